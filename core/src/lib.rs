@@ -1,0 +1,23 @@
+//! Sans-IO, `no_std` protocol core for real-time audio rooms.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+#[cfg(any(test, feature = "server", feature = "opus-fullband"))]
+extern crate alloc;
+#[cfg(any(test, feature = "opus-fullband"))]
+extern crate std;
+
+pub mod audio;
+#[cfg(feature = "client")]
+pub mod client;
+pub mod room;
+pub mod rtp;
+pub mod secure;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod signal;
+pub mod time;
+pub mod wire;
+
+pub use rand_core;
