@@ -1,1 +1,5 @@
-//! TODO
+//! The room model.
+
+mod codec;
+
+pub use codec::{Codec, StreamKind};
