@@ -2,6 +2,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+// Nothing here may allocate, so large variants cannot be boxed.
+#![allow(clippy::large_enum_variant)]
 
 #[cfg(any(test, feature = "server", feature = "opus-fullband"))]
 extern crate alloc;
