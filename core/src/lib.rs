@@ -19,6 +19,7 @@ pub mod secure;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod signal;
+pub mod ticket;
 pub mod time;
 pub mod wire;
 
