@@ -13,6 +13,7 @@ extern crate std;
 pub mod audio;
 #[cfg(feature = "client")]
 pub mod client;
+mod link;
 mod queue;
 pub mod room;
 pub mod rtp;
