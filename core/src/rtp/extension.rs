@@ -66,16 +66,9 @@ impl<'a> Iterator for ExtensionElements<'a> {
     type Item = (u8, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.split_element() {
-            Some((id, bytes, rest)) => {
-                self.rest = rest;
-                Some((id, bytes))
-            }
-            None => {
-                self.rest = &[];
-                None
-            }
-        }
+        let (id, bytes, rest) = self.split_element()?;
+        self.rest = rest;
+        Some((id, bytes))
     }
 }
 

@@ -161,7 +161,7 @@ mod tests {
         #[test]
         fn packets_of_many_frames_last_as_long_as_their_frames(
             config in 0u8..32,
-            sizes in prop::collection::vec(0usize..=1275, 1..=48),
+            sizes in prop::collection::vec(0usize..=1275, 1..=63),
             vary: bool,
             padding in prop::option::of(0usize..600),
         ) {
@@ -194,6 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn no_packet_is_longer_than_120_ms() {
+        let sizes = [1; 49];
+        for vary in [false, true] {
+            assert_eq!(
+                packet_samples(&code_3(16, &sizes[..48], vary, None)),
+                Ok(5760)
+            );
+            assert_eq!(
+                packet_samples(&code_3(16, &sizes, vary, None)),
+                Err(FrameError::TooLong)
+            );
+        }
+    }
+
+    #[test]
     fn malformed_packets_are_told() {
         let long = [0; 2 + 2 * 1276];
         assert_eq!(packet_samples(&[]), Err(FrameError::Empty));
@@ -205,6 +220,7 @@ mod tests {
             &[2, 5, 0, 0],    // R4: first frame beyond the end
             &[3],             // R6, R7: no frame count
             &[3, 0],          // R5: no frames
+            &[3, 0x80],       // R5: no frames, of varying sizes
             &[3, 2, 0],       // R6: two equal frames in one byte
             &[3, 0x41],       // R6: no padding length
             &[3, 0x41, 255],  // R6: padding length without end

@@ -141,10 +141,14 @@ fn a_far_jump_counts_only_when_its_successor_confirms_it() {
     stats.handle_packet(at(0), 40_000, 0);
     stats.handle_packet(at(0), 50_000, 0);
     assert_eq!((stats.received(), stats.highest_sequence()), (2, Some(0)));
+    // The old numbers go on: the jump was a stray.
+    stats.handle_packet(at(0), 1, 0);
     stats.handle_packet(at(0), 50_001, 0);
+    assert_eq!((stats.received(), stats.highest_sequence()), (3, Some(1)));
+    stats.handle_packet(at(0), 50_002, 0);
     assert_eq!((stats.expected(), stats.received()), (1, 1));
     assert_eq!((stats.duplicates(), stats.late()), (0, 0));
-    assert_eq!(stats.highest_sequence(), Some(50_001));
+    assert_eq!(stats.highest_sequence(), Some(50_002));
 }
 
 #[test]
