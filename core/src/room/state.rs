@@ -137,6 +137,15 @@ impl RoomState<alloc::vec::Vec<Seat>> {
         state
     }
 
+    /// The participant with the lowest id above `id`.
+    pub(super) fn participant_after(&self, id: &ParticipantId) -> Option<&Participant> {
+        let index = match locate(&self.roster, id) {
+            Ok(index) => index.checked_add(1)?,
+            Err(index) => index,
+        };
+        self.roster.get(index).map(|seat| &seat.participant)
+    }
+
     /// Counts a change that was applied at the version before it, and gives its version.
     pub(super) fn advance(&mut self) -> Version {
         self.facts.version = self.facts.version.next();
