@@ -155,3 +155,6 @@ impl Authority {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The room model.
 
+#[cfg(test)]
+mod arbitrary;
 #[cfg(feature = "server")]
 mod authority;
 mod codec;

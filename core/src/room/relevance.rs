@@ -54,7 +54,7 @@ impl Relevance {
 /// 1. itself;
 /// 2. those `wanted`, in the order given;
 /// 3. the presenter;
-/// 4. the latest speakers, each where it spoke last;
+/// 4. those who spoke lately, the latest first;
 /// 5. publishers: those `tracked` already, then the others by id;
 /// 6. all others: those `tracked` already, then the others by id.
 ///

@@ -72,7 +72,7 @@ enum Phase {
 }
 
 /// All that is not kept per participant.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Facts {
     version: Version,
     phase: Phase,
@@ -106,7 +106,7 @@ struct Facts {
 /// assert_eq!(state.main_participant(None), Some(&anna));
 /// assert_eq!(state.version_for_resume(), Some(Version(8)));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomState<R> {
     roster: R,
     facts: Facts,
@@ -468,3 +468,6 @@ fn finish(
     facts.phase = Phase::Complete;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -352,3 +352,6 @@ impl Selection {
             && self.told_count == Some(state.participant_count())
     }
 }
+
+#[cfg(test)]
+mod tests;
