@@ -3,9 +3,9 @@
 //!
 //! Each stream keeps a [`Loudness`], which hears the level of every packet
 //! ([RFC 6464](https://www.rfc-editor.org/rfc/rfc6464), −dBov: 0 is as loud as can be, 127 is
-//! silence). It works on two time scales. *Talk time* fills while there is voice and drains,
-//! slower, while there is none: a cough cannot fill it however loud it is, a breath cannot empty
-//! it. *Loudness* is the mean level over about half a second of voice and only breaks ties between
+//! silence). It works on two time scales. *Talk time* fills while there is voice and drains
+//! while there is none for longer than between syllables: a cough cannot fill it however loud it is,
+//! a breath cannot empty it. *Loudness* is the mean level over about half a second of voice and only breaks ties between
 //! those who talk. (That short sounds are told from speech by how long activity lasts, and not by
 //! how loud it is, is the idea of Volfin and Cohen, "Dominant speaker identification for multipoint
 //! videoconferencing", 2013.)
@@ -31,14 +31,14 @@ const LOUD: u8 = 20;
 const SPAN: u64 = 80_000;
 /// What the first packet after a pause stands for, in µs.
 const FIRST: u64 = 20_000;
+/// Silence up to this, in µs, is a gap between syllables and costs no talk time.
+const HANGOVER: u64 = 190_000;
 /// Talk time is full at this, in µs.
 const FULL: u64 = 500_000;
 /// Talk time at which a stream counts as talking, in µs.
 const TALKING: u64 = 300_000;
 /// Talk time that sound without voice can reach, in µs.
 const NO_VOICE: u64 = 250_000;
-/// Averaging time of the loudness, in µs.
-const LOUDNESS_TIME: i64 = 500_000;
 /// The rank of talk time alone, and of the greatest loudness, when talk time is full.
 const TALK_RANK: u64 = 800;
 const LOUDNESS_RANK: u64 = 200;
@@ -90,8 +90,10 @@ impl Score {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loudness {
-    last: Option<Instant>,
-    /// µs, up to [`FULL`].
+    /// When the last packet came, and the last one with sound that counts.
+    packet: Option<Instant>,
+    sound: Option<Instant>,
+    /// As of `sound`, in µs, up to [`FULL`].
     talk_time: u64,
     /// Mean level above [`AUDIBLE`] in 1/1000 dB.
     loudness: i64,
@@ -101,7 +103,8 @@ impl Loudness {
     /// A stream that was never heard.
     pub const fn new() -> Self {
         Self {
-            last: None,
+            packet: None,
+            sound: None,
             talk_time: 0,
             loudness: 0,
         }
@@ -112,38 +115,28 @@ impl Loudness {
     /// `voice` is the V bit of RFC 6464: sound without voice is ranked by its level but never counts
     /// as talking. Pass `true` for senders that have no voice detection.
     pub fn observe(&mut self, now: Instant, level: u8, voice: bool) {
-        let elapsed = self.elapsed(now);
-        let span = match elapsed {
+        let span = match self.packet.map(|packet| micros_between(packet, now)) {
             Some(elapsed) if elapsed <= SPAN => elapsed,
             _ => FIRST,
         };
-        self.talk_time = self.talk_time_after(elapsed.unwrap_or(0));
-        self.last = Some(self.last.map_or(now, |last| last.max(now)));
+        self.packet = self.packet.max(Some(now));
 
-        let ceiling = match (level <= AUDIBLE, voice) {
-            (true, true) => FULL,
-            (true, false) => NO_VOICE,
-            (false, _) => 0,
-        };
-        if level <= AUDIBLE {
-            let above = i64::from(AUDIBLE - level.max(LOUD)) * 1_000;
-            if self.talk_time == 0 {
-                self.loudness = above;
-            } else {
-                let part = i64::try_from(span).unwrap_or(LOUDNESS_TIME);
-                self.loudness += (above - self.loudness) * part / LOUDNESS_TIME;
-            }
+        let talk_time = self.talk_time(now);
+        let ceiling = if voice { FULL } else { NO_VOICE };
+        if level > AUDIBLE || talk_time > ceiling {
+            return;
         }
-        self.talk_time = if self.talk_time < ceiling {
-            (self.talk_time + span).min(ceiling)
-        } else {
-            self.talk_time.saturating_sub(drain(span)).max(ceiling)
-        };
+        self.talk_time = (talk_time + span).min(ceiling);
+        self.sound = self.sound.max(Some(now));
+        let above = i64::from(AUDIBLE - level.max(LOUD)) * 1_000;
+        // Dividing by the talk time makes it a plain mean at first.
+        let time = self.talk_time.max(1).cast_signed();
+        self.loudness += (above - self.loudness) * span.min(self.talk_time).cast_signed() / time;
     }
 
     /// How much the stream was heard lately, as of `now`.
     pub fn score(&self, now: Instant) -> Score {
-        let talk_time = self.talk_time_after(self.elapsed(now).unwrap_or(0));
+        let talk_time = self.talk_time(now);
         let range = u64::from(AUDIBLE - LOUD) * 1_000;
         let bonus = self.loudness.unsigned_abs().min(range) * LOUDNESS_RANK / range;
         Score {
@@ -152,23 +145,17 @@ impl Loudness {
         }
     }
 
-    /// µs since the last packet.
-    fn elapsed(&self, now: Instant) -> Option<u64> {
-        self.last
-            .map(|last| now.as_micros().saturating_sub(last.as_micros()))
-    }
-
-    /// The talk time `elapsed` µs after the last packet: what is longer than one packet is silence.
-    fn talk_time_after(&self, elapsed: u64) -> u64 {
+    /// The talk time as of `now`, in µs. It drains as fast as it fills, once the silence is longer
+    /// than a gap between syllables.
+    fn talk_time(&self, now: Instant) -> u64 {
+        let silence = self.sound.map_or(0, |sound| micros_between(sound, now));
         self.talk_time
-            .saturating_sub(drain(elapsed.saturating_sub(SPAN)))
+            .saturating_sub(silence.saturating_sub(HANGOVER))
     }
 }
 
-/// Talk time that `silence` costs. It drains at three quarters of the speed at which it fills: slow
-/// enough to bridge a breath, fast enough that who begins to talk overtakes who stopped in 400 ms.
-const fn drain(silence: u64) -> u64 {
-    silence / 4 * 3
+fn micros_between(earlier: Instant, later: Instant) -> u64 {
+    later.as_micros().saturating_sub(earlier.as_micros())
 }
 
 /// The active speaker changed.

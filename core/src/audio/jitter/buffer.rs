@@ -73,7 +73,9 @@ pub enum PushError {
     #[error("duration must be 1 sample to 120 ms, sequence and timestamp below 2^62")]
     Invalid,
     /// Sequence or timestamp jumped. If the next packet confirms it, the buffer re-bases.
-    #[error("sequence or timestamp jumped; the next packet will decide whether the sender restarted")]
+    #[error(
+        "sequence or timestamp jumped; the next packet will decide whether the sender restarted"
+    )]
     Discontinuous,
 }
 

@@ -37,6 +37,4 @@ mod playout;
 #[cfg(test)]
 mod tests;
 
-pub use buffer::{
-    Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError,
-};
+pub use buffer::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};

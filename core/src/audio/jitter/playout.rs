@@ -113,7 +113,9 @@ impl Playout {
         let rate = i64::from(config.clock_rate.clamp(8_000, 192_000));
         let ms = |ms: i64| rate * ms / 1_000;
         let of = |duration: Duration| {
-            ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(60_000))
+            ms(i64::try_from(duration.as_millis())
+                .unwrap_or(i64::MAX)
+                .min(60_000))
         };
         let model = DelayModel::new(rate, of(config.start_delay));
         let maximum = of(config.max_delay).min(model.longest());
@@ -181,7 +183,11 @@ impl Playout {
             speaker: packet.speaker,
             marker: packet.marker,
         };
-        if cells.iter().flatten().any(|held| held.sequence == cell.sequence) {
+        if cells
+            .iter()
+            .flatten()
+            .any(|held| held.sequence == cell.sequence)
+        {
             self.statistics.duplicates += 1;
             return Err(PushError::Duplicate);
         }
@@ -407,7 +413,10 @@ impl Playout {
 
     /// Whether a talkspurt or another speaker starts here: a change of pace is not heard.
     fn is_turning(&self, head: &Cell) -> bool {
-        head.marker || self.last.is_some_and(|(_, speaker)| speaker != head.speaker)
+        head.marker
+            || self
+                .last
+                .is_some_and(|(_, speaker)| speaker != head.speaker)
     }
 
     /// Whether `head` comes from the same encoder as the last frame.
@@ -484,7 +493,9 @@ impl Playout {
         });
         let idle = self.phase == Phase::Buffering
             && cells.iter().all(Option::is_none)
-            && self.newest.is_some_and(|(newest, _)| cell.sequence > newest);
+            && self
+                .newest
+                .is_some_and(|(newest, _)| cell.sequence > newest);
         if !(confirmed || idle) {
             self.suspect = Some((cell.sequence, transit));
             return Err(PushError::Discontinuous);
@@ -512,7 +523,10 @@ impl Playout {
     /// How much to put in at once when `wanted` more is wanted: whole ticks, at most a chunk.
     fn padding(&self, wanted: i64) -> u32 {
         let tick = self.times.tick;
-        samples(self.whole_ticks(wanted + tick - 1).clamp(tick, self.times.chunk))
+        samples(
+            self.whole_ticks(wanted + tick - 1)
+                .clamp(tick, self.times.chunk),
+        )
     }
 
     fn whole_ticks(&self, time: i64) -> i64 {
