@@ -122,7 +122,7 @@ impl InitiatorHandshake {
         Self::start_with_prologue(server_key, &prologue(client_id), rng, payload, out)
     }
 
-    fn start_with_prologue(
+    pub(super) fn start_with_prologue(
         server_key: &PublicKey,
         prologue: &[u8],
         rng: &mut dyn CryptoRngCore,
@@ -162,7 +162,7 @@ impl InitiatorHandshake {
         })
     }
 
-    fn finish_raw<'p>(
+    pub(super) fn finish_raw<'p>(
         &self,
         noise: &[u8],
         payload: &'p mut [u8],
@@ -198,7 +198,7 @@ impl ResponderHandshake {
         Self::read_with_prologue(server, &prologue(client_id), noise, payload)
     }
 
-    fn read_with_prologue<'p>(
+    pub(super) fn read_with_prologue<'p>(
         server: &KeyPair,
         prologue: &[u8],
         noise: &[u8],
@@ -242,7 +242,7 @@ impl ResponderHandshake {
         self.answer_raw(rng, plaintext, out)
     }
 
-    fn answer_raw(
+    pub(super) fn answer_raw(
         &self,
         rng: &mut dyn CryptoRngCore,
         payload: &[u8],

@@ -17,6 +17,10 @@ mod mac;
 mod replay;
 mod reset;
 mod resume;
+#[cfg(test)]
+mod test_rng;
+#[cfg(all(test, feature = "server"))]
+mod tests;
 mod transport;
 
 #[cfg(feature = "server")]

@@ -83,3 +83,77 @@ const fn place(counter: u64) -> (usize, u32) {
     let index = (counter % REPLAY_WINDOW) as usize;
     (index / 32, 1 << (index % 32))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The window as its definition has it.
+    #[derive(Default)]
+    struct Model(BTreeSet<u64>);
+
+    impl Model {
+        fn accept(&mut self, counter: u64) -> bool {
+            let too_old = self.0.last().is_some_and(|&highest| {
+                highest
+                    .checked_sub(REPLAY_WINDOW)
+                    .is_some_and(|oldest| counter <= oldest)
+            });
+            counter != u64::MAX && !too_old && self.0.insert(counter)
+        }
+    }
+
+    /// Counters that mostly walk forward, with repetitions, reordering, the edges of the window and leaps.
+    fn counters() -> impl Strategy<Value = Vec<u64>> {
+        let step = prop_oneof![
+            6 => -3i64..=3,
+            3 => -40i64..=80,
+            2 => -1030i64..=-1018,
+            2 => 1018i64..=1030,
+            1 => -3000i64..=3000,
+            1 => any::<i64>(),
+        ];
+        let start =
+            prop_oneof![4 => 0u64..5000, 1 => any::<u64>(), 1 => u64::MAX - 2000..=u64::MAX];
+        (start, prop::collection::vec(step, 0..300)).prop_map(|(start, steps)| {
+            let walk = steps.into_iter().scan(start, |at, step| {
+                *at = at.saturating_add_signed(step);
+                Some(*at)
+            });
+            walk.collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn accepts_what_a_set_of_all_counters_would(counters in counters()) {
+            let mut window = ReplayWindow::new();
+            let mut model = Model::default();
+            for counter in counters {
+                let before = window.clone();
+                let is_new = window.is_new(counter);
+                prop_assert_eq!(is_new, model.accept(counter), "counter {}", counter);
+                prop_assert_eq!(window.accept(counter), is_new);
+                prop_assert!(!window.is_new(counter));
+                if !is_new {
+                    prop_assert_eq!(&window, &before);
+                }
+                let highest = model.0.last().copied();
+                prop_assert_eq!(window.next(), highest.map_or(0, |highest| highest + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn the_window_is_1024_packets_wide() {
+        let mut window = ReplayWindow::new();
+        assert!(window.accept(2000));
+        assert!(!window.is_new(2000 - 1024));
+        assert!(window.accept(2000 - 1023));
+    }
+}
