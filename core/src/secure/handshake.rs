@@ -169,6 +169,7 @@ impl InitiatorHandshake {
     ) -> Result<(Transport, &'p [u8]), ReadMessageError> {
         let mut symmetric = self.symmetric.clone();
         let (_, payload) = read_message(&mut symmetric, &self.ephemeral, noise, payload)?;
+        // Cannot fail: reading the message has just mixed in a key.
         let keys = symmetric.split().map_err(|_| ReadMessageError::Rejected)?;
         Ok((Transport::new(keys, Role::Initiator), payload))
     }
@@ -301,6 +302,7 @@ fn write_message(
     *key = ephemeral.public().0;
     symmetric.mix_hash(key);
     symmetric.mix_key(&*ephemeral.secret().diffie_hellman(peer));
+    // Cannot fail: the key is fresh and the payload fits into a datagram.
     symmetric
         .encrypt_and_hash(payload, ciphertext)
         .map_err(|_| WriteMessageError::PayloadTooLong)?;

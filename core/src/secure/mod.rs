@@ -89,7 +89,6 @@ pub use handshake::{
     WriteMessageError, ephemeral_key,
 };
 pub use keys::{KeyPair, PublicKey, SecretKey};
-pub use replay::{REPLAY_WINDOW, ReplayWindow};
 #[cfg(feature = "server")]
 pub use reset::ResetKey;
 pub use reset::ResetToken;

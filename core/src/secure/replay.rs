@@ -9,27 +9,21 @@
 //! of the counters that it passes.
 
 /// How far a packet may lag behind the newest one, in packets, and still be accepted.
-pub const REPLAY_WINDOW: u64 = 1024;
+pub(super) const REPLAY_WINDOW: u64 = 1024;
 
 const WORDS: usize = (REPLAY_WINDOW / 32) as usize;
 
 /// The counters seen among the last [`REPLAY_WINDOW`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplayWindow {
+pub(super) struct ReplayWindow {
     seen: [u32; WORDS],
     /// One above the highest counter seen: 0 if none was.
     next: u64,
 }
 
-impl Default for ReplayWindow {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl ReplayWindow {
     /// Nothing seen.
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             seen: [0; WORDS],
             next: 0,
@@ -37,12 +31,12 @@ impl ReplayWindow {
     }
 
     /// One above the highest counter accepted; 0 if none was.
-    pub const fn next(&self) -> u64 {
+    pub(super) const fn next(&self) -> u64 {
         self.next
     }
 
     /// Whether a packet with this counter would be new. `u64::MAX` never is: Noise reserves it.
-    pub fn is_new(&self, counter: u64) -> bool {
+    pub(super) fn is_new(&self, counter: u64) -> bool {
         if counter >= self.next {
             return counter != u64::MAX;
         }
@@ -53,7 +47,7 @@ impl ReplayWindow {
 
     /// Marks a counter as seen, once its packet has proven authentic. Returns false, and changes nothing, unless
     /// [`ReplayWindow::is_new`].
-    pub fn accept(&mut self, counter: u64) -> bool {
+    pub(super) fn accept(&mut self, counter: u64) -> bool {
         if !self.is_new(counter) {
             return false;
         }

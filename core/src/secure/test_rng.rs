@@ -42,9 +42,11 @@ impl RngCore for TestRng {
 impl CryptoRng for TestRng {}
 
 /// Yields the given bytes, then fails the test.
+#[cfg(feature = "server")]
 #[derive(Debug)]
 pub(crate) struct FixedRng(pub(crate) Vec<u8>);
 
+#[cfg(feature = "server")]
 impl RngCore for FixedRng {
     fn next_u32(&mut self) -> u32 {
         rand_core::impls::next_u32_via_fill(self)
@@ -66,6 +68,7 @@ impl RngCore for FixedRng {
     }
 }
 
+#[cfg(feature = "server")]
 impl CryptoRng for FixedRng {}
 
 /// Bytes from their hexadecimal form.

@@ -237,12 +237,14 @@ const fn nearest(expected: u64, low: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "server")]
     use std::vec::Vec;
 
     use proptest::prelude::*;
 
     use super::*;
 
+    #[cfg(feature = "server")]
     impl Transport {
         /// Seals a message without associated data, as the published vectors have it.
         pub(in crate::secure) fn seal_bare(&self, counter: u64, plaintext: &[u8]) -> Vec<u8> {

@@ -227,7 +227,6 @@ impl<'b> FrameWriter<'b> {
     }
 
     /// Bytes written so far: the length of the plaintext.
-    #[allow(clippy::len_without_is_empty)] // has it; the lint does not see through `const`
     pub const fn len(&self) -> usize {
         self.len
     }
