@@ -21,6 +21,8 @@ pub mod secure;
 pub mod server;
 pub mod signal;
 pub mod time;
+#[cfg(test)]
+mod vectors;
 pub mod wire;
 
 pub use rand_core;
