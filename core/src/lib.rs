@@ -13,6 +13,7 @@ extern crate std;
 pub mod audio;
 #[cfg(feature = "client")]
 pub mod client;
+mod link;
 mod queue;
 pub mod room;
 pub mod rtp;
@@ -20,6 +21,7 @@ pub mod secure;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod signal;
+pub mod ticket;
 pub mod time;
 #[cfg(test)]
 mod vectors;

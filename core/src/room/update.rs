@@ -146,3 +146,20 @@ pub enum RoomUpdate {
         participants: u32,
     },
 }
+
+impl RoomUpdate {
+    /// Whom the update is about; `None` if it is about the room as a whole (speaker, floor, count).
+    pub fn participant(&self) -> Option<&ParticipantId> {
+        match self {
+            Self::Joined(participant) => Some(&participant.id),
+            Self::Left { participant, .. }
+            | Self::Hidden { participant }
+            | Self::Connection { participant, .. }
+            | Self::Published { participant, .. }
+            | Self::Unpublished { participant, .. }
+            | Self::Muted { participant, .. }
+            | Self::Censored { participant, .. } => Some(participant),
+            Self::Speaker { .. } | Self::Floor { .. } | Self::Count { .. } => None,
+        }
+    }
+}

@@ -326,6 +326,11 @@ impl Receiver {
         core::mem::take(&mut self.ack_due).then_some(self.next)
     }
 
+    /// Whether [`poll_ack`](Self::poll_ack) has news.
+    pub const fn has_ack(&self) -> bool {
+        self.ack_due
+    }
+
     /// Continues on a new connection: tells the peer where this end stands. See
     /// [Over a resume](self#over-a-resume).
     pub fn restart(&mut self) {
