@@ -426,7 +426,7 @@ proptest! {
             prop_assert!(sender.flight.next <= sender.in_flight());
             prop_assert!(sender.free_window() <= WINDOW);
             prop_assert!(sender.poll_timeout().is_none() || sender.in_flight() > 0);
-            prop_assert_eq!(sender.is_idle(), sender.queue.len() == 0);
+            prop_assert_eq!(sender.is_idle(), sender.queue.is_empty());
             let timeout = sender.rtt().timeout();
             prop_assert!(timeout >= RttEstimator::MIN_TIMEOUT);
             prop_assert!(timeout <= RttEstimator::MAX_TIMEOUT);
