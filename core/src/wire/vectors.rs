@@ -7,6 +7,9 @@ use alloc::vec::Vec;
 use super::{ConnectionId, Frame, FrameWriter, Frames, MAX_DATAGRAM, Packet};
 use crate::vectors::{Field, Vector, check};
 
+/// Bytes and their meanings.
+type Fields = Vec<(&'static [u8], &'static str)>;
+
 const CLIENT: ConnectionId = ConnectionId(0x0102_0304);
 const SERVER: ConnectionId = ConnectionId(0x0506_0708);
 const CLIENT_ID: (&[u8], &str) = (&[1, 2, 3, 4], "client id");
@@ -175,7 +178,7 @@ fn packet_vectors_match() {
 
 #[test]
 fn frame_vectors_match() {
-    let cases: [(Frame<'_>, Vec<(&[u8], &str)>); 7] = [
+    let cases: [(Frame<'_>, Fields); 7] = [
         (
             Frame::Media(&[0x80, 0x6f]),
             vec![
