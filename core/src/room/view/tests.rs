@@ -163,14 +163,14 @@ impl<const N: usize> World<N> {
     }
 
     /// How much a participant matters to the receiver: a lower number, more.
-    fn rank(&self, id: &ParticipantId) -> usize {
+    fn rank(&self, id: &ParticipantId, presenter: Option<&ParticipantId>) -> usize {
         let state = self.authority.state();
         let place = |list: &[ParticipantId]| list.iter().position(|other| other == id);
         if *id == self.me {
             0
         } else if let Some(place) = place(&self.wanted) {
             100 + place
-        } else if state.active_presenter() == Some(id) {
+        } else if presenter == Some(id) {
             200
         } else if let Some(place) = place(&self.spoke) {
             300 + place
@@ -193,15 +193,16 @@ impl<const N: usize> World<N> {
         let expected = tracked.iter().filter_map(|id| state.participant(id));
         assert!(self.replica.participants().eq(expected));
         assert_eq!(tracked.len(), N.min(state.participants().len()));
-        let worst = tracked.iter().map(|id| self.rank(id)).max();
-        let best = others.iter().map(|id| self.rank(id)).min();
+        let presenter = state.active_presenter();
+        let worst = tracked.iter().map(|id| self.rank(id, presenter)).max();
+        let best = others.iter().map(|id| self.rank(id, presenter)).min();
         if let (Some(worst), Some(best)) = (worst, best) {
             assert!(worst <= best, "tracks {worst} rather than {best}");
         }
         assert_eq!(self.replica.active_speaker(), state.active_speaker());
         assert_eq!(self.replica.floor(), state.floor());
         assert_eq!(self.replica.participant_count(), state.participant_count());
-        if let Some(presenter) = state.active_presenter()
+        if let Some(presenter) = presenter
             && tracked.contains(presenter)
         {
             assert_eq!(self.replica.active_presenter(), Some(presenter));
