@@ -153,11 +153,9 @@ fn alternating_talkers_change_no_faster_than_their_turns() {
             if talks { voice(30) } else { QUIET }
         });
         assert!(changes.len() as u64 <= 30_000 / turn, "turns of {turn} ms");
-        for pair in changes.windows(2) {
-            assert!(
-                pair[1].0 - pair[0].0 + FRAME_MS >= turn,
-                "turns of {turn} ms: {changes:?}"
-            );
+        // Turns as short as syllables and the gaps between them are no turns at all.
+        if turn <= 200 {
+            assert!(changes.len() <= 3, "turns of {turn} ms: {changes:?}");
         }
         if turn >= 600 {
             assert_eq!(changes.len() as u64, 30_000 / turn, "turns of {turn} ms");
