@@ -517,14 +517,12 @@ fn silence_of_the_sender_is_no_loss_and_costs_no_packet() {
 fn delay_shrinks_in_silences_rather_than_by_dropping() {
     // Between talkspurts the delay falls to its target without any packet left out.
     let run = run(talkspurts(400));
-    let spurts: Vec<_> = run.between(8_000, 30_000).collect();
-    assert!(
-        spurts
-            .iter()
-            .any(|entry| entry.statistics.target == 20 * 48)
-    );
     assert_eq!(run.statistics.dropped, 0);
-    assert!(u64::from(run.statistics.delay) <= 25 * MS);
+    let latency = run.latency(8_000, 30_000);
+    assert!(
+        !latency.is_empty() && latency.iter().all(|&ms| ms <= 30 + 25),
+        "{latency:?}"
+    );
 }
 
 #[test]
@@ -536,7 +534,8 @@ fn a_short_pause_that_is_known_in_time_is_silence() {
         .filter(|entry| entry.played == Played::Silence)
         .map(|entry| entry.samples)
         .sum();
-    assert_eq!(silence, 19 * 40 * MS);
+    // To a tick: the first silence also trims the delay to its target.
+    assert!((19 * 40 * MS).abs_diff(silence) <= 120, "{silence}");
     // But for the end, nothing is concealed.
     assert!(run.statistics.concealed <= 60 * MS);
 }
