@@ -305,7 +305,10 @@ fn period(history: &[i16; HISTORY]) -> usize {
         let Ok(correlation) = u64::try_from(correlation >> 6) else {
             continue;
         };
-        let (score, energy) = ((correlation * correlation) >> 32, ((energy >> 6) as u64).max(1));
+        let (score, energy) = (
+            (correlation * correlation) >> 32,
+            ((energy >> 6) as u64).max(1),
+        );
         let (_, best_score, best_energy) = best;
         if score * best_energy > best_score * energy {
             best = (lag, score, energy);

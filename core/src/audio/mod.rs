@@ -7,8 +7,12 @@
 //! ```
 
 pub mod codec;
-//pub mod decoder;
+pub mod decoder;
 pub mod g711;
 pub mod level;
 pub mod mixer;
+#[cfg(feature = "opus")]
+pub mod opus;
 pub mod resample;
+#[cfg(test)]
+mod synth;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::audio::synth::power;
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -68,9 +69,8 @@ fn every_sample_gets_the_nearest_code_but_at_the_edges_of_steps() {
             previous = value;
             // Half a step: 1/32 of the sample, at least half the smallest step, and what clips.
             let error = (i32::from(value) - i32::from(sample)).abs();
-            let allowed = (i32::from(sample).abs() / 32 + 8).max(
-                (i32::from(sample).abs() - 32_124).max(0) + 16,
-            );
+            let allowed = (i32::from(sample).abs() / 32 + 8)
+                .max((i32::from(sample).abs() - 32_124).max(0) + 16);
             assert!(error <= allowed, "{law:?} {sample} became {value}");
         }
     }
@@ -94,10 +94,6 @@ fn play(decoder: &mut G711Decoder, pcm: &[i16]) -> Vec<i16> {
     out
 }
 
-fn energy(pcm: &[i16]) -> f64 {
-    pcm.iter().map(|&s| f64::from(s).powi(2)).sum()
-}
-
 #[test]
 fn a_gap_in_a_voice_goes_on_in_phase_and_fades_out() {
     for law in LAWS {
@@ -110,10 +106,10 @@ fn a_gap_in_a_voice_goes_on_in_phase_and_fades_out() {
         let truth = voice(400, 480);
         let start_error: Vec<i16> = (0..80).map(|i| gap[i] - truth[i]).collect();
         assert!(
-            energy(&start_error) < 0.05 * energy(&truth[..80]),
+            power(&start_error) < 0.05 * power(&truth[..80]),
             "the first 10 ms continue the wave"
         );
-        let (early, late) = (energy(&gap[..64]), energy(&gap[416..]));
+        let (early, late) = (power(&gap[..64]), power(&gap[416..]));
         assert!(late < 0.02 * early, "faded after 60 ms: {late} of {early}");
         decoder.conceal(&mut gap);
         assert!(gap.iter().all(|&s| s == 0), "silent after 60 ms");

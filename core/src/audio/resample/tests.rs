@@ -1,6 +1,6 @@
 use super::*;
+use crate::audio::synth::{power, sine};
 use proptest::prelude::*;
-use std::vec::Vec;
 
 const RATES: [SampleRate; 4] = [
     SampleRate::Hz8000,
@@ -15,20 +15,11 @@ fn pairs() -> impl Iterator<Item = (SampleRate, SampleRate)> {
         .flat_map(|from| RATES.into_iter().map(move |to| (from, to)))
 }
 
-fn sine(rate: SampleRate, hz: f64, amplitude: f64, len: usize) -> Vec<i16> {
-    (0..len)
-        .map(|i| {
-            let phase = i as f64 * hz / f64::from(rate.hz()) * core::f64::consts::TAU;
-            (phase.sin() * amplitude).round() as i16
-        })
-        .collect()
-}
-
 /// Converts 200 ms of a sine and splits the output, its start left out, into the least-squares
 /// sine of that frequency and the rest: returns (gain, signal-to-noise ratio), both in dB.
 fn convert_sine(from: SampleRate, to: SampleRate, hz: f64) -> (f64, f64) {
     let amplitude = 16_000.0;
-    let input = sine(from, hz, amplitude, from.samples(200));
+    let input = sine(from, hz, amplitude, 200);
     let mut out = std::vec![0; to.samples(200)];
     assert_eq!(
         Resampler::new(from, to).process(&input, &mut out),
@@ -78,13 +69,11 @@ fn nothing_aliases() {
             if hz >= f64::from(from.hz()) / 2.0 {
                 continue;
             }
-            let input = sine(from, hz, 32_000.0, from.samples(200));
+            let input = sine(from, hz, 32_000.0, 200);
             let mut out = std::vec![0; to.samples(200)];
             Resampler::new(from, to).process(&input, &mut out).unwrap();
             let settled = &out[to.samples(50)..];
-            let power = settled.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>()
-                / settled.len() as f64;
-            let level = 10.0 * (power * 2.0 / 32_000.0_f64.powi(2)).log10();
+            let level = 10.0 * (power(settled) * 2.0 / 32_000.0_f64.powi(2)).log10();
             assert!(level < -70.0, "{from:?} to {to:?}, {hz} Hz: {level} dB");
         }
     }
