@@ -56,19 +56,23 @@ pub(super) fn power(pcm: &[i16]) -> f64 {
 }
 
 /// How well `heard` is `said` delayed by up to `max_delay` samples: the signal-to-noise ratio in
-/// dB at the delay where it is best.
+/// dB at the delay where it is best, from every seventh sample.
 pub(super) fn snr(said: &[i16], heard: &[i16], max_delay: usize) -> f64 {
+    let sampled = |from: usize, len: usize, pcm: &[i16]| -> Vec<i16> {
+        pcm[from..from + len].iter().step_by(7).copied().collect()
+    };
+    let len = said.len().min(heard.len()) - max_delay;
+    let said = sampled(0, len, said);
+    let signal = power(&said);
     (0..=max_delay)
         .map(|delay| {
-            let len = said.len().min(heard.len()) - max_delay;
-            let (said, heard) = (&said[..len], &heard[delay..delay + len]);
-            let error: f64 = said
+            let heard = sampled(delay, len, heard);
+            let error: Vec<i16> = said
                 .iter()
-                .zip(heard)
-                .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
-                .sum::<f64>()
-                / len as f64;
-            10.0 * (power(said) / error.max(1e-9)).log10()
+                .zip(&heard)
+                .map(|(&a, &b)| a.saturating_sub(b))
+                .collect();
+            10.0 * (signal / power(&error).max(1e-9)).log10()
         })
         .fold(f64::NEG_INFINITY, f64::max)
 }

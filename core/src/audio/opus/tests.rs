@@ -73,12 +73,12 @@ fn config(frame: FrameDuration, bitrate: u32) -> EncoderConfig {
 fn speech_comes_through_at_every_frame_and_output_rate() {
     on_a_large_stack(|| {
         for frame in FRAMES {
-            let said = synth::voice(SampleRate::Hz16000, 1200);
+            let said = synth::voice(SampleRate::Hz16000, 600);
             let mut encoder = Box::new(OpusEncoder::new(config(frame, 24_000)).unwrap());
             let payloads = encode_all(&mut *encoder, &said);
             let actual = bitrate(&payloads, frame);
             assert!(
-                (16_000..27_000).contains(&actual),
+                (14_000..27_000).contains(&actual),
                 "{frame:?}: {actual} b/s"
             );
             for payload in payloads.iter().flatten() {
@@ -89,8 +89,8 @@ fn speech_comes_through_at_every_frame_and_output_rate() {
             for rate in RATES {
                 for channels in [Channels::Mono, Channels::Stereo] {
                     let heard = decode_all(&mut *decoder(rate, channels), &payloads);
-                    let said = synth::voice(rate, 1200);
-                    let snr = snr(&said, &heard, rate.samples(20));
+                    let said = synth::voice(rate, 600);
+                    let snr = snr(&said, &heard, rate.samples(10));
                     // SILK is not a waveform coder, and 16 kHz PCM has nothing above 8 kHz.
                     assert!(snr > 8.0, "{frame:?} to {rate:?}, {channels:?}: {snr} dB");
                 }
@@ -155,7 +155,10 @@ fn redundancy_rebuilds_what_concealment_cannot() {
         };
         let ((concealed_error, none), (recovered_error, some)) = (play(false), play(true));
         assert_eq!(none, 0);
-        assert!(some > 10, "{some} of 20 lost frames were rebuilt");
+        assert!(
+            some >= 8,
+            "{some} of 20 lost frames, half of them pauses, were rebuilt"
+        );
         assert!(
             recovered_error < 0.4 * concealed_error,
             "{recovered_error} against {concealed_error}"
@@ -490,7 +493,7 @@ mod fullband {
         on_a_large_stack(|| {
             for sample_rate in RATES {
                 for frame in FRAMES {
-                    let said = synth::voice(sample_rate, 1200);
+                    let said = synth::voice(sample_rate, 600);
                     let payloads = encode_all(
                         &mut encoder(EncoderConfig {
                             sample_rate,
@@ -501,11 +504,11 @@ mod fullband {
                     );
                     let actual = bitrate(&payloads, frame);
                     assert!(
-                        (20_000..40_000).contains(&actual),
+                        (15_000..40_000).contains(&actual),
                         "{frame:?}: {actual} b/s"
                     );
                     let heard = decode_all(&mut *decoder(sample_rate, Channels::Stereo), &payloads);
-                    let snr = snr(&said, &heard, sample_rate.samples(20));
+                    let snr = snr(&said, &heard, sample_rate.samples(10));
                     assert!(snr > 8.0, "{frame:?} at {sample_rate:?}: {snr} dB");
                 }
             }
