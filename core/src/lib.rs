@@ -13,12 +13,15 @@ extern crate std;
 pub mod audio;
 #[cfg(feature = "client")]
 pub mod client;
+mod link;
+mod queue;
 pub mod room;
 pub mod rtp;
 pub mod secure;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod signal;
+pub mod ticket;
 pub mod time;
 pub mod wire;
 

@@ -146,3 +146,22 @@ pub enum RoomUpdate {
         participants: u32,
     },
 }
+
+impl RoomUpdate {
+    /// Whom the update names: whom it is about, or the new speaker or holder of the floor.
+    pub fn participant(&self) -> Option<&ParticipantId> {
+        match self {
+            Self::Joined(participant) => Some(&participant.id),
+            Self::Left { participant, .. }
+            | Self::Hidden { participant }
+            | Self::Connection { participant, .. }
+            | Self::Published { participant, .. }
+            | Self::Unpublished { participant, .. }
+            | Self::Muted { participant, .. }
+            | Self::Censored { participant, .. } => Some(participant),
+            Self::Speaker { participant } => participant.as_ref(),
+            Self::Floor { holder } => holder.as_ref(),
+            Self::Count { .. } => None,
+        }
+    }
+}
