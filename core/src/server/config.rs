@@ -80,8 +80,8 @@ pub struct Config {
     pub kicked: usize,
     /// How long an audio slot stays with a stream that has fallen silent.
     pub slot_hold: Duration,
-    /// By how many dB a stream must be louder to take another's audio slot.
-    pub slot_margin: u8,
+    /// How long the active speaker stays so in silence.
+    pub speaker_hold: Duration,
     /// How often publishers are told what of their media arrives.
     pub report_interval: Duration,
 }
@@ -127,7 +127,7 @@ impl Default for Config {
             room_log: 256,
             kicked: 1_024,
             slot_hold: Duration::from_millis(200),
-            slot_margin: 3,
+            speaker_hold: Duration::from_secs(2),
             report_interval: Duration::from_secs(2),
         }
     }
