@@ -1,14 +1,12 @@
-//! The authority: what is true in the room, and how it came to be so.
+//! The authority: what is true in the room, and its latest changes.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use thiserror::Error;
 
-use super::{Change, ParticipantId, RoomState, RoomUpdate, Seat, Version};
-
-/// How many distinct recent speakers an [`Authority`] remembers.
-pub const RECENT_SPEAKERS: usize = 32;
+use super::relevance::Relevance;
+use super::{Change, RoomState, RoomUpdate, Seat, Version};
 
 /// Why the authority did not make a change. The room is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -21,15 +19,29 @@ pub enum ChangeError {
     /// The participant publishes [`MAX_STREAMS`](super::MAX_STREAMS) already.
     #[error("the participant publishes as many streams as it may: unpublish one first")]
     TooManyStreams,
-    /// Whom the change is about is not in the session.
+    /// The participant that the change names is not in the session.
     #[error("no such participant in the session: it must join first")]
     UnknownParticipant,
-    /// `Hidden` and `Count` are about one receiver's view, not about the room.
-    #[error("this is about one receiver's view: let its view say it")]
+    /// `Hidden` and `Count` say what one receiver tracks, not what is true in the room.
+    #[error("this is no fact of the room: leave it to each receiver's view")]
     NotOfTheRoom,
 }
 
 /// The one true state of a session's room, and its latest changes.
+///
+/// ```
+/// use parlour_core::room::{Authority, DisplayName, Participant, ParticipantId, RoomUpdate, Version};
+///
+/// let anna = ParticipantId::new("anna").unwrap();
+/// let mut authority = Authority::new(100, 256);
+/// let joined = RoomUpdate::Joined(Participant::new(anna.clone(), DisplayName::new("Anna").unwrap()));
+/// assert_eq!(authority.change(joined), Ok(Version(1)));
+///
+/// let censored = RoomUpdate::Censored { participant: anna, censored: true };
+/// assert_eq!(authority.change(censored.clone()), Ok(Version(2)));
+/// assert_eq!(authority.change(censored.clone()), Ok(Version(2)), "it is so already");
+/// assert_eq!(authority.since(Version(1)).unwrap().next(), Some((Version(2), &censored)));
+/// ```
 #[derive(Debug)]
 pub struct Authority {
     state: RoomState<Vec<Seat>>,
@@ -37,20 +49,20 @@ pub struct Authority {
     log: VecDeque<(Version, RoomUpdate)>,
     log_capacity: usize,
     room_limit: usize,
-    /// Latest first.
-    speakers: VecDeque<ParticipantId>,
+    relevance: Relevance,
 }
 
 impl Authority {
-    /// An empty room that will take `room_limit` participants and remember `log_capacity` changes
-    /// (such as 256): a receiver further behind than that gets a snapshot.
+    /// An empty room that takes at most `room_limit` participants and remembers its latest
+    /// `log_capacity` changes: a receiver further behind gets a snapshot. Each takes about 200
+    /// bytes; 256 of them cover more than the seconds that a slow receiver lags.
     pub fn new(room_limit: usize, log_capacity: usize) -> Self {
         Self {
             state: RoomState::origin(),
             log: VecDeque::new(),
             log_capacity,
             room_limit,
-            speakers: VecDeque::new(),
+            relevance: Relevance::default(),
         }
     }
 
@@ -59,21 +71,16 @@ impl Authority {
         &self.state
     }
 
-    /// How many participants the room takes.
+    /// Most participants that the room takes.
     pub fn room_limit(&self) -> usize {
         self.room_limit
     }
 
-    /// Who spoke lately, the latest first; each once, at most [`RECENT_SPEAKERS`].
-    pub fn recent_speakers(&self) -> impl Iterator<Item = &ParticipantId> {
-        self.speakers.iter()
-    }
-
-    /// Makes a change, and gives the version after it. What is so already is no change: the
-    /// version stays.
+    /// Makes a change, and gives the version after it. What is so already is no change, and the
+    /// version stays the same.
     ///
-    /// A participant that leaves while it is the speaker or holds the floor stops being so, by
-    /// changes of their own before the `Left`.
+    /// If a participant leaves that is the speaker or holds the floor, then changes of their own,
+    /// before the `Left`, say that nobody does.
     ///
     /// # Errors
     /// [`ChangeError`] says why the change cannot be made.
@@ -91,36 +98,40 @@ impl Authority {
         Ok(self.state.version())
     }
 
-    /// The changes after `version`, oldest first; `None` if some of them are gone from the log, or
-    /// if `version` is yet to come.
+    /// The changes after `version`, oldest first; `None` if some of them are no longer remembered,
+    /// or if `version` is yet to come.
     pub fn since(
         &self,
         version: Version,
-    ) -> Option<impl Iterator<Item = (Version, &RoomUpdate)> + ExactSizeIterator> {
+    ) -> Option<impl ExactSizeIterator<Item = (Version, &RoomUpdate)>> {
         let behind = self.state.version().0.checked_sub(version.0)?;
         let behind = usize::try_from(behind).ok()?;
         let first = self.log.len().checked_sub(behind)?;
-        let entries = self.log.range(first..);
-        Some(entries.map(|(version, update)| (*version, update)))
+        let changes = self.log.range(first..);
+        Some(changes.map(|(version, update)| (*version, update)))
+    }
+
+    pub(super) fn relevance(&self) -> &Relevance {
+        &self.relevance
     }
 
     fn check(&self, update: &RoomUpdate) -> Result<(), ChangeError> {
-        let about = match update {
+        let named = match update {
             RoomUpdate::Joined(participant) => {
-                let known = self.state.participant(&participant.id).is_some();
                 let full = self.state.participants().len() >= self.room_limit;
-                return if full && !known {
-                    Err(ChangeError::RoomFull)
-                } else {
-                    Ok(())
-                };
+                if full && self.state.participant(&participant.id).is_none() {
+                    return Err(ChangeError::RoomFull);
+                }
+                None
             }
             RoomUpdate::Hidden { .. } | RoomUpdate::Count { .. } => {
                 return Err(ChangeError::NotOfTheRoom);
             }
-            update => update.participant(),
+            RoomUpdate::Speaker { participant } => participant.as_ref(),
+            RoomUpdate::Floor { holder } => holder.as_ref(),
+            about_one => about_one.participant(),
         };
-        match about {
+        match named {
             Some(id) if self.state.participant(id).is_none() => {
                 Err(ChangeError::UnknownParticipant)
             }
@@ -128,18 +139,22 @@ impl Authority {
         }
     }
 
-    /// Applies a change that may be made, and writes it down.
+    /// Applies a checked change, and remembers it if it is one.
     fn record(&mut self, update: RoomUpdate) -> Result<(), ChangeError> {
-        match self.state.apply(self.state.version(), &update) {
-            Ok(Change::Nothing) => return Ok(()),
-            Ok(_) => {}
-            Err(_) => return Err(ChangeError::TooManyStreams),
+        // A growing roster takes every participant, so only the streams of one can be too many.
+        let change = self.state.apply(self.state.version(), &update);
+        if change.map_err(|_| ChangeError::TooManyStreams)? == Change::Nothing {
+            return Ok(());
         }
         let version = self.state.advance();
-        if self.log.len() == self.log_capacity {
+        self.relevance.note(&self.state, &update);
+        self.log.push_back((version, update));
+        while self.log.len() > self.log_capacity {
             self.log.pop_front();
         }
-        self.log.push_back((version, update));
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

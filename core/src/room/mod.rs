@@ -1,11 +1,15 @@
 //! The room model.
 
+#[cfg(test)]
+mod arbitrary;
 #[cfg(feature = "server")]
 mod authority;
 mod codec;
 mod grants;
 mod id;
 mod participant;
+#[cfg(feature = "server")]
+mod relevance;
 mod roster;
 mod state;
 mod update;
@@ -13,7 +17,7 @@ mod update;
 mod view;
 
 #[cfg(feature = "server")]
-pub use authority::{Authority, ChangeError, RECENT_SPEAKERS};
+pub use authority::{Authority, ChangeError};
 pub use codec::{Codec, StreamKind};
 pub use grants::Grants;
 pub use id::{DisplayName, IdError, ParticipantId, RoomId, SessionId, StreamKey, Topic};

@@ -72,7 +72,7 @@ enum Phase {
 }
 
 /// All that is not kept per participant.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Facts {
     version: Version,
     phase: Phase,
@@ -106,7 +106,7 @@ struct Facts {
 /// assert_eq!(state.main_participant(None), Some(&anna));
 /// assert_eq!(state.version_for_resume(), Some(Version(8)));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomState<R> {
     roster: R,
     facts: Facts,
@@ -135,6 +135,15 @@ impl RoomState<alloc::vec::Vec<Seat>> {
         let mut state = Self::default();
         state.facts.phase = Phase::Complete;
         state
+    }
+
+    /// The participant with the lowest id above `id`.
+    pub(super) fn participant_after(&self, id: &ParticipantId) -> Option<&Participant> {
+        let index = match locate(&self.roster, id) {
+            Ok(index) => index.checked_add(1)?,
+            Err(index) => index,
+        };
+        self.roster.get(index).map(|seat| &seat.participant)
     }
 
     /// Counts a change that was applied at the version before it, and gives its version.
@@ -459,3 +468,6 @@ fn finish(
     facts.phase = Phase::Complete;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,7 +148,7 @@ pub enum RoomUpdate {
 }
 
 impl RoomUpdate {
-    /// Whom the update names: whom it is about, or the new speaker or holder of the floor.
+    /// Whom the update is about; `None` if it is about the room as a whole (speaker, floor, count).
     pub fn participant(&self) -> Option<&ParticipantId> {
         match self {
             Self::Joined(participant) => Some(&participant.id),
@@ -159,9 +159,7 @@ impl RoomUpdate {
             | Self::Unpublished { participant, .. }
             | Self::Muted { participant, .. }
             | Self::Censored { participant, .. } => Some(participant),
-            Self::Speaker { participant } => participant.as_ref(),
-            Self::Floor { holder } => holder.as_ref(),
-            Self::Count { .. } => None,
+            Self::Speaker { .. } | Self::Floor { .. } | Self::Count { .. } => None,
         }
     }
 }

@@ -86,3 +86,80 @@ impl fmt::Debug for CookieJar {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secure::test_rng::TestRng;
+
+    const ID: ConnectionId = ConnectionId(0x0102_0304);
+    const ADDRESS: &[u8] = b"192.0.2.1:5000";
+    const START: Instant = Instant::from_micros(1_000_000);
+
+    #[test]
+    fn a_cookie_lives_one_to_two_lifetimes() {
+        let mut rng = TestRng::new(1);
+        let mut jar = CookieJar::new(START, &mut rng);
+        let due = jar.poll_timeout().unwrap();
+        assert_eq!(due, START + COOKIE_LIFETIME);
+
+        let cookie = jar.issue(ADDRESS, ID);
+        jar.handle_timeout(START + Duration::from_secs(119), &mut rng);
+        assert_eq!(jar.issue(ADDRESS, ID), cookie);
+        jar.handle_timeout(due, &mut rng);
+        assert_ne!(jar.issue(ADDRESS, ID), cookie);
+        assert!(jar.verify(ADDRESS, ID, &cookie));
+        jar.handle_timeout(due + COOKIE_LIFETIME, &mut rng);
+        assert!(!jar.verify(ADDRESS, ID, &cookie));
+    }
+
+    #[test]
+    fn after_a_long_sleep_no_old_cookie_is_good() {
+        let mut rng = TestRng::new(1);
+        let mut jar = CookieJar::new(START, &mut rng);
+        let cookie = jar.issue(ADDRESS, ID);
+        let woken = START + 2 * COOKIE_LIFETIME;
+        jar.handle_timeout(woken, &mut rng);
+        assert!(!jar.verify(ADDRESS, ID, &cookie));
+        assert_eq!(jar.poll_timeout(), Some(woken + COOKIE_LIFETIME));
+    }
+
+    #[test]
+    fn another_jar_accepts_nothing() {
+        let cookie = CookieJar::new(START, &mut TestRng::new(1)).issue(ADDRESS, ID);
+        assert!(!CookieJar::new(START, &mut TestRng::new(2)).verify(ADDRESS, ID, &cookie));
+    }
+
+    #[test]
+    fn the_secrets_are_not_printed() {
+        let printed = format!("{:?}", CookieJar::new(START, &mut TestRng::new(1)));
+        assert!(!printed.contains("current"), "{printed}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_cookie_is_good_for_its_client_at_its_address_only(
+            address in prop::collection::vec(any::<u8>(), 0..40),
+            other_address in prop::collection::vec(any::<u8>(), 0..40),
+            id: u32,
+            other_id: u32,
+            bit in 0usize..128,
+        ) {
+            let jar = CookieJar::new(START, &mut TestRng::new(3));
+            let cookie = jar.issue(&address, ConnectionId(id));
+            prop_assert!(jar.verify(&address, ConnectionId(id), &cookie));
+            prop_assert_eq!(
+                jar.verify(&other_address, ConnectionId(id), &cookie),
+                address == other_address
+            );
+            prop_assert_eq!(jar.verify(&address, ConnectionId(other_id), &cookie), id == other_id);
+            let mut altered = cookie;
+            altered[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(!jar.verify(&address, ConnectionId(id), &altered));
+        }
+    }
+}

@@ -122,7 +122,7 @@ impl InitiatorHandshake {
         Self::start_with_prologue(server_key, &prologue(client_id), rng, payload, out)
     }
 
-    fn start_with_prologue(
+    pub(super) fn start_with_prologue(
         server_key: &PublicKey,
         prologue: &[u8],
         rng: &mut dyn CryptoRngCore,
@@ -162,13 +162,14 @@ impl InitiatorHandshake {
         })
     }
 
-    fn finish_raw<'p>(
+    pub(super) fn finish_raw<'p>(
         &self,
         noise: &[u8],
         payload: &'p mut [u8],
     ) -> Result<(Transport, &'p [u8]), ReadMessageError> {
         let mut symmetric = self.symmetric.clone();
         let (_, payload) = read_message(&mut symmetric, &self.ephemeral, noise, payload)?;
+        // Cannot fail: reading the message has just mixed in a key.
         let keys = symmetric.split().map_err(|_| ReadMessageError::Rejected)?;
         Ok((Transport::new(keys, Role::Initiator), payload))
     }
@@ -198,7 +199,7 @@ impl ResponderHandshake {
         Self::read_with_prologue(server, &prologue(client_id), noise, payload)
     }
 
-    fn read_with_prologue<'p>(
+    pub(super) fn read_with_prologue<'p>(
         server: &KeyPair,
         prologue: &[u8],
         noise: &[u8],
@@ -242,7 +243,7 @@ impl ResponderHandshake {
         self.answer_raw(rng, plaintext, out)
     }
 
-    fn answer_raw(
+    pub(super) fn answer_raw(
         &self,
         rng: &mut dyn CryptoRngCore,
         payload: &[u8],
@@ -301,6 +302,7 @@ fn write_message(
     *key = ephemeral.public().0;
     symmetric.mix_hash(key);
     symmetric.mix_key(&*ephemeral.secret().diffie_hellman(peer));
+    // Cannot fail: the key is fresh and the payload fits into a datagram.
     symmetric
         .encrypt_and_hash(payload, ciphertext)
         .map_err(|_| WriteMessageError::PayloadTooLong)?;

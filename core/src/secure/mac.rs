@@ -14,3 +14,19 @@ pub(super) fn mac(key: &[u8; 32], domain: &[u8; 8], parts: &[&[u8]]) -> [u8; 16]
     }
     mac.finalize().into_bytes().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secure::test_rng::hex;
+
+    #[test]
+    fn is_keyed_blake2s_with_16_bytes_of_output() {
+        // Computed with another implementation:
+        // hashlib.blake2s(b"parlourXabcdef", key=bytes(range(32)), digest_size=16)
+        let key = core::array::from_fn(|i| i as u8);
+        let expected = hex("1f45821ee9f43512cd9f8cee3f3cc212");
+        assert_eq!(mac(&key, b"parlourX", &[b"abc", b"def"])[..], expected);
+        assert_ne!(mac(&key, b"parlourY", &[b"abc", b"def"])[..], expected);
+    }
+}

@@ -70,3 +70,53 @@ impl fmt::Debug for ResetToken {
         f.write_str("ResetToken(..)")
     }
 }
+
+#[cfg(all(test, feature = "server"))]
+mod tests {
+    use std::format;
+
+    use super::*;
+
+    const SECRET: [u8; 32] = [7; 32];
+
+    fn token(secret: [u8; 32], id: u32) -> ResetToken {
+        ResetKey::derive(&SecretKey::from_bytes(secret)).token(ConnectionId(id))
+    }
+
+    #[test]
+    fn a_restarted_server_derives_the_same_token() {
+        assert!(token(SECRET, 5).matches(token(SECRET, 5).expose_bytes()));
+    }
+
+    #[test]
+    fn tokens_differ_by_connection_and_by_server() {
+        assert!(!token(SECRET, 5).matches(token(SECRET, 6).expose_bytes()));
+        assert!(!token(SECRET, 5).matches(token([8; 32], 5).expose_bytes()));
+    }
+
+    #[test]
+    fn the_two_halves_of_the_key_differ() {
+        let key = ResetKey::derive(&SecretKey::from_bytes(SECRET));
+        assert_ne!(key.0[..16], key.0[16..]);
+    }
+
+    #[test]
+    fn a_token_with_any_bit_changed_does_not_match() {
+        let token = token(SECRET, 5);
+        for bit in 0..128 {
+            let mut bytes = *token.expose_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(!token.matches(&bytes), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn keys_and_tokens_are_not_printed() {
+        let key = ResetKey::derive(&SecretKey::from_bytes(SECRET));
+        assert_eq!(format!("{key:?}"), "ResetKey(..)");
+        assert_eq!(
+            format!("{:?}", key.token(ConnectionId(1))),
+            "ResetToken(..)"
+        );
+    }
+}

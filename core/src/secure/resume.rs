@@ -17,10 +17,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// +-----------+---------------+
 /// ```
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct ResumeTicket {
-    handle: u64,
-    secret: [u8; 16],
-}
+pub struct ResumeTicket([u8; ResumeTicket::LEN]);
 
 impl ResumeTicket {
     /// Bytes of an encoded ticket.
@@ -28,50 +25,82 @@ impl ResumeTicket {
 
     /// Draws the secret of a new ticket.
     pub fn generate(handle: u64, rng: &mut dyn CryptoRngCore) -> Self {
-        let mut ticket = Self {
-            handle,
-            secret: [0; 16],
-        };
-        rng.fill_bytes(&mut ticket.secret);
+        let mut ticket = Self([0; Self::LEN]);
+        let (handle_bytes, secret) = ticket.0.split_at_mut(8);
+        handle_bytes.copy_from_slice(&handle.to_be_bytes());
+        rng.fill_bytes(secret);
         ticket
     }
 
     /// Where the server looks: a claim, until [`ResumeTicket::matches`] has said yes.
     pub const fn handle(&self) -> u64 {
-        self.handle
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// Whether `shown` is this ticket; takes the same time wherever they differ.
     pub fn matches(&self, shown: &Self) -> bool {
-        (self.handle.ct_eq(&shown.handle) & self.secret.ct_eq(&shown.secret)).into()
+        self.0.ct_eq(&shown.0).into()
     }
 
     /// The ticket from its encoding.
-    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
-        let mut ticket = Self {
-            handle: 0,
-            secret: [0; 16],
-        };
-        let (handle, secret) = bytes.split_at(8);
-        ticket.handle = handle
-            .iter()
-            .fold(0, |handle, &byte| handle << 8 | u64::from(byte));
-        ticket.secret.copy_from_slice(secret);
-        ticket
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
     }
 
     /// The encoded ticket: a secret, to be sent under encryption only.
-    pub fn expose_bytes(&self) -> [u8; Self::LEN] {
-        let mut bytes = [0; Self::LEN];
-        let (handle, secret) = bytes.split_at_mut(8);
-        handle.copy_from_slice(&self.handle.to_be_bytes());
-        secret.copy_from_slice(&self.secret);
-        bytes
+    pub const fn expose_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
     }
 }
 
 impl fmt::Debug for ResumeTicket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ResumeTicket(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use super::*;
+    use crate::secure::test_rng::TestRng;
+
+    #[test]
+    fn a_ticket_survives_its_encoding() {
+        let ticket = ResumeTicket::generate(0x0102_0304_0506_0708, &mut TestRng::new(1));
+        let bytes = ticket.expose_bytes();
+        assert_eq!(bytes[..8], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_ne!(bytes[8..], [0; 16]);
+        let shown = ResumeTicket::from_bytes(*bytes);
+        assert_eq!(shown.handle(), 0x0102_0304_0506_0708);
+        assert!(ticket.matches(&shown));
+    }
+
+    #[test]
+    fn a_ticket_with_any_bit_changed_does_not_match() {
+        let ticket = ResumeTicket::generate(9, &mut TestRng::new(1));
+        for bit in 0..ResumeTicket::LEN * 8 {
+            let mut bytes = *ticket.expose_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                !ticket.matches(&ResumeTicket::from_bytes(bytes)),
+                "bit {bit}"
+            );
+        }
+    }
+
+    #[test]
+    fn tickets_for_one_handle_differ() {
+        let mut rng = TestRng::new(1);
+        let first = ResumeTicket::generate(9, &mut rng);
+        assert!(!first.matches(&ResumeTicket::generate(9, &mut rng)));
+    }
+
+    #[test]
+    fn a_ticket_is_not_printed() {
+        let ticket = ResumeTicket::from_bytes([0xab; ResumeTicket::LEN]);
+        assert_eq!(format!("{ticket:?}"), "ResumeTicket(..)");
     }
 }

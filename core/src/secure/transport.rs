@@ -234,3 +234,73 @@ const fn nearest(expected: u64, low: u32) -> u64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(feature = "server")]
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[cfg(feature = "server")]
+    impl Transport {
+        /// Seals a message without associated data, as the published vectors have it.
+        pub(in crate::secure) fn seal_bare(&self, counter: u64, plaintext: &[u8]) -> Vec<u8> {
+            let mut message = plaintext.to_vec();
+            let nonce = nonce(counter);
+            let tag = self
+                .sending
+                .encrypt_in_place_detached(&nonce, &[], &mut message)
+                .unwrap();
+            message.extend_from_slice(&tag);
+            message
+        }
+
+        /// Opens a message without associated data, as the published vectors have it.
+        pub(in crate::secure) fn open_bare(&self, counter: u64, message: &[u8]) -> Option<Vec<u8>> {
+            let (ciphertext, tag) = message.split_last_chunk::<TAG>()?;
+            let mut plaintext = ciphertext.to_vec();
+            let (nonce, tag) = (nonce(counter), Tag::from_slice(tag));
+            self.receiving
+                .decrypt_in_place_detached(&nonce, &[], &mut plaintext, tag)
+                .ok()?;
+            Some(plaintext)
+        }
+
+        /// As if all packets before `counter` had been sent.
+        pub(in crate::secure) fn skip_to(&mut self, counter: u64) {
+            self.next_counter = counter;
+        }
+
+        /// As if the packet before `counter`, and no other, had been received.
+        pub(in crate::secure) fn expect(&mut self, counter: u64) {
+            if let Some(before) = counter.checked_sub(1) {
+                self.replay.accept(before);
+            }
+        }
+    }
+
+    #[test]
+    fn the_nonce_is_the_counter_little_endian() {
+        let expected = [0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1];
+        assert_eq!(nonce(0x0102_0304_0506_0708).as_slice(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn the_nearest_counter_is_found(
+            expected in prop_oneof![0u64..1 << 34, any::<u64>(), u64::MAX - (1 << 34)..=u64::MAX],
+            low: u32,
+        ) {
+            let found = nearest(expected, low);
+            prop_assert_eq!(found as u32, low);
+            for other in [found.checked_add(1 << 32), found.checked_sub(1 << 32)] {
+                let is_nearest =
+                    other.is_none_or(|other| found.abs_diff(expected) <= other.abs_diff(expected));
+                prop_assert!(is_nearest);
+            }
+        }
+    }
+}

@@ -342,3 +342,6 @@ impl Receiver {
 const fn is_before(a: u16, b: u16) -> bool {
     a != b && b.wrapping_sub(a) < 0x8000
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,3 +126,87 @@ impl RttEstimator {
 fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn after(samples: &[u64]) -> RttEstimator {
+        let mut rtt = RttEstimator::new();
+        for sample in samples {
+            rtt.sample(Duration::from_micros(*sample));
+        }
+        rtt
+    }
+
+    #[test]
+    fn follows_the_formulas_of_rfc_6298() {
+        let rtt = after(&[80_000]);
+        assert_eq!(rtt.smoothed(), Some(Duration::from_micros(80_000)));
+        assert_eq!(rtt.variation(), Some(Duration::from_micros(40_000)));
+        assert_eq!(rtt.timeout(), Duration::from_micros(80_000 + 160_000));
+        let rtt = after(&[80_000, 160_000]);
+        // RTTVAR = 3/4 · 40 + 1/4 · |80 − 160|, with the old SRTT; SRTT = 7/8 · 80 + 1/8 · 160.
+        assert_eq!(rtt.variation(), Some(Duration::from_micros(50_000)));
+        assert_eq!(rtt.smoothed(), Some(Duration::from_micros(90_000)));
+        assert_eq!(rtt.timeout(), Duration::from_micros(90_000 + 200_000));
+    }
+
+    #[test]
+    fn a_steady_path_keeps_a_margin() {
+        assert_eq!(after(&[1_000; 100]).timeout(), RttEstimator::MIN_TIMEOUT);
+        let steady = after(&[200_000; 100]);
+        assert_eq!(
+            steady.timeout(),
+            Duration::from_micros(200_000) + RttEstimator::GRANULARITY
+        );
+    }
+
+    #[test]
+    fn backs_off_up_to_the_bound_and_recovers_with_a_sample() {
+        let mut rtt = after(&[10_000]);
+        let mut waits = [0; 8];
+        for wait in &mut waits {
+            *wait = rtt.timeout().as_millis();
+            rtt.back_off();
+        }
+        assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_000, 3_000, 3_000]);
+        rtt.sample(Duration::from_micros(10_000));
+        assert_eq!(rtt.timeout(), RttEstimator::MIN_TIMEOUT);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn stays_among_the_samples(samples in prop::collection::vec(any::<u64>(), 1..50)) {
+            let rtt = after(&samples);
+            let longest = RttEstimator::MAX_SAMPLE;
+            let clamp = |micros: &u64| Duration::from_micros(*micros).min(longest);
+            let low = samples.iter().map(clamp).min().unwrap();
+            let high = samples.iter().map(clamp).max().unwrap();
+            // Dividing down may lose a few µs.
+            let smoothed = rtt.smoothed().unwrap();
+            prop_assert!(smoothed + Duration::from_micros(8) >= low);
+            prop_assert!(smoothed <= high + Duration::from_micros(8));
+            prop_assert!(rtt.variation().unwrap() <= high);
+            prop_assert!(rtt.timeout() >= RttEstimator::MIN_TIMEOUT);
+            prop_assert!(rtt.timeout() <= RttEstimator::MAX_TIMEOUT);
+        }
+
+        #[test]
+        fn settles_on_a_steady_path(
+            before in prop::collection::vec(0_u64..10_000_000, 0..20),
+            steady in 0_u64..2_000_000,
+        ) {
+            let mut rtt = after(&before);
+            for _ in 0..120 {
+                rtt.sample(Duration::from_micros(steady));
+            }
+            let smoothed = i128::try_from(rtt.smoothed().unwrap().as_micros()).unwrap();
+            prop_assert!((smoothed - i128::from(steady)).abs() <= 16);
+        }
+    }
+}

@@ -227,7 +227,6 @@ impl<'b> FrameWriter<'b> {
     }
 
     /// Bytes written so far: the length of the plaintext.
-    #[allow(clippy::len_without_is_empty)] // has it; the lint does not see through `const`
     pub const fn len(&self) -> usize {
         self.len
     }
@@ -277,5 +276,220 @@ impl<'b> FrameWriter<'b> {
             .ok_or(FullError)?;
         self.len = self.len.saturating_add(frame.len());
         put(frame, &[kind, high, low]).ok_or(FullError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::super::packet::MAX_PLAINTEXT;
+    use super::*;
+
+    /// A frame that owns its bytes, for proptest to generate.
+    #[derive(Debug, Clone)]
+    enum Owned {
+        Media(Vec<u8>),
+        Report(Vec<u8>),
+        Signal(u16, Vec<u8>),
+        Ack(u16),
+        Ping(u32),
+        Pong(u32),
+        Message(Vec<u8>),
+    }
+
+    impl Owned {
+        fn frame(&self) -> Frame<'_> {
+            match self {
+                Self::Media(bytes) => Frame::Media(bytes),
+                Self::Report(bytes) => Frame::Report(bytes),
+                Self::Signal(sequence, message) => Frame::Signal {
+                    sequence: *sequence,
+                    message,
+                },
+                Self::Ack(next) => Frame::Ack { next: *next },
+                Self::Ping(nonce) => Frame::Ping { nonce: *nonce },
+                Self::Pong(nonce) => Frame::Pong { nonce: *nonce },
+                Self::Message(bytes) => Frame::Message(bytes),
+            }
+        }
+    }
+
+    fn any_frame() -> impl Strategy<Value = Owned> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..300);
+        prop_oneof![
+            bytes().prop_map(Owned::Media),
+            bytes().prop_map(Owned::Report),
+            (any::<u16>(), bytes()).prop_map(|(sequence, bytes)| Owned::Signal(sequence, bytes)),
+            any::<u16>().prop_map(Owned::Ack),
+            any::<u32>().prop_map(Owned::Ping),
+            any::<u32>().prop_map(Owned::Pong),
+            bytes().prop_map(Owned::Message),
+        ]
+    }
+
+    #[test]
+    fn frames_have_the_documented_bytes() {
+        let cases: [(Frame<'_>, &[u8]); 7] = [
+            (Frame::Media(b"ab"), &[1, 0, 2, b'a', b'b']),
+            (Frame::Report(b""), &[2, 0, 0]),
+            (
+                Frame::Signal {
+                    sequence: 0x0102,
+                    message: b"m",
+                },
+                &[3, 0, 3, 1, 2, b'm'],
+            ),
+            (Frame::Ack { next: 0x0102 }, &[4, 0, 2, 1, 2]),
+            (Frame::Ping { nonce: 0x0102_0304 }, &[5, 0, 4, 1, 2, 3, 4]),
+            (Frame::Pong { nonce: 0x0102_0304 }, &[6, 0, 4, 1, 2, 3, 4]),
+            (
+                Frame::Message(&[9; 256]),
+                &[&[7, 1, 0][..], &[9; 256]].concat(),
+            ),
+        ];
+        for (frame, bytes) in cases {
+            let mut buffer = [0xaa; 300];
+            let mut writer = FrameWriter::new(&mut buffer);
+            assert!(writer.is_empty());
+            writer.push(&frame).unwrap();
+            assert_eq!(writer.len(), frame.encoded_len());
+            assert_eq!(&buffer[..frame.encoded_len()], bytes);
+            assert_eq!(Frames::new(bytes).collect::<Vec<_>>(), [Ok(frame)]);
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_and_padding_are_skipped() {
+        let bytes = [
+            0, 0, 0, 99, 0, 2, 7, 7, 4, 0, 2, 0, 1, 0, 0, 1, 0, 255, 0, 0,
+        ];
+        assert_eq!(
+            Frames::new(&bytes).collect::<Vec<_>>(),
+            [Ok(Frame::Ack { next: 1 })]
+        );
+    }
+
+    #[test]
+    fn a_malformed_frame_ends_the_packet() {
+        let cases: [(&[u8], FrameError); 9] = [
+            (&[1], FrameError::Truncated),
+            (&[1, 0], FrameError::Truncated),
+            (&[1, 0, 1], FrameError::Truncated),
+            (&[99, 255, 255], FrameError::Truncated),
+            (&[3, 0, 1, 0], FrameError::BadLength),
+            (&[4, 0, 1, 0], FrameError::BadLength),
+            (&[4, 0, 3, 0, 0, 0], FrameError::BadLength),
+            (&[5, 0, 3, 0, 0, 0], FrameError::BadLength),
+            (&[6, 0, 5, 0, 0, 0, 0, 0], FrameError::BadLength),
+        ];
+        for (malformed, error) in cases {
+            let ack = [4, 0, 2, 0, 1];
+            let bytes = [&ack[..], malformed].concat();
+            let read: Vec<_> = Frames::new(&bytes).collect();
+            assert_eq!(
+                read,
+                [Ok(Frame::Ack { next: 1 }), Err(error)],
+                "{malformed:?}"
+            );
+            let bytes = [malformed, &ack[..]].concat();
+            if error == FrameError::BadLength {
+                assert_eq!(
+                    Frames::new(&bytes).collect::<Vec<_>>(),
+                    [Err(error)],
+                    "{malformed:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn media_can_be_built_in_place() {
+        let mut buffer = [0; 10];
+        let mut writer = FrameWriter::new(&mut buffer);
+        writer.push_media(4).unwrap().copy_from_slice(b"rtp!");
+        assert_eq!(writer.remaining(), 3);
+        assert_eq!(writer.push_media(1), Err(FullError));
+        assert_eq!(writer.push_media(usize::MAX), Err(FullError));
+        assert_eq!(writer.push_media(0), Ok(&mut [][..]));
+        assert_eq!(buffer, *b"\x01\x00\x04rtp!\x01\x00\x00");
+    }
+
+    #[test]
+    fn a_body_longer_than_its_length_field_is_refused() {
+        let long = vec![0; 65_536];
+        let mut buffer = vec![0; 70_000];
+        let mut writer = FrameWriter::new(&mut buffer);
+        assert_eq!(writer.push(&Frame::Media(&long)), Err(FullError));
+        assert_eq!(
+            writer.push(&Frame::Signal {
+                sequence: 0,
+                message: &long[2..]
+            }),
+            Err(FullError)
+        );
+        assert!(writer.is_empty());
+        assert_eq!(writer.push(&Frame::Media(&long[1..])), Ok(()));
+    }
+
+    #[test]
+    fn a_datagram_leaves_room_for_header_and_tag() {
+        assert_eq!(
+            FrameWriter::in_datagram(&mut [0; 2000]).remaining(),
+            MAX_PLAINTEXT
+        );
+        assert_eq!(FrameWriter::in_datagram(&mut [0; 100]).remaining(), 75);
+        for len in 0..=25 {
+            assert_eq!(FrameWriter::in_datagram(&mut vec![0; len]).remaining(), 0);
+        }
+        let mut datagram = [0; 100];
+        FrameWriter::in_datagram(&mut datagram)
+            .push(&Frame::Ack { next: 1 })
+            .unwrap();
+        assert_eq!(datagram[DATA_HEADER..][..5], [4, 0, 2, 0, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn frames_survive_their_encoding(
+            frames in prop::collection::vec(any_frame(), 0..12),
+            capacity in 0usize..1500,
+        ) {
+            let mut buffer = vec![0xaa; capacity];
+            let mut writer = FrameWriter::new(&mut buffer);
+            let mut accepted = Vec::new();
+            for frame in &frames {
+                let (len, remaining) = (writer.len(), writer.remaining());
+                let fits = frame.frame().encoded_len() <= remaining;
+                prop_assert_eq!(writer.push(&frame.frame()).is_ok(), fits);
+                if fits {
+                    accepted.push(Ok(frame.frame()));
+                    prop_assert_eq!(writer.len(), len + frame.frame().encoded_len());
+                } else {
+                    prop_assert_eq!(writer.len(), len);
+                }
+                prop_assert_eq!(writer.len() + writer.remaining(), capacity);
+            }
+            let len = writer.len();
+            prop_assert!(buffer[len..].iter().all(|&byte| byte == 0xaa));
+            prop_assert_eq!(Frames::new(&buffer[..len]).collect::<Vec<_>>(), accepted);
+        }
+
+        #[test]
+        fn any_bytes_can_be_read(
+            bytes in prop::collection::vec(prop_oneof![0u8..9, any::<u8>()], 0..300),
+        ) {
+            let mut frames = Frames::new(&bytes);
+            let read: Vec<_> = frames.by_ref().collect();
+            let errors = read.iter().filter(|frame| frame.is_err()).count();
+            prop_assert!(errors <= 1);
+            prop_assert!(errors == 0 || read.last().is_some_and(|last| last.is_err()));
+            let total: usize = read.iter().flatten().map(Frame::encoded_len).sum();
+            prop_assert!(total <= bytes.len());
+            prop_assert_eq!(frames.next(), None);
+        }
     }
 }

@@ -97,7 +97,7 @@ pub enum Packet<'a> {
         client_id: ConnectionId,
         /// The cookie of the server's [`Packet::Retry`], if it sent one.
         cookie: Option<&'a [u8; COOKIE]>,
-        /// Noise message 1, see [`crate::secure::InitiatorHandshake`].
+        /// Noise message 1, of [`MIN_NOISE`] bytes or more, see [`crate::secure::InitiatorHandshake`].
         noise: &'a [u8],
     },
     /// A Hello of a version other than [`VERSION`]: answer with [`Packet::VersionMismatch`].
@@ -126,7 +126,7 @@ pub enum Packet<'a> {
     Welcome {
         /// As in the Hello.
         client_id: ConnectionId,
-        /// Noise message 2, see [`crate::secure::InitiatorHandshake::finish`].
+        /// Noise message 2, of [`MIN_NOISE`] bytes or more, see [`crate::secure::InitiatorHandshake::finish`].
         noise: &'a [u8],
     },
     /// Frames under the session's keys, see [`crate::secure::Transport`].
@@ -346,3 +346,6 @@ fn take_all<'a>(bytes: &mut &'a [u8], at_least: usize) -> Result<&'a [u8], Packe
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests;
