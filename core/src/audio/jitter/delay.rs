@@ -182,6 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn after_a_long_pause_the_old_base_is_forgotten() {
+        let mut model = fed(model(), 150, |_| 0);
+        // Ten minutes later a slow clock has fallen 120 ms behind.
+        let transit = 1_120 * MS;
+        model.observe(600_000 * MS, transit);
+        assert_eq!(model.base(), Some(transit));
+    }
+
+    #[test]
     fn shares_stay_within_one() {
         let fed = fed(model(), 10_000, |n| n * 7919 % 300);
         let total: u64 = fed.shares.iter().map(|&share| u64::from(share)).sum();

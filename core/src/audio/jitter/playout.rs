@@ -91,7 +91,7 @@ pub(super) struct Playout {
     /// Sequence and transit of a packet that did not fit in.
     suspect: Option<(u64, i64)>,
     next_sequence: Option<u64>,
-    /// Timestamp of the last packet played or dropped: later ones must be above it.
+    /// Timestamp of the last packet played or dropped: those of later ones must be above it.
     floor: Option<i64>,
     /// Timestamp of the next sample to play.
     position: i64,
@@ -199,8 +199,7 @@ impl Playout {
         self.suspect = None;
         self.model.observe(arrival, arrival - cell.timestamp);
 
-        let played = self.next_sequence.is_some_and(|next| cell.sequence < next);
-        if played || self.floor.is_some_and(|floor| cell.timestamp <= floor) {
+        if self.next_sequence.is_some_and(|next| cell.sequence < next) {
             self.statistics.late += 1;
             return Err(PushError::Late);
         }
@@ -336,9 +335,8 @@ impl Playout {
             }
             let each = i64::try_from(missing).map_or(0, |missing| gap / missing);
             let lost = self.whole_ticks(each.min(self.frame.max(i64::from(head.duration))));
-            if lost == 0 || excess >= self.times.hard {
+            if lost == 0 {
                 self.count_lost_before(head);
-                self.skip(excess.clamp(0, gap));
                 continue;
             }
             self.statistics.lost += 1;
@@ -424,15 +422,12 @@ impl Playout {
         self.last == Some((head.codec, head.speaker))
     }
 
-    /// Gives up a packet that is here, and with it the time that it and what is missing before it
-    /// would have taken.
+    /// Gives up a packet that is here. Its time becomes a gap, which shrinks as far as the delay is
+    /// too long: all of it, as a rule.
     fn drop_packet(&mut self, cell: &Cell) {
         self.count_lost_before(cell);
         self.next_sequence = Some(cell.sequence + 1);
         self.floor = Some(cell.timestamp);
-        if self.phase == Phase::Playing {
-            self.skip((cell.end() - self.position).max(0));
-        }
         self.statistics.dropped += 1;
     }
 
