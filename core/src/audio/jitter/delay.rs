@@ -42,7 +42,7 @@ impl Minimum {
 impl DelayModel {
     /// `rate` in samples per second, `start` the delay to assume until packets tell.
     pub(super) fn new(rate: i64, start: i64) -> Self {
-        let bucket = (rate / 50).max(1);
+        let bucket = bucket(rate);
         let mut shares = [0; BUCKETS];
         if let Some(share) = shares.get_mut(Self::index(start.saturating_sub(1), bucket)) {
             *share = ONE;
@@ -54,11 +54,6 @@ impl DelayModel {
             weight: PRIOR,
             minimum: None,
         }
-    }
-
-    /// The longest delay that [`quantile`](Self::quantile) can give.
-    pub(super) fn longest(&self) -> i64 {
-        self.bucket.saturating_mul(BUCKETS as i64)
     }
 
     /// The transit of the fastest packet of late, if there was one.
@@ -123,6 +118,16 @@ impl DelayModel {
             .unwrap_or(BUCKETS)
             .min(BUCKETS - 1)
     }
+}
+
+/// 20 ms in samples.
+fn bucket(rate: i64) -> i64 {
+    (rate / 50).max(1)
+}
+
+/// The longest delay that a model can find, in samples.
+pub(super) fn longest(rate: i64) -> i64 {
+    bucket(rate) * BUCKETS as i64
 }
 
 #[cfg(test)]

@@ -631,31 +631,42 @@ fn time_to_shrink(sent: Vec<Sent>) -> u64 {
     (end - start) / 1_000
 }
 
-#[test]
-fn changes_of_speaker_let_the_delay_shrink_sooner() {
-    let alone = time_to_shrink(steady(500, FRAME));
-    let mut sent = steady(500, FRAME);
+/// Makes every `n`th packet the first of another speaker, or of a talkspurt.
+fn turning(mut sent: Vec<Sent>, every: usize, marked: bool) -> Vec<Sent> {
     for (n, packet) in sent.iter_mut().enumerate() {
-        packet.speaker = Some(n as u32 / 5);
+        if marked {
+            packet.marker = n % every == 0;
+        } else {
+            packet.speaker = Some((n / every) as u32);
+        }
     }
-    let changing = time_to_shrink(sent);
-    assert!(alone > 1_000, "{alone}");
-    assert!(changing < alone * 3 / 4, "{changing} of {alone}");
+    sent
 }
 
 #[test]
-fn changes_of_speaker_let_the_delay_grow_by_silence() {
-    let mut sent = steady(1_000, FRAME);
-    for (n, packet) in sent.iter_mut().enumerate() {
-        packet.speaker = Some(n as u32 / 10);
-        packet.arrival += if n % 8 == 0 { 110_000 } else { 0 };
+fn turns_of_speech_let_the_delay_shrink_sooner() {
+    let alone = time_to_shrink(steady(500, FRAME));
+    assert!(alone > 1_000, "{alone}");
+    for marked in [false, true] {
+        let turning = time_to_shrink(turning(steady(500, FRAME), 5, marked));
+        assert!(turning < alone * 3 / 4, "{turning} of {alone}");
     }
-    let config = JitterConfig {
-        start_delay: Duration::from_millis(20),
-        ..JitterConfig::default()
-    };
-    let run = run_with(&mut Buffer::new(config), sent, 0);
-    assert!(run.count(|played| played == Played::Silence) > 0);
+}
+
+#[test]
+fn turns_of_speech_let_the_delay_grow_by_silence() {
+    for marked in [false, true] {
+        let mut sent = turning(steady(1_000, FRAME), 10, marked);
+        for packet in sent.iter_mut().step_by(8) {
+            packet.arrival += 110_000;
+        }
+        let config = JitterConfig {
+            start_delay: Duration::from_millis(20),
+            ..JitterConfig::default()
+        };
+        let run = run_with(&mut Buffer::new(config), sent, 0);
+        assert!(run.count(|played| played == Played::Silence) > 0);
+    }
 }
 
 #[test]
@@ -781,6 +792,27 @@ fn a_jump_of_sequence_numbers_alone_is_a_restart_and_no_loss() {
 }
 
 #[test]
+fn timestamps_that_contradict_the_sequence_are_not_played() {
+    let mut buffer = Buffer::new(fixed(40));
+    let sent = steady(10, FRAME);
+    let mut contrary = sent[6];
+    contrary.timestamp = sent[4].timestamp;
+    for mut packet in [sent[9], sent[5], contrary, sent[7]] {
+        packet.arrival = sent[9].arrival;
+        assert_eq!(packet.push(&mut buffer), Ok(()));
+    }
+    let mut played = Vec::new();
+    for n in 0..20 {
+        let (_, pull) = play(&mut buffer, sent[9].arrival + n * 20_000);
+        if let Played::Frame { sequence, .. } = pull {
+            played.push(sequence - SEQUENCE);
+        }
+    }
+    assert_eq!(played, [5, 7, 9]);
+    assert_eq!(buffer.statistics().late, 1);
+}
+
+#[test]
 fn one_stray_packet_changes_nothing() {
     let mut sent = steady(1_000, FRAME);
     let mut stray = sent[500];
@@ -850,8 +882,8 @@ fn refusals_say_why_and_change_nothing() {
 #[test]
 fn memory_is_as_documented() {
     let device = size_of::<JitterBuffer<16, 160>>();
-    assert!(device <= 3_800, "{device}");
-    assert!(size_of::<JitterBuffer<17, 160>>() - device <= 160 + 56);
+    assert!(device <= 16 * (160 + 48) + 500, "{device}");
+    assert!(size_of::<JitterBuffer<17, 160>>() - device <= 160 + 48);
 }
 
 #[derive(Debug, Clone)]
@@ -898,7 +930,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Whatever is pushed and whenever: no panic, timestamps rise but for re-bases, every pull has a
-    /// duration, the target is bounded, and no packet is played that was not taken.
+    /// duration, the target is bounded, and no more is played than was taken.
     #[test]
     fn any_input_is_survived(
         actions in proptest::collection::vec(action(), 1..400),
@@ -949,6 +981,6 @@ proptest! {
         }
         let statistics = buffer.statistics();
         prop_assert!(statistics.target <= 192_000);
-        prop_assert!(played + statistics.dropped <= statistics.received + statistics.dropped);
+        prop_assert!(played <= statistics.received);
     }
 }
