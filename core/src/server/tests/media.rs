@@ -87,8 +87,13 @@ fn only_what_was_announced_is_forwarded() {
     world.peers[anna].send_rtp(own, 0, 30, b"x");
     world.peers[anna].send_rtp(0, 111, 30, b"x");
     world.peers[anna].outbox.push((true, Vec::from(b"not RTP")));
-    // Its slot header would not leave room for it in any datagram.
-    world.peers[anna].send_rtp(own, 111, 30, &[0; 1_100]);
+    world.run();
+    // With the header of its slot it would not fit into any datagram.
+    world.peers[anna].send_rtp(own, 111, 30, &[0; 1_150]);
+    world.run();
+    assert_eq!(world.peers[ben].take_media(), []);
+    assert_eq!(world.server.statistics().media_overflowed, 1);
+    world.peers[anna].send_rtp(own, 111, 30, &[0; 1_140]);
     world.run();
     assert_eq!(world.peers[ben].take_media().len(), 1);
     assert_eq!(world.server.statistics().media_rejected, 4);
