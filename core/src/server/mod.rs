@@ -61,7 +61,7 @@ pub use event::{Event, JoinId, RefreshId};
 pub use inspect::RoomView;
 pub use machine::{Admission, Server};
 pub use path::Path;
-pub use statistics::{Accounting, ParticipantStatistics, Statistics, quality};
+pub use statistics::{Accounting, ParticipantStatistics, Statistics};
 pub use transmit::Transmit;
 
 pub use crate::link::BufferTooSmall;
