@@ -111,7 +111,7 @@ pub fn quality(loss: u8, round_trip: Duration, jitter: Duration) -> u8 {
             y0 + (y1 - y0) * (loss - x0) / (x1 - x0)
         });
     // A jitter buffer holds about twice the jitter.
-    let delay = round_trip / 2 + jitter * 2;
+    let delay = (round_trip / 2).saturating_add(jitter.saturating_mul(2));
     let delay = u32::try_from(delay.as_millis())
         .unwrap_or(u32::MAX)
         .min(10_000);
