@@ -52,6 +52,7 @@ mod slots;
 mod statistics;
 mod subscriptions;
 mod talk;
+mod tickets;
 mod timers;
 mod transmit;
 

@@ -101,6 +101,8 @@ pub struct Accounting {
     pub queued_messages: usize,
     /// The longest of those queues.
     pub longest_message_queue: usize,
+    /// The longest queue of replies and the like.
+    pub longest_control_queue: usize,
     /// Payload buffers in use.
     pub media_buffers: usize,
     /// Bytes allocated for payload buffers.
