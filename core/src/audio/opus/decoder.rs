@@ -50,14 +50,15 @@ pub enum Channels {
 /// the whole decoder, or in memory lent to [`new_in`](OpusDecoder::new_in). It is 179 KB in each
 /// case, and nothing else is allocated.
 ///
-/// | | stack, in KB |
+/// | | KB of stack (optimised, x86-64) |
 /// |---|---|
-/// | `new` | about 260 (the state passes through it) |
-/// | `new_in` | 80 |
-/// | decoding up to 60 ms at 16 kHz mono or 20 ms at 48 kHz mono | 30 |
-/// | decoding 60 ms at 48 kHz in stereo | 50 |
+/// | `new` | 530: the state passes through it |
+/// | `new_in` | 82 the first time in a program, then 4 |
+/// | speech (SILK) to 16 kHz | 36 |
+/// | anything, up to 20 ms at 48 kHz | 44 |
+/// | anything, 60 ms at 48 kHz in stereo | 64 |
 ///
-/// Threads that decode need 512 KB in optimised builds and 1 MB in others.
+/// In unoptimised builds, `new` may need more than the 2 MB that Rust gives a thread.
 ///
 /// ```
 /// use parlour_core::audio::codec::{AudioDecoder, SampleRate};
@@ -84,6 +85,8 @@ impl OpusDecoder {
     /// # Errors
     ///
     /// [`UnsupportedRate`] at 8 kHz.
+    // Inlined, the state is copied once less.
+    #[inline]
     pub fn new(rate: SampleRate, channels: Channels) -> Result<Self, UnsupportedRate> {
         // No adapters on the way: each would copy the state once more in unoptimised builds.
         match OpusState::new(codec_rate(rate)?, channels.count()) {

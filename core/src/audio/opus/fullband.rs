@@ -10,7 +10,11 @@ use core::ops::RangeInclusive;
 use ropus::{Application, Bitrate, Channels, Encoder, InbandFec};
 
 /// Encodes 16, 24 or 48 kHz PCM at 6 to 128 kb/s, with DTX. It chooses between speech and music
-/// coding and the band by itself. Its state is on the heap.
+/// coding and the band by itself. Its state is on the heap; making one takes 100 KB of stack,
+/// encoding 54 KB (optimised, x86-64).
+///
+/// The same sound in the same bits as libopus: in the table of `tests/tests/libopus.rs`, the
+/// spectral distance to what was said is within 0.15 dB of it, with 10 % of the packets lost too.
 ///
 /// ```
 /// use parlour_core::audio::codec::{AudioEncoder, Encoded, SampleRate};
