@@ -39,10 +39,9 @@ pub struct FullbandEncoder {
     codec: Encoder,
     rate: SampleRate,
     frame: FrameDuration,
-    dtx: bool,
 }
 
-/// With DTX, the codec marks frames that need not be sent by making them this short.
+/// The codec marks frames that need not be sent (DTX) by making them this short.
 const DTX_LEN: usize = 2;
 
 impl FullbandEncoder {
@@ -68,7 +67,6 @@ impl FullbandEncoder {
             codec,
             rate: config.sample_rate,
             frame: config.frame,
-            dtx: config.dtx,
         };
         encoder.set_bitrate(config.bitrate)?;
         encoder.set_expected_loss(config.expected_loss)?;
@@ -119,7 +117,7 @@ impl AudioEncoder for FullbandEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError> {
         let (pcm, out) = frame_and_room(self, pcm, out)?;
         match self.codec.encode(pcm, out) {
-            Ok(len) if self.dtx && len <= DTX_LEN => Ok(Encoded::Silence),
+            Ok(len) if len <= DTX_LEN => Ok(Encoded::Silence),
             Ok(len) => Ok(Encoded::Payload(len)),
             Err(_) => Err(EncodeError::Codec),
         }
@@ -131,7 +129,6 @@ impl fmt::Debug for FullbandEncoder {
         f.debug_struct("FullbandEncoder")
             .field("rate", &self.rate)
             .field("frame", &self.frame)
-            .field("dtx", &self.dtx)
             .finish_non_exhaustive()
     }
 }
