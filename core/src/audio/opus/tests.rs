@@ -220,6 +220,40 @@ fn a_long_gap_fades() {
 }
 
 #[test]
+fn any_length_is_concealed() {
+    on_a_large_stack(|| {
+        let mut encoder = Box::new(OpusEncoder::new(EncoderConfig::default()).unwrap());
+        let payloads = encode_all(&mut *encoder, &synth::voice(SampleRate::Hz16000, 200));
+        let mut decoder = decoder(SampleRate::Hz16000, Channels::Mono);
+        decode_all(&mut *decoder, &payloads);
+        // The codec goes by 2.5 ms, 40 samples.
+        let mut pcm = [7; 433];
+        decoder.conceal(&mut pcm[..100]);
+        assert!(power(&pcm[60..80]) > 100.0);
+        assert_eq!(pcm[80..101], [[0; 20].as_slice(), &[7]].concat());
+        decoder.conceal(&mut pcm);
+        assert!(power(&pcm[380..400]) > 100.0);
+        assert_eq!(pcm[400..], [0; 33]);
+        decoder.conceal(&mut []);
+    });
+}
+
+#[test]
+fn no_redundancy_is_used_right_after_music() {
+    on_a_large_stack(|| {
+        let (music, speech) = ([0x98, 1, 2, 3, 4], [0x48, 0x40, 1, 2, 3]);
+        let mut decoder = decoder(SampleRate::Hz16000, Channels::Mono);
+        let mut pcm = [0; 320];
+        assert_eq!(decoder.decode(&music, &mut pcm), Ok(320));
+        assert!(!decoder.recover(&speech, &mut pcm));
+        assert_eq!(decoder.decode(&speech, &mut pcm), Ok(320));
+        assert!(decoder.recover(&speech, &mut pcm));
+        assert!(!decoder.recover(&speech, &mut pcm[..319]));
+        assert!(!decoder.recover(&[], &mut pcm));
+    });
+}
+
+#[test]
 fn heads_say_what_is_inside() {
     for (payload, duration, stereo) in [
         (&[0x40, 1, 2][..], 10, false),            // SILK wideband, 10 ms
