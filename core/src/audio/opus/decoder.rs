@@ -208,16 +208,17 @@ impl<S: BorrowMut<OpusState>> OpusDecoder<S> {
         Ok(packet)
     }
 
-    fn try_recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> Result<(), DecodeError> {
-        let next = self.accept(next_payload)?;
+    /// `None` if there is nothing to rebuild from.
+    fn try_recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> Option<()> {
+        let next = self.accept(next_payload).ok()?;
         // The codec fills whole multiples of 10 ms, and out of a CELT stream it cannot.
         let whole = pcm.len().is_multiple_of(self.rate.samples(10));
         if !next.has_fec() || !whole || self.mode == Some(Mode::Celt) {
-            return Err(DecodeError::Empty);
+            return None;
         }
-        self.run(Ask::Recover(next_payload), pcm)?;
+        self.run(Ask::Recover(next_payload), pcm).ok()?;
         self.mode = Some(next.mode());
-        Ok(())
+        Some(())
     }
 }
 
@@ -261,7 +262,7 @@ impl<S: BorrowMut<OpusState>> AudioDecoder for OpusDecoder<S> {
     /// Uses redundancy when `pcm` is whole multiples of 10 ms, 60 ms at most. When `pcm` is
     /// longer than one frame of `next_payload`, its end is what is rebuilt.
     fn recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> bool {
-        let recovered = self.try_recover(next_payload, pcm).is_ok();
+        let recovered = self.try_recover(next_payload, pcm).is_some();
         if !recovered {
             self.conceal(pcm);
         }
