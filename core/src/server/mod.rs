@@ -1,1 +1,70 @@
-//! TODO
+//! The room server's end: joins, rooms, forwarding. Sans-IO; it allocates, within bounds.
+//!
+//! [`Server`] is driven like every state machine here: datagrams and time go in, datagrams, events
+//! and the next wake-up come out. It owns no socket, reads no clock, verifies no token: who joins
+//! is the embedder's decision, asked for by [`Event::JoinRequested`] and given by
+//! [`Server::admit`].
+//!
+//! ```text
+//!             handle_datagram(now, from, bytes)         handle_timeout(now)
+//!                              │                                │
+//!       Hello ┌────────────────┴──────────┐ Data                │
+//!             ▼                           ▼                     ▼
+//!     join under way ──first Data──► participant ──── room ── timers
+//!             │                           │             │
+//!     JoinRequested ► admit         link, signalling  state of the room, its speaker
+//!                                   media queue       slots per receiver
+//!             │                           │             │
+//!             └────────► poll_event ◄─────┴─────────────┘
+//!                        poll_transmit: one datagram for one receiver, with all that waits for it
+//! ```
+//!
+//! A join takes effect with the first Data packet of the participant, which proves that it holds
+//! the keys: a replayed Hello changes nothing that anybody can see. Whoever has not proven to
+//! receive at an address is sent at most three times what came from there.
+//!
+//! What is bounded, and what happens at the bound, is said by [`Config`]; [`Server::accounting`]
+//! tells how much is in use.
+
+mod config;
+mod data;
+mod error;
+mod establish;
+mod event;
+mod forward;
+mod handshake;
+mod inspect;
+mod joins;
+mod limits;
+mod machine;
+mod media;
+mod member;
+mod messages;
+mod moderation;
+mod offer;
+mod path;
+mod pool;
+mod presence;
+mod reports;
+mod requests;
+mod room;
+mod slots;
+mod statistics;
+mod subscriptions;
+mod talk;
+mod timers;
+mod transmit;
+
+pub use config::{Config, Rate};
+pub use error::{AdmitError, Dropped, ModerateError, RefreshError, UnknownJoin};
+pub use event::{Event, JoinId, RefreshId};
+pub use inspect::RoomView;
+pub use machine::{Admission, Server};
+pub use path::Path;
+pub use statistics::{Accounting, ParticipantStatistics, Statistics, quality};
+pub use transmit::Transmit;
+
+pub use crate::link::BufferTooSmall;
+
+#[cfg(test)]
+mod tests;

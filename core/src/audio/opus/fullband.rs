@@ -13,7 +13,7 @@ use ropus::{Application, Bitrate, Channels, Encoder, InbandFec};
 /// coding and the band by itself. Its state is on the heap; making one takes 100 KB of stack,
 /// encoding 54 KB (optimised, x86-64).
 ///
-/// The same sound in the same bits as libopus: in the table of `tests/tests/libopus.rs`, the
+/// The same sound in the same bits as libopus: in the table of `tests/libopus`, the
 /// spectral distance to what was said is within 0.15 dB of it, with 10 % of the packets lost too.
 ///
 /// ```

@@ -1,15 +1,15 @@
 //! Opus in Parlour beside libopus, the reference implementation.
 //!
-//! `cargo test -p parlour-tests --features libopus --test libopus` compares decoders. The table in
-//! the docs that compares encoders comes from
-//!
 //! ```sh
-//! cargo test --release -p parlour-tests --features libopus --test libopus -- --ignored --nocapture
+//! cd tests/libopus
+//! cargo test                                              # decoders: the same sound
+//! cargo test --release -- --ignored --nocapture           # encoders: the table in the docs
+//! SPEECH=file cargo test --release -- --ignored --nocapture
 //! ```
 //!
-//! With `SPEECH=file`, it speaks that instead of a synthetic voice: raw 16-bit little-endian mono
-//! PCM at 48 kHz.
-#![cfg(feature = "libopus")]
+//! The last one speaks a file, raw 16-bit little-endian mono PCM at 48 kHz, and not a synthetic
+//! voice.
+#![cfg(test)]
 
 use opusic_c as libopus;
 use parlour_core::audio::codec::{AudioDecoder, AudioEncoder, FrameDuration, SampleRate};

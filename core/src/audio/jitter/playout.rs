@@ -1,0 +1,505 @@
+//! What to play when: order, gaps, delay. Works on the cells' headers as a plain slice, so that it
+//! is compiled once for all sizes of buffer.
+//!
+//! Times are samples of the RTP clock in `i64`. Timestamps are below 2^62 and arrivals below 2^45
+//! (microseconds since the last re-base, times the rate, saturating), so sums of the few terms used
+//! here cannot overflow.
+
+use super::buffer::{JitterConfig, JitterStatistics, Packet, PushError};
+use super::delay::DelayModel;
+use super::times::Times;
+use crate::room::Codec;
+use crate::time::Instant;
+
+/// Sequence numbers and timestamps stay below this.
+const LIMIT: u64 = 1 << 62;
+/// A sequence number this far ahead is a restart, not a loss (RFC 3550 appendix A.1).
+const MAX_DROPOUT: u64 = 3_000;
+/// How near two odd packets must be to confirm each other as a restart.
+const CONFIRM: u64 = 100;
+
+/// What a cell holds beside its payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cell {
+    pub(super) sequence: u64,
+    pub(super) timestamp: i64,
+    pub(super) duration: u32,
+    pub(super) length: usize,
+    pub(super) codec: Codec,
+    pub(super) speaker: Option<u32>,
+    marker: bool,
+}
+
+impl Cell {
+    fn end(&self) -> i64 {
+        self.timestamp + i64::from(self.duration)
+    }
+}
+
+/// A pull's answer, with the index of a cell in place of its payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    Frame(usize, Cell),
+    Lost {
+        samples: u32,
+        next: Option<(usize, Cell)>,
+    },
+    Silence(u32),
+    Buffering(u32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Position is free: playing starts when the first packet held has waited for its delay.
+    Buffering,
+    Playing,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Playout {
+    times: Times,
+    cells: i64,
+    model: DelayModel,
+    /// When sample 0 of arrival time was.
+    origin: Option<Instant>,
+    phase: Phase,
+    /// Sequence and timestamp of the packet furthest ahead.
+    newest: Option<(u64, i64)>,
+    /// Sequence and transit of a packet that did not fit in.
+    suspect: Option<(u64, i64)>,
+    next_sequence: Option<u64>,
+    /// Timestamp of the last packet played or dropped: those of later ones must be above it.
+    floor: Option<i64>,
+    /// Timestamp of the next sample to play.
+    position: i64,
+    /// Smoothed lag of `position` behind the fastest packet.
+    delay: i64,
+    /// Samples played since the last correction that may be heard.
+    since_adjusted: i64,
+    /// Samples of concealment since the last frame while nothing was here.
+    starved: i64,
+    /// Duration of the last packet taken.
+    frame: i64,
+    /// Codec and speaker of the last frame.
+    last: Option<(Codec, Option<u32>)>,
+    statistics: JitterStatistics,
+}
+
+impl Playout {
+    pub(super) fn new(config: JitterConfig, cells: usize) -> Self {
+        let times = Times::new(config);
+        Self {
+            times,
+            cells: i64::try_from(cells).unwrap_or(i64::MAX).min(1 << 16),
+            model: DelayModel::new(times.rate, times.start),
+            origin: None,
+            phase: Phase::Buffering,
+            newest: None,
+            suspect: None,
+            next_sequence: None,
+            floor: None,
+            position: 0,
+            delay: 0,
+            since_adjusted: 0,
+            starved: 0,
+            frame: times.chunk,
+            last: None,
+            statistics: JitterStatistics::default(),
+        }
+    }
+
+    pub(super) fn statistics(&self) -> JitterStatistics {
+        JitterStatistics {
+            delay: samples(self.delay),
+            target: samples(self.target()),
+            ..self.statistics
+        }
+    }
+
+    /// Finds a cell for `packet` and fills in its header.
+    pub(super) fn admit(
+        &mut self,
+        cells: &mut [Option<Cell>],
+        now: Instant,
+        packet: &Packet<'_>,
+    ) -> Result<usize, PushError> {
+        let duration = i64::from(packet.duration);
+        let valid = (1..=self.times.longest).contains(&duration)
+            && packet.sequence < LIMIT
+            && packet.timestamp < LIMIT;
+        if !valid {
+            return Err(PushError::Invalid);
+        }
+        let cell = Cell {
+            sequence: packet.sequence,
+            timestamp: packet.timestamp.cast_signed(),
+            duration: packet.duration,
+            length: packet.payload.len(),
+            codec: packet.codec,
+            speaker: packet.speaker,
+            marker: packet.marker,
+        };
+        if cells
+            .iter()
+            .flatten()
+            .any(|held| held.sequence == cell.sequence)
+        {
+            self.statistics.duplicates += 1;
+            return Err(PushError::Duplicate);
+        }
+        let mut arrival = self.arrival(now);
+        if self.is_discontinuous(&cell, arrival - cell.timestamp) {
+            self.rebase_or_suspect(cells, now, &cell, arrival - cell.timestamp)?;
+            arrival = self.arrival(now);
+        }
+        self.suspect = None;
+        self.model.observe(arrival, arrival - cell.timestamp);
+
+        if self.next_sequence.is_some_and(|next| cell.sequence < next) {
+            self.statistics.late += 1;
+            return Err(PushError::Late);
+        }
+        let index = match cells.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => match oldest(cells) {
+                Some((index, oldest)) if oldest.sequence < cell.sequence => {
+                    self.drop_packet(&oldest);
+                    index
+                }
+                _ => {
+                    self.statistics.dropped += 1;
+                    return Err(PushError::Full);
+                }
+            },
+        };
+        if let Some(place) = cells.get_mut(index) {
+            *place = Some(cell);
+        }
+        if self.newest.is_none_or(|(newest, _)| cell.sequence > newest) {
+            self.newest = Some((cell.sequence, cell.timestamp));
+        }
+        self.frame = duration;
+        self.statistics.received += 1;
+        Ok(index)
+    }
+
+    /// Decides what comes next and moves on past it.
+    pub(super) fn step(&mut self, cells: &mut [Option<Cell>], now: Instant) -> Step {
+        let Some(base) = self.model.base() else {
+            return Step::Buffering(samples(self.times.chunk));
+        };
+        // Where playing without any delay would be now.
+        let ideal = self.arrival(now) - base;
+        if self.phase == Phase::Playing {
+            self.measure(ideal - self.position);
+        }
+        let step = self.decide(cells, ideal);
+        let played = match step {
+            Step::Frame(_, cell) => cell.duration,
+            Step::Lost { samples, .. } => {
+                self.statistics.concealed += u64::from(samples);
+                samples
+            }
+            Step::Silence(samples) | Step::Buffering(samples) => samples,
+        };
+        self.since_adjusted = self.since_adjusted.saturating_add(i64::from(played));
+        step
+    }
+
+    /// Each turn of the loop takes a packet out, or shortens a gap, or ends it.
+    fn decide(&mut self, cells: &mut [Option<Cell>], ideal: i64) -> Step {
+        loop {
+            let Some((index, head)) = oldest(cells) else {
+                return self.starve();
+            };
+            if self.floor.is_some_and(|floor| head.timestamp <= floor) {
+                self.statistics.late += 1;
+                release(cells, index);
+                continue;
+            }
+            if self.phase == Phase::Buffering {
+                let delay = ideal - head.timestamp;
+                let short = self.target() - delay;
+                if short >= self.times.tick {
+                    return Step::Buffering(self.padding(short));
+                }
+                self.start(&head, delay);
+            }
+            if let Some(step) = self.bridge(index, &head) {
+                return step;
+            }
+            let followed = cells.iter().flatten().count() > 1;
+            if followed && self.is_lagging(&head) {
+                self.since_adjusted = 0;
+                self.drop_packet(&head);
+                release(cells, index);
+                continue;
+            }
+            if let Some(step) = self.hold_back(&head) {
+                return step;
+            }
+            release(cells, index);
+            self.next_sequence = Some(head.sequence + 1);
+            self.floor = Some(head.timestamp);
+            self.position = head.end();
+            self.last = Some((head.codec, head.speaker));
+            self.starved = 0;
+            return Step::Frame(index, head);
+        }
+    }
+
+    fn start(&mut self, head: &Cell, delay: i64) {
+        self.phase = Phase::Playing;
+        self.count_lost_before(head);
+        self.position = head.timestamp;
+        self.delay = delay;
+        self.starved = 0;
+    }
+
+    /// Nothing is here: conceal for a while, then wait for whatever comes.
+    fn starve(&mut self) -> Step {
+        if self.phase == Phase::Playing && self.starved < self.times.conceal {
+            let samples = self.conceal();
+            self.starved += i64::from(samples);
+            return Step::Lost {
+                samples,
+                next: None,
+            };
+        }
+        self.phase = Phase::Buffering;
+        Step::Buffering(samples(self.times.chunk))
+    }
+
+    /// Concealment put in: time passes and the position stays, so the delay grows.
+    fn conceal(&mut self) -> u32 {
+        let length = self.padding(self.frame);
+        self.delay += i64::from(length);
+        length
+    }
+
+    /// Fills the time between the position and `head`, first for the packets that are missing, then
+    /// for the sender's silence. `None`: the position is at `head`.
+    fn bridge(&mut self, index: usize, head: &Cell) -> Option<Step> {
+        loop {
+            let gap = (head.timestamp - self.position).max(0);
+            let missing = head
+                .sequence
+                .saturating_sub(self.next_sequence.unwrap_or(head.sequence));
+            let excess = self.delay - self.target();
+            if missing == 0 {
+                return self.bridge_silence(head, gap, excess);
+            }
+            let each = i64::try_from(missing).map_or(0, |missing| gap / missing);
+            let lost = self.whole_ticks(each.min(self.frame.max(i64::from(head.duration))));
+            if lost == 0 {
+                self.count_lost_before(head);
+                continue;
+            }
+            self.statistics.lost += 1;
+            self.next_sequence = self.next_sequence.map(|next| next + 1);
+            if excess >= lost + self.times.margin {
+                self.skip(lost);
+                continue;
+            }
+            self.position += lost;
+            let adjacent = missing == 1 && gap - lost < self.times.tick;
+            let recoverable = adjacent && !head.marker && self.continues(head);
+            return Some(Step::Lost {
+                samples: samples(lost),
+                next: recoverable.then_some((index, *head)),
+            });
+        }
+    }
+
+    /// A gap in time without one in sequence: here the delay moves freely to its target.
+    fn bridge_silence(&mut self, head: &Cell, gap: i64, excess: i64) -> Option<Step> {
+        if gap >= self.times.tick {
+            self.skip(excess.clamp(0, gap));
+            let rest = gap - excess.clamp(0, gap);
+            if rest >= self.times.tick {
+                let short = -excess;
+                if short >= self.times.tick {
+                    return Some(self.insert_silence(short));
+                }
+                let silence = self.whole_ticks(rest.min(self.times.chunk));
+                self.position += silence;
+                return Some(Step::Silence(samples(silence)));
+            }
+        }
+        self.position = head.timestamp;
+        None
+    }
+
+    /// Whether `head` should be left out to reduce the delay.
+    fn is_lagging(&self, head: &Cell) -> bool {
+        let duration = i64::from(head.duration);
+        let excess = self.delay - self.target();
+        // Longer packets are dropped less often, so that never more than a tenth is lost.
+        let due = self.since_adjusted >= self.times.pace.max(duration * 10);
+        let free = self.is_turning(head) && self.since_adjusted > 0;
+        excess >= duration + self.times.margin && (due || free || excess >= self.times.hard)
+    }
+
+    /// Puts in time before `head` if the delay is too short.
+    fn hold_back(&mut self, head: &Cell) -> Option<Step> {
+        let short = self.target() - self.delay;
+        if short < self.times.margin {
+            return None;
+        }
+        if self.is_turning(head) {
+            return Some(self.insert_silence(short));
+        }
+        if self.since_adjusted < self.times.pace {
+            return None;
+        }
+        self.since_adjusted = 0;
+        Some(Step::Lost {
+            samples: self.conceal(),
+            next: None,
+        })
+    }
+
+    fn insert_silence(&mut self, short: i64) -> Step {
+        let silence = self.padding(short);
+        self.delay += i64::from(silence);
+        Step::Silence(silence)
+    }
+
+    /// Whether a talkspurt or another speaker starts here: a change of pace is not heard.
+    fn is_turning(&self, head: &Cell) -> bool {
+        head.marker
+            || self
+                .last
+                .is_some_and(|(_, speaker)| speaker != head.speaker)
+    }
+
+    /// Whether `head` comes from the same encoder as the last frame.
+    fn continues(&self, head: &Cell) -> bool {
+        self.last == Some((head.codec, head.speaker))
+    }
+
+    /// Gives up a packet that is here. Its time becomes a gap, which shrinks as far as the delay is
+    /// too long: all of it, as a rule.
+    fn drop_packet(&mut self, cell: &Cell) {
+        self.count_lost_before(cell);
+        self.next_sequence = Some(cell.sequence + 1);
+        self.floor = Some(cell.timestamp);
+        self.statistics.dropped += 1;
+    }
+
+    fn count_lost_before(&mut self, cell: &Cell) {
+        let next = self.next_sequence.unwrap_or(cell.sequence);
+        self.statistics.lost += cell.sequence.saturating_sub(next);
+        self.next_sequence = Some(cell.sequence.max(next));
+    }
+
+    /// Moves the position without playing.
+    fn skip(&mut self, time: i64) {
+        self.position += time;
+        self.delay -= time;
+    }
+
+    /// Smooths out that callers do not pull exactly on time; follows a jump at once.
+    fn measure(&mut self, delay: i64) {
+        let error = delay.saturating_sub(self.delay);
+        self.delay = if error.saturating_abs() > self.times.pace {
+            delay
+        } else {
+            self.delay + error / 8
+        };
+    }
+
+    fn target(&self) -> i64 {
+        // One cell is left for the packet that arrives while the others wait.
+        let room = (self.cells - 1) * self.frame;
+        self.model
+            .quantile()
+            .max(self.times.minimum)
+            .min(self.times.maximum)
+            .min(room)
+    }
+
+    /// Whether sequence and timestamp contradict what came before.
+    fn is_discontinuous(&self, cell: &Cell, transit: i64) -> bool {
+        let (Some((sequence, timestamp)), Some(base)) = (self.newest, self.model.base()) else {
+            return false;
+        };
+        cell.sequence.cmp(&sequence) != cell.timestamp.cmp(&timestamp)
+            || cell.sequence.saturating_sub(sequence) >= MAX_DROPOUT
+            || (transit - base).abs() >= self.times.jump
+    }
+
+    /// One packet out of line may be a stray; a second in line with it, or a jump forwards when
+    /// nothing is left to play, is a sender that restarted.
+    fn rebase_or_suspect(
+        &mut self,
+        cells: &mut [Option<Cell>],
+        now: Instant,
+        cell: &Cell,
+        transit: i64,
+    ) -> Result<(), PushError> {
+        let confirmed = self.suspect.is_some_and(|(sequence, suspected)| {
+            (1..=CONFIRM).contains(&cell.sequence.abs_diff(sequence))
+                && (transit - suspected).abs() < self.times.jump
+        });
+        let idle = self.phase == Phase::Buffering
+            && cells.iter().all(Option::is_none)
+            && self
+                .newest
+                .is_some_and(|(newest, _)| cell.sequence > newest);
+        if !(confirmed || idle) {
+            self.suspect = Some((cell.sequence, transit));
+            return Err(PushError::Discontinuous);
+        }
+        cells.fill(None);
+        self.model.forget_base();
+        self.origin = Some(now);
+        self.phase = Phase::Buffering;
+        self.newest = None;
+        self.next_sequence = None;
+        self.floor = None;
+        self.last = None;
+        self.statistics.rebased += 1;
+        Ok(())
+    }
+
+    /// `now` in samples; the first call sets its zero.
+    fn arrival(&mut self, now: Instant) -> i64 {
+        let origin = *self.origin.get_or_insert(now);
+        let micros = now.as_micros().saturating_sub(origin.as_micros());
+        let rate = self.times.rate.unsigned_abs();
+        (micros.saturating_mul(rate) / 1_000_000).cast_signed()
+    }
+
+    /// How much to put in at once when `wanted` more is wanted: whole ticks, at most a chunk.
+    fn padding(&self, wanted: i64) -> u32 {
+        let tick = self.times.tick;
+        samples(
+            self.whole_ticks(wanted + tick - 1)
+                .clamp(tick, self.times.chunk),
+        )
+    }
+
+    fn whole_ticks(&self, time: i64) -> i64 {
+        time - time % self.times.tick
+    }
+}
+
+fn oldest(cells: &[Option<Cell>]) -> Option<(usize, Cell)> {
+    cells
+        .iter()
+        .enumerate()
+        .filter_map(|(index, cell)| cell.map(|cell| (index, cell)))
+        .min_by_key(|(_, cell)| cell.sequence)
+}
+
+fn release(cells: &mut [Option<Cell>], index: usize) {
+    if let Some(cell) = cells.get_mut(index) {
+        *cell = None;
+    }
+}
+
+/// An amount of samples for the outside.
+fn samples(time: i64) -> u32 {
+    u32::try_from(time.max(0)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,260 @@
+//! Who is speaking: from the audio levels that packets carry to one active speaker that does not
+//! flap, and to a rank by which streams compete for slots.
+//!
+//! Each stream keeps a [`Loudness`], which hears the level of every packet
+//! ([RFC 6464](https://www.rfc-editor.org/rfc/rfc6464), −dBov: 0 is as loud as can be, 127 is
+//! silence). It works on two time scales. *Talk time* fills while there is voice and drains
+//! while there is none for longer than between syllables: a cough cannot fill it however loud it is,
+//! a breath cannot empty it. *Loudness* is the mean level over about half a second of voice and only breaks ties between
+//! those who talk. (That short sounds are told from speech by how long activity lasts, and not by
+//! how loud it is, is the idea of Volfin and Cohen, "Dominant speaker identification for multipoint
+//! videoconferencing", 2013.)
+//!
+//! ```text
+//!   voice      ▁▁█▁▁▁▁▁▁▁▁████████████████▁▁████████████▁▁▁▁▁▁▁▁▁▁
+//!                cough    ┊     speech    breath        ┊
+//!   talk time  ▁▁▂▁▁▁▁▁▁▁▁▂▃▄▅▆▇██████████▇▇█████████████▇▆▅▄▃▂▁▁▁
+//!                              ↑ 300 ms: may become the active speaker
+//! ```
+//!
+//! One [`Dominance`] per room compares the scores of the streams whenever it is asked to and says
+//! when the active speaker changes. Neither owns a list: the caller's table of streams is the list.
+
+use crate::time::{Duration, Instant};
+
+/// Levels up to this (−dBov) are sound; fainter ones are a room's background.
+const AUDIBLE: u8 = 60;
+/// Louder than this (−dBov) earns no further rank, so that shouting does not win.
+const LOUD: u8 = 20;
+/// A packet stands for the time since the one before if that is not longer than this. A longer
+/// pause is silence (DTX, mute, or left).
+const SPAN: u64 = 80_000;
+/// What the first packet after a pause stands for, in µs.
+const FIRST: u64 = 20_000;
+/// Silence up to this, in µs, is a gap between syllables and costs no talk time.
+const HANGOVER: u64 = 190_000;
+/// Talk time is full at this, in µs.
+const FULL: u64 = 500_000;
+/// Talk time at which a stream counts as talking, in µs.
+const TALKING: u64 = 300_000;
+/// Talk time that sound without voice can reach, in µs.
+const NO_VOICE: u64 = 250_000;
+/// The rank of talk time alone, and of the greatest loudness, when talk time is full.
+const TALK_RANK: u64 = 800;
+const LOUDNESS_RANK: u64 = 200;
+
+/// How much a newcomer's [`Score::rank`] must be above an incumbent's to take its place, as active
+/// speaker or in a slot. Between two who both talk without pause it is 15 dB.
+pub const RANK_MARGIN: u16 = 75;
+
+/// How much a stream was heard lately: comparable between all streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Score {
+    rank: u16,
+    talking: bool,
+}
+
+impl Score {
+    /// 0 (silent for long) to 1000 (talks, loud, without pause).
+    pub const fn rank(self) -> u16 {
+        self.rank
+    }
+
+    /// Whether this is speech that has gone on for some 300 ms, rather than a short sound.
+    pub const fn is_talking(self) -> bool {
+        self.talking
+    }
+
+    /// Whether a stream with this score should take the place of one with `incumbent`'s:
+    /// [`RANK_MARGIN`] above it. Use it for slots; [`Dominance`] asks for talking as well.
+    pub const fn beats(self, incumbent: Self) -> bool {
+        self.rank >= incumbent.rank.saturating_add(RANK_MARGIN)
+    }
+}
+
+/// What one stream's audio levels say about it.
+///
+/// ```
+/// use parlour_core::audio::Loudness;
+/// use parlour_core::time::{Duration, Instant};
+///
+/// let mut now = Instant::from_micros(0);
+/// let mut loudness = Loudness::new();
+/// for _ in 0..20 {
+///     now += Duration::from_millis(20);
+///     loudness.observe(now, 30, true);
+/// }
+/// assert!(loudness.score(now).is_talking());
+/// assert_eq!(loudness.score(now + Duration::from_secs(1)).rank(), 0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Loudness {
+    /// When the last packet came, and the last one with sound that counts.
+    packet: Option<Instant>,
+    sound: Option<Instant>,
+    /// As of `sound`, in µs, up to [`FULL`].
+    talk_time: u64,
+    /// Mean level above [`AUDIBLE`] in 1/1000 dB.
+    loudness: i64,
+}
+
+impl Loudness {
+    /// A stream that was never heard.
+    pub const fn new() -> Self {
+        Self {
+            packet: None,
+            sound: None,
+            talk_time: 0,
+            loudness: 0,
+        }
+    }
+
+    /// Hears a packet that came at `now` with `level` (−dBov, 0 to 127; more counts as 127).
+    ///
+    /// `voice` is the V bit of RFC 6464: sound without voice is ranked by its level but never counts
+    /// as talking. Pass `true` for senders that have no voice detection.
+    pub fn observe(&mut self, now: Instant, level: u8, voice: bool) {
+        let span = match self.packet.map(|packet| micros_between(packet, now)) {
+            Some(elapsed) if elapsed <= SPAN => elapsed,
+            _ => FIRST,
+        };
+        self.packet = self.packet.max(Some(now));
+
+        let talk_time = self.talk_time(now);
+        let ceiling = if voice { FULL } else { NO_VOICE };
+        if level > AUDIBLE || talk_time > ceiling {
+            return;
+        }
+        self.talk_time = (talk_time + span).min(ceiling);
+        self.sound = self.sound.max(Some(now));
+        let above = i64::from(AUDIBLE - level.max(LOUD)) * 1_000;
+        // Dividing by the talk time makes it a plain mean at first.
+        let time = self.talk_time.max(1).cast_signed();
+        self.loudness += (above - self.loudness) * span.min(self.talk_time).cast_signed() / time;
+    }
+
+    /// How much the stream was heard lately, as of `now`.
+    pub fn score(&self, now: Instant) -> Score {
+        let talk_time = self.talk_time(now);
+        let range = u64::from(AUDIBLE - LOUD) * 1_000;
+        let bonus = self.loudness.unsigned_abs() * LOUDNESS_RANK / range;
+        Score {
+            rank: u16::try_from(talk_time * (TALK_RANK + bonus) / FULL).unwrap_or(u16::MAX),
+            talking: talk_time >= TALKING,
+        }
+    }
+
+    /// The talk time as of `now`, in µs. It drains as fast as it fills, once the silence is longer
+    /// than a gap between syllables.
+    fn talk_time(&self, now: Instant) -> u64 {
+        let silence = self.sound.map_or(0, |sound| micros_between(sound, now));
+        self.talk_time
+            .saturating_sub(silence.saturating_sub(HANGOVER))
+    }
+}
+
+fn micros_between(earlier: Instant, later: Instant) -> u64 {
+    later.as_micros().saturating_sub(earlier.as_micros())
+}
+
+/// The active speaker changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SpeakerChange<Id> {
+    /// Who was it until now.
+    pub from: Option<Id>,
+    /// Who is it now.
+    pub to: Option<Id>,
+}
+
+/// Decides who the active speaker of a room is.
+///
+/// A stream takes over when it is [talking](Score::is_talking) and [beats](Score::beats) the one
+/// that holds the place. Who holds it keeps it through silence for the hold time, and loses it at
+/// once by no longer being among the candidates.
+///
+/// ```
+/// use parlour_core::audio::{Dominance, Loudness, SpeakerChange};
+/// use parlour_core::time::{Duration, Instant};
+///
+/// let mut now = Instant::from_micros(0);
+/// let mut streams = [(1_u32, Loudness::new()), (2, Loudness::new())];
+/// let mut dominance = Dominance::new(Duration::from_secs(2));
+/// let mut changes = Vec::new();
+/// for _ in 0..20 {
+///     now += Duration::from_millis(20);
+///     streams[1].1.observe(now, 30, true);
+///     let scores = streams.iter().map(|(id, loudness)| (*id, loudness.score(now)));
+///     changes.extend(dominance.decide(now, scores));
+/// }
+/// assert_eq!(changes, [SpeakerChange { from: None, to: Some(2) }]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dominance<Id> {
+    hold: Duration,
+    current: Option<Id>,
+    /// When the current speaker was last seen to talk.
+    talked: Instant,
+}
+
+impl<Id: Copy + Eq> Dominance<Id> {
+    /// Nobody speaks yet. `hold` is how long the last speaker stays active in silence; two seconds
+    /// suit most rooms.
+    pub const fn new(hold: Duration) -> Self {
+        Self {
+            hold,
+            current: None,
+            talked: Instant::from_micros(0),
+        }
+    }
+
+    /// The active speaker.
+    pub const fn current(&self) -> Option<Id> {
+        self.current
+    }
+
+    /// When [`decide`](Self::decide) should be called at the latest, even if no packets come: the
+    /// hold time of a silent speaker ends. `None`: never.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.current.map(|_| self.talked + self.hold)
+    }
+
+    /// Compares all `candidates` (each id once) and says whether the active speaker is now another.
+    /// Of equals, the first is chosen. Call it after packets came, at most once per packet; every
+    /// 20 ms is often enough.
+    pub fn decide(
+        &mut self,
+        now: Instant,
+        candidates: impl IntoIterator<Item = (Id, Score)>,
+    ) -> Option<SpeakerChange<Id>> {
+        let mut incumbent = None;
+        let mut best: Option<(Id, Score)> = None;
+        for (id, score) in candidates {
+            if self.current == Some(id) {
+                incumbent = Some(score);
+            } else if score.talking && best.is_none_or(|(_, best)| score.rank > best.rank) {
+                best = Some((id, score));
+            }
+        }
+        if incumbent.is_some_and(|score| score.talking) {
+            self.talked = now;
+        }
+        let held = now < self.talked + self.hold;
+        let from = self.current;
+        let to = match (incumbent, best) {
+            (Some(score), Some((id, challenger))) if challenger.beats(score) => Some(id),
+            (Some(score), _) if score.talking || held => from,
+            (_, best) => best.map(|(id, _)| id),
+        };
+        if to == from {
+            return None;
+        }
+        self.current = to;
+        self.talked = now;
+        Some(SpeakerChange { from, to })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,394 @@
+//! What both ends of an association do alike.
+//!
+//! A [`Link`] is the part of a connection that client and server share: it opens and seals Data
+//! packets, delivers signalling reliably, answers and sends pings, notices silence, and changes
+//! keys without losing what is under way.
+//!
+//! ```text
+//!   handle_datagram ──► open ──► Frames ──► receive(frame) ──► Signal, Media, … to the owner
+//!   poll_transmit   ◄── compose: pong, ack, ping, signals due, then what the owner fills in
+//! ```
+//!
+//! The owner reads frames in order and hands each to [`Link::receive`]. A `Signal` that comes back
+//! is the next in order: the owner has taken it once it says [`Link::accept`], and if it has no
+//! room it says nothing and the peer sends it again.
+//!
+//! # Keys change without a gap
+//!
+//! [`Link::rekey`] makes a new handshake's keys the current ones. The former keys still open
+//! packets for [`FORMER_KEYS_LIFETIME`], since some are on their way; nothing is sealed with them.
+
+mod ping;
+
+use thiserror::Error;
+
+use self::ping::Pinger;
+use crate::secure::{OpenError, Opened, SealError, Transport};
+use crate::signal::RttEstimator;
+use crate::signal::channel::{Arrival, Receiver, SendError, Sender};
+use crate::time::{Duration, Instant, earlier};
+use crate::wire::{ConnectionId, Frame, FrameWriter, MAX_DATAGRAM, Packet};
+
+/// Bytes of signalling that each end keeps for its peer until it is acknowledged.
+pub(crate) const OUTBOX: usize = 2048;
+/// How long former keys open packets after new ones took their place.
+pub(crate) const FORMER_KEYS_LIFETIME: Duration = Duration::from_secs(5);
+/// Unanswered pings after which the peer counts as gone.
+const MAX_UNANSWERED: u8 = 4;
+/// While signalling waits for an acknowledgement, silence is looked into after this long.
+const BUSY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The buffer lent for a datagram is too small; nothing was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[error("the buffer is too small for a datagram: lend at least {needed} bytes")]
+pub struct BufferTooSmall {
+    /// Bytes to lend.
+    pub needed: usize,
+}
+
+impl BufferTooSmall {
+    /// Checks that `buffer` holds the longest datagram, so that composing one cannot fail halfway.
+    pub(crate) const fn check(buffer: &[u8]) -> Result<(), Self> {
+        if buffer.len() < MAX_DATAGRAM {
+            return Err(Self {
+                needed: MAX_DATAGRAM,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The connection ids of one set of keys: each end chooses the one that it receives under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ids {
+    /// What packets to this end carry.
+    pub(crate) local: ConnectionId,
+    /// What packets to the peer carry.
+    pub(crate) peer: ConnectionId,
+}
+
+#[derive(Debug)]
+struct Keys {
+    transport: Transport,
+    ids: Ids,
+}
+
+/// What a frame is to the owner of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received<'a> {
+    /// The link has dealt with it.
+    Handled,
+    /// The Pong with this nonce came: whoever it was sent to receives at that address.
+    Pong(u32),
+    /// The next signalling message in order, with its number for [`Link::accept`].
+    Signal(u16, &'a [u8]),
+    /// One RTP packet.
+    Media(&'a [u8]),
+    /// One RTCP compound packet.
+    Report(&'a [u8]),
+    /// One lossy application message.
+    Message(&'a [u8]),
+}
+
+/// The peer acknowledged what was never sent: it is broken, or hostile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProtocolViolation;
+
+/// Whether the peer is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// As far as known.
+    Alive,
+    /// Several pings in a row went unanswered.
+    Lost,
+}
+
+/// One end of an association; see the [module](self).
+#[derive(Debug)]
+pub(crate) struct Link {
+    keys: Keys,
+    former: Option<(Keys, Instant)>,
+    outgoing: Sender<[u8; OUTBOX]>,
+    incoming: Receiver,
+    pinger: Pinger,
+    pong_due: Option<u32>,
+    keepalive: Duration,
+    last_received: Instant,
+}
+
+impl Link {
+    /// An association that is established now. Without `keepalive` ([`Duration::MAX`]) silence is
+    /// not looked into, except while signalling waits for an acknowledgement.
+    pub(crate) fn new(transport: Transport, ids: Ids, keepalive: Duration, now: Instant) -> Self {
+        Self {
+            keys: Keys { transport, ids },
+            former: None,
+            outgoing: Sender::new([0; OUTBOX]),
+            incoming: Receiver::new(),
+            pinger: Pinger::new(),
+            pong_due: None,
+            keepalive,
+            last_received: now,
+        }
+    }
+
+    /// Continues under new keys; signalling that is not acknowledged is sent again under them.
+    pub(crate) fn rekey(&mut self, transport: Transport, ids: Ids, now: Instant) {
+        let former = core::mem::replace(&mut self.keys, Keys { transport, ids });
+        self.former = Some((former, now + FORMER_KEYS_LIFETIME));
+        self.outgoing.restart();
+        self.incoming.restart();
+        self.pinger = Pinger::new();
+        self.pong_due = None;
+        self.last_received = now;
+    }
+
+    /// The connection ids in use.
+    pub(crate) fn ids(&self) -> Ids {
+        self.keys.ids
+    }
+
+    /// The id that the former keys receive under, while they do.
+    pub(crate) fn former_id(&self) -> Option<ConnectionId> {
+        self.former.as_ref().map(|(keys, _)| keys.ids.local)
+    }
+
+    /// Whether it is time for a resume that brings new keys.
+    pub(crate) fn needs_rekey(&self) -> bool {
+        self.keys.transport.needs_rekey()
+    }
+
+    /// Opens a Data packet in place, under the current keys or the former ones. A packet under
+    /// former keys is never the newest, so it cannot move the association to its address.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing has changed but the datagram's bytes.
+    pub(crate) fn open<'d>(
+        &mut self,
+        now: Instant,
+        datagram: &'d mut [u8],
+    ) -> Result<Opened<'d>, OpenError> {
+        let Ok(Packet::Data { connection_id, .. }) = Packet::parse(datagram) else {
+            return Err(OpenError::NotData);
+        };
+        let opened = if connection_id == self.keys.ids.local {
+            self.keys.transport.open(datagram)?
+        } else {
+            match &mut self.former {
+                Some((former, _)) if former.ids.local == connection_id => Opened {
+                    is_newest: false,
+                    ..former.transport.open(datagram)?
+                },
+                _ => return Err(OpenError::NotData),
+            }
+        };
+        self.last_received = now;
+        self.pinger.heard();
+        Ok(opened)
+    }
+
+    /// Takes a frame in, and says what is left for the owner to do.
+    ///
+    /// # Errors
+    /// The peer broke the protocol; nothing has changed.
+    pub(crate) fn receive<'f>(
+        &mut self,
+        now: Instant,
+        frame: Frame<'f>,
+    ) -> Result<Received<'f>, ProtocolViolation> {
+        Ok(match frame {
+            Frame::Media(packet) => Received::Media(packet),
+            Frame::Report(packet) => Received::Report(packet),
+            Frame::Message(message) => Received::Message(message),
+            Frame::Signal { sequence, message } => match self.incoming.handle(sequence) {
+                Arrival::Next => Received::Signal(sequence, message),
+                Arrival::Duplicate | Arrival::OutOfOrder => Received::Handled,
+            },
+            Frame::Ack { next } => {
+                self.outgoing
+                    .handle_ack(now, next)
+                    .map_err(|_| ProtocolViolation)?;
+                Received::Handled
+            }
+            Frame::Ping { nonce } => {
+                self.pong_due = Some(nonce);
+                Received::Handled
+            }
+            Frame::Pong { nonce } => {
+                if let Some(rtt) = self.pinger.handle_pong(now, nonce) {
+                    self.outgoing.handle_rtt(rtt);
+                    Received::Pong(nonce)
+                } else {
+                    Received::Handled
+                }
+            }
+        })
+    }
+
+    /// Takes in that the owner has taken the signalling message with this number.
+    pub(crate) fn accept(&mut self, sequence: u16) {
+        self.incoming.accept(sequence);
+    }
+
+    /// Queues a signalling message.
+    ///
+    /// # Errors
+    /// [`SendError::Full`]: the peer has yet to acknowledge too many.
+    pub(crate) fn send(&mut self, message: &[u8]) -> Result<(), SendError> {
+        self.outgoing.push(message)
+    }
+
+    /// How many more messages would go out without waiting.
+    pub(crate) fn free_window(&self) -> u8 {
+        self.outgoing.free_window()
+    }
+
+    /// Whether all signalling is acknowledged.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.outgoing.is_idle()
+    }
+
+    /// Takes in that the handshake took this long.
+    pub(crate) fn handle_rtt(&mut self, rtt: Duration) {
+        self.outgoing.handle_rtt(rtt);
+    }
+
+    /// The path's round-trip time.
+    pub(crate) fn rtt(&self) -> &RttEstimator {
+        self.outgoing.rtt()
+    }
+
+    /// Sends a ping at once. Draw `nonce` at random: who returns it has received it.
+    pub(crate) fn ping(&mut self, nonce: u32) {
+        self.pinger.request(nonce);
+    }
+
+    /// When something was last received under any of the keys.
+    #[cfg(feature = "server")]
+    pub(crate) fn last_received(&self) -> Instant {
+        self.last_received
+    }
+
+    /// Does what is due. `nonce` is drawn at random for a ping that may be due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, nonce: u32) -> Liveness {
+        if self.former.as_ref().is_some_and(|(_, end)| *end <= now) {
+            self.former = None;
+        }
+        self.outgoing.handle_timeout(now);
+        if self.ping_due().is_some_and(|due| due <= now) {
+            if self.pinger.unanswered() >= MAX_UNANSWERED {
+                return Liveness::Lost;
+            }
+            self.pinger.request(nonce);
+        }
+        Liveness::Alive
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let former = self.former.as_ref().map(|(_, end)| *end);
+        earlier(
+            former,
+            earlier(self.outgoing.poll_timeout(), self.ping_due()),
+        )
+    }
+
+    fn ping_due(&self) -> Option<Instant> {
+        // Signalling that times out at the same time must not make the pings wait any longer.
+        if let Some(due) = self.pinger.poll_timeout(self.rtt().base_timeout()) {
+            return Some(due);
+        }
+        if self.pinger.is_requested() {
+            return None;
+        }
+        let patience = if self.outgoing.is_idle() {
+            self.keepalive
+        } else {
+            self.keepalive.min(BUSY_PATIENCE)
+        };
+        (patience != Duration::MAX).then(|| self.last_received + patience)
+    }
+
+    /// Whether there is something to send, apart from what the owner has.
+    pub(crate) fn wants_transmit(&self) -> bool {
+        self.pong_due.is_some()
+            || self.pinger.is_requested()
+            || self.incoming.has_ack()
+            || self.outgoing.peek().is_some()
+    }
+
+    /// Composes one Data packet into `out`: first what the link itself has to send, then what
+    /// `fill` adds. `None` if neither has anything.
+    ///
+    /// # Errors
+    /// [`ComposeError`]. If the buffer is too small, nothing has changed and `fill` was not called.
+    pub(crate) fn compose(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+        fill: impl FnOnce(&mut FrameWriter<'_>),
+    ) -> Result<Option<usize>, ComposeError> {
+        self.compose_within(now, out, MAX_DATAGRAM, fill)
+    }
+
+    /// The same, but the packet has at most `limit` bytes: at least 44, so that a pong, a ping and
+    /// an acknowledgement fit. For a path that may not be sent more yet.
+    ///
+    /// # Errors
+    /// As [`compose`](Self::compose).
+    pub(crate) fn compose_within(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+        limit: usize,
+        fill: impl FnOnce(&mut FrameWriter<'_>),
+    ) -> Result<Option<usize>, ComposeError> {
+        BufferTooSmall::check(out)?;
+        let out = out.get_mut(..limit.min(MAX_DATAGRAM)).unwrap_or_default();
+        let mut writer = FrameWriter::in_datagram(out);
+        self.write_own_frames(now, &mut writer);
+        fill(&mut writer);
+        let len = writer.len();
+        if len == 0 {
+            return Ok(None);
+        }
+        let peer = self.keys.ids.peer;
+        let sealed = self.keys.transport.seal(peer, len, out);
+        sealed.map(Some).map_err(ComposeError::Seal)
+    }
+
+    fn write_own_frames(&mut self, now: Instant, writer: &mut FrameWriter<'_>) {
+        // The buffer is empty and large enough for the three small ones, so none is lost.
+        if let Some(nonce) = self.pong_due.take() {
+            let _ = writer.push(&Frame::Pong { nonce });
+        }
+        if let Some(nonce) = self.pinger.poll_transmit(now) {
+            let _ = writer.push(&Frame::Ping { nonce });
+        }
+        if let Some(next) = self.incoming.poll_ack() {
+            let _ = writer.push(&Frame::Ack { next });
+        }
+        while let Some((sequence, message)) = self.outgoing.peek() {
+            if writer.push(&Frame::Signal { sequence, message }).is_err() {
+                break;
+            }
+            self.outgoing.sent(now);
+        }
+    }
+}
+
+/// Why no packet was composed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum ComposeError {
+    /// Nothing was lost.
+    #[error(transparent)]
+    Buffer(#[from] BufferTooSmall),
+    /// The keys are used up: the association is over.
+    #[error(transparent)]
+    Seal(SealError),
+}
+
+#[cfg(all(test, feature = "server"))]
+mod tests;

@@ -1,0 +1,62 @@
+//! Pings: at most one is awaited at a time.
+
+use crate::time::{Duration, Instant};
+
+/// Asks the peer for signs of life, and measures how long they take.
+#[derive(Debug)]
+pub(super) struct Pinger {
+    requested: Option<u32>,
+    awaited: Option<(u32, Instant)>,
+    unanswered: u8,
+}
+
+impl Pinger {
+    pub(super) const fn new() -> Self {
+        Self {
+            requested: None,
+            awaited: None,
+            unanswered: 0,
+        }
+    }
+
+    /// Has a ping sent. It takes the place of one that is still awaited.
+    pub(super) fn request(&mut self, nonce: u32) {
+        if self.awaited.take().is_some() {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
+        self.requested = Some(nonce);
+    }
+
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.is_some()
+    }
+
+    pub(super) fn poll_transmit(&mut self, now: Instant) -> Option<u32> {
+        let nonce = self.requested.take()?;
+        self.awaited = Some((nonce, now));
+        Some(nonce)
+    }
+
+    /// The round trip of the awaited ping, if `nonce` is its.
+    pub(super) fn handle_pong(&mut self, now: Instant, nonce: u32) -> Option<Duration> {
+        let (_, sent) = self.awaited.take_if(|(awaited, _)| *awaited == nonce)?;
+        Some(now.saturating_duration_since(sent))
+    }
+
+    /// Takes in that the peer sent something: it is there, whether or not the ping got through.
+    pub(super) fn heard(&mut self) {
+        self.unanswered = 0;
+    }
+
+    /// How many pings in a row brought no sign of life, the awaited one not counted.
+    pub(super) fn unanswered(&self) -> u8 {
+        self.unanswered
+    }
+
+    /// When the awaited ping has taken longer than `patience`, which doubles with each that went
+    /// unanswered.
+    pub(super) fn poll_timeout(&self, patience: Duration) -> Option<Instant> {
+        let patience = patience.saturating_mul(1 << self.unanswered.min(8));
+        self.awaited.map(|(_, sent)| sent + patience)
+    }
+}

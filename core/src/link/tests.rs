@@ -1,0 +1,170 @@
+use std::vec::Vec;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+
+use super::*;
+use crate::secure::{InitiatorHandshake, KeyPair, ResponderHandshake};
+use crate::wire::Frames;
+
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const CLIENT: ConnectionId = ConnectionId(1);
+const SERVER: ConnectionId = ConnectionId(2);
+
+fn at(millis: u64) -> Instant {
+    Instant::from_micros(millis * 1000)
+}
+
+fn transports(seed: u64) -> (Transport, Transport) {
+    let mut rng = ChaCha12Rng::seed_from_u64(seed);
+    let keys = KeyPair::generate(&mut rng);
+    let (mut hello, mut welcome, mut payload) = ([0; 1200], [0; 1200], [0; 1200]);
+    let (initiator, len) =
+        InitiatorHandshake::start(keys.public(), CLIENT, &mut rng, b"", &mut hello).unwrap();
+    let (responder, _) =
+        ResponderHandshake::read(&keys, CLIENT, &hello[..len], &mut payload).unwrap();
+    let (len, server) = responder
+        .answer(&mut rng, SERVER, b"", &mut welcome)
+        .unwrap();
+    let client = initiator.finish(&welcome[..len], &mut payload).unwrap();
+    (client.transport, server)
+}
+
+fn pair() -> (Link, Link) {
+    let (client, server) = transports(1);
+    let ids = |local, peer| Ids { local, peer };
+    (
+        Link::new(client, ids(CLIENT, SERVER), KEEPALIVE, at(0)),
+        Link::new(server, ids(SERVER, CLIENT), Duration::MAX, at(0)),
+    )
+}
+
+fn compose(link: &mut Link, now: Instant) -> Option<Vec<u8>> {
+    let mut out = [0; MAX_DATAGRAM];
+    let len = link.compose(now, &mut out, |_| {}).unwrap()?;
+    Some(out[..len].to_vec())
+}
+
+/// Gives `datagram` to `link`, which takes every message in order; returns what it took.
+fn deliver(link: &mut Link, now: Instant, mut datagram: Vec<u8>) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    let opened = link.open(now, &mut datagram).unwrap();
+    for frame in Frames::new(opened.plaintext) {
+        if let Received::Signal(sequence, message) = link.receive(now, frame.unwrap()).unwrap() {
+            messages.push(message.to_vec());
+            link.accept(sequence);
+        }
+    }
+    messages
+}
+
+#[test]
+fn signalling_arrives_in_one_datagram_and_is_acknowledged() {
+    let (mut client, mut server) = pair();
+    client.send(b"one").unwrap();
+    client.send(b"two").unwrap();
+    let datagram = compose(&mut client, at(0)).unwrap();
+    assert_eq!(
+        deliver(&mut server, at(10), datagram),
+        [b"one".to_vec(), b"two".to_vec()]
+    );
+    assert!(!client.is_settled());
+    let ack = compose(&mut server, at(10)).unwrap();
+    deliver(&mut client, at(20), ack);
+    assert!(client.is_settled());
+    assert_eq!(client.rtt().smoothed(), Some(Duration::from_millis(20)));
+    assert_eq!(compose(&mut client, at(20)), None);
+    assert_eq!(compose(&mut server, at(20)), None);
+}
+
+#[test]
+fn a_message_that_the_owner_does_not_take_comes_again() {
+    let (mut client, mut server) = pair();
+    client.send(b"later").unwrap();
+    let mut datagram = compose(&mut client, at(0)).unwrap();
+    let opened = server.open(at(1), &mut datagram).unwrap();
+    for frame in Frames::new(opened.plaintext) {
+        server.receive(at(1), frame.unwrap()).unwrap();
+    }
+    let due = client.poll_timeout().unwrap();
+    client.handle_timeout(due, 0);
+    let datagram = compose(&mut client, due).unwrap();
+    assert_eq!(deliver(&mut server, due, datagram), [b"later".to_vec()]);
+}
+
+#[test]
+fn silence_is_noticed_within_seconds_of_the_keepalive() {
+    let (mut client, _) = pair();
+    let mut now = client.poll_timeout().unwrap();
+    assert_eq!(now, at(0) + KEEPALIVE);
+    let mut pings = 0;
+    while client.handle_timeout(now, 7) == Liveness::Alive {
+        pings += compose(&mut client, now).map_or(0, |_| 1);
+        now = client.poll_timeout().unwrap();
+    }
+    assert_eq!(pings, 5);
+    assert!(now > at(12_000) && now < at(45_000), "{now:?}");
+}
+
+#[test]
+fn an_answered_ping_measures_the_round_trip_and_starts_the_wait_anew() {
+    let (mut client, mut server) = pair();
+    client.handle_timeout(at(10_000), 7);
+    let ping = compose(&mut client, at(10_000)).unwrap();
+    deliver(&mut server, at(10_050), ping);
+    let pong = compose(&mut server, at(10_050)).unwrap();
+    deliver(&mut client, at(10_100), pong);
+    assert_eq!(client.rtt().smoothed(), Some(Duration::from_millis(100)));
+    assert_eq!(client.poll_timeout(), Some(at(20_100)));
+}
+
+#[test]
+fn only_the_awaited_pong_proves_anything() {
+    let (mut client, mut server) = pair();
+    server.ping(42);
+    compose(&mut server, at(0)).unwrap();
+    let mut pong = |nonce| server.receive(at(1), Frame::Pong { nonce });
+    assert_eq!(pong(41), Ok(Received::Handled));
+    assert_eq!(pong(42), Ok(Received::Pong(42)));
+    assert_eq!(pong(42), Ok(Received::Handled));
+    assert_eq!(
+        client.receive(at(1), Frame::Ack { next: 1 }),
+        Err(ProtocolViolation)
+    );
+}
+
+#[test]
+fn new_keys_take_over_while_old_packets_are_still_under_way() {
+    let (mut client, mut server) = pair();
+    client.send(b"before").unwrap();
+    let before = compose(&mut client, at(0)).unwrap();
+    let (client_keys, server_keys) = transports(2);
+    let (local, peer) = (ConnectionId(3), ConnectionId(4));
+    client.rekey(client_keys, Ids { local, peer }, at(1));
+    let (local, peer) = (peer, local);
+    server.rekey(server_keys, Ids { local, peer }, at(1));
+
+    let mut copy = before.clone();
+    assert!(!server.open(at(2), &mut copy).unwrap().is_newest);
+    // The message goes out again under the new keys, and once is enough.
+    let again = compose(&mut client, at(2)).unwrap();
+    assert_eq!(deliver(&mut server, at(3), again), [b"before".to_vec()]);
+
+    server.handle_timeout(at(1) + FORMER_KEYS_LIFETIME, 0);
+    assert_eq!(
+        server.open(at(6000), &mut before.clone()),
+        Err(OpenError::NotData)
+    );
+}
+
+#[test]
+fn a_buffer_too_small_loses_nothing() {
+    let (mut client, _) = pair();
+    client.send(b"kept").unwrap();
+    let error = client.compose(at(0), &mut [0; 100], |_| unreachable!());
+    assert_eq!(
+        error,
+        Err(ComposeError::Buffer(BufferTooSmall { needed: 1200 }))
+    );
+    assert!(compose(&mut client, at(0)).is_some());
+}

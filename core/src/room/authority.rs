@@ -1,0 +1,160 @@
+//! The authority: what is true in the room, and its latest changes.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use thiserror::Error;
+
+use super::relevance::Relevance;
+use super::{Change, RoomState, RoomUpdate, Seat, Version};
+
+/// Why the authority did not make a change. The room is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// The room has as many participants as it may have.
+    #[error("the room is full: refuse the join")]
+    RoomFull,
+    /// The participant publishes [`MAX_STREAMS`](super::MAX_STREAMS) already.
+    #[error("the participant publishes as many streams as it may: unpublish one first")]
+    TooManyStreams,
+    /// The participant that the change names is not in the session.
+    #[error("no such participant in the session: it must join first")]
+    UnknownParticipant,
+    /// `Hidden` and `Count` say what one receiver tracks, not what is true in the room.
+    #[error("this is no fact of the room: leave it to each receiver's view")]
+    NotOfTheRoom,
+}
+
+/// The one true state of a session's room, and its latest changes.
+///
+/// ```
+/// use parlour_core::room::{Authority, DisplayName, Participant, ParticipantId, RoomUpdate, Version};
+///
+/// let anna = ParticipantId::new("anna").unwrap();
+/// let mut authority = Authority::new(100, 256);
+/// let joined = RoomUpdate::Joined(Participant::new(anna.clone(), DisplayName::new("Anna").unwrap()));
+/// assert_eq!(authority.change(joined), Ok(Version(1)));
+///
+/// let censored = RoomUpdate::Censored { participant: anna, censored: true };
+/// assert_eq!(authority.change(censored.clone()), Ok(Version(2)));
+/// assert_eq!(authority.change(censored.clone()), Ok(Version(2)), "it is so already");
+/// assert_eq!(authority.since(Version(1)).unwrap().next(), Some((Version(2), &censored)));
+/// ```
+#[derive(Debug)]
+pub struct Authority {
+    state: RoomState<Vec<Seat>>,
+    /// Versions are consecutive, and the last one is the state's.
+    log: VecDeque<(Version, RoomUpdate)>,
+    log_capacity: usize,
+    room_limit: usize,
+    relevance: Relevance,
+}
+
+impl Authority {
+    /// An empty room that takes at most `room_limit` participants and remembers its latest
+    /// `log_capacity` changes: a receiver further behind gets a snapshot. Each takes about 200
+    /// bytes; 256 of them cover more than the seconds that a slow receiver lags.
+    pub fn new(room_limit: usize, log_capacity: usize) -> Self {
+        Self {
+            state: RoomState::origin(),
+            log: VecDeque::new(),
+            log_capacity,
+            room_limit,
+            relevance: Relevance::default(),
+        }
+    }
+
+    /// What is true now.
+    pub fn state(&self) -> &RoomState<Vec<Seat>> {
+        &self.state
+    }
+
+    /// Most participants that the room takes.
+    pub fn room_limit(&self) -> usize {
+        self.room_limit
+    }
+
+    /// Makes a change, and gives the version after it. What is so already is no change, and the
+    /// version stays the same.
+    ///
+    /// If a participant leaves that is the speaker or holds the floor, then changes of their own,
+    /// before the `Left`, say that nobody does.
+    ///
+    /// # Errors
+    /// [`ChangeError`] says why the change cannot be made.
+    pub fn change(&mut self, update: RoomUpdate) -> Result<Version, ChangeError> {
+        self.check(&update)?;
+        if let RoomUpdate::Left { participant, .. } = &update {
+            if self.state.active_speaker() == Some(participant) {
+                self.record(RoomUpdate::Speaker { participant: None })?;
+            }
+            if self.state.floor() == Some(participant) {
+                self.record(RoomUpdate::Floor { holder: None })?;
+            }
+        }
+        self.record(update)?;
+        Ok(self.state.version())
+    }
+
+    /// The changes after `version`, oldest first; `None` if some of them are no longer remembered,
+    /// or if `version` is yet to come.
+    pub fn since(
+        &self,
+        version: Version,
+    ) -> Option<impl ExactSizeIterator<Item = (Version, &RoomUpdate)>> {
+        let behind = self.state.version().0.checked_sub(version.0)?;
+        let behind = usize::try_from(behind).ok()?;
+        let first = self.log.len().checked_sub(behind)?;
+        let changes = self.log.range(first..);
+        Some(changes.map(|(version, update)| (*version, update)))
+    }
+
+    pub(super) fn relevance(&self) -> &Relevance {
+        &self.relevance
+    }
+
+    fn check(&self, update: &RoomUpdate) -> Result<(), ChangeError> {
+        let named = match update {
+            RoomUpdate::Joined(participant) => {
+                let full = self.state.participants().len() >= self.room_limit;
+                if full && self.state.participant(&participant.id).is_none() {
+                    return Err(ChangeError::RoomFull);
+                }
+                None
+            }
+            RoomUpdate::Hidden { .. } | RoomUpdate::Count { .. } => {
+                return Err(ChangeError::NotOfTheRoom);
+            }
+            RoomUpdate::Speaker { participant } => participant.as_ref(),
+            RoomUpdate::Floor { holder } => holder.as_ref(),
+            about_one => about_one.participant(),
+        };
+        match named {
+            Some(id) if self.state.participant(id).is_none() => {
+                Err(ChangeError::UnknownParticipant)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies a checked change, and remembers it if it is one.
+    fn record(&mut self, update: RoomUpdate) -> Result<(), ChangeError> {
+        // A growing roster takes every participant, so only the streams of one can be too many.
+        let change = self.state.apply(self.state.version(), &update);
+        if change.map_err(|_| ChangeError::TooManyStreams)? == Change::Nothing {
+            return Ok(());
+        }
+        let version = self.state.advance();
+        self.relevance.note(&self.state, &update);
+        self.log.push_back((version, update));
+        while self.log.len() > self.log_capacity {
+            self.log.pop_front();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

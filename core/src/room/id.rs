@@ -1,0 +1,212 @@
+//! Names of things: bounded, validated, compared byte by byte.
+
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+/// Why a text cannot be the name of a room, participant, stream or topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum IdError {
+    /// The text is empty.
+    #[error("the name is empty: give at least one character")]
+    Empty,
+    /// The text has more bytes than the type's `MAX_LEN`.
+    #[error("the name is too long: at most {max} bytes")]
+    TooLong {
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// A character is not allowed: ids take printable ASCII without spaces, display names any
+    /// text without control characters.
+    #[error("the name has a character that is not allowed here")]
+    Forbidden,
+}
+
+/// What characters a name may have.
+fn validate(text: &str, max: usize, allowed: fn(char) -> bool) -> Result<(), IdError> {
+    if text.len() > max {
+        return Err(IdError::TooLong { max });
+    }
+    if !text.chars().all(allowed) {
+        return Err(IdError::Forbidden);
+    }
+    Ok(())
+}
+
+fn is_id_char(c: char) -> bool {
+    c.is_ascii_graphic()
+}
+
+fn is_text_char(c: char) -> bool {
+    !c.is_control()
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:path, empty: $may_be_empty:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(heapless::String<$max, u8>);
+
+        impl $name {
+            /// Most bytes that it may have.
+            pub const MAX_LEN: usize = $max;
+
+            /// Checks `text` and copies it.
+            ///
+            /// # Errors
+            /// [`IdError`] says which rule `text` breaks.
+            pub fn new(text: &str) -> Result<Self, IdError> {
+                if text.is_empty() && !$may_be_empty {
+                    return Err(IdError::Empty);
+                }
+                validate(text, $max, $allowed)?;
+                heapless::String::try_from(text)
+                    .map(Self)
+                    .map_err(|_| IdError::TooLong { max: $max })
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+
+        #[cfg(feature = "defmt")]
+        impl defmt::Format for $name {
+            fn format(&self, f: defmt::Formatter<'_>) {
+                defmt::Format::format(self.as_str(), f);
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl de::Visitor<'_> for Visitor {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        write!(f, "a name of at most {} bytes", $max)
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::new(text).map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Visitor)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// A room's own, stable name: 1 to 48 bytes of printable ASCII without spaces.
+    ///
+    /// ```
+    /// use parlour_core::room::RoomId;
+    /// assert!(RoomId::new("green-room").is_ok());
+    /// assert!(RoomId::new("green room").is_err());
+    /// ```
+    RoomId, 48, is_id_char, empty: false
+);
+name_type!(
+    /// Who a participant is within a room: 1 to 36 bytes of printable ASCII without spaces (a
+    /// UUID fits). The token says it, so one token is one participant.
+    ParticipantId, 36, is_id_char, empty: false
+);
+name_type!(
+    /// Which of a participant's streams: 1 to 16 bytes of printable ASCII without spaces, such as
+    /// `mic` or `screen`. The publisher chooses it.
+    StreamKey, 16, is_id_char, empty: false
+);
+name_type!(
+    /// A participant's name for people to read: at most 32 bytes of UTF-8 without control
+    /// characters; may be empty.
+    DisplayName, 32, is_text_char, empty: true
+);
+name_type!(
+    /// What a message is about: at most 24 bytes of printable ASCII without spaces; may be empty.
+    Topic, 24, is_id_char, empty: true
+);
+
+/// One run of a room, from the first join to the last leave: 128 random bits, shown as hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SessionId(pub [u8; 16]);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_refuse_what_does_not_fit() {
+        assert_eq!(StreamKey::new(""), Err(IdError::Empty));
+        assert_eq!(
+            StreamKey::new("seventeen-letters"),
+            Err(IdError::TooLong { max: 16 })
+        );
+        assert_eq!(RoomId::new("a\u{e9}"), Err(IdError::Forbidden));
+        assert_eq!(DisplayName::new("a\nb"), Err(IdError::Forbidden));
+        assert!(DisplayName::new("").is_ok());
+        assert!(DisplayName::new("Zo\u{eb} & Ren\u{e9}").is_ok());
+    }
+
+    #[test]
+    fn decoding_checks_as_new_does() {
+        let mut buffer = [0; 64];
+        let bytes = postcard::to_slice("with space", &mut buffer).unwrap();
+        assert!(postcard::from_bytes::<StreamKey>(bytes).is_err());
+        let bytes = postcard::to_slice("mic", &mut buffer).unwrap();
+        assert_eq!(
+            postcard::from_bytes::<StreamKey>(bytes).unwrap().as_str(),
+            "mic"
+        );
+    }
+}

@@ -1,0 +1,355 @@
+//! What one receiver has been told of the room, and what to tell it next.
+
+use alloc::vec::Vec;
+
+use super::relevance::most_relevant;
+use super::{Authority, Participant, ParticipantId, RoomUpdate, Version};
+
+/// One thing to tell a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// A whole description of the room follows, as updates; what it does not mention is gone.
+    SnapshotBegin {
+        /// The state that it starts from.
+        version: Version,
+    },
+    /// One change, or one part of a snapshot.
+    Update {
+        /// The state after it.
+        version: Version,
+        /// The change.
+        update: RoomUpdate,
+    },
+    /// The description is complete.
+    SnapshotEnd {
+        /// The state that is now described.
+        version: Version,
+    },
+}
+
+/// What one receiver has been told, and so what it must be told next.
+///
+/// It queues nothing. It holds a cursor into the [`Authority`]'s log and, for a receiver that
+/// cannot track the whole room, whom that receiver tracks; each next thing is found when there is
+/// room to send it. A slow receiver costs nothing but a snapshot later.
+///
+/// ```
+/// use parlour_core::room::{
+///     Authority, DisplayName, Participant, ParticipantId, Replica, RoomUpdate, Told, View,
+/// };
+///
+/// let mut authority = Authority::new(100, 256);
+/// let me = ParticipantId::new("me").unwrap();
+/// let joined = RoomUpdate::Joined(Participant::new(me.clone(), DisplayName::new("Me").unwrap()));
+/// authority.change(joined).unwrap();
+///
+/// let mut view = View::new(&authority, 8);
+/// let mut replica = Replica::<8>::default();
+/// while let Some(told) = view.poll(&authority, &me, []) {
+///     match told {
+///         Told::SnapshotBegin { version } => replica.begin_snapshot(version),
+///         Told::Update { version, update } => drop(replica.apply(version, &update).unwrap()),
+///         Told::SnapshotEnd { version } => replica.end_snapshot(version, |_| ()).unwrap(),
+///     }
+/// }
+/// assert!(view.is_caught_up(&authority));
+/// assert!(replica.is_complete());
+/// assert!(replica.participants().eq(authority.state().participants()));
+/// ```
+#[derive(Debug)]
+pub struct View {
+    /// All changes up to this one are told, or need not be.
+    cursor: Version,
+    stage: Stage,
+    scope: Scope,
+}
+
+/// What a receiver must be told next, once all participants in scope are described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The beginning of a snapshot.
+    Begin,
+    /// Within a snapshot: who speaks.
+    Speaker,
+    /// Within a snapshot: who holds the floor.
+    Floor,
+    /// The end of the snapshot.
+    End,
+    /// Nothing but changes.
+    Live,
+}
+
+/// Which participants the receiver is told of.
+#[derive(Debug)]
+enum Scope {
+    /// All: it can track as many as the room takes.
+    All(Described),
+    /// Those that matter most to it.
+    Some(Selection),
+}
+
+/// How far a snapshot has come in describing the participants, in the order of their ids.
+#[derive(Debug)]
+enum Described {
+    None,
+    Through(ParticipantId),
+    All,
+}
+
+/// A part of the participants.
+#[derive(Debug)]
+struct Selection {
+    /// How many the receiver can track.
+    capacity: usize,
+    /// Whom it tracks, sorted.
+    tracked: Vec<ParticipantId>,
+    /// The version for which the two lists below were made.
+    planned: Option<Version>,
+    /// Whom to hide.
+    leaving: Vec<ParticipantId>,
+    /// Whom to show after that, the most important last.
+    arriving: Vec<ParticipantId>,
+    told_count: Option<u32>,
+}
+
+impl View {
+    /// The view of a receiver that was told nothing yet, and that can track `capacity`
+    /// participants, itself among them (at least 1).
+    pub fn new(authority: &Authority, capacity: u16) -> Self {
+        let capacity = usize::from(capacity.max(1));
+        let scope = if capacity >= authority.room_limit() {
+            Scope::All(Described::None)
+        } else {
+            Scope::Some(Selection::new(capacity))
+        };
+        Self {
+            cursor: authority.state().version(),
+            stage: Stage::Begin,
+            scope,
+        }
+    }
+
+    /// Goes on with a receiver of the same capacity that last applied `version` (see
+    /// [`RoomState::version_for_resume`](super::RoomState::version_for_resume)): whatever it was
+    /// told after that is lost. It gets the changes since, or a snapshot if those are no longer
+    /// remembered or if it tracks only a part of the room.
+    pub fn resume(&mut self, version: Option<Version>) {
+        self.stage = Stage::Begin;
+        if let (Scope::All(described), Some(version)) = (&mut self.scope, version) {
+            *described = Described::All;
+            self.cursor = version;
+            self.stage = Stage::Live;
+        }
+    }
+
+    /// Says that [`poll`](Self::poll) is given another `wanted` from now on.
+    pub fn wanted_changed(&mut self) {
+        if let Scope::Some(selection) = &mut self.scope {
+            selection.planned = None;
+        }
+    }
+
+    /// The next thing to tell the receiver, which is the participant `me`; `None` if it knows all
+    /// that it should. What is given counts as told, so poll only when it can be sent, and send
+    /// reliably and in order; after a loss, [`resume`](Self::resume).
+    ///
+    /// `wanted` names those whom this receiver asked for or hears now (pinned, subscribed, in one
+    /// of its slots), the most important first. It is read when the room has changed or after
+    /// [`wanted_changed`](Self::wanted_changed), and only if the receiver cannot track everybody.
+    pub fn poll<'w>(
+        &mut self,
+        authority: &Authority,
+        me: &ParticipantId,
+        wanted: impl IntoIterator<Item = &'w ParticipantId>,
+    ) -> Option<Told> {
+        let head = authority.state().version();
+        let changes = match authority.since(self.cursor) {
+            Some(changes) if self.stage != Stage::Begin => changes,
+            _ => return Some(self.begin(head)),
+        };
+        for (version, update) in changes {
+            self.cursor = version;
+            if self.scope.concerns(update) {
+                let update = update.clone();
+                return Some(Told::Update { version, update });
+            }
+        }
+        // All that the receiver tracks is now as it is at `head`, so whatever else it is told of
+        // the present state fits in.
+        let update = match &mut self.scope {
+            Scope::All(described) => described.next(authority),
+            Scope::Some(selection) => selection.next(authority, me, wanted),
+        };
+        match update {
+            Some(update) => Some(Told::Update {
+                version: head,
+                update,
+            }),
+            None => self.finish(authority),
+        }
+    }
+
+    /// Whether the receiver knows all that it should: [`poll`](Self::poll) gave `None`, and the
+    /// room has not changed since.
+    pub fn is_caught_up(&self, authority: &Authority) -> bool {
+        let head = authority.state().version();
+        self.stage == Stage::Live
+            && self.cursor == head
+            && match &self.scope {
+                Scope::All(_) => true,
+                Scope::Some(selection) => selection.is_done(authority),
+            }
+    }
+
+    fn begin(&mut self, head: Version) -> Told {
+        self.cursor = head;
+        self.stage = Stage::Speaker;
+        match &mut self.scope {
+            Scope::All(described) => *described = Described::None,
+            Scope::Some(selection) => *selection = Selection::new(selection.capacity),
+        }
+        Told::SnapshotBegin { version: head }
+    }
+
+    /// What is left of a snapshot when all participants are described.
+    fn finish(&mut self, authority: &Authority) -> Option<Told> {
+        let state = authority.state();
+        let version = state.version();
+        let (next, told) = match self.stage {
+            Stage::Begin | Stage::Live => return None,
+            Stage::Speaker => {
+                let participant = state.active_speaker().cloned();
+                let update = RoomUpdate::Speaker { participant };
+                (Stage::Floor, Told::Update { version, update })
+            }
+            Stage::Floor => {
+                let holder = state.floor().cloned();
+                let update = RoomUpdate::Floor { holder };
+                (Stage::End, Told::Update { version, update })
+            }
+            Stage::End => {
+                if let Scope::All(described) = &mut self.scope {
+                    *described = Described::All;
+                }
+                (Stage::Live, Told::SnapshotEnd { version })
+            }
+        };
+        self.stage = next;
+        Some(told)
+    }
+}
+
+impl Scope {
+    /// Whether the receiver is told of this change as it comes. If not, the change is about a
+    /// participant that the receiver is yet to be told of as it then is, or not at all.
+    fn concerns(&mut self, update: &RoomUpdate) -> bool {
+        let Some(id) = update.participant() else {
+            return true;
+        };
+        match self {
+            Self::All(Described::All) => true,
+            Self::All(Described::Through(last)) => id <= last,
+            Self::All(Described::None) => false,
+            Self::Some(selection) => {
+                let Ok(index) = selection.tracked.binary_search(id) else {
+                    return false;
+                };
+                if matches!(update, RoomUpdate::Left { .. }) {
+                    selection.tracked.remove(index);
+                }
+                true
+            }
+        }
+    }
+}
+
+impl Described {
+    /// Describes the next participant of a snapshot.
+    fn next(&mut self, authority: &Authority) -> Option<RoomUpdate> {
+        let state = authority.state();
+        let participant = match self {
+            Self::All => return None,
+            Self::None => state.participants().next(),
+            Self::Through(last) => state.participant_after(last),
+        }?;
+        *self = Self::Through(participant.id.clone());
+        Some(RoomUpdate::Joined(participant.clone()))
+    }
+}
+
+impl Selection {
+    const fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            tracked: Vec::new(),
+            planned: None,
+            leaving: Vec::new(),
+            arriving: Vec::new(),
+            told_count: None,
+        }
+    }
+
+    /// Hides whom the receiver need not track any more, then shows whom it should instead, then
+    /// tells how many there are.
+    fn next<'w>(
+        &mut self,
+        authority: &Authority,
+        me: &ParticipantId,
+        wanted: impl IntoIterator<Item = &'w ParticipantId>,
+    ) -> Option<RoomUpdate> {
+        let state = authority.state();
+        if self.planned != Some(state.version()) {
+            self.plan(authority, me, wanted);
+        }
+        if let Some(participant) = self.leaving.pop() {
+            if let Ok(index) = self.tracked.binary_search(&participant) {
+                self.tracked.remove(index);
+            }
+            return Some(RoomUpdate::Hidden { participant });
+        }
+        let arriving = self.arriving.pop();
+        if let Some(participant) = arriving.and_then(|id| state.participant(&id)) {
+            self.track(participant);
+            return Some(RoomUpdate::Joined(participant.clone()));
+        }
+        let participants = state.participant_count();
+        if self.told_count == Some(participants) {
+            return None;
+        }
+        self.told_count = Some(participants);
+        Some(RoomUpdate::Count { participants })
+    }
+
+    fn track(&mut self, participant: &Participant) {
+        if let Err(index) = self.tracked.binary_search(&participant.id) {
+            self.tracked.insert(index, participant.id.clone());
+        }
+    }
+
+    fn plan<'w>(
+        &mut self,
+        authority: &Authority,
+        me: &ParticipantId,
+        wanted: impl IntoIterator<Item = &'w ParticipantId>,
+    ) {
+        let mut desired = most_relevant(authority, me, wanted, &self.tracked, self.capacity);
+        desired.reverse();
+        let is_new = |id: &&&ParticipantId| self.tracked.binary_search(id).is_err();
+        self.arriving = desired.iter().filter(is_new).copied().cloned().collect();
+        desired.sort_unstable();
+        let is_over = |id: &&ParticipantId| desired.binary_search(id).is_err();
+        self.leaving = self.tracked.iter().filter(is_over).cloned().collect();
+        self.planned = Some(authority.state().version());
+    }
+
+    fn is_done(&self, authority: &Authority) -> bool {
+        let state = authority.state();
+        self.planned == Some(state.version())
+            && self.leaving.is_empty()
+            && self.arriving.is_empty()
+            && self.told_count == Some(state.participant_count())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! One RTP packet as bytes, [RFC 3550 section 5.1](https://www.rfc-editor.org/rfc/rfc3550#section-5.1).
+//!
+//! ```text
+//!  0                   1                   2                   3
+//!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! |V=2|P|X|  CC   |M|     PT      |       sequence number         |
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! |                           timestamp                           |
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! |                             SSRC                              |
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! |                  CSRC: CC times, 0 to 15                      |
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! | if X: extension's profile     | its length in 32-bit words    |
+//! |                        its elements ...                       |
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! |   payload ...                 | if P: padding, its last byte  |
+//! |                               | tells how many bytes it has   |
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! ```
+//!
+//! [`RtpPacket`] reads such bytes where they lie. [`RtpHeader`] writes them: without padding, and
+//! with no extension but the audio level, since Parlour sends nothing else.
+
+use thiserror::Error;
+
+use super::extension::{ExtensionElements, ONE_BYTE_PROFILE};
+use super::level::{AUDIO_LEVEL_ID, AudioLevel};
+
+/// How many contributing sources one packet can name.
+pub const MAX_CSRCS: usize = 15;
+
+const VERSION: u8 = 2;
+const FIXED_LEN: usize = 12;
+/// Four bytes of extension header, and the element of two bytes padded to a word.
+const LEVEL_EXTENSION_LEN: usize = 8;
+
+/// Why bytes are not an RTP packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum RtpParseError {
+    /// Fewer bytes than the header says that it has.
+    #[error("not RTP: the bytes end before the header does")]
+    Truncated,
+    /// Another version than 2.
+    #[error("not RTP: the version is not 2")]
+    Version,
+    /// The padding has no length, or one beyond the payload.
+    #[error("not RTP: the padding is zero or longer than the payload")]
+    Padding,
+}
+
+/// An RTP packet, read in place.
+///
+/// ```
+/// use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
+///
+/// let header = RtpHeader {
+///     marker: true,
+///     payload_type: 111,
+///     sequence: 7,
+///     timestamp: 960,
+///     ssrc: 0xCAFE,
+///     csrcs: &[0xBEEF],
+///     audio_level: Some(AudioLevel { voice: true, level: 30 }),
+/// };
+/// let mut bytes = [0; 64];
+/// let len = header.write(b"sound", &mut bytes)?;
+///
+/// let packet = RtpPacket::parse(&bytes[..len])?;
+/// assert_eq!(packet.sequence(), 7);
+/// assert_eq!(packet.csrcs().next(), Some(0xBEEF));
+/// assert_eq!(packet.audio_level(), header.audio_level);
+/// assert_eq!(packet.payload(), b"sound");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpPacket<'a> {
+    marker: bool,
+    payload_type: u8,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+    csrcs: &'a [u8],
+    extension: Option<(u16, &'a [u8])>,
+    payload: &'a [u8],
+}
+
+impl<'a> RtpPacket<'a> {
+    /// Reads `bytes`, which must be exactly one packet.
+    ///
+    /// # Errors
+    /// [`RtpParseError`] if the bytes are no RTP packet.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, RtpParseError> {
+        let (fixed, rest) = bytes
+            .split_first_chunk::<FIXED_LEN>()
+            .ok_or(RtpParseError::Truncated)?;
+        let [flags, kind, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *fixed;
+        if flags >> 6 != VERSION {
+            return Err(RtpParseError::Version);
+        }
+        let (csrcs, rest) = rest
+            .split_at_checked(usize::from(flags & 0x0F) * 4)
+            .ok_or(RtpParseError::Truncated)?;
+        let (extension, rest) = if flags & 0x10 != 0 {
+            let (&[p0, p1, l0, l1], rest) =
+                rest.split_first_chunk().ok_or(RtpParseError::Truncated)?;
+            let (elements, rest) = rest
+                .split_at_checked(usize::from(u16::from_be_bytes([l0, l1])) * 4)
+                .ok_or(RtpParseError::Truncated)?;
+            (Some((u16::from_be_bytes([p0, p1]), elements)), rest)
+        } else {
+            (None, rest)
+        };
+        let payload = if flags & 0x20 != 0 {
+            without_padding(rest).ok_or(RtpParseError::Padding)?
+        } else {
+            rest
+        };
+        Ok(Self {
+            marker: kind & 0x80 != 0,
+            payload_type: kind & 0x7F,
+            sequence: u16::from_be_bytes([s0, s1]),
+            timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+            ssrc: u32::from_be_bytes([r0, r1, r2, r3]),
+            csrcs,
+            extension,
+            payload,
+        })
+    }
+
+    /// The marker bit: for sound, the start of a talkspurt; for video, the end of a picture.
+    pub const fn marker(&self) -> bool {
+        self.marker
+    }
+
+    /// What the payload is, 0 to 127; see [`Codec::payload_type`](crate::room::Codec::payload_type).
+    pub const fn payload_type(&self) -> u8 {
+        self.payload_type
+    }
+
+    /// The packet's number in its flow, which wraps.
+    pub const fn sequence(&self) -> u16 {
+        self.sequence
+    }
+
+    /// When the payload's first sample was taken, in the flow's clock, which wraps.
+    pub const fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+
+    /// The flow.
+    pub const fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// The flows that contribute to this one: in a slot, the SSRC of the stream heard in it.
+    pub fn csrcs(&self) -> impl ExactSizeIterator<Item = u32> + Clone + use<'a> {
+        let (words, _) = self.csrcs.as_chunks();
+        words.iter().map(|word| u32::from_be_bytes(*word))
+    }
+
+    /// The header extension as it stands: its profile, and its bytes (a multiple of four).
+    pub const fn extension(&self) -> Option<(u16, &'a [u8])> {
+        self.extension
+    }
+
+    /// The elements of the header extension; none if there is no extension of RFC 8285's kind.
+    pub fn extension_elements(&self) -> ExtensionElements<'a> {
+        let (profile, bytes) = self.extension.unwrap_or((ONE_BYTE_PROFILE, &[]));
+        ExtensionElements::new(profile, bytes)
+    }
+
+    /// The bytes of the first extension element with `id`.
+    pub fn extension_element(&self, id: u8) -> Option<&'a [u8]> {
+        self.extension_elements()
+            .find_map(|(found, bytes)| (found == id).then_some(bytes))
+    }
+
+    /// How loud the payload is, if the publisher says so.
+    pub fn audio_level(&self) -> Option<AudioLevel> {
+        match self.extension_element(AUDIO_LEVEL_ID) {
+            Some(&[byte]) => Some(AudioLevel::from_byte(byte)),
+            _ => None,
+        }
+    }
+
+    /// The encoded media, without padding. May be empty.
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+}
+
+/// `bytes` less the padding whose length is the last byte; `None` if that cannot be.
+///
+/// RTP and RTCP pad alike.
+pub(super) fn without_padding(bytes: &[u8]) -> Option<&[u8]> {
+    let padding = usize::from(*bytes.last()?);
+    if padding == 0 {
+        return None;
+    }
+    bytes.get(..bytes.len().checked_sub(padding)?)
+}
+
+/// Why an RTP packet was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum RtpWriteError {
+    /// The output has too little room; nothing was written.
+    #[error("the output is too small: lend at least {needed} bytes")]
+    BufferTooSmall {
+        /// Bytes that the packet takes.
+        needed: usize,
+    },
+    /// The payload type has more than seven bits.
+    #[error("the payload type must be at most 127")]
+    PayloadType,
+    /// More than [`MAX_CSRCS`] contributing sources.
+    #[error("a packet can name at most 15 contributing sources: leave out the quietest")]
+    TooManyCsrcs,
+}
+
+/// What stands before the payload of a packet that is to be sent.
+///
+/// Borrows its CSRCs, so that a forwarder's header is a few words on the stack; see
+/// [`RtpPacket`] for an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpHeader<'a> {
+    /// For sound, the start of a talkspurt; for video, the end of a picture.
+    pub marker: bool,
+    /// What the payload is, at most 127.
+    pub payload_type: u8,
+    /// The packet's number in its flow.
+    pub sequence: u16,
+    /// When the payload's first sample was taken, in the flow's clock.
+    pub timestamp: u32,
+    /// The flow.
+    pub ssrc: u32,
+    /// The flows that contribute to this one, at most [`MAX_CSRCS`].
+    pub csrcs: &'a [u32],
+    /// How loud the payload is.
+    pub audio_level: Option<AudioLevel>,
+}
+
+impl RtpHeader<'_> {
+    /// Bytes that the header takes.
+    pub const fn header_len(&self) -> usize {
+        let extension = match self.audio_level {
+            Some(_) => LEVEL_EXTENSION_LEN,
+            None => 0,
+        };
+        FIXED_LEN + size_of_val(self.csrcs) + extension
+    }
+
+    /// Writes header and `payload` to the start of `out`; returns how many bytes that took.
+    ///
+    /// # Errors
+    /// [`RtpWriteError`] if the header cannot be, or `out` is too small for it and the payload;
+    /// `out` is then as it was.
+    pub fn write(&self, payload: &[u8], out: &mut [u8]) -> Result<usize, RtpWriteError> {
+        let header_len = self.header_len();
+        let needed = header_len.saturating_add(payload.len());
+        let too_small = RtpWriteError::BufferTooSmall { needed };
+        let out = out.get_mut(..needed).ok_or(too_small)?;
+        self.write_header(out)?;
+        out.get_mut(header_len..)
+            .ok_or(too_small)?
+            .copy_from_slice(payload);
+        Ok(needed)
+    }
+
+    /// Writes only the header, of [`header_len`](Self::header_len) bytes, to the start of `out`,
+    /// for a payload that already lies or will lie behind it. Returns the header's length.
+    ///
+    /// # Errors
+    /// [`RtpWriteError`] if the header cannot be, or `out` is too small for it; `out` is then as
+    /// it was.
+    pub fn write_header(&self, out: &mut [u8]) -> Result<usize, RtpWriteError> {
+        if self.payload_type > 0x7F {
+            return Err(RtpWriteError::PayloadType);
+        }
+        let csrc_count = match u8::try_from(self.csrcs.len()) {
+            Ok(count) if usize::from(count) <= MAX_CSRCS => count,
+            _ => return Err(RtpWriteError::TooManyCsrcs),
+        };
+        let needed = self.header_len();
+        let too_small = RtpWriteError::BufferTooSmall { needed };
+        let out = out.get_mut(..needed).ok_or(too_small)?;
+
+        let (fixed, rest) = out.split_first_chunk_mut::<FIXED_LEN>().ok_or(too_small)?;
+        let flags = VERSION << 6 | u8::from(self.audio_level.is_some()) << 4 | csrc_count;
+        let [s0, s1] = self.sequence.to_be_bytes();
+        let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
+        let [r0, r1, r2, r3] = self.ssrc.to_be_bytes();
+        *fixed = [
+            flags,
+            u8::from(self.marker) << 7 | self.payload_type,
+            s0,
+            s1,
+            t0,
+            t1,
+            t2,
+            t3,
+            r0,
+            r1,
+            r2,
+            r3,
+        ];
+        let (csrcs, extension) = rest
+            .split_at_mut_checked(size_of_val(self.csrcs))
+            .ok_or(too_small)?;
+        for (word, csrc) in csrcs.as_chunks_mut().0.iter_mut().zip(self.csrcs) {
+            *word = csrc.to_be_bytes();
+        }
+        if let Some(level) = self.audio_level {
+            let [p0, p1] = ONE_BYTE_PROFILE.to_be_bytes();
+            *extension
+                .first_chunk_mut::<LEVEL_EXTENSION_LEN>()
+                .ok_or(too_small)? = [p0, p1, 0, 1, AUDIO_LEVEL_ID << 4, level.to_byte(), 0, 0];
+        }
+        Ok(needed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! What an operator may set.
+
+use crate::room::MAX_STREAMS;
+use crate::time::Duration;
+
+/// How often something may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run, so many times per second.
+    pub per_second: u32,
+    /// At once, so many times.
+    pub burst: u32,
+}
+
+/// The limits and times of a [`Server`](super::Server). Every queue and table that it has is
+/// bounded by one of these.
+///
+/// ```
+/// use parlour_core::server::Config;
+/// use parlour_core::time::Duration;
+/// let config = Config { participants_per_room: 8, grace: Duration::from_secs(60), ..Config::default() };
+/// assert_eq!(config.subscriptions, 32);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Most rooms at a time.
+    pub rooms: usize,
+    /// Most participants in one session.
+    pub participants_per_room: usize,
+    /// Most participants that wait in the lobby of one room.
+    pub waiting_per_room: usize,
+    /// Most participants of all rooms together, in session or waiting.
+    pub participants: usize,
+    /// Most joins under way: said hello, but not yet proven to hold their keys.
+    pub half_open: usize,
+    /// From so many joins under way on, a Hello must bring a cookie: an extra round trip, in which
+    /// it proves its address. 0: always.
+    pub retry_threshold: usize,
+    /// How long a join may be under way.
+    pub join_timeout: Duration,
+    /// How often a participant has to send something; told to it in whole seconds.
+    pub keepalive: Duration,
+    /// A participant that was silent for so long is shown to others as reconnecting.
+    pub silence: Duration,
+    /// A participant is kept for so long after that, at most 255 s; then its connection is lost.
+    pub grace: Duration,
+    /// A connection that is closed is kept for so long at most, until the participant has
+    /// acknowledged that.
+    pub linger: Duration,
+    /// How long ahead a participant is told that its token expires.
+    pub expiry_notice: Duration,
+    /// Most streams that one participant publishes; at most [`MAX_STREAMS`].
+    pub streams: usize,
+    /// Most streams that one participant has subscribed explicitly, and as many that it has
+    /// unsubscribed explicitly.
+    pub subscriptions: usize,
+    /// Most audio slots that a participant gets, whatever it asks for; at most
+    /// [`MAX_SLOTS`](crate::signal::MAX_SLOTS).
+    pub slots: u8,
+    /// How often one participant may ask for something.
+    pub requests: Rate,
+    /// How often one participant may send a message, reliable or lossy.
+    pub messages: Rate,
+    /// Media packets that one participant may send.
+    pub media: Rate,
+    /// How often the server says that it does not know a connection.
+    pub resets: Rate,
+    /// Most messages from others that wait for one slow participant; newer ones are lost to it.
+    pub queued_messages: usize,
+    /// Most media packets and lossy messages that wait to be sent to one participant; older ones
+    /// are lost to it.
+    pub queued_media: usize,
+    /// Buffers for the payloads of all those, shared by all who wait for the same one.
+    pub media_buffers: usize,
+    /// Most events that wait to be polled, beside those that ask for an answer.
+    pub events: usize,
+    /// Changes that a session remembers: a participant further behind gets a snapshot.
+    pub room_log: usize,
+    /// Participants removed by moderators that a session remembers, to keep them out.
+    pub kicked: usize,
+    /// How long an audio slot stays with a stream that has fallen silent.
+    pub slot_hold: Duration,
+    /// How long the active speaker stays so in silence.
+    pub speaker_hold: Duration,
+    /// How often publishers are told what of their media arrives.
+    pub report_interval: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            rooms: 10_000,
+            participants_per_room: 1_000,
+            waiting_per_room: 100,
+            participants: 20_000,
+            half_open: 256,
+            retry_threshold: 64,
+            join_timeout: Duration::from_secs(5),
+            keepalive: Duration::from_secs(10),
+            silence: Duration::from_secs(15),
+            grace: Duration::from_secs(30),
+            linger: Duration::from_secs(1),
+            expiry_notice: Duration::from_secs(30),
+            streams: MAX_STREAMS,
+            subscriptions: 32,
+            slots: 32,
+            requests: Rate {
+                per_second: 20,
+                burst: 60,
+            },
+            messages: Rate {
+                per_second: 50,
+                burst: 100,
+            },
+            media: Rate {
+                per_second: 2_000,
+                burst: 2_000,
+            },
+            resets: Rate {
+                per_second: 100,
+                burst: 100,
+            },
+            queued_messages: 64,
+            queued_media: 128,
+            media_buffers: 8_192,
+            events: 1_024,
+            room_log: 256,
+            kicked: 1_024,
+            slot_hold: Duration::from_millis(200),
+            speaker_hold: Duration::from_secs(2),
+            report_interval: Duration::from_secs(2),
+        }
+    }
+}

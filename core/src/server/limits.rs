@@ -1,0 +1,97 @@
+//! How often is too often.
+
+use super::Rate;
+use crate::time::Instant;
+
+/// A token bucket: it is full at first, every event takes one token, and `per_second` tokens
+/// trickle in up to `burst`. It takes no timer, only the time of the event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TokenBucket {
+    rate: Rate,
+    /// Millionths of a token, so that one µs brings a whole number of them.
+    fill: u64,
+    filled: Instant,
+}
+
+const TOKEN: u64 = 1_000_000;
+
+impl TokenBucket {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+        Self {
+            rate,
+            fill: u64::from(rate.burst) * TOKEN,
+            filled: now,
+        }
+    }
+
+    /// Takes a token if there is one.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.filled).as_micros();
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let gained = elapsed.saturating_mul(u64::from(self.rate.per_second));
+        let full = u64::from(self.rate.burst) * TOKEN;
+        self.fill = self.fill.saturating_add(gained).min(full);
+        self.filled = self.filled.max(now);
+        match self.fill.checked_sub(TOKEN) {
+            Some(rest) => {
+                self.fill = rest;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::time::Duration;
+
+    const RATE: Rate = Rate {
+        per_second: 10,
+        burst: 3,
+    };
+
+    #[test]
+    fn a_burst_then_the_steady_rate() {
+        let start = Instant::from_micros(5);
+        let mut bucket = TokenBucket::new(RATE, start);
+        let at_once = (0..10).filter(|_| bucket.take(start)).count();
+        assert_eq!(at_once, 3);
+        assert!(!bucket.take(start + Duration::from_millis(99)));
+        assert!(bucket.take(start + Duration::from_millis(100)));
+        assert!(!bucket.take(start + Duration::from_millis(199)));
+        let rested = start + Duration::from_secs(100);
+        assert_eq!((0..10).filter(|_| bucket.take(rested)).count(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_the_burst_and_the_rate(gaps in prop::collection::vec(0u64..400_000, 1..200)) {
+            let start = Instant::from_micros(0);
+            let mut bucket = TokenBucket::new(RATE, start);
+            let mut now = start;
+            let mut taken = 0;
+            for gap in gaps {
+                now += Duration::from_micros(gap);
+                taken += u64::from(bucket.take(now));
+                prop_assert!(taken <= 3 + now.as_micros() * 10 / 1_000_000);
+            }
+        }
+
+        #[test]
+        fn any_time_and_rate_is_survived(
+            per_second: u32,
+            burst: u32,
+            times in prop::collection::vec(any::<u64>(), 1..20),
+        ) {
+            let mut bucket = TokenBucket::new(Rate { per_second, burst }, Instant::from_micros(0));
+            for time in times {
+                let taken = bucket.take(Instant::from_micros(time));
+                prop_assert!(burst > 0 || !taken);
+            }
+        }
+    }
+}

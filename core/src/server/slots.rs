@@ -1,0 +1,271 @@
+//! The audio slots of one receiver: many streams onto few flows that never break.
+//!
+//! A slot is one RTP flow with its own SSRC. Streams take turns in it. Within one turn a packet keeps its
+//! distance to the ones around it, in sequence and in time, so that a loss before the server is still
+//! a loss to the receiver, and a pause (DTX) still a pause:
+//!
+//! ```text
+//! stream A    seq 70 71 72 73                    ts  …160 apart at 8 kHz
+//! stream B                     seq 5 6 _ 8
+//! slot        seq 12 13 14 15      16 17 _ 19    ts  …960 apart at 48 kHz; over the change, time elapsed
+//! ```
+
+use alloc::vec::Vec;
+
+use rand_core::CryptoRngCore;
+
+use crate::audio::Score;
+use crate::rtp::{sequence_difference, timestamp_difference};
+use crate::signal::MAX_SLOTS;
+use crate::time::{Duration, Instant};
+
+/// Ticks per second of every slot's timestamps.
+const SLOT_CLOCK: u32 = 48_000;
+/// By how much time a change of stream moves a slot's timestamps at least: 20 ms, a usual frame.
+const LEAST_ADVANCE: u32 = SLOT_CLOCK / 50;
+/// A source whose sequence numbers jump by this much, or back by that much, has begun anew.
+const MAX_AHEAD: i16 = 3_000;
+const MAX_BEHIND: i16 = 100;
+
+/// One packet of a stream that would like to be heard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    pub(super) ssrc: u32,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    /// Ticks per second of its timestamps; divides that of the slots.
+    pub(super) clock_rate: u32,
+    pub(super) score: Score,
+}
+
+/// The same packet as the receiver gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SlotPacket {
+    pub(super) ssrc: u32,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    /// Whether another stream had the slot before.
+    pub(super) changed: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    turn: Option<Turn>,
+    /// Highest of its flow so far.
+    sequence: u16,
+    timestamp: u32,
+    sent: Option<Instant>,
+}
+
+/// A stream's stay in a slot.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    ssrc: u32,
+    score: Score,
+    last: Instant,
+    /// The first packet, as it came and as it went out.
+    from_sequence: u16,
+    from_timestamp: u32,
+    to_sequence: u16,
+    to_timestamp: u32,
+    /// The highest sequence number that came, and how far that is from the first.
+    highest: u16,
+    extent: u32,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Slots {
+    first_ssrc: u32,
+    slots: Vec<Slot>,
+    pinned: Option<u32>,
+    hold: Duration,
+}
+
+impl Slots {
+    /// `count` slots, whose SSRCs are consecutive, wrapping around. A stream that was silent for
+    /// `hold` gives way to any other.
+    pub(super) fn new(
+        first_ssrc: u32,
+        count: u8,
+        hold: Duration,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Self {
+        let slot = |_| Slot {
+            turn: None,
+            sequence: rng.next_u32() as u16,
+            timestamp: rng.next_u32(),
+            sent: None,
+        };
+        let count = usize::from(count).min(MAX_SLOTS);
+        Self {
+            first_ssrc,
+            slots: (0..count).map(slot).collect(),
+            pinned: None,
+            hold,
+        }
+    }
+
+    /// The SSRC of the first slot.
+    pub(super) fn first_ssrc(&self) -> u32 {
+        self.first_ssrc
+    }
+
+    /// Whether `ssrc` is that of one of the slots.
+    pub(super) fn owns(&self, ssrc: u32) -> bool {
+        (ssrc.wrapping_sub(self.first_ssrc) as usize) < self.slots.len()
+    }
+
+    /// Keeps a slot for this stream, from its next packet on, whoever else talks.
+    pub(super) fn pin(&mut self, ssrc: Option<u32>) {
+        self.pinned = ssrc;
+    }
+
+    /// The streams in slots.
+    pub(super) fn sources(&self) -> impl Iterator<Item = u32> {
+        self.slots.iter().filter_map(|slot| Some(slot.turn?.ssrc))
+    }
+
+    /// Frees the slot of a stream that is muted or gone.
+    pub(super) fn release(&mut self, ssrc: u32) {
+        for slot in &mut self.slots {
+            slot.turn.take_if(|turn| turn.ssrc == ssrc);
+        }
+    }
+
+    /// The stream is no more: nothing is kept for it.
+    pub(super) fn forget(&mut self, ssrc: u32) {
+        self.release(ssrc);
+        self.pinned.take_if(|pinned| *pinned == ssrc);
+    }
+
+    /// Frees the slots of all streams but those that are still wanted.
+    pub(super) fn retain(&mut self, mut wanted: impl FnMut(u32) -> bool) {
+        for slot in &mut self.slots {
+            slot.turn.take_if(|turn| !wanted(turn.ssrc));
+        }
+    }
+
+    /// Frees all slots.
+    pub(super) fn clear(&mut self) {
+        for slot in &mut self.slots {
+            slot.turn = None;
+        }
+    }
+
+    /// Finds a place for a packet; `None` if louder streams have all slots, or if the packet is
+    /// from before its stream's turn.
+    pub(super) fn take(&mut self, now: Instant, source: &Source) -> Option<SlotPacket> {
+        let held = self
+            .slots
+            .iter()
+            .position(|slot| slot.turn.is_some_and(|turn| turn.ssrc == source.ssrc));
+        let index = match held {
+            Some(index) => index,
+            None => self.vacancy(now, source)?,
+        };
+        let ssrc = self.first_ssrc.wrapping_add(u32::try_from(index).ok()?);
+        self.slots.get_mut(index)?.put(now, source, ssrc)
+    }
+
+    /// The slot that is free for longest, or else that of the quietest stream if `source` is
+    /// enough louder.
+    fn vacancy(&self, now: Instant, source: &Source) -> Option<usize> {
+        let others = || {
+            let slots = self.slots.iter().enumerate();
+            slots.filter(|(_, slot)| {
+                slot.turn.is_none() || slot.turn.map(|turn| turn.ssrc) != self.pinned
+            })
+        };
+        let is_free = |slot: &Slot| {
+            slot.turn
+                .is_none_or(|turn| now.saturating_duration_since(turn.last) >= self.hold)
+        };
+        let free = others()
+            .filter(|(_, slot)| is_free(slot))
+            .min_by_key(|(_, slot)| slot.sent);
+        if let Some((index, _)) = free {
+            return Some(index);
+        }
+        let (index, incumbent) = others()
+            .filter_map(|(index, slot)| Some((index, slot.turn?.score)))
+            .min_by_key(|(_, score)| score.rank())?;
+        let wins = self.pinned == Some(source.ssrc) || source.score.beats(incumbent);
+        wins.then_some(index)
+    }
+}
+
+impl Slot {
+    fn put(&mut self, now: Instant, source: &Source, ssrc: u32) -> Option<SlotPacket> {
+        let former = self.turn.filter(|turn| turn.ssrc == source.ssrc);
+        let continued = former.filter(|turn| !turn.has_begun_anew(source));
+        let mut turn = continued.unwrap_or_else(|| self.next_turn(now, source));
+        let ahead = sequence_difference(source.sequence, turn.highest);
+        if let Ok(behind) = u32::try_from(-i32::from(ahead))
+            && behind > turn.extent
+        {
+            return None;
+        }
+        if let Ok(ahead) = u32::try_from(ahead) {
+            turn.highest = source.sequence;
+            turn.extent = turn.extent.saturating_add(ahead);
+        }
+        turn.last = now;
+        turn.score = source.score;
+
+        let scale = SLOT_CLOCK.checked_div(source.clock_rate).unwrap_or(1);
+        let since = source.timestamp.wrapping_sub(turn.from_timestamp);
+        let timestamp = turn.to_timestamp.wrapping_add(since.wrapping_mul(scale));
+        let ahead = source.sequence.wrapping_sub(turn.from_sequence);
+        let sequence = turn.to_sequence.wrapping_add(ahead);
+
+        if self.sent.is_none() || sequence_difference(sequence, self.sequence) > 0 {
+            self.sequence = sequence;
+        }
+        if self.sent.is_none() || timestamp_difference(timestamp, self.timestamp) > 0 {
+            self.timestamp = timestamp;
+        }
+        self.sent = Some(now);
+        self.turn = Some(turn);
+        Some(SlotPacket {
+            ssrc,
+            sequence,
+            timestamp,
+            marker: source.marker || continued.is_none(),
+            changed: former.is_none(),
+        })
+    }
+
+    /// Continues the flow where the one before left it, later by the time that has passed.
+    fn next_turn(&self, now: Instant, source: &Source) -> Turn {
+        let elapsed = self
+            .sent
+            .map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
+        let ticks = elapsed.as_micros() * u128::from(SLOT_CLOCK) / 1_000_000;
+        // Truncation is what a timestamp that wraps around does.
+        let advance = (ticks as u32).max(LEAST_ADVANCE);
+        Turn {
+            ssrc: source.ssrc,
+            score: source.score,
+            last: now,
+            from_sequence: source.sequence,
+            from_timestamp: source.timestamp,
+            to_sequence: self.sequence.wrapping_add(1),
+            to_timestamp: self.timestamp.wrapping_add(advance),
+            highest: source.sequence,
+            extent: 0,
+        }
+    }
+}
+
+impl Turn {
+    fn has_begun_anew(&self, source: &Source) -> bool {
+        let ahead = sequence_difference(source.sequence, self.highest);
+        ahead >= MAX_AHEAD || ahead <= -MAX_BEHIND
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! What the handshake carries: the wish to join, and the answer.
+
+use core::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{Publish, Refusal, SubscribePolicy};
+use crate::room::{Grants, MAX_STREAMS, ParticipantId, SessionId, Version};
+
+/// Continues an earlier connection of the same participant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The secret from [`Joined::resume_ticket`].
+    pub ticket: [u8; 24],
+    /// The last room version that was applied; `None` if a snapshot was under way or never came.
+    pub version: Option<Version>,
+}
+
+/// The wish to join: encrypted in Hello.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join<'a> {
+    /// Says who this is and what it may do, at most [`MAX_TOKEN`](super::MAX_TOKEN) bytes.
+    pub token: &'a str,
+    /// How many participants this end can track, itself among them; at least 1.
+    pub participants: u16,
+    /// How many audio streams this end can decode at a time: 0 to [`MAX_SLOTS`](super::MAX_SLOTS).
+    pub slots: u8,
+    /// What to hear from the start.
+    pub policy: SubscribePolicy,
+    /// What to publish from the start.
+    pub publish: heapless::Vec<Publish, MAX_STREAMS, u8>,
+    /// Continues an earlier connection, if the server still knows it; else this is a new join.
+    pub resume: Option<Resume>,
+}
+
+/// What a participant needs to know of its place in the session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Who the token says it is.
+    pub participant: ParticipantId,
+    /// Which run of the room this is.
+    pub session: SessionId,
+    /// What it may do.
+    pub grants: Grants,
+    /// Whether the earlier connection is continued: same streams, same subscriptions.
+    pub resumed: bool,
+    /// SSRC of the first audio slot; slot `n` has this plus `n`, wrapping around.
+    pub slot_ssrc: u32,
+    /// For each stream of [`Join::publish`], in order, its SSRC or why it is not published. When
+    /// resumed: for each stream that is published, in the order of publishing.
+    pub streams: heapless::Vec<Result<u32, Refusal>, MAX_STREAMS, u8>,
+    /// Why [`Join::policy`] was not taken (then it is [`SubscribePolicy::None`]).
+    pub policy_refused: Option<Refusal>,
+    /// The secret for [`Resume::ticket`].
+    pub resume_ticket: [u8; 24],
+    /// Proves that a Reset comes from this server.
+    pub reset_token: [u8; 16],
+    /// Send something at least this often, in seconds.
+    pub keepalive: u8,
+    /// How long the server keeps the place of a silent participant, in seconds.
+    pub grace: u8,
+}
+
+/// Why a join is refused. Append-only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum JoinRefusal {
+    /// The token is malformed or its signature is wrong.
+    #[error("the token is not valid: get a new ticket")]
+    InvalidToken,
+    /// The token's time is over.
+    #[error("the token has expired: get a new ticket")]
+    TokenExpired,
+    /// The token is for a room that this server does not have.
+    #[error("the token is for another room or server: get a ticket for this one")]
+    WrongRoom,
+    /// The room has no place left.
+    #[error("the room is full: try again later")]
+    RoomFull,
+    /// A moderator removed this participant from the session.
+    #[error("a moderator has removed you from this session")]
+    Kicked,
+    /// A moderator turned this participant away.
+    #[error("a moderator has turned you away")]
+    Denied,
+    /// The session was ended.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The server takes no joins now.
+    #[error("the server takes no joins now: try again later")]
+    Unavailable,
+    /// The Join itself makes no sense (no participant tracked, too many slots).
+    #[error("the join request is malformed")]
+    Malformed,
+}
+
+/// The server's answer to [`Join`]: encrypted in Welcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Answer {
+    /// In the session.
+    Joined(Joined),
+    /// In the lobby; [`ServerMessage::Admitted`](super::ServerMessage::Admitted) or
+    /// [`ServerMessage::Closed`](super::ServerMessage::Closed) follows.
+    Waiting {
+        /// Proves that a Reset comes from this server.
+        reset_token: [u8; 16],
+        /// Send something at least this often, in seconds.
+        keepalive: u8,
+    },
+    /// Not admitted; there is no connection.
+    Refused(JoinRefusal),
+    /// Join there instead, with the same token and server key; there is no connection here.
+    Redirect(SocketAddr),
+}

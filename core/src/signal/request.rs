@@ -1,0 +1,166 @@
+//! What a participant asks of the server.
+
+use serde::{Deserialize, Serialize};
+
+use crate::room::{Codec, ParticipantId, StreamKey, StreamKind, Topic};
+
+/// Most participants that one message names.
+pub const MAX_TARGETS: usize = 8;
+/// Most bytes in the body of an application message.
+pub const MAX_BODY: usize = 640;
+/// Most bytes in a token.
+pub const MAX_TOKEN: usize = 800;
+
+/// Participants named one by one.
+pub type ParticipantList = heapless::Vec<ParticipantId, MAX_TARGETS, u8>;
+
+/// Tells a reply to its request. The asker counts them up and wraps around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RequestId(pub u16);
+
+/// One request; exactly one [`Reply`](super::ServerMessage::Reply) with the same id answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request<'a> {
+    /// Stands in the reply again.
+    pub id: RequestId,
+    /// What is asked.
+    #[serde(borrow)]
+    pub operation: Operation<'a>,
+}
+
+/// A stream to publish, as its publisher describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Publish {
+    /// Its name among the publisher's streams.
+    pub key: StreamKey,
+    /// What it shows or lets hear.
+    pub kind: StreamKind,
+    /// How its payload will be coded.
+    pub codec: Codec,
+    /// Whether it starts silenced.
+    pub muted: bool,
+}
+
+/// One stream of one participant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct StreamRef {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// Which.
+    pub key: StreamKey,
+}
+
+/// Which audio streams a participant hears without asking for each. Video and Screen streams
+/// always need a [`Operation::Subscribe`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SubscribePolicy {
+    /// Every audio stream of every other participant, but for those unsubscribed.
+    #[default]
+    All,
+    /// Only those subscribed.
+    None,
+    /// One stream that the server mixes of all others.
+    Mix,
+}
+
+/// Whom a moderation concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Targets {
+    /// Everybody but the moderator and those excepted.
+    All {
+        /// Those left alone.
+        except: ParticipantList,
+    },
+    /// Those named.
+    List(ParticipantList),
+}
+
+/// What a moderator does to participants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Moderation {
+    /// Remove from the session.
+    Kick,
+    /// Silence.
+    Censor,
+    /// Lift the silence.
+    Uncensor,
+    /// Let in from the lobby.
+    Admit,
+    /// Turn away from the lobby.
+    Deny,
+}
+
+/// Who gets an application message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Recipients {
+    /// Everybody else in the session.
+    All,
+    /// Those named.
+    List(ParticipantList),
+}
+
+/// What a participant can ask for. Append-only: the order of the variants is their encoding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Operation<'a> {
+    /// Publish a stream. Answered with [`Outcome::Published`](super::Outcome::Published).
+    Publish(Publish),
+    /// Stop publishing a stream.
+    Unpublish {
+        /// Which of one's own.
+        key: StreamKey,
+    },
+    /// Silence one's own stream, or let it be heard again.
+    SetMuted {
+        /// Which of one's own.
+        key: StreamKey,
+        /// Silenced or not.
+        muted: bool,
+    },
+    /// Receive a stream.
+    Subscribe(StreamRef),
+    /// Stop receiving a stream.
+    Unsubscribe(StreamRef),
+    /// Say which audio streams to receive without asking for each.
+    SetSubscribePolicy(SubscribePolicy),
+    /// Keep one audio slot for this stream whoever else talks, or for none.
+    Pin(Option<StreamRef>),
+    /// Send an application message, reliably and in order.
+    Send {
+        /// Who gets it.
+        to: Recipients,
+        /// What it is about.
+        topic: Topic,
+        /// At most [`MAX_BODY`] bytes.
+        body: &'a [u8],
+    },
+    /// Act on participants as a moderator.
+    Moderate {
+        /// What to do.
+        action: Moderation,
+        /// To whom.
+        targets: Targets,
+    },
+    /// End the session for everybody.
+    EndSession,
+    /// Replace the token by a newer one for the same participant and room.
+    RefreshToken {
+        /// The new token, at most [`MAX_TOKEN`] bytes.
+        token: &'a str,
+    },
+    /// Ask for the floor: the right to be the one who speaks.
+    RequestFloor,
+    /// Give the floor back.
+    ReleaseFloor,
+    /// Leave the session.
+    Leave,
+}
