@@ -100,7 +100,7 @@ impl Device {
         each!(self, client => client.poll_message(body))
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         each!(self, client => client.poll_timeout())
     }
 

@@ -202,6 +202,7 @@ pub(crate) struct Talk {
 }
 
 /// One party.
+#[derive(Debug)]
 pub struct Party {
     /// The participant's id.
     pub name: String,

@@ -202,6 +202,14 @@ impl World {
         self.addresses.remove(&party.address);
     }
 
+    /// Forgets all about a party that is over, but for its place: for worlds with thousands.
+    pub fn retire(&mut self, handle: Handle) {
+        self.power_off(handle);
+        self.forget(handle);
+        let party = &mut self.parties[handle.0];
+        party.said.clear();
+    }
+
     /// Stops the server without a word.
     pub fn crash_server(&mut self) {
         self.server = None;

@@ -44,6 +44,7 @@ pub use see::Crossing;
 pub const SERVER_ADDRESS: &str = "198.51.100.1:7900";
 
 /// Everything there is; see the [module](self).
+#[derive(Debug)]
 pub struct World {
     name: &'static str,
     seed: u64,

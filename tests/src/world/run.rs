@@ -272,7 +272,6 @@ impl World {
                     topic: message.topic,
                     body: message.body.to_vec(),
                 }),
-                _ => panic!("something new comes in"),
             });
         for frame in heard {
             self.hear(handle, frame);

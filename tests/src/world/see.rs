@@ -31,6 +31,11 @@ impl World {
         self.now
     }
 
+    /// What the party's own clock shows.
+    pub fn clock(&self, handle: Handle) -> Instant {
+        self.parties[handle.0].clock(self.now)
+    }
+
     /// The server's address.
     pub fn server_address(&self) -> SocketAddr {
         self.server_address
