@@ -112,7 +112,7 @@ fn equal_talkers_do_not_flap() {
     // Both talk all the time, each frame's level anywhere within 24 dB, 10 % of frames inaudible.
     let changes = play(2, 60_000, |stream, ms| {
         let noise = noise(stream, ms);
-        voice(if noise % 10 == 0 {
+        voice(if noise.is_multiple_of(10) {
             90
         } else {
             20 + (noise >> 8) as u8 % 24
