@@ -13,9 +13,9 @@
 //!                      └ the view's cursor
 //! ```
 //!
-//! - The [`Authority`] gives every change the next [`Version`], applies it, and remembers the
+//! - The `Authority` gives every change the next [`Version`], applies it, and remembers the
 //!   latest ones.
-//! - A [`View`] is what one receiver has been told. It queues nothing: when there is room to send,
+//! - A `View` is what one receiver has been told. It queues nothing: when there is room to send,
 //!   `View::poll` finds the next thing to tell. A new receiver, or one so slow that its next change
 //!   is no longer remembered, gets a *snapshot*; after that, changes.
 //! - A [`Replica`] applies what it is told. [`Change`] says what that changed, so that an event can

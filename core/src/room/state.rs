@@ -84,7 +84,7 @@ struct Facts {
 /// What is true in the room now.
 ///
 /// A pure reducer: the same updates in the same order give the same state, on the server (the
-/// *authority*, see [`Authority`](super::Authority)) and on every receiver (a *replica*,
+/// *authority*, see `Authority`) and on every receiver (a *replica*,
 /// see [`Replica`]). A replica starts with a snapshot and goes on with single updates:
 ///
 /// ```
