@@ -85,6 +85,11 @@ impl World {
         reply
     }
 
+    /// Whether the party's device has power.
+    pub fn is_on(&self, handle: Handle) -> bool {
+        self.parties[handle.0].is_on
+    }
+
     /// Why it is over for the party; `None` while it is not.
     pub fn closed(&self, handle: Handle) -> Option<CloseCause> {
         self.parties[handle.0].device.closed()
