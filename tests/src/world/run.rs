@@ -11,6 +11,8 @@ use crate::party::{Handle, Heard, Received, Seen};
 use crate::token;
 use crate::voice::{FRAME, Utterance};
 
+/// Datagrams that the server takes before it gives any out, as one that receives in batches does.
+const BATCH: usize = 64;
 /// Rounds of inputs and outputs at one instant before the world counts as not coming to rest.
 const MAX_ROUNDS: u32 = 1_000;
 /// Instants in a second of the world before it counts as not coming to rest.
@@ -83,7 +85,10 @@ impl World {
         for _ in 0..MAX_ROUNDS {
             self.drain();
             let mut is_quiet = !self.say();
-            while let Some(datagram) = self.network.poll_arrival(self.now) {
+            for _ in 0..BATCH {
+                let Some(datagram) = self.network.poll_arrival(self.now) else {
+                    break;
+                };
                 is_quiet = false;
                 self.deliver(datagram);
             }

@@ -108,7 +108,8 @@ fn a_slow_reader_misses_and_is_told_how_many() {
     world.run_for(s(5));
     assert_eq!(world.messages(carol).len(), count, "she is not held up");
     let accounting = world.server().accounting();
-    assert!(accounting.longest_message_queue <= 64, "{accounting:?}");
+    // As many as the configuration says, and the note of how many are lost.
+    assert!(accounting.longest_message_queue <= 65, "{accounting:?}");
     assert!(world.is_joined(bob));
 
     world.party(bob).reads_messages = true;

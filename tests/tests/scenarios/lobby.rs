@@ -2,6 +2,7 @@
 
 use parlour_core::client::{CloseCause, Event};
 use parlour_core::room::{CloseReason, RoomId};
+use parlour_core::server;
 use parlour_core::signal::{JoinRefusal, Moderation, Outcome};
 use parlour_tests::{Handle, Options, World};
 
@@ -114,6 +115,14 @@ fn the_application_admits() {
     let alice = world.join("alice", guest());
     wait(&mut world, alice);
     let room = RoomId::new("green").unwrap();
+    // In the lobby, too, nobody stands who has not proven its keys.
+    world.run_until("the application is told", s(1), |world| {
+        let waits = |event: &server::Event| {
+            matches!(event, server::Event::ParticipantWaiting { participant, .. }
+                if *participant == id("alice"))
+        };
+        world.server_events().iter().any(|(_, event)| waits(event))
+    });
     let (server, clock) = world.server_and_clock();
     server.admit_waiting(clock, &room, &id("alice")).unwrap();
     world.run_until("she is in", s(5), |world| world.is_joined(alice));

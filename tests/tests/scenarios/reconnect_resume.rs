@@ -168,6 +168,7 @@ fn who_has_left_cannot_resume() {
     world.run_until("she is back", s(10), |world| world.is_joined(alice));
     world.leave(alice);
     world.run_until("she is out", s(3), |world| world.present("green") == ["bob"]);
+    world.run_until_agreed(&[bob], s(1));
     world.forget(bob);
     world.inject(address, &hello);
     world.inject("203.0.113.9:999".parse().unwrap(), &hello);

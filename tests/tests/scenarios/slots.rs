@@ -86,7 +86,8 @@ fn a_louder_one_takes_the_only_slot_and_gives_it_back() {
     world.run_for(s(6));
     let first = world.heard_from(listener, talkers[0]);
     let second = world.heard_from(listener, talkers[1]);
-    assert!(second.len() >= 80, "{}", second.len());
+    // Half a second goes by until the average loudness of the second is beyond doubt.
+    assert!(second.len() >= 75, "{}", second.len());
     assert!((150..=230).contains(&first.len()), "{}", first.len());
     assert_eq!(first.last(), Some(&299), "it came back");
     check_flows(&world, listener, 1);
@@ -103,9 +104,13 @@ fn a_pinned_stream_keeps_its_slot() {
     }
     world.run_for(s(5));
     assert_eq!(world.heard_from(listener, talkers[2]).len(), 200);
-    assert_eq!(world.heard(listener).len(), 200, "others were heard, too");
+    // The slot is taken from others with the first packet of the pinned stream.
+    assert!(world.heard(listener).len() <= 203, "others were heard, too");
+
+    check_flows(&world, listener, 1);
 
     assert_eq!(world.ask(listener, |device| device.pin(None)), Ok(Outcome::Done));
+    world.forget(listener);
     world.talk_at(talkers[0], "mic", 20, s(1));
     world.run_for(s(2));
     assert_eq!(world.heard_from(listener, talkers[0]).len(), 50);
