@@ -245,6 +245,7 @@ impl Link {
     }
 
     /// Whether all signalling is acknowledged.
+    #[cfg(feature = "server")]
     pub(crate) fn is_settled(&self) -> bool {
         self.outgoing.is_idle()
     }
@@ -265,6 +266,7 @@ impl Link {
     }
 
     /// When something was last received under any of the keys.
+    #[cfg(feature = "server")]
     pub(crate) fn last_received(&self) -> Instant {
         self.last_received
     }
@@ -294,7 +296,8 @@ impl Link {
     }
 
     fn ping_due(&self) -> Option<Instant> {
-        if let Some(due) = self.pinger.poll_timeout(self.rtt().timeout()) {
+        // Signalling that times out at the same time must not make the pings wait any longer.
+        if let Some(due) = self.pinger.poll_timeout(self.rtt().base_timeout()) {
             return Some(due);
         }
         if self.pinger.is_requested() {

@@ -553,6 +553,168 @@ fn a_change_of_speaker_has_no_fec_of_the_other_one() {
 }
 
 #[test]
+fn a_starved_decoder_conceals_for_60_ms_then_buffers() {
+    let run = run_with(&mut Buffer::new(fixed(40)), steady(50, FRAME), 0);
+    let last = run
+        .log
+        .iter()
+        .rposition(|entry| matches!(entry.played, Played::Frame { .. }))
+        .unwrap();
+    let after: Vec<_> = run.log[last + 1..]
+        .iter()
+        .map(|entry| entry.played)
+        .collect();
+    assert_eq!(after[..3], [Played::Lost { fec: false }; 3]);
+    assert!(after.len() > 10 && after[3..].iter().all(|&played| played == Played::Buffering));
+    assert_eq!(run.statistics.lost, 0);
+}
+
+#[test]
+fn a_longer_path_than_the_longest_delay_costs_one_gap() {
+    // Packets that all come 200 ms later than the first ones: nothing is gained by dropping.
+    let mut sent = steady(500, FRAME);
+    for packet in sent.iter_mut().skip(50) {
+        packet.arrival += 200_000;
+    }
+    let config = JitterConfig {
+        max_delay: Duration::from_millis(60),
+        ..fixed(40)
+    };
+    let run = run_with(&mut Buffer::new(config), sent, 0);
+    assert!(run.statistics.dropped <= 3, "{:?}", run.statistics);
+}
+
+#[test]
+fn silence_shrinks_to_bring_the_delay_to_its_target() {
+    let config = JitterConfig {
+        start_delay: Duration::from_millis(200),
+        ..fixed(40)
+    };
+    let run = run_with(&mut Buffer::new(config), talkspurts(40), 0);
+    let latency = run.latency(10_000, 20_000);
+    assert!(
+        !latency.is_empty() && latency.iter().all(|&ms| ms <= 30 + 40 + 3),
+        "{latency:?}"
+    );
+}
+
+#[test]
+fn concealment_is_left_out_where_the_delay_is_too_long() {
+    let config = JitterConfig {
+        start_delay: Duration::from_millis(400),
+        ..fixed(40)
+    };
+    let mut sent = steady(1_000, FRAME);
+    sent.retain(|packet| packet.sequence % 5 != 0);
+    let run = run_with(&mut Buffer::new(config), sent, 0);
+    let reported = run.count(|played| matches!(played, Played::Lost { .. }));
+    assert_eq!(run.statistics.lost, 199);
+    assert!(reported < 199 - 2 + 3, "{reported}");
+}
+
+/// When the target first falls to 40 ms, and how long it takes until the delay follows, in ms.
+fn time_to_shrink(sent: Vec<Sent>) -> u64 {
+    let config = JitterConfig {
+        start_delay: Duration::from_millis(240),
+        ..fixed(40)
+    };
+    let run = run_with(&mut Buffer::new(config), sent, 0);
+    let mut fallen = run
+        .log
+        .iter()
+        .filter(|entry| u64::from(entry.statistics.target) <= 40 * MS);
+    let start = fallen.next().unwrap().at;
+    let end = fallen
+        .find(|entry| u64::from(entry.statistics.delay) <= 72 * MS)
+        .unwrap()
+        .at;
+    (end - start) / 1_000
+}
+
+/// Makes every `n`th packet the first of another speaker, or of a talkspurt.
+fn turning(mut sent: Vec<Sent>, every: usize, marked: bool) -> Vec<Sent> {
+    for (n, packet) in sent.iter_mut().enumerate() {
+        if marked {
+            packet.marker = n % every == 0;
+        } else {
+            packet.speaker = Some((n / every) as u32);
+        }
+    }
+    sent
+}
+
+#[test]
+fn turns_of_speech_let_the_delay_shrink_sooner() {
+    let alone = time_to_shrink(steady(500, FRAME));
+    assert!(alone > 1_000, "{alone}");
+    for marked in [false, true] {
+        let turning = time_to_shrink(turning(steady(500, FRAME), 5, marked));
+        assert!(turning < alone * 3 / 4, "{turning} of {alone}");
+    }
+}
+
+#[test]
+fn turns_of_speech_let_the_delay_grow_by_silence() {
+    for marked in [false, true] {
+        let mut sent = turning(steady(1_000, FRAME), 10, marked);
+        for packet in sent.iter_mut().step_by(8) {
+            packet.arrival += 110_000;
+        }
+        let config = JitterConfig {
+            start_delay: Duration::from_millis(20),
+            ..JitterConfig::default()
+        };
+        let run = run_with(&mut Buffer::new(config), sent, 0);
+        assert!(run.count(|played| played == Played::Silence) > 0);
+    }
+}
+
+#[test]
+fn the_delay_grows_step_by_step() {
+    let mut sent = steady(1_000, FRAME);
+    for packet in &mut sent {
+        packet.arrival += if packet.sequence % 8 == 0 { 110_000 } else { 0 };
+    }
+    let config = JitterConfig {
+        start_delay: Duration::from_millis(20),
+        ..JitterConfig::default()
+    };
+    let run = run_with(&mut Buffer::new(config), sent, 0);
+    let frames: Vec<_> = run
+        .log
+        .iter()
+        .map(|entry| matches!(entry.played, Played::Frame { .. }))
+        .collect();
+    let from = frames.iter().position(|&frame| frame).unwrap();
+    let to = frames.iter().rposition(|&frame| frame).unwrap();
+    let longest = frames[from..to]
+        .split(|&frame| frame)
+        .map(<[bool]>::len)
+        .max();
+    assert!(longest <= Some(2), "{longest:?}");
+    assert_eq!(u64::from(run.statistics.target), 120 * MS);
+}
+
+#[test]
+fn pulls_that_are_not_quite_on_time_change_nothing() {
+    let mut buffer = Buffer::new(fixed(60));
+    let mut chance = Chance(6);
+    let mut sent = steady(2_000, FRAME).into_iter().peekable();
+    for n in 0..2_000 {
+        let at = 1_000_000 + n * 20_000 + chance.below(25_000);
+        while let Some(packet) = sent.next_if(|packet| packet.arrival <= at) {
+            assert_eq!(packet.push(&mut buffer), Ok(()));
+        }
+        let _ = buffer.pull(Instant::from_micros(at));
+    }
+    let statistics = buffer.statistics();
+    assert!(
+        statistics.concealed <= FRAME && statistics.dropped == 0,
+        "{statistics:?}"
+    );
+}
+
+#[test]
 fn full_drops_the_oldest_and_latency_stays_within_the_cells() {
     let mut buffer = JitterBuffer::<4, 16>::new(JitterConfig::default());
     let sent = steady(10, FRAME);
@@ -609,6 +771,45 @@ fn a_sender_that_restarts_is_followed() {
     assert_eq!(run.statistics.rebased, 1);
     // One packet is needed as a warning; up to a few that were held are gone.
     assert!(run.frames().len() >= 1_000 - 10, "{:?}", run.statistics);
+}
+
+#[test]
+fn a_jump_of_sequence_numbers_alone_is_a_restart_and_no_loss() {
+    for jump in [-400, 5_000, 1 << 40] {
+        let mut sent = steady(1_000, FRAME);
+        for packet in sent.iter_mut().skip(500) {
+            packet.sequence = packet.sequence.strict_add_signed(jump);
+        }
+        let run = run(sent);
+        assert_eq!(run.statistics.rebased, 1, "{jump}");
+        assert_eq!(run.statistics.lost, 0, "{jump}");
+        assert!(
+            run.frames().len() >= 1_000 - 10,
+            "{jump}: {:?}",
+            run.statistics
+        );
+    }
+}
+
+#[test]
+fn timestamps_that_contradict_the_sequence_are_not_played() {
+    let mut buffer = Buffer::new(fixed(40));
+    let sent = steady(10, FRAME);
+    let mut contrary = sent[6];
+    contrary.timestamp = sent[4].timestamp;
+    for mut packet in [sent[9], sent[5], contrary, sent[7]] {
+        packet.arrival = sent[9].arrival;
+        assert_eq!(packet.push(&mut buffer), Ok(()));
+    }
+    let mut played = Vec::new();
+    for n in 0..20 {
+        let (_, pull) = play(&mut buffer, sent[9].arrival + n * 20_000);
+        if let Played::Frame { sequence, .. } = pull {
+            played.push(sequence - SEQUENCE);
+        }
+    }
+    assert_eq!(played, [5, 7, 9]);
+    assert_eq!(buffer.statistics().late, 1);
 }
 
 #[test]
@@ -681,8 +882,8 @@ fn refusals_say_why_and_change_nothing() {
 #[test]
 fn memory_is_as_documented() {
     let device = size_of::<JitterBuffer<16, 160>>();
-    assert!(device <= 3_800, "{device}");
-    assert!(size_of::<JitterBuffer<17, 160>>() - device <= 160 + 56);
+    assert!(device <= 16 * (160 + 48) + 500, "{device}");
+    assert!(size_of::<JitterBuffer<17, 160>>() - device <= 160 + 48);
 }
 
 #[derive(Debug, Clone)]
@@ -729,7 +930,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Whatever is pushed and whenever: no panic, timestamps rise but for re-bases, every pull has a
-    /// duration, the target is bounded, and no packet is played that was not taken.
+    /// duration, the target is bounded, and no more is played than was taken.
     #[test]
     fn any_input_is_survived(
         actions in proptest::collection::vec(action(), 1..400),
@@ -780,6 +981,6 @@ proptest! {
         }
         let statistics = buffer.statistics();
         prop_assert!(statistics.target <= 192_000);
-        prop_assert!(played + statistics.dropped <= statistics.received + statistics.dropped);
+        prop_assert!(played <= statistics.received);
     }
 }
