@@ -158,8 +158,12 @@ impl Machine {
                 participant: participant.clone(),
                 censored: *censored,
             }),
-            (Change::Speaker, _) => Some(Event::SpeakerChanged(participant())),
-            (Change::Floor, _) => Some(Event::FloorChanged(participant())),
+            (Change::Speaker, RoomUpdate::Speaker { participant }) => {
+                Some(Event::SpeakerChanged(participant.clone()))
+            }
+            (Change::Floor, RoomUpdate::Floor { holder }) => {
+                Some(Event::FloorChanged(holder.clone()))
+            }
             // The count is noticed with what follows from other changes.
             _ => None,
         };
