@@ -52,7 +52,7 @@ impl World {
     pub fn joined(&mut self, name: &str, options: Options) -> Handle {
         let handle = self.join(name, options);
         let awaited = format!("{name} has joined and knows the room");
-        self.run_until(&awaited, Duration::from_secs(20), |world| {
+        self.run_until(&awaited, Duration::from_secs(60), |world| {
             world.is_joined(handle) && world.facts(handle).complete
         });
         handle

@@ -30,6 +30,8 @@ fn a_slow_receiver_gets_a_snapshot() {
         world.ask(alice, |device| device.set_muted(&key("mic"), muted)).unwrap();
         world.run_for(ms(60));
     }
+    // So that where he ends differs from all that he passes.
+    world.ask(alice, |device| device.request_floor()).unwrap();
     let mutes = |event: &Event| matches!(event, Event::StreamMuted { .. });
     world.run_until("carol knows of all", s(1), |world| world.count_seen(carol, mutes) == 100);
     world.run_until_agreed(&[alice, bob, carol], s(90));
