@@ -1,8 +1,8 @@
 //! A participant's end, whatever capacities it is built with.
 
 use parlour_core::client::{
-    BufferTooSmall, Client, CloseCause, CommandError, Config, Desktop, Dropped, Event, Incoming, Message, Profile, SendError,
-    SlotStatistics, Small, Statistics,
+    BufferTooSmall, Client, CloseCause, CommandError, Config, Desktop, Dropped, Event, Incoming,
+    Message, Profile, SendError, SlotStatistics, Small, Statistics,
 };
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{Grants, ParticipantId, SessionId, StreamKey, Topic};
@@ -116,7 +116,11 @@ impl Device {
         each!(self, client => client.unpublish(key))
     }
 
-    pub fn set_muted(&mut self, key: &StreamKey, muted: bool) -> Result<Option<RequestId>, CommandError> {
+    pub fn set_muted(
+        &mut self,
+        key: &StreamKey,
+        muted: bool,
+    ) -> Result<Option<RequestId>, CommandError> {
         each!(self, client => client.set_muted(key, muted))
     }
 

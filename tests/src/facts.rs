@@ -57,10 +57,7 @@ impl Facts {
         expect(self.count == authority.count, "counts otherwise")?;
         expect(self.speaker == authority.speaker, "hears another speaker")?;
         expect(self.floor == authority.floor, "sees the floor elsewhere")?;
-        expect(
-            self.participants.contains_key(me),
-            "does not track itself",
-        )?;
+        expect(self.participants.contains_key(me), "does not track itself")?;
         let tracked = authority.participants.len().min(capacity);
         expect(
             self.participants.len() == tracked,
@@ -68,10 +65,7 @@ impl Facts {
         )?;
         for (id, participant) in &self.participants {
             let truth = authority.participants.get(id);
-            expect(
-                truth == Some(participant),
-                &format!("is wrong about {id}"),
-            )?;
+            expect(truth == Some(participant), &format!("is wrong about {id}"))?;
         }
         if authority.presenter.is_none() || tracked > 1 {
             expect(

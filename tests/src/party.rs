@@ -212,6 +212,8 @@ pub struct Party {
     pub link: LinkConfig,
     /// Whether it takes the bodies of messages as they come.
     pub reads_messages: bool,
+    /// Whether its radio takes nothing to send at the moment. It still receives.
+    pub is_radio_busy: bool,
     /// Frames that it wanted to say and that its device did not take.
     pub unsaid: u32,
     pub(crate) options: Options,
@@ -241,11 +243,16 @@ impl Party {
 
     /// The world's clock, when its own shows `then`.
     pub(crate) fn world_time(&self, then: Instant) -> Instant {
-        Instant::from_micros(then.as_micros().saturating_sub(self.lead.as_micros() as u64))
+        Instant::from_micros(
+            then.as_micros()
+                .saturating_sub(self.lead.as_micros() as u64),
+        )
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let timeout = self.device.poll_timeout().filter(|_| self.is_on)?;
+        // With a busy radio it waits for that, not for a time.
+        let waits = self.is_on && !self.is_radio_busy;
+        let timeout = self.device.poll_timeout().filter(|_| waits)?;
         Some(self.world_time(timeout))
     }
 

@@ -93,7 +93,11 @@ impl Play {
         let key = |number: usize| StreamKey::new(KEYS[number]).unwrap();
         match *act {
             Act::Join { small, weak } => {
-                let link = if weak { LinkConfig::WEAK } else { LinkConfig::GOOD };
+                let link = if weak {
+                    LinkConfig::WEAK
+                } else {
+                    LinkConfig::GOOD
+                };
                 self.join(small, link);
             }
             // The first one stays, so that the session does.
@@ -107,7 +111,11 @@ impl Play {
             }
             Act::Leave(_) | Act::PowerOff(_) => {}
             Act::Publish(p, k) => {
-                let publish = if k == 2 { screen(KEYS[k]) } else { microphone(KEYS[k]) };
+                let publish = if k == 2 {
+                    screen(KEYS[k])
+                } else {
+                    microphone(KEYS[k])
+                };
                 let _ = self.world.device(self.party(p)).publish(&publish);
             }
             Act::Unpublish(p, k) => {
@@ -117,13 +125,20 @@ impl Play {
                 let _ = self.world.device(self.party(p)).set_muted(&key(k), on);
             }
             Act::Censor(by, of, on) => {
-                let action = if on { Moderation::Censor } else { Moderation::Uncensor };
+                let action = if on {
+                    Moderation::Censor
+                } else {
+                    Moderation::Uncensor
+                };
                 let targets = self.only(of);
                 let _ = self.world.device(self.party(by)).moderate(action, &targets);
             }
             Act::Kick(by, of) if of % self.parties.len() != 0 => {
                 let targets = self.only(of);
-                let _ = self.world.device(self.party(by)).moderate(Moderation::Kick, &targets);
+                let _ = self
+                    .world
+                    .device(self.party(by))
+                    .moderate(Moderation::Kick, &targets);
             }
             Act::Kick(..) => {}
             Act::Subscribe(by, of, on) => {
@@ -136,8 +151,15 @@ impl Play {
                 };
             }
             Act::Policy(p, all) => {
-                let policy = if all { SubscribePolicy::All } else { SubscribePolicy::None };
-                let _ = self.world.device(self.party(p)).set_subscribe_policy(policy);
+                let policy = if all {
+                    SubscribePolicy::All
+                } else {
+                    SubscribePolicy::None
+                };
+                let _ = self
+                    .world
+                    .device(self.party(p))
+                    .set_subscribe_policy(policy);
             }
             Act::Pin(by, of) => {
                 let stream = of.map(|of| self.stream(of));
@@ -145,7 +167,11 @@ impl Play {
             }
             Act::Floor(p, on) => {
                 let device = self.world.device(self.party(p));
-                let _ = if on { device.request_floor() } else { device.release_floor() };
+                let _ = if on {
+                    device.request_floor()
+                } else {
+                    device.release_floor()
+                };
             }
             Act::Message(p) => {
                 let topic = Topic::new("t").unwrap();
@@ -155,12 +181,16 @@ impl Play {
             Act::Talk(p, k, level) => {
                 if k != 2 {
                     let handle = self.party(p);
-                    self.world.talk_at(handle, KEYS[k], level, Duration::from_millis(700));
+                    self.world
+                        .talk_at(handle, KEYS[k], level, Duration::from_millis(700));
                 }
             }
             Act::Partition(p, on) => self.world.partition(self.party(p), on),
             Act::Network(p, loss) => {
-                let link = LinkConfig { loss, ..LinkConfig::WEAK };
+                let link = LinkConfig {
+                    loss,
+                    ..LinkConfig::WEAK
+                };
                 self.world.set_link(self.party(p), link);
             }
             Act::Rebind(p) => drop(self.world.rebind(self.party(p))),
@@ -200,11 +230,19 @@ impl Play {
         for handle in &present {
             assert!(self.world.is_joined(*handle), "{handle:?} is still away");
         }
-        self.world.run_until_agreed(&present, Duration::from_secs(5));
-        let mut expected: Vec<_> = present.iter().map(|handle| self.world.id(*handle)).collect();
+        self.world
+            .run_until_agreed(&present, Duration::from_secs(5));
+        let mut expected: Vec<_> = present
+            .iter()
+            .map(|handle| self.world.id(*handle))
+            .collect();
         expected.sort();
         let there = self.world.authority("green").unwrap().participants;
-        assert!(there.keys().eq(&expected), "{:?} {expected:?}", there.keys());
+        assert!(
+            there.keys().eq(&expected),
+            "{:?} {expected:?}",
+            there.keys()
+        );
         for handle in present {
             self.check_streams(handle);
         }
@@ -252,7 +290,13 @@ proptest! {
 
 #[test]
 fn a_large_room_on_small_devices_heals() {
-    let mut acts = vec![Act::Join { small: true, weak: true }; 12];
+    let mut acts = vec![
+        Act::Join {
+            small: true,
+            weak: true
+        };
+        12
+    ];
     for number in 0..12 {
         acts.push(Act::Run(300));
         acts.push(Act::Publish(number, number % 3));

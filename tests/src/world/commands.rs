@@ -33,6 +33,7 @@ impl World {
             device,
             link: options.link,
             reads_messages: true,
+            is_radio_busy: false,
             unsaid: 0,
             options,
             address,
@@ -109,9 +110,11 @@ impl World {
     ) -> Result<Outcome, RequestFailure> {
         let request = command(self.device(handle)).expect("the device takes the command");
         let request = request.into().expect("the device asks the server");
-        self.run_until("the request is answered", Duration::from_secs(10), |world| {
-            world.reply(handle, request).is_some()
-        });
+        self.run_until(
+            "the request is answered",
+            Duration::from_secs(10),
+            |world| world.reply(handle, request).is_some(),
+        );
         self.reply(handle, request).expect("answered just now")
     }
 

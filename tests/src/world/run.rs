@@ -66,10 +66,13 @@ impl World {
 
     /// When something is due.
     fn next(&self) -> Option<Instant> {
-        let server = self.server.as_ref().and_then(|server| server.poll_timeout());
+        let server = self
+            .server
+            .as_ref()
+            .and_then(|server| server.poll_timeout());
         let lead = self.server_lead.as_micros() as u64;
-        let server = server
-            .map(|timeout| Instant::from_micros(timeout.as_micros().saturating_sub(lead)));
+        let server =
+            server.map(|timeout| Instant::from_micros(timeout.as_micros().saturating_sub(lead)));
         let parties = self.parties.iter();
         parties
             .flat_map(|party| [party.poll_timeout(), party.next_talk()])
@@ -134,10 +137,11 @@ impl World {
         let clock = party.clock(now);
         let mut out = [0; MAX_DATAGRAM];
         let mut sent = Vec::new();
-        while let Some(len) = party
-            .device
-            .poll_transmit(clock, &mut out)
-            .expect("the buffer holds a datagram")
+        while !party.is_radio_busy
+            && let Some(len) = party
+                .device
+                .poll_transmit(clock, &mut out)
+                .expect("the buffer holds a datagram")
         {
             assert!(sent.len() < 1_000, "{} sends without end", party.name);
             sent.push(Datagram {

@@ -76,10 +76,16 @@ impl World {
         handle: Handle,
         request: RequestId,
     ) -> Option<Result<Outcome, RequestFailure>> {
-        let mut replies = self.events(handle).iter().filter_map(|(_, event)| match event {
-            Event::Replied { request: of, result } if *of == request => Some(*result),
-            _ => None,
-        });
+        let mut replies = self
+            .events(handle)
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Replied {
+                    request: of,
+                    result,
+                } if *of == request => Some(*result),
+                _ => None,
+            });
         let reply = replies.next();
         assert_eq!(replies.next(), None, "answered twice");
         reply

@@ -23,26 +23,40 @@ fn messages_go_to_all_or_to_some() {
     let bob = world.joined("bob", Options::small());
     let carol = world.joined("carol", Options::default());
     let all = Recipients::All;
-    let sent = world.ask(alice, |device| device.send_message(&all, &topic(), b"to all"));
+    let sent = world.ask(alice, |device| {
+        device.send_message(&all, &topic(), b"to all")
+    });
     assert_eq!(sent, Ok(Outcome::Sent { recipients: 2 }));
     let some = Recipients::List(list(&["carol"]));
-    let sent = world.ask(alice, |device| device.send_message(&some, &topic(), b"to carol"));
+    let sent = world.ask(alice, |device| {
+        device.send_message(&some, &topic(), b"to carol")
+    });
     assert_eq!(sent, Ok(Outcome::Sent { recipients: 1 }));
     world.run_for(s(1));
     assert!(world.messages(alice).is_empty());
     assert_eq!(bodies(&world, bob), [b"to all"]);
     assert_eq!(bodies(&world, carol), [&b"to all"[..], b"to carol"]);
     let first = &world.messages(bob)[0];
-    assert_eq!((&first.from, &first.topic, first.lossy), (&id("alice"), &topic(), false));
+    assert_eq!(
+        (&first.from, &first.topic, first.lossy),
+        (&id("alice"), &topic(), false)
+    );
 
     let nobody = Recipients::List(list(&["nobody"]));
     let sent = world.ask(alice, |device| device.send_message(&nobody, &topic(), b"?"));
-    assert_eq!(sent, Err(RequestFailure::Refused(Refusal::UnknownParticipant)));
+    assert_eq!(
+        sent,
+        Err(RequestFailure::Refused(Refusal::UnknownParticipant))
+    );
     let long = [0; MAX_BODY + 1];
     let sent = world.device(alice).send_message(&all, &topic(), &long);
     assert_eq!(sent, Err(CommandError::MessageTooLong));
     let longest = [7; MAX_BODY];
-    world.ask(alice, |device| device.send_message(&all, &topic(), &longest)).unwrap();
+    world
+        .ask(alice, |device| {
+            device.send_message(&all, &topic(), &longest)
+        })
+        .unwrap();
     world.run_for(s(1));
     assert_eq!(bodies(&world, bob)[1], longest);
 }
@@ -54,10 +68,14 @@ fn reliable_messages_come_once_and_in_order_over_a_weak_network() {
     let bob = world.joined("bob", Options::small().over(LinkConfig::WEAK));
     for number in 0..60u8 {
         world
-            .ask(alice, |device| device.send_message(&Recipients::All, &topic(), &[number; 200]))
+            .ask(alice, |device| {
+                device.send_message(&Recipients::All, &topic(), &[number; 200])
+            })
             .unwrap();
     }
-    world.run_until("all have come", s(60), |world| world.messages(bob).len() == 60);
+    world.run_until("all have come", s(60), |world| {
+        world.messages(bob).len() == 60
+    });
     let expected: Vec<_> = (0..60).map(|number| vec![number; 200]).collect();
     assert_eq!(bodies(&world, bob), expected);
     world.run_for(s(10));
@@ -102,7 +120,9 @@ fn a_slow_reader_misses_and_is_told_how_many() {
     let count = 200;
     for number in 0..count {
         let body = [number as u8; 300];
-        world.ask(alice, |device| device.send_message(&all, &topic(), &body)).unwrap();
+        world
+            .ask(alice, |device| device.send_message(&all, &topic(), &body))
+            .unwrap();
         world.run_for(ms(50));
     }
     world.run_for(s(5));
@@ -142,7 +162,10 @@ fn messages_need_a_grant_and_the_application_needs_none() {
     let all = Recipients::All;
     let sent = world.ask(alice, |device| device.send_message(&all, &topic(), b"hi"));
     assert_eq!(sent, Err(RequestFailure::Refused(Refusal::NotPermitted)));
-    world.device(alice).send_lossy_message(&all, &topic(), b"hi").unwrap();
+    world
+        .device(alice)
+        .send_lossy_message(&all, &topic(), b"hi")
+        .unwrap();
     world.run_for(s(1));
     assert!(world.messages(bob).is_empty());
 

@@ -21,7 +21,9 @@ fn a_moderator_ends_the_session_for_all() {
 
     let asked = world.device(host).end_session().unwrap();
     world.run_until("all are out", s(3), |world| {
-        [host, alice, bob].iter().all(|party| world.closed(*party).is_some())
+        [host, alice, bob]
+            .iter()
+            .all(|party| world.closed(*party).is_some())
     });
     assert!(matches!(world.reply(host, asked), Some(Ok(_))));
     for party in [host, alice, bob] {
@@ -33,7 +35,10 @@ fn a_moderator_ends_the_session_for_all() {
     let ended = |event: &server::Event| {
         matches!(
             event,
-            server::Event::SessionEnded { reason: CloseReason::SessionEnded, .. }
+            server::Event::SessionEnded {
+                reason: CloseReason::SessionEnded,
+                ..
+            }
         )
     };
     let events = world.server_events().iter();
@@ -50,8 +55,14 @@ fn the_application_ends_the_session() {
     let alice = world.joined("alice", Options::small());
     let other = world.joined("other", Options::small().in_room("blue"));
     let (server, clock) = world.server_and_clock();
-    server.end_session(clock, &RoomId::new("green").unwrap()).unwrap();
-    assert!(server.end_session(clock, &RoomId::new("red").unwrap()).is_err());
+    server
+        .end_session(clock, &RoomId::new("green").unwrap())
+        .unwrap();
+    assert!(
+        server
+            .end_session(clock, &RoomId::new("red").unwrap())
+            .is_err()
+    );
     world.run_until("she is told", s(3), |world| world.closed(alice).is_some());
     world.run_for(s(3));
     assert!(world.is_joined(other), "another room's session");

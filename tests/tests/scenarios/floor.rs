@@ -17,7 +17,10 @@ fn one_at_a_time_has_the_floor() {
         world.ask(alice, |device| device.release_floor()),
         refused(Refusal::FloorNotHeld)
     );
-    assert_eq!(world.ask(alice, |device| device.request_floor()), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(alice, |device| device.request_floor()),
+        Ok(Outcome::Done)
+    );
     assert_eq!(
         world.ask(bob, |device| device.request_floor()),
         refused(Refusal::FloorTaken)
@@ -31,11 +34,22 @@ fn one_at_a_time_has_the_floor() {
     let told = Event::FloorChanged(Some(id("alice")));
     assert_eq!(world.count_seen(bob, |event| *event == told), 1);
 
-    assert_eq!(world.ask(alice, |device| device.release_floor()), Ok(Outcome::Done));
-    assert_eq!(world.ask(bob, |device| device.request_floor()), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(alice, |device| device.release_floor()),
+        Ok(Outcome::Done)
+    );
+    assert_eq!(
+        world.ask(bob, |device| device.request_floor()),
+        Ok(Outcome::Done)
+    );
     world.leave(bob);
-    world.run_until("the floor is free", s(2), |world| world.facts(alice).floor.is_none());
-    assert_eq!(world.ask(alice, |device| device.request_floor()), Ok(Outcome::Done));
+    world.run_until("the floor is free", s(2), |world| {
+        world.facts(alice).floor.is_none()
+    });
+    assert_eq!(
+        world.ask(alice, |device| device.request_floor()),
+        Ok(Outcome::Done)
+    );
 
     let options = Options {
         grants: Grants::PARTICIPANT - Grants::REQUEST_FLOOR,

@@ -57,6 +57,10 @@ fn the_session_ends_when_all_are_lost() {
     world.run_for(s(90));
     assert_eq!(world.authority("green"), None);
     let accounting = world.server().accounting();
-    let left = (accounting.rooms, accounting.participants, accounting.connection_ids);
+    let left = (
+        accounting.rooms,
+        accounting.participants,
+        accounting.connection_ids,
+    );
     assert_eq!(left, (0, 0, 0), "{accounting:?}");
 }

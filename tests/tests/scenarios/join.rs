@@ -18,7 +18,10 @@ fn everybody_sees_a_join_once() {
     for handle in [alice, bob] {
         let joins = world.count_seen(handle, |event| *event == Event::Joined { resumed: false });
         assert_eq!(joins, 1);
-        assert_eq!(world.count_seen(handle, |event| *event == Event::Synchronized), 1);
+        assert_eq!(
+            world.count_seen(handle, |event| *event == Event::Synchronized),
+            1
+        );
     }
     let arrives = |event: &Event| *event == Event::ParticipantJoined(id("bob"));
     assert_eq!(world.count_seen(alice, arrives), 1);
@@ -84,7 +87,10 @@ fn a_join_before_any_data_shows_nobody() {
     assert_eq!(world.present("green"), ["bob"]);
     assert!(!world.saw(bob, |event| *event == Event::ParticipantJoined(id("alice"))));
 
-    let sent_there = world.history().iter().filter(|sent| sent.datagram.to == from);
+    let sent_there = world
+        .history()
+        .iter()
+        .filter(|sent| sent.datagram.to == from);
     let bytes: usize = sent_there.map(|sent| sent.datagram.bytes.len()).sum();
     assert!(bytes <= 3 * 20 * hello.len(), "{bytes} bytes to a stranger");
 
@@ -99,7 +105,10 @@ fn a_replayed_hello_disturbs_nobody() {
     let alice = world.joined("alice", Options::default().publishing("mic"));
     let bob = world.joined("bob", Options::default());
     let address = world.address(alice);
-    let hello = world.history().iter().find(|sent| sent.datagram.from == address);
+    let hello = world
+        .history()
+        .iter()
+        .find(|sent| sent.datagram.from == address);
     let hello = hello.unwrap().datagram.bytes.clone();
     world.forget(alice);
     world.forget(bob);
@@ -116,9 +125,8 @@ fn a_replayed_hello_disturbs_nobody() {
     assert_eq!(world.heard_from(bob, alice).len(), 250, "she was cut off");
     for handle in [alice, bob] {
         assert!(world.is_joined(handle));
-        let disturbed = |event: &Event| {
-            !matches!(event, Event::SpeakerChanged(_) | Event::MainChanged(_))
-        };
+        let disturbed =
+            |event: &Event| !matches!(event, Event::SpeakerChanged(_) | Event::MainChanged(_));
         assert!(!world.saw(handle, disturbed), "{:?}", world.events(handle));
     }
 }

@@ -15,9 +15,17 @@ fn a_late_joiner_knows_and_hears_what_there_is() {
     };
     let bob = world.joined("bob", options);
     let carol = world.joined("carol", Options::default().publishing("mic"));
-    world.ask(alice, |device| device.publish(&microphone("music"))).unwrap();
-    world.ask(alice, |device| device.set_muted(&key("music"), true)).unwrap();
-    world.ask(bob, |device| device.moderate(Moderation::Censor, &only(&["carol"]))).unwrap();
+    world
+        .ask(alice, |device| device.publish(&microphone("music")))
+        .unwrap();
+    world
+        .ask(alice, |device| device.set_muted(&key("music"), true))
+        .unwrap();
+    world
+        .ask(bob, |device| {
+            device.moderate(Moderation::Censor, &only(&["carol"]))
+        })
+        .unwrap();
     world.ask(bob, |device| device.request_floor()).unwrap();
     world.talk(alice, "mic", s(20));
     world.run_for(s(5));

@@ -22,9 +22,10 @@ fn wait(world: &mut World, handle: Handle) {
 }
 
 fn knocked(world: &World, handle: Handle, name: &str) -> usize {
-    world.count_seen(handle, |event| {
-        matches!(event, Event::Knocked { participant, .. } if *participant == id(name))
-    })
+    world.count_seen(
+        handle,
+        |event| matches!(event, Event::Knocked { participant, .. } if *participant == id(name)),
+    )
 }
 
 #[test]
@@ -40,7 +41,11 @@ fn a_guest_waits_unseen_and_is_let_in() {
     assert_eq!(world.present("green"), ["host", "other"]);
     assert!(world.heard(host).is_empty(), "heard from the lobby");
     assert_eq!(knocked(&world, host, "alice"), 1);
-    assert_eq!(knocked(&world, other, "alice"), 0, "told to one who may not admit");
+    assert_eq!(
+        knocked(&world, other, "alice"),
+        0,
+        "told to one who may not admit"
+    );
 
     let admit = Moderation::Admit;
     let done = world.ask(host, |device| device.moderate(admit, &only(&["alice"])));
@@ -83,9 +88,13 @@ fn a_moderator_who_comes_late_hears_the_knocking() {
     world.run_for(s(20));
     assert!(world.present("green").is_empty(), "a lobby is no session");
     let host = world.joined("host", Options::moderator());
-    world.run_until("the host is told", s(2), |world| knocked(world, host, "alice") == 1);
+    world.run_until("the host is told", s(2), |world| {
+        knocked(world, host, "alice") == 1
+    });
     let admit = Moderation::Admit;
-    world.ask(host, |device| device.moderate(admit, &only(&["alice"]))).unwrap();
+    world
+        .ask(host, |device| device.moderate(admit, &only(&["alice"])))
+        .unwrap();
     world.run_until_agreed(&[host, alice], s(5));
     assert_eq!(world.present("green"), ["alice", "host"]);
 }
@@ -102,9 +111,16 @@ fn a_guest_who_gives_up_no_longer_waits() {
     world.leave(alice);
     world.power_off(bob);
     let ended = |name| move |event: &Event| *event == Event::KnockEnded(id(name));
-    world.run_until("the host knows of alice", s(3), |world| world.saw(host, ended("alice")));
-    world.run_until("the host knows of bob", s(90), |world| world.saw(host, ended("bob")));
-    assert_eq!(world.closed(alice), Some(CloseCause::Closed(CloseReason::Left)));
+    world.run_until("the host knows of alice", s(3), |world| {
+        world.saw(host, ended("alice"))
+    });
+    world.run_until("the host knows of bob", s(90), |world| {
+        world.saw(host, ended("bob"))
+    });
+    assert_eq!(
+        world.closed(alice),
+        Some(CloseCause::Closed(CloseReason::Left))
+    );
     let room = RoomId::new("green").unwrap();
     assert_eq!(world.server().waiting(&room).count(), 0);
 }

@@ -21,22 +21,44 @@ fn mute_and_censor_are_two_locks() {
     assert_eq!(hears(&mut world, bob, alice), 50);
 
     let done = Ok(Outcome::Done);
-    assert_eq!(world.ask(alice, |device| device.set_muted(&key("mic"), true)), done);
+    assert_eq!(
+        world.ask(alice, |device| device.set_muted(&key("mic"), true)),
+        done
+    );
     assert_eq!(hears(&mut world, bob, alice), 0);
-    let muted = |muted| Event::StreamMuted { stream: stream("alice", "mic"), muted };
+    let muted = |muted| Event::StreamMuted {
+        stream: stream("alice", "mic"),
+        muted,
+    };
     assert_eq!(world.count_seen(bob, |event| *event == muted(true)), 1);
 
     let one = Ok(Outcome::Moderated { participants: 1 });
     let censor = Moderation::Censor;
-    assert_eq!(world.ask(bob, |device| device.moderate(censor, &only(&["alice"]))), one);
-    assert_eq!(world.ask(alice, |device| device.set_muted(&key("mic"), false)), done);
+    assert_eq!(
+        world.ask(bob, |device| device.moderate(censor, &only(&["alice"]))),
+        one
+    );
+    assert_eq!(
+        world.ask(alice, |device| device.set_muted(&key("mic"), false)),
+        done
+    );
     assert_eq!(hears(&mut world, bob, alice), 0, "still censored");
-    let censored = |censored| Event::Censored { participant: id("alice"), censored };
-    assert_eq!(world.count_seen(alice, |event| *event == censored(true)), 1, "told to her");
+    let censored = |censored| Event::Censored {
+        participant: id("alice"),
+        censored,
+    };
+    assert_eq!(
+        world.count_seen(alice, |event| *event == censored(true)),
+        1,
+        "told to her"
+    );
     assert_eq!(world.count_seen(bob, |event| *event == censored(true)), 1);
 
     let uncensor = Moderation::Uncensor;
-    assert_eq!(world.ask(bob, |device| device.moderate(uncensor, &only(&["alice"]))), one);
+    assert_eq!(
+        world.ask(bob, |device| device.moderate(uncensor, &only(&["alice"]))),
+        one
+    );
     assert_eq!(hears(&mut world, bob, alice), 50);
     world.run_until_agreed(&[alice, bob], s(1));
 }
@@ -49,7 +71,11 @@ fn the_server_holds_a_censored_one_silent_whatever_it_sends() {
     let bob = world.joined("bob", Options::moderator());
     world.talk(alice, "mic", s(5));
     world.run_for(s(1));
-    world.ask(bob, |device| device.moderate(Moderation::Censor, &only(&["alice"]))).unwrap();
+    world
+        .ask(bob, |device| {
+            device.moderate(Moderation::Censor, &only(&["alice"]))
+        })
+        .unwrap();
     let at = world.now();
     world.run_for(s(5));
     let slack = ms(40);
@@ -65,13 +91,20 @@ fn all_but_some_are_censored() {
     for name in ["alice", "carol", "dave", "erin"] {
         world.joined(name, Options::small().publishing("mic"));
     }
-    let all = Targets::All { except: list(&["carol", "dave"]) };
+    let all = Targets::All {
+        except: list(&["carol", "dave"]),
+    };
     let done = world.ask(bob, |device| device.moderate(Moderation::Censor, &all));
     assert_eq!(done, Ok(Outcome::Moderated { participants: 2 }));
     world.run_until_agreed(&[bob], s(1));
     let facts = world.facts(bob);
-    let censored = facts.participants.values().filter(|participant| participant.censored);
-    let censored: Vec<_> = censored.map(|participant| participant.id.as_str()).collect();
+    let censored = facts
+        .participants
+        .values()
+        .filter(|participant| participant.censored);
+    let censored: Vec<_> = censored
+        .map(|participant| participant.id.as_str())
+        .collect();
     assert_eq!(censored, ["alice", "erin"]);
 }
 
@@ -80,9 +113,16 @@ fn only_moderators_censor() {
     let mut world = World::new("only_moderators_censor");
     let alice = world.joined("alice", Options::default());
     let _bob = world.joined("bob", Options::default());
-    let asked = world.ask(alice, |device| device.moderate(Moderation::Censor, &only(&["bob"])));
+    let asked = world.ask(alice, |device| {
+        device.moderate(Moderation::Censor, &only(&["bob"]))
+    });
     assert_eq!(asked, Err(RequestFailure::Refused(Refusal::NotPermitted)));
     let mighty = world.joined("mighty", Options::moderator());
-    let asked = world.ask(mighty, |device| device.moderate(Moderation::Censor, &only(&["who"])));
-    assert_eq!(asked, Err(RequestFailure::Refused(Refusal::UnknownParticipant)));
+    let asked = world.ask(mighty, |device| {
+        device.moderate(Moderation::Censor, &only(&["who"]))
+    });
+    assert_eq!(
+        asked,
+        Err(RequestFailure::Refused(Refusal::UnknownParticipant))
+    );
 }

@@ -13,7 +13,11 @@ fn what_is_published_with_the_join_is_heard() {
     let bob = world.joined("bob", Options::small());
     let alice = world.joined("alice", Options::small().publishing("mic"));
     let ssrc = world.device(alice).published_ssrc(&key("mic")).unwrap();
-    assert!(world.saw(alice, |event| *event == Event::Published { key: key("mic"), ssrc }));
+    assert!(world.saw(alice, |event| *event
+        == Event::Published {
+            key: key("mic"),
+            ssrc
+        }));
 
     world.talk(alice, "mic", s(2));
     world.run_for(s(3));
@@ -32,22 +36,35 @@ fn what_is_published_later_is_heard() {
     let ssrc = world.device(alice).published_ssrc(&key("mic")).unwrap();
     assert_eq!(outcome, Ok(Outcome::Published { ssrc }));
     world.run_until("bob knows", s(1), |world| {
-        world.saw(bob, |event| *event == Event::StreamPublished(stream("alice", "mic")))
+        world.saw(bob, |event| {
+            *event == Event::StreamPublished(stream("alice", "mic"))
+        })
     });
     world.talk(alice, "mic", s(1));
     world.run_for(s(2));
     assert_eq!(world.heard_from(bob, alice).len(), 50);
 
     // Taken back, it is gone for all, and the key is free again.
-    assert_eq!(world.ask(alice, |device| device.unpublish(&key("mic"))), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(alice, |device| device.unpublish(&key("mic"))),
+        Ok(Outcome::Done)
+    );
     world.run_until_agreed(&[alice, bob], s(1));
-    assert!(world.facts(bob).participants[&id("alice")].streams.is_empty());
+    assert!(
+        world.facts(bob).participants[&id("alice")]
+            .streams
+            .is_empty()
+    );
     assert!(world.saw(bob, |event| {
         *event == Event::StreamUnpublished(stream("alice", "mic"))
     }));
     world.talk(alice, "mic", s(1));
     world.run_for(s(2));
-    assert_eq!(world.heard_from(bob, alice).len(), 50, "heard without publishing");
+    assert_eq!(
+        world.heard_from(bob, alice).len(),
+        50,
+        "heard without publishing"
+    );
     let again = world.ask(alice, |device| device.publish(&microphone("mic")));
     assert!(matches!(again, Ok(Outcome::Published { .. })));
 }
@@ -113,5 +130,8 @@ fn impossible_streams_are_not_published() {
     let third = device.publish(&microphone("mic3"));
     assert_eq!(third, Err(CommandError::TooManyStreams));
     world.run_for(s(1));
-    assert_eq!(world.facts(alice).participants[&id("alice")].streams.len(), 2);
+    assert_eq!(
+        world.facts(alice).participants[&id("alice")].streams.len(),
+        2
+    );
 }

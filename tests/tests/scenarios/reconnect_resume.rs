@@ -2,8 +2,8 @@
 
 use parlour_core::client::{CloseCause, Event, ReconnectCause};
 use parlour_core::room::ConnectionState;
-use parlour_core::signal::Recipients;
 use parlour_core::room::Topic;
+use parlour_core::signal::Recipients;
 use parlour_tests::{LinkConfig, Options, World};
 
 use crate::{id, key, ms, s, stream};
@@ -40,7 +40,11 @@ fn eight_seconds_without_network_are_a_pause() {
     world.run_until("they hear each other again", s(10), |world| {
         let after = |listener, talker| {
             let frames = world.heard(listener).iter().rev();
-            frames.take(3).filter(|f| f.at > healed && f.talker() == talker).count() == 3
+            frames
+                .take(3)
+                .filter(|f| f.at > healed && f.talker() == talker)
+                .count()
+                == 3
         };
         after(alice, bob) && after(bob, alice)
     });
@@ -50,9 +54,22 @@ fn eight_seconds_without_network_are_a_pause() {
 
     assert_eq!(world.device(alice).published_ssrc(&key("mic")), ssrc);
     assert_eq!(world.device(alice).session(), session);
-    assert!(!world.saw(bob, arrivals_and_departures), "{:?}", world.events(bob));
-    assert!(!world.saw(alice, arrivals_and_departures), "{:?}", world.events(alice));
-    assert!(world.heard(bob).iter().all(|frame| Some(frame.ssrc) == ssrc));
+    assert!(
+        !world.saw(bob, arrivals_and_departures),
+        "{:?}",
+        world.events(bob)
+    );
+    assert!(
+        !world.saw(alice, arrivals_and_departures),
+        "{:?}",
+        world.events(alice)
+    );
+    assert!(
+        world
+            .heard(bob)
+            .iter()
+            .all(|frame| Some(frame.ssrc) == ssrc)
+    );
     world.run_until_agreed(&[alice, bob], s(2));
 }
 
@@ -62,12 +79,17 @@ fn silence_longer_than_liveness_resumes() {
     let alice = world.joined("alice", Options::small().publishing("mic"));
     let bob = world.joined("bob", Options::default());
     let carol = world.joined("carol", Options::default());
-    world.ask(alice, |device| device.unsubscribe(&stream("carol", "mic"))).ok();
+    world
+        .ask(alice, |device| device.unsubscribe(&stream("carol", "mic")))
+        .ok();
     let ssrc = world.device(alice).published_ssrc(&key("mic"));
     world.forget(alice);
     world.forget(bob);
     world.partition(alice, true);
-    let state = |state| Event::ConnectionChanged { participant: id("alice"), state };
+    let state = |state| Event::ConnectionChanged {
+        participant: id("alice"),
+        state,
+    };
     world.run_until("bob is told", s(25), |world| {
         world.saw(bob, |event| *event == state(ConnectionState::Reconnecting))
     });
@@ -108,8 +130,14 @@ fn what_was_under_way_arrives_after_a_resume_once() {
     let all = Recipients::All;
     for round in 0..3u8 {
         world.partition(alice, true);
-        let request = world.device(alice).send_message(&all, &topic, &[2 * round]).unwrap();
-        world.device(bob).send_message(&all, &topic, &[2 * round + 1]).unwrap();
+        let request = world
+            .device(alice)
+            .send_message(&all, &topic, &[2 * round])
+            .unwrap();
+        world
+            .device(bob)
+            .send_message(&all, &topic, &[2 * round + 1])
+            .unwrap();
         world.run_for(s(22));
         world.partition(alice, false);
         world.run_until("both have come", s(15), |world| {
@@ -160,14 +188,20 @@ fn who_has_left_cannot_resume() {
     let mark = world.history().len();
     world.run_for(s(10));
     let resumes = world.history()[mark..].iter();
-    let mut resumes = resumes.filter(|sent| {
-        sent.datagram.from == address && sent.datagram.bytes[0] == 8
-    });
-    let hello = resumes.next_back().expect("she tries").datagram.bytes.clone();
+    let mut resumes =
+        resumes.filter(|sent| sent.datagram.from == address && sent.datagram.bytes[0] == 8);
+    let hello = resumes
+        .next_back()
+        .expect("she tries")
+        .datagram
+        .bytes
+        .clone();
     world.partition(alice, false);
     world.run_until("she is back", s(10), |world| world.is_joined(alice));
     world.leave(alice);
-    world.run_until("she is out", s(3), |world| world.present("green") == ["bob"]);
+    world.run_until("she is out", s(3), |world| {
+        world.present("green") == ["bob"]
+    });
     world.run_until_agreed(&[bob], s(1));
     world.forget(bob);
     world.inject(address, &hello);
@@ -197,7 +231,10 @@ fn reconnecting_goes_on_until_the_application_leaves() {
 #[test]
 fn an_unstable_network_never_shows_a_departure() {
     let mut world = World::new("an_unstable_network_never_shows_a_departure");
-    let alice = world.joined("alice", Options::small().publishing("mic").over(LinkConfig::WEAK));
+    let alice = world.joined(
+        "alice",
+        Options::small().publishing("mic").over(LinkConfig::WEAK),
+    );
     let bob = world.joined("bob", Options::default());
     world.forget(bob);
     world.talk(alice, "mic", s(300));
@@ -208,5 +245,9 @@ fn an_unstable_network_never_shows_a_departure() {
         world.run_for(s(8));
     }
     world.run_until_agreed(&[alice, bob], s(20));
-    assert!(!world.saw(bob, arrivals_and_departures), "{:?}", world.events(bob));
+    assert!(
+        !world.saw(bob, arrivals_and_departures),
+        "{:?}",
+        world.events(bob)
+    );
 }

@@ -14,12 +14,17 @@ fn the_newer_join_wins() {
     world.run_for(s(1));
     world.forget(bob);
     let new = world.joined("alice", Options::default().publishing("mic"));
-    world.run_until("the older one is told", s(3), |world| world.closed(old).is_some());
+    world.run_until("the older one is told", s(3), |world| {
+        world.closed(old).is_some()
+    });
     let replaced = CloseReason::Replaced;
     assert_eq!(world.closed(old), Some(CloseCause::Closed(replaced)));
     world.run_until_agreed(&[new, bob], s(2));
     assert_eq!(world.present("green"), ["alice", "bob"]);
-    let left = Event::ParticipantLeft { participant: id("alice"), reason: replaced };
+    let left = Event::ParticipantLeft {
+        participant: id("alice"),
+        reason: replaced,
+    };
     assert_eq!(world.count_seen(bob, |event| *event == left), 1);
     let joined = Event::ParticipantJoined(id("alice"));
     assert_eq!(world.count_seen(bob, |event| *event == joined), 1);

@@ -24,7 +24,11 @@ fn with_cookies_always_a_join_takes_one_more_round_trip() {
         .map(|sent| sent.datagram.bytes[0])
         .take(5)
         .collect();
-    assert_eq!(kinds, [8, 9, 8, 10, 11], "Hello, Retry, Hello, Welcome, Data");
+    assert_eq!(
+        kinds,
+        [8, 9, 8, 10, 11],
+        "Hello, Retry, Hello, Welcome, Data"
+    );
     assert_eq!(world.server().statistics().retries, 1);
     assert_eq!(world.server().statistics().handshakes, 1);
 }
@@ -87,9 +91,8 @@ fn a_cookie_for_another_address_is_not_taken() {
     let alice = world.joined("alice", Options::small());
     let address = world.address(alice);
     let mut history = world.history().iter();
-    let with_cookie = history.rfind(|sent| {
-        sent.datagram.from == address && sent.datagram.bytes[0] == 8
-    });
+    let with_cookie =
+        history.rfind(|sent| sent.datagram.from == address && sent.datagram.bytes[0] == 8);
     let hello = with_cookie.unwrap().datagram.bytes.clone();
     let handshakes = world.server().statistics().handshakes;
     for port in 1..20 {

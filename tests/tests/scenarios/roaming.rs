@@ -75,10 +75,20 @@ fn an_unproven_address_gets_three_times_what_came_at_most() {
     let stranger = "203.0.113.7:77".parse().unwrap();
     world.inject(stranger, &packet);
     world.run_for(s(3));
-    let sent = world.history().iter().filter(|sent| sent.datagram.to == stranger);
+    let sent = world
+        .history()
+        .iter()
+        .filter(|sent| sent.datagram.to == stranger);
     let bytes: usize = sent.map(|sent| sent.datagram.bytes.len()).sum();
-    assert!(bytes > 0, "the association did not move: the test shows nothing");
-    assert!(bytes <= 3 * packet.len(), "{bytes} bytes for {}", packet.len());
+    assert!(
+        bytes > 0,
+        "the association did not move: the test shows nothing"
+    );
+    assert!(
+        bytes <= 3 * packet.len(),
+        "{bytes} bytes for {}",
+        packet.len()
+    );
 
     // Whatever the stranger did, Alice comes back with her next word.
     world.partition(alice, false);

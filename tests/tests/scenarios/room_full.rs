@@ -22,8 +22,10 @@ fn exactly_as_many_as_fit_get_in() {
         parties.all(|party| world.is_joined(*party) || world.closed(*party).is_some())
     });
     world.run_for(s(5));
-    let (inside, outside): (Vec<_>, Vec<_>) =
-        parties.iter().copied().partition(|party| world.is_joined(*party));
+    let (inside, outside): (Vec<_>, Vec<_>) = parties
+        .iter()
+        .copied()
+        .partition(|party| world.is_joined(*party));
     assert_eq!(inside.len(), 3);
     assert_eq!(world.present("green").len(), 3);
     for party in outside {
@@ -35,7 +37,9 @@ fn exactly_as_many_as_fit_get_in() {
     }
 
     world.leave(inside[0]);
-    world.run_until("one has left", s(2), |world| world.present("green").len() == 2);
+    world.run_until("one has left", s(2), |world| {
+        world.present("green").len() == 2
+    });
     let next = world.joined("next", Options::default());
     world.run_until_agreed(&[next, inside[1], inside[2]], s(2));
 }

@@ -17,10 +17,18 @@ fn devices_rejoin_by_themselves_and_restore_everything() {
     };
     let bob = world.joined("bob", options);
     let carol = world.joined("carol", Options::small());
-    world.ask(alice, |device| device.publish(&microphone("late"))).unwrap();
-    world.ask(alice, |device| device.set_muted(&key("late"), true)).unwrap();
-    world.ask(bob, |device| device.subscribe(&stream("alice", "mic"))).unwrap();
-    world.ask(carol, |device| device.unsubscribe(&stream("alice", "mic"))).unwrap();
+    world
+        .ask(alice, |device| device.publish(&microphone("late")))
+        .unwrap();
+    world
+        .ask(alice, |device| device.set_muted(&key("late"), true))
+        .unwrap();
+    world
+        .ask(bob, |device| device.subscribe(&stream("alice", "mic")))
+        .unwrap();
+    world
+        .ask(carol, |device| device.unsubscribe(&stream("alice", "mic")))
+        .unwrap();
     let session = world.device(alice).session();
     world.forget(alice);
     world.forget(bob);
@@ -37,7 +45,9 @@ fn devices_rejoin_by_themselves_and_restore_everything() {
         world.saw(alice, |event| *event == Event::Joined { resumed: false })
     });
     // Bob and Carol are silent: they notice at their next keepalive.
-    world.run_until("all are back", s(25), |world| world.present("green").len() == 3);
+    world.run_until("all are back", s(25), |world| {
+        world.present("green").len() == 3
+    });
     world.run_until_agreed(&[alice, bob, carol], s(5));
     assert_ne!(world.device(alice).session(), session);
     let facts = world.facts(bob);
@@ -50,7 +60,10 @@ fn devices_rejoin_by_themselves_and_restore_everything() {
     world.forget(carol);
     world.talk(alice, "mic", s(2));
     world.run_for(s(12));
-    assert!(world.heard_from(bob, alice).len() >= 100, "the subscription is gone");
+    assert!(
+        world.heard_from(bob, alice).len() >= 100,
+        "the subscription is gone"
+    );
     assert!(world.heard(carol).is_empty(), "the exception is gone");
     println!("restarted at {restarted:?}");
 }
@@ -63,7 +76,12 @@ fn unanswered_requests_fail_once_when_the_server_forgot_them() {
     let topic = Topic::new("t").unwrap();
     let all = Recipients::All;
     let requests: Vec<_> = (0..4)
-        .map(|_| world.device(alice).send_message(&all, &topic, b"x").unwrap())
+        .map(|_| {
+            world
+                .device(alice)
+                .send_message(&all, &topic, b"x")
+                .unwrap()
+        })
         .collect();
     world.run_for(s(3));
     world.start_server();
@@ -113,7 +131,10 @@ fn resets_are_smaller_than_what_they_answer() {
         world.forget_history();
         world.inject(stranger, &data);
         world.run_for(ms(100));
-        let answers = world.history().iter().filter(|sent| sent.datagram.to == stranger);
+        let answers = world
+            .history()
+            .iter()
+            .filter(|sent| sent.datagram.to == stranger);
         let bytes: usize = answers.map(|sent| sent.datagram.bytes.len()).sum();
         assert!(bytes < len.max(1), "{bytes} bytes answer {len}");
     }

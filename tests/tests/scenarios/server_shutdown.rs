@@ -15,7 +15,9 @@ fn everybody_is_told_and_nobody_is_taken_in() {
     let (server, clock) = world.server_and_clock();
     server.shutdown(clock);
     world.run_until("all are told", s(2), |world| {
-        [alice, bob, other].iter().all(|party| world.closed(*party).is_some())
+        [alice, bob, other]
+            .iter()
+            .all(|party| world.closed(*party).is_some())
     });
     for party in [alice, bob, other] {
         let shutdown = CloseCause::Closed(CloseReason::ServerShutdown);
@@ -27,7 +29,11 @@ fn everybody_is_told_and_nobody_is_taken_in() {
     assert!(world.present("green").is_empty());
     let accounting = world.server().accounting();
     assert_eq!(
-        (accounting.rooms, accounting.participants, accounting.connection_ids),
+        (
+            accounting.rooms,
+            accounting.participants,
+            accounting.connection_ids
+        ),
         (0, 0, 0),
         "{accounting:?}"
     );

@@ -28,12 +28,19 @@ fn check_flows(world: &World, listener: Handle, slots: u8) {
             .filter(|frame| frame.slot == slot)
             .collect();
         for pair in flow.windows(2) {
-            assert_eq!(pair[1].sequence, pair[0].sequence + 1, "a gap in slot {slot}");
+            assert_eq!(
+                pair[1].sequence,
+                pair[0].sequence + 1,
+                "a gap in slot {slot}"
+            );
             let passed = pair[1].at.saturating_duration_since(pair[0].at);
             let counted = pair[1].timestamp - pair[0].timestamp;
             let counted = ms(counted / 48);
             let apart = counted.abs_diff(passed);
-            assert!(apart <= ms(25), "{counted:?} told, {passed:?} passed: {pair:?}");
+            assert!(
+                apart <= ms(25),
+                "{counted:?} told, {passed:?} passed: {pair:?}"
+            );
             let changed = pair[1].ssrc != pair[0].ssrc;
             assert!(!changed || pair[1].marker, "a change without marker");
         }
@@ -98,7 +105,10 @@ fn a_pinned_stream_keeps_its_slot() {
     let mut world = World::new("a_pinned_stream_keeps_its_slot");
     let (talkers, listener) = room(&mut world, 4, 1);
     let pinned = stream("talker-2", "mic");
-    assert_eq!(world.ask(listener, |device| device.pin(Some(&pinned))), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(listener, |device| device.pin(Some(&pinned))),
+        Ok(Outcome::Done)
+    );
     for (talker, level) in talkers.iter().zip([20, 20, 70, 20]) {
         world.talk_at(*talker, "mic", level, s(4));
     }
@@ -109,7 +119,10 @@ fn a_pinned_stream_keeps_its_slot() {
 
     check_flows(&world, listener, 1);
 
-    assert_eq!(world.ask(listener, |device| device.pin(None)), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(listener, |device| device.pin(None)),
+        Ok(Outcome::Done)
+    );
     world.forget(listener);
     world.talk_at(talkers[0], "mic", 20, s(1));
     world.run_for(s(2));

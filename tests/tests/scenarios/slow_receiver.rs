@@ -27,13 +27,17 @@ fn a_slow_receiver_gets_a_snapshot() {
     world.set_link(bob, slow);
     for round in 0..100 {
         let muted = round % 2 == 0;
-        world.ask(alice, |device| device.set_muted(&key("mic"), muted)).unwrap();
+        world
+            .ask(alice, |device| device.set_muted(&key("mic"), muted))
+            .unwrap();
         world.run_for(ms(60));
     }
     // So that where he ends differs from all that he passes.
     world.ask(alice, |device| device.request_floor()).unwrap();
     let mutes = |event: &Event| matches!(event, Event::StreamMuted { .. });
-    world.run_until("carol knows of all", s(1), |world| world.count_seen(carol, mutes) == 100);
+    world.run_until("carol knows of all", s(1), |world| {
+        world.count_seen(carol, mutes) == 100
+    });
     world.run_until_agreed(&[alice, bob, carol], s(90));
     assert!(world.count_seen(bob, mutes) < 100, "he was told each step");
     let again = world.count_seen(bob, |event| *event == Event::Synchronized);
@@ -57,5 +61,9 @@ fn audio_for_a_receiver_that_takes_none_is_bounded() {
     world.run_for(s(1));
     assert_eq!(world.heard_from(carol, alice).len(), 2_000);
     let accounting = world.server().accounting();
-    assert_eq!((accounting.queued_media, accounting.media_buffers), (0, 0), "{accounting:?}");
+    assert_eq!(
+        (accounting.queued_media, accounting.media_buffers),
+        (0, 0),
+        "{accounting:?}"
+    );
 }

@@ -28,11 +28,17 @@ fn with_policy_none_only_the_subscribed_is_heard() {
     assert_eq!(hears(&mut world, carol, alice), 0);
 
     let of_alice = stream("alice", "mic");
-    assert_eq!(world.ask(carol, |device| device.subscribe(&of_alice)), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(carol, |device| device.subscribe(&of_alice)),
+        Ok(Outcome::Done)
+    );
     assert_eq!(hears(&mut world, carol, alice), 50);
     assert_eq!(hears(&mut world, carol, bob), 0);
 
-    assert_eq!(world.ask(carol, |device| device.unsubscribe(&of_alice)), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(carol, |device| device.unsubscribe(&of_alice)),
+        Ok(Outcome::Done)
+    );
     assert_eq!(hears(&mut world, carol, alice), 0);
 }
 
@@ -44,18 +50,26 @@ fn with_policy_all_the_unsubscribed_is_not_heard() {
     let carol = world.joined("carol", Options::small());
     let of_alice = stream("alice", "mic");
     assert_eq!(hears(&mut world, carol, alice), 50);
-    world.ask(carol, |device| device.unsubscribe(&of_alice)).unwrap();
+    world
+        .ask(carol, |device| device.unsubscribe(&of_alice))
+        .unwrap();
     assert_eq!(hears(&mut world, carol, alice), 0);
     assert_eq!(hears(&mut world, carol, bob), 50);
-    world.ask(carol, |device| device.subscribe(&of_alice)).unwrap();
+    world
+        .ask(carol, |device| device.subscribe(&of_alice))
+        .unwrap();
     assert_eq!(hears(&mut world, carol, alice), 50);
 
     let none = SubscribePolicy::None;
-    world.ask(carol, |device| device.set_subscribe_policy(none)).unwrap();
+    world
+        .ask(carol, |device| device.set_subscribe_policy(none))
+        .unwrap();
     assert_eq!(hears(&mut world, carol, bob), 0);
     assert_eq!(hears(&mut world, carol, alice), 50, "subscribed explicitly");
     let all = SubscribePolicy::All;
-    world.ask(carol, |device| device.set_subscribe_policy(all)).unwrap();
+    world
+        .ask(carol, |device| device.set_subscribe_policy(all))
+        .unwrap();
     assert_eq!(hears(&mut world, carol, bob), 50);
 }
 
@@ -70,7 +84,10 @@ fn a_screen_is_seen_by_its_subscribers_only() {
     let bob = world.joined("bob", Options::default());
     let carol = world.joined("carol", Options::default());
     let of_alice = stream("alice", "screen");
-    assert_eq!(world.ask(bob, |device| device.subscribe(&of_alice)), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(bob, |device| device.subscribe(&of_alice)),
+        Ok(Outcome::Done)
+    );
     let ssrc = world.device(alice).published_ssrc(&key("screen")).unwrap();
     for number in 0..20u32 {
         let clock = world.clock(alice);
@@ -89,7 +106,10 @@ fn a_screen_is_seen_by_its_subscribers_only() {
     for (number, packet) in seen.iter().enumerate() {
         assert_eq!(packet.ssrc, ssrc);
         assert_eq!(packet.payload, [number as u8; 700]);
-        assert_eq!(packet.sequence, seen[0].sequence.wrapping_add(number as u16));
+        assert_eq!(
+            packet.sequence,
+            seen[0].sequence.wrapping_add(number as u16)
+        );
         let step = packet.timestamp.wrapping_sub(seen[0].timestamp);
         assert_eq!(step, number as u32 * 3000);
     }

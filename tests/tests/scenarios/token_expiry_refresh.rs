@@ -30,7 +30,10 @@ fn who_does_not_refresh_is_out() {
     world.run_until("she is out", s(40), |world| world.closed(alice).is_some());
     let at = world.now().saturating_duration_since(joined);
     assert!(at >= s(59) && at <= s(62), "out after {at:?}");
-    assert_eq!(world.closed(alice), Some(CloseCause::Closed(CloseReason::TokenExpired)));
+    assert_eq!(
+        world.closed(alice),
+        Some(CloseCause::Closed(CloseReason::TokenExpired))
+    );
     world.run_until_agreed(&[bob], s(2));
     assert_eq!(world.present("green"), ["bob"]);
 }
@@ -43,19 +46,32 @@ fn who_refreshes_stays() {
     for _ in 0..3 {
         world.run_until("she is warned", s(70), |world| world.saw(alice, warned));
         world.forget(alice);
-        let done = world.ask(alice, |device| device.refresh_token("green/alice?expires=60"));
+        let done = world.ask(alice, |device| {
+            device.refresh_token("green/alice?expires=60")
+        });
         assert_eq!(done, Ok(Outcome::Done));
     }
-    let others = ["green/bob", "blue/alice", "nonsense", "green/alice?refuse=TokenExpired"];
+    let others = [
+        "green/bob",
+        "blue/alice",
+        "nonsense",
+        "green/alice?refuse=TokenExpired",
+    ];
     for token in others {
         let refused = world.ask(alice, |device| device.refresh_token(token));
-        assert_eq!(refused, Err(RequestFailure::Refused(Refusal::InvalidToken)), "{token}");
+        assert_eq!(
+            refused,
+            Err(RequestFailure::Refused(Refusal::InvalidToken)),
+            "{token}"
+        );
     }
     assert!(world.is_joined(alice));
     assert_eq!(world.present("green"), ["alice", "bob"]);
     // The good one, not a bad one, is shown at the next join.
     world.restart_server();
-    world.run_until("she is back", s(40), |world| world.present("green").contains(&"alice".into()));
+    world.run_until("she is back", s(40), |world| {
+        world.present("green").contains(&"alice".into())
+    });
 }
 
 #[test]
@@ -63,7 +79,10 @@ fn a_rejoin_shows_the_refreshed_token() {
     let mut world = World::new("a_rejoin_shows_the_refreshed_token");
     let alice = world.joined("alice", Options::default());
     let token = "green/alice?grants=8";
-    assert_eq!(world.ask(alice, |device| device.refresh_token(token)), Ok(Outcome::Done));
+    assert_eq!(
+        world.ask(alice, |device| device.refresh_token(token)),
+        Ok(Outcome::Done)
+    );
     world.restart_server();
     world.forget(alice);
     world.run_until("she is back", s(40), |world| {

@@ -20,7 +20,9 @@ fn each_refusal_reaches_the_application() {
             ..Options::default()
         };
         let alice = world.join("alice", options);
-        world.run_until("she is refused", s(5), |world| world.closed(alice).is_some());
+        world.run_until("she is refused", s(5), |world| {
+            world.closed(alice).is_some()
+        });
         assert_eq!(world.closed(alice), Some(CloseCause::Refused(refusal)));
         let late = world.device(alice).publish(&microphone("mic"));
         assert_eq!(late, Err(CommandError::Closed));
@@ -31,5 +33,9 @@ fn each_refusal_reaches_the_application() {
     }
     assert!(world.present("green").is_empty());
     let accounting = world.server().accounting();
-    assert_eq!((accounting.half_open, accounting.rooms), (0, 0), "{accounting:?}");
+    assert_eq!(
+        (accounting.half_open, accounting.rooms),
+        (0, 0),
+        "{accounting:?}"
+    );
 }

@@ -16,11 +16,18 @@ fn a_hello_of_another_version_is_told_which_one_is_spoken() {
     world.forget_history();
     world.inject(stranger, &hello);
     world.run_for(s(1));
-    let answers = world.history().iter().filter(|sent| sent.datagram.to == stranger);
+    let answers = world
+        .history()
+        .iter()
+        .filter(|sent| sent.datagram.to == stranger);
     let answers: Vec<_> = answers.map(|sent| &sent.datagram.bytes).collect();
     let mut expected = vec![9, 1];
     expected.extend(&hello[2..6]);
-    assert_eq!(answers, [&expected], "Retry without a cookie, with our version");
+    assert_eq!(
+        answers,
+        [&expected],
+        "Retry without a cookie, with our version"
+    );
     assert!(world.is_joined(alice));
     assert_eq!(world.present("green"), ["alice"]);
 }
