@@ -1,7 +1,23 @@
-//! TODO
+//! Sound: codecs, the jitter buffer, resampling, level measurement, mixing and who speaks, all on
+//! 16-bit mono PCM and all without allocation.
+//!
+//! ```text
+//! microphone ──► level ──► AudioEncoder ──► RTP payload
+//! RTP payload ──► jitter buffer ──► Decoder (one for each slot) ──► Mixer ──► loudspeaker
+//! ```
 
+pub mod codec;
+pub mod decoder;
+pub mod g711;
 mod jitter;
+pub mod level;
+pub mod mixer;
+#[cfg(feature = "opus")]
+pub mod opus;
+pub mod resample;
 mod speaker;
+#[cfg(test)]
+mod synth;
 
 pub use jitter::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
 pub use speaker::{Dominance, Loudness, RANK_MARGIN, Score, SpeakerChange};

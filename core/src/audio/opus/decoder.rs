@@ -1,0 +1,277 @@
+//! Opus to PCM.
+
+use super::packet::{Mode, OpusPacket};
+use crate::audio::codec::{AudioDecoder, DecodeError, FrameDuration, SampleRate};
+use core::borrow::BorrowMut;
+use core::fmt;
+use core::mem::MaybeUninit;
+use thiserror::Error;
+
+/// The codec's own state: 179 KB, all inline.
+pub type OpusState = opus_rs::OpusDecoder;
+
+/// Room for one decoder's state, all of it uninitialised: a `static` of this type costs no flash.
+pub struct OpusMemory(MaybeUninit<OpusState>);
+
+impl OpusMemory {
+    /// Room for one decoder.
+    pub const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+}
+
+impl Default for OpusMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for OpusMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpusMemory").finish_non_exhaustive()
+    }
+}
+
+/// Which payloads a decoder takes. Either way it writes mono.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Channels {
+    /// Only mono ones; stereo ones are refused with [`DecodeError::Stereo`]. For small devices
+    /// in rooms that they share with their like.
+    Mono,
+    /// Mono and stereo ones, stereo mixed down. Speech-only (SILK) payloads cost 3 % more than
+    /// at a mono decoder, others 40 %; the memory is the same.
+    Stereo,
+}
+
+/// Decodes payloads of 10 to 60 ms to mono PCM at 16, 24 or 48 kHz.
+///
+/// `S` is where the state lives: in the decoder itself ([`new`](Self::new)), in a `Box` around
+/// the whole decoder, or in memory lent to [`new_in`](OpusDecoder::new_in). It is 179 KB in each
+/// case, and nothing else is allocated.
+///
+/// | | stack, in KB |
+/// |---|---|
+/// | `new` | about 260 (the state passes through it) |
+/// | `new_in` | 80 |
+/// | decoding up to 60 ms at 16 kHz mono or 20 ms at 48 kHz mono | 30 |
+/// | decoding 60 ms at 48 kHz in stereo | 50 |
+///
+/// Threads that decode need 512 KB in optimised builds and 1 MB in others.
+///
+/// ```
+/// use parlour_core::audio::codec::{AudioDecoder, SampleRate};
+/// use parlour_core::audio::opus::{Channels, OpusDecoder, OpusMemory};
+///
+/// let mut memory = Box::new(OpusMemory::new()); // on a device: a static
+/// let mut decoder = OpusDecoder::new_in(&mut memory, SampleRate::Hz16000, Channels::Stereo)?;
+/// let mut pcm = [0; 320];
+/// decoder.conceal(&mut pcm); // nothing heard yet: silence
+/// assert_eq!(pcm, [0; 320]);
+/// # Ok::<(), parlour_core::audio::opus::UnsupportedRate>(())
+/// ```
+pub struct OpusDecoder<S = OpusState> {
+    state: S,
+    rate: SampleRate,
+    channels: Channels,
+    /// The mode of what was decoded last.
+    mode: Option<Mode>,
+}
+
+impl OpusDecoder {
+    /// A decoder that holds its own state.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsupportedRate`] at 8 kHz.
+    pub fn new(rate: SampleRate, channels: Channels) -> Result<Self, UnsupportedRate> {
+        // No adapters on the way: each would copy the state once more in unoptimised builds.
+        match OpusState::new(codec_rate(rate)?, channels.count()) {
+            Ok(state) => Ok(Self {
+                state,
+                rate,
+                channels,
+                mode: None,
+            }),
+            Err(_) => Err(UnsupportedRate),
+        }
+    }
+}
+
+impl<'m> OpusDecoder<&'m mut OpusState> {
+    /// A decoder whose state is built in `memory`, never on the stack. Memory can be used anew
+    /// once its decoder is gone: also the way to start over.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsupportedRate`] at 8 kHz.
+    pub fn new_in(
+        memory: &'m mut OpusMemory,
+        rate: SampleRate,
+        channels: Channels,
+    ) -> Result<Self, UnsupportedRate> {
+        let state = OpusState::init(&mut memory.0, codec_rate(rate)?, channels.count())
+            .map_err(|_| UnsupportedRate)?;
+        Ok(Self {
+            state,
+            rate,
+            channels,
+            mode: None,
+        })
+    }
+}
+
+/// The codec's 8 kHz output is wrong for streams of wider band.
+const fn codec_rate(rate: SampleRate) -> Result<i32, UnsupportedRate> {
+    match rate {
+        SampleRate::Hz8000 => Err(UnsupportedRate),
+        _ => Ok(rate.hz() as i32),
+    }
+}
+
+/// Opus is not decoded to 8 kHz here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("Opus is decoded to 16, 24 or 48 kHz; decode to 16 kHz and resample")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct UnsupportedRate;
+
+impl Channels {
+    const fn count(self) -> usize {
+        match self {
+            Self::Mono => 1,
+            Self::Stereo => 2,
+        }
+    }
+}
+
+/// What the codec is asked for.
+#[derive(Clone, Copy)]
+enum Ask<'p> {
+    /// This payload's sound.
+    Decode(&'p [u8]),
+    /// The sound before this payload.
+    Recover(&'p [u8]),
+    Conceal,
+}
+
+/// 20 ms at 48 kHz or 60 ms at 16 kHz, mono.
+const SMALL: usize = SampleRate::Hz48000.samples(20);
+/// 60 ms at 48 kHz, stereo.
+const LARGE: usize = 2 * SampleRate::Hz48000.samples(FrameDuration::MAX_MS);
+
+impl<S: BorrowMut<OpusState>> OpusDecoder<S> {
+    /// Asks the codec for as many samples as `pcm` holds. The codec writes interleaved floats;
+    /// the buffer for them is as large as the case needs, to spare small stacks.
+    fn run(&mut self, ask: Ask<'_>, pcm: &mut [i16]) -> Result<(), DecodeError> {
+        if pcm.len() * self.channels.count() <= SMALL {
+            self.run_within::<SMALL>(ask, pcm)
+        } else {
+            self.run_within::<LARGE>(ask, pcm)
+        }
+    }
+
+    #[inline(never)]
+    fn run_within<const N: usize>(
+        &mut self,
+        ask: Ask<'_>,
+        pcm: &mut [i16],
+    ) -> Result<(), DecodeError> {
+        let channels = self.channels.count();
+        let mut floats = [0.0_f32; N];
+        let floats = floats
+            .get_mut(..pcm.len() * channels)
+            .ok_or(DecodeError::FrameTooLong)?;
+        let state = self.state.borrow_mut();
+        let samples = match ask {
+            Ask::Decode(payload) => state.decode(payload, pcm.len(), floats),
+            Ask::Recover(next) => state.decode_fec(next, pcm.len(), floats),
+            Ask::Conceal => state.decode(&[], pcm.len(), floats),
+        };
+        if samples != Ok(pcm.len()) {
+            return Err(DecodeError::Malformed);
+        }
+        for (sample, frame) in pcm.iter_mut().zip(floats.chunks(channels)) {
+            let sum: f32 = frame.iter().sum();
+            *sample = to_i16(sum / channels as f32);
+        }
+        Ok(())
+    }
+
+    fn accept(&self, payload: &[u8]) -> Result<OpusPacket, DecodeError> {
+        let packet = OpusPacket::parse(payload)?;
+        if packet.is_stereo() && self.channels == Channels::Mono {
+            return Err(DecodeError::Stereo);
+        }
+        Ok(packet)
+    }
+
+    fn try_recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> Result<(), DecodeError> {
+        let next = self.accept(next_payload)?;
+        // The codec fills whole multiples of 10 ms, and out of a CELT stream it cannot.
+        let whole = pcm.len().is_multiple_of(self.rate.samples(10));
+        if !next.has_fec() || !whole || self.mode == Some(Mode::Celt) {
+            return Err(DecodeError::Empty);
+        }
+        self.run(Ask::Recover(next_payload), pcm)?;
+        self.mode = Some(next.mode());
+        Ok(())
+    }
+}
+
+/// Rounds to the nearest; what is outside of 16 bits is limited, and NaN is silence.
+fn to_i16(sample: f32) -> i16 {
+    let scaled = sample * 32_768.0;
+    (scaled + if scaled < 0.0 { -0.5 } else { 0.5 }) as i16
+}
+
+impl<S: BorrowMut<OpusState>> AudioDecoder for OpusDecoder<S> {
+    fn sample_rate(&self) -> SampleRate {
+        self.rate
+    }
+
+    /// A payload of one byte is a sender's way to say that it paused (DTX): it is concealed.
+    fn decode(&mut self, payload: &[u8], pcm: &mut [i16]) -> Result<usize, DecodeError> {
+        let packet = self.accept(payload)?;
+        let needed = self.rate.samples(packet.duration_ms());
+        let pcm = pcm
+            .get_mut(..needed)
+            .ok_or(DecodeError::OutputTooSmall { needed })?;
+        self.run(Ask::Decode(payload), pcm)?;
+        if payload.len() > 1 {
+            self.mode = Some(packet.mode());
+        }
+        Ok(needed)
+    }
+
+    fn conceal(&mut self, pcm: &mut [i16]) {
+        for part in pcm.chunks_mut(self.rate.samples(20)) {
+            // The codec conceals multiples of 2.5 ms; what little may be left over is silent.
+            let unit = self.rate.samples(5) / 2;
+            let (whole, rest) = part.split_at_mut(part.len() / unit * unit);
+            if !whole.is_empty() && self.run(Ask::Conceal, whole).is_err() {
+                whole.fill(0);
+            }
+            rest.fill(0);
+        }
+    }
+
+    /// Uses redundancy when `pcm` is whole multiples of 10 ms, 60 ms at most. When `pcm` is
+    /// longer than one frame of `next_payload`, its end is what is rebuilt.
+    fn recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> bool {
+        let recovered = self.try_recover(next_payload, pcm).is_ok();
+        if !recovered {
+            self.conceal(pcm);
+        }
+        recovered
+    }
+}
+
+impl<S> fmt::Debug for OpusDecoder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpusDecoder")
+            .field("rate", &self.rate)
+            .field("channels", &self.channels)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! 16 kHz speech to Opus.
+
+use super::config::{
+    EncoderConfig, EncoderConfigError, MAX_PAYLOAD, check_bitrate, check_complexity,
+    check_expected_loss,
+};
+use crate::audio::codec::{AudioEncoder, EncodeError, Encoded, FrameDuration, SampleRate};
+use core::fmt;
+use core::ops::RangeInclusive;
+
+/// Encodes 16 kHz speech (SILK, wideband) without heap.
+///
+/// It takes 12 to 40 kb/s and has no DTX: [`AudioEncoder::encode`] never answers
+/// [`Encoded::Silence`]. The codec library can be asked for more but does it badly, so that this
+/// encoder does not ask.
+///
+/// The state is 309 KB, and [`new`](Self::new) takes 480 KB of stack besides: this is for
+/// computers and the larger boards. Encoding takes 60 KB of stack.
+///
+/// ```
+/// use parlour_core::audio::codec::{AudioEncoder, Encoded};
+/// use parlour_core::audio::opus::{EncoderConfig, MAX_PAYLOAD, OpusEncoder, OpusPacket};
+///
+/// let mut encoder = OpusEncoder::new(EncoderConfig::default())?;
+/// let mut out = [0; MAX_PAYLOAD];
+/// let encoded = encoder.encode(&[0; 320], &mut out)?;
+/// let payload = encoded.payload(&out).unwrap();
+/// assert_eq!(OpusPacket::parse(payload)?.duration_ms(), 20);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+pub struct OpusEncoder {
+    codec: opus_rs::OpusEncoder,
+    frame: FrameDuration,
+}
+
+impl OpusEncoder {
+    const RATE: SampleRate = SampleRate::Hz16000;
+    const BITRATES: RangeInclusive<u32> = 12_000..=40_000;
+
+    /// An encoder for 16 kHz PCM.
+    ///
+    /// # Errors
+    ///
+    /// [`EncoderConfigError`] for a rate other than 16 kHz, a bit rate outside of 12 to
+    /// 40 kb/s, complexity above 10, loss above 100 %, or DTX.
+    pub fn new(config: EncoderConfig) -> Result<Self, EncoderConfigError> {
+        if config.sample_rate != Self::RATE {
+            return Err(EncoderConfigError::SampleRate);
+        }
+        if config.dtx {
+            return Err(EncoderConfigError::Dtx);
+        }
+        check_complexity(config.complexity)?;
+        let codec =
+            opus_rs::OpusEncoder::new(Self::RATE.hz() as i32, 1, opus_rs::Application::Voip)
+                .map_err(|_| EncoderConfigError::Codec)?;
+        let mut encoder = Self {
+            codec,
+            frame: config.frame,
+        };
+        encoder.codec.complexity = config.complexity.into();
+        encoder.set_bitrate(config.bitrate)?;
+        encoder.set_expected_loss(config.expected_loss)?;
+        Ok(encoder)
+    }
+
+    /// Aims at `bitrate` bits per second from the next frame on.
+    ///
+    /// # Errors
+    ///
+    /// [`EncoderConfigError::Bitrate`] outside of 12 to 40 kb/s; nothing has changed.
+    pub fn set_bitrate(&mut self, bitrate: u32) -> Result<(), EncoderConfigError> {
+        check_bitrate(bitrate, Self::BITRATES)?;
+        self.codec.bitrate_bps = bitrate as i32;
+        Ok(())
+    }
+
+    /// Prepares for `percent` of the packets being lost, from the next frame on; see
+    /// [`EncoderConfig::expected_loss`].
+    ///
+    /// # Errors
+    ///
+    /// [`EncoderConfigError::ExpectedLoss`] above 100; nothing has changed.
+    pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), EncoderConfigError> {
+        check_expected_loss(percent)?;
+        self.codec.use_inband_fec = percent > 0;
+        self.codec.packet_loss_perc = percent.into();
+        Ok(())
+    }
+}
+
+impl AudioEncoder for OpusEncoder {
+    fn sample_rate(&self) -> SampleRate {
+        Self::RATE
+    }
+
+    fn frame_samples(&self) -> usize {
+        Self::RATE.samples(self.frame.ms())
+    }
+
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError> {
+        let (pcm, out) = frame_and_room(self, pcm, out)?;
+        self.codec
+            .encode_i16(pcm, pcm.len(), out)
+            .map(Encoded::Payload)
+            .map_err(|_| EncodeError::Codec)
+    }
+}
+
+/// Checks the lengths that [`AudioEncoder::encode`] got, for any Opus encoder.
+///
+/// The codecs change their mode when the room gets tight, so they always get the same.
+pub(super) fn frame_and_room<'b>(
+    encoder: &impl AudioEncoder,
+    pcm: &'b [i16],
+    out: &'b mut [u8],
+) -> Result<(&'b [i16], &'b mut [u8]), EncodeError> {
+    let needed = encoder.frame_samples();
+    if pcm.len() != needed {
+        return Err(EncodeError::FrameLength { needed });
+    }
+    let needed = MAX_PAYLOAD;
+    let out = out
+        .get_mut(..needed)
+        .ok_or(EncodeError::OutputTooSmall { needed })?;
+    Ok((pcm, out))
+}
+
+impl fmt::Debug for OpusEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpusEncoder")
+            .field("frame", &self.frame)
+            .field("bitrate", &self.codec.bitrate_bps)
+            .field("complexity", &self.codec.complexity)
+            .field("expected_loss", &self.codec.packet_loss_perc)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+//! The outside of an Opus payload.
+
+use crate::audio::codec::{DecodeError, FrameDuration};
+
+/// What a payload says about itself before it is decoded.
+///
+/// ```text
+///   0 1 2 3 4   5   6 7
+/// +-----------+---+-----+---------------- - - -
+/// |  config   | s |  c  | frame lengths, frames
+/// +-----------+---+-----+---------------- - - -
+/// ```
+///
+/// `config` gives the mode and the duration of a frame, `s` is set for stereo, and `c` says how
+/// many frames there are: one, two of equal size, two, or as many as the next byte says
+/// ([RFC 6716 section 3](https://www.rfc-editor.org/rfc/rfc6716#section-3)).
+///
+/// ```
+/// use parlour_core::audio::opus::OpusPacket;
+/// let packet = OpusPacket::parse(&[0x48, 0x40, 0])?;
+/// assert_eq!((packet.duration_ms(), packet.is_stereo(), packet.has_fec()), (20, false, true));
+/// # Ok::<(), parlour_core::audio::codec::DecodeError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct OpusPacket {
+    mode: Mode,
+    stereo: bool,
+    frame_ms: u8,
+    frames: u8,
+    fec: bool,
+}
+
+/// The layers a frame is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) enum Mode {
+    /// Linear prediction: speech. The only layer that carries FEC.
+    Silk,
+    /// SILK below 8 kHz and CELT above.
+    Hybrid,
+    /// A transform: music, or any sound at high rates.
+    Celt,
+}
+
+impl OpusPacket {
+    /// Reads the head of `payload`.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Empty`], [`DecodeError::Malformed`] for a truncated head,
+    /// [`DecodeError::FrameTooShort`] and [`DecodeError::FrameTooLong`]. The inside of the
+    /// frames is not looked at.
+    pub fn parse(payload: &[u8]) -> Result<Self, DecodeError> {
+        let (&toc, rest) = payload.split_first().ok_or(DecodeError::Empty)?;
+        let (mode, frame_ms) = match (toc >> 5, (toc >> 3) & 0x03) {
+            (4.., 0 | 1) => return Err(DecodeError::FrameTooShort),
+            (4.., 2) => (Mode::Celt, 10),
+            (4.., _) => (Mode::Celt, 20),
+            (3, 0 | 2) => (Mode::Hybrid, 10),
+            (3, _) => (Mode::Hybrid, 20),
+            (_, 0) => (Mode::Silk, 10),
+            (_, size) => (Mode::Silk, 20 * size),
+        };
+        let stereo = toc & 0x04 != 0;
+        let (frames, first_frame) = match toc & 0x03 {
+            0 => (1, Some(rest)),
+            1 => (2, Some(rest)),
+            2 => (2, skip_lengths(rest, 1)),
+            _ => {
+                let (&count, rest) = rest.split_first().ok_or(DecodeError::Malformed)?;
+                let frames = count & 0x3f;
+                let rest = if count & 0x40 != 0 {
+                    skip_padding_length(rest)
+                } else {
+                    Some(rest)
+                };
+                let variable = count & 0x80 != 0;
+                let lengths = if variable {
+                    frames.saturating_sub(1)
+                } else {
+                    0
+                };
+                (frames, rest.and_then(|rest| skip_lengths(rest, lengths)))
+            }
+        };
+        // A payload of one byte holds its frames' length but not their sound (DTX).
+        let first_frame = match (payload.len(), first_frame) {
+            (1, _) => &[][..],
+            (_, Some(frame)) => frame,
+            (_, None) => return Err(DecodeError::Malformed),
+        };
+        let packet = Self {
+            mode,
+            stereo,
+            frame_ms,
+            frames,
+            fec: mode != Mode::Celt && silk_has_fec(first_frame, frame_ms, stereo),
+        };
+        match packet.duration_ms() {
+            0 => Err(DecodeError::Malformed),
+            ms if ms > FrameDuration::MAX_MS => Err(DecodeError::FrameTooLong),
+            _ => Ok(packet),
+        }
+    }
+
+    /// How long the sound in the payload lasts, in ms: 10 to 60. Times 48, how far it moves
+    /// the RTP timestamp.
+    pub const fn duration_ms(&self) -> u16 {
+        self.frame_ms as u16 * self.frames as u16
+    }
+
+    /// Whether there are two channels.
+    pub const fn is_stereo(&self) -> bool {
+        self.stereo
+    }
+
+    /// Whether the payload repeats the frame before it, so that
+    /// [`recover`](crate::audio::codec::AudioDecoder::recover) can use it.
+    pub const fn has_fec(&self) -> bool {
+        self.fec
+    }
+
+    pub(super) const fn mode(&self) -> Mode {
+        self.mode
+    }
+}
+
+/// A SILK frame begins with one bit of voice activity for each 20 ms and one that says whether
+/// redundancy follows, then the same for the side channel
+/// ([RFC 6716 section 4.2.3](https://www.rfc-editor.org/rfc/rfc6716#section-4.2.3)). They are
+/// coded with even odds, so that they stand in the first byte as plain bits.
+fn silk_has_fec(frame: &[u8], frame_ms: u8, stereo: bool) -> bool {
+    let [first, _, ..] = *frame else {
+        return false;
+    };
+    let activity_bits = frame_ms.div_ceil(20);
+    let mid = 0x80 >> activity_bits;
+    let side = if stereo {
+        mid >> (activity_bits + 1)
+    } else {
+        0
+    };
+    first & (mid | side) != 0
+}
+
+/// `data` after `count` frame lengths of one or two bytes each.
+fn skip_lengths(mut data: &[u8], count: u8) -> Option<&[u8]> {
+    for _ in 0..count {
+        let (&first, rest) = data.split_first()?;
+        data = if first < 252 { rest } else { rest.get(1..)? };
+    }
+    Some(data)
+}
+
+/// `data` after the length of the padding: bytes of 255 and one that is less.
+fn skip_padding_length(data: &[u8]) -> Option<&[u8]> {
+    let end = data.iter().position(|&byte| byte != 255)?;
+    data.get(end + 1..)
+}
