@@ -1,0 +1,26 @@
+//! The participant.
+//!
+//! One task, the [`driver`], owns the socket; the core's client is shared between it and the handles, behind a lock
+//! that is held for microseconds and never across an `await`. Codecs run where audio is written and read, never on
+//! the task.
+//!
+//! ```text
+//!   Room, AudioWriter ──commands──► Mutex<core::client::Client> ◄──datagrams, time── driver ◄──► UDP or TCP
+//!   Events            ◄─broadcast───────────────┤
+//!   MixedReader,      ◄─broadcast, encoded──────┘
+//!   SlotReader           jitter buffer, decoder and mixer are the reader's
+//! ```
+
+mod audio_in;
+mod audio_out;
+mod error;
+mod event;
+mod options;
+mod room;
+
+pub use audio_in::{MixedReader, SlotReader};
+pub use audio_out::AudioWriter;
+pub use error::{JoinError, PublishError, ReadError, RequestError, WriteError};
+pub use event::{Event, Events};
+pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
+pub use room::Room;
