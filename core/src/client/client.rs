@@ -1,0 +1,387 @@
+//! The public face: one generic parameter, and no logic behind it but in [`Machine`].
+
+use core::net::SocketAddr;
+
+use rand_core::CryptoRngCore;
+
+use super::errors::{CommandError, Dropped, SendError};
+use super::events::{Event, Incoming, Message};
+use super::machine::Machine;
+use super::profile::{Lend, Profile, Small};
+use super::statistics::{SlotStatistics, Statistics};
+use super::{BufferTooSmall, CloseCause, Config};
+use crate::room::{Grants, ParticipantId, RoomState, SessionId, StreamKey, Topic};
+use crate::rtp::AudioLevel;
+use crate::signal::{
+    Moderation, Operation, Publish, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
+};
+use crate::ticket::{Ticket, TicketError};
+use crate::time::Instant;
+
+/// A participant; see the [module](super) for the loop that drives it.
+///
+/// # Commands
+///
+/// Commands only take note; what they cause is sent by [`poll_transmit`](Self::poll_transmit).
+///
+/// What the client wishes for *lastingly* (to publish, mute, subscribe, pin) may be said at any time, and
+/// is asked for again whenever a new connection needs that. Such a command gives the number of
+/// the request if there is a session to ask in, whose answer comes as [`Event::Replied`]; else `None`, and
+/// nothing but [`Event::Published`] and [`Event::PublishRefused`] follows. All other commands need a session.
+#[derive(Debug)]
+pub struct Client<P: Profile = Small> {
+    memory: P::Memory,
+    machine: Machine,
+}
+
+impl<P: Profile> Client<P> {
+    /// A client that will join with `ticket`: its token and server key are copied, its address is
+    /// the embedder's to resolve and send to. `rng` seeds the client's own generator; all secrecy
+    /// rests on it.
+    ///
+    /// # Errors
+    /// [`TicketError`] if the ticket, made otherwise than by [`Ticket::parse`], has a token that is
+    /// empty or too long.
+    pub fn new(
+        ticket: &Ticket<'_>,
+        config: &Config,
+        now: Instant,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<Self, TicketError> {
+        let mut memory = P::Memory::new();
+        let machine = Machine::new(ticket, config, now, rng, P::PARTICIPANTS, &memory.parts())?;
+        Ok(Self { memory, machine })
+    }
+
+    // Input
+
+    /// Takes in a datagram from the server, which is decrypted in place. What it holds of media
+    /// and lossy messages is lent to `receive`, in order of arrival.
+    ///
+    /// # Errors
+    /// [`Dropped`] says why the datagram has had no effect.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        datagram: &mut [u8],
+        receive: &mut dyn FnMut(Incoming<'_>),
+    ) -> Result<(), Dropped> {
+        let parts = &mut self.memory.parts();
+        self.machine.handle_datagram(parts, now, datagram, receive)
+    }
+
+    /// Does what is due. Call it when [`poll_timeout`](Self::poll_timeout) has passed; at other times it
+    /// does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.machine.handle_timeout(&mut self.memory.parts(), now);
+    }
+
+    /// Says that the socket was replaced, or that the network came back: the client makes itself
+    /// heard at once, so that the server sends where it now is, and restores the connection if that
+    /// is not answered.
+    pub fn network_changed(&mut self, now: Instant) {
+        self.machine.network_changed(now);
+    }
+
+    // Output
+
+    /// Writes the next datagram to the server into `out`, which must hold
+    /// [`MAX_DATAGRAM`](crate::wire::MAX_DATAGRAM) bytes, and gives its length; `None` if there is none now.
+    /// Call until then.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`]; nothing is lost.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, BufferTooSmall> {
+        self.machine
+            .poll_transmit(&mut self.memory.parts(), now, out)
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.machine.poll_event()
+    }
+
+    /// The next reliable message, its body copied to `buffer`; [`MAX_BODY`](crate::signal::MAX_BODY) bytes
+    /// hold any.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`]; the message stays the next one.
+    pub fn poll_message<'b>(
+        &mut self,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<Message<'b>>, BufferTooSmall> {
+        self.machine.poll_message(&mut self.memory.parts(), buffer)
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), and then
+    /// [`poll_transmit`](Self::poll_transmit); a time gone by while something waits to be sent. `None`
+    /// means never.
+    ///
+    /// It changes with every call of any other method.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
+    }
+
+    // Commands: lasting wishes
+
+    /// Publishes a stream. Before the first [`poll_transmit`](Self::poll_transmit) this costs nothing extra.
+    /// [`Event::Published`] or [`Event::PublishRefused`] follows.
+    ///
+    /// # Errors
+    /// [`CommandError::AlreadyPublished`], [`CommandError::TooManyStreams`],
+    /// [`CommandError::CodecMismatch`], or what keeps any request from being sent.
+    pub fn publish(&mut self, publish: Publish) -> Result<Option<RequestId>, CommandError> {
+        self.machine.publish(&mut self.memory.parts(), publish)
+    }
+
+    /// Stops publishing a stream.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownStream`], or what keeps any request from being sent.
+    pub fn unpublish(&mut self, key: &StreamKey) -> Result<Option<RequestId>, CommandError> {
+        self.machine.unpublish(&mut self.memory.parts(), key)
+    }
+
+    /// Silences one's own stream, or lets it be heard again.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownStream`], or what keeps any request from being sent.
+    pub fn set_muted(
+        &mut self,
+        key: &StreamKey,
+        muted: bool,
+    ) -> Result<Option<RequestId>, CommandError> {
+        self.machine.set_muted(&mut self.memory.parts(), key, muted)
+    }
+
+    /// Receives a stream, whatever the policy. An audio stream competes for the slots.
+    ///
+    /// # Errors
+    /// [`CommandError::TooManySubscriptions`], or what keeps any request from being sent.
+    pub fn subscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
+        self.machine.wish(&mut self.memory.parts(), stream, true)
+    }
+
+    /// No longer receives a stream, whatever the policy.
+    ///
+    /// # Errors
+    /// [`CommandError::TooManySubscriptions`], or what keeps any request from being sent.
+    pub fn unsubscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
+        self.machine.wish(&mut self.memory.parts(), stream, false)
+    }
+
+    /// Says which audio streams to hear without asking for each.
+    ///
+    /// # Errors
+    /// What keeps any request from being sent.
+    pub fn set_subscribe_policy(
+        &mut self,
+        policy: SubscribePolicy,
+    ) -> Result<Option<RequestId>, CommandError> {
+        self.machine.set_policy(policy)
+    }
+
+    /// Keeps a slot for this stream whoever else talks, and makes its publisher the
+    /// [main participant](Self::main_participant); `None` undoes both.
+    ///
+    /// # Errors
+    /// What keeps any request from being sent.
+    pub fn pin(&mut self, stream: Option<&StreamRef>) -> Result<Option<RequestId>, CommandError> {
+        self.machine.pin(&mut self.memory.parts(), stream)
+    }
+
+    // Commands: acts
+
+    /// Sends an application message, reliably and in order.
+    ///
+    /// # Errors
+    /// [`CommandError::MessageTooLong`], or what keeps any request from being sent.
+    pub fn send_message(
+        &mut self,
+        to: &Recipients,
+        topic: &Topic,
+        body: &[u8],
+    ) -> Result<RequestId, CommandError> {
+        self.machine.request(Operation::Send {
+            to: to.clone(),
+            topic: topic.clone(),
+            body,
+        })
+    }
+
+    /// Sends an application message that may get lost, or come out of order.
+    ///
+    /// # Errors
+    /// [`CommandError::MessageTooLong`], [`CommandError::NotJoined`].
+    pub fn send_lossy_message(
+        &mut self,
+        to: &Recipients,
+        topic: &Topic,
+        body: &[u8],
+    ) -> Result<(), CommandError> {
+        let parts = &mut self.memory.parts();
+        self.machine.send_lossy_message(parts, to, topic, body)
+    }
+
+    /// Acts on participants as a moderator: kick, censor, uncensor, admit, deny.
+    ///
+    /// # Errors
+    /// What keeps any request from being sent.
+    pub fn moderate(
+        &mut self,
+        action: Moderation,
+        targets: &Targets,
+    ) -> Result<RequestId, CommandError> {
+        self.machine.request(Operation::Moderate {
+            action,
+            targets: targets.clone(),
+        })
+    }
+
+    /// Ends the session for everybody.
+    ///
+    /// # Errors
+    /// What keeps any request from being sent.
+    pub fn end_session(&mut self) -> Result<RequestId, CommandError> {
+        self.machine.request(Operation::EndSession)
+    }
+
+    /// Asks for the floor: the right to be the one who speaks.
+    ///
+    /// # Errors
+    /// What keeps any request from being sent.
+    pub fn request_floor(&mut self) -> Result<RequestId, CommandError> {
+        self.machine.request(Operation::RequestFloor)
+    }
+
+    /// Gives the floor back.
+    ///
+    /// # Errors
+    /// What keeps any request from being sent.
+    pub fn release_floor(&mut self) -> Result<RequestId, CommandError> {
+        self.machine.request(Operation::ReleaseFloor)
+    }
+
+    /// Replaces the token by a newer one for the same participant and room: at the server, and for
+    /// connections to come. `None` if there is no session to ask in: the next connection shows it.
+    ///
+    /// # Errors
+    /// [`CommandError::TokenLength`], or what keeps any request from being sent.
+    pub fn refresh_token(&mut self, token: &str) -> Result<Option<RequestId>, CommandError> {
+        self.machine.refresh_token(token)
+    }
+
+    /// Leaves. [`Event::Closed`] follows: when the server has said goodbye, or after a second; at once without
+    /// a connection.
+    ///
+    /// # Errors
+    /// [`CommandError::Closed`] if it is closed or leaving already.
+    pub fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
+        self.machine.leave(&mut self.memory.parts(), now)
+    }
+
+    // Media
+
+    /// Sends one encoded frame of sound, whose first sample was taken at `timestamp` in the
+    /// [codec's RTP clock](crate::room::Codec::clock_rate). For silence, send nothing and let the timestamps run on.
+    ///
+    /// If too many packets wait to be sent, the oldest are dropped.
+    ///
+    /// # Errors
+    /// [`SendError`] says why the frame is not sent.
+    pub fn send_audio(
+        &mut self,
+        now: Instant,
+        key: &StreamKey,
+        timestamp: u32,
+        level: AudioLevel,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let parts = &mut self.memory.parts();
+        self.machine
+            .send_audio(parts, now, key, timestamp, level, payload)
+    }
+
+    /// Sends one RTP payload of a Video or Screen stream, already packetized by its codec's RTP
+    /// format; `marker` ends a picture.
+    ///
+    /// # Errors
+    /// [`SendError`] says why the payload is not sent.
+    pub fn send_media(
+        &mut self,
+        now: Instant,
+        key: &StreamKey,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let parts = &mut self.memory.parts();
+        self.machine
+            .send_media(parts, now, key, timestamp, marker, payload)
+    }
+
+    // Facts
+
+    /// What is true in the room, as far as this end knows.
+    pub fn state(&self) -> &RoomState<P::Roster> {
+        self.memory.room()
+    }
+
+    /// Who this is, by its token; `None` before the first join.
+    pub fn me(&self) -> Option<&ParticipantId> {
+        self.machine.membership().map(|membership| &membership.me)
+    }
+
+    /// What this participant may do; nothing before the first join.
+    pub fn grants(&self) -> Grants {
+        (self.machine.membership()).map_or(Grants::empty(), |membership| membership.grants)
+    }
+
+    /// Which run of the room this is; `None` before the first join.
+    pub fn session(&self) -> Option<SessionId> {
+        self.machine
+            .membership()
+            .map(|membership| membership.session)
+    }
+
+    /// Whether there is a session and a connection to it.
+    pub fn is_joined(&self) -> bool {
+        self.machine.is_joined()
+    }
+
+    /// Where to send, if the server has redirected this client; `None`: to the ticket's address.
+    pub fn redirected_to(&self) -> Option<SocketAddr> {
+        self.machine.redirected_to()
+    }
+
+    /// Why it is over; `None` while it is not.
+    pub fn closed(&self) -> Option<CloseCause> {
+        self.machine.closed()
+    }
+
+    /// The SSRC of one's own stream, once it is published.
+    pub fn published_ssrc(&self, key: &StreamKey) -> Option<u32> {
+        let mut publications = self.memory.publications().iter();
+        publications.find_map(|publication| publication.ssrc_if(key))
+    }
+
+    /// Whom to show large: the publisher of the pinned stream, else who shares a screen, else who
+    /// speaks.
+    pub fn main_participant(&self) -> Option<&ParticipantId> {
+        self.state().main_participant(self.machine.pinned())
+    }
+
+    /// Figures about the connection.
+    pub fn statistics(&self) -> Statistics {
+        self.machine.statistics(self.memory.slots())
+    }
+
+    /// Figures about one audio slot; `None` if there are not as many slots.
+    pub fn slot_statistics(&self, slot: u8) -> Option<SlotStatistics> {
+        (self.memory.slots().get(usize::from(slot))).map(|slot| slot.statistics())
+    }
+}

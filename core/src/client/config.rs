@@ -1,0 +1,37 @@
+//! What a client wants, apart from its ticket.
+
+use crate::signal::SubscribePolicy;
+use crate::time::Duration;
+
+/// Settings of a [`Client`](super::Client); the defaults suit a party of a meeting.
+///
+/// ```
+/// use parlour_core::client::Config;
+/// use parlour_core::signal::SubscribePolicy;
+/// let speaker_only = Config { policy: SubscribePolicy::None, slots: Some(0), ..Config::default() };
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Config {
+    /// Which audio to hear from the start.
+    pub policy: SubscribePolicy,
+    /// How many audio streams to hear at a time; as many as the profile has slots if `None`, and
+    /// never more than those.
+    pub slots: Option<u8>,
+    /// After how long a silence to ask the server for a sign of life. The server may ask for
+    /// less. It takes as long and a few seconds more to notice that the network is gone.
+    pub keepalive: Duration,
+    /// How long to use the same keys.
+    pub rekey_after: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            policy: SubscribePolicy::All,
+            slots: None,
+            keepalive: Duration::from_secs(10),
+            rekey_after: Duration::from_secs(3600),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What the application hears of, and the bounded queue that it waits in.
+
+use core::net::SocketAddr;
+
+use thiserror::Error;
+
+use super::requests::{MAX_OUTSTANDING, RequestFailure};
+use crate::room::{CloseReason, ConnectionState, DisplayName, ParticipantId, StreamKey};
+use crate::rtp::{AudioFrame, RtpPacket};
+use crate::signal::{JoinRefusal, Outcome, Refusal, RequestId, StreamRef};
+
+/// Most events that wait; replies wait beside them.
+const MAX_EVENTS: usize = 16;
+
+/// Something happened. [`Client::state`](super::Client::state) already shows it.
+///
+/// Events about the room concern remote participants, except `Censored`, `SpeakerChanged`,
+/// `PresenterChanged`, `MainChanged`, `FloorChanged` and `StreamMuted`, which may also concern oneself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Event {
+    /// In the session. Audio may be sent.
+    Joined {
+        /// Whether an earlier connection goes on, as if it had never broken.
+        resumed: bool,
+    },
+    /// In the lobby, until a moderator decides.
+    Waiting,
+    /// Send to this address from now on, and take nothing from the former one.
+    Redirected(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] SocketAddr),
+    /// [`Client::state`](super::Client::state) is complete: all that is to be known here is.
+    Synchronized,
+    /// Somebody is in the session, or has come into view; what it publishes stands in the state.
+    ParticipantJoined(ParticipantId),
+    /// Somebody left the session.
+    ParticipantLeft {
+        /// Who.
+        participant: ParticipantId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Somebody is out of view: left, or not tracked any more.
+    ParticipantHidden(ParticipantId),
+    /// Somebody fell silent or came back.
+    ConnectionChanged {
+        /// Who.
+        participant: ParticipantId,
+        /// Its state now.
+        state: ConnectionState,
+    },
+    /// Somebody published a stream, or changed what it publishes under this key.
+    StreamPublished(StreamRef),
+    /// Somebody no longer publishes a stream.
+    StreamUnpublished(StreamRef),
+    /// A publisher muted or unmuted its stream.
+    StreamMuted {
+        /// Which.
+        stream: StreamRef,
+        /// Silenced or not.
+        muted: bool,
+    },
+    /// A moderator silenced somebody, or lifted that.
+    Censored {
+        /// Whom.
+        participant: ParticipantId,
+        /// Silenced or not.
+        censored: bool,
+    },
+    /// Who is loudest.
+    SpeakerChanged(Option<ParticipantId>),
+    /// Who shares a screen.
+    PresenterChanged(Option<ParticipantId>),
+    /// Whom to show large, see [`Client::main_participant`](super::Client::main_participant).
+    MainChanged(Option<ParticipantId>),
+    /// Who holds the floor.
+    FloorChanged(Option<ParticipantId>),
+    /// How many participants are in the session.
+    CountChanged(u32),
+    /// One's own stream is published, under this SSRC: send.
+    Published {
+        /// Which.
+        key: StreamKey,
+        /// What its packets carry.
+        ssrc: u32,
+    },
+    /// One's own stream is not published, and not tried again.
+    PublishRefused {
+        /// Which.
+        key: StreamKey,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The answer to a request: exactly one comes for each.
+    Replied {
+        /// Which request.
+        request: RequestId,
+        /// What came of it.
+        result: Result<Outcome, RequestFailure>,
+    },
+    /// [`Client::poll_message`](super::Client::poll_message) has messages.
+    MessageReceived,
+    /// The server dropped this many messages, because they were taken too slowly.
+    MessagesMissed(u16),
+    /// This many packets were dropped before they were sent, the oldest first, because too many
+    /// waited.
+    PacketsDropped(u32),
+    /// Somebody waits in the lobby; told to those who may admit.
+    Knocked {
+        /// Who.
+        participant: ParticipantId,
+        /// What to show for it.
+        name: DisplayName,
+    },
+    /// Somebody no longer waits in the lobby: admitted, denied, or gone.
+    KnockEnded(ParticipantId),
+    /// The token runs out: give a newer one to
+    /// [`Client::refresh_token`](super::Client::refresh_token).
+    TokenExpiring {
+        /// In so many seconds.
+        seconds: u16,
+    },
+    /// The connection broke; it is being restored, for as long as the client is driven.
+    Reconnecting(ReconnectCause),
+    /// Events were dropped, because too many waited: read the client's state anew.
+    EventsMissed,
+    /// It is over. Nothing follows.
+    Closed(CloseCause),
+}
+
+/// Why a connection is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ReconnectCause {
+    /// The server was silent, though asked several times.
+    Silence,
+    /// The server does not know the connection any more: it was restarted.
+    Reset,
+    /// The network changed, and the server does not answer over the new one.
+    NetworkChanged,
+    /// The server sent this participant elsewhere.
+    Redirected,
+    /// The keys are used up and new ones could not be had.
+    KeysExhausted,
+}
+
+/// Why it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// The connection was closed, by either end.
+    #[error("closed: {0}")]
+    Closed(CloseReason),
+    /// The join was refused.
+    #[error("not admitted: {0}")]
+    Refused(JoinRefusal),
+    /// The server speaks another version of the protocol.
+    #[error("the server speaks version {supported} of the protocol: use a client that does too")]
+    VersionMismatch {
+        /// The version that the server speaks.
+        supported: u8,
+    },
+}
+
+/// What a datagram brought that cannot wait, lent out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// A frame of sound for one of the slots.
+    Audio {
+        /// Which slot, and so which decoder: 0 up to the number of slots.
+        slot: u8,
+        /// The frame. Its timestamps count 48 kHz whatever its codec; its `speaker` is the SSRC
+        /// of the stream, for [`RoomState::find_stream`](crate::room::RoomState::find_stream).
+        frame: AudioFrame<'a>,
+    },
+    /// A packet of a Video or Screen stream that is subscribed to; its SSRC says of which.
+    Media(RtpPacket<'a>),
+    /// A lossy message.
+    Message(Message<'a>),
+}
+
+/// An application message from another participant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Who sent it.
+    pub from: ParticipantId,
+    /// What it is about.
+    pub topic: crate::room::Topic,
+    /// What it says.
+    pub body: &'a [u8],
+}
+
+impl Event {
+    /// Whether it still matters to somebody who reads the state anew.
+    fn outlasts_overflow(&self) -> bool {
+        matches!(
+            self,
+            Self::Joined { .. }
+                | Self::Waiting
+                | Self::Redirected(_)
+                | Self::Published { .. }
+                | Self::PublishRefused { .. }
+                | Self::MessagesMissed(_)
+                | Self::Knocked { .. }
+                | Self::KnockEnded(_)
+                | Self::TokenExpiring { .. }
+                | Self::Reconnecting(_)
+                | Self::Closed(_)
+        )
+    }
+}
+
+/// Events that the application has yet to take.
+#[derive(Debug)]
+pub(super) struct Events {
+    waiting: heapless::Vec<Event, MAX_EVENTS>,
+    /// As many as requests may be outstanding; a request is while its reply waits here.
+    replies: heapless::Deque<(RequestId, Result<Outcome, RequestFailure>), MAX_OUTSTANDING>,
+}
+
+impl Events {
+    pub(super) const fn new() -> Self {
+        Self {
+            waiting: heapless::Vec::new(),
+            replies: heapless::Deque::new(),
+        }
+    }
+
+    /// Appends an event. If there is no place, those that the state shows anyway make room.
+    pub(super) fn push(&mut self, event: Event) {
+        if self.merge(&event) {
+            return;
+        }
+        let Err(event) = self.waiting.push(event) else {
+            return;
+        };
+        self.waiting.retain(Event::outlasts_overflow);
+        // One place for the notice, one for the event.
+        while self.waiting.len() > MAX_EVENTS - 2 {
+            self.waiting.remove(0);
+        }
+        let _ = self.waiting.push(Event::EventsMissed);
+        let _ = self.waiting.push(event);
+    }
+
+    /// Adds `event` to one that waits, where two say no more than one.
+    fn merge(&mut self, event: &Event) -> bool {
+        match event {
+            Event::MessageReceived => self.waiting.contains(event),
+            Event::PacketsDropped(more) => self.waiting.iter_mut().any(|waiting| {
+                let Event::PacketsDropped(packets) = waiting else {
+                    return false;
+                };
+                *packets = packets.saturating_add(*more);
+                true
+            }),
+            _ => false,
+        }
+    }
+
+    /// Appends the reply to a request, of which no more than [`MAX_OUTSTANDING`] are outstanding.
+    pub(super) fn push_reply(
+        &mut self,
+        request: RequestId,
+        result: Result<Outcome, RequestFailure>,
+    ) {
+        let _ = self.replies.push_back((request, result));
+    }
+
+    /// How many replies wait.
+    pub(super) fn replies(&self) -> usize {
+        self.replies.len()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        if let Some((request, result)) = self.replies.pop_front() {
+            return Some(Event::Replied { request, result });
+        }
+        (!self.waiting.is_empty()).then(|| self.waiting.remove(0))
+    }
+}

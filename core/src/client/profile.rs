@@ -1,0 +1,249 @@
+//! How much a client can hold: capacity profiles, and the memory that one makes.
+//!
+//! All sizes are in one type parameter, and the logic never sees it: it works on [`Parts`], slices
+//! and views lent by the profile's memory, and so is compiled once.
+
+use core::fmt;
+
+use heapless::VecView;
+
+use super::media::Slot;
+use super::publications::Publication;
+use super::subscriptions::Wish;
+use crate::queue::ByteQueue;
+use crate::room::{
+    ApplyError, Change, MAX_STREAMS, Participant, ParticipantId, RoomState, RoomUpdate, Roster,
+    Seat, Stream, Version,
+};
+use crate::signal::{MAX_MESSAGE, MAX_SLOTS};
+
+/// The capacities of a [`Client`](super::Client). Use [`Small`], [`Desktop`], or a [`Capacity`] of
+/// your own; nothing else implements it.
+pub trait Profile: sealed::Sealed {
+    /// How many participants are tracked, oneself among them. Of a larger room the server tells of
+    /// those that matter most.
+    const PARTICIPANTS: usize;
+    /// How many streams may be published, at most [`MAX_STREAMS`].
+    const PUBLISHED: usize;
+    /// How many audio slots there are, at most [`MAX_SLOTS`]: as many decoders can run at a time.
+    const SLOTS: usize;
+    /// Where the room's participants are kept.
+    type Roster: Roster + Default + fmt::Debug;
+    #[doc(hidden)]
+    type Memory: Lend<Roster = Self::Roster>;
+}
+
+/// A profile with these capacities.
+///
+/// | parameter | of what | bounds |
+/// |---|---|---|
+/// | `PARTICIPANTS` | participants tracked, oneself among them; also explicit subscriptions | 1 to 65,535 |
+/// | `PUBLISHED` | streams published | 0 to [`MAX_STREAMS`] |
+/// | `SLOTS` | audio slots | 0 to [`MAX_SLOTS`] |
+/// | `INBOX` | bytes of reliable messages that the application has yet to take | at least 1,026 |
+/// | `MEDIA` | bytes of packets that wait to be sent | at least 256; 1,200 for video |
+///
+/// ```
+/// use parlour_core::client::{Capacity, Profile};
+/// type Intercom = Capacity<4, 1, 1, 1026, 512>;
+/// assert_eq!(Intercom::SLOTS, 1);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity<
+    const PARTICIPANTS: usize,
+    const PUBLISHED: usize,
+    const SLOTS: usize,
+    const INBOX: usize,
+    const MEDIA: usize,
+>(());
+
+/// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders.
+pub type Small = Capacity<8, 2, 4, 1026, 1280>;
+/// For computers: 128 participants tracked, 4 streams published, 32 decoders.
+pub type Desktop = Capacity<128, 4, 32, 16_384, 32_768>;
+
+impl<
+    const PARTICIPANTS: usize,
+    const PUBLISHED: usize,
+    const SLOTS: usize,
+    const INBOX: usize,
+    const MEDIA: usize,
+> Profile for Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA>
+{
+    const PARTICIPANTS: usize = PARTICIPANTS;
+    const PUBLISHED: usize = PUBLISHED;
+    const SLOTS: usize = SLOTS;
+    type Roster = heapless::Vec<Seat, PARTICIPANTS>;
+    type Memory = Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA>;
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+    impl<
+        const PARTICIPANTS: usize,
+        const PUBLISHED: usize,
+        const SLOTS: usize,
+        const INBOX: usize,
+        const MEDIA: usize,
+    > Sealed for super::Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA>
+    {
+    }
+}
+
+/// What a profile's memory does for the machine.
+pub trait Lend: fmt::Debug {
+    /// See [`Profile::Roster`].
+    type Roster: Roster;
+    /// Empty memory.
+    fn new() -> Self;
+    /// All of it, to work on.
+    fn parts(&mut self) -> Parts<'_>;
+    /// The room's replica.
+    fn room(&self) -> &RoomState<Self::Roster>;
+    /// The streams published.
+    fn publications(&self) -> &[Publication];
+    /// The audio slots.
+    fn slots(&self) -> &[Slot];
+}
+
+/// All that a client holds in sizes of its profile.
+#[derive(Debug)]
+pub struct Memory<
+    const PARTICIPANTS: usize,
+    const PUBLISHED: usize,
+    const SLOTS: usize,
+    const INBOX: usize,
+    const MEDIA: usize,
+> {
+    room: RoomState<heapless::Vec<Seat, PARTICIPANTS>>,
+    publications: heapless::Vec<Publication, PUBLISHED>,
+    wishes: heapless::Vec<Wish, PARTICIPANTS>,
+    slots: [Slot; SLOTS],
+    inbox: ByteQueue<[u8; INBOX]>,
+    outgoing: ByteQueue<[u8; MEDIA]>,
+}
+
+/// A profile's memory as views that do not know its sizes.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    pub(super) room: &'a mut dyn Room,
+    pub(super) publications: &'a mut VecView<Publication>,
+    pub(super) wishes: &'a mut VecView<Wish>,
+    pub(super) slots: &'a mut [Slot],
+    /// Reliable messages, encoded, until the application takes them.
+    pub(super) inbox: &'a mut ByteQueue<[u8]>,
+    /// Media packets and lossy messages until they are sent.
+    pub(super) outgoing: &'a mut ByteQueue<[u8]>,
+}
+
+impl<
+    const PARTICIPANTS: usize,
+    const PUBLISHED: usize,
+    const SLOTS: usize,
+    const INBOX: usize,
+    const MEDIA: usize,
+> Lend for Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA>
+{
+    type Roster = heapless::Vec<Seat, PARTICIPANTS>;
+
+    fn new() -> Self {
+        const {
+            assert!(PARTICIPANTS >= 1 && PARTICIPANTS <= u16::MAX as usize);
+            assert!(PUBLISHED <= MAX_STREAMS);
+            assert!(SLOTS <= MAX_SLOTS);
+            // A message that never fits would stop all signalling behind it.
+            assert!(INBOX >= MAX_MESSAGE + 2);
+            assert!(MEDIA >= 256);
+        }
+        Self {
+            room: RoomState::default(),
+            publications: heapless::Vec::new(),
+            wishes: heapless::Vec::new(),
+            slots: core::array::from_fn(|_| Slot::new(0)),
+            inbox: ByteQueue::new([0; INBOX]),
+            outgoing: ByteQueue::new([0; MEDIA]),
+        }
+    }
+
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            room: &mut self.room,
+            publications: &mut self.publications,
+            wishes: &mut self.wishes,
+            slots: &mut self.slots,
+            inbox: &mut self.inbox,
+            outgoing: &mut self.outgoing,
+        }
+    }
+
+    fn room(&self) -> &RoomState<Self::Roster> {
+        &self.room
+    }
+
+    fn publications(&self) -> &[Publication] {
+        &self.publications
+    }
+
+    fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+}
+
+/// What the machine does with the replica, whatever its capacity.
+pub(super) trait Room: fmt::Debug {
+    fn apply(&mut self, version: Version, update: &RoomUpdate) -> Result<Change, ApplyError>;
+    fn begin_snapshot(&mut self, version: Version);
+    fn end_snapshot(
+        &mut self,
+        version: Version,
+        gone: &mut dyn FnMut(ParticipantId),
+    ) -> Result<(), ApplyError>;
+    fn version_for_resume(&self) -> Option<Version>;
+    fn participant(&self, id: &ParticipantId) -> Option<&Participant>;
+    fn find_stream(&self, ssrc: u32) -> Option<(&Participant, &Stream)>;
+    fn participant_count(&self) -> u32;
+    fn presenter(&self) -> Option<&ParticipantId>;
+    fn main(&self, pinned: Option<&ParticipantId>) -> Option<&ParticipantId>;
+}
+
+impl<R: Roster + fmt::Debug> Room for RoomState<R> {
+    fn apply(&mut self, version: Version, update: &RoomUpdate) -> Result<Change, ApplyError> {
+        self.apply(version, update)
+    }
+
+    fn begin_snapshot(&mut self, version: Version) {
+        self.begin_snapshot(version);
+    }
+
+    fn end_snapshot(
+        &mut self,
+        version: Version,
+        gone: &mut dyn FnMut(ParticipantId),
+    ) -> Result<(), ApplyError> {
+        self.end_snapshot(version, gone)
+    }
+
+    fn version_for_resume(&self) -> Option<Version> {
+        self.version_for_resume()
+    }
+
+    fn participant(&self, id: &ParticipantId) -> Option<&Participant> {
+        self.participant(id)
+    }
+
+    fn find_stream(&self, ssrc: u32) -> Option<(&Participant, &Stream)> {
+        self.find_stream(ssrc)
+    }
+
+    fn participant_count(&self) -> u32 {
+        self.participant_count()
+    }
+
+    fn presenter(&self) -> Option<&ParticipantId> {
+        self.active_presenter()
+    }
+
+    fn main(&self, pinned: Option<&ParticipantId>) -> Option<&ParticipantId> {
+        self.main_participant(pinned)
+    }
+}

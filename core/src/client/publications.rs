@@ -1,0 +1,234 @@
+//! One's own streams: what the server has been told of them, and the packets they become.
+
+use super::errors::SendError;
+use crate::room::{Codec, StreamKey, StreamKind};
+use crate::rtp::{AudioLevel, PacketizeError, Packetizer, RtpHeader, RtpWriteError, SenderInfo};
+use crate::signal::{Publish, RequestId};
+use crate::time::Instant;
+
+/// What the server knows of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing yet.
+    Local,
+    /// It was asked to publish it, by the handshake or by a request.
+    Asked,
+    /// It was asked, but the stream is no longer wanted.
+    Withdrawn,
+    /// It is published.
+    Live,
+}
+
+/// A stream that this end wants published.
+#[derive(Debug)]
+pub struct Publication {
+    pub(super) publish: Publish,
+    pub(super) stage: Stage,
+    /// Whether the server takes it for muted.
+    pub(super) told_muted: bool,
+    /// The request that asked for it, if it was one.
+    pub(super) request: Option<RequestId>,
+    flow: Option<Flow>,
+}
+
+impl Publication {
+    pub(super) fn new(publish: Publish) -> Self {
+        Self {
+            told_muted: publish.muted,
+            publish,
+            stage: Stage::Local,
+            request: None,
+            flow: None,
+        }
+    }
+
+    /// The server has not been told, or will have to be told again.
+    pub(super) fn forget(&mut self) {
+        self.stage = Stage::Local;
+        self.request = None;
+    }
+
+    /// It has been told all that there is to say.
+    pub(super) fn asked(&mut self, request: Option<RequestId>) {
+        self.stage = Stage::Asked;
+        self.request = request;
+        self.told_muted = self.publish.muted;
+    }
+
+    /// It is published as `ssrc`. Numbers start at random, from `seed`
+    /// ([RFC 3550 section 5.1](https://www.rfc-editor.org/rfc/rfc3550#section-5.1)).
+    pub(super) fn published(&mut self, ssrc: u32, seed: u16) {
+        self.stage = Stage::Live;
+        self.request = None;
+        if self.flow.as_ref().is_none_or(|flow| flow.ssrc != ssrc) {
+            self.flow = Some(Flow::new(&self.publish, ssrc, seed));
+        }
+    }
+
+    /// Whether this is the stream `key`, and still wanted.
+    pub(super) fn is(&self, key: &StreamKey) -> bool {
+        self.publish.key == *key && self.stage != Stage::Withdrawn
+    }
+
+    pub(super) fn ssrc_if(&self, key: &StreamKey) -> Option<u32> {
+        let live = self.is(key) && self.stage == Stage::Live;
+        self.flow.as_ref().filter(|_| live).map(|flow| flow.ssrc)
+    }
+
+    pub(super) fn ssrc(&self) -> Option<u32> {
+        self.flow.as_ref().map(|flow| flow.ssrc)
+    }
+
+    /// The flow, if packets may be sent on it now.
+    pub(super) fn sendable(&mut self) -> Result<&mut Flow, SendError> {
+        if self.publish.muted {
+            return Err(SendError::Muted);
+        }
+        match (&mut self.flow, self.stage) {
+            (Some(flow), Stage::Live) => Ok(flow),
+            _ => Err(SendError::NotPublished),
+        }
+    }
+
+    /// What to tell receivers of the flow, if packets were sent since that was last asked.
+    pub(super) fn take_report(&mut self, now: Instant) -> Option<(u32, SenderInfo)> {
+        let flow = self.flow.as_mut()?;
+        core::mem::take(&mut flow.unreported).then(|| (flow.ssrc, flow.sender_info(now)))
+    }
+
+    /// Whether [`take_report`](Self::take_report) has something to tell.
+    pub(super) fn has_report(&self) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.unreported)
+    }
+}
+
+/// The packets of one stream.
+#[derive(Debug)]
+pub(super) struct Flow {
+    ssrc: u32,
+    codec: Codec,
+    packets: Packets,
+    /// When the last packet was sent, and its timestamp.
+    last: (Instant, u32),
+    /// Packets were sent since the last report.
+    unreported: bool,
+}
+
+#[derive(Debug)]
+enum Packets {
+    Sound(Packetizer),
+    /// Packetized by the application.
+    Pictures {
+        sequence: u16,
+        packets: u32,
+        octets: u32,
+    },
+}
+
+impl Flow {
+    fn new(publish: &Publish, ssrc: u32, seed: u16) -> Self {
+        Self {
+            ssrc,
+            codec: publish.codec,
+            packets: match publish.kind {
+                StreamKind::Audio => Packets::Sound(Packetizer::new(publish.codec, ssrc, seed, 0)),
+                StreamKind::Video | StreamKind::Screen => Packets::Pictures {
+                    sequence: seed,
+                    packets: 0,
+                    octets: 0,
+                },
+            },
+            last: (Instant::from_micros(0), 0),
+            unreported: false,
+        }
+    }
+
+    /// Writes the packet of a frame of sound; gives its length.
+    pub(super) fn write_audio(
+        &mut self,
+        now: Instant,
+        timestamp: u32,
+        level: AudioLevel,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, SendError> {
+        let max = out.len().saturating_sub(AUDIO_HEADER);
+        let Packets::Sound(packetizer) = &mut self.packets else {
+            return Err(SendError::WrongKind);
+        };
+        let written = packetizer.packetize_at(payload, timestamp, level, out);
+        let len = written.map_err(|error| match error {
+            PacketizeError::Frame(error) => SendError::Frame(error),
+            _ => SendError::TooLong { max },
+        })?;
+        self.sent(now, timestamp);
+        Ok(len)
+    }
+
+    /// Writes the packet of a payload that the application made; gives its length.
+    pub(super) fn write_media(
+        &mut self,
+        now: Instant,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, SendError> {
+        let max = out.len().saturating_sub(MEDIA_HEADER);
+        let Packets::Pictures {
+            sequence,
+            packets,
+            octets,
+        } = &mut self.packets
+        else {
+            return Err(SendError::WrongKind);
+        };
+        let header = RtpHeader {
+            marker,
+            payload_type: self.codec.payload_type(),
+            sequence: *sequence,
+            timestamp,
+            ssrc: self.ssrc,
+            csrcs: &[],
+            audio_level: None,
+        };
+        let written = header.write(payload, out);
+        let len = written.map_err(|_: RtpWriteError| SendError::TooLong { max })?;
+        *sequence = sequence.wrapping_add(1);
+        *packets = packets.wrapping_add(1);
+        // Modulo 2^32, as the field of the report is.
+        *octets = octets.wrapping_add(payload.len() as u32);
+        self.sent(now, timestamp);
+        Ok(len)
+    }
+
+    fn sent(&mut self, now: Instant, timestamp: u32) {
+        self.last = (now, timestamp);
+        self.unreported = true;
+    }
+
+    fn sender_info(&self, now: Instant) -> SenderInfo {
+        let ntp = crate::rtp::ntp_timestamp(now);
+        let (then, timestamp) = self.last;
+        let since = now.saturating_duration_since(then).as_micros();
+        let units = since.saturating_mul(self.codec.clock_rate().into()) / 1_000_000;
+        // Modulo 2^32, as timestamps are.
+        let timestamp = timestamp.wrapping_add(units as u32);
+        match &self.packets {
+            Packets::Sound(packetizer) => packetizer.sender_info(ntp, timestamp),
+            Packets::Pictures {
+                packets, octets, ..
+            } => SenderInfo {
+                ntp,
+                rtp_timestamp: timestamp,
+                packets: *packets,
+                octets: *octets,
+            },
+        }
+    }
+}
+
+/// Bytes before the payload of a packet of sound: with the audio level.
+const AUDIO_HEADER: usize = 20;
+/// Bytes before the payload of any other packet.
+const MEDIA_HEADER: usize = 12;

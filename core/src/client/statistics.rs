@@ -1,0 +1,136 @@
+//! How well the connection does.
+
+use super::errors::Dropped;
+use crate::time::Duration;
+
+/// Figures about the connection, since the client was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Smoothed time to the server and back; `None` before the first measurement.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub rtt: Option<Duration>,
+    /// Datagrams sent.
+    pub sent: Traffic,
+    /// Datagrams that were received and not dropped.
+    pub received: Traffic,
+    /// Datagrams, and packets in them, that were dropped.
+    pub drops: Drops,
+    /// Packets dropped before they were sent, because too many waited.
+    pub unsent: u32,
+    /// Share of this end's packets that the server lately missed, in 1/256; `None` before its first report.
+    pub uplink_loss: Option<u8>,
+    /// How unevenly this end's packets lately reached the server.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub uplink_jitter: Duration,
+    /// Share of the slots' packets that this end lately missed, in 1/256.
+    pub downlink_loss: Option<u8>,
+    /// What the figures mean for a conversation, 0 (unusable) to 100 (perfect); see [`quality`].
+    pub quality: Option<u8>,
+}
+
+/// Datagrams and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Traffic {
+    /// How many.
+    pub datagrams: u64,
+    /// Bytes in them, without the headers of UDP and IP.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    pub(super) fn count(&mut self, len: usize) {
+        self.datagrams = self.datagrams.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(len as u64);
+    }
+}
+
+/// What was dropped, by reason. Counters stop at their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Drops {
+    /// Datagrams that are no packets of this protocol.
+    pub malformed: u32,
+    /// Packets of no connection of this client.
+    pub unexpected: u32,
+    /// Packets forged or damaged.
+    pub forged: u32,
+    /// Packets that came before, or far too late.
+    pub replayed: u32,
+    /// Frames in authentic packets that break the protocol, or that a newer server means.
+    pub frames: u32,
+    /// Media packets of streams that are unknown here, or not of their stream's codec.
+    pub media: u32,
+}
+
+impl Drops {
+    pub(super) fn count(&mut self, dropped: Dropped) {
+        let counter = match dropped {
+            Dropped::Malformed => &mut self.malformed,
+            Dropped::Unexpected | Dropped::Closed => &mut self.unexpected,
+            Dropped::Forged => &mut self.forged,
+            Dropped::Replayed => &mut self.replayed,
+        };
+        *counter = counter.saturating_add(1);
+    }
+}
+
+/// How one audio slot arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct SlotStatistics {
+    /// Packets received.
+    pub received: u64,
+    /// Packets lost; negative if duplicates outnumber them.
+    pub lost: i64,
+    /// Packets that came after a later one.
+    pub late: u64,
+    /// Packets that came before.
+    pub duplicates: u64,
+    /// Smoothed difference in transit time from packet to packet.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub jitter: Duration,
+    /// Share lost over the last interval of reports, in 1/256.
+    pub loss: u8,
+}
+
+/// The transmission rating of the E-model
+/// ([ITU-T G.107](https://www.itu.int/rec/T-REC-G.107)), much simplified, from 0 to 100: 80 and
+/// more is good, below 60 conversations suffer.
+///
+/// Of the model remain the delay impairment (little up to 160 ms from mouth to ear, steep from
+/// there) and 2.5 points for each percent of loss. The delay is half the round trip, twice the
+/// jitter, which a jitter buffer adds, and 10 ms of codec.
+pub fn quality(rtt: Duration, jitter: Duration, loss: u8) -> u8 {
+    let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    let delay = (millis(rtt) / 2)
+        .saturating_add(millis(jitter).saturating_mul(2))
+        .saturating_add(10);
+    let delay_points = if delay < 160 {
+        delay / 40
+    } else {
+        (delay - 120) / 10
+    };
+    let loss_points = u32::from(loss) * 250 / 256;
+    let points = 100u32.saturating_sub(delay_points.saturating_add(loss_points));
+    u8::try_from(points).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quality_falls_with_delay_jitter_and_loss() {
+        let ms = Duration::from_millis;
+        assert_eq!(quality(ms(20), ms(2), 0), 100);
+        assert_eq!(quality(ms(300), ms(0), 0), 96);
+        assert_eq!(quality(ms(300), ms(20), 0), 92);
+        assert_eq!(quality(ms(20), ms(2), 26), 75); // a tenth lost
+        assert_eq!(quality(Duration::MAX, Duration::MAX, 255), 0);
+    }
+}
