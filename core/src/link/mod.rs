@@ -327,7 +327,23 @@ impl Link {
         out: &mut [u8],
         fill: impl FnOnce(&mut FrameWriter<'_>),
     ) -> Result<Option<usize>, ComposeError> {
+        self.compose_within(now, out, MAX_DATAGRAM, fill)
+    }
+
+    /// The same, but the packet has at most `limit` bytes: at least 44, so that a pong, a ping and
+    /// an acknowledgement fit. For a path that may not be sent more yet.
+    ///
+    /// # Errors
+    /// As [`compose`](Self::compose).
+    pub(crate) fn compose_within(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+        limit: usize,
+        fill: impl FnOnce(&mut FrameWriter<'_>),
+    ) -> Result<Option<usize>, ComposeError> {
         BufferTooSmall::check(out)?;
+        let out = out.get_mut(..limit.min(MAX_DATAGRAM)).unwrap_or_default();
         let mut writer = FrameWriter::in_datagram(out);
         self.write_own_frames(now, &mut writer);
         fill(&mut writer);

@@ -22,9 +22,6 @@ pub enum Dropped {
     /// The server is shutting down.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The cookie in the Hello is not one of ours, not for that address, or too old.
-    #[error("the Hello's cookie is not valid for its address")]
-    BadCookie,
     /// As many joins as allowed are under way.
     #[error("too many joins are under way")]
     HalfOpenFull,
@@ -34,9 +31,6 @@ pub enum Dropped {
     /// The Hello was made for another server's key, or was altered.
     #[error("the Hello is forged, damaged or meant for another key")]
     BadHandshake,
-    /// The join inside the Hello cannot be read.
-    #[error("the join in the Hello is malformed")]
-    BadJoin,
     /// No such connection, and the sender was not told: the packet was too short, or too many were
     /// told already.
     #[error("no such connection")]
@@ -54,17 +48,15 @@ pub enum Dropped {
 
 impl Dropped {
     /// All reasons, in the order of [`Statistics::dropped`](super::Statistics::dropped).
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 12] = [
         Self::NotParlour,
         Self::Malformed,
         Self::Misdirected,
         Self::OutboxFull,
         Self::ShuttingDown,
-        Self::BadCookie,
         Self::HalfOpenFull,
         Self::Repeated,
         Self::BadHandshake,
-        Self::BadJoin,
         Self::UnknownConnection,
         Self::Replayed,
         Self::Forged,

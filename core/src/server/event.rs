@@ -4,7 +4,9 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use super::Path;
-use crate::room::{CloseReason, ConnectionState, ParticipantId, RoomId, SessionId, Stream, StreamKey};
+use crate::room::{
+    CloseReason, ConnectionState, ParticipantId, RoomId, SessionId, Stream, StreamKey,
+};
 
 /// One join that waits for the embedder's answer. Never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -228,7 +230,14 @@ mod tests {
     #[test]
     fn overflow_is_counted_and_questions_survive_it() {
         let mut events = Events::new(2);
-        for event in [speaker("a"), speaker("b"), join(1), speaker("c"), join(2), speaker("d")] {
+        for event in [
+            speaker("a"),
+            speaker("b"),
+            join(1),
+            speaker("c"),
+            join(2),
+            speaker("d"),
+        ] {
             events.push(event);
         }
         assert_eq!(events.pop(), Some(speaker("a")));
@@ -246,7 +255,15 @@ mod tests {
         events.push(join(1));
         events.push(join(2));
         events.push(speaker("a"));
-        events.retract(|event| matches!(event, Event::JoinRequested { join: JoinId(1), .. }));
+        events.retract(|event| {
+            matches!(
+                event,
+                Event::JoinRequested {
+                    join: JoinId(1),
+                    ..
+                }
+            )
+        });
         assert_eq!(events.pop(), Some(join(2)));
         assert_eq!(events.pop(), Some(speaker("a")));
     }

@@ -27,20 +27,41 @@
 //! tells how much is in use.
 
 mod config;
+mod data;
 mod error;
+mod establish;
 mod event;
+mod forward;
+mod handshake;
+mod inspect;
+mod joins;
 mod limits;
+mod machine;
+mod media;
+mod member;
+mod messages;
+mod moderation;
+mod offer;
 mod path;
 mod pool;
-mod machine;
+mod presence;
+mod reports;
+mod requests;
+mod room;
+mod slots;
 mod statistics;
+mod subscriptions;
+mod talk;
 mod timers;
+mod transmit;
 
 pub use config::{Config, Rate};
 pub use error::{AdmitError, Dropped, ModerateError, RefreshError, UnknownJoin};
 pub use event::{Event, JoinId, RefreshId};
+pub use inspect::RoomView;
+pub use machine::{Admission, Server};
 pub use path::Path;
-pub use machine::{Admission, RoomView, Server, Transmit};
 pub use statistics::{Accounting, ParticipantStatistics, Statistics, quality};
+pub use transmit::Transmit;
 
 pub use crate::link::BufferTooSmall;

@@ -33,9 +33,7 @@ impl Path {
     /// ```
     pub fn to_bytes(&self) -> [u8; Self::ENCODED_LEN] {
         let (kind, address, port, scope) = match self {
-            Self::Udp(SocketAddr::V4(v4)) => {
-                (4, u128::from(v4.ip().to_bits()), v4.port(), 0)
-            }
+            Self::Udp(SocketAddr::V4(v4)) => (4, u128::from(v4.ip().to_bits()), v4.port(), 0),
             Self::Udp(SocketAddr::V6(v6)) => (6, v6.ip().to_bits(), v6.port(), v6.scope_id()),
             Self::Stream(number) => (0, u128::from(*number), 0, 0),
         };

@@ -82,7 +82,10 @@ impl Pool {
 
     /// Bytes allocated for buffers, in use or not.
     pub(super) fn allocated(&self) -> usize {
-        self.buffers.iter().map(|buffer| buffer.bytes.capacity()).sum()
+        self.buffers
+            .iter()
+            .map(|buffer| buffer.bytes.capacity())
+            .sum()
     }
 }
 
@@ -104,7 +107,10 @@ mod tests {
         assert_eq!(pool.get(&a2), b"aa");
         pool.release(a2);
         let c = pool.insert(b"c").unwrap();
-        assert_eq!((pool.get(&c), pool.get(&b), pool.used()), (&b"c"[..], &b"b"[..], 2));
+        assert_eq!(
+            (pool.get(&c), pool.get(&b), pool.used()),
+            (&b"c"[..], &b"b"[..], 2)
+        );
     }
 
     proptest! {

@@ -135,6 +135,19 @@ impl Slots {
         }
     }
 
+    /// The stream is no more: nothing is kept for it.
+    pub(super) fn forget(&mut self, ssrc: u32) {
+        self.release(ssrc);
+        self.pinned.take_if(|pinned| *pinned == ssrc);
+    }
+
+    /// Frees the slots of all streams but those that are still wanted.
+    pub(super) fn retain(&mut self, mut wanted: impl FnMut(u32) -> bool) {
+        for slot in &mut self.slots {
+            slot.turn.take_if(|turn| !wanted(turn.ssrc));
+        }
+    }
+
     /// Frees all slots.
     pub(super) fn clear(&mut self) {
         for slot in &mut self.slots {
@@ -227,9 +240,9 @@ impl Slot {
 
     /// Continues the flow where the one before left it, later by the time that has passed.
     fn next_turn(&self, now: Instant, source: &Source) -> Turn {
-        let elapsed = self.sent.map_or(Duration::ZERO, |sent| {
-            now.saturating_duration_since(sent)
-        });
+        let elapsed = self
+            .sent
+            .map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
         let ticks = elapsed.as_micros() * u128::from(SLOT_CLOCK) / 1_000_000;
         // Truncation is what a timestamp that wraps around does.
         let advance = (ticks as u32).max(LEAST_ADVANCE);

@@ -112,7 +112,9 @@ pub fn quality(loss: u8, round_trip: Duration, jitter: Duration) -> u8 {
         });
     // A jitter buffer holds about twice the jitter.
     let delay = round_trip / 2 + jitter * 2;
-    let delay = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX).min(10_000);
+    let delay = u32::try_from(delay.as_millis())
+        .unwrap_or(u32::MAX)
+        .min(10_000);
     let delay_cost = delay / 40 + delay.saturating_sub(177) / 9;
     let rating = 93_u32.saturating_sub(loss_cost + delay_cost);
     u8::try_from(rating * 100 / 93).unwrap_or(100)

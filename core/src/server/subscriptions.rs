@@ -58,11 +58,11 @@ impl Subscriptions {
         ssrc: Option<u32>,
         limit: usize,
     ) -> Result<(), TooMany> {
-        self.wishes.retain(|wish| wish.stream != stream);
-        let same = self.wishes.iter().filter(|wish| wish.wanted == wanted);
-        if same.count() >= limit {
+        let others = self.wishes.iter().filter(|wish| wish.stream != stream);
+        if others.filter(|wish| wish.wanted == wanted).count() >= limit {
             return Err(TooMany);
         }
+        self.wishes.retain(|wish| wish.stream != stream);
         self.wishes.push(Wish {
             stream,
             wanted,
@@ -157,9 +157,18 @@ mod tests {
         let mut subscriptions = Subscriptions::new(SubscribePolicy::All);
         for key in ["a", "b"] {
             subscriptions.wish(stream("x", key), true, None, 2).unwrap();
-            subscriptions.wish(stream("y", key), false, None, 2).unwrap();
+            subscriptions
+                .wish(stream("y", key), false, None, 2)
+                .unwrap();
         }
-        assert_eq!(subscriptions.wish(stream("x", "c"), true, None, 2), Err(TooMany));
+        assert_eq!(
+            subscriptions.wish(stream("x", "c"), true, None, 2),
+            Err(TooMany)
+        );
+        // What is refused leaves the wish that was.
+        let refused = subscriptions.wish(stream("y", "a"), true, None, 2);
+        assert_eq!(refused, Err(TooMany));
+        assert!(subscriptions.mentions(&stream("y", "a")));
         // The same one again is no further one.
         assert_eq!(subscriptions.wish(stream("x", "a"), true, None, 2), Ok(()));
     }

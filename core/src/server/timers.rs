@@ -36,6 +36,15 @@ impl<K: Ord + Copy> Timers<K> {
         alarm.0 = at;
     }
 
+    /// Wakes `key` at `at`, unless it is woken before that anyway.
+    pub(super) fn set_sooner(&mut self, key: K, alarm: &mut Alarm, at: Option<Instant>) {
+        if let Some(at) = at
+            && alarm.0.is_none_or(|armed| at < armed)
+        {
+            self.set(key, alarm, Some(at));
+        }
+    }
+
     /// A key whose time has come. It stays armed until it is [`set`](Self::set) anew.
     pub(super) fn due(&self, now: Instant) -> Option<K> {
         let (at, key) = self.queue.first()?;
@@ -59,6 +68,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_earlier_wake_up_stays() {
+        let at = |micros| Some(Instant::from_micros(micros));
+        let (mut timers, mut alarm) = (Timers::new(), Alarm::default());
+        timers.set_sooner(1, &mut alarm, at(9));
+        timers.set_sooner(1, &mut alarm, at(10));
+        timers.set_sooner(1, &mut alarm, None);
+        assert_eq!((timers.next(), timers.len()), (at(9), 1));
+        timers.set_sooner(1, &mut alarm, at(8));
+        assert_eq!((timers.next(), timers.len()), (at(8), 1));
+    }
 
     proptest! {
         #[test]

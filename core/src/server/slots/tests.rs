@@ -80,12 +80,16 @@ fn silence_frees_a_slot_and_its_time_passes() {
     let loud = talking(20);
     let first = slots.take(at(0), &source(1, 10, loud)).unwrap();
     assert_eq!(slots.take(at(199), &source(2, 0, talking(40))), None);
-    let next = slots.take(at(200), &source(2, 0, Score::default())).unwrap();
+    let next = slots
+        .take(at(200), &source(2, 0, Score::default()))
+        .unwrap();
     assert_eq!(next.sequence, first.sequence.wrapping_add(1));
     assert_eq!(next.timestamp, first.timestamp.wrapping_add(9_600));
 
     slots.release(2);
-    let back = slots.take(at(210), &source(1, 11, Score::default())).unwrap();
+    let back = slots
+        .take(at(210), &source(1, 11, Score::default()))
+        .unwrap();
     assert_eq!(back.sequence, next.sequence.wrapping_add(1));
 }
 
@@ -93,7 +97,11 @@ fn silence_frees_a_slot_and_its_time_passes() {
 fn free_slots_are_used_before_anybody_is_sent_away() {
     let mut slots = slots(3);
     for ssrc in 1..=3 {
-        assert!(slots.take(at(0), &source(ssrc, 0, Score::default())).is_some());
+        assert!(
+            slots
+                .take(at(0), &source(ssrc, 0, Score::default()))
+                .is_some()
+        );
     }
     assert_eq!(slots.sources().count(), 3);
     assert_eq!(slots.take(at(1), &source(4, 0, Score::default())), None);

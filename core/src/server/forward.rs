@@ -1,0 +1,231 @@
+//! Media on its way through the server: one packet in, a header of its own for each receiver out,
+//! the payload kept once.
+
+use super::machine::{MemberKey, RoomKey, Wake, set_ready};
+use super::media::{MediaHeader, Queued};
+use super::pool::Payload;
+use super::slots::Source;
+use super::{Event, Server};
+use crate::audio::Score;
+use crate::room::{Codec, RoomUpdate, StreamKind};
+use crate::rtp::{AudioLevel, RtpPacket};
+use crate::time::{Duration, Instant};
+
+/// How often the active speaker is decided anew, at most.
+const DECISION_INTERVAL: Duration = Duration::from_millis(20);
+
+/// One packet of a stream that may be heard or seen now.
+struct Live<'p> {
+    packet: RtpPacket<'p>,
+    kind: StreamKind,
+    codec: Codec,
+    score: Score,
+}
+
+impl Server {
+    /// Takes in an RTP packet from a publisher, for all who want it.
+    pub(super) fn forward(&mut self, now: Instant, sender: MemberKey, bytes: &[u8]) {
+        let Some(live) = self.receive_media(now, sender, bytes) else {
+            self.statistics.media_rejected += 1;
+            return;
+        };
+        self.statistics.media_received += 1;
+        let Some(room_key) = self.member(sender).map(|member| member.room) else {
+            return;
+        };
+        let Some(session) = self
+            .rooms
+            .get_mut(room_key.0)
+            .and_then(|room| room.session.as_mut())
+        else {
+            return;
+        };
+        // Lent out for the time of the loop, so that it can change what is beside it.
+        let order = core::mem::take(&mut session.order);
+        let mut payload = None;
+        for receiver in order.iter().filter(|key| **key != sender) {
+            self.forward_to(now, *receiver, &live, &mut payload);
+        }
+        if let Some(payload) = payload {
+            self.pool.release(payload);
+        }
+        let session = self
+            .rooms
+            .get_mut(room_key.0)
+            .and_then(|room| room.session.as_mut());
+        let Some(session) = session else {
+            return;
+        };
+        session.order = order;
+        if live.kind == StreamKind::Audio && now >= session.next_decision {
+            session.next_decision = now + DECISION_INTERVAL;
+            self.decide_speaker(now, room_key);
+        }
+    }
+
+    /// `None` if the packet is not what its sender may send now.
+    fn receive_media<'p>(
+        &mut self,
+        now: Instant,
+        sender: MemberKey,
+        bytes: &'p [u8],
+    ) -> Option<Live<'p>> {
+        let report_interval = self.config.report_interval;
+        let member = self.member_mut(sender)?;
+        if !member.is_present() || !member.buckets.media.take(now) {
+            return None;
+        }
+        let packet = RtpPacket::parse(bytes).ok()?;
+        let censored = member.censored;
+        let stream = member
+            .streams
+            .iter_mut()
+            .find(|stream| stream.ssrc == packet.ssrc())?;
+        if packet.payload_type() != stream.codec.payload_type() {
+            return None;
+        }
+        stream
+            .reception
+            .handle_packet(now, packet.sequence(), packet.timestamp());
+        stream.unreported = true;
+        let (kind, codec) = (stream.kind, stream.codec);
+        let is_silenced = stream.muted || censored && kind == StreamKind::Audio;
+        let mut score = Score::default();
+        if kind == StreamKind::Audio && !is_silenced {
+            let level = packet.audio_level().unwrap_or(AudioLevel::SILENCE);
+            stream.loudness.observe(now, level.level, level.voice);
+            score = stream.loudness.score(now);
+        }
+        member.media_received += 1;
+        if member.report_at.is_none() {
+            member.report_at = Some(now + report_interval);
+        }
+        (!is_silenced).then_some(Live {
+            packet,
+            kind,
+            codec,
+            score,
+        })
+    }
+
+    /// Queues a packet for one receiver, if it wants it and has a place for it.
+    fn forward_to(
+        &mut self,
+        now: Instant,
+        receiver: MemberKey,
+        live: &Live<'_>,
+        payload: &mut Option<Payload>,
+    ) {
+        let Some(member) = self.members.get_mut(receiver.0) else {
+            return;
+        };
+        let packet = &live.packet;
+        if !member.is_listening() || !member.subscriptions.want(packet.ssrc(), live.kind) {
+            return;
+        }
+        let header = if live.kind == StreamKind::Audio {
+            let source = Source {
+                ssrc: packet.ssrc(),
+                sequence: packet.sequence(),
+                timestamp: packet.timestamp(),
+                marker: packet.marker(),
+                clock_rate: live.codec.clock_rate(),
+                score: live.score,
+            };
+            let Some(slot) = member.slots.take(now, &source) else {
+                self.statistics.media_outranked += 1;
+                return;
+            };
+            if slot.changed {
+                member.wanted_changed();
+            }
+            MediaHeader {
+                marker: slot.marker,
+                payload_type: packet.payload_type(),
+                sequence: slot.sequence,
+                timestamp: slot.timestamp,
+                ssrc: slot.ssrc,
+                csrc: Some(packet.ssrc()),
+                audio_level: packet.audio_level(),
+            }
+        } else {
+            MediaHeader {
+                marker: packet.marker(),
+                payload_type: packet.payload_type(),
+                sequence: packet.sequence(),
+                timestamp: packet.timestamp(),
+                ssrc: packet.ssrc(),
+                csrc: None,
+                audio_level: None,
+            }
+        };
+        if !header.fits(packet.payload().len()) {
+            self.statistics.media_overflowed += 1;
+            return;
+        }
+        if payload.is_none() {
+            *payload = self.pool.insert(packet.payload());
+        }
+        let Some(payload) = payload else {
+            self.statistics.media_overflowed += 1;
+            return;
+        };
+        let queued = Queued {
+            payload: self.pool.share(payload),
+            header: Some(header),
+        };
+        if !member.media.push(queued, &mut self.pool) {
+            self.statistics.media_overflowed += 1;
+        }
+        self.statistics.media_forwarded += 1;
+        set_ready(&mut self.ready, receiver, member);
+    }
+
+    /// Compares all who may be heard, and tells the room if another is the active speaker.
+    pub(super) fn decide_speaker(&mut self, now: Instant, key: RoomKey) {
+        let Some(session) = self
+            .rooms
+            .get_mut(key.0)
+            .and_then(|room| room.session.as_mut())
+        else {
+            return;
+        };
+        let members = &self.members;
+        let talkers = session
+            .order
+            .iter()
+            .filter_map(|key| members.get(key.0))
+            .filter(|member| member.is_listening() && !member.censored)
+            .flat_map(|member| &member.streams)
+            .filter(|stream| stream.kind == StreamKind::Audio && !stream.muted)
+            .map(|stream| (stream.ssrc, stream.loudness.score(now)));
+        let change = session.dominance.decide(now, talkers);
+        let at = session.dominance.poll_timeout().map(|at| {
+            // Who still talks holds the place beyond the hold time; then the packets decide.
+            at.max(now + DECISION_INTERVAL)
+        });
+        self.timers.set(Wake::Speaker(key), &mut session.alarm, at);
+        let Some(change) = change else {
+            return;
+        };
+        let owner = |ssrc| {
+            let mut members = session.order.iter().filter_map(|key| members.get(key.0));
+            let member = members.find(|member| {
+                let mut streams = member.streams.iter();
+                streams.any(|stream| Some(stream.ssrc) == ssrc)
+            })?;
+            Some(member.id.clone())
+        };
+        let participant = owner(change.to);
+        if session.authority.state().active_speaker() == participant.as_ref() {
+            return;
+        }
+        self.change(
+            key,
+            RoomUpdate::Speaker {
+                participant: participant.clone(),
+            },
+        );
+        self.emit(key, |room| Event::SpeakerChanged { room, participant });
+    }
+}

@@ -1,0 +1,223 @@
+//! Joins under way: from Hello to the first Data packet.
+//!
+//! ```text
+//!  Hello ─► Asked ─ admit, refuse, redirect ─► Answered ─ first Data ─► a participant
+//!             │                                  │
+//!             └───────── join_timeout ───────────┴─► forgotten
+//! ```
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use slab::Slab;
+
+use super::machine::{JoinKey, MemberKey, RoomKey};
+use super::member::Reach;
+use super::timers::Alarm;
+use super::{JoinId, Path};
+use crate::link::Ids;
+use crate::room::{DisplayName, Grants, MAX_STREAMS, ParticipantId, SessionId, Stream, Version};
+use crate::secure::{ResponderHandshake, ResumeTicket, Transport};
+use crate::signal::{Join, Publish, Resume, SubscribePolicy};
+use crate::time::Instant;
+use crate::wire::ConnectionId;
+
+/// What tells a repeated Hello from a new one.
+pub(super) type HelloId = (Path, ConnectionId, [u8; 32]);
+
+/// One join under way.
+#[derive(Debug)]
+pub(super) struct HalfOpen {
+    pub(super) id: JoinId,
+    pub(super) hello: HelloId,
+    pub(super) reach: Reach,
+    pub(super) alarm: Alarm,
+    pub(super) stage: Stage,
+    /// Whether the Welcome is to be sent.
+    pub(super) ready: bool,
+}
+
+impl HalfOpen {
+    pub(super) fn client_id(&self) -> ConnectionId {
+        self.hello.1
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The embedder is asked.
+    Asked {
+        handshake: Box<ResponderHandshake>,
+        wish: Box<Wish>,
+    },
+    /// The Welcome is made; with the association that it offers, unless it is a refusal.
+    Answered {
+        welcome: Box<[u8]>,
+        pending: Option<Box<Pending>>,
+    },
+}
+
+/// What a join asks for.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    pub(super) participants: u16,
+    pub(super) slots: u8,
+    pub(super) policy: SubscribePolicy,
+    pub(super) publish: heapless::Vec<Publish, MAX_STREAMS, u8>,
+    pub(super) resume: Option<Resume>,
+}
+
+impl Wish {
+    pub(super) fn new(join: &Join<'_>) -> Self {
+        Self {
+            participants: join.participants,
+            slots: join.slots,
+            policy: join.policy,
+            publish: join.publish.clone(),
+            resume: join.resume.clone(),
+        }
+    }
+}
+
+/// What waits for the first Data packet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) transport: Transport,
+    pub(super) ids: Ids,
+    pub(super) room: RoomKey,
+    pub(super) participant: ParticipantId,
+    pub(super) name: DisplayName,
+    pub(super) grants: Grants,
+    pub(super) expires: Option<Instant>,
+    pub(super) entry: Entry,
+}
+
+/// How a join enters.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// Into the session, as somebody new.
+    New(Offer),
+    /// Into the lobby.
+    Lobby(Box<Wish>),
+    /// As the participant that it was, who last applied the version.
+    Resume {
+        member: MemberKey,
+        handle: u64,
+        ticket: ResumeTicket,
+        version: Option<Version>,
+    },
+}
+
+/// What a new participant was promised.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) session: SessionId,
+    pub(super) slot_ssrc: u32,
+    pub(super) slots: u8,
+    pub(super) participants: u16,
+    pub(super) policy: SubscribePolicy,
+    pub(super) streams: Vec<Stream>,
+    pub(super) ticket: ResumeTicket,
+}
+
+/// All joins under way, found by what they are known by.
+#[derive(Debug)]
+pub(super) struct Joins {
+    slab: Slab<HalfOpen>,
+    by_hello: BTreeMap<HelloId, JoinKey>,
+    by_id: BTreeMap<JoinId, JoinKey>,
+    next_id: u64,
+    ready: VecDeque<JoinKey>,
+}
+
+impl Joins {
+    pub(super) const fn new() -> Self {
+        Self {
+            slab: Slab::new(),
+            by_hello: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            next_id: 0,
+            ready: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        hello: HelloId,
+        reach: Reach,
+        stage: Stage,
+    ) -> (JoinKey, JoinId) {
+        let id = JoinId(self.next_id);
+        self.next_id += 1;
+        let key = JoinKey(self.slab.insert(HalfOpen {
+            id,
+            hello,
+            reach,
+            alarm: Alarm::default(),
+            stage,
+            ready: false,
+        }));
+        self.by_hello.insert(hello, key);
+        self.by_id.insert(id, key);
+        (key, id)
+    }
+
+    pub(super) fn remove(&mut self, key: JoinKey) -> Option<HalfOpen> {
+        let join = self.slab.try_remove(key.0)?;
+        self.by_hello.remove(&join.hello);
+        self.by_id.remove(&join.id);
+        Some(join)
+    }
+
+    pub(super) fn get_mut(&mut self, key: JoinKey) -> Option<&mut HalfOpen> {
+        self.slab.get_mut(key.0)
+    }
+
+    pub(super) fn find(&self, hello: &HelloId) -> Option<JoinKey> {
+        self.by_hello.get(hello).copied()
+    }
+
+    /// The join with this id, if it is not answered yet.
+    pub(super) fn asked(&self, id: JoinId) -> Option<JoinKey> {
+        let key = *self.by_id.get(&id)?;
+        let join = self.slab.get(key.0)?;
+        matches!(join.stage, Stage::Asked { .. }).then_some(key)
+    }
+
+    pub(super) fn keys(&self) -> Vec<JoinKey> {
+        self.slab.iter().map(|(key, _)| JoinKey(key)).collect()
+    }
+
+    /// Has the Welcome sent.
+    pub(super) fn set_ready(&mut self, key: JoinKey) {
+        if let Some(join) = self.slab.get_mut(key.0)
+            && !join.ready
+        {
+            join.ready = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// One whose Welcome is to be sent. Keys of joins that are gone, or whose place another has
+    /// taken, are passed over.
+    pub(super) fn pop_ready(&mut self) -> Option<&mut HalfOpen> {
+        while let Some(key) = self.ready.pop_front() {
+            let is_ready = self.slab.get(key.0).is_some_and(|join| join.ready);
+            if is_ready {
+                let join = self.slab.get_mut(key.0)?;
+                join.ready = false;
+                return Some(join);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,191 @@
+//! Media packets and lossy messages that wait to be sent to one participant.
+
+use alloc::collections::VecDeque;
+
+use super::pool::{Payload, Pool};
+use crate::rtp::{AudioLevel, RtpHeader};
+use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
+
+/// One frame to send: the payload is shared with other receivers, the rest is this one's own.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) payload: Payload,
+    /// `None` for a lossy message, of which the payload is all.
+    pub(super) header: Option<MediaHeader>,
+}
+
+/// What the receiver's RTP header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MediaHeader {
+    pub(super) marker: bool,
+    pub(super) payload_type: u8,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) ssrc: u32,
+    pub(super) csrc: Option<u32>,
+    pub(super) audio_level: Option<AudioLevel>,
+}
+
+impl MediaHeader {
+    fn with_rtp<T>(&self, then: impl FnOnce(&RtpHeader<'_>) -> T) -> T {
+        then(&RtpHeader {
+            marker: self.marker,
+            payload_type: self.payload_type,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+            csrcs: self.csrc.as_slice(),
+            audio_level: self.audio_level,
+        })
+    }
+
+    /// Whether a frame with this header and so many bytes of payload fits into any datagram.
+    pub(super) fn fits(&self, payload_len: usize) -> bool {
+        let header_len = self.with_rtp(|rtp| rtp.header_len());
+        FRAME_HEADER + header_len + payload_len <= MAX_PLAINTEXT
+    }
+}
+
+/// A bounded queue; what is oldest is lost when it is full.
+#[derive(Debug)]
+pub(super) struct MediaQueue {
+    queue: VecDeque<Queued>,
+    capacity: usize,
+}
+
+impl MediaQueue {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            capacity: capacity.max(1),
+        }
+    }
+
+    /// Takes a frame; false if another one was lost for it.
+    pub(super) fn push(&mut self, queued: Queued, pool: &mut Pool) -> bool {
+        let full = self.queue.len() >= self.capacity;
+        if full && let Some(oldest) = self.queue.pop_front() {
+            pool.release(oldest.payload);
+        }
+        self.queue.push_back(queued);
+        !full
+    }
+
+    /// Moves as many frames as fit into `writer`; returns how many of them are media.
+    pub(super) fn drain_into(&mut self, writer: &mut FrameWriter<'_>, pool: &mut Pool) -> u64 {
+        let mut media = 0;
+        while let Some(queued) = self.queue.front() {
+            let payload = pool.get(&queued.payload);
+            let written = match &queued.header {
+                None => writer.push(&Frame::Message(payload)).is_ok(),
+                Some(header) => header.with_rtp(|rtp| {
+                    let len = rtp.header_len() + payload.len();
+                    let Ok(body) = writer.push_media(len) else {
+                        return false;
+                    };
+                    // The body has exactly the length needed and the payload type came from a
+                    // parsed packet, so this cannot fail.
+                    media += u64::from(rtp.write(payload, body).is_ok());
+                    true
+                }),
+            };
+            if !written {
+                break;
+            }
+            if let Some(sent) = self.queue.pop_front() {
+                pool.release(sent.payload);
+            }
+        }
+        media
+    }
+
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
+        for queued in self.queue.drain(..) {
+            pool.release(queued.payload);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::RtpPacket;
+    use crate::wire::Frames;
+
+    fn header(sequence: u16) -> MediaHeader {
+        MediaHeader {
+            marker: sequence == 0,
+            payload_type: 111,
+            sequence,
+            timestamp: 960,
+            ssrc: 5,
+            csrc: Some(9),
+            audio_level: Some(AudioLevel {
+                voice: true,
+                level: 30,
+            }),
+        }
+    }
+
+    fn queue_with(pool: &mut Pool, lens: &[usize]) -> MediaQueue {
+        let mut queue = MediaQueue::new(lens.len());
+        for (n, len) in lens.iter().enumerate() {
+            let payload = pool.insert(&alloc::vec![n as u8; *len]).unwrap();
+            let header = Some(header(n as u16));
+            assert!(queue.push(Queued { payload, header }, pool));
+        }
+        queue
+    }
+
+    #[test]
+    fn frames_share_a_datagram_as_far_as_it_goes() {
+        let mut pool = Pool::new(8);
+        let mut queue = queue_with(&mut pool, &[100, 200, 900]);
+        let mut bytes = [0; 600];
+        let mut writer = FrameWriter::new(&mut bytes);
+        assert_eq!(queue.drain_into(&mut writer, &mut pool), 2);
+        let len = writer.len();
+        for (n, frame) in Frames::new(&bytes[..len]).enumerate() {
+            let Ok(Frame::Media(bytes)) = frame else {
+                panic!("{frame:?}");
+            };
+            let packet = RtpPacket::parse(bytes).unwrap();
+            assert_eq!(usize::from(packet.sequence()), n);
+            assert_eq!(packet.csrcs().collect::<alloc::vec::Vec<_>>(), [9]);
+            assert_eq!(packet.audio_level().unwrap().level, 30);
+            assert_eq!(packet.payload(), alloc::vec![n as u8; 100 * (n + 1)]);
+        }
+        assert_eq!((queue.len(), pool.used()), (1, 1));
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let mut pool = Pool::new(8);
+        let mut queue = queue_with(&mut pool, &[1, 2]);
+        let payload = pool.insert(b"new").unwrap();
+        let header = None;
+        assert!(!queue.push(Queued { payload, header }, &mut pool));
+        assert_eq!((queue.len(), pool.used()), (2, 2));
+        let mut bytes = [0; 600];
+        let mut writer = FrameWriter::new(&mut bytes);
+        assert_eq!(queue.drain_into(&mut writer, &mut pool), 1);
+        let last = Frames::new(&bytes).nth(1);
+        assert_eq!(last, Some(Ok(Frame::Message(b"new"))));
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn what_never_fits_is_told() {
+        let largest = MAX_PLAINTEXT - FRAME_HEADER - 12 - 4 - 8;
+        assert!(header(1).fits(largest));
+        assert!(!header(1).fits(largest + 1));
+    }
+}

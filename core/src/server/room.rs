@@ -1,0 +1,188 @@
+//! One room as the server holds it.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use super::machine::MemberKey;
+use super::timers::Alarm;
+use crate::audio::Dominance;
+use crate::room::{Authority, ParticipantId, RoomId, SessionId};
+use crate::time::{Duration, Instant};
+
+/// A room with a session, a lobby, or a join under way; else the server has forgotten it.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) id: RoomId,
+    pub(super) session: Option<Session>,
+    /// What the next session will be called: joins under way are promised to it.
+    pub(super) next_session: SessionId,
+    /// Those in the lobby.
+    pub(super) waiting: BTreeMap<ParticipantId, MemberKey>,
+    /// Goes up with every change of that.
+    pub(super) waiting_version: u64,
+    /// Places kept for joins under way: how many joins of the same participant share each.
+    reserved: BTreeMap<ParticipantId, u32>,
+    /// Joins under way to the lobby.
+    pub(super) arriving: usize,
+}
+
+/// One run of a room.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) authority: Authority,
+    pub(super) members: BTreeMap<ParticipantId, MemberKey>,
+    /// The same ones in the order of their joining: what media is forwarded along.
+    pub(super) order: Vec<MemberKey>,
+    kicked: VecDeque<ParticipantId>,
+    pub(super) dominance: Dominance<u32>,
+    /// Not to be decided again before this.
+    pub(super) next_decision: Instant,
+    pub(super) alarm: Alarm,
+}
+
+impl Room {
+    pub(super) fn new(id: RoomId, next_session: SessionId) -> Self {
+        Self {
+            id,
+            session: None,
+            next_session,
+            waiting: BTreeMap::new(),
+            waiting_version: 0,
+            reserved: BTreeMap::new(),
+            arriving: 0,
+        }
+    }
+
+    /// The session that a join now would be in.
+    pub(super) fn session_id(&self) -> SessionId {
+        self.session
+            .as_ref()
+            .map_or(self.next_session, |session| session.id)
+    }
+
+    /// Places taken: by participants, and by joins under way of others. Who asks for itself has
+    /// its own place.
+    pub(super) fn places_taken_by_others(&self, participant: &ParticipantId) -> usize {
+        let session = self.session.as_ref();
+        let is_member =
+            |id: &ParticipantId| session.is_some_and(|session| session.members.contains_key(id));
+        let members = session.map_or(0, |session| session.members.len());
+        let arriving = self.reserved.keys().filter(|id| !is_member(id)).count();
+        let own = is_member(participant) || self.reserved.contains_key(participant);
+        members + arriving - usize::from(own)
+    }
+
+    pub(super) fn reserve(&mut self, participant: &ParticipantId) {
+        *self.reserved.entry(participant.clone()).or_default() += 1;
+    }
+
+    pub(super) fn unreserve(&mut self, participant: &ParticipantId) {
+        if let Some(count) = self.reserved.get_mut(participant) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.reserved.remove(participant);
+            }
+        }
+    }
+
+    /// Whether nothing keeps the room.
+    pub(super) fn is_idle(&self) -> bool {
+        self.session.is_none()
+            && self.waiting.is_empty()
+            && self.reserved.is_empty()
+            && self.arriving == 0
+    }
+
+    pub(super) fn was_kicked(&self, participant: &ParticipantId) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.kicked.contains(participant))
+    }
+}
+
+impl Session {
+    pub(super) fn new(id: SessionId, authority: Authority, speaker_hold: Duration) -> Self {
+        Self {
+            id,
+            authority,
+            members: BTreeMap::new(),
+            order: Vec::new(),
+            kicked: VecDeque::new(),
+            dominance: Dominance::new(speaker_hold),
+            next_decision: Instant::from_micros(0),
+            alarm: Alarm::default(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, participant: ParticipantId, member: MemberKey) {
+        self.members.insert(participant, member);
+        self.order.push(member);
+    }
+
+    pub(super) fn exit(&mut self, participant: &ParticipantId) {
+        if let Some(member) = self.members.remove(participant) {
+            self.order.retain(|other| *other != member);
+        }
+    }
+
+    /// Keeps a participant out of this session; the longest kept out is forgotten beyond `limit`.
+    pub(super) fn keep_out(&mut self, participant: ParticipantId, limit: usize) {
+        if self.kicked.contains(&participant) {
+            return;
+        }
+        if self.kicked.len() >= limit {
+            self.kicked.pop_front();
+        }
+        self.kicked.push_back(participant);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(name: &str) -> ParticipantId {
+        ParticipantId::new(name).unwrap()
+    }
+
+    #[test]
+    fn one_place_per_participant_however_many_joins() {
+        let mut room = Room::new(RoomId::new("r").unwrap(), SessionId([0; 16]));
+        room.reserve(&id("a"));
+        room.reserve(&id("a"));
+        room.reserve(&id("b"));
+        assert_eq!(room.places_taken_by_others(&id("c")), 2);
+        assert_eq!(room.places_taken_by_others(&id("a")), 1);
+
+        let mut session = Session::new(
+            room.next_session,
+            Authority::new(9, 9),
+            Duration::from_secs(2),
+        );
+        session.enter(id("a"), MemberKey(0));
+        room.session = Some(session);
+        assert_eq!(room.places_taken_by_others(&id("c")), 2);
+        room.unreserve(&id("a"));
+        room.unreserve(&id("a"));
+        assert_eq!(room.places_taken_by_others(&id("c")), 2);
+        assert_eq!(room.places_taken_by_others(&id("a")), 1);
+        room.unreserve(&id("b"));
+        assert_eq!(room.places_taken_by_others(&id("c")), 1);
+        room.session = None;
+        assert!(room.is_idle());
+    }
+
+    #[test]
+    fn the_longest_kept_out_is_forgotten_first() {
+        let mut room = Room::new(RoomId::new("r").unwrap(), SessionId([0; 16]));
+        let authority = Authority::new(9, 9);
+        let mut session = Session::new(room.next_session, authority, Duration::ZERO);
+        for name in ["a", "b", "b", "c"] {
+            session.keep_out(id(name), 2);
+        }
+        room.session = Some(session);
+        assert!(!room.was_kicked(&id("a")));
+        assert!(room.was_kicked(&id("b")) && room.was_kicked(&id("c")));
+    }
+}
