@@ -50,8 +50,9 @@ mod tap;
 pub mod token;
 
 pub use client::{
-    AudioCodec, AudioOptions, AudioWriter, Event, Events, JoinError, JoinOptions, MixedReader,
-    PublishError, ReadError, RequestError, Room, SlotReader, TransportChoice, WriteError,
+    AudioCodec, AudioOptions, AudioWriter, CloseCause, Event, Events, JoinError, JoinOptions,
+    MixedReader, PublishError, ReadError, ReconnectCause, RequestError, Room, RoomEvent, RoomState,
+    SlotReader, TransportChoice, WriteError,
 };
 pub use parlour_core as core;
 #[cfg(feature = "server")]

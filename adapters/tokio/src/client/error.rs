@@ -1,6 +1,7 @@
 //! What can go wrong for a participant, each with what to do about it.
 
 use parlour_core::audio::opus::EncoderConfigError;
+use parlour_core::client::CommandError;
 use parlour_core::room::{CloseReason, IdError};
 use parlour_core::rtp::FrameError;
 use parlour_core::signal::{JoinRefusal, Refusal};
@@ -25,9 +26,6 @@ pub enum JoinError {
         /// What the name service said.
         cause: String,
     },
-    /// No socket could be made here.
-    #[error("cannot open a socket: {0}; check this machine's network")]
-    Socket(String),
     /// Nobody answered.
     #[error(
         "no answer from {address} by {tried}; check that the server runs there and no firewall is between"
@@ -39,7 +37,7 @@ pub enum JoinError {
         tried: &'static str,
     },
     /// The server said no.
-    #[error("the server refuses: {0}")]
+    #[error("the server refuses the join: {0}")]
     Refused(JoinRefusal),
     /// The server closed the connection before the join was complete.
     #[error("the server closed the connection: {0}")]
@@ -69,18 +67,21 @@ pub enum RequestError {
     /// The participant is no longer in the room.
     #[error("the room is closed: join again")]
     Closed,
-    /// Too many requests wait for their answers.
-    #[error("too many requests wait for an answer: await them before you ask for more")]
-    Busy,
     /// A name is not one.
-    #[error("bad name: {0}")]
+    #[error(transparent)]
     Name(#[from] IdError),
-    /// The stream is not one of this participant's.
-    #[error("you publish no stream with that key: publish it first")]
-    UnknownStream,
-    /// Too long, too many, or contradictory: the client did not even send it.
-    #[error("the request is not valid: {0}")]
-    Invalid(&'static str),
+    /// The request was not even sent.
+    #[error(transparent)]
+    Command(CommandError),
+}
+
+impl From<CommandError> for RequestError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Closed => Self::Closed,
+            error => Self::Command(error),
+        }
+    }
 }
 
 /// Why a stream is not published.

@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use parlour_core::room::{ConnectionState, ParticipantId, StreamKey, Topic};
+use parlour_core::client::Event as RoomEvent;
+use parlour_core::room::{ParticipantId, Topic};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
@@ -13,8 +14,9 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// An event of the core's client.
-    Placeholder(ParticipantId, StreamKey, ConnectionState),
+    /// Something about the room, this participant or its connection. (Never `Replied`, `MessageReceived` or
+    /// `Redirected`, which this crate acts on itself.)
+    Room(RoomEvent),
     /// Another participant sent a message.
     Message {
         /// Who.

@@ -13,14 +13,20 @@
 
 mod audio_in;
 mod audio_out;
+mod driver;
+mod encoder;
 mod error;
 mod event;
+mod link;
 mod options;
+mod player;
 mod room;
+mod shared;
 
 pub use audio_in::{MixedReader, SlotReader};
 pub use audio_out::AudioWriter;
 pub use error::{JoinError, PublishError, ReadError, RequestError, WriteError};
 pub use event::{Event, Events};
 pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
-pub use room::Room;
+pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause};
+pub use room::{Room, RoomState};

@@ -28,8 +28,6 @@ pub enum TransportChoice {
 /// ```
 #[derive(Debug, Clone)]
 pub struct JoinOptions {
-    /// How many participants to keep track of, itself among them; at most 64. A room may be larger.
-    pub participants: u16,
     /// How many voices to hear at a time, at most 32; the server picks the loudest.
     pub slots: u8,
     /// Whose audio to hear.
@@ -48,10 +46,9 @@ pub struct JoinOptions {
 }
 
 impl Default for JoinOptions {
-    /// 64 participants, 16 slots, everybody's audio, UDP or else TCP, patience in the lobby, 10 s for an answer.
+    /// 16 slots, everybody's audio, UDP or else TCP, patience in the lobby, 10 s for an answer.
     fn default() -> Self {
         Self {
-            participants: 64,
             slots: 16,
             policy: SubscribePolicy::All,
             publish: Vec::new(),

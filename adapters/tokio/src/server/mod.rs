@@ -9,10 +9,14 @@
 //! Nothing is shared between workers. A room belongs to one, by a stable hash of its id; whoever knocks at another one
 //! is redirected, and tickets minted here name the right one at once.
 
+mod admission;
+mod bind;
 mod config;
 mod error;
 mod handle;
 mod keyfile;
+mod streams;
+mod worker;
 
 pub use config::ServerConfig;
 pub use error::{BindError, TicketError};
