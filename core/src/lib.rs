@@ -23,6 +23,8 @@ pub mod server;
 pub mod signal;
 pub mod ticket;
 pub mod time;
+#[cfg(test)]
+mod vectors;
 pub mod wire;
 
 pub use rand_core;

@@ -138,7 +138,7 @@ impl Loudness {
     pub fn score(&self, now: Instant) -> Score {
         let talk_time = self.talk_time(now);
         let range = u64::from(AUDIBLE - LOUD) * 1_000;
-        let bonus = self.loudness.unsigned_abs().min(range) * LOUDNESS_RANK / range;
+        let bonus = self.loudness.unsigned_abs() * LOUDNESS_RANK / range;
         Score {
             rank: u16::try_from(talk_time * (TALK_RANK + bonus) / FULL).unwrap_or(u16::MAX),
             talking: talk_time >= TALKING,

@@ -48,9 +48,11 @@ impl<P: Profile> Client<P> {
         now: Instant,
         rng: &mut dyn CryptoRngCore,
     ) -> Result<Self, TicketError> {
-        let mut memory = P::Memory::new();
-        let machine = Machine::new(ticket, config, now, rng, P::PARTICIPANTS, &memory.parts())?;
-        Ok(Self { memory, machine })
+        let machine = Machine::new(ticket, config, now, rng, P::PARTICIPANTS, P::SLOTS)?;
+        Ok(Self {
+            memory: P::Memory::new(),
+            machine,
+        })
     }
 
     // Input
@@ -372,7 +374,8 @@ impl<P: Profile> Client<P> {
     /// Whom to show large: the publisher of the pinned stream, else who shares a screen, else who
     /// speaks.
     pub fn main_participant(&self) -> Option<&ParticipantId> {
-        self.state().main_participant(self.machine.pinned())
+        self.state()
+            .main_participant(self.machine.subscriptions.pinned())
     }
 
     /// Figures about the connection.

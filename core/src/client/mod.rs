@@ -63,14 +63,18 @@
 //! | participants | the server tells only of those that matter most |
 
 mod client;
+mod commands;
 mod config;
 mod errors;
 mod events;
+mod joining;
 mod machine;
 mod media;
 mod profile;
 mod publications;
+mod replica;
 mod requests;
+mod session;
 mod statistics;
 mod subscriptions;
 

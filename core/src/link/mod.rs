@@ -245,6 +245,7 @@ impl Link {
     }
 
     /// Whether all signalling is acknowledged.
+    #[cfg(feature = "server")]
     pub(crate) fn is_settled(&self) -> bool {
         self.outgoing.is_idle()
     }
@@ -265,6 +266,7 @@ impl Link {
     }
 
     /// When something was last received under any of the keys.
+    #[cfg(feature = "server")]
     pub(crate) fn last_received(&self) -> Instant {
         self.last_received
     }

@@ -1,4 +1,40 @@
-//! The room model.
+//! The room model: names, grants, participants and their streams, and what is true in a room.
+//!
+//! All changes of a room pass through one reducer, [`RoomState`]; server and clients link the same.
+//!
+//! ```text
+//!            server (feature `server`)                          client
+//!
+//!  change ─► Authority                          View            Replica = RoomState
+//!            ├ RoomState: all that is true      (one for each   at most N participants,
+//!            └ log: the latest changes           receiver)      no allocation
+//!              … v40  v41  v42  v43 = head ─poll─►  Told  ─signalling─►  apply ─► Change ─► events
+//!                      ▲
+//!                      └ the view's cursor
+//! ```
+//!
+//! - The `Authority` gives every change the next [`Version`], applies it, and remembers the
+//!   latest ones.
+//! - A `View` is what one receiver has been told. It queues nothing: when there is room to send,
+//!   `View::poll` finds the next thing to tell. A new receiver, or one so slow that its next change
+//!   is no longer remembered, gets a *snapshot*; after that, changes.
+//! - A [`Replica`] applies what it is told. [`Change`] says what that changed, so that an event can
+//!   be derived from it.
+//!
+//! **A snapshot is not a copy.** It describes one participant after another as each *then* is, in
+//! the order of ids. Changes that happen meanwhile are passed on if they are about participants
+//! described already, and skipped otherwise, since the description is still to come. Speaker and
+//! floor follow, then the end; whoever was not mentioned is gone. So everything described so far
+//! is up to date at every moment, and a room of any size costs a view nothing but a cursor.
+//!
+//! **A room may be larger than a receiver.** Then the view picks those who matter most to it:
+//! itself, whoever it asked for or hears, the presenter, the latest speakers, publishers, others.
+//! Changes about all others are skipped. When the pick changes, first the view hides whoever drops
+//! out of it, then it shows who comes in, so that the receiver's capacity is never exceeded; last,
+//! it tells the true number of participants. Such a receiver resumes with a snapshot.
+//!
+//! When everything that was told has arrived, the replica equals the authority, or the picked part
+//! of it, whatever was lost, resumed or skipped on the way.
 
 #[cfg(test)]
 mod arbitrary;

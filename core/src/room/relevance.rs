@@ -95,3 +95,56 @@ pub(super) fn most_relevant<'a, 'w>(
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::room::CloseReason;
+    use crate::room::arbitrary::{named, plain};
+
+    fn after_speeches(names: &[&str]) -> Authority {
+        let mut authority = Authority::new(100, 8);
+        for name in names {
+            let participant = Some(named(name));
+            authority.change(RoomUpdate::Joined(plain(name))).unwrap();
+            authority
+                .change(RoomUpdate::Speaker { participant })
+                .unwrap();
+        }
+        authority
+    }
+
+    #[test]
+    fn so_many_speakers_are_remembered() {
+        let names: Vec<_> = (0..40).map(|n| format!("p{n}")).collect();
+        let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+        let authority = after_speeches(&names);
+        let latest = names.iter().rev().take(RECENT_SPEAKERS);
+        let speakers = &authority.relevance().speakers;
+        assert!(
+            speakers
+                .iter()
+                .map(ParticipantId::as_str)
+                .eq(latest.copied())
+        );
+    }
+
+    #[test]
+    fn who_comes_back_has_not_spoken() {
+        let mut authority = after_speeches(&["b", "c"]);
+        for update in [
+            RoomUpdate::Joined(plain("a")),
+            RoomUpdate::Left {
+                participant: named("c"),
+                reason: CloseReason::Left,
+            },
+            RoomUpdate::Joined(plain("c")),
+        ] {
+            authority.change(update).unwrap();
+        }
+        let relevant = most_relevant(&authority, &named("b"), [], &[], 2);
+        assert_eq!(relevant, [&named("b"), &named("a")]);
+    }
+}

@@ -6,7 +6,7 @@ use super::{Participant, ParticipantId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seat {
     pub(super) participant: Participant,
-    /// Whether the snapshot under way has described this participant.
+    /// False only during a snapshot that has not described this participant so far.
     pub(super) mentioned: bool,
 }
 

@@ -84,7 +84,7 @@ struct Facts {
 /// What is true in the room now.
 ///
 /// A pure reducer: the same updates in the same order give the same state, on the server (the
-/// *authority*, see [`Authority`](super::Authority)) and on every receiver (a *replica*,
+/// *authority*, see `Authority`) and on every receiver (a *replica*,
 /// see [`Replica`]). A replica starts with a snapshot and goes on with single updates:
 ///
 /// ```
@@ -308,9 +308,7 @@ fn reduce(
         return Err(ApplyError::Stale);
     }
     let change = match update {
-        RoomUpdate::Joined(participant) => {
-            describe(roster, participant, facts.phase == Phase::Snapshot)?
-        }
+        RoomUpdate::Joined(participant) => describe(roster, participant)?,
         RoomUpdate::Left { participant, .. } => remove(roster, participant, Change::Left),
         RoomUpdate::Hidden { participant } => remove(roster, participant, Change::Hidden),
         RoomUpdate::Connection { participant, state } => {
@@ -384,11 +382,7 @@ fn remove(roster: &mut dyn Roster, id: &ParticipantId, change: Change) -> Change
 }
 
 /// Adds or replaces a participant. In a snapshot, one not mentioned may have to make room.
-fn describe(
-    roster: &mut dyn Roster,
-    participant: &Participant,
-    in_snapshot: bool,
-) -> Result<Change, ApplyError> {
+fn describe(roster: &mut dyn Roster, participant: &Participant) -> Result<Change, ApplyError> {
     let index = match locate(roster.seats(), &participant.id) {
         Ok(index) => {
             let Some(seat) = roster.seats_mut().get_mut(index) else {
@@ -409,9 +403,6 @@ fn describe(
     };
     if roster.insert(index, seat()) {
         return Ok(Change::Joined { evicted: None });
-    }
-    if !in_snapshot {
-        return Err(ApplyError::Full);
     }
     // Snapshots go by id where the room fits in, so the first one is the likeliest to be gone.
     let unmentioned = roster.seats().iter().position(|seat| !seat.mentioned);

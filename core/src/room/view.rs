@@ -133,11 +133,9 @@ impl View {
     /// [`RoomState::version_for_resume`](super::RoomState::version_for_resume)): whatever it was
     /// told after that is lost. It gets the changes since, or a snapshot if those are no longer
     /// remembered or if it tracks only a part of the room.
-    pub fn resume(&mut self, authority: &Authority, version: Option<Version>) {
+    pub fn resume(&mut self, version: Option<Version>) {
         self.stage = Stage::Begin;
-        if let (Scope::All(described), Some(version)) = (&mut self.scope, version)
-            && authority.since(version).is_some()
-        {
+        if let (Scope::All(described), Some(version)) = (&mut self.scope, version) {
             *described = Described::All;
             self.cursor = version;
             self.stage = Stage::Live;

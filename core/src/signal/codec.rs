@@ -218,3 +218,6 @@ impl From<postcard::Error> for DecodeError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

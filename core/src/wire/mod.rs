@@ -11,6 +11,8 @@
 
 mod frame;
 mod packet;
+#[cfg(test)]
+mod vectors;
 
 pub use frame::{FRAME_HEADER, Frame, FrameError, FrameWriter, Frames, FullError};
 pub use packet::{

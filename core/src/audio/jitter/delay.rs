@@ -42,7 +42,7 @@ impl Minimum {
 impl DelayModel {
     /// `rate` in samples per second, `start` the delay to assume until packets tell.
     pub(super) fn new(rate: i64, start: i64) -> Self {
-        let bucket = (rate / 50).max(1);
+        let bucket = bucket(rate);
         let mut shares = [0; BUCKETS];
         if let Some(share) = shares.get_mut(Self::index(start.saturating_sub(1), bucket)) {
             *share = ONE;
@@ -54,11 +54,6 @@ impl DelayModel {
             weight: PRIOR,
             minimum: None,
         }
-    }
-
-    /// The longest delay that [`quantile`](Self::quantile) can give.
-    pub(super) fn longest(&self) -> i64 {
-        self.bucket.saturating_mul(BUCKETS as i64)
     }
 
     /// The transit of the fastest packet of late, if there was one.
@@ -125,6 +120,16 @@ impl DelayModel {
     }
 }
 
+/// 20 ms in samples.
+fn bucket(rate: i64) -> i64 {
+    (rate / 50).max(1)
+}
+
+/// The longest delay that a model can find, in samples.
+pub(super) fn longest(rate: i64) -> i64 {
+    bucket(rate) * BUCKETS as i64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +184,15 @@ mod tests {
     fn a_longer_path_becomes_the_new_base() {
         let detour = fed(model(), 1_000, |n| if n < 400 { 0 } else { 150 });
         assert_eq!(detour.base(), Some(1_150 * MS));
+    }
+
+    #[test]
+    fn after_a_long_pause_the_old_base_is_forgotten() {
+        let mut model = fed(model(), 150, |_| 0);
+        // Ten minutes later a slow clock has fallen 120 ms behind.
+        let transit = 1_120 * MS;
+        model.observe(600_000 * MS, transit);
+        assert_eq!(model.base(), Some(transit));
     }
 
     #[test]

@@ -36,5 +36,6 @@ mod delay;
 mod playout;
 #[cfg(test)]
 mod tests;
+mod times;
 
 pub use buffer::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};

@@ -7,8 +7,9 @@
 
 use super::buffer::{JitterConfig, JitterStatistics, Packet, PushError};
 use super::delay::DelayModel;
+use super::times::Times;
 use crate::room::Codec;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Sequence numbers and timestamps stay below this.
 const LIMIT: u64 = 1 << 62;
@@ -47,30 +48,6 @@ pub(super) enum Step {
     Buffering(u32),
 }
 
-/// The fixed times, in samples.
-#[derive(Debug, Clone, Copy)]
-struct Times {
-    rate: i64,
-    /// 2.5 ms: the grain of everything but frames.
-    tick: i64,
-    /// 20 ms: how much silence or concealment is put in at once.
-    chunk: i64,
-    /// 10 ms: how far the delay may leave its target (and a packet above it) unheeded.
-    margin: i64,
-    /// 60 ms: how long a starved decoder conceals before silence is better.
-    conceal: i64,
-    /// 200 ms: between two corrections that may be heard.
-    pace: i64,
-    /// 300 ms: how much lag is worth a jump.
-    hard: i64,
-    /// 120 ms: the longest packet.
-    longest: i64,
-    /// 3 s: a jump in transit that no network makes.
-    jump: i64,
-    minimum: i64,
-    maximum: i64,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Position is free: playing starts when the first packet held has waited for its delay.
@@ -91,7 +68,7 @@ pub(super) struct Playout {
     /// Sequence and transit of a packet that did not fit in.
     suspect: Option<(u64, i64)>,
     next_sequence: Option<u64>,
-    /// Timestamp of the last packet played or dropped: later ones must be above it.
+    /// Timestamp of the last packet played or dropped: those of later ones must be above it.
     floor: Option<i64>,
     /// Timestamp of the next sample to play.
     position: i64,
@@ -110,32 +87,11 @@ pub(super) struct Playout {
 
 impl Playout {
     pub(super) fn new(config: JitterConfig, cells: usize) -> Self {
-        let rate = i64::from(config.clock_rate.clamp(8_000, 192_000));
-        let ms = |ms: i64| rate * ms / 1_000;
-        let of = |duration: Duration| {
-            ms(i64::try_from(duration.as_millis())
-                .unwrap_or(i64::MAX)
-                .min(60_000))
-        };
-        let model = DelayModel::new(rate, of(config.start_delay));
-        let maximum = of(config.max_delay).min(model.longest());
-        let tick = rate / 400;
+        let times = Times::new(config);
         Self {
-            times: Times {
-                rate,
-                tick,
-                chunk: tick * 8,
-                margin: tick * 4,
-                conceal: tick * 24,
-                pace: ms(200),
-                hard: ms(300),
-                longest: ms(120),
-                jump: ms(3_000),
-                minimum: of(config.min_delay).min(maximum),
-                maximum,
-            },
+            times,
             cells: i64::try_from(cells).unwrap_or(i64::MAX).min(1 << 16),
-            model,
+            model: DelayModel::new(times.rate, times.start),
             origin: None,
             phase: Phase::Buffering,
             newest: None,
@@ -146,7 +102,7 @@ impl Playout {
             delay: 0,
             since_adjusted: 0,
             starved: 0,
-            frame: tick * 8,
+            frame: times.chunk,
             last: None,
             statistics: JitterStatistics::default(),
         }
@@ -199,8 +155,7 @@ impl Playout {
         self.suspect = None;
         self.model.observe(arrival, arrival - cell.timestamp);
 
-        let played = self.next_sequence.is_some_and(|next| cell.sequence < next);
-        if played || self.floor.is_some_and(|floor| cell.timestamp <= floor) {
+        if self.next_sequence.is_some_and(|next| cell.sequence < next) {
             self.statistics.late += 1;
             return Err(PushError::Late);
         }
@@ -336,9 +291,8 @@ impl Playout {
             }
             let each = i64::try_from(missing).map_or(0, |missing| gap / missing);
             let lost = self.whole_ticks(each.min(self.frame.max(i64::from(head.duration))));
-            if lost == 0 || excess >= self.times.hard {
+            if lost == 0 {
                 self.count_lost_before(head);
-                self.skip(excess.clamp(0, gap));
                 continue;
             }
             self.statistics.lost += 1;
@@ -424,15 +378,12 @@ impl Playout {
         self.last == Some((head.codec, head.speaker))
     }
 
-    /// Gives up a packet that is here, and with it the time that it and what is missing before it
-    /// would have taken.
+    /// Gives up a packet that is here. Its time becomes a gap, which shrinks as far as the delay is
+    /// too long: all of it, as a rule.
     fn drop_packet(&mut self, cell: &Cell) {
         self.count_lost_before(cell);
         self.next_sequence = Some(cell.sequence + 1);
         self.floor = Some(cell.timestamp);
-        if self.phase == Phase::Playing {
-            self.skip((cell.end() - self.position).max(0));
-        }
         self.statistics.dropped += 1;
     }
 

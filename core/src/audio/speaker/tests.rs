@@ -112,7 +112,7 @@ fn equal_talkers_do_not_flap() {
     // Both talk all the time, each frame's level anywhere within 24 dB, 10 % of frames inaudible.
     let changes = play(2, 60_000, |stream, ms| {
         let noise = noise(stream, ms);
-        voice(if noise % 10 == 0 {
+        voice(if noise.is_multiple_of(10) {
             90
         } else {
             20 + (noise >> 8) as u8 % 24
@@ -224,6 +224,36 @@ fn noise_without_voice_ranks_above_silence_and_never_speaks() {
     }
     assert!(!noisy.score(now).is_talking());
     assert!(noisy.score(now).beats(silent.score(now)));
+}
+
+#[test]
+fn a_sound_without_voice_does_not_end_a_talk() {
+    let mut loudness = Loudness::new();
+    let mut now = Instant::from_micros(0);
+    for n in 0..60 {
+        now += Duration::from_millis(20);
+        loudness.observe(now, 30, n % 5 != 4);
+    }
+    assert!(loudness.score(now).is_talking());
+}
+
+#[test]
+fn the_rank_ends_at_1000_however_loud() {
+    for level in [0, LOUD] {
+        let mut loudness = Loudness::new();
+        let mut now = Instant::from_micros(0);
+        for _ in 0..100 {
+            now += Duration::from_millis(20);
+            loudness.observe(now, level, true);
+        }
+        assert_eq!(loudness.score(now).rank(), 1_000);
+    }
+}
+
+#[test]
+fn single_packets_are_no_talk() {
+    let changes = play(1, 20_000, |_, ms| (ms % 400 == 0).then_some((10, true)));
+    assert_eq!(changes, []);
 }
 
 #[test]

@@ -148,6 +148,20 @@ fn only_messages_sent_once_measure_the_round_trip() {
 }
 
 #[test]
+fn only_the_acknowledgement_of_the_timed_message_ends_its_round_trip() {
+    let mut sender = sender_with(3);
+    sender.sent(at(0));
+    sender.sent(at(0));
+    assert_eq!(sender.handle_ack(at(40), 1), Ok(1));
+    // Message 2 is timed while 1 is still under way.
+    sender.sent(at(50));
+    assert_eq!(sender.handle_ack(at(60), 2), Ok(1));
+    assert_eq!(sender.rtt().smoothed(), Some(ms(40)));
+    assert_eq!(sender.handle_ack(at(90), 3), Ok(1));
+    assert_eq!(sender.rtt().variation(), Some(ms(15)));
+}
+
+#[test]
 fn a_ping_measures_the_round_trip_too() {
     let mut sender = sender_with(1);
     sender.handle_rtt(ms(30));
@@ -412,7 +426,7 @@ proptest! {
             prop_assert!(sender.flight.next <= sender.in_flight());
             prop_assert!(sender.free_window() <= WINDOW);
             prop_assert!(sender.poll_timeout().is_none() || sender.in_flight() > 0);
-            prop_assert_eq!(sender.is_idle(), sender.queue.len() == 0);
+            prop_assert_eq!(sender.is_idle(), sender.queue.is_empty());
             let timeout = sender.rtt().timeout();
             prop_assert!(timeout >= RttEstimator::MIN_TIMEOUT);
             prop_assert!(timeout <= RttEstimator::MAX_TIMEOUT);

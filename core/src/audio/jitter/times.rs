@@ -1,0 +1,59 @@
+//! The lengths of time that playing goes by, in samples of the flow's clock.
+
+use super::buffer::JitterConfig;
+use super::delay;
+use crate::time::Duration;
+
+/// The fixed times, in samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) rate: i64,
+    /// 2.5 ms: the grain of everything but frames.
+    pub(super) tick: i64,
+    /// 20 ms: how much silence or concealment is put in at once.
+    pub(super) chunk: i64,
+    /// 10 ms: how far the delay may leave its target (and a packet above it) unheeded.
+    pub(super) margin: i64,
+    /// 60 ms: how long a starved decoder conceals before silence is better.
+    pub(super) conceal: i64,
+    /// 200 ms: between two corrections that may be heard.
+    pub(super) pace: i64,
+    /// 300 ms: how much lag is worth a jump.
+    pub(super) hard: i64,
+    /// 120 ms: the longest packet.
+    pub(super) longest: i64,
+    /// 3 s: a jump in transit that no network makes.
+    pub(super) jump: i64,
+    pub(super) start: i64,
+    pub(super) minimum: i64,
+    pub(super) maximum: i64,
+}
+
+impl Times {
+    pub(super) fn new(config: JitterConfig) -> Self {
+        let rate = i64::from(config.clock_rate.clamp(8_000, 192_000));
+        let ms = |ms: i64| rate * ms / 1_000;
+        // Clamped far above anything of use, so that products stay small.
+        let of = |duration: Duration| {
+            ms(i64::try_from(duration.as_millis())
+                .unwrap_or(i64::MAX)
+                .min(60_000))
+        };
+        let tick = rate / 400;
+        let maximum = of(config.max_delay).min(delay::longest(rate));
+        Self {
+            rate,
+            tick,
+            chunk: tick * 8,
+            margin: tick * 4,
+            conceal: tick * 24,
+            pace: ms(200),
+            hard: ms(300),
+            longest: ms(120),
+            jump: ms(3_000),
+            start: of(config.start_delay),
+            minimum: of(config.min_delay).min(maximum),
+            maximum,
+        }
+    }
+}

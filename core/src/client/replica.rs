@@ -1,0 +1,290 @@
+//! What the server tells: into the replica, and out again as events.
+
+use super::events::Event;
+use super::machine::{Machine, Status};
+use super::profile::Parts;
+use super::publications::Stage;
+use super::{CloseCause, subscriptions};
+use crate::room::{Change, Participant, ParticipantId, RoomUpdate, Stream, Version};
+use crate::signal::{Outcome, Refusal, RequestId, ServerMessage, StreamRef, decode};
+
+use rand_core::RngCore;
+
+/// Facts that follow from others, as the application knows them.
+#[derive(Debug, Default)]
+pub(super) struct Noticed {
+    presenter: Option<ParticipantId>,
+    main: Option<ParticipantId>,
+    count: u32,
+}
+
+impl Machine {
+    /// Deals with one message of the signalling. False: there is no room for it, and the server has to send it
+    /// again.
+    pub(super) fn handle_signal(&mut self, parts: &mut Parts<'_>, encoded: &[u8]) -> bool {
+        let Ok(message) = decode::<ServerMessage<'_>>(encoded) else {
+            // Of a newer server: nothing to be done, and nothing must wait for it.
+            self.count_bad_frame();
+            return true;
+        };
+        match message {
+            ServerMessage::Closed { reason } => self.close(parts, CloseCause::Closed(reason)),
+            ServerMessage::Admitted(joined) if self.status == Status::Waiting => {
+                self.admitted(parts, &joined);
+            }
+            _ if self.status == Status::Waiting => self.count_bad_frame(),
+            ServerMessage::SnapshotBegin { version } => parts.room.begin_snapshot(version),
+            ServerMessage::Update { version, update } => self.update(parts, version, &update),
+            ServerMessage::SnapshotEnd { version } => self.end_snapshot(parts, version),
+            ServerMessage::Reply { request, result } => self.reply(parts, request, result),
+            ServerMessage::Deliver { .. } => {
+                if parts.inbox.push(&[encoded]).is_err() {
+                    return false;
+                }
+                self.events.push(Event::MessageReceived);
+            }
+            ServerMessage::Missed { messages } => {
+                self.events.push(Event::MessagesMissed(messages));
+            }
+            ServerMessage::Knock { participant, name } => {
+                self.events.push(Event::Knocked { participant, name });
+            }
+            ServerMessage::KnockEnded { participant } => {
+                self.events.push(Event::KnockEnded(participant));
+            }
+            ServerMessage::TokenExpiring { seconds } => {
+                self.events.push(Event::TokenExpiring { seconds });
+            }
+            ServerMessage::Admitted(_) => self.count_bad_frame(),
+        }
+        true
+    }
+
+    fn end_snapshot(&mut self, parts: &mut Parts<'_>, version: Version) {
+        let events = &mut self.events;
+        let me = self.membership.as_ref().map(|membership| &membership.me);
+        let ended = parts.room.end_snapshot(version, &mut |gone| {
+            if Some(&gone) != me {
+                events.push(Event::ParticipantHidden(gone));
+            }
+        });
+        if ended.is_err() {
+            self.count_bad_frame();
+            return;
+        }
+        self.notice(parts);
+        self.events.push(Event::Synchronized);
+    }
+
+    fn update(&mut self, parts: &mut Parts<'_>, version: Version, update: &RoomUpdate) {
+        let before = match update {
+            RoomUpdate::Joined(participant) => parts.room.participant(&participant.id).cloned(),
+            _ => None,
+        };
+        // What is stale was told twice, as it happens after a resume; what does not fit, a server
+        // that knows this end's capacity does not tell.
+        let Ok(change) = parts.room.apply(version, update) else {
+            return;
+        };
+        self.announce(before.as_ref(), change, update);
+        self.notice(parts);
+    }
+
+    /// Turns a change into events.
+    fn announce(&mut self, before: Option<&Participant>, change: Change, update: &RoomUpdate) {
+        let me = self.membership.as_ref().map(|membership| &membership.me);
+        let remote = update.participant() != me;
+        let participant = || update.participant().cloned();
+        let event = match (change, update) {
+            (Change::Joined { evicted }, RoomUpdate::Joined(participant)) => {
+                if let Some(evicted) = evicted {
+                    self.events.push(Event::ParticipantHidden(evicted));
+                }
+                remote.then(|| Event::ParticipantJoined(participant.id.clone()))
+            }
+            (Change::Refreshed, RoomUpdate::Joined(after)) => {
+                if let Some(before) = before {
+                    self.announce_differences(before, after, remote);
+                }
+                None
+            }
+            (
+                Change::Left,
+                RoomUpdate::Left {
+                    participant,
+                    reason,
+                },
+            ) => remote.then(|| Event::ParticipantLeft {
+                participant: participant.clone(),
+                reason: *reason,
+            }),
+            (Change::Hidden, _) => participant()
+                .filter(|_| remote)
+                .map(Event::ParticipantHidden),
+            (Change::Connection, RoomUpdate::Connection { participant, state }) => {
+                remote.then(|| Event::ConnectionChanged {
+                    participant: participant.clone(),
+                    state: *state,
+                })
+            }
+            (
+                Change::Published,
+                RoomUpdate::Published {
+                    participant,
+                    stream,
+                },
+            ) => remote.then(|| Event::StreamPublished(stream_ref(participant, &stream.key))),
+            (Change::Unpublished, RoomUpdate::Unpublished { participant, key }) => {
+                remote.then(|| Event::StreamUnpublished(stream_ref(participant, key)))
+            }
+            (
+                Change::Muted,
+                RoomUpdate::Muted {
+                    participant,
+                    key,
+                    muted,
+                },
+            ) => Some(Event::StreamMuted {
+                stream: stream_ref(participant, key),
+                muted: *muted,
+            }),
+            (
+                Change::Censored,
+                RoomUpdate::Censored {
+                    participant,
+                    censored,
+                },
+            ) => Some(Event::Censored {
+                participant: participant.clone(),
+                censored: *censored,
+            }),
+            (Change::Speaker, _) => Some(Event::SpeakerChanged(participant())),
+            (Change::Floor, _) => Some(Event::FloorChanged(participant())),
+            // The count is noticed with what follows from other changes.
+            _ => None,
+        };
+        if let Some(event) = event {
+            self.events.push(event);
+        }
+    }
+
+    /// A participant was described anew, in a snapshot: tells what is different.
+    fn announce_differences(&mut self, before: &Participant, after: &Participant, remote: bool) {
+        let id = &after.id;
+        if remote && before.connection != after.connection {
+            self.events.push(Event::ConnectionChanged {
+                participant: id.clone(),
+                state: after.connection,
+            });
+        }
+        if before.censored != after.censored {
+            self.events.push(Event::Censored {
+                participant: id.clone(),
+                censored: after.censored,
+            });
+        }
+        for stream in before.streams.iter().filter(|_| remote) {
+            if after.stream(&stream.key).is_none() {
+                let gone = stream_ref(id, &stream.key);
+                self.events.push(Event::StreamUnpublished(gone));
+            }
+        }
+        for stream in &after.streams {
+            let known = before.stream(&stream.key);
+            let same = known.filter(|known| is_same_stream(known, stream));
+            match same {
+                None if remote => {
+                    let new = stream_ref(id, &stream.key);
+                    self.events.push(Event::StreamPublished(new));
+                }
+                Some(known) if known.muted != stream.muted => {
+                    self.events.push(Event::StreamMuted {
+                        stream: stream_ref(id, &stream.key),
+                        muted: stream.muted,
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells what has become different of what follows from the rest.
+    pub(super) fn notice(&mut self, parts: &Parts<'_>) {
+        let (events, noticed) = (&mut self.events, &mut self.noticed);
+        let presenter = parts.room.presenter();
+        if noticed.presenter.as_ref() != presenter {
+            noticed.presenter = presenter.cloned();
+            events.push(Event::PresenterChanged(presenter.cloned()));
+        }
+        let main = parts.room.main(self.subscriptions.pinned());
+        if noticed.main.as_ref() != main {
+            noticed.main = main.cloned();
+            events.push(Event::MainChanged(main.cloned()));
+        }
+        let count = parts.room.participant_count();
+        if noticed.count != count {
+            noticed.count = count;
+            events.push(Event::CountChanged(count));
+        }
+    }
+
+    fn reply(
+        &mut self,
+        parts: &mut Parts<'_>,
+        request: RequestId,
+        result: Result<Outcome, Refusal>,
+    ) {
+        if self.joining.token_request() == Some(request)
+            && let Some(token) = self.joining.take_token()
+            && result.is_ok()
+        {
+            self.token = token;
+        }
+        subscriptions::answered(parts, request, result.is_ok());
+        if self.subscriptions.answered(request, result.is_ok()) {
+            self.notice(parts);
+        }
+        self.publish_answered(parts, request, result);
+        if self.requests.settle(request) {
+            (self.events).push_reply(request, result.map_err(Into::into));
+        }
+    }
+
+    fn publish_answered(
+        &mut self,
+        parts: &mut Parts<'_>,
+        request: RequestId,
+        result: Result<Outcome, Refusal>,
+    ) {
+        let asked = |publication: &super::publications::Publication| {
+            publication.stage == Stage::Asked && publication.request == Some(request)
+        };
+        let Some(publication) = parts.publications.iter_mut().find(|p| asked(p)) else {
+            return;
+        };
+        let key = publication.publish.key.clone();
+        match result {
+            Ok(Outcome::Published { ssrc }) => {
+                publication.published(ssrc, self.rng.next_u32() as u16);
+                self.events.push(Event::Published { key, ssrc });
+            }
+            Ok(_) => self.count_bad_frame(),
+            Err(refusal) => {
+                parts.publications.retain(|publication| !asked(publication));
+                self.events.push(Event::PublishRefused { key, refusal });
+            }
+        }
+    }
+}
+
+fn stream_ref(participant: &ParticipantId, key: &crate::room::StreamKey) -> StreamRef {
+    StreamRef {
+        participant: participant.clone(),
+        key: key.clone(),
+    }
+}
+
+/// Whether the two, under one key, differ in no more than being muted.
+fn is_same_stream(a: &Stream, b: &Stream) -> bool {
+    (a.ssrc, a.kind, a.codec) == (b.ssrc, b.kind, b.codec)
+}

@@ -1,0 +1,354 @@
+//! From the handshake into the session, out of it, and back after the connection broke.
+
+use rand_core::RngCore;
+use zeroize::Zeroizing;
+
+use super::events::{Event, ReconnectCause};
+use super::machine::{Machine, Membership, REKEY_PAUSE, Status, Telling};
+use super::media::Slot;
+use super::profile::Parts;
+use super::publications::Stage;
+use super::requests::RequestFailure;
+use super::{CloseCause, Dropped};
+use crate::link::{Ids, Link};
+use crate::room::{CloseReason, Version};
+use crate::secure::{ResetToken, ResumeTicket, Transport};
+use crate::signal::{Answer, Join, JoinRefusal, Joined, Resume, decode};
+use crate::time::Duration;
+use crate::wire::{ConnectionId, MAX_DATAGRAM};
+
+/// Redirects that are followed at once; from there on with growing pauses.
+const PROMPT_REDIRECTS: u8 = 3;
+/// The keepalive that a server may ask for is no shorter than this.
+const MIN_KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// A finished handshake.
+struct Established {
+    transport: Transport,
+    ids: Ids,
+    round_trip: Option<Duration>,
+    /// The Hello asked to continue the earlier connection.
+    resumes: bool,
+}
+
+impl Machine {
+    /// Makes a Hello that says what is wanted now.
+    pub(super) fn build_hello(&mut self, parts: &mut Parts<'_>) {
+        if let Some(token) = self.joining.take_token() {
+            // Its request may not have been answered in time; a join will answer it.
+            self.token = token;
+        }
+        let wanted = parts
+            .publications
+            .iter()
+            .filter(|publication| publication.stage != Stage::Withdrawn);
+        let ticket = (self.membership.as_ref()).and_then(|membership| membership.ticket.as_ref());
+        let join = Join {
+            token: &self.token,
+            participants: self.participants,
+            slots: self.slots,
+            policy: self.subscriptions.policy,
+            publish: wanted.map(|wanted| wanted.publish.clone()).collect(),
+            resume: ticket.map(|ticket| Resume {
+                ticket: *ticket.expose_bytes(),
+                version: parts.room.version_for_resume(),
+            }),
+        };
+        let client_id = loop {
+            let id = ConnectionId(self.rng.next_u32());
+            let link = self.link.as_ref();
+            if link.is_none_or(|link| link.ids().local != id && link.former_id() != Some(id)) {
+                break id;
+            }
+        };
+        let (now, rng) = (self.now, &mut self.rng);
+        (self.joining).build(now, &join, &self.server_key, client_id, rng);
+    }
+
+    pub(super) fn handle_welcome(
+        &mut self,
+        parts: &mut Parts<'_>,
+        client_id: ConnectionId,
+        noise: &[u8],
+    ) -> Result<(), Dropped> {
+        let now = self.now;
+        let attempt = self.joining.attempt(client_id);
+        let attempt = attempt.ok_or(Dropped::Unexpected)?;
+        let mut payload = Zeroizing::new([0; MAX_DATAGRAM]);
+        let welcomed = attempt.handshake().finish(noise, payload.as_mut_slice());
+        let welcomed = welcomed.map_err(|_| Dropped::Forged)?;
+        let answer = decode(welcomed.payload).map_err(|_| Dropped::Malformed)?;
+        let established = Established {
+            transport: welcomed.transport,
+            ids: Ids {
+                local: client_id,
+                peer: welcomed.server_id,
+            },
+            round_trip: attempt.round_trip(now),
+            resumes: attempt.resumes,
+        };
+        match answer {
+            Answer::Joined(joined) => {
+                self.joining.finish();
+                self.established(parts, established, &joined);
+            }
+            Answer::Waiting {
+                reset_token,
+                keepalive,
+            } => {
+                self.joining.finish();
+                self.waiting(parts, established, reset_token, keepalive);
+            }
+            Answer::Refused(refusal) => self.refused(parts, refusal),
+            Answer::Redirect(address) => {
+                if self.status == Status::Joined || self.status == Status::Waiting {
+                    self.reconnect(parts, ReconnectCause::Redirected);
+                }
+                if self.status == Status::Joining {
+                    self.redirected = Some(address);
+                    self.events.push(Event::Redirected(address));
+                    self.redirects = self.redirects.saturating_add(1);
+                    if self.redirects <= PROMPT_REDIRECTS {
+                        self.joining.finish();
+                        self.joining.hurry(now);
+                    } else {
+                        self.joining.postpone(now, &mut self.rng);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn established(&mut self, parts: &mut Parts<'_>, established: Established, joined: &Joined) {
+        let now = self.now;
+        let was_joined = self.status == Status::Joined;
+        let resumed = match &mut self.link {
+            Some(link) if joined.resumed && established.resumes => {
+                link.rekey(established.transport, established.ids, now);
+                true
+            }
+            _ => {
+                self.keepalive = self.keepalive_with(joined.keepalive);
+                let Established { transport, ids, .. } = established;
+                self.link = Some(Link::new(transport, ids, self.keepalive, now));
+                false
+            }
+        };
+        if let (Some(link), Some(rtt)) = (&mut self.link, established.round_trip) {
+            link.handle_rtt(rtt);
+        }
+        self.status = Status::Joined;
+        if resumed {
+            self.remember(parts, joined);
+        } else {
+            self.start_over(parts);
+            self.enter(parts, joined);
+        }
+        if !(was_joined && resumed) {
+            self.events.push(Event::Joined { resumed });
+        }
+        self.telling = Telling::Due;
+        // The join takes effect with the first packet under the new keys.
+        self.ping();
+    }
+
+    /// The lobby: an association on which nothing travels until somebody opens the door.
+    fn waiting(
+        &mut self,
+        parts: &mut Parts<'_>,
+        established: Established,
+        reset_token: [u8; 16],
+        keepalive: u8,
+    ) {
+        let Established { transport, ids, .. } = established;
+        self.keepalive = self.keepalive_with(keepalive);
+        let mut link = Link::new(transport, ids, self.keepalive, self.now);
+        if let Some(rtt) = established.round_trip {
+            link.handle_rtt(rtt);
+        }
+        self.link = Some(link);
+        self.status = Status::Waiting;
+        self.reset_token = Some(ResetToken::from_bytes(reset_token));
+        if let Some(membership) = &mut self.membership {
+            membership.ticket = None;
+        }
+        self.start_over(parts);
+        self.events.push(Event::Waiting);
+        self.ping();
+    }
+
+    /// The door opens.
+    pub(super) fn admitted(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
+        self.status = Status::Joined;
+        self.enter(parts, joined);
+        self.events.push(Event::Joined { resumed: false });
+        self.telling = Telling::Due;
+    }
+
+    /// The server knows nothing of before but what Hello told it: all that there was to publish
+    /// then, and the policy. A Hello is made anew whenever these change, so they are what they were.
+    fn start_over(&mut self, parts: &mut Parts<'_>) {
+        self.fail_requests();
+        self.drop_packets(parts);
+        parts
+            .publications
+            .retain(|publication| publication.stage != Stage::Withdrawn);
+        for publication in parts.publications.iter_mut() {
+            publication.asked(None);
+        }
+        for wish in parts.wishes.iter_mut() {
+            wish.told = false;
+            wish.request = None;
+        }
+        self.subscriptions.forget();
+        // What is shown stays until the snapshot that is to come; no resume can go on from it.
+        parts.room.begin_snapshot(Version::default());
+    }
+
+    /// Into a session that is new to this end.
+    fn enter(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
+        self.remember(parts, joined);
+        if joined.policy_refused.is_some() {
+            self.subscriptions.policy_refused();
+        }
+        let mut answers = joined.streams.iter();
+        let mut refused = heapless::Vec::<_, { crate::room::MAX_STREAMS }>::new();
+        for publication in parts.publications.iter_mut() {
+            let asked = matches!(publication.stage, Stage::Asked | Stage::Withdrawn);
+            let answer = if asked { answers.next() } else { None };
+            match (answer, publication.stage) {
+                (Some(Ok(ssrc)), Stage::Asked) => {
+                    publication.published(*ssrc, self.rng.next_u32() as u16);
+                    self.events.push(Event::Published {
+                        key: publication.publish.key.clone(),
+                        ssrc: *ssrc,
+                    });
+                }
+                (Some(Err(refusal)), stage) => {
+                    let key = publication.publish.key.clone();
+                    let _ = refused.push((key, stage, *refusal));
+                }
+                (None, Stage::Asked) => publication.forget(),
+                _ => {}
+            }
+        }
+        for (key, stage, refusal) in refused {
+            let given_up =
+                |p: &super::publications::Publication| p.publish.key == key && p.stage == stage;
+            parts
+                .publications
+                .retain(|publication| !given_up(publication));
+            if stage == Stage::Asked {
+                self.events.push(Event::PublishRefused { key, refusal });
+            }
+        }
+    }
+
+    /// Notes what every answer to a join says.
+    fn remember(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
+        let slots_are_new = (self.membership.as_ref())
+            .is_none_or(|membership| membership.slot_ssrc != joined.slot_ssrc);
+        if slots_are_new || !joined.resumed {
+            let mut ssrc = joined.slot_ssrc;
+            for slot in parts.slots.iter_mut() {
+                *slot = Slot::new(ssrc);
+                ssrc = ssrc.wrapping_add(1);
+            }
+        }
+        self.reset_token = Some(ResetToken::from_bytes(joined.reset_token));
+        self.membership = Some(Membership {
+            me: joined.participant.clone(),
+            session: joined.session,
+            grants: joined.grants,
+            slot_ssrc: joined.slot_ssrc,
+            ticket: Some(ResumeTicket::from_bytes(joined.resume_ticket)),
+        });
+        self.redirects = 0;
+        self.probe = None;
+        self.rekey_at = self.now + self.config.rekey_after;
+        self.last_sent = self.now;
+    }
+
+    fn refused(&mut self, parts: &mut Parts<'_>, refusal: JoinRefusal) {
+        let returns = self.membership.is_some();
+        match self.status {
+            Status::Joined => self.give_up_rekey(),
+            // A server that is going down or coming up; it takes us back later.
+            Status::Joining if returns && refusal == JoinRefusal::Unavailable => {
+                self.joining.postpone(self.now, &mut self.rng);
+            }
+            _ => self.close(parts, CloseCause::Refused(refusal)),
+        }
+    }
+
+    /// Goes on with the keys that there are, and tries later to get new ones.
+    pub(super) fn give_up_rekey(&mut self) {
+        self.joining.finish();
+        self.rekey_at = self.now + REKEY_PAUSE;
+    }
+
+    pub(super) fn handle_reset(
+        &mut self,
+        parts: &mut Parts<'_>,
+        server_id: ConnectionId,
+        token: &[u8; 16],
+    ) -> Result<(), Dropped> {
+        let link = self.live_link().ok_or(Dropped::Unexpected)?;
+        if link.ids().peer != server_id {
+            return Err(Dropped::Unexpected);
+        }
+        let expected = self.reset_token.as_ref();
+        if !expected.is_some_and(|expected| expected.matches(token)) {
+            return Err(Dropped::Forged);
+        }
+        self.reconnect(parts, ReconnectCause::Reset);
+        Ok(())
+    }
+
+    /// The connection is of no use any more: gets a new one.
+    pub(super) fn reconnect(&mut self, parts: &mut Parts<'_>, cause: ReconnectCause) {
+        if self.leaving.is_some() {
+            self.close(parts, CloseCause::Closed(CloseReason::Left));
+            return;
+        }
+        self.status = Status::Joining;
+        self.drop_packets(parts);
+        self.probe = None;
+        self.events.push(Event::Reconnecting(cause));
+        self.joining.hurry(self.now);
+    }
+
+    /// Ends it for good.
+    pub(super) fn close(&mut self, parts: &mut Parts<'_>, cause: CloseCause) {
+        let was_live = self.live_link().is_some();
+        self.status = Status::Closed(cause);
+        self.leaving = None;
+        self.joining.finish();
+        self.telling = Telling::Nothing;
+        self.drop_packets(parts);
+        self.fail_requests();
+        if !was_live {
+            // Else it has a last acknowledgement to send.
+            self.link = None;
+        }
+        self.events.push(Event::Closed(cause));
+    }
+
+    fn drop_packets(&mut self, parts: &mut Parts<'_>) {
+        parts.outgoing.clear();
+        self.packets_wait = false;
+        self.report_at = None;
+    }
+
+    fn fail_requests(&mut self) {
+        while let Some(request) = self.requests.pop() {
+            (self.events).push_reply(request, Err(RequestFailure::ConnectionLost));
+        }
+    }
+
+    fn keepalive_with(&self, asked: u8) -> Duration {
+        let asked = Duration::from_secs(asked.into()).max(MIN_KEEPALIVE);
+        self.config.keepalive.min(asked)
+    }
+}
