@@ -107,8 +107,9 @@ impl Room {
     /// Waits for a status like that.
     async fn status(&self, wanted: impl Fn(Status) -> bool) -> Status {
         let mut status = self.shared.status.subscribe();
-        match status.wait_for(|status| wanted(*status)).await {
-            Ok(status) => *status,
+        let reached = status.wait_for(|status| wanted(*status)).await;
+        match reached.map(|status| *status) {
+            Ok(status) => status,
             // The sender lives as long as this handle.
             Err(_) => std::future::pending().await,
         }
@@ -425,7 +426,7 @@ fn start(ticket: &Ticket<'_>, options: &JoinOptions) -> Result<Arc<Shared>, Join
         })?;
         prepared.insert(key.clone(), options.codec.core());
     }
-    Ok(Shared::new(clock, client, prepared))
+    Ok(Shared::new(clock, options.slots, client, prepared))
 }
 
 fn publication(key: &StreamKey, options: &AudioOptions) -> Publish {

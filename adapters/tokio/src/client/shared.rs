@@ -89,6 +89,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(super) clock: Clock,
+    /// How many audio slots were asked for.
+    pub(super) slots: u8,
     state: Mutex<State>,
     /// Tells the driver that there may be something to send.
     pub(super) wake: Notify,
@@ -100,6 +102,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(super) fn new(
         clock: Clock,
+        slots: u8,
         client: Client<Desktop>,
         prepared: BTreeMap<StreamKey, Codec>,
     ) -> Arc<Self> {
@@ -107,6 +110,7 @@ impl Shared {
         let (frames, _) = broadcast::channel(FRAMES);
         Arc::new(Self {
             clock,
+            slots,
             state: Mutex::new(State {
                 client,
                 replies: BTreeMap::new(),
