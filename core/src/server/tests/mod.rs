@@ -451,7 +451,11 @@ impl World {
     fn receive(&mut self, index: usize, bytes: &mut [u8]) {
         let now = self.now;
         let peer = &mut self.peers[index];
-        match Packet::parse(bytes).unwrap() {
+        // An answer to a Hello of another version, which somebody else sent from here, is not ours.
+        let Ok(packet) = Packet::parse(bytes) else {
+            return;
+        };
+        match packet {
             Packet::Welcome { client_id, noise } if client_id == peer.client_id => {
                 let mut payload = [0; 1200];
                 let Ok(welcomed) = peer.handshake.finish(noise, &mut payload) else {
