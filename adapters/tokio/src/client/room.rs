@@ -200,6 +200,15 @@ impl Room {
         SlotReader::new(Arc::clone(&self.shared), slot, rate)
     }
 
+    /// Mirrors what one slot receives as plain RTP to `to`, until the tap is dropped; see [`Tap`](crate::Tap).
+    ///
+    /// # Errors
+    /// [`TapError`](crate::TapError)
+    #[cfg(feature = "tap")]
+    pub async fn tap_slot(&self, slot: u8, to: SocketAddr) -> Result<crate::Tap, crate::TapError> {
+        crate::Tap::open(&self.shared, slot, to).await
+    }
+
     /// Receives a stream, whatever the policy says.
     ///
     /// # Errors

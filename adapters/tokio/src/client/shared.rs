@@ -8,7 +8,9 @@ use parlour_core::client::{
     Client, CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure,
 };
 use parlour_core::room::{Codec, StreamKey};
-use parlour_core::rtp::{AudioFrame, AudioLevel};
+use parlour_core::rtp::AudioFrame;
+#[cfg(feature = "tap")]
+use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{MAX_BODY, Outcome, Refusal, RequestId};
 use parlour_core::time::Instant;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -39,10 +41,7 @@ pub(crate) struct SlotFrame {
     pub(crate) sequence: u64,
     pub(crate) timestamp: u64,
     pub(crate) duration: u32,
-    #[cfg_attr(
-        not(feature = "tap"),
-        allow(dead_code, reason = "only the tap writes levels again")
-    )]
+    #[cfg(feature = "tap")]
     pub(crate) level: Option<AudioLevel>,
     pub(crate) marker: bool,
     pub(crate) speaker: Option<u32>,
@@ -58,6 +57,7 @@ impl SlotFrame {
             sequence: frame.sequence,
             timestamp: frame.timestamp,
             duration: frame.duration,
+            #[cfg(feature = "tap")]
             level: frame.level,
             marker: frame.marker,
             speaker: frame.speaker,
@@ -90,7 +90,7 @@ pub(super) struct State {
 pub(crate) struct Shared {
     pub(super) clock: Clock,
     /// How many audio slots were asked for.
-    pub(super) slots: u8,
+    slots: u8,
     state: Mutex<State>,
     /// Tells the driver that there may be something to send.
     pub(super) wake: Notify,
@@ -125,6 +125,10 @@ impl Shared {
             progress: Notify::new(),
             status: watch::Sender::new(Status::Joining),
         })
+    }
+
+    pub(crate) fn slots(&self) -> u8 {
+        self.slots
     }
 
     /// The state, whoever panicked with it: every call of the core leaves it consistent.
