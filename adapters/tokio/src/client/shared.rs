@@ -1,6 +1,7 @@
 //! What the driver and the handles share: the core's client, and who waits for what.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -68,7 +69,6 @@ impl SlotFrame {
 
 type Reply = Result<Outcome, RequestFailure>;
 
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) client: Client<Desktop>,
     /// Who waits for the answer to which request.
@@ -79,6 +79,8 @@ pub(super) struct State {
     publishing: BTreeMap<StreamKey, oneshot::Sender<Refusal>>,
     /// Those of `prepared` that the server refused.
     pub(super) refused: BTreeMap<StreamKey, Refusal>,
+    /// Streams whose writers are gone, and which are published until the client has room for a request.
+    orphans: Vec<StreamKey>,
     /// Gone when all is over, so that the readers' streams end.
     events: Option<broadcast::Sender<Event>>,
     frames: Option<broadcast::Sender<SlotFrame>>,
@@ -86,7 +88,6 @@ pub(super) struct State {
     first_events: Option<broadcast::Receiver<Event>>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(super) clock: Clock,
     /// How many audio slots were asked for.
@@ -97,6 +98,15 @@ pub(crate) struct Shared {
     /// Tells those who wait for room, or for a fact, that something has changed.
     pub(super) progress: Notify,
     pub(super) status: watch::Sender<Status>,
+}
+
+impl fmt::Debug for Shared {
+    /// Leaves the client out: it knows secrets, and may be locked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shared = f.debug_struct("Shared");
+        shared.field("status", &*self.status.borrow());
+        shared.finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -117,6 +127,7 @@ impl Shared {
                 prepared,
                 publishing: BTreeMap::new(),
                 refused: BTreeMap::new(),
+                orphans: Vec::new(),
                 events: Some(events),
                 frames: Some(frames),
                 first_events: Some(first_events),
@@ -265,6 +276,7 @@ impl Shared {
                 self.settle(&mut state, event);
             }
             state.take_messages();
+            state.unpublish_orphans();
             if state.client.closed().is_some() {
                 state.end();
             }
@@ -301,6 +313,20 @@ impl Shared {
 }
 
 impl State {
+    /// Stops publishing a stream, now or when there is room for the request.
+    pub(super) fn unpublish(&mut self, key: &StreamKey) {
+        if let Err(CommandError::TooManyRequests | CommandError::Full) = self.client.unpublish(key)
+        {
+            self.orphans.push(key.clone());
+        }
+    }
+
+    fn unpublish_orphans(&mut self) {
+        for key in std::mem::take(&mut self.orphans) {
+            self.unpublish(&key);
+        }
+    }
+
     fn take_messages(&mut self) {
         let mut body = [0; MAX_BODY];
         while let Ok(Some(message)) = self.client.poll_message(&mut body) {
