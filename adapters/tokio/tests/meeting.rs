@@ -14,8 +14,7 @@ use parlour_tokio::{
 #[tokio::test]
 async fn two_voices_are_heard_mixed_by_a_third() {
     let server = serve();
-    let anna = join(&server, "room", "anna").await;
-    let ben = join(&server, "room", "ben").await;
+    let (anna, ben) = meet(&server).await;
     let cleo = join(&server, "room", "cleo").await;
     assert_eq!(cleo.me(), Some(id("cleo")));
     assert_eq!(cleo.session(), anna.session());
@@ -142,8 +141,7 @@ async fn a_slot_says_who_speaks_and_a_mute_silences() {
 #[tokio::test]
 async fn messages_reach_whom_they_are_for() {
     let server = serve();
-    let anna = join(&server, "room", "anna").await;
-    let ben = join(&server, "room", "ben").await;
+    let (anna, ben) = meet(&server).await;
     let mut events = ben.events();
     let everybody = Recipients::All;
     for n in 0..40u8 {
@@ -309,6 +307,13 @@ async fn the_lobby_holds_until_somebody_opens() {
         .unwrap();
     assert_eq!(cleo.session(), None);
     let room = parlour_tokio::core::room::RoomId::new("room").unwrap();
+    until(&mut events, |event| match event {
+        Event::Room(RoomEvent::Knocked { participant, .. }) => {
+            (participant == id("cleo")).then_some(())
+        }
+        _ => None,
+    })
+    .await;
     within(server.deny(&room, &id("cleo"))).await.unwrap();
     assert_eq!(
         within(cleo.closed()).await,

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::*;
-use parlour_tokio::core::room::{CloseReason, RoomId};
+use parlour_tokio::core::room::{CloseReason, RoomId, SessionId};
 use parlour_tokio::core::ticket::Ticket;
 use parlour_tokio::token::mint_token;
 use parlour_tokio::{
-    AudioOptions, CloseCause, Event, JoinOptions, Room, RoomEvent, Server, ServerConfig,
+    AudioOptions, CloseCause, Event, JoinOptions, Room, RoomEvent, RoomInfo, Server, ServerConfig,
     TransportChoice,
 };
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -63,6 +63,19 @@ async fn firewall(server: SocketAddr, swallow: bool) -> Firewall {
         address,
         blackhole,
         cut,
+    }
+}
+
+/// A join takes effect a moment after it has succeeded: waits for that.
+async fn until_in_session(server: &Server, participants: usize) -> Option<SessionId> {
+    let mut events = server.events();
+    loop {
+        let room = server.room(&RoomId::new("room").unwrap()).await;
+        let all_there = |room: &RoomInfo| room.participants.len() == participants;
+        if let Some(room) = room.filter(all_there) {
+            return room.session;
+        }
+        events.next().await.expect("the server is gone");
     }
 }
 
@@ -238,6 +251,7 @@ async fn a_shutdown_is_told_and_a_restart_takes_the_same_ticket() {
         },
     )
     .await;
+    within(until_in_session(&server, 2)).await;
     within(server.shutdown()).await;
     for room in [by_udp, by_tcp] {
         let cause = within(room.closed()).await;
@@ -247,8 +261,7 @@ async fn a_shutdown_is_told_and_a_restart_takes_the_same_ticket() {
 
     let server = Server::bind(same_place).unwrap();
     let anna = within(Room::join(&ticket)).await.unwrap();
-    let room = server.room(&RoomId::new("room").unwrap()).await.unwrap();
-    assert_eq!(room.session, anna.session());
+    assert_eq!(within(until_in_session(&server, 1)).await, anna.session());
 }
 
 #[tokio::test]

@@ -123,8 +123,7 @@ async fn a_join_that_is_given_up_leaves_nobody_behind() {
 #[tokio::test]
 async fn requests_that_are_given_up_break_nothing() {
     let server = serve();
-    let anna = join(&server, "room", "anna").await;
-    let ben = join(&server, "room", "ben").await;
+    let (anna, ben) = meet(&server).await;
     let mut events = ben.events();
     let everybody = Recipients::All;
     for n in 0..60u8 {
@@ -207,8 +206,7 @@ async fn a_reader_that_sleeps_is_told_how_much_it_missed() {
         ..config()
     })
     .unwrap();
-    let anna = join(&server, "room", "anna").await;
-    let ben = join(&server, "room", "ben").await;
+    let (anna, ben) = meet(&server).await;
     let mut sleeper = ben.events();
     let mut awake = ben.events();
     let sent: u64 = 400;
@@ -243,8 +241,7 @@ async fn a_reader_that_sleeps_is_told_how_much_it_missed() {
 async fn the_application_moderates_too() {
     let server = serve();
     let mut happened = server.events();
-    let anna = join(&server, "room", "anna").await;
-    let ben = join(&server, "room", "ben").await;
+    let (anna, ben) = meet(&server).await;
     let mut events = anna.events();
 
     within(server.censor(&room(), &id("anna"), true))
@@ -402,8 +399,7 @@ async fn what_makes_no_sense_is_an_error_and_changes_nothing() {
 #[tokio::test]
 async fn a_tap_mirrors_what_is_heard() {
     let server = serve();
-    let anna = join(&server, "room", "anna").await;
-    let ben = join(&server, "room", "ben").await;
+    let (anna, ben) = meet(&server).await;
     let ears = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let tap = within(ben.tap_slot(0, ears.local_addr().unwrap()))
         .await

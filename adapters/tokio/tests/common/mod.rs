@@ -12,6 +12,7 @@ use parlour_tokio::core::room::{Grants, ParticipantId};
 use parlour_tokio::token::{ApiKey, Claims};
 use parlour_tokio::{
     AudioWriter, Event, Events, JoinOptions, MixedReader, Room, RoomEvent, Server, ServerConfig,
+    ServerEvent,
 };
 
 pub const RATE: SampleRate = SampleRate::Hz48000;
@@ -57,6 +58,24 @@ pub async fn join(server: &Server, room: &str, who: &str) -> Room {
     within(Room::join(&ticket(server, room, who)))
         .await
         .unwrap()
+}
+
+/// `anna` and `ben`, who see each other. (A join takes effect a moment after it has succeeded.)
+pub async fn meet(server: &Server) -> (Room, Room) {
+    let mut happened = server.events();
+    let rooms = (
+        join(server, "room", "anna").await,
+        join(server, "room", "ben").await,
+    );
+    let mut missing = 2;
+    within(async {
+        while missing > 0 {
+            let event = happened.next().await.expect("the server is gone");
+            missing -= i32::from(matches!(event, ServerEvent::ParticipantJoined { .. }));
+        }
+    })
+    .await;
+    rooms
 }
 
 pub async fn join_by(server: &Server, who: &str, options: JoinOptions) -> Room {
