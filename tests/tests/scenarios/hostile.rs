@@ -59,7 +59,10 @@ fn damaged_and_repeated_datagrams_change_nothing() {
         assert_eq!(world.heard(handle).len(), 600);
     }
     let drops = world.device(alice).statistics().drops;
-    assert!(drops.forged > 0 && drops.replayed + drops.forged > 300, "{drops:?}");
+    assert!(
+        drops.forged > 0 && drops.replayed + drops.forged > 300,
+        "{drops:?}"
+    );
     let after = world.server().accounting();
     assert_eq!(after.half_open, 0);
     assert_eq!(after.connection_ids, before.connection_ids);
@@ -93,8 +96,15 @@ fn all_that_was_ever_said_may_be_repeated_after_all_have_left() {
     world.run_for(s(20));
     let happened = &world.server_events()[events..];
     let asked = |event: &_| matches!(event, parlour_core::server::Event::JoinRequested { .. });
-    assert!(happened.iter().all(|(_, event)| asked(event)), "{happened:?}");
+    assert!(
+        happened.iter().all(|(_, event)| asked(event)),
+        "{happened:?}"
+    );
     let accounting = world.server().accounting();
-    let left = (accounting.rooms, accounting.participants, accounting.connection_ids);
+    let left = (
+        accounting.rooms,
+        accounting.participants,
+        accounting.connection_ids,
+    );
     assert_eq!(left, (0, 0, 0), "{accounting:?}");
 }

@@ -52,7 +52,10 @@ fn a_redirect_that_leads_nowhere_is_tried_with_patience() {
     world.run_for(s(60));
     assert!(!world.is_joined(alice));
     let address = world.address(alice);
-    let sent = world.history().iter().filter(|sent| sent.datagram.from == address);
+    let sent = world
+        .history()
+        .iter()
+        .filter(|sent| sent.datagram.from == address);
     let sent = sent.count();
     assert!((10..80).contains(&sent), "{sent} datagrams in a minute");
     world.leave(alice);
