@@ -371,12 +371,10 @@ pub(super) fn answer_join(
     token: &str,
 ) {
     let elsewhere = Token::parse(token).and_then(|token| token.redirect);
-    if let Some(there) = elsewhere.filter(|there| *there != here) {
-        return drop(server.redirect(clock, join, there));
-    }
-    match token::verify(token) {
-        // What stands against it is told to the participant by the server itself.
-        Ok(admission) => drop(server.admit(clock, join, admission)),
-        Err(refusal) => drop(server.refuse(clock, join, refusal)),
-    }
+    // What stands against it is told to the participant by the server itself.
+    let _ = match (elsewhere, token::verify(token)) {
+        (Some(there), _) if there != here => server.redirect(clock, join, there).is_ok(),
+        (_, Ok(admission)) => server.admit(clock, join, admission).is_ok(),
+        (_, Err(refusal)) => server.refuse(clock, join, refusal).is_ok(),
+    };
 }
