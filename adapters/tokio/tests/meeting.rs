@@ -226,15 +226,13 @@ async fn messages_reach_whom_they_are_for() {
     assert_eq!(received, (0..40).collect::<Vec<u8>>());
 
     let body = within(async {
+        let mut again = tokio::time::interval(std::time::Duration::from_millis(50));
         loop {
-            anna.send_lossy_message(&everybody, "cursor", b"here")
-                .unwrap();
             tokio::select! {
-                body = until(&mut events, |event| match event {
-                    Event::Message { reliable: false, body, .. } => Some(body),
-                    _ => None,
-                }) => return body,
-                () = tokio::time::sleep(std::time::Duration::from_millis(50)) => {}
+                event = events.next() => if let Some(Event::Message { reliable: false, body, .. }) = event {
+                    return body;
+                },
+                _ = again.tick() => anna.send_lossy_message(&everybody, "cursor", b"here").unwrap(),
             }
         }
     });
