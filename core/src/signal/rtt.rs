@@ -90,6 +90,15 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1).min(Self::MAX_BACKOFF);
     }
 
+    /// Takes in that the peer answers, though to nothing that was sent only once, so that it is no
+    /// sample: of timeouts before, at most one still counts. The RFC goes on doubling until the
+    /// next sample; but while one repetition after another is acknowledged, as by a peer that is
+    /// slow to make room, there is none. The one doubling lets a path that has become slower give a
+    /// sample again.
+    pub fn answered(&mut self) {
+        self.backoff = self.backoff.min(1);
+    }
+
     /// The smoothed round-trip time (SRTT); `None` before the first sample.
     pub fn smoothed(&self) -> Option<Duration> {
         self.estimate
@@ -178,7 +187,11 @@ mod tests {
             rtt.back_off();
         }
         assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_000, 3_000, 3_000]);
+        rtt.answered();
+        assert_eq!(rtt.timeout(), RttEstimator::MIN_TIMEOUT * 2);
         rtt.sample(Duration::from_micros(10_000));
+        assert_eq!(rtt.timeout(), RttEstimator::MIN_TIMEOUT);
+        rtt.answered();
         assert_eq!(rtt.timeout(), RttEstimator::MIN_TIMEOUT);
     }
 
