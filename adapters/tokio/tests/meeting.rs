@@ -3,13 +3,14 @@
 mod common;
 
 use common::*;
-use parlour_tokio::core::room::{CloseReason, DisplayName, Grants, StreamKey};
+use parlour_tokio::core::room::{CloseReason, Codec, DisplayName, Grants, StreamKey, StreamKind};
 use parlour_tokio::core::signal::{Recipients, StreamRef, Targets};
 use parlour_tokio::token::Claims;
 use parlour_tokio::{
-    AudioOptions, CloseCause, Event, JoinError, JoinOptions, Room, RoomEvent, ServerEvent,
+    AudioOptions, CloseCause, Event, Events, JoinError, JoinOptions, Room, RoomEvent, ServerEvent,
     TransportChoice,
 };
+use tokio::task::JoinSet;
 
 #[tokio::test]
 async fn two_voices_are_heard_mixed_by_a_third() {
@@ -139,18 +140,60 @@ async fn a_slot_says_who_speaks_and_a_mute_silences() {
 }
 
 #[tokio::test]
+async fn a_screen_is_shown_to_those_who_subscribe() {
+    let server = serve();
+    let (anna, ben) = meet(&server).await;
+    let mut events = ben.events();
+    let sound = within(anna.publish_media("screen", StreamKind::Screen, Codec::Opus)).await;
+    assert!(sound.is_err());
+    let screen = anna.publish_media("screen", StreamKind::Screen, Codec::Vp8);
+    let mut screen = within(screen).await.unwrap();
+    let stream = StreamRef {
+        participant: id("anna"),
+        key: screen.key().clone(),
+    };
+    until_room(&mut events, RoomEvent::StreamPublished(stream.clone())).await;
+    assert_eq!(ben.main_participant(), Some(id("anna")));
+    let mut pictures = ben.media();
+    within(ben.subscribe(&stream)).await.unwrap();
+
+    let packet = within(async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+        for n in 0.. {
+            tokio::select! {
+                packet = pictures.next() => return packet.unwrap(),
+                _ = ticks.tick() => screen.write(n * 3_000, true, &[0x90, 7, 7]).unwrap(),
+            }
+        }
+        unreachable!()
+    })
+    .await;
+    assert_eq!(
+        (packet.codec, &packet.payload[..]),
+        (Some(Codec::Vp8), &[0x90, 7, 7][..])
+    );
+    assert!(packet.marker);
+    assert_eq!(pictures.stream_of(&packet), Some(stream.clone()));
+    assert!(screen.write(0, false, &[0; 1_200]).is_err());
+
+    drop(screen);
+    until_room(&mut events, RoomEvent::StreamUnpublished(stream)).await;
+    within(ben.leave()).await;
+    while within(pictures.next()).await.is_some() {}
+}
+
+#[tokio::test]
 async fn messages_reach_whom_they_are_for() {
     let server = serve();
     let (anna, ben) = meet(&server).await;
     let mut events = ben.events();
     let everybody = Recipients::All;
-    for n in 0..40u8 {
-        // More than may be under way at a time: sending waits instead of failing.
+    for n in 0..10u8 {
         let sent = within(anna.send_message(&everybody, "count", &[n])).await;
         assert_eq!(sent, Ok(1));
     }
-    for n in 0..40u8 {
-        let body = until(&mut events, |event| match event {
+    let next = async |events: &mut Events| {
+        until(events, |event| match event {
             Event::Message {
                 from,
                 topic,
@@ -158,12 +201,30 @@ async fn messages_reach_whom_they_are_for() {
                 reliable: true,
             } => {
                 assert_eq!((from, topic.as_str()), (id("anna"), "count"));
-                Some(body)
+                Some(body[0])
             }
             _ => None,
-        });
-        assert_eq!(&body.await[..], &[n]);
+        })
+        .await
+    };
+    for n in 0..10u8 {
+        assert_eq!(next(&mut events).await, n);
     }
+    // More at once than may be under way: sending waits instead of failing.
+    let mut sending = JoinSet::new();
+    for n in 0..40u8 {
+        let (anna, everybody) = (anna.clone(), everybody.clone());
+        sending.spawn(async move { anna.send_message(&everybody, "count", &[n]).await });
+    }
+    let sent = within(sending.join_all()).await;
+    assert!(sent.iter().all(|sent| *sent == Ok(1)), "{sent:?}");
+    let mut received = Vec::new();
+    for _ in 0..40 {
+        received.push(next(&mut events).await);
+    }
+    received.sort_unstable();
+    assert_eq!(received, (0..40).collect::<Vec<u8>>());
+
     let body = within(async {
         loop {
             anna.send_lossy_message(&everybody, "cursor", b"here")

@@ -90,13 +90,16 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1).min(Self::MAX_BACKOFF);
     }
 
-    /// Takes in that the peer answers, though to nothing that was sent only once, so that it is no
-    /// sample: of timeouts before, at most one still counts. The RFC goes on doubling until the
-    /// next sample; but while one repetition after another is acknowledged, as by a peer that is
-    /// slow to make room, there is none. The one doubling lets a path that has become slower give a
-    /// sample again.
-    pub fn answered(&mut self) {
-        self.backoff = self.backoff.min(1);
+    /// Takes in that something came back after all, though nobody knows how long that took: the
+    /// timeout is again what the samples say, as
+    /// [RFC 9002 section 6.2.1](https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1) has it.
+    ///
+    /// A peer that takes messages slowly would else be sent each few of them only after the longest
+    /// timeout. Before the first sample nothing changes: there the longer timeout is the best guess.
+    pub fn end_back_off(&mut self) {
+        if self.estimate.is_some() {
+            self.backoff = 0;
+        }
     }
 
     /// The smoothed round-trip time (SRTT); `None` before the first sample.
@@ -179,6 +182,19 @@ mod tests {
     }
 
     #[test]
+    fn progress_ends_the_backing_off_once_there_is_an_estimate() {
+        let mut rtt = RttEstimator::new();
+        rtt.back_off();
+        rtt.end_back_off();
+        assert_eq!(rtt.timeout(), Duration::from_secs(2));
+        rtt.sample(Duration::from_millis(100));
+        let timeout = rtt.timeout();
+        rtt.back_off();
+        rtt.end_back_off();
+        assert_eq!(rtt.timeout(), timeout);
+    }
+
+    #[test]
     fn backs_off_up_to_the_bound_and_recovers_with_a_sample() {
         let mut rtt = after(&[10_000]);
         let mut waits = [0; 8];
@@ -187,11 +203,7 @@ mod tests {
             rtt.back_off();
         }
         assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_000, 3_000, 3_000]);
-        rtt.answered();
-        assert_eq!(rtt.timeout(), RttEstimator::MIN_TIMEOUT * 2);
         rtt.sample(Duration::from_micros(10_000));
-        assert_eq!(rtt.timeout(), RttEstimator::MIN_TIMEOUT);
-        rtt.answered();
         assert_eq!(rtt.timeout(), RttEstimator::MIN_TIMEOUT);
     }
 

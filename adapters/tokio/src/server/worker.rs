@@ -124,7 +124,7 @@ impl Running {
             self.answer();
             self.transmit(&mut buffer);
             if self.is_finished() {
-                return self.finish().await;
+                return;
             }
             match self.wait(&mut buffer).await {
                 Wakeup::Datagram(received) => self.take_in(received, &mut buffer),
@@ -136,13 +136,6 @@ impl Running {
                 Wakeup::Timeout => self.handle_timeout(),
             }
         }
-    }
-
-    /// Lets the TCP connections' tasks write what is queued for them.
-    async fn finish(mut self) {
-        drop(self.streams);
-        let ended = async { while self.from_streams.recv().await.is_some() {} };
-        let _ = tokio::time::timeout(DRAIN, ended).await;
     }
 
     /// Does what the server's events ask for, and hands out the others.
