@@ -158,7 +158,9 @@ fn what_was_under_way_arrives_after_a_resume_once() {
 #[test]
 fn keys_change_every_hour_and_nobody_notices() {
     let mut world = World::new("keys_change_every_hour_and_nobody_notices");
-    let alice = world.joined("alice", Options::small().publishing("mic"));
+    // Far enough for something to be under way at any moment.
+    let far = LinkConfig::with_rtt(ms(70));
+    let alice = world.joined("alice", Options::small().publishing("mic").over(far));
     let bob = world.joined("bob", Options::default().publishing("mic"));
     world.run_for(s(3_600 - 20));
     world.forget(bob);
