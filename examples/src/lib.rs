@@ -1,1 +1,4 @@
-//! TODO
+pub mod impair;
+pub mod measure;
+pub mod options;
+pub mod wav;
