@@ -1,4 +1,0 @@
-pub mod impair;
-pub mod measure;
-pub mod options;
-pub mod wav;

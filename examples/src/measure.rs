@@ -6,7 +6,7 @@
 //! **Similarity.** The correlation of how loud the two are in each of 20 bands of the mel scale, 100 times a second,
 //! after alignment. In logarithms, and less the mean of each band, so that neither loudness nor timbre matters. Codecs
 //! and the concealment of losses change the waveform much and this little: speech that is heard through them gives
-//! more than 0.8, other speech hardly more than 0.
+//! more than 0.8, other speech about 0, and seldom 0.5 if the pauses happen to coincide.
 
 use std::time::Duration;
 

@@ -98,7 +98,6 @@ fn compare_through_opus() {
             let turn = turn(&pcm, second);
             for loss in [usize::MAX, 10, 5] {
                 let found = find(turn, &late(&through_opus(turn, loss), 1_600));
-                println!("{who} {second} {loss} {found:?}");
                 assert!(found.similarity > 0.8, "{who} {second} {loss} {found:?}");
             }
         }
@@ -120,20 +119,20 @@ fn a_delay_that_changes_leaves_it_alike() {
 #[test]
 fn other_speech_and_silence_are_not_alike() {
     let (host, device) = (speech("host"), speech("device"));
+    let mut similarities = Vec::new();
     for second in 0..7 {
-        for (sent, heard) in [(&host, turn(&device, second)), (&device, turn(&host, second))] {
-            for sent in (0..7).map(|second| turn(sent, second)) {
-                let found = find(sent, &late(heard, 1_600));
-                println!("{second} {found:?}");
-                assert!(found.similarity < 0.4, "{found:?}");
-            }
+        // One speaker with the other's words, and with other words of the same one.
+        let elsewhere = turn(&host, (second + 3) % 7);
+        for (sent, heard) in [(&host, turn(&device, second)), (&device, turn(&host, second)), (&host, elsewhere)] {
+            let found = find(turn(sent, second), &late(heard, 1_600));
+            assert!(found.similarity < 0.6, "{second} {found:?}");
+            similarities.push(found.similarity);
         }
         let silence = vec![0; 48_000 + MAX_LAG];
         assert_eq!(find(turn(&host, second), &silence).similarity, 0.0);
-        // And the same speaker with other words.
-        let other = find(turn(&host, second), &late(turn(&host, (second + 3) % 7), 1_600));
-        println!("{other:?}");
     }
+    let mean = similarities.iter().sum::<f64>() / similarities.len() as f64;
+    assert!(mean < 0.2, "{mean}: {similarities:?}");
 }
 
 #[test]
