@@ -45,7 +45,7 @@ mod framing;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "tap")]
-mod tap;
+pub mod tap;
 #[cfg(feature = "server")]
 pub mod token;
 

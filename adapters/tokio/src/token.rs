@@ -47,7 +47,7 @@
 //!     "name": "Anna",
 //!     "grants": ["participant", "moderator"],
 //! }, "c2VjcmV0IG9mIGF0IGxlYXN0IDMyIGJ5dGVz", algorithm="HS256")
-//! ticket = f"parlour://rooms.example.org:7900/{server_public_key}#{token}"
+//! ticket = f"parlour://rooms.example.org:7900/{server_public_key}#{token}"  # Server::ticket_base, then # and the token
 //! ```
 
 use std::collections::BTreeMap;

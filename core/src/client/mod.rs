@@ -62,7 +62,7 @@
 //! | events | those that the state shows anyway are dropped, [`Event::EventsMissed`] says so |
 //! | participants | the server tells only of those that matter most |
 
-mod client;
+mod api;
 mod commands;
 mod config;
 mod errors;
@@ -78,11 +78,14 @@ mod session;
 mod statistics;
 mod subscriptions;
 
-pub use self::client::Client;
+pub use self::api::Client;
 pub use self::config::Config;
 pub use self::errors::{CommandError, Dropped, SendError};
 pub use self::events::{CloseCause, Event, Incoming, Message, ReconnectCause};
 pub use self::profile::{Capacity, Desktop, Profile, Small};
 pub use self::requests::{MAX_OUTSTANDING, RequestFailure};
-pub use self::statistics::{Drops, SlotStatistics, Statistics, Traffic, quality};
+pub use self::statistics::{Drops, SlotStatistics, Statistics, Traffic};
 pub use crate::link::BufferTooSmall;
+
+#[cfg(all(test, feature = "server"))]
+mod tests;

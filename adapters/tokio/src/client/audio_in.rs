@@ -127,7 +127,7 @@ pub struct SlotReader {
 
 impl SlotReader {
     pub(super) fn new(shared: Arc<Shared>, slot: u8, rate: SampleRate) -> Result<Self, ReadError> {
-        if shared.lock().client.slot_statistics(slot).is_none() {
+        if slot >= shared.slots() {
             return Err(ReadError::NoSuchSlot);
         }
         Ok(Self {

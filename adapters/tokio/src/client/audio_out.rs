@@ -159,9 +159,7 @@ impl AudioWriter {
 
 impl Drop for AudioWriter {
     fn drop(&mut self) {
-        // An error means that there is nothing left to unpublish, or that so much is under way that the server is
-        // told with the next connection.
-        let _ = self.shared.lock().client.unpublish(&self.key);
+        self.shared.lock().unpublish(&self.key);
         self.shared.wake.notify_one();
     }
 }

@@ -107,7 +107,7 @@ impl Driver {
 
     /// Starts the task. It ends when the client is closed; when the other end of `alive` is dropped, it leaves first.
     pub(super) fn spawn(self, rebinds: mpsc::Receiver<Rebind>, alive: oneshot::Receiver<()>) {
-        let span = tracing::debug_span!("participant");
+        let span = tracing::debug_span!("participant", id = tracing::field::Empty);
         tokio::spawn(self.run(rebinds, alive).instrument(span));
     }
 
@@ -164,14 +164,18 @@ impl Driver {
     /// Hands out events, and acts on those that concern the link; true if there may be something new to send.
     fn dispatch(&mut self) -> bool {
         let mut redirected = None;
-        let mut silent = false;
+        let (mut silent, mut joined) = (false, false);
         self.shared.dispatch(|event| match event {
             CoreEvent::Redirected(server) => redirected = Some(*server),
+            CoreEvent::Joined { .. } => joined = true,
             CoreEvent::Reconnecting(ReconnectCause::Silence | ReconnectCause::NetworkChanged) => {
                 silent = true;
             }
             _ => {}
         });
+        if joined && let Some(me) = self.shared.lock().client.me() {
+            tracing::Span::current().record("id", me.as_str());
+        }
         if let Some(server) = redirected {
             tracing::debug!(%server, "redirected");
             let transport = match (self.transport, self.way()) {
@@ -242,14 +246,16 @@ impl Driver {
     /// Takes in the datagram in `buffer` and those that are here already.
     fn take_in(&mut self, len: usize, buffer: &mut [u8]) {
         let mut next = Some(len);
-        for _ in 0..BATCH {
-            let Some(datagram) = next.and_then(|len| buffer.get_mut(..len)) else {
-                return;
-            };
+        let mut taken = 0;
+        while let Some(datagram) = next.and_then(|len| buffer.get_mut(..len)) {
             if self.shared.handle_datagram(datagram) && !self.ways.answered {
                 self.ways.answered = true;
                 self.next_try = None;
                 self.backoff = BACKOFF.0;
+            }
+            taken += 1;
+            if taken == BATCH {
+                return;
             }
             next = self.link.as_mut().and_then(|link| link.try_receive(buffer));
         }

@@ -30,3 +30,5 @@ pub use event::{Event, Events};
 pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
 pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause};
 pub use room::{Room, RoomState};
+#[cfg(feature = "tap")]
+pub(crate) use shared::{Shared, SlotFrame};

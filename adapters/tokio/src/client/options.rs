@@ -41,7 +41,7 @@ pub struct JoinOptions {
     /// (`true`), or gives the room at once, with [`Event::Joined`](crate::Event::Joined) or
     /// [`Event::Closed`](crate::Event::Closed) to follow.
     pub wait_in_lobby: bool,
-    /// After how long without an answer joining gives up.
+    /// After how long without an answer joining gives up. Less than 1.5 s leave no time for TCP.
     pub timeout: Duration,
 }
 

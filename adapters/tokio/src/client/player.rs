@@ -13,6 +13,9 @@ use super::shared::SlotFrame;
 /// Frames that wait: half a second of 20 ms. One is never longer than a datagram.
 type Jitter = JitterBuffer<24, 1_200>;
 
+/// Enough to make a decoder in a debug build.
+const STACK: usize = 8 << 20;
+
 /// RTP timestamp units per ms in a slot.
 const CLOCK_PER_MS: usize = 48;
 
@@ -35,10 +38,15 @@ impl Player {
     /// # Errors
     /// [`ReadError::SampleRate`] at 8 kHz.
     pub(super) fn new(rate: SampleRate) -> Result<Self, ReadError> {
-        let opus = OpusDecoder::new(rate, Channels::Stereo).map_err(|_| ReadError::SampleRate)?;
+        let (decoder, jitter) = on_a_large_stack(|| {
+            let opus = OpusDecoder::new(rate, Channels::Stereo);
+            let opus = opus.map_err(|_| ReadError::SampleRate)?;
+            let jitter = Box::new(Jitter::new(JitterConfig::default()));
+            Ok((Box::new(Decoder::new(opus)), jitter))
+        })?;
         Ok(Self {
-            jitter: Box::new(Jitter::new(JitterConfig::default())),
-            decoder: Box::new(Decoder::new(opus)),
+            jitter,
+            decoder,
             rate,
             ready: Vec::new(),
             read: 0,
@@ -111,4 +119,21 @@ impl Player {
             Pull::Silence { .. } | Pull::Buffering { .. } => self.speaker = None,
         }
     }
+}
+
+/// Makes something that passes through the stack on its way to the heap, whoever's stack is too small for that.
+///
+/// A decoder's 179 KB are copied half a dozen times in a debug build, and those who read audio may be on a thread of
+/// 2 MB or of a sound card's library.
+fn on_a_large_stack<T: Send>(make: impl FnOnce() -> T + Send + Copy) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        match thread.spawn_scoped(scope, make) {
+            Ok(made) => made
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // No thread to be had: then this one has to do.
+            Err(_) => make(),
+        }
+    })
 }

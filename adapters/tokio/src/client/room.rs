@@ -107,8 +107,9 @@ impl Room {
     /// Waits for a status like that.
     async fn status(&self, wanted: impl Fn(Status) -> bool) -> Status {
         let mut status = self.shared.status.subscribe();
-        match status.wait_for(|status| wanted(*status)).await {
-            Ok(status) => *status,
+        let reached = status.wait_for(|status| wanted(*status)).await;
+        match reached.map(|status| *status) {
+            Ok(status) => status,
             // The sender lives as long as this handle.
             Err(_) => std::future::pending().await,
         }
@@ -197,6 +198,15 @@ impl Room {
     /// [`ReadError`]
     pub fn slot_audio(&self, slot: u8, rate: SampleRate) -> Result<SlotReader, ReadError> {
         SlotReader::new(Arc::clone(&self.shared), slot, rate)
+    }
+
+    /// Mirrors what one slot receives as plain RTP to `to`, until the tap is dropped; see [`Tap`](crate::Tap).
+    ///
+    /// # Errors
+    /// [`TapError`](crate::TapError)
+    #[cfg(feature = "tap")]
+    pub async fn tap_slot(&self, slot: u8, to: SocketAddr) -> Result<crate::Tap, crate::TapError> {
+        crate::Tap::open(&self.shared, slot, to).await
     }
 
     /// Receives a stream, whatever the policy says.
@@ -425,7 +435,7 @@ fn start(ticket: &Ticket<'_>, options: &JoinOptions) -> Result<Arc<Shared>, Join
         })?;
         prepared.insert(key.clone(), options.codec.core());
     }
-    Ok(Shared::new(clock, client, prepared))
+    Ok(Shared::new(clock, options.slots, client, prepared))
 }
 
 fn publication(key: &StreamKey, options: &AudioOptions) -> Publish {

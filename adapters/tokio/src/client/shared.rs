@@ -1,6 +1,7 @@
 //! What the driver and the handles share: the core's client, and who waits for what.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -8,7 +9,9 @@ use parlour_core::client::{
     Client, CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure,
 };
 use parlour_core::room::{Codec, StreamKey};
-use parlour_core::rtp::{AudioFrame, AudioLevel};
+use parlour_core::rtp::AudioFrame;
+#[cfg(feature = "tap")]
+use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{MAX_BODY, Outcome, Refusal, RequestId};
 use parlour_core::time::Instant;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -39,10 +42,7 @@ pub(crate) struct SlotFrame {
     pub(crate) sequence: u64,
     pub(crate) timestamp: u64,
     pub(crate) duration: u32,
-    #[cfg_attr(
-        not(feature = "tap"),
-        allow(dead_code, reason = "only the tap writes levels again")
-    )]
+    #[cfg(feature = "tap")]
     pub(crate) level: Option<AudioLevel>,
     pub(crate) marker: bool,
     pub(crate) speaker: Option<u32>,
@@ -58,6 +58,7 @@ impl SlotFrame {
             sequence: frame.sequence,
             timestamp: frame.timestamp,
             duration: frame.duration,
+            #[cfg(feature = "tap")]
             level: frame.level,
             marker: frame.marker,
             speaker: frame.speaker,
@@ -68,7 +69,6 @@ impl SlotFrame {
 
 type Reply = Result<Outcome, RequestFailure>;
 
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) client: Client<Desktop>,
     /// Who waits for the answer to which request.
@@ -79,6 +79,8 @@ pub(super) struct State {
     publishing: BTreeMap<StreamKey, oneshot::Sender<Refusal>>,
     /// Those of `prepared` that the server refused.
     pub(super) refused: BTreeMap<StreamKey, Refusal>,
+    /// Streams whose writers are gone, and which are published until the client has room for a request.
+    orphans: Vec<StreamKey>,
     /// Gone when all is over, so that the readers' streams end.
     events: Option<broadcast::Sender<Event>>,
     frames: Option<broadcast::Sender<SlotFrame>>,
@@ -86,9 +88,10 @@ pub(super) struct State {
     first_events: Option<broadcast::Receiver<Event>>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(super) clock: Clock,
+    /// How many audio slots were asked for.
+    slots: u8,
     state: Mutex<State>,
     /// Tells the driver that there may be something to send.
     pub(super) wake: Notify,
@@ -97,9 +100,19 @@ pub(crate) struct Shared {
     pub(super) status: watch::Sender<Status>,
 }
 
+impl fmt::Debug for Shared {
+    /// Leaves the client out: it knows secrets, and may be locked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shared = f.debug_struct("Shared");
+        shared.field("status", &*self.status.borrow());
+        shared.finish_non_exhaustive()
+    }
+}
+
 impl Shared {
     pub(super) fn new(
         clock: Clock,
+        slots: u8,
         client: Client<Desktop>,
         prepared: BTreeMap<StreamKey, Codec>,
     ) -> Arc<Self> {
@@ -107,12 +120,14 @@ impl Shared {
         let (frames, _) = broadcast::channel(FRAMES);
         Arc::new(Self {
             clock,
+            slots,
             state: Mutex::new(State {
                 client,
                 replies: BTreeMap::new(),
                 prepared,
                 publishing: BTreeMap::new(),
                 refused: BTreeMap::new(),
+                orphans: Vec::new(),
                 events: Some(events),
                 frames: Some(frames),
                 first_events: Some(first_events),
@@ -121,6 +136,10 @@ impl Shared {
             progress: Notify::new(),
             status: watch::Sender::new(Status::Joining),
         })
+    }
+
+    pub(crate) fn slots(&self) -> u8 {
+        self.slots
     }
 
     /// The state, whoever panicked with it: every call of the core leaves it consistent.
@@ -257,6 +276,7 @@ impl Shared {
                 self.settle(&mut state, event);
             }
             state.take_messages();
+            state.unpublish_orphans();
             if state.client.closed().is_some() {
                 state.end();
             }
@@ -293,6 +313,20 @@ impl Shared {
 }
 
 impl State {
+    /// Stops publishing a stream, now or when there is room for the request.
+    pub(super) fn unpublish(&mut self, key: &StreamKey) {
+        if let Err(CommandError::TooManyRequests | CommandError::Full) = self.client.unpublish(key)
+        {
+            self.orphans.push(key.clone());
+        }
+    }
+
+    fn unpublish_orphans(&mut self) {
+        for key in std::mem::take(&mut self.orphans) {
+            self.unpublish(&key);
+        }
+    }
+
     fn take_messages(&mut self) {
         let mut body = [0; MAX_BODY];
         while let Ok(Some(message)) = self.client.poll_message(&mut body) {

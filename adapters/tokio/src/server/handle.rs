@@ -158,9 +158,19 @@ impl Server {
         Ok(self.ticket_with(&claims.room, &token))
     }
 
+    /// All of a ticket but its token, which follows after a `#`: for application servers that mint tokens themselves.
+    /// It leads to the first worker, which redirects to the right one.
+    pub fn ticket_base(&self) -> String {
+        let ticket = self.ticket_at(0, "-");
+        ticket.trim_end_matches("#-").to_owned()
+    }
+
     /// A ticket with a token for `room` that was minted elsewhere.
     pub fn ticket_with(&self, room: &RoomId, token: &str) -> String {
-        let worker = worker_of(room, self.workers.len());
+        self.ticket_at(worker_of(room, self.workers.len()), token)
+    }
+
+    fn ticket_at(&self, worker: usize, token: &str) -> String {
         let ticket = Ticket {
             host: &self.host,
             port: self.addresses.get(worker).map_or(0, SocketAddr::port),

@@ -25,6 +25,8 @@ use crate::clock::Clock;
 const BATCH: usize = 64;
 /// How long the last words may take.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How often the server's timers are looked at while the socket takes nothing.
+const HELD_BACK: Duration = Duration::from_millis(50);
 /// How long no TCP connection is accepted after that failed: the process is short of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -122,10 +124,6 @@ impl Running {
             self.answer();
             self.transmit(&mut buffer);
             if self.is_finished() {
-                // The connections' tasks get to write what is queued for them.
-                for _ in 0..BATCH {
-                    tokio::task::yield_now().await;
-                }
                 return;
             }
             match self.wait(&mut buffer).await {
@@ -233,40 +231,39 @@ impl Running {
     }
 
     /// Takes in the datagram in `buffer` and those that are here already.
-    fn take_in(&mut self, received: io::Result<(usize, SocketAddr)>, buffer: &mut [u8]) {
-        let mut received = received;
-        for _ in 0..BATCH {
-            match received {
+    fn take_in(&mut self, first: io::Result<(usize, SocketAddr)>, buffer: &mut [u8]) {
+        let mut next = first;
+        for more in (0..BATCH).rev() {
+            match next {
                 Ok((len, from)) => {
                     if let Some(datagram) = buffer.get_mut(..len) {
                         handle(&mut self.server, &self.clock, Path::Udp(from), datagram);
                     }
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // Some systems tell here that an earlier datagram did not arrive.
-                Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                    tracing::trace!(%error, "nothing received");
-                }
-                Err(_) => return,
+                Err(error) => tracing::trace!(%error, "nothing received"),
             }
-            received = self.udp.try_recv_from(buffer);
-        }
-        // The last one is here and must not get lost.
-        if let Ok((len, from)) = received
-            && let Some(datagram) = buffer.get_mut(..len)
-        {
-            handle(&mut self.server, &self.clock, Path::Udp(from), datagram);
+            if more == 0 {
+                return;
+            }
+            next = self.udp.try_recv_from(buffer);
         }
     }
 
     fn take_in_streams(&mut self, first: FromStream) {
         let mut next = Some(first);
-        for _ in 0..BATCH {
-            match next {
-                Some(FromStream::Packet(id, mut packet)) => {
+        let mut taken = 0;
+        while let Some(from_stream) = next {
+            match from_stream {
+                FromStream::Packet(id, mut packet) => {
                     handle(&mut self.server, &self.clock, Path::Stream(id), &mut packet);
                 }
-                Some(FromStream::Ended(id)) => self.streams.forget(id),
-                None => return,
+                FromStream::Ended(id) => self.streams.forget(id),
+            }
+            taken += 1;
+            if taken == BATCH {
+                return;
             }
             next = self.from_streams.try_recv().ok();
         }
@@ -312,6 +309,3 @@ fn handle(server: &mut Server, clock: &Clock, from: Path, datagram: &mut [u8]) {
         tracing::trace!(?from, %dropped, "datagram dropped");
     }
 }
-
-/// How often the server's timers are looked at while the socket takes nothing.
-const HELD_BACK: Duration = Duration::from_millis(50);

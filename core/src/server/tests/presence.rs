@@ -44,9 +44,8 @@ fn unanswered_signalling_shows_silence_sooner() {
         world.peers[anna].link.as_mut().unwrap().ping(5);
         world.advance(ms(1_000));
     }
-    let seen = world.peers[anna].replica.participant(&pid("ben")).unwrap();
-    assert_eq!(seen.connection, ConnectionState::Reconnecting);
-    let _ = ben;
+    let seen = world.peers[anna].replica.participant(&pid("ben"));
+    assert_eq!(seen.unwrap().connection, ConnectionState::Reconnecting);
 }
 
 #[test]
