@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=200))]
     pub jitter: u16,
     /// How long the meeting lasts, about; the turns are stretched to fill it.
-    #[arg(long, value_name = "S", default_value_t = 22, value_parser = clap::value_parser!(u16).range(18..=600))]
+    #[arg(long, value_name = "S", default_value_t = 24, value_parser = clap::value_parser!(u16).range(18..=300))]
     pub seconds: u16,
     /// Where to write what each of them heard, as WAV files.
     #[arg(long, value_name = "DIR", default_value = "target/meeting")]
