@@ -26,11 +26,16 @@ fn main() -> ExitCode {
 
 /// Holds the meeting, and says whether all was as it should be.
 fn hold(options: &Options) -> anyhow::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()?;
     let meeting = options.clone();
     // On a thread with that stack, too.
     let meeting = runtime.spawn(async move { script::run(&meeting).await });
-    let report = runtime.block_on(meeting).context("the meeting broke off")??;
+    let report = runtime
+        .block_on(meeting)
+        .context("the meeting broke off")??;
     println!("\nWho heard whom\n{}\n{}", report.table(), Report::legend());
     println!("\nWhat each of them heard is in {}.", options.out.display());
     if let Some(file) = &options.json {
@@ -39,6 +44,13 @@ fn hold(options: &Options) -> anyhow::Result<bool> {
     for complaint in report.complaints() {
         println!("FAILED: {complaint}");
     }
-    println!("{}", if report.passed { "All as it should be." } else { "Not all was as it should be." });
+    println!(
+        "{}",
+        if report.passed {
+            "All as it should be."
+        } else {
+            "Not all was as it should be."
+        }
+    );
     Ok(report.passed)
 }

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use parlour_core::audio::codec::AudioEncoder as _;
 use parlour_core::audio::level::level;
 use parlour_core::audio::opus::{EncoderConfig, MAX_PAYLOAD, OpusEncoder};
-use parlour_core::client::{Client, CloseCause, CommandError, Config, Event as RoomEvent, Incoming, Small};
+use parlour_core::client::{
+    Client, CloseCause, CommandError, Config, Event as RoomEvent, Incoming, Small,
+};
 use parlour_core::room::{Codec, StreamKey, StreamKind, Topic};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{MAX_BODY, Publish, Recipients, RequestId};
@@ -42,7 +44,12 @@ type Asked = oneshot::Sender<Result<Option<RequestId>, CommandError>>;
 /// What the device is told to do.
 enum Command {
     SetMuted(bool, Asked),
-    Send { to: Recipients, topic: Topic, body: Bytes, asked: Asked },
+    Send {
+        to: Recipients,
+        topic: Topic,
+        body: Bytes,
+        asked: Asked,
+    },
     ReplaceSocket(oneshot::Sender<std::io::Result<()>>),
 }
 
@@ -67,10 +74,23 @@ impl Device {
     pub async fn join(ticket: &str, speech: Speech, scale: Scale) -> anyhow::Result<Self> {
         let ticket = Ticket::parse(ticket)?;
         let server = SocketAddr::new(ticket.host.parse()?, ticket.port);
-        let config = Config { slots: Some(1), ..Config::default() };
-        let mut client = Box::new(Client::<Small>::new(&ticket, &config, now(scale), &mut OsRng)?);
+        let config = Config {
+            slots: Some(1),
+            ..Config::default()
+        };
+        let mut client = Box::new(Client::<Small>::new(
+            &ticket,
+            &config,
+            now(scale),
+            &mut OsRng,
+        )?);
         let mic = StreamKey::new("mic")?;
-        client.publish(Publish { key: mic.clone(), kind: StreamKind::Audio, codec: Codec::Opus, muted: false })?;
+        client.publish(Publish {
+            key: mic.clone(),
+            kind: StreamKind::Audio,
+            codec: Codec::Opus,
+            muted: false,
+        })?;
         let (commands, orders) = mpsc::channel(1);
         let device = Self {
             log: EventLog::new(scale),
@@ -94,12 +114,16 @@ impl Device {
         };
         let mut device = device;
         device._task.spawn(unit.run(orders));
-        let joined = device.log.wait(Duration::ZERO, PATIENCE, |event| match event {
-            Event::Room(RoomEvent::Joined { .. }) => Some(Ok(())),
-            Event::Room(RoomEvent::Closed(cause)) => Some(Err(*cause)),
-            _ => None,
-        });
-        let (_, joined) = joined.await.context("the server does not answer the device")?;
+        let joined = device
+            .log
+            .wait(Duration::ZERO, PATIENCE, |event| match event {
+                Event::Room(RoomEvent::Joined { .. }) => Some(Ok(())),
+                Event::Room(RoomEvent::Closed(cause)) => Some(Err(*cause)),
+                _ => None,
+            });
+        let (_, joined) = joined
+            .await
+            .context("the server does not answer the device")?;
         joined.map(|()| device).map_err(Into::into)
     }
 
@@ -115,9 +139,20 @@ impl Device {
     ///
     /// # Errors
     /// If the server does not.
-    pub async fn send_message(&self, to: Recipients, topic: &str, body: &'static str) -> anyhow::Result<()> {
+    pub async fn send_message(
+        &self,
+        to: Recipients,
+        topic: &str,
+        body: &'static str,
+    ) -> anyhow::Result<()> {
         let (topic, body) = (Topic::new(topic)?, Bytes::from_static(body.as_bytes()));
-        self.ask(|asked| Command::Send { to, topic, body, asked }).await
+        self.ask(|asked| Command::Send {
+            to,
+            topic,
+            body,
+            asked,
+        })
+        .await
     }
 
     /// Throws the socket away and takes another one, as if it had roamed to another access point.
@@ -126,32 +161,51 @@ impl Device {
     /// If the operating system has none.
     pub async fn replace_socket(&self) -> anyhow::Result<()> {
         let (done, replaced) = oneshot::channel();
-        self.commands.send(Command::ReplaceSocket(done)).await.ok().context("the device is off")?;
+        self.commands
+            .send(Command::ReplaceSocket(done))
+            .await
+            .ok()
+            .context("the device is off")?;
         Ok(replaced.await.context("the device is off")??)
     }
 
     /// Waits until it is no longer in the room, and says why.
     pub async fn closed(&self, patience: Duration) -> Option<CloseCause> {
-        let closed = self.log.wait(Duration::ZERO, patience, |event| match event {
-            Event::Room(RoomEvent::Closed(cause)) => Some(*cause),
-            _ => None,
-        });
+        let closed = self
+            .log
+            .wait(Duration::ZERO, patience, |event| match event {
+                Event::Room(RoomEvent::Closed(cause)) => Some(*cause),
+                _ => None,
+            });
         closed.await.map(|(_, cause)| cause)
     }
 
     /// Has the device ask the server for something, and waits for the answer.
     async fn ask(&self, command: impl FnOnce(Asked) -> Command) -> anyhow::Result<()> {
         let (asked, request) = oneshot::channel();
-        self.commands.send(command(asked)).await.ok().context("the device is off")?;
+        self.commands
+            .send(command(asked))
+            .await
+            .ok()
+            .context("the device is off")?;
         let Some(request) = request.await.context("the device is off")?? else {
             bail!("the device is not in the room");
         };
-        let reply = self.log.wait(Duration::ZERO, PATIENCE, |event| match event {
-            Event::Room(RoomEvent::Replied { request: of, result }) if *of == request => Some(result.clone()),
-            _ => None,
-        });
-        let (_, result) = reply.await.context("the server does not answer the device")?;
-        result.map(drop).map_err(|failure| anyhow::anyhow!("the server says: {failure:?}"))
+        let reply = self
+            .log
+            .wait(Duration::ZERO, PATIENCE, |event| match event {
+                Event::Room(RoomEvent::Replied {
+                    request: of,
+                    result,
+                }) if *of == request => Some(result.clone()),
+                _ => None,
+            });
+        let (_, result) = reply
+            .await
+            .context("the server does not answer the device")?;
+        result
+            .map(drop)
+            .map_err(|failure| anyhow::anyhow!("the server says: {failure:?}"))
     }
 }
 
@@ -276,12 +330,17 @@ impl Unit {
         let Ok(encoded) = self.encoder.encode(pcm, &mut payload) else {
             return;
         };
-        let level = AudioLevel { voice: true, level: level(pcm) };
+        let level = AudioLevel {
+            voice: true,
+            level: level(pcm),
+        };
         // Timestamps run on in silence.
         let timestamp = (tick as u32).wrapping_mul(UNITS);
         if let Some(payload) = encoded.payload(&payload) {
             // While it is muted, or the connection is being restored, what it says goes nowhere.
-            let _ = self.client.send_audio(now(self.scale), &self.mic, timestamp, level, payload);
+            let _ = self
+                .client
+                .send_audio(now(self.scale), &self.mic, timestamp, level, payload);
         }
     }
 
@@ -291,7 +350,12 @@ impl Unit {
             Command::SetMuted(muted, asked) => {
                 let _ = asked.send(self.client.set_muted(&self.mic, muted));
             }
-            Command::Send { to, topic, body, asked } => {
+            Command::Send {
+                to,
+                topic,
+                body,
+                asked,
+            } => {
                 let _ = asked.send(self.client.send_message(&to, &topic, &body).map(Some));
             }
             Command::ReplaceSocket(done) => {

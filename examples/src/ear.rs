@@ -81,8 +81,11 @@ impl Ear {
                     Err(_) => self.decoder.conceal(&mut sound[..samples]),
                 }
             }
-            Pull::Lost { next: Some(next), .. } => {
-                self.decoder.recover(self.heard, next, &mut sound[..samples]);
+            Pull::Lost {
+                next: Some(next), ..
+            } => {
+                self.decoder
+                    .recover(self.heard, next, &mut sound[..samples]);
             }
             Pull::Lost { next: None, .. } => self.decoder.conceal(&mut sound[..samples]),
             Pull::Silence { .. } | Pull::Buffering { .. } => {}

@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use parlour_core::audio::codec::SampleRate;
-use realfft::num_complex::Complex;
 use realfft::RealFftPlanner;
+use realfft::num_complex::Complex;
 
 /// The rate of all that is compared: speech has little above 8 kHz, and the device hears no more.
 pub const RATE: SampleRate = SampleRate::Hz16000;
@@ -56,7 +56,10 @@ pub fn find(sent: &[i16], heard: &[i16]) -> Match {
 /// What several who speak at once sound like to somebody who hears each of them with another delay: `sent` mixed as they
 /// are mixed in `heard`.
 pub fn mix(sent: &[Vec<i16>], heard: &[i16]) -> Vec<i16> {
-    let lags: Vec<usize> = sent.iter().map(|sent| best_lag(sent, heard, MAX_LAG)).collect();
+    let lags: Vec<usize> = sent
+        .iter()
+        .map(|sent| best_lag(sent, heard, MAX_LAG))
+        .collect();
     let first = lags.iter().copied().min().unwrap_or_default();
     let mut mixed = vec![0; sent.iter().map(Vec::len).max().unwrap_or_default()];
     for (sent, lag) in sent.iter().zip(lags) {
@@ -114,7 +117,8 @@ fn best_lag(sent: &[i16], heard: &[i16], most: usize) -> usize {
     let mut correlation = inverse.make_output_vec();
     inverse.process(&mut product, &mut correlation).ok();
     let lags = correlation.iter().take(most + 1).enumerate();
-    lags.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(lag, _)| lag)
+    lags.max_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map_or(0, |(lag, _)| lag)
 }
 
 /// How alike two recordings of the same length sound, from 0 to 1.
@@ -122,7 +126,9 @@ fn similarity(sent: &[i16], heard: &[i16]) -> f64 {
     let (sent, heard) = (bands(sent), bands(heard));
     let pairs = || sent.iter().flatten().zip(heard.iter().flatten());
     let sum = |of: fn(f64, f64) -> f64| -> f64 {
-        pairs().map(|(sent, heard)| of(f64::from(*sent), f64::from(*heard))).sum()
+        pairs()
+            .map(|(sent, heard)| of(f64::from(*sent), f64::from(*heard)))
+            .sum()
     };
     let power = sum(|sent, _| sent * sent) * sum(|_, heard| heard * heard);
     if power <= f64::EPSILON {

@@ -95,12 +95,25 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_as_a_matter_of_usage() {
         for args in [
-            "--loss 41", "--loss -1", "--loss NaN", "--loss ten", "--delay 501", "--jitter 201", "--seconds 3",
-            "--port 65536", "--what", "more",
+            "--loss 41",
+            "--loss -1",
+            "--loss NaN",
+            "--loss ten",
+            "--delay 501",
+            "--jitter 201",
+            "--seconds 3",
+            "--port 65536",
+            "--what",
+            "more",
         ] {
             let error = parse(args).expect_err(args);
             assert_eq!(error.exit_code(), 2, "{args}");
         }
-        assert!(parse("--loss ten").unwrap_err().to_string().contains("give a number from 0 to 40"));
+        assert!(
+            parse("--loss ten")
+                .unwrap_err()
+                .to_string()
+                .contains("give a number from 0 to 40")
+        );
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use parlour_core::audio::codec::SampleRate;
-use parlour_tokio::{AudioWriter, Event, JoinError, JoinOptions, MixedReader, Room, RoomEvent, TransportChoice};
+use parlour_tokio::{
+    AudioWriter, Event, JoinError, JoinOptions, MixedReader, Room, RoomEvent, TransportChoice,
+};
 use tokio::task::JoinSet;
 
 use crate::events::EventLog;
@@ -36,7 +38,10 @@ impl Party {
     /// [`JoinError`]
     pub async fn join(ticket: &str, options: JoinOptions, scale: Scale) -> Result<Self, JoinError> {
         // The network that these examples emulate knows UDP only.
-        let options = JoinOptions { transport: TransportChoice::Udp, ..options };
+        let options = JoinOptions {
+            transport: TransportChoice::Udp,
+            ..options
+        };
         let room = Room::join_with(ticket, options).await?;
         let log = EventLog::new(scale);
         let mut tasks = JoinSet::new();
@@ -48,14 +53,24 @@ impl Party {
                 }
             }
         });
-        Ok(Self { room, log, recording: Recording::new(RATE), mouth: Mouth::default(), tasks })
+        Ok(Self {
+            room,
+            log,
+            recording: Recording::new(RATE),
+            mouth: Mouth::default(),
+            tasks,
+        })
     }
 
     /// Switches loudspeaker and microphone on.
     ///
     /// # Errors
     /// If there is nothing to hear through.
-    pub fn start(&mut self, microphone: Option<(AudioWriter, Speech)>, scale: Scale) -> anyhow::Result<()> {
+    pub fn start(
+        &mut self,
+        microphone: Option<(AudioWriter, Speech)>,
+        scale: Scale,
+    ) -> anyhow::Result<()> {
         let sound = Sound {
             room: self.room.clone(),
             loudspeaker: self.room.mixed_audio(RATE)?,
@@ -77,7 +92,10 @@ impl Party {
     /// # Errors
     /// If it does not for too long.
     pub async fn expect(&self, since: Duration, event: &RoomEvent) -> anyhow::Result<Duration> {
-        let seen = self.log.wait_for(since, Duration::from_secs(10), event).await;
+        let seen = self
+            .log
+            .wait_for(since, Duration::from_secs(10), event)
+            .await;
         let who = self.room.me();
         let who = who.as_ref().map_or("somebody", |who| who.as_str());
         seen.with_context(|| format!("{who} was never told of {event:?}"))
@@ -90,11 +108,15 @@ impl Party {
 }
 
 /// Waits for a message on `topic` in a log, and gives its time and text.
-pub async fn message(log: &EventLog, topic: &str, patience: Duration) -> Option<(Duration, String)> {
+pub async fn message(
+    log: &EventLog,
+    topic: &str,
+    patience: Duration,
+) -> Option<(Duration, String)> {
     log.wait(Duration::ZERO, patience, |event| match event {
-        Event::Message { topic: about, body, .. } if about.as_str() == topic => {
-            Some(String::from_utf8_lossy(body).into_owned())
-        }
+        Event::Message {
+            topic: about, body, ..
+        } if about.as_str() == topic => Some(String::from_utf8_lossy(body).into_owned()),
         _ => None,
     })
     .await

@@ -34,24 +34,46 @@ impl Report {
     pub fn complaints(&self) -> Vec<String> {
         let steps = self.timeline.iter().filter(|entry| !entry.ok);
         let rows = self.heard.iter().filter(|row| !row.ok).map(|row| {
-            let Row { scene, speaker, hearer, similarity, level, .. } = row;
+            let Row {
+                scene,
+                speaker,
+                hearer,
+                similarity,
+                level,
+                ..
+            } = row;
             match row.should_be_heard {
-                true => format!("{scene}: {hearer} did not hear {speaker} (similarity {similarity:.2})"),
+                true => {
+                    format!("{scene}: {hearer} did not hear {speaker} (similarity {similarity:.2})")
+                }
                 false => format!("{scene}: {hearer} heard something of {speaker} ({level} dBov)"),
             }
         });
-        steps.map(|entry| format!("{}: {}", entry.who, entry.what)).chain(rows).collect()
+        steps
+            .map(|entry| format!("{}: {}", entry.who, entry.what))
+            .chain(rows)
+            .collect()
     }
 
     /// The table of who heard whom.
     pub fn table(&self) -> String {
         let mut table = format!(
             "{:<12} {:<25} {:>5} {:>8} {:>5} {:>10} {:>12} {:>10} {:>7}\n",
-            "scene", "speaker → hearer", "sent", "received", "lost", "concealed", "mouth to ear", "similarity", "level",
+            "scene",
+            "speaker → hearer",
+            "sent",
+            "received",
+            "lost",
+            "concealed",
+            "mouth to ear",
+            "similarity",
+            "level",
         );
         for row in &self.heard {
             let pair = format!("{} → {}", row.speaker, row.hearer);
-            let delay = row.delay_ms.map_or("-".to_owned(), |delay| format!("{delay:.0} ms"));
+            let delay = row
+                .delay_ms
+                .map_or("-".to_owned(), |delay| format!("{delay:.0} ms"));
             let verdict = match (row.should_be_heard, row.ok) {
                 (true, true) => "heard",
                 (true, false) => "NOT HEARD",
@@ -60,7 +82,13 @@ impl Report {
             };
             table += &format!(
                 "{:<12} {pair:<25} {:>5} {:>8} {:>5} {:>7} ms {delay:>12} {:>10.2} {:>7}  {verdict}\n",
-                row.scene, row.sent, row.received, row.lost, row.concealed_ms, row.similarity, row.level,
+                row.scene,
+                row.sent,
+                row.received,
+                row.lost,
+                row.concealed_ms,
+                row.similarity,
+                row.level,
             );
         }
         table
@@ -80,7 +108,12 @@ impl Report {
     /// # Errors
     /// If it cannot be written there.
     pub fn write_json(&self, path: &Path) -> anyhow::Result<()> {
-        let advice = || format!("cannot write {}: choose another file with --json", path.display());
+        let advice = || {
+            format!(
+                "cannot write {}: choose another file with --json",
+                path.display()
+            )
+        };
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');
         std::fs::write(path, json).with_context(advice)
@@ -106,7 +139,13 @@ mod tests {
             level: -20,
             ok,
         };
-        let entry = |ok| Entry { at: 1.0, part: "Join", who: "host", what: "joins".to_owned(), ok };
+        let entry = |ok| Entry {
+            at: 1.0,
+            part: "Join",
+            who: "host",
+            what: "joins".to_owned(),
+            ok,
+        };
         Report {
             passed: false,
             loss: 0.1,
@@ -141,9 +180,16 @@ mod tests {
     fn json_holds_the_table() {
         let file = tempfile::NamedTempFile::new().unwrap();
         report().write_json(file.path()).unwrap();
-        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
         assert_eq!(json["heard"][0]["delay_ms"], 123.4);
         assert_eq!(json["heard"][1]["delay_ms"], serde_json::Value::Null);
-        assert!(report().write_json(Path::new("/no/such/file")).unwrap_err().to_string().contains("--json"));
+        assert!(
+            report()
+                .write_json(Path::new("/no/such/file"))
+                .unwrap_err()
+                .to_string()
+                .contains("--json")
+        );
     }
 }

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use parlour_core::room::{CloseReason, Grants, ParticipantId, StreamKey};
-use parlour_core::signal::{JoinRefusal, ParticipantList, Recipients, StreamRef, SubscribePolicy, Targets};
+use parlour_core::signal::{
+    JoinRefusal, ParticipantList, Recipients, StreamRef, SubscribePolicy, Targets,
+};
 use parlour_core::ticket::Ticket;
 use parlour_tokio::token::{ApiKey, Claims};
-use parlour_tokio::{AudioOptions, CloseCause, Event, JoinError, JoinOptions, RoomEvent, RoomState, Server, ServerConfig};
+use parlour_tokio::{
+    AudioOptions, CloseCause, Event, JoinError, JoinOptions, RoomEvent, RoomState, Server,
+    ServerConfig,
+};
 
 use crate::device::Device;
 use crate::events::EventLog;
@@ -39,15 +44,23 @@ const REST: f64 = 6.0;
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let host_speech = Speech::new(wav::read(&options.host_wav, party::RATE)?);
     let device_speech = Speech::new(wav::read(&options.device_wav, ear::RATE)?);
-    std::fs::create_dir_all(&options.out)
-        .with_context(|| format!("cannot make {}: choose another directory with --out", options.out.display()))?;
+    std::fs::create_dir_all(&options.out).with_context(|| {
+        format!(
+            "cannot make {}: choose another directory with --out",
+            options.out.display()
+        )
+    })?;
 
     let mut meeting = Meeting::open(options).await?;
     let cast = meeting.assemble(host_speech, device_speech).await?;
     meeting.talk(&cast).await;
     meeting.moderate(&cast).await;
     let gap = meeting.change_networks(&cast).await;
-    let Cast { host, listener, device } = cast;
+    let Cast {
+        host,
+        listener,
+        device,
+    } = cast;
     let recordings = [
         ("host", host.recording.clone()),
         ("device", device.recording.clone()),
@@ -84,7 +97,10 @@ fn id(who: &str) -> anyhow::Result<ParticipantId> {
 }
 
 fn mic(who: &str) -> anyhow::Result<StreamRef> {
-    Ok(StreamRef { participant: id(who)?, key: StreamKey::new("mic")? })
+    Ok(StreamRef {
+        participant: id(who)?,
+        key: StreamKey::new("mic")?,
+    })
 }
 
 fn only(who: &str) -> anyhow::Result<ParticipantList> {
@@ -106,27 +122,55 @@ impl Meeting {
         let address = SocketAddr::from(([127, 0, 0, 1], options.port));
         // In earnest, draw one with `openssl rand -hex 32` and keep it.
         let key = ApiKey::new("meeting", "an example needs no real secret.")?;
-        let server = Server::bind(ServerConfig { workers: 1, ..ServerConfig::new(address, key) })
-            .context("no server: choose another port with --port")?;
-        let listens = *server.addresses().first().context("the server has no address")?;
+        let server = Server::bind(ServerConfig {
+            workers: 1,
+            ..ServerConfig::new(address, key)
+        })
+        .context("no server: choose another port with --port")?;
+        let listens = *server
+            .addresses()
+            .first()
+            .context("the server has no address")?;
         timeline.note("server", format!("listens at {listens}"));
         let impairment = options.impairment();
         let network = Network::start(listens, impairment, options.seed).await?;
-        timeline.note("network", format!(
-            "from {} to there: loses {} %, {} ms and up to {} ms more under way, each way",
-            network.address(), options.loss, options.delay, options.jitter,
-        ));
+        timeline.note(
+            "network",
+            format!(
+                "from {} to there: loses {} %, {} ms and up to {} ms more under way, each way",
+                network.address(),
+                options.loss,
+                options.delay,
+                options.jitter,
+            ),
+        );
         let stretch = (f64::from(options.seconds) - REST) / TURNS;
-        Ok(Self { scale, timeline, server, network, stretch, seed: options.seed, expectations: Vec::new() })
+        Ok(Self {
+            scale,
+            timeline,
+            server,
+            network,
+            stretch,
+            seed: options.seed,
+            expectations: Vec::new(),
+        })
     }
 
     /// A ticket that leads through the network.
     fn ticket(&self, who: &str, grants: Grants) -> anyhow::Result<String> {
-        let claims = Claims { grants, ..Claims::new(ROOM, who, Duration::from_secs(3_600))? };
+        let claims = Claims {
+            grants,
+            ..Claims::new(ROOM, who, Duration::from_secs(3_600))?
+        };
         let ticket = self.server.ticket(&claims)?;
         let through = self.network.address();
         let host = through.ip().to_string();
-        Ok(Ticket { host: &host, port: through.port(), ..Ticket::parse(&ticket)? }.to_string())
+        Ok(Ticket {
+            host: &host,
+            port: through.port(),
+            ..Ticket::parse(&ticket)?
+        }
+        .to_string())
     }
 
     /// How a join went that began then: what the network saw of it.
@@ -137,45 +181,87 @@ impl Meeting {
         let plural = if trips == 1 { "" } else { "s" };
         match flow.hellos {
             0 | 1 => format!("{}, {trips} round trip{plural}", ms(took)),
-            hellos => format!("{}, {trips} round trip{plural} after {hellos} Hellos, as some were lost", ms(took)),
+            hellos => format!(
+                "{}, {trips} round trip{plural} after {hellos} Hellos, as some were lost",
+                ms(took)
+            ),
         }
     }
 
     /// Everybody joins, publishes and subscribes.
-    async fn assemble(&mut self, host_speech: Speech, device_speech: Speech) -> anyhow::Result<Cast> {
+    async fn assemble(
+        &mut self,
+        host_speech: Speech,
+        device_speech: Speech,
+    ) -> anyhow::Result<Cast> {
         self.timeline.part("Join");
         let began = self.scale.now();
         let ticket = self.ticket("host", Grants::PARTICIPANT | Grants::MODERATOR)?;
-        let mut host = Party::join(&ticket, JoinOptions::default(), self.scale).await.context("the host")?;
-        self.timeline.note("host", format!("joined as moderator: {}", self.joined_since(began)));
+        let mut host = Party::join(&ticket, JoinOptions::default(), self.scale)
+            .await
+            .context("the host")?;
+        self.timeline.note(
+            "host",
+            format!("joined as moderator: {}", self.joined_since(began)),
+        );
 
         let began = self.scale.now();
         let ticket = self.ticket("listener", Grants::PARTICIPANT)?;
-        let none = JoinOptions { policy: SubscribePolicy::None, slots: 4, ..JoinOptions::default() };
-        let mut listener = Party::join(&ticket, none, self.scale).await.context("the listener")?;
-        self.timeline.note("listener", format!("joined, subscribed to nobody: {}", self.joined_since(began)));
+        let none = JoinOptions {
+            policy: SubscribePolicy::None,
+            slots: 4,
+            ..JoinOptions::default()
+        };
+        let mut listener = Party::join(&ticket, none, self.scale)
+            .await
+            .context("the listener")?;
+        self.timeline.note(
+            "listener",
+            format!("joined, subscribed to nobody: {}", self.joined_since(began)),
+        );
 
         let began = self.scale.now();
         let ticket = self.ticket("device", Grants::PARTICIPANT)?;
-        let device = Device::join(&ticket, device_speech, self.scale).await.context("the device")?;
-        self.timeline.note("device", format!(
-            "joined with one decoder for the whole room: {}", self.joined_since(began),
-        ));
-        let seen = host.expect(Duration::ZERO, &RoomEvent::ParticipantJoined(id("device")?)).await;
-        self.timeline.step("host", "saw the device join", seen.map(|at| self.after(began, at)));
+        let device = Device::join(&ticket, device_speech, self.scale)
+            .await
+            .context("the device")?;
+        self.timeline.note(
+            "device",
+            format!(
+                "joined with one decoder for the whole room: {}",
+                self.joined_since(began),
+            ),
+        );
+        let seen = host
+            .expect(Duration::ZERO, &RoomEvent::ParticipantJoined(id("device")?))
+            .await;
+        self.timeline.step(
+            "host",
+            "saw the device join",
+            seen.map(|at| self.after(began, at)),
+        );
 
         self.timeline.part("Publish");
         let published = device.log.wait(Duration::ZERO, PATIENCE, |event| {
             matches!(event, Event::Room(RoomEvent::Published { .. })).then_some(())
         });
         let published = published.await.context("the server never told the device");
-        let how = |_| "Opus at 16 kHz, asked for with the join: no round trip of its own".to_owned();
-        self.timeline.step("device", "published", published.map(how));
+        let how =
+            |_| "Opus at 16 kHz, asked for with the join: no round trip of its own".to_owned();
+        self.timeline
+            .step("device", "published", published.map(how));
         let began = self.scale.now();
-        let microphone = host.room.publish_audio("mic", AudioOptions::opus(party::RATE)).await?;
-        self.timeline.note("host", format!(
-            "published: Opus at 48 kHz with DTX and FEC, {}", self.answered(began, &host),
-        ));
+        let microphone = host
+            .room
+            .publish_audio("mic", AudioOptions::opus(party::RATE))
+            .await?;
+        self.timeline.note(
+            "host",
+            format!(
+                "published: Opus at 48 kHz with DTX and FEC, {}",
+                self.answered(began, &host),
+            ),
+        );
 
         self.timeline.part("Subscribe");
         for who in ["host", "device"] {
@@ -183,7 +269,9 @@ impl Meeting {
             // A stream may come with its participant, or after it.
             let known = listener.log.wait(Duration::ZERO, PATIENCE, |_| {
                 let publishes = |state: &RoomState| {
-                    state.participant(&stream.participant).is_some_and(|them| !them.streams.is_empty())
+                    state
+                        .participant(&stream.participant)
+                        .is_some_and(|them| !them.streams.is_empty())
                 };
                 listener.room.with_state(publishes).then_some(())
             });
@@ -194,12 +282,23 @@ impl Meeting {
                 false => Err(anyhow::anyhow!("was never told of the stream")),
             };
             let took = self.answered(began, &listener);
-            self.timeline.step("listener", &format!("subscribed to {who}/mic"), subscribed.map(|()| took));
+            self.timeline.step(
+                "listener",
+                &format!("subscribed to {who}/mic"),
+                subscribed.map(|()| took),
+            );
         }
-        self.timeline.note("device", "hears everybody, by its policy: the loudest in its one slot");
+        self.timeline.note(
+            "device",
+            "hears everybody, by its policy: the loudest in its one slot",
+        );
         host.start(Some((microphone, host_speech)), self.scale)?;
         listener.start(None, self.scale)?;
-        Ok(Cast { host, listener, device })
+        Ok(Cast {
+            host,
+            listener,
+            device,
+        })
     }
 
     fn after(&self, began: Duration, at: Duration) -> String {
@@ -233,7 +332,9 @@ impl Meeting {
         turn: &Turn,
         heard: bool,
     ) {
-        let speakers = speakers.iter().map(|(who, recording)| (*who, (*recording).clone()));
+        let speakers = speakers
+            .iter()
+            .map(|(who, recording)| (*who, (*recording).clone()));
         self.expectations.push(Expectation {
             scene,
             speakers: speakers.collect(),
@@ -246,8 +347,20 @@ impl Meeting {
     /// The device's words, as host and listener should hear them, or not.
     fn expect_of_device(&mut self, scene: &'static str, cast: &Cast, turn: &Turn, heard: bool) {
         let device = ("device", &cast.device.recording);
-        self.expect(scene, &[device], ("host", &cast.host.recording), turn, heard);
-        self.expect(scene, &[device], ("listener", &cast.listener.recording), turn, heard);
+        self.expect(
+            scene,
+            &[device],
+            ("host", &cast.host.recording),
+            turn,
+            heard,
+        );
+        self.expect(
+            scene,
+            &[device],
+            ("listener", &cast.listener.recording),
+            turn,
+            heard,
+        );
     }
 
     /// Whether the listener was told who speaks in a turn.
@@ -255,7 +368,11 @@ impl Meeting {
         let start = TICK * turn.start as u32;
         let told = (|| {
             let speaks = RoomEvent::SpeakerChanged(Some(id(who)?));
-            let at = cast.listener.log.when(start, &speaks).context("the listener was not told")?;
+            let at = cast
+                .listener
+                .log
+                .when(start, &speaks)
+                .context("the listener was not told")?;
             Ok(self.after(start, at) + " of speech")
         })();
         self.timeline.step(who, "became the active speaker", told);
@@ -263,7 +380,11 @@ impl Meeting {
 
     /// Turns, and messages meanwhile.
     async fn talk(&mut self, cast: &Cast) {
-        let Cast { host, listener, device } = cast;
+        let Cast {
+            host,
+            listener,
+            device,
+        } = cast;
         let (hosts, devices) = (("host", &host.recording), ("device", &device.recording));
         let listeners = ("listener", &listener.recording);
 
@@ -272,7 +393,8 @@ impl Meeting {
         self.timeline.note("host", "speaks");
         let sent = self.send_messages(cast).await;
         self.hear_out(&turn).await;
-        self.timeline.step("device", "was the only one to get the message for it", sent);
+        self.timeline
+            .step("device", "was the only one to get the message for it", sent);
         self.note_speaker(cast, "host", &turn);
         self.expect("turn", &[hosts], devices, &turn, true);
         self.expect("turn", &[hosts], listeners, &turn, true);
@@ -296,11 +418,19 @@ impl Meeting {
 
     /// A message to all, and one to the device alone.
     async fn send_messages(&mut self, cast: &Cast) -> anyhow::Result<String> {
-        let Cast { host, listener, device } = cast;
+        let Cast {
+            host,
+            listener,
+            device,
+        } = cast;
         let began = self.scale.now();
-        let sent = host.room.send_message(&Recipients::All, "welcome", b"tea at four").await;
+        let sent = host
+            .room
+            .send_message(&Recipients::All, "welcome", b"tea at four")
+            .await;
         let sent = sent.map(|count| format!("to {count}, {}", self.answered(began, host)));
-        self.timeline.step("host", "sent a message to all", sent.map_err(Into::into));
+        self.timeline
+            .step("host", "sent a message to all", sent.map_err(Into::into));
         for (who, log) in [("listener", &listener.log), ("device", &device.log)] {
             let got = party::message(log, "welcome", PATIENCE).await;
             let got = got.context("it never came").and_then(|(at, body)| {
@@ -313,10 +443,14 @@ impl Meeting {
         let to_device = Recipients::List(only("device")?);
         let count = host.room.send_message(&to_device, "kettle", b"on").await?;
         ensure!(count == 1, "it went to {count}");
-        let (at, _) = party::message(&device.log, "kettle", PATIENCE).await.context("it never came")?;
+        let (at, _) = party::message(&device.log, "kettle", PATIENCE)
+            .await
+            .context("it never came")?;
         let to_host = Recipients::List(only("host")?);
         device.send_message(to_host, "kettle", "is on").await?;
-        party::message(&host.log, "kettle", PATIENCE).await.context("its answer never came")?;
+        party::message(&host.log, "kettle", PATIENCE)
+            .await
+            .context("its answer never came")?;
         let astray = party::message(&listener.log, "kettle", Duration::ZERO).await;
         ensure!(astray.is_none(), "the listener got it, too");
         Ok(format!("{}, and answered it", self.after(began, at)))
@@ -340,20 +474,25 @@ impl Meeting {
         self.hear_out(&turn).await;
         self.expect_of_device("censored", cast, &turn, false);
         let uncensored = self.censor(cast, false).await;
-        self.timeline.step("host", "uncensored the device", uncensored);
+        self.timeline
+            .step("host", "uncensored the device", uncensored);
         let turn = self.speak(&device.mouth, 1.5);
         self.hear_out(&turn).await;
         self.expect_of_device("uncensored", cast, &turn, true);
 
         if let Err(error) = self.disturb(host, device).await {
-            self.timeline.step("disturber", "joins, disturbs and is kicked", Err(error));
+            self.timeline
+                .step("disturber", "joins, disturbs and is kicked", Err(error));
         }
     }
 
     async fn mute(&mut self, cast: &Cast, muted: bool) -> anyhow::Result<String> {
         let began = self.scale.now();
         cast.device.set_muted(muted).await?;
-        let event = RoomEvent::StreamMuted { stream: mic("device")?, muted };
+        let event = RoomEvent::StreamMuted {
+            stream: mic("device")?,
+            muted,
+        };
         let at = cast.host.expect(began, &event).await?;
         Ok(format!("the host knew {}", self.after(began, at)))
     }
@@ -366,8 +505,16 @@ impl Meeting {
             false => cast.host.room.uncensor(&targets).await?,
         };
         ensure!(count == 1, "it concerned {count}");
-        let event = RoomEvent::Censored { participant: id("device")?, censored };
-        let at = cast.device.log.wait_for(began, PATIENCE, &event).await.context("the device was not told")?;
+        let event = RoomEvent::Censored {
+            participant: id("device")?,
+            censored,
+        };
+        let at = cast
+            .device
+            .log
+            .wait_for(began, PATIENCE, &event)
+            .await
+            .context("the device was not told")?;
         Ok(format!("the device knew {}", self.after(began, at)))
     }
 
@@ -376,9 +523,16 @@ impl Meeting {
         let began = self.scale.now();
         let ticket = self.ticket("disturber", Grants::PARTICIPANT)?;
         let mut disturber = Party::join(&ticket, JoinOptions::default(), self.scale).await?;
-        self.timeline.note("disturber", format!("joined: {}", self.joined_since(began)));
-        let microphone = disturber.room.publish_audio("mic", AudioOptions::opus(party::RATE)).await?;
-        disturber.start(Some((microphone, Speech::new(noise(self.seed)))), self.scale)?;
+        self.timeline
+            .note("disturber", format!("joined: {}", self.joined_since(began)));
+        let microphone = disturber
+            .room
+            .publish_audio("mic", AudioOptions::opus(party::RATE))
+            .await?;
+        disturber.start(
+            Some((microphone, Speech::new(noise(self.seed)))),
+            self.scale,
+        )?;
         let turn = self.speak(&disturber.mouth, 1.2);
         self.timeline.note("disturber", "makes noise");
         self.hear_out(&turn).await;
@@ -391,13 +545,15 @@ impl Meeting {
         let count = host.room.kick(&Targets::List(only("disturber")?)).await?;
         ensure!(count == 1, "the kick concerned {count}");
         let answered = self.answered(began, host);
-        self.timeline.note("host", format!("kicked the disturber: {answered}"));
+        self.timeline
+            .note("host", format!("kicked the disturber: {answered}"));
         let told = tokio::time::timeout(PATIENCE, disturber.room.closed()).await;
         let told = match told {
             // The second one is what it is told if the first one got lost, and it tries to come back by itself.
-            Ok(cause @ (CloseCause::Closed(CloseReason::Kicked) | CloseCause::Refused(JoinRefusal::Kicked))) => {
-                Ok(format!("“{cause}”, after {}", ms(self.scale.now() - began)))
-            }
+            Ok(
+                cause @ (CloseCause::Closed(CloseReason::Kicked)
+                | CloseCause::Refused(JoinRefusal::Kicked)),
+            ) => Ok(format!("“{cause}”, after {}", ms(self.scale.now() - began))),
             Ok(cause) => Err(anyhow::anyhow!("it was told “{cause}”")),
             Err(_) => Err(anyhow::anyhow!("it was never told")),
         };
@@ -409,7 +565,8 @@ impl Meeting {
             Err(error) => Err(anyhow::anyhow!("it failed otherwise: {error}")),
             Ok(_) => Err(anyhow::anyhow!("it was let in")),
         };
-        self.timeline.step("disturber", "tried again and was refused", again);
+        self.timeline
+            .step("disturber", "tried again and was refused", again);
         self.hear_out(&turn).await;
         self.expect("kicked", &noise, hosts, &turn, false);
         self.expect("kicked", &noise, devices, &turn, false);
@@ -419,14 +576,22 @@ impl Meeting {
     /// The device's socket is replaced while it speaks. Gives the gap that is heard.
     async fn change_networks(&mut self, cast: &Cast) -> Duration {
         self.timeline.part("Resume");
-        let Cast { host, listener, device } = cast;
+        let Cast {
+            host,
+            listener,
+            device,
+        } = cast;
         let roams = self.roams().await;
         let turn = self.speak(&device.mouth, 3.0);
         self.timeline.note("device", "speaks");
         self.timeline.wait(turn.start + turn.len() / 3).await;
         let began = self.scale.now();
         let replaced = device.replace_socket().await;
-        self.timeline.step("device", "took a new socket in mid-sentence", replaced.map(|()| String::new()));
+        self.timeline.step(
+            "device",
+            "took a new socket in mid-sentence",
+            replaced.map(|()| String::new()),
+        );
         self.hear_out(&turn).await;
         let resumed = device.log.when(began, &RoomEvent::Joined { resumed: true });
         let went_on = match (resumed, self.roams().await > roams) {
@@ -450,14 +615,20 @@ impl Meeting {
             true => Ok(format!("{} ms at most", gap.as_millis())),
             false => Err(anyhow::anyhow!("{} ms: that is too long", gap.as_millis())),
         };
-        self.timeline.step("host", "missed the device's packets for", heard);
+        self.timeline
+            .step("host", "missed the device's packets for", heard);
         self.expect_of_device("new socket", cast, &turn, true);
         gap
     }
 
     /// How often a participant has moved to another address so far.
     async fn roams(&self) -> u64 {
-        self.server.statistics().await.iter().map(|worker| worker.roams + worker.resumes).sum()
+        self.server
+            .statistics()
+            .await
+            .iter()
+            .map(|worker| worker.roams + worker.resumes)
+            .sum()
     }
 
     /// The listener leaves, and the host ends the session.
@@ -465,37 +636,62 @@ impl Meeting {
         self.timeline.part("Leave");
         let began = self.scale.now();
         let left = tokio::time::timeout(PATIENCE, listener.room.leave()).await;
-        let left = left.context("the server never said goodbye").map(|()| self.after(began, self.scale.now()));
+        let left = left
+            .context("the server never said goodbye")
+            .map(|()| self.after(began, self.scale.now()));
         self.timeline.step("listener", "left", left);
         for (who, log) in [("host", &host.log), ("device", &device.log)] {
             let told = async {
-                let event = RoomEvent::ParticipantLeft { participant: id("listener")?, reason: CloseReason::Left };
-                let at = log.wait_for(began, PATIENCE, &event).await.context("was never told")?;
+                let event = RoomEvent::ParticipantLeft {
+                    participant: id("listener")?,
+                    reason: CloseReason::Left,
+                };
+                let at = log
+                    .wait_for(began, PATIENCE, &event)
+                    .await
+                    .context("was never told")?;
                 Ok(self.after(began, at))
             };
             let told = told.await;
-            self.timeline.step(who, "saw it leave, of its own accord", told);
+            self.timeline
+                .step(who, "saw it leave, of its own accord", told);
         }
         let began = self.scale.now();
         // Whether it was done shows in what follows: the end may overtake the answer.
         let _ = host.room.end_session().await;
         let cause = tokio::time::timeout(PATIENCE, host.room.closed()).await;
-        for (who, cause) in [("host", cause.ok()), ("device", device.closed(PATIENCE).await)] {
+        for (who, cause) in [
+            ("host", cause.ok()),
+            ("device", device.closed(PATIENCE).await),
+        ] {
             let told = match cause {
-                Some(cause @ CloseCause::Closed(CloseReason::SessionEnded)) => {
-                    Ok(format!("“{cause}”, {}", self.after(began, self.scale.now())))
-                }
+                Some(cause @ CloseCause::Closed(CloseReason::SessionEnded)) => Ok(format!(
+                    "“{cause}”, {}",
+                    self.after(began, self.scale.now())
+                )),
                 Some(cause) => Err(anyhow::anyhow!("was told “{cause}”")),
                 None => Err(anyhow::anyhow!("was never told")),
             };
-            self.timeline.step(who, if who == "host" { "ended the session" } else { "was told" }, told);
+            self.timeline.step(
+                who,
+                if who == "host" {
+                    "ended the session"
+                } else {
+                    "was told"
+                },
+                told,
+            );
         }
         let rooms = self.server.rooms().await;
         let empty = match rooms.iter().find(|room| room.session.is_some()) {
             None => Ok(String::new()),
-            Some(room) => Err(anyhow::anyhow!("{} are still in it", room.participants.len())),
+            Some(room) => Err(anyhow::anyhow!(
+                "{} are still in it",
+                room.participants.len()
+            )),
         };
-        self.timeline.step("server", "has no session any more", empty);
+        self.timeline
+            .step("server", "has no session any more", empty);
     }
 
     fn report(self, options: &Options, gap: Duration) -> Report {
@@ -520,8 +716,12 @@ fn departure(log: &EventLog, since: Duration, who: &ParticipantId) -> Option<Roo
         Event::Room(
             event @ (RoomEvent::ParticipantJoined(id)
             | RoomEvent::ParticipantHidden(id)
-            | RoomEvent::ParticipantLeft { participant: id, .. }
-            | RoomEvent::ConnectionChanged { participant: id, .. }),
+            | RoomEvent::ParticipantLeft {
+                participant: id, ..
+            }
+            | RoomEvent::ConnectionChanged {
+                participant: id, ..
+            }),
         ) if id == who => Some(event.clone()),
         _ => None,
     });

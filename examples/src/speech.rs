@@ -46,7 +46,10 @@ impl Mouth {
 
     /// Whether it speaks in that step.
     pub fn speaks_at(&self, tick: usize) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&tick)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&tick)
     }
 }
 

@@ -43,7 +43,12 @@ impl Timeline {
         if let Ok(style) = ProgressStyle::with_template("{bar:40} {msg} {eta} left") {
             bar.set_style(style);
         }
-        Self { scale, bar, part: "", entries: Vec::new() }
+        Self {
+            scale,
+            bar,
+            part: "",
+            entries: Vec::new(),
+        }
     }
 
     /// Begins a part of the meeting.
@@ -77,8 +82,15 @@ impl Timeline {
     fn add(&mut self, at: Duration, who: &'static str, what: String, ok: bool) {
         let mark = if ok { ' ' } else { '!' };
         let at = at.as_secs_f64();
-        self.bar.suspend(|| println!("{mark} {at:7.3} s  {who:<9} {what}"));
-        self.entries.push(Entry { at, part: self.part, who, what, ok });
+        self.bar
+            .suspend(|| println!("{mark} {at:7.3} s  {who:<9} {what}"));
+        self.entries.push(Entry {
+            at,
+            part: self.part,
+            who,
+            what,
+            ok,
+        });
     }
 
     /// Waits until a step of the time scale begins.
@@ -109,6 +121,9 @@ mod tests {
         timeline.step("host", "publishes", Err(anyhow::anyhow!("no")));
         let entries = timeline.finish();
         assert_eq!((entries[0].part, entries[0].ok), ("Join", true));
-        assert_eq!((entries[1].what.as_str(), entries[1].ok), ("publishes: FAILED: no", false));
+        assert_eq!(
+            (entries[1].what.as_str(), entries[1].ok),
+            ("publishes: FAILED: no", false)
+        );
     }
 }

@@ -68,16 +68,29 @@ impl Expectation {
         let (hearer, ear) = &self.hearer;
         let patience = (MAX_DELAY.as_micros() / TICK.as_micros()) as usize;
         let heard = ear.heard_in(start, end + patience, rate);
-        let said: Vec<_> = self.speakers.iter().map(|(_, mouth)| mouth.said_in(start, end, rate)).collect();
+        let said: Vec<_> = self
+            .speakers
+            .iter()
+            .map(|(_, mouth)| mouth.said_in(start, end, rate))
+            .collect();
         let found = measure::find(&measure::mix(&said, &heard), &heard);
         let level = dbov(&ear.heard_in(start, end + TAIL, rate));
         let counted = ear.counted_in(start, end + TAIL);
-        let sent = self.speakers.iter().map(|(_, mouth)| mouth.counted_in(start, end).sent).sum();
+        let sent = self
+            .speakers
+            .iter()
+            .map(|(_, mouth)| mouth.counted_in(start, end).sent)
+            .sum();
         // A microphone gives a frame when it is complete: its first sound is that much older.
         let delay = found.delay + TICK;
         Row {
             scene: self.scene,
-            speaker: self.speakers.iter().map(|(who, _)| *who).collect::<Vec<_>>().join(" + "),
+            speaker: self
+                .speakers
+                .iter()
+                .map(|(who, _)| *who)
+                .collect::<Vec<_>>()
+                .join(" + "),
             hearer,
             should_be_heard: self.heard,
             sent,
@@ -121,11 +134,32 @@ mod tests {
         for tick in 0..200_usize {
             let (number, late) = (tick as u64 + 1, tick.saturating_sub(3));
             let said = frames[tick];
-            mouth.note(tick, said, &[0; 320], Counters { sent: number, ..Counters::default() });
+            mouth.note(
+                tick,
+                said,
+                &[0; 320],
+                Counters {
+                    sent: number,
+                    ..Counters::default()
+                },
+            );
             let received = number - number / 10;
             let silence = [0; 320];
-            let played = if heard && tick >= 3 { frames[late] } else { &silence };
-            ear.note(tick, &[0; 320], played, Counters { received, concealed: 960 * (number / 10), sent: 0 });
+            let played = if heard && tick >= 3 {
+                frames[late]
+            } else {
+                &silence
+            };
+            ear.note(
+                tick,
+                &[0; 320],
+                played,
+                Counters {
+                    received,
+                    concealed: 960 * (number / 10),
+                    sent: 0,
+                },
+            );
         }
         Expectation {
             scene: "turn",
@@ -149,7 +183,10 @@ mod tests {
     #[test]
     fn what_should_be_heard_and_is_not_is_found_and_the_other_way_round() {
         assert!(!pair(false).judge().ok);
-        let silent = |heard| Expectation { heard: false, ..pair(heard) };
+        let silent = |heard| Expectation {
+            heard: false,
+            ..pair(heard)
+        };
         assert!(silent(false).judge().ok);
         assert!(!silent(true).judge().ok);
     }
