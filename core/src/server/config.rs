@@ -45,8 +45,12 @@ pub struct Config {
     /// A participant is kept for so long after that, at most 255 s; then its connection is lost.
     pub grace: Duration,
     /// A connection that is closed is kept for so long at most, until the participant has
-    /// acknowledged that.
+    /// acknowledged that: long enough to tell it several times.
     pub linger: Duration,
+    /// Most participants that were removed, replaced or in a session that was ended, and have not
+    /// acknowledged that: should they come back by themselves after [`linger`](Self::linger), they
+    /// are told. The longest remembered is forgotten beyond that, and would join anew.
+    pub ended: usize,
     /// How long ahead a participant is told that its token expires.
     pub expiry_notice: Duration,
     /// Most streams that one participant publishes; at most [`MAX_STREAMS`].
@@ -99,7 +103,8 @@ impl Default for Config {
             keepalive: Duration::from_secs(10),
             silence: Duration::from_secs(15),
             grace: Duration::from_secs(30),
-            linger: Duration::from_secs(1),
+            linger: Duration::from_secs(5),
+            ended: 4_096,
             expiry_notice: Duration::from_secs(30),
             streams: MAX_STREAMS,
             subscriptions: 32,

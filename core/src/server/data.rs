@@ -63,11 +63,11 @@ impl Server {
                 Received::Message(message) => self.handle_lossy_message(now, key, message),
             }
         }
-        self.finish_input(key);
+        self.finish_input(now, key);
     }
 
     /// After something came in: there may be something to send, and another time to wake.
-    fn finish_input(&mut self, key: MemberKey) {
+    fn finish_input(&mut self, now: Instant, key: MemberKey) {
         let Some(member) = self.members.get_mut(key.0) else {
             return;
         };
@@ -76,8 +76,15 @@ impl Server {
             && member.link.is_settled()
         {
             // It knows that it is out.
+            if let Some(tickets) = &member.tickets {
+                self.ended.forget(tickets.handle());
+            }
             self.drop_member(key);
             return;
+        }
+        if matches!(member.phase, Phase::Closing(_)) {
+            // It is there and has not heard it: there is no reason to wait for long.
+            member.link.hurry(now);
         }
         set_ready(&mut self.ready, key, member);
         self.rearm_sooner(key);

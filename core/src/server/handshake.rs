@@ -13,7 +13,9 @@ use super::room::Room;
 use super::{AdmitError, Dropped, Event, JoinId, Path, Server, UnknownJoin};
 use crate::link::Ids;
 use crate::room::RoomId;
-use crate::secure::{MAX_HELLO_PAYLOAD, ResponderHandshake, Transport, ephemeral_key};
+use crate::secure::{
+    MAX_HELLO_PAYLOAD, ResponderHandshake, ResumeTicket, Transport, ephemeral_key,
+};
 use crate::signal::{Answer, Join, JoinRefusal, MAX_MESSAGE, MAX_SLOTS, Resume, decode, encode};
 use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MAX_DATAGRAM, Packet};
@@ -119,6 +121,7 @@ impl Server {
                 match error {
                     AdmitError::RoomFull => JoinRefusal::RoomFull,
                     AdmitError::Kicked => JoinRefusal::Kicked,
+                    AdmitError::Ended(refusal) => refusal,
                     _ => JoinRefusal::Unavailable,
                 },
             );
@@ -145,6 +148,11 @@ impl Server {
         } = admission;
         let known = self.rooms_by_id.get(&room).copied();
         let resume = self.resume_of(key);
+        let handle =
+            (resume.as_ref()).map(|resume| ResumeTicket::from_bytes(resume.ticket).handle());
+        if let Some(refusal) = handle.and_then(|handle| self.ended.refusal(handle)) {
+            return Err(AdmitError::Ended(refusal));
+        }
         let resumed = resume
             .as_ref()
             .and_then(|resume| self.resumable(resume, known?, &participant));

@@ -10,6 +10,7 @@ use rand_core::{CryptoRngCore, RngCore};
 use slab::Slab;
 use zeroize::Zeroizing;
 
+use super::ended::Ended;
 use super::event::Events;
 use super::joins::Joins;
 use super::limits::TokenBucket;
@@ -113,6 +114,7 @@ pub struct Server {
     pub(super) rooms_by_id: BTreeMap<RoomId, RoomKey>,
     /// Whose resume ticket has this handle.
     pub(super) tickets: BTreeMap<u64, MemberKey>,
+    pub(super) ended: Ended,
     pub(super) refreshes: BTreeMap<RefreshId, MemberKey>,
     pub(super) next_refresh: u64,
     pub(super) next_ssrc: u32,
@@ -146,6 +148,7 @@ impl Server {
             rooms: Slab::new(),
             rooms_by_id: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            ended: Ended::new(config.ended),
             refreshes: BTreeMap::new(),
             next_refresh: 0,
             // A random start well below the end, so that numbers given out later are higher for

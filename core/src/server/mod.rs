@@ -28,6 +28,7 @@
 
 mod config;
 mod data;
+mod ended;
 mod error;
 mod establish;
 mod event;

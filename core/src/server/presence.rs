@@ -247,6 +247,7 @@ impl Server {
         };
         if let Some(tickets) = &member.tickets {
             self.tickets.remove(&tickets.handle());
+            self.ended.note(tickets.handle(), reason);
         }
         if let Some(refresh) = member.refresh.take() {
             self.refreshes.remove(&refresh.id);

@@ -85,6 +85,8 @@ pub struct Accounting {
     pub participants: usize,
     /// Joins under way.
     pub half_open: usize,
+    /// Stays that were ended and whose participants have not acknowledged that.
+    pub ended: usize,
     /// Connection ids that lead to one of those.
     pub connection_ids: usize,
     /// Answers to strangers, waiting to be sent.

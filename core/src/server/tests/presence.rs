@@ -115,9 +115,13 @@ fn who_does_not_hear_that_it_is_closed_is_forgotten_soon() {
         .unwrap();
     world.run();
     assert_eq!(world.server.accounting().participants, 1);
-    world.now += ms(1_000);
+    world.now += Config::default().linger;
     world.server.handle_timeout(world.now);
-    assert_eq!(world.server.accounting(), Accounting::default());
+    let remembered = Accounting {
+        ended: 1,
+        ..Accounting::default()
+    };
+    assert_eq!(world.server.accounting(), remembered);
 }
 
 #[test]

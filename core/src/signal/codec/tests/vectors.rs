@@ -497,6 +497,7 @@ fn answers() -> Named<Answer> {
         JoinRefusal::SessionEnded,
         JoinRefusal::Unavailable,
         JoinRefusal::Malformed,
+        JoinRefusal::Replaced,
     ] {
         all.push((format!("refused: {refusal:?}"), Answer::Refused(refusal)));
     }
