@@ -70,7 +70,7 @@ variants! {
     Answer { Joined, Waiting, Refused, Redirect }
     JoinRefusal {
         InvalidToken, TokenExpired, WrongRoom, RoomFull, Kicked, Denied, SessionEnded, Unavailable,
-        Malformed,
+        Malformed, Replaced,
     }
 }
 
