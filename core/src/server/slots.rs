@@ -170,8 +170,8 @@ impl Slots {
         self.slots.get_mut(index)?.put(now, source, ssrc)
     }
 
-    /// The slot that is free for longest, or else that of the quietest stream if `source` is
-    /// enough louder.
+    /// The slot that is free for longest, or else that of the lowest rank among the streams that
+    /// `source` may take the place of.
     fn vacancy(&self, now: Instant, source: &Source) -> Option<usize> {
         let others = || {
             let slots = self.slots.iter().enumerate();
@@ -189,11 +189,12 @@ impl Slots {
         if let Some((index, _)) = free {
             return Some(index);
         }
-        let (index, incumbent) = others()
+        let is_pinned = self.pinned == Some(source.ssrc);
+        others()
             .filter_map(|(index, slot)| Some((index, slot.turn?.score)))
-            .min_by_key(|(_, score)| score.rank())?;
-        let wins = self.pinned == Some(source.ssrc) || source.score.beats(incumbent);
-        wins.then_some(index)
+            .filter(|(_, incumbent)| is_pinned || source.score.beats(*incumbent))
+            .min_by_key(|(_, incumbent)| incumbent.rank())
+            .map(|(index, _)| index)
     }
 }
 
