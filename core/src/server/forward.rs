@@ -123,6 +123,7 @@ impl Server {
         if !member.is_listening() || !member.subscriptions.want(packet.ssrc(), live.kind) {
             return;
         }
+        let mut in_slot = None;
         let header = if live.kind == StreamKind::Audio {
             let source = Source {
                 ssrc: packet.ssrc(),
@@ -139,6 +140,7 @@ impl Server {
             if slot.changed {
                 member.wanted_changed();
             }
+            in_slot = Some(slot);
             MediaHeader {
                 marker: slot.marker,
                 payload_type: packet.payload_type(),
@@ -176,6 +178,9 @@ impl Server {
         };
         if !member.media.push(queued, &mut self.pool) {
             self.statistics.media_overflowed += 1;
+        }
+        if let Some(slot) = &in_slot {
+            member.slots.sent(slot);
         }
         self.statistics.media_forwarded += 1;
         set_ready(&mut self.ready, receiver, member);

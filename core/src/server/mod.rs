@@ -28,6 +28,7 @@
 
 mod config;
 mod data;
+mod delivery;
 mod ended;
 mod error;
 mod establish;

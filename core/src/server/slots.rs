@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRngCore;
 
+use super::delivery::{Delivered, Delivery};
 use crate::audio::Score;
-use crate::rtp::{sequence_difference, timestamp_difference};
+use crate::rtp::{ReportBlock, sequence_difference, timestamp_difference};
 use crate::signal::MAX_SLOTS;
 use crate::time::{Duration, Instant};
 
@@ -57,6 +58,7 @@ struct Slot {
     sequence: u16,
     timestamp: u32,
     sent: Option<Instant>,
+    delivery: Delivery,
 }
 
 /// A stream's stay in a slot.
@@ -98,6 +100,7 @@ impl Slots {
             sequence: rng.next_u32() as u16,
             timestamp: rng.next_u32(),
             sent: None,
+            delivery: Delivery::default(),
         };
         let count = usize::from(count).min(MAX_SLOTS);
         Self {
@@ -108,14 +111,32 @@ impl Slots {
         }
     }
 
+    /// Whether `ssrc` is that of one of the slots.
+    #[cfg(test)]
+    pub(super) fn owns(&self, ssrc: u32) -> bool {
+        (ssrc.wrapping_sub(self.first_ssrc) as usize) < self.slots.len()
+    }
+
     /// The SSRC of the first slot.
     pub(super) fn first_ssrc(&self) -> u32 {
         self.first_ssrc
     }
 
-    /// Whether `ssrc` is that of one of the slots.
-    pub(super) fn owns(&self, ssrc: u32) -> bool {
-        (ssrc.wrapping_sub(self.first_ssrc) as usize) < self.slots.len()
+    /// Takes in that a packet is on its way to the receiver.
+    pub(super) fn sent(&mut self, packet: &SlotPacket) {
+        if let Some(slot) = self.slot_mut(packet.ssrc) {
+            slot.delivery.sent(packet.sequence);
+        }
+    }
+
+    /// Takes in what the receiver reports of one of the slots.
+    pub(super) fn report(&mut self, block: &ReportBlock) -> Option<Delivered> {
+        self.slot_mut(block.ssrc)?.delivery.report(block)
+    }
+
+    fn slot_mut(&mut self, ssrc: u32) -> Option<&mut Slot> {
+        let index = usize::try_from(ssrc.wrapping_sub(self.first_ssrc)).ok()?;
+        self.slots.get_mut(index)
     }
 
     /// Keeps a slot for this stream, from its next packet on, whoever else talks.
