@@ -80,7 +80,8 @@ pub struct Config {
     pub events: usize,
     /// Changes that a session remembers: a participant further behind gets a snapshot.
     pub room_log: usize,
-    /// Participants removed by moderators that a session remembers, to keep them out.
+    /// Participants removed by moderators that a session remembers, to keep them out; and as many
+    /// that were silenced, to keep them silent when they join anew.
     pub kicked: usize,
     /// How long an audio slot stays with a stream that has fallen silent.
     pub slot_hold: Duration,

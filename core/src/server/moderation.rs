@@ -99,6 +99,13 @@ impl Server {
         }
         member.censored = censored;
         let (room, participant) = (member.room, member.id.clone());
+        let limit = self.config.kicked;
+        if let Some(session) = (self.rooms.get_mut(room.0)).and_then(|room| room.session.as_mut()) {
+            session.keep_silent(participant.clone(), censored, limit);
+        }
+        let Some(member) = self.member(key) else {
+            return false;
+        };
         let audio = |kind| kind == StreamKind::Audio;
         let streams = member.streams.iter().filter(|stream| audio(stream.kind));
         let silenced: Vec<u32> = streams.map(|stream| stream.ssrc).collect();

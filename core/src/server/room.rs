@@ -35,6 +35,8 @@ pub(super) struct Session {
     /// The same ones in the order of their joining: what media is forwarded along.
     pub(super) order: Vec<MemberKey>,
     kicked: VecDeque<ParticipantId>,
+    /// Those who are silenced, whether they are in the session or not.
+    censored: VecDeque<ParticipantId>,
     pub(super) dominance: Dominance<u32>,
     /// Not to be decided again before this.
     pub(super) next_decision: Instant,
@@ -109,6 +111,7 @@ impl Session {
             members: BTreeMap::new(),
             order: Vec::new(),
             kicked: VecDeque::new(),
+            censored: VecDeque::new(),
             dominance: Dominance::new(speaker_hold),
             next_decision: Instant::from_micros(0),
             alarm: Alarm::default(),
@@ -128,14 +131,32 @@ impl Session {
 
     /// Keeps a participant out of this session; the longest kept out is forgotten beyond `limit`.
     pub(super) fn keep_out(&mut self, participant: ParticipantId, limit: usize) {
-        if self.kicked.contains(&participant) {
-            return;
-        }
-        if self.kicked.len() >= limit {
-            self.kicked.pop_front();
-        }
-        self.kicked.push_back(participant);
+        remember(&mut self.kicked, participant, limit);
     }
+
+    /// Keeps a participant silent, or no longer: also when it joins anew. Like
+    /// [`keep_out`](Self::keep_out).
+    pub(super) fn keep_silent(&mut self, participant: ParticipantId, silent: bool, limit: usize) {
+        if silent {
+            remember(&mut self.censored, participant, limit);
+        } else {
+            self.censored.retain(|other| *other != participant);
+        }
+    }
+
+    pub(super) fn is_censored(&self, participant: &ParticipantId) -> bool {
+        self.censored.contains(participant)
+    }
+}
+
+fn remember(queue: &mut VecDeque<ParticipantId>, participant: ParticipantId, limit: usize) {
+    if queue.contains(&participant) {
+        return;
+    }
+    if queue.len() >= limit {
+        queue.pop_front();
+    }
+    queue.push_back(participant);
 }
 
 #[cfg(test)]

@@ -411,3 +411,33 @@ fn the_application_moderates() {
     world.run();
     assert_eq!(world.peers[anna].closed(), Some(CloseReason::Kicked));
 }
+
+#[test]
+fn who_is_censored_stays_so_when_it_joins_anew() {
+    let mut world = World::new();
+    world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    let room = room_id("room");
+    let censor = |world: &mut World, censored| {
+        let (now, anna) = (world.now, pid("anna"));
+        world.server.censor(now, &room, &anna, censored).unwrap();
+    };
+    censor(&mut world, true);
+    // Without a resume ticket: another device, or the same one that has left.
+    for leaves in [false, true] {
+        let anna = world.join(&Hello::publishing("room/anna"));
+        world.talk(ms(100), &[(anna, 30)]);
+        assert_eq!(world.peers[ben].take_media(), []);
+        let seen = world.peers[ben].replica.participant(&pid("anna"));
+        assert!(seen.unwrap().censored);
+        if leaves {
+            world.ask(anna, Operation::Leave).unwrap();
+        }
+    }
+    let anna = world.join(&Hello::publishing("room/anna"));
+    assert!(world.peers[anna].is_caught_up(&world, "room"));
+    censor(&mut world, false);
+    let anna = world.join(&Hello::publishing("room/anna"));
+    world.talk(ms(100), &[(anna, 30)]);
+    assert_eq!(world.peers[ben].take_media().len(), 5);
+}
