@@ -129,6 +129,7 @@ impl Server {
                 self.forget_join(older);
             }
             self.continue_as(now, member, transport, ids, reach, ticket, version);
+            self.enforce_grants(now, member);
             return Some(member);
         }
 

@@ -276,7 +276,8 @@ impl Server {
     }
 
     /// Answers [`Event::RefreshRequested`](super::Event::RefreshRequested): what the new token says, or `Err` if it is not valid.
-    /// Its name and lobby are not looked at: who is in stays who it is.
+    /// Its name and lobby are not looked at: who is in stays who it is. What it does and may not do
+    /// any more ends: streams are unpublished, subscriptions given up, the floor is free.
     ///
     /// # Errors
     /// [`RefreshError`].
@@ -311,6 +312,7 @@ impl Server {
             Err(()) => (Err(Refusal::InvalidToken), Ok(())),
         };
         self.reply(key, request, result);
+        self.enforce_grants(now, key);
         self.rearm(key);
         done
     }

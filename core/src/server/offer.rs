@@ -201,6 +201,15 @@ pub(super) fn check_policy(policy: SubscribePolicy, grants: Grants) -> Result<()
     }
 }
 
+/// What publishing a stream of this kind takes.
+pub(super) const fn needed_grant(kind: StreamKind) -> Grants {
+    match kind {
+        StreamKind::Audio => Grants::PUBLISH_AUDIO,
+        StreamKind::Video => Grants::PUBLISH_VIDEO,
+        StreamKind::Screen => Grants::PUBLISH_SCREEN,
+    }
+}
+
 /// Whether a stream may be published by who publishes `count` already.
 pub(super) fn check_publish(
     publish: &Publish,
@@ -209,12 +218,7 @@ pub(super) fn check_publish(
     count: usize,
     config: &Config,
 ) -> Result<(), Refusal> {
-    let needed = match publish.kind {
-        StreamKind::Audio => Grants::PUBLISH_AUDIO,
-        StreamKind::Video => Grants::PUBLISH_VIDEO,
-        StreamKind::Screen => Grants::PUBLISH_SCREEN,
-    };
-    if !grants.contains(needed) {
+    if !grants.contains(needed_grant(publish.kind)) {
         return Err(Refusal::NotPermitted);
     }
     if !publish.codec.carries(publish.kind) {
