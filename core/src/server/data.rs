@@ -41,7 +41,11 @@ impl Server {
                 return;
             };
             let is_open = !matches!(member.phase, Phase::Closing(_));
-            let Ok(Ok(received)) = frame.map(|frame| member.link.receive(now, frame)) else {
+            // What cannot be read, nor what follows it, may be a later version's.
+            let Ok(frame) = frame else {
+                break;
+            };
+            let Ok(received) = member.link.receive(now, frame) else {
                 if is_open {
                     self.close(now, key, CloseReason::ProtocolError);
                 }

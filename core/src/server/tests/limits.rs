@@ -336,3 +336,42 @@ proptest! {
         prop_assert!(world.peers[ben].is_caught_up(&world, "room"));
     }
 }
+
+#[test]
+fn a_frame_that_cannot_be_read_ends_the_reading_of_its_packet_only() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    let mut rtp = [0; 100];
+    let header = RtpHeader {
+        marker: false,
+        payload_type: 111,
+        sequence: 1,
+        timestamp: 0,
+        ssrc: world.peers[anna].ssrc(),
+        csrcs: &[],
+        audio_level: None,
+    };
+    let len = header.write(b"sound", &mut rtp).unwrap();
+    let room = world.server.rooms_by_id[&room_id("room")];
+    let member = world.server.find_member(room, &pid("anna")).unwrap();
+    // An Ack of one byte, and a frame that the packet cuts off.
+    for rest in [[4, 0, 1, 0], [1, 0, 9, 9]] {
+        let mut plaintext = [0; 200];
+        let mut writer = FrameWriter::new(&mut plaintext);
+        writer.push(&Frame::Media(&rtp[..len])).unwrap();
+        let end = writer.len();
+        plaintext[end..][..4].copy_from_slice(&rest);
+        world
+            .server
+            .handle_frames(world.now, member, &plaintext[..end + 4]);
+        world.run();
+        assert_eq!(world.peers[ben].take_media().len(), 1);
+        assert_eq!(world.peers[anna].closed(), None);
+    }
+    // To acknowledge what was never sent is another matter.
+    let ack = [4, 0, 2, 0x40, 0];
+    world.server.handle_frames(world.now, member, &ack);
+    world.run();
+    assert_eq!(world.peers[anna].closed(), Some(CloseReason::ProtocolError));
+}
