@@ -17,7 +17,10 @@ impl Server {
         datagram: &mut [u8],
     ) -> Result<(), Dropped> {
         let len = datagram.len();
-        let member = self.member_mut(key).ok_or(Dropped::UnknownConnection)?;
+        let member = self
+            .members
+            .get_mut(key.0)
+            .ok_or(Dropped::UnknownConnection)?;
         let opened = member.link.open(now, datagram)?;
         if from == member.reach.path {
             member.reach.received(len);
@@ -25,6 +28,7 @@ impl Server {
             // As WireGuard does: whoever holds the keys says where it is. What is sent there is
             // limited until it has answered, or a third could be flooded by a forged address.
             member.reach = Reach::new(from);
+            member.media.clear(&mut self.pool);
             member.reach.received(len);
             self.statistics.roams += 1;
             self.validate_path(key);

@@ -123,6 +123,10 @@ impl Server {
         if !member.is_listening() || !member.subscriptions.want(packet.ssrc(), live.kind) {
             return;
         }
+        if member.is_held_back() {
+            self.statistics.media_overflowed += 1;
+            return;
+        }
         let mut in_slot = None;
         let header = if live.kind == StreamKind::Audio {
             let source = Source {

@@ -28,6 +28,8 @@ use crate::wire::ConnectionId;
 /// Control messages that wait for a participant. Requests are not taken while there are as many,
 /// so replies always have a place.
 const MAX_CONTROL: usize = 16;
+/// Media packets that wait for an address which is not proven.
+const MAX_UNPROVEN: usize = 4;
 /// Over this many times the allowed rate of requests, a participant is cut off.
 const FLOOD: u32 = 10;
 
@@ -259,6 +261,12 @@ impl Member {
     /// Whether it is in the session and in touch, so that media for it is of use.
     pub(super) fn is_listening(&self) -> bool {
         self.is_present() && self.connection == ConnectionState::Connected
+    }
+
+    /// Whether as much waits for it as may wait for an address that is not proven: little, because
+    /// little may be sent there, and the buffers are everybody's.
+    pub(super) fn is_held_back(&self) -> bool {
+        !self.reach.proven && self.media.len() >= MAX_UNPROVEN
     }
 
     pub(super) fn stream(&self, key: &StreamKey) -> Option<&Published> {

@@ -106,6 +106,10 @@ impl Server {
             let Some(member) = member.filter(|member| member.is_listening()) else {
                 continue;
             };
+            if member.is_held_back() {
+                self.statistics.media_overflowed += 1;
+                continue;
+            }
             let queued = Queued {
                 payload: self.pool.share(&payload),
                 header: None,

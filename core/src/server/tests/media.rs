@@ -337,3 +337,34 @@ fn who_is_silent_gets_no_media_and_frees_its_slots() {
     assert_eq!(world.server.accounting().queued_media, 0);
     assert_eq!(world.server.accounting().media_buffers, 0);
 }
+
+#[test]
+fn nothing_piles_up_for_an_address_that_does_not_answer() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    // What waits for Ben is not for whoever is at his next address.
+    for _ in 0..20 {
+        world.peers[anna].speak(30);
+        let from = world.peers[anna].path;
+        let mut bytes = world.compose(anna).unwrap();
+        world.deliver(from, &mut bytes).unwrap();
+    }
+    assert_eq!(world.server.accounting().queued_media, 20);
+    let elsewhere = World::path(60);
+    world.dead.push(elsewhere);
+    world.peers[ben].link.as_mut().unwrap().ping(1);
+    let mut bytes = world.compose(ben).unwrap();
+    let now = world.now;
+    world
+        .server
+        .handle_datagram(now, elsewhere, &mut bytes)
+        .unwrap();
+    assert_eq!(world.server.accounting().queued_media, 0);
+    for _ in 0..100 {
+        world.peers[anna].speak(30);
+        world.run();
+    }
+    let waiting = world.server.accounting().queued_media;
+    assert!((1..=4).contains(&waiting), "{waiting}");
+}
