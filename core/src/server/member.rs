@@ -157,6 +157,8 @@ pub(super) struct Member {
     pub(super) connection: ConnectionState,
     /// When a silent participant is given up.
     pub(super) grace_end: Option<Instant>,
+    /// The latest that a resume which is under way can put this off to.
+    pub(super) grace_limit: Option<Instant>,
     pub(super) alarm: Alarm,
     /// Whether it stands in the queue of those with something to send.
     pub(super) ready: bool,
@@ -222,6 +224,7 @@ impl Member {
             reach: new.reach,
             connection: ConnectionState::Connected,
             grace_end: None,
+            grace_limit: None,
             alarm: Alarm::default(),
             ready: false,
             buckets: Buckets::new(config, now),

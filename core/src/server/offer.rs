@@ -137,8 +137,10 @@ impl Server {
         let reset_token = self.reset_token(local);
         let keep_until = now + self.config.join_timeout;
         let member = self.members.get_mut(key.0)?;
-        // What was promised must not end before it can be taken.
-        member.grace_end = member.grace_end.map(|end| end.max(keep_until));
+        // What was promised must not end before it can be taken. Whoever repeats somebody else's
+        // Hello can have it put off, too, but not for ever.
+        let limit = member.grace_limit.unwrap_or(keep_until);
+        member.grace_end = member.grace_end.map(|end| end.max(keep_until.min(limit)));
         let tickets = member.tickets.as_mut()?;
         let handle = tickets.handle();
         let ticket = tickets.offer(&mut self.rng);

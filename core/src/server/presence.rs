@@ -77,7 +77,9 @@ impl Server {
             return;
         };
         member.connection = ConnectionState::Reconnecting;
-        member.grace_end = Some(now + self.config.grace);
+        let end = now + self.config.grace;
+        member.grace_end = Some(end);
+        member.grace_limit = Some(end + self.config.join_timeout);
         member.slots.clear();
         member.media.clear(&mut self.pool);
         member.report.clear();

@@ -385,3 +385,21 @@ mod over_a_bad_network {
         }
     }
 }
+
+#[test]
+fn a_hello_that_is_repeated_for_ever_keeps_nobody() {
+    let (mut world, anna, _) = talking();
+    world.dead.push(world.peers[anna].path);
+    world.advance(ms(20_000));
+    // Somebody has recorded her last Hello, and sends it from ever new addresses.
+    for n in 0..20 {
+        world.peers[anna].path = World::path(100 + n);
+        let hello = world.resume_hello(anna, "room/anna");
+        world.rejoin(anna, &hello);
+        world.peers[anna].link = None;
+        world.advance(ms(4_000));
+        world.peers[anna].link = None;
+    }
+    let lost = ("anna".to_string(), CloseReason::ConnectionLost);
+    assert!(world.left().contains(&lost), "{:?}", world.left());
+}
