@@ -319,7 +319,8 @@ impl Member {
             _ => self.grace_end,
         };
         let token = match self.expires {
-            Some(expires) if self.expiry_told => Some(expires),
+            // Nothing can be told in the lobby.
+            Some(expires) if self.expiry_told || self.is_waiting() => Some(expires),
             Some(expires) => Some(before(expires, config.expiry_notice)),
             None => None,
         };

@@ -54,7 +54,7 @@ impl Server {
         }
         if now >= expires {
             self.close(now, key, CloseReason::TokenExpired);
-        } else if !member.expiry_told && now + notice >= expires {
+        } else if !member.is_waiting() && !member.expiry_told && now + notice >= expires {
             member.expiry_told = true;
             let left = expires.saturating_duration_since(now);
             let seconds = u16::try_from(left.as_secs()).unwrap_or(u16::MAX);
