@@ -226,15 +226,17 @@ impl Server {
             Some(member.id.clone())
         };
         let participant = owner(change.to);
-        if session.authority.state().active_speaker() == participant.as_ref() {
-            return;
-        }
+        // The room has forgotten a speaker that left; the embedder has not.
+        let is_news = session.told_speaker != participant;
+        session.told_speaker.clone_from(&participant);
         self.change(
             key,
             RoomUpdate::Speaker {
                 participant: participant.clone(),
             },
         );
-        self.emit(key, |room| Event::SpeakerChanged { room, participant });
+        if is_news {
+            self.emit(key, |room| Event::SpeakerChanged { room, participant });
+        }
     }
 }

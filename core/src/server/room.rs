@@ -38,6 +38,8 @@ pub(super) struct Session {
     /// Those who are silenced, whether they are in the session or not.
     censored: VecDeque<ParticipantId>,
     pub(super) dominance: Dominance<u32>,
+    /// Whom the embedder takes for the active speaker.
+    pub(super) told_speaker: Option<ParticipantId>,
     /// Not to be decided again before this.
     pub(super) next_decision: Instant,
     pub(super) alarm: Alarm,
@@ -113,6 +115,7 @@ impl Session {
             kicked: VecDeque::new(),
             censored: VecDeque::new(),
             dominance: Dominance::new(speaker_hold),
+            told_speaker: None,
             next_decision: Instant::from_micros(0),
             alarm: Alarm::default(),
         }

@@ -368,3 +368,17 @@ fn nothing_piles_up_for_an_address_that_does_not_answer() {
     let waiting = world.server.accounting().queued_media;
     assert!((1..=4).contains(&waiting), "{waiting}");
 }
+
+#[test]
+fn that_the_speaker_is_gone_is_an_event() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    world.join(&Hello::publishing("room/ben"));
+    world.talk(ms(500), &[(anna, 30)]);
+    world.ask(anna, Operation::Leave).unwrap();
+    let changes = world.events.iter().filter_map(|event| match event {
+        Event::SpeakerChanged { participant, .. } => Some(participant.clone()),
+        _ => None,
+    });
+    assert_eq!(changes.collect::<Vec<_>>(), [Some(pid("anna")), None]);
+}
