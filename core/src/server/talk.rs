@@ -58,6 +58,10 @@ impl Server {
         }
         let key = self.rooms_by_id.get(room).copied();
         let key = key.ok_or(ModerateError::UnknownRoom)?;
+        let session = (self.rooms.get(key.0)).and_then(|room| room.session.as_ref());
+        if session.is_none() {
+            return Err(ModerateError::UnknownRoom);
+        }
         let recipients = self.recipients(key, None, to);
         let recipients = recipients.ok_or(ModerateError::UnknownParticipant)?;
         Ok(self.deliver(&recipients, from.clone(), topic, body))

@@ -487,3 +487,19 @@ fn what_a_new_token_does_not_grant_ends() {
     world.talk(ms(100), &[(ben, 30)]);
     assert_eq!(world.peers[anna].take_media().len(), 5);
 }
+
+#[test]
+fn a_message_to_a_room_without_a_session_goes_nowhere() {
+    let mut world = World::new();
+    world.join(&Hello::new("room/anna/lobby"));
+    let topic = Topic::new("chat").unwrap();
+    let sent = world.server.send(
+        world.now,
+        &room_id("room"),
+        &pid("host"),
+        &Recipients::All,
+        &topic,
+        b"hello",
+    );
+    assert_eq!(sent, Err(ModerateError::UnknownRoom));
+}
