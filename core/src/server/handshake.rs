@@ -186,7 +186,7 @@ impl Server {
         };
         if let Some(entry_room) = self.rooms.get_mut(room.0) {
             match &entry {
-                Entry::Lobby(_) => entry_room.arriving += 1,
+                Entry::Lobby(_) => entry_room.reserve_waiting(&participant),
                 _ => entry_room.reserve(&participant),
             }
         }
@@ -374,7 +374,7 @@ impl Server {
         }
         if let Some(room) = self.rooms.get_mut(pending.room.0) {
             match pending.entry {
-                Entry::Lobby(_) => room.arriving = room.arriving.saturating_sub(1),
+                Entry::Lobby(_) => room.unreserve_waiting(&pending.participant),
                 _ => room.unreserve(&pending.participant),
             }
         }

@@ -55,7 +55,7 @@ impl Server {
             return Err(AdmitError::Kicked);
         }
         let is_full = if lobby {
-            room.waiting.len() + room.arriving >= self.config.waiting_per_room
+            room.waiting_places_taken_by_others(participant) >= self.config.waiting_per_room
         } else {
             room.places_taken_by_others(participant) >= self.config.participants_per_room
         };

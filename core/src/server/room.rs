@@ -20,10 +20,40 @@ pub(super) struct Room {
     pub(super) waiting: BTreeMap<ParticipantId, MemberKey>,
     /// Goes up with every change of that.
     pub(super) waiting_version: u64,
-    /// Places kept for joins under way: how many joins of the same participant share each.
-    reserved: BTreeMap<ParticipantId, u32>,
-    /// Joins under way to the lobby.
-    pub(super) arriving: usize,
+    /// Places kept for joins under way.
+    reserved: Places,
+    /// The same for the lobby.
+    arriving: Places,
+}
+
+/// For how many joins under way of each participant a place is kept, which they share.
+#[derive(Debug, Default)]
+struct Places(BTreeMap<ParticipantId, u32>);
+
+impl Places {
+    /// Places of those who are there, and of those who are on the way and somebody else.
+    fn taken_by_others(
+        &self,
+        there: &BTreeMap<ParticipantId, MemberKey>,
+        participant: &ParticipantId,
+    ) -> usize {
+        let arriving = self.0.keys().filter(|id| !there.contains_key(*id)).count();
+        let own = there.contains_key(participant) || self.0.contains_key(participant);
+        (there.len() + arriving).saturating_sub(usize::from(own))
+    }
+
+    fn reserve(&mut self, participant: &ParticipantId) {
+        *self.0.entry(participant.clone()).or_default() += 1;
+    }
+
+    fn unreserve(&mut self, participant: &ParticipantId) {
+        if let Some(count) = self.0.get_mut(participant) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.0.remove(participant);
+            }
+        }
+    }
 }
 
 /// One run of a room.
@@ -53,8 +83,8 @@ impl Room {
             next_session,
             waiting: BTreeMap::new(),
             waiting_version: 0,
-            reserved: BTreeMap::new(),
-            arriving: 0,
+            reserved: Places::default(),
+            arriving: Places::default(),
         }
     }
 
@@ -68,34 +98,39 @@ impl Room {
     /// Places taken: by participants, and by joins under way of others. Who asks for itself has
     /// its own place.
     pub(super) fn places_taken_by_others(&self, participant: &ParticipantId) -> usize {
-        let session = self.session.as_ref();
-        let is_member =
-            |id: &ParticipantId| session.is_some_and(|session| session.members.contains_key(id));
-        let members = session.map_or(0, |session| session.members.len());
-        let arriving = self.reserved.keys().filter(|id| !is_member(id)).count();
-        let own = is_member(participant) || self.reserved.contains_key(participant);
-        members + arriving - usize::from(own)
+        let nobody = BTreeMap::new();
+        let members = self.session.as_ref().map(|session| &session.members);
+        self.reserved
+            .taken_by_others(members.unwrap_or(&nobody), participant)
+    }
+
+    /// The same in the lobby.
+    pub(super) fn waiting_places_taken_by_others(&self, participant: &ParticipantId) -> usize {
+        self.arriving.taken_by_others(&self.waiting, participant)
     }
 
     pub(super) fn reserve(&mut self, participant: &ParticipantId) {
-        *self.reserved.entry(participant.clone()).or_default() += 1;
+        self.reserved.reserve(participant);
     }
 
     pub(super) fn unreserve(&mut self, participant: &ParticipantId) {
-        if let Some(count) = self.reserved.get_mut(participant) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.reserved.remove(participant);
-            }
-        }
+        self.reserved.unreserve(participant);
+    }
+
+    pub(super) fn reserve_waiting(&mut self, participant: &ParticipantId) {
+        self.arriving.reserve(participant);
+    }
+
+    pub(super) fn unreserve_waiting(&mut self, participant: &ParticipantId) {
+        self.arriving.unreserve(participant);
     }
 
     /// Whether nothing keeps the room.
     pub(super) fn is_idle(&self) -> bool {
         self.session.is_none()
             && self.waiting.is_empty()
-            && self.reserved.is_empty()
-            && self.arriving == 0
+            && self.reserved.0.is_empty()
+            && self.arriving.0.is_empty()
     }
 
     pub(super) fn was_kicked(&self, participant: &ParticipantId) -> bool {

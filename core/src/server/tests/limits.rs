@@ -375,3 +375,33 @@ fn a_frame_that_cannot_be_read_ends_the_reading_of_its_packet_only() {
     world.run();
     assert_eq!(world.peers[anna].closed(), Some(CloseReason::ProtocolError));
 }
+
+#[test]
+fn one_participant_has_one_place_in_the_lobby() {
+    let mut world = World::with(Config {
+        waiting_per_room: 2,
+        ..Config::default()
+    });
+    let waits = |world: &World, index: usize| {
+        matches!(world.peers[index].answer, Some(Answer::Waiting { .. }))
+    };
+    // Joins under way of somebody who never goes on with them.
+    for _ in 0..10 {
+        let peer = world.add(&Hello::new("room/a/lobby"));
+        world.send_hello(peer);
+        world.serve();
+        world.serve();
+        world.peers[peer].link = None;
+    }
+    let ben = world.join(&Hello::new("room/b/lobby"));
+    assert!(waits(&world, ben));
+    let carl = world.join(&Hello::new("room/c/lobby"));
+    assert!(!waits(&world, carl), "two places, for a and b");
+    // A full lobby lets those come back who are in it.
+    let again = world.join(&Hello::new("room/b/lobby"));
+    assert!(waits(&world, again));
+    assert_eq!(world.peers[ben].closed(), Some(CloseReason::Replaced));
+    world.advance(ms(6_000));
+    let carl = world.join(&Hello::new("room/c/lobby"));
+    assert!(waits(&world, carl));
+}
