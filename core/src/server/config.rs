@@ -31,7 +31,8 @@ pub struct Config {
     pub waiting_per_room: usize,
     /// Most participants of all rooms together, in session or waiting.
     pub participants: usize,
-    /// Most joins under way: said hello, but not yet proven to hold their keys.
+    /// Most joins under way: said hello, but not yet proven to hold their keys. Those that were turned
+    /// away and may have to be told again make room for others.
     pub half_open: usize,
     /// From so many joins under way on, a Hello must bring a cookie: an extra round trip, in which
     /// it proves its address. 0: always.

@@ -55,7 +55,9 @@ impl Server {
             }
         }
         if self.joins.len() >= self.config.half_open {
-            return Err(Dropped::HalfOpenFull);
+            // Who was turned away is kept only to be told again: others come first.
+            let refused = self.joins.oldest_refused().ok_or(Dropped::HalfOpenFull)?;
+            self.forget_join(refused);
         }
 
         let mut payload = Zeroizing::new([0; MAX_HELLO_PAYLOAD]);

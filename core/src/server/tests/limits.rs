@@ -405,3 +405,32 @@ fn one_participant_has_one_place_in_the_lobby() {
     let carl = world.join(&Hello::new("room/c/lobby"));
     assert!(waits(&world, carl));
 }
+
+#[test]
+fn those_turned_away_keep_nobody_out() {
+    let mut world = World::with(Config {
+        half_open: 8,
+        retry_threshold: 100,
+        ..Config::default()
+    });
+    world.admits = false;
+    for _ in 0..20 {
+        let peer = world.add(&Hello::new("room/x"));
+        world.send_hello(peer);
+        world.serve();
+        let Some(Event::JoinRequested { join, .. }) = world.events.pop() else {
+            panic!("not asked")
+        };
+        let refused = world
+            .server
+            .refuse(world.now, join, JoinRefusal::InvalidToken);
+        assert_eq!(refused, Ok(()));
+        world.run();
+        let answer = Some(Answer::Refused(JoinRefusal::InvalidToken));
+        assert_eq!(world.peers[peer].answer, answer);
+    }
+    assert_eq!(world.server.accounting().half_open, 8);
+    world.admits = true;
+    world.join(&Hello::new("room/anna"));
+    assert_eq!(world.ids_in("room"), ["anna"]);
+}
