@@ -37,6 +37,9 @@ pub struct Config {
     /// From so many joins under way on, a Hello must bring a cookie: an extra round trip, in which
     /// it proves its address. 0: always.
     pub retry_threshold: usize,
+    /// Hellos that are looked into without a cookie, whatever comes of them: beyond this they must
+    /// bring one, because a Diffie-Hellman is dear and anybody can ask for it in another's name.
+    pub handshakes: Rate,
     /// How long a join may be under way.
     pub join_timeout: Duration,
     /// How often a participant has to send something; told to it in whole seconds.
@@ -101,6 +104,10 @@ impl Default for Config {
             participants: 20_000,
             half_open: 256,
             retry_threshold: 64,
+            handshakes: Rate {
+                per_second: 200,
+                burst: 200,
+            },
             join_timeout: Duration::from_secs(5),
             keepalive: Duration::from_secs(10),
             silence: Duration::from_secs(15),

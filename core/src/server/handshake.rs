@@ -38,7 +38,8 @@ impl Server {
         if let Some(key) = self.joins.find(&hello) {
             return self.repeat_welcome(key, len);
         }
-        if self.joins.len() >= self.config.retry_threshold && !from.is_proven() {
+        let is_busy = self.joins.len() >= self.config.retry_threshold || !self.handshakes.take(now);
+        if is_busy && !from.is_proven() {
             self.cookies.handle_timeout(now, &mut self.rng);
             let address = from.to_bytes();
             let proven =

@@ -101,6 +101,7 @@ pub struct Server {
     pub(super) cookies: CookieJar,
     pub(super) reset_key: ResetKey,
     resets: TokenBucket,
+    pub(super) handshakes: TokenBucket,
     /// The latest time that the embedder told.
     pub(super) now: Instant,
     pub(super) shutting_down: bool,
@@ -139,6 +140,7 @@ impl Server {
             cookies: CookieJar::new(now, &mut rng),
             reset_key: ResetKey::derive(keys.secret()),
             resets: TokenBucket::new(config.resets, now),
+            handshakes: TokenBucket::new(config.handshakes, now),
             now,
             shutting_down: false,
             ids: BTreeMap::new(),

@@ -434,3 +434,33 @@ fn those_turned_away_keep_nobody_out() {
     world.join(&Hello::new("room/anna"));
     assert_eq!(world.ids_in("room"), ["anna"]);
 }
+
+#[test]
+fn many_hellos_must_prove_their_address_even_if_they_are_garbage() {
+    let mut world = World::with(Config {
+        handshakes: Rate {
+            per_second: 10,
+            burst: 5,
+        },
+        ..Config::default()
+    });
+    let garbage = |world: &mut World, number: u8| {
+        let packet = Packet::Hello {
+            client_id: ConnectionId(number.into()),
+            cookie: None,
+            noise: &[number; 100],
+        };
+        let mut bytes = [0; 200];
+        let len = packet.encode(&mut bytes).unwrap();
+        let _ = world.deliver(World::path(200), &mut bytes[..len]);
+    };
+    for number in 1..=20 {
+        garbage(&mut world, number);
+    }
+    let statistics = *world.server.statistics();
+    assert_eq!(statistics.dropped(Dropped::BadHandshake), 5);
+    assert_eq!(statistics.retries, 15);
+    world.now += ms(1_000);
+    world.join(&Hello::new("room/anna"));
+    assert_eq!(world.ids_in("room"), ["anna"]);
+}
