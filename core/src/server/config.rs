@@ -23,6 +23,9 @@ pub struct Rate {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// What tells this server from others with the same key: different for each of them, or anybody can
+    /// end the connections of one by asking another; the same after a restart.
+    pub instance: u64,
     /// Most rooms at a time.
     pub rooms: usize,
     /// Most participants in one session.
@@ -98,6 +101,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            instance: 0,
             rooms: 10_000,
             participants_per_room: 1_000,
             waiting_per_room: 100,

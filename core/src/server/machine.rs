@@ -138,7 +138,7 @@ impl Server {
         let mut rng = ChaCha12Rng::from_seed(*seed);
         Self {
             cookies: CookieJar::new(now, &mut rng),
-            reset_key: ResetKey::derive(keys.secret()),
+            reset_key: ResetKey::derive(keys.secret(), config.instance),
             resets: TokenBucket::new(config.resets, now),
             handshakes: TokenBucket::new(config.handshakes, now),
             now,
