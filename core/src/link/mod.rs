@@ -250,6 +250,13 @@ impl Link {
         self.outgoing.is_idle()
     }
 
+    /// Takes in that the peer is there though it has not acknowledged: what it missed is sent again
+    /// after a round trip, however long that went on.
+    #[cfg(feature = "server")]
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.outgoing.hurry(now);
+    }
+
     /// Takes in that the handshake took this long.
     pub(crate) fn handle_rtt(&mut self, rtt: Duration) {
         self.outgoing.handle_rtt(rtt);

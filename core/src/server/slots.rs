@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRngCore;
 
+use super::delivery::{Delivered, Delivery};
 use crate::audio::Score;
-use crate::rtp::{sequence_difference, timestamp_difference};
+use crate::rtp::{ReportBlock, sequence_difference, timestamp_difference};
 use crate::signal::MAX_SLOTS;
 use crate::time::{Duration, Instant};
 
@@ -57,6 +58,7 @@ struct Slot {
     sequence: u16,
     timestamp: u32,
     sent: Option<Instant>,
+    delivery: Delivery,
 }
 
 /// A stream's stay in a slot.
@@ -98,6 +100,7 @@ impl Slots {
             sequence: rng.next_u32() as u16,
             timestamp: rng.next_u32(),
             sent: None,
+            delivery: Delivery::default(),
         };
         let count = usize::from(count).min(MAX_SLOTS);
         Self {
@@ -108,14 +111,32 @@ impl Slots {
         }
     }
 
+    /// Whether `ssrc` is that of one of the slots.
+    #[cfg(test)]
+    pub(super) fn owns(&self, ssrc: u32) -> bool {
+        (ssrc.wrapping_sub(self.first_ssrc) as usize) < self.slots.len()
+    }
+
     /// The SSRC of the first slot.
     pub(super) fn first_ssrc(&self) -> u32 {
         self.first_ssrc
     }
 
-    /// Whether `ssrc` is that of one of the slots.
-    pub(super) fn owns(&self, ssrc: u32) -> bool {
-        (ssrc.wrapping_sub(self.first_ssrc) as usize) < self.slots.len()
+    /// Takes in that a packet is on its way to the receiver.
+    pub(super) fn sent(&mut self, packet: &SlotPacket) {
+        if let Some(slot) = self.slot_mut(packet.ssrc) {
+            slot.delivery.sent(packet.sequence);
+        }
+    }
+
+    /// Takes in what the receiver reports of one of the slots.
+    pub(super) fn report(&mut self, block: &ReportBlock) -> Option<Delivered> {
+        self.slot_mut(block.ssrc)?.delivery.report(block)
+    }
+
+    fn slot_mut(&mut self, ssrc: u32) -> Option<&mut Slot> {
+        let index = usize::try_from(ssrc.wrapping_sub(self.first_ssrc)).ok()?;
+        self.slots.get_mut(index)
     }
 
     /// Keeps a slot for this stream, from its next packet on, whoever else talks.
@@ -170,8 +191,8 @@ impl Slots {
         self.slots.get_mut(index)?.put(now, source, ssrc)
     }
 
-    /// The slot that is free for longest, or else that of the quietest stream if `source` is
-    /// enough louder.
+    /// The slot that is free for longest, or else that of the lowest rank among the streams that
+    /// `source` may take the place of.
     fn vacancy(&self, now: Instant, source: &Source) -> Option<usize> {
         let others = || {
             let slots = self.slots.iter().enumerate();
@@ -189,11 +210,12 @@ impl Slots {
         if let Some((index, _)) = free {
             return Some(index);
         }
-        let (index, incumbent) = others()
+        let is_pinned = self.pinned == Some(source.ssrc);
+        others()
             .filter_map(|(index, slot)| Some((index, slot.turn?.score)))
-            .min_by_key(|(_, score)| score.rank())?;
-        let wins = self.pinned == Some(source.ssrc) || source.score.beats(incumbent);
-        wins.then_some(index)
+            .filter(|(_, incumbent)| is_pinned || source.score.beats(*incumbent))
+            .min_by_key(|(_, incumbent)| incumbent.rank())
+            .map(|(index, _)| index)
     }
 }
 
