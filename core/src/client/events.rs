@@ -29,6 +29,8 @@ pub enum Event {
     Waiting,
     /// Send to this address from now on, and take nothing from the former one.
     Redirected(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] SocketAddr),
+    /// Nobody answers where the server sent this client: send to the ticket's address again.
+    RedirectEnded,
     /// [`Client::state`](super::Client::state) is complete: all that is to be known here is.
     Synchronized,
     /// Somebody is in the session, or has come into view; what it publishes stands in the state.
@@ -204,6 +206,7 @@ impl Event {
             Self::Joined { .. }
                 | Self::Waiting
                 | Self::Redirected(_)
+                | Self::RedirectEnded
                 | Self::Published { .. }
                 | Self::PublishRefused { .. }
                 | Self::PolicyRefused(_)

@@ -143,13 +143,16 @@ impl Joining {
         }
     }
 
+    /// Whether the Hello under way was sent often enough, and the last answer waited for.
+    pub(super) fn is_exhausted(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Underway(attempt)
+            if attempt.sendings >= MAX_SENDINGS && attempt.due <= now)
+    }
+
     /// Whether the next thing to do is to make a Hello, with [`build`](Self::build).
     pub(super) fn wants_build(&mut self, now: Instant) -> bool {
-        if let State::Underway(attempt) = &self.state
-            && attempt.sendings >= MAX_SENDINGS
-            && attempt.due <= now
-        {
-            self.state = State::Due(attempt.due);
+        if self.is_exhausted(now) {
+            self.state = State::Due(now);
         }
         matches!(self.state, State::Due(when) if when <= now)
     }

@@ -266,6 +266,8 @@ impl Machine {
             self.close(parts, CloseCause::Closed(CloseReason::Left));
             return;
         }
+        // Before the next Hello is written, so that the embedder knows where to send it.
+        self.end_vain_redirect();
         let nonce = self.rng.next_u32();
         let Some(link) = self.live_link() else {
             return;
@@ -318,6 +320,7 @@ impl Machine {
         if self.status == Status::Joined && self.joining.is_idle() && self.rekey_at <= self.now {
             self.joining.hurry(self.now);
         }
+        self.end_vain_redirect();
         if self.joining.wants_build(self.now) {
             self.build_hello(parts);
         }

@@ -306,6 +306,17 @@ impl Machine {
         Ok(())
     }
 
+    /// Goes back to the ticket's address if nobody answers where the server sent this client: it
+    /// may be gone for good, and what it was there for be elsewhere.
+    pub(super) fn end_vain_redirect(&mut self) {
+        if self.status == Status::Joining
+            && self.joining.is_exhausted(self.now)
+            && self.redirected.take().is_some()
+        {
+            self.events.push(Event::RedirectEnded);
+        }
+    }
+
     /// The connection is of no use any more: gets a new one.
     pub(super) fn reconnect(&mut self, parts: &mut Parts<'_>, cause: ReconnectCause) {
         if self.leaving.is_some() {

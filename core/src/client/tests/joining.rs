@@ -250,3 +250,23 @@ fn another_version_is_reported_only_when_no_welcome_comes() {
     let cause = CloseCause::VersionMismatch { supported: 2 };
     assert_eq!(world.client_mut(ann).closed(), Some(cause));
 }
+
+#[test]
+fn a_redirect_that_leads_nowhere_is_given_up() {
+    let mut world = World::new();
+    let elsewhere = "198.51.100.1:7900".parse().unwrap();
+    world.redirect = Some(elsewhere);
+    let ann = world.client("ann");
+    world.run(ms(20));
+    world.redirect = None;
+    world.node(ann).up = false;
+    world.run(secs(10));
+    assert_eq!(world.client_mut(ann).redirected_to(), Some(elsewhere));
+    world.run(secs(12));
+    assert_eq!(world.client_mut(ann).redirected_to(), None);
+    let told = [Event::Redirected(elsewhere), Event::RedirectEnded];
+    assert_eq!(world.node(ann).events, told);
+    world.node(ann).up = true;
+    world.run(secs(6));
+    assert!(world.client_mut(ann).is_joined());
+}
