@@ -130,12 +130,13 @@ impl Machine {
         let mut seed = <ChaCha12Rng as SeedableRng>::Seed::default();
         rng.fill_bytes(&mut seed);
         let slots = u8::try_from(slots).unwrap_or(u8::MAX);
+        let config = config.checked();
         Ok(Self {
             now,
             rng: ChaCha12Rng::from_seed(seed),
             server_key: ticket.server_key,
             token,
-            config: *config,
+            config,
             participants: u16::try_from(participants).unwrap_or(u16::MAX),
             slots: config.slots.map_or(slots, |wanted| wanted.min(slots)),
             status: Status::Joining,

@@ -3,6 +3,7 @@
 use rand_core::RngCore;
 use zeroize::Zeroizing;
 
+use super::config::MIN_INTERVAL;
 use super::events::{Event, ReconnectCause};
 use super::machine::{Machine, Membership, REKEY_PAUSE, Status, Telling};
 use super::media::Slot;
@@ -19,8 +20,6 @@ use crate::wire::{ConnectionId, MAX_DATAGRAM};
 
 /// Redirects that are followed at once; from there on with growing pauses.
 const PROMPT_REDIRECTS: u8 = 3;
-/// The keepalive that a server may ask for is no shorter than this.
-const MIN_KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// A finished handshake.
 struct Established {
@@ -359,7 +358,7 @@ impl Machine {
     }
 
     fn keepalive_with(&self, asked: u8) -> Duration {
-        let asked = Duration::from_secs(asked.into()).max(MIN_KEEPALIVE);
+        let asked = Duration::from_secs(asked.into()).max(MIN_INTERVAL);
         self.config.keepalive.min(asked)
     }
 }

@@ -270,3 +270,18 @@ fn a_redirect_that_leads_nowhere_is_given_up() {
     world.run(secs(6));
     assert!(world.client_mut(ann).is_joined());
 }
+
+#[test]
+fn a_client_asked_to_be_restless_is_not() {
+    let mut world = World::new();
+    let config = Config {
+        keepalive: Duration::ZERO,
+        rekey_after: Duration::ZERO,
+        ..Config::default()
+    };
+    let ann = world.client_with("ann", &config);
+    world.run(secs(10));
+    assert!(world.client_mut(ann).is_joined());
+    let sent = world.node(ann).sent;
+    assert!((10..60).contains(&sent), "{sent}");
+}
