@@ -41,7 +41,8 @@ pub(super) struct Attempt {
     sendings: u8,
     /// When it was sent last.
     sent: Instant,
-    /// It is sent again at once for one Retry after each sending, not for more.
+    /// It is sent again at once for the first Retry, not for more: there may be one for each
+    /// sending, forged, or from a server whose cookies never suit.
     retried: bool,
     mismatch: Option<u8>,
     /// Whether it asks to continue an earlier connection.
@@ -214,7 +215,6 @@ impl Joining {
         attempt.due = now + pause;
         attempt.sent = now;
         attempt.sendings = attempt.sendings.saturating_add(1);
-        attempt.retried = false;
         self.unanswered = self.unanswered.saturating_add(1);
         let hello = Packet::Hello {
             client_id: attempt.client_id,
@@ -224,7 +224,7 @@ impl Joining {
         hello.encode(out).map_or(Written::Nothing, Written::Hello)
     }
 
-    /// Takes in a cookie; false if it is for no Hello of ours.
+    /// Takes in a cookie, for the next sending; false if it is for no Hello of ours.
     pub(super) fn handle_retry(
         &mut self,
         now: Instant,

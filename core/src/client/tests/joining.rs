@@ -285,3 +285,21 @@ fn a_client_asked_to_be_restless_is_not() {
     let sent = world.node(ann).sent;
     assert!((10..60).contains(&sent), "{sent}");
 }
+
+#[test]
+fn retries_without_end_do_not_hurry_a_client() {
+    let mut world = World::with(server::Config {
+        retry_threshold: 0,
+        ..server::Config::default()
+    });
+    let ann = world.client("ann");
+    // Behind something that gives every packet another source: no cookie ever suits.
+    for port in 10_000..13_000 {
+        world.node(ann).path = Path::Udp(([192, 0, 2, 1], port).into());
+        world.run(ms(10));
+    }
+    let sent = world.node(ann).sent;
+    assert!((8..=18).contains(&sent), "{sent}");
+    world.run(secs(12));
+    assert!(world.client_mut(ann).is_joined());
+}
