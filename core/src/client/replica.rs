@@ -30,7 +30,7 @@ impl Machine {
         };
         match message {
             ServerMessage::Closed { reason } => self.close(parts, CloseCause::Closed(reason)),
-            ServerMessage::Admitted(joined) if self.status == Status::Waiting => {
+            ServerMessage::Admitted(joined) if self.may_be_admitted() => {
                 self.admitted(parts, &joined);
             }
             _ if self.status == Status::Waiting => self.count_bad_frame(),
@@ -64,6 +64,16 @@ impl Machine {
             ServerMessage::Admitted(_) => self.count_bad_frame(),
         }
         true
+    }
+
+    /// Whether the door may open: in the lobby, or while this end, out of touch, tries to get back
+    /// there and hears by its former keys that it is not forgotten.
+    fn may_be_admitted(&self) -> bool {
+        match self.status {
+            Status::Waiting => true,
+            Status::Joining => self.knows_no_session(),
+            Status::Joined | Status::Closed(_) => false,
+        }
     }
 
     fn end_snapshot(&mut self, parts: &mut Parts<'_>, version: Version) {

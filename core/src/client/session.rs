@@ -104,6 +104,10 @@ impl Machine {
                     self.reconnect(parts, ReconnectCause::Redirected);
                 }
                 if self.status == Status::Joining {
+                    if self.knows_no_session() {
+                        // The lobby that was is not the one that will be.
+                        self.link = None;
+                    }
                     self.redirected = Some(address);
                     self.events.push(Event::Redirected(address));
                     self.redirects = self.redirects.saturating_add(1);
@@ -179,10 +183,16 @@ impl Machine {
 
     /// The door opens.
     pub(super) fn admitted(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
+        self.joining.finish();
         self.status = Status::Joined;
         self.enter(parts, joined);
         self.events.push(Event::Joined { resumed: false });
         self.telling = Telling::Due;
+    }
+
+    /// Whether what this end was in last, if in anything, was a lobby.
+    pub(super) fn knows_no_session(&self) -> bool {
+        (self.membership.as_ref()).is_none_or(|membership| membership.ticket.is_none())
     }
 
     /// The server knows nothing of before but what Hello told it: all that there was to publish

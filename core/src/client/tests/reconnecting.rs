@@ -273,3 +273,31 @@ fn who_comes_back_too_late_starts_over() {
     assert_eq!(world.names(ann), ["ann", "bob"]);
     assert_eq!(world.names(bob), ["ann", "bob"]);
 }
+
+#[test]
+fn who_is_admitted_while_coming_back_to_the_lobby_is_in() {
+    let mut world = World::new();
+    world.lobby = true;
+    let ann = world.client("ann");
+    world.client_mut(ann).publish(mic()).unwrap();
+    world.run(ms(100));
+    world.node(ann).up = false;
+    while world.node(ann).count(is_reconnecting) == 0 {
+        world.run(ms(100));
+    }
+    let now = world.now;
+    (world.server)
+        .admit_waiting(now, &room_id(), &pid("ann"))
+        .unwrap();
+    world.exchange();
+    world.node(ann).up = true;
+    world.run(ONE_WAY);
+    assert!(world.client_mut(ann).is_joined());
+    world.run(secs(30));
+    let node = world.node(ann);
+    assert!(node.client.published_ssrc(&key("mic")).is_some());
+    assert_eq!(node.count(is_reconnecting), 1);
+    assert_eq!(node.count(|e| matches!(e, Event::Joined { .. })), 1);
+    assert_eq!(node.count(|e| *e == Event::Waiting), 1);
+    assert_eq!(world.names(ann), ["ann"]);
+}
