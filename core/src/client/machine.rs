@@ -58,6 +58,8 @@ pub(super) enum Telling {
     Due,
     /// As soon as the server has acknowledged something.
     Blocked,
+    /// Not before then: the server was told too much at once.
+    Paused(Instant),
 }
 
 /// On the way out.
@@ -404,6 +406,10 @@ impl Machine {
         }
         let rekey = (joined && self.joining.is_idle()).then_some(self.rekey_at);
         let report = self.report_at.filter(|_| joined);
+        let telling = match self.telling {
+            Telling::Paused(end) => Some(end),
+            Telling::Nothing | Telling::Due | Telling::Blocked => None,
+        };
         [
             handshake,
             leaving,
@@ -412,6 +418,7 @@ impl Machine {
             self.probe,
             report,
             rekey,
+            telling,
         ]
         .into_iter()
         .fold(None, earlier)

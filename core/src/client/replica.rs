@@ -3,13 +3,17 @@
 use super::events::Event;
 use super::machine::{Machine, Status, Telling};
 use super::profile::Parts;
-use super::publications::Stage;
+use super::publications::{Publication, Stage};
 use super::subscriptions::Answered;
 use super::{CloseCause, subscriptions};
 use crate::room::{Change, Participant, ParticipantId, RoomUpdate, Stream, Version};
 use crate::signal::{Outcome, Refusal, RequestId, ServerMessage, StreamRef, decode};
+use crate::time::Duration;
 
 use rand_core::RngCore;
+
+/// How long to tell the server nothing of what can wait, after it had been told too fast.
+const HASTE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Facts that follow from others, as the application knows them.
 #[derive(Debug, Default)]
@@ -269,9 +273,14 @@ impl Machine {
             self.token = token;
         }
         let asked_by_application = self.requests.settle(request);
-        // What was wished for before is not given up because others are not back yet.
+        if result == Err(Refusal::RateLimited) && self.leaving.is_none() {
+            self.telling = Telling::Paused(self.now + HASTE_PAUSE);
+        }
+        // What was wished for before is not given up because others are not back yet, or because
+        // much had to be told at once.
         let answer = match result {
             Ok(_) => Answered::Granted,
+            Err(Refusal::RateLimited) if !asked_by_application => Answered::Postponed,
             Err(Refusal::UnknownParticipant | Refusal::UnknownStream) if !asked_by_application => {
                 Answered::Missing
             }
@@ -287,7 +296,11 @@ impl Machine {
         {
             self.events.push(Event::PolicyRefused(refusal));
         }
-        self.publish_answered(parts, request, result);
+        unpublish_answered(parts, request, result);
+        for publication in parts.publications.iter_mut() {
+            publication.mute_answered(request, result == Err(Refusal::RateLimited));
+        }
+        self.publish_answered(parts, request, result, answer);
         if asked_by_application {
             (self.events).push_reply(request, result.map_err(Into::into));
         }
@@ -298,8 +311,9 @@ impl Machine {
         parts: &mut Parts<'_>,
         request: RequestId,
         result: Result<Outcome, Refusal>,
+        answer: Answered,
     ) {
-        let asked = |publication: &super::publications::Publication| {
+        let asked = |publication: &Publication| {
             publication.stage == Stage::Asked && publication.request == Some(request)
         };
         let Some(publication) = parts.publications.iter_mut().find(|p| asked(p)) else {
@@ -312,11 +326,25 @@ impl Machine {
                 self.events.push(Event::Published { key, ssrc });
             }
             Ok(_) => self.count_bad_frame(),
+            Err(_) if answer == Answered::Postponed => publication.forget(),
             Err(refusal) => {
                 parts.publications.retain(|publication| !asked(publication));
                 self.events.push(Event::PublishRefused { key, refusal });
             }
         }
+    }
+}
+
+/// Takes in the answer to a request that may be for the end of a stream: there is none any more,
+/// but if the server had no ear for that.
+fn unpublish_answered(parts: &mut Parts<'_>, request: RequestId, result: Result<Outcome, Refusal>) {
+    let ending = |p: &Publication| p.is_ending() && p.request == Some(request);
+    if result != Err(Refusal::RateLimited) {
+        parts
+            .publications
+            .retain(|publication| !ending(publication));
+    } else if let Some(publication) = parts.publications.iter_mut().find(|p| ending(p)) {
+        publication.withdrawn(None);
     }
 }
 
