@@ -101,7 +101,11 @@ impl Joining {
     pub(super) fn hurry(&mut self, now: Instant) {
         self.unanswered = 0;
         match &mut self.state {
-            State::Underway(attempt) => attempt.due = now,
+            State::Underway(attempt) => {
+                attempt.due = now;
+                // This end may have a new address, for which there has to be a new cookie.
+                attempt.retried = false;
+            }
             _ => self.state = State::Due(now),
         }
     }

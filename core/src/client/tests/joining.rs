@@ -303,3 +303,19 @@ fn retries_without_end_do_not_hurry_a_client() {
     world.run(secs(12));
     assert!(world.client_mut(ann).is_joined());
 }
+
+#[test]
+fn on_another_network_another_cookie_is_obeyed_at_once() {
+    let mut world = World::with(server::Config {
+        retry_threshold: 0,
+        ..server::Config::default()
+    });
+    let ann = world.client("ann");
+    // The Retry is on its way to the client, and Hello with its cookie will come from elsewhere.
+    world.run(ms(20));
+    world.node(ann).path = Path::Udp(([203, 0, 113, 9], 999).into());
+    let now = world.now;
+    world.client_mut(ann).network_changed(now);
+    world.run(ms(50));
+    assert!(world.client_mut(ann).is_joined());
+}
