@@ -291,10 +291,12 @@ impl Machine {
         if self.subscriptions.answered(request, answer) {
             self.notice(parts);
         }
-        if let (Err(refusal), false) = (result, asked_by_application)
-            && policy != self.subscriptions.policy
-        {
-            self.events.push(Event::PolicyRefused(refusal));
+        if policy != self.subscriptions.policy {
+            // A Hello under way asks for the one that is refused.
+            self.joining.renew(self.now);
+            if let (Err(refusal), false) = (result, asked_by_application) {
+                self.events.push(Event::PolicyRefused(refusal));
+            }
         }
         unpublish_answered(parts, request, result);
         for publication in parts.publications.iter_mut() {
@@ -329,6 +331,8 @@ impl Machine {
             Err(_) if answer == Answered::Postponed => publication.forget(),
             Err(refusal) => {
                 parts.publications.retain(|publication| !asked(publication));
+                // A Hello under way asks for it too; its answers are matched by their order.
+                self.joining.renew(self.now);
                 self.events.push(Event::PublishRefused { key, refusal });
             }
         }
