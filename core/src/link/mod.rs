@@ -176,7 +176,8 @@ impl Link {
             self.keys.transport.open(datagram)?
         } else {
             match &mut self.former {
-                Some((former, _)) if former.ids.local == connection_id => Opened {
+                // The owner may not have told the time for long.
+                Some((former, end)) if *end > now && former.ids.local == connection_id => Opened {
                     is_newest: false,
                     ..former.transport.open(datagram)?
                 },
