@@ -74,6 +74,7 @@ impl Report {
             let delay = row
                 .delay_ms
                 .map_or("-".to_owned(), |delay| format!("{delay:.0} ms"));
+            let lost = row.lost.map_or("-".to_owned(), |lost| lost.to_string());
             let verdict = match (row.should_be_heard, row.ok) {
                 (true, true) => "heard",
                 (true, false) => "NOT HEARD",
@@ -81,14 +82,8 @@ impl Report {
                 (false, false) => "HEARD",
             };
             table += &format!(
-                "{:<12} {pair:<25} {:>5} {:>8} {:>5} {:>7} ms {delay:>12} {:>10.2} {:>7}  {verdict}\n",
-                row.scene,
-                row.sent,
-                row.received,
-                row.lost,
-                row.concealed_ms,
-                row.similarity,
-                row.level,
+                "{:<12} {pair:<25} {:>5} {:>8} {lost:>5} {:>7} ms {delay:>12} {:>10.2} {:>7}  {verdict}\n",
+                row.scene, row.sent, row.received, row.concealed_ms, row.similarity, row.level,
             );
         }
         table
@@ -132,7 +127,7 @@ mod tests {
             should_be_heard,
             sent: 150,
             received: 148,
-            lost: 2,
+            lost: should_be_heard.then_some(2),
             concealed_ms: 40,
             delay_ms: should_be_heard.then_some(123.4),
             similarity: 0.93,

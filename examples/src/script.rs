@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two turns: what the network and the jitter buffers hold is heard out meanwhile.
 const PAUSE: usize = 30;
 /// How long the turns last together when they are not stretched, and all else.
-const TURNS: f64 = 18.4;
+const TURNS: f64 = 19.0;
 const REST: f64 = 6.0;
 
 /// Holds the meeting that `options` ask for.
@@ -533,7 +533,7 @@ impl Meeting {
             Some((microphone, Speech::new(noise(self.seed)))),
             self.scale,
         )?;
-        let turn = self.speak(&disturber.mouth, 1.2);
+        let turn = self.speak(&disturber.mouth, 2.0);
         self.timeline.note("disturber", "makes noise");
         self.hear_out(&turn).await;
         let noise = [("disturber", &disturber.recording)];
@@ -558,7 +558,7 @@ impl Meeting {
             Err(_) => Err(anyhow::anyhow!("it was never told")),
         };
         self.timeline.step("disturber", "was told", told);
-        let turn = self.speak(&disturber.mouth, 1.2);
+        let turn = self.speak(&disturber.mouth, 1.0);
         let again = Party::join(&ticket, JoinOptions::default(), self.scale).await;
         let again = match again {
             Err(error @ JoinError::Refused(JoinRefusal::Kicked)) => Ok(format!("“{error}”")),
