@@ -51,8 +51,8 @@ pub mod token;
 
 pub use client::{
     AudioCodec, AudioOptions, AudioWriter, CloseCause, Event, Events, JoinError, JoinOptions,
-    MixedReader, PublishError, ReadError, ReconnectCause, RequestError, Room, RoomEvent, RoomState,
-    SlotReader, TransportChoice, WriteError,
+    MediaPacket, MediaReader, MediaWriter, MixedReader, PublishError, ReadError, ReconnectCause,
+    RequestError, Room, RoomEvent, RoomState, SlotReader, TransportChoice, WriteError,
 };
 pub use parlour_core as core;
 #[cfg(feature = "server")]

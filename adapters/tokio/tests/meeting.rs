@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use parlour_tokio::core::room::{CloseReason, DisplayName, Grants, StreamKey};
+use parlour_tokio::core::room::{CloseReason, Codec, DisplayName, Grants, StreamKey, StreamKind};
 use parlour_tokio::core::signal::{Recipients, StreamRef, Targets};
 use parlour_tokio::token::Claims;
 use parlour_tokio::{
@@ -140,6 +140,49 @@ async fn a_slot_says_who_speaks_and_a_mute_silences() {
 }
 
 #[tokio::test]
+async fn a_screen_is_shown_to_those_who_subscribe() {
+    let server = serve();
+    let (anna, ben) = meet(&server).await;
+    let mut events = ben.events();
+    let sound = within(anna.publish_media("screen", StreamKind::Screen, Codec::Opus)).await;
+    assert!(sound.is_err());
+    let screen = anna.publish_media("screen", StreamKind::Screen, Codec::Vp8);
+    let mut screen = within(screen).await.unwrap();
+    let stream = StreamRef {
+        participant: id("anna"),
+        key: screen.key().clone(),
+    };
+    until_room(&mut events, RoomEvent::StreamPublished(stream.clone())).await;
+    assert_eq!(ben.main_participant(), Some(id("anna")));
+    let mut pictures = ben.media();
+    within(ben.subscribe(&stream)).await.unwrap();
+
+    let packet = within(async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+        for n in 0.. {
+            tokio::select! {
+                packet = pictures.next() => return packet.unwrap(),
+                _ = ticks.tick() => screen.write(n * 3_000, true, &[0x90, 7, 7]).unwrap(),
+            }
+        }
+        unreachable!()
+    })
+    .await;
+    assert_eq!(
+        (packet.codec, &packet.payload[..]),
+        (Some(Codec::Vp8), &[0x90, 7, 7][..])
+    );
+    assert!(packet.marker);
+    assert_eq!(pictures.stream_of(&packet), Some(stream.clone()));
+    assert!(screen.write(0, false, &[0; 1_200]).is_err());
+
+    drop(screen);
+    until_room(&mut events, RoomEvent::StreamUnpublished(stream)).await;
+    within(ben.leave()).await;
+    while within(pictures.next()).await.is_some() {}
+}
+
+#[tokio::test]
 async fn messages_reach_whom_they_are_for() {
     let server = serve();
     let (anna, ben) = meet(&server).await;
@@ -183,15 +226,13 @@ async fn messages_reach_whom_they_are_for() {
     assert_eq!(received, (0..40).collect::<Vec<u8>>());
 
     let body = within(async {
+        let mut again = tokio::time::interval(std::time::Duration::from_millis(50));
         loop {
-            anna.send_lossy_message(&everybody, "cursor", b"here")
-                .unwrap();
             tokio::select! {
-                body = until(&mut events, |event| match event {
-                    Event::Message { reliable: false, body, .. } => Some(body),
-                    _ => None,
-                }) => return body,
-                () = tokio::time::sleep(std::time::Duration::from_millis(50)) => {}
+                event = events.next() => if let Some(Event::Message { reliable: false, body, .. }) = event {
+                    return body;
+                },
+                _ = again.tick() => anna.send_lossy_message(&everybody, "cursor", b"here").unwrap(),
             }
         }
     });

@@ -339,6 +339,18 @@ async fn relay(inside: UdpSocket, mut server: watch::Receiver<Option<SocketAddr>
 }
 
 #[tokio::test]
+async fn of_a_names_addresses_the_one_that_answers_is_taken() {
+    let server = serve();
+    // Often `::1` as well, where nobody listens.
+    let text = ticket(&server, "room", "anna");
+    let named = Ticket {
+        host: "localhost",
+        ..Ticket::parse(&text).unwrap()
+    };
+    within(Room::join(&named.to_string())).await.unwrap();
+}
+
+#[tokio::test]
 async fn silence_at_a_tcp_port_is_not_waited_for_forever() {
     // Accepts, and never says a word.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -18,7 +18,7 @@ const BATCH: usize = 64;
 /// Rounds of inputs and outputs at one instant before the world counts as not coming to rest.
 const MAX_ROUNDS: u32 = 1_000;
 /// Instants in a second of the world before it counts as not coming to rest.
-const MAX_STEPS_PER_SECOND: u32 = 200_000;
+const MAX_STEPS_PER_SECOND: u32 = 50_000;
 
 impl World {
     /// Lets `time` pass.

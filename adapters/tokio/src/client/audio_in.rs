@@ -167,12 +167,7 @@ impl SlotReader {
             }
         }
         let ssrc = self.player.read(now, pcm)?;
-        let state = self.shared.lock();
-        let (participant, stream) = state.client.state().find_stream(ssrc)?;
-        Some(StreamRef {
-            participant: participant.id.clone(),
-            key: stream.key.clone(),
-        })
+        self.shared.stream_with(ssrc)
     }
 
     /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds.

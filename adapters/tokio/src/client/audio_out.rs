@@ -1,15 +1,13 @@
 //! Audio on its way out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_core::client::SendError;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioLevel, frame_samples};
 use parlour_core::time::Instant;
 
 use super::encoder::Encoder;
-use super::shared::Shared;
+use super::shared::Published;
 use super::{RequestError, WriteError};
 
 /// How long a pause in writing may be before it counts as silence rather than as jitter.
@@ -23,8 +21,7 @@ const ADAPT: Duration = Duration::from_secs(2);
 /// tokio's and Rust's own threads have 2 MB.
 #[derive(Debug)]
 pub struct AudioWriter {
-    shared: Arc<Shared>,
-    key: StreamKey,
+    stream: Published,
     codec: Codec,
     encoder: Encoder,
     clock: RtpClock,
@@ -67,13 +64,11 @@ impl RtpClock {
 }
 
 impl AudioWriter {
-    /// The writer of a stream that the client was told to publish.
-    pub(super) fn new(shared: Arc<Shared>, key: StreamKey, codec: Codec, encoder: Encoder) -> Self {
+    pub(super) fn new(stream: Published, codec: Codec, encoder: Encoder) -> Self {
         Self {
             encoder,
-            adapt_at: shared.clock.now() + ADAPT,
-            shared,
-            key,
+            adapt_at: stream.shared.clock.now() + ADAPT,
+            stream,
             codec,
             clock: RtpClock {
                 rate: codec.clock_rate(),
@@ -92,7 +87,7 @@ impl AudioWriter {
     /// # Errors
     /// [`WriteError`]; what is left of `pcm` is dropped.
     pub fn write(&mut self, mut pcm: &[i16]) -> Result<(), WriteError> {
-        let now = self.shared.clock.now();
+        let now = self.stream.shared.clock.now();
         if self.clock.skip_pause(now) {
             self.encoder.clear();
         }
@@ -104,14 +99,9 @@ impl AudioWriter {
             };
             let timestamp = self.clock.frame(now, self.clock.rate / 50);
             if let Some(payload) = frame.payload {
-                send(
-                    &self.shared,
-                    now,
-                    &self.key,
-                    timestamp,
-                    frame.level,
-                    payload,
-                )?;
+                self.stream.send(|client, now, key| {
+                    client.send_audio(now, key, timestamp, frame.level, payload)
+                })?;
             }
         }
     }
@@ -121,16 +111,17 @@ impl AudioWriter {
     /// # Errors
     /// [`WriteError`]
     pub fn write_encoded(&mut self, payload: &[u8], level: AudioLevel) -> Result<(), WriteError> {
-        let now = self.shared.clock.now();
+        let now = self.stream.shared.clock.now();
         let units = frame_samples(self.codec, payload)?;
         self.clock.skip_pause(now);
         let timestamp = self.clock.frame(now, units);
-        send(&self.shared, now, &self.key, timestamp, level, payload)
+        self.stream
+            .send(|client, now, key| client.send_audio(now, key, timestamp, level, payload))
     }
 
     /// What the stream is called.
     pub fn key(&self) -> &StreamKey {
-        &self.key
+        self.stream.key()
     }
 
     /// Silences the stream, or lets it be heard again. Cancellation-safe: at the latest when the connection is
@@ -140,8 +131,9 @@ impl AudioWriter {
     /// [`RequestError`]
     pub async fn set_muted(&self, muted: bool) -> Result<(), RequestError> {
         let command = self
+            .stream
             .shared
-            .request(|client| client.set_muted(&self.key, muted));
+            .request(|client| client.set_muted(self.stream.key(), muted));
         command.await.map(drop)
     }
 
@@ -150,39 +142,10 @@ impl AudioWriter {
             return;
         }
         self.adapt_at = now + ADAPT;
-        let loss = self.shared.lock().client.statistics().uplink_loss;
+        let loss = self.stream.shared.lock().client.statistics().uplink_loss;
         if let Some(loss) = loss {
             self.encoder.adapt(loss);
         }
-    }
-}
-
-impl Drop for AudioWriter {
-    fn drop(&mut self) {
-        self.shared.lock().unpublish(&self.key);
-        self.shared.wake.notify_one();
-    }
-}
-
-fn send(
-    shared: &Shared,
-    now: Instant,
-    key: &StreamKey,
-    timestamp: u32,
-    level: AudioLevel,
-    payload: &[u8],
-) -> Result<(), WriteError> {
-    let mut state = shared.lock();
-    let sent = state.client.send_audio(now, key, timestamp, level, payload);
-    let closed = state.client.closed().is_some();
-    drop(state);
-    shared.wake.notify_one();
-    match sent {
-        _ if closed => Err(WriteError::Closed),
-        Ok(()) | Err(SendError::NotJoined | SendError::NotPublished | SendError::Muted) => Ok(()),
-        Err(SendError::Frame(error)) => Err(error.into()),
-        Err(SendError::TooLong { .. }) => Err(WriteError::TooLong),
-        Err(_) => Err(WriteError::NotPublished),
     }
 }
 

@@ -109,9 +109,12 @@ pub enum WriteError {
     /// The bytes are not one frame of the stream's codec.
     #[error("not a frame of the stream's codec: {0}")]
     Frame(#[from] FrameError),
-    /// The frame is longer than a packet.
-    #[error("the frame is too long for one packet: at most 1000 bytes")]
-    TooLong,
+    /// The payload is longer than a packet.
+    #[error("the payload is too long for one packet: at most {max} bytes")]
+    TooLong {
+        /// Bytes that fit.
+        max: usize,
+    },
     /// The encoder could not encode the frame; the next one may do.
     #[error("the codec could not encode this frame; go on with the next one")]
     Codec,

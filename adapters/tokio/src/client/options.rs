@@ -38,8 +38,8 @@ pub struct JoinOptions {
     /// How packets travel.
     pub transport: TransportChoice,
     /// If the token makes this participant wait in the lobby: whether joining waits until a moderator has decided
-    /// (`true`), or gives the room at once, with [`Event::Joined`](crate::Event::Joined) or
-    /// [`Event::Closed`](crate::Event::Closed) to follow.
+    /// (`true`), or gives the room at once, with [`RoomEvent::Joined`](crate::RoomEvent::Joined) or
+    /// [`RoomEvent::Closed`](crate::RoomEvent::Closed) to follow.
     pub wait_in_lobby: bool,
     /// After how long without an answer joining gives up. Less than 1.5 s leave no time for TCP.
     pub timeout: Duration,

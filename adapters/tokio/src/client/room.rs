@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::{Client, CloseCause, Config, Desktop, Profile, Statistics};
-use parlour_core::room::{Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
+use parlour_core::room::{Codec, Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
 use parlour_core::signal::{
     MAX_SLOTS, Moderation, Outcome, Publish, Recipients, Refusal, StreamRef, SubscribePolicy,
     Targets,
@@ -18,10 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::driver::{Driver, Rebind};
 use super::encoder::Encoder;
-use super::shared::{Shared, Status};
+use super::shared::{Published, Shared, Status};
 use super::{
-    AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MixedReader, PublishError,
-    ReadError, RequestError, SlotReader, TransportChoice,
+    AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MediaReader, MediaWriter,
+    MixedReader, PublishError, ReadError, RequestError, SlotReader, TransportChoice,
 };
 use crate::clock::Clock;
 
@@ -164,24 +164,54 @@ impl Room {
     ) -> Result<AudioWriter, PublishError> {
         let key = StreamKey::new(key).map_err(RequestError::from)?;
         let encoder = Encoder::new(&options)?;
-        let codec = options.codec.core();
+        let stream = self.publish(publication(&key, &options)).await?;
+        Ok(AudioWriter::new(stream, options.codec.core(), encoder))
+    }
+
+    /// Publishes video or a screen under `key` (1 to 16 printable ASCII characters, such as `camera`). Others receive it
+    /// if they [subscribe](Self::subscribe) to it.
+    ///
+    /// Dropping the future unpublishes the stream again.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn publish_media(
+        &self,
+        key: &str,
+        kind: StreamKind,
+        codec: Codec,
+    ) -> Result<MediaWriter, RequestError> {
+        let publish = Publish {
+            key: StreamKey::new(key)?,
+            kind,
+            codec,
+            muted: false,
+        };
+        self.publish(publish).await.map(MediaWriter::new)
+    }
+
+    async fn publish(&self, publish: Publish) -> Result<Published, RequestError> {
+        let key = publish.key.clone();
         {
             let mut state = self.shared.lock();
             match state.prepared.remove(&key) {
-                Some(prepared) if prepared == codec => {}
+                Some(prepared) if prepared == publish.codec => {}
                 Some(prepared) => {
                     state.prepared.insert(key, prepared);
-                    return Err(RequestError::Refused(Refusal::CodecMismatch).into());
+                    return Err(Refusal::CodecMismatch.into());
                 }
-                None => {
-                    let published = state.client.publish(publication(&key, &options));
-                    published.map_err(RequestError::from)?;
-                }
+                None => drop(state.client.publish(publish)?),
             }
         }
-        let writer = AudioWriter::new(Arc::clone(&self.shared), key, codec, encoder);
-        self.shared.published(writer.key()).await?;
-        Ok(writer)
+        // From here on, dropping it unpublishes.
+        let stream = Published::new(Arc::clone(&self.shared), key);
+        self.shared.published(stream.key()).await?;
+        Ok(stream)
+    }
+
+    /// The packets of all video and screens that this participant has subscribed to, from now on.
+    pub fn media(&self) -> MediaReader {
+        MediaReader::new(Arc::clone(&self.shared))
     }
 
     /// All that is heard, mixed, at `rate`.

@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use parlour_core::client::{
     Client, CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure,
+    SendError,
 };
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::AudioFrame;
 #[cfg(feature = "tap")]
 use parlour_core::rtp::AudioLevel;
-use parlour_core::signal::{MAX_BODY, Outcome, Refusal, RequestId};
+use parlour_core::signal::{MAX_BODY, Outcome, Refusal, RequestId, StreamRef};
 use parlour_core::time::Instant;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
-use super::{Event, RequestError};
+use super::{Event, MediaPacket, RequestError, WriteError};
 use crate::clock::Clock;
 
 /// Events that wait for the slowest reader.
@@ -84,6 +85,7 @@ pub(super) struct State {
     /// Gone when all is over, so that the readers' streams end.
     events: Option<broadcast::Sender<Event>>,
     frames: Option<broadcast::Sender<SlotFrame>>,
+    media: Option<broadcast::Sender<MediaPacket>>,
     /// Holds what happened since joining for the first who asks.
     first_events: Option<broadcast::Receiver<Event>>,
 }
@@ -118,6 +120,7 @@ impl Shared {
     ) -> Arc<Self> {
         let (events, first_events) = broadcast::channel(EVENTS);
         let (frames, _) = broadcast::channel(FRAMES);
+        let (media, _) = broadcast::channel(FRAMES);
         Arc::new(Self {
             clock,
             slots,
@@ -130,6 +133,7 @@ impl Shared {
                 orphans: Vec::new(),
                 events: Some(events),
                 frames: Some(frames),
+                media: Some(media),
                 first_events: Some(first_events),
             }),
             wake: Notify::new(),
@@ -232,6 +236,23 @@ impl Shared {
         }
     }
 
+    pub(super) fn subscribe_media(&self) -> broadcast::Receiver<MediaPacket> {
+        match &self.lock().media {
+            Some(media) => media.subscribe(),
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    /// The stream with that SSRC, if it is in the room's state.
+    pub(super) fn stream_with(&self, ssrc: u32) -> Option<StreamRef> {
+        let state = self.lock();
+        let (participant, stream) = state.client.state().find_stream(ssrc)?;
+        Some(StreamRef {
+            participant: participant.id.clone(),
+            key: stream.key.clone(),
+        })
+    }
+
     /// Takes in a datagram from the server; false if it was dropped.
     pub(super) fn handle_datagram(&self, datagram: &mut [u8]) -> bool {
         let now = self.clock.now();
@@ -240,6 +261,7 @@ impl Shared {
             client,
             events,
             frames,
+            media,
             ..
         } = &mut *state;
         let handled = client.handle_datagram(now, datagram, &mut |incoming| match incoming {
@@ -259,7 +281,11 @@ impl Shared {
                     });
                 }
             }
-            Incoming::Media(_) => {}
+            Incoming::Media(packet) => {
+                if let Some(media) = media.as_ref().filter(|m| m.receiver_count() > 0) {
+                    let _ = media.send(MediaPacket::new(&packet));
+                }
+            }
         });
         if let Err(dropped) = handled {
             tracing::trace!(%dropped, "datagram dropped");
@@ -347,5 +373,54 @@ impl State {
         self.publishing.clear();
         self.events = None;
         self.frames = None;
+        self.media = None;
+    }
+}
+
+/// One of this participant's streams, which is unpublished when this is dropped.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) shared: Arc<Shared>,
+    key: StreamKey,
+}
+
+impl Published {
+    /// The stream `key`, which the client was told to publish.
+    pub(super) fn new(shared: Arc<Shared>, key: StreamKey) -> Self {
+        Self { shared, key }
+    }
+
+    pub(super) fn key(&self) -> &StreamKey {
+        &self.key
+    }
+
+    /// Sends a packet. What cannot be sent just now, but can later, is dropped.
+    pub(super) fn send(
+        &self,
+        send: impl FnOnce(&mut Client<Desktop>, Instant, &StreamKey) -> Result<(), SendError>,
+    ) -> Result<(), WriteError> {
+        let now = self.shared.clock.now();
+        let (sent, closed) = {
+            let mut state = self.shared.lock();
+            let sent = send(&mut state.client, now, &self.key);
+            (sent, state.client.closed().is_some())
+        };
+        self.shared.wake.notify_one();
+        match sent {
+            _ if closed => Err(WriteError::Closed),
+            Ok(()) | Err(SendError::NotJoined | SendError::NotPublished | SendError::Muted) => {
+                Ok(())
+            }
+            Err(SendError::Frame(error)) => Err(error.into()),
+            Err(SendError::TooLong { max }) => Err(WriteError::TooLong { max }),
+            Err(_) => Err(WriteError::NotPublished),
+        }
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        self.shared.lock().unpublish(&self.key);
+        self.shared.wake.notify_one();
     }
 }
