@@ -54,7 +54,11 @@ mod bare {
     pub(super) struct Socket;
     impl Socket {
         pub(super) fn send(&mut self, _datagram: &[u8]) {}
-        pub(super) fn wait(&mut self, _buffer: &mut [u8], _until: Option<Instant>) -> Option<usize> {
+        pub(super) fn wait(
+            &mut self,
+            _buffer: &mut [u8],
+            _until: Option<Instant>,
+        ) -> Option<usize> {
             None
         }
     }
@@ -126,14 +130,23 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
     let length = lines[start..].iter().position(is(end)).expect(end);
     let part = &lines[start..start + length];
     let indentation = part[0].len() - part[0].trim_start().len();
-    part.iter().map(|line| line.get(indentation..).unwrap_or_default()).collect()
+    part.iter()
+        .map(|line| line.get(indentation..).unwrap_or_default())
+        .collect()
 }
 
 fn assert_shown(name: &str) {
-    let section = between(README, &format!("<!-- {name}:begin -->"), &format!("<!-- {name}:end -->"));
+    let section = between(
+        README,
+        &format!("<!-- {name}:begin -->"),
+        &format!("<!-- {name}:end -->"),
+    );
     let shown = between(&section.join("\n"), "```rust", "```").join("\n");
     let compiled = between(SOURCE, &format!("// <<< {name}"), "// >>>").join("\n");
-    assert_eq!(shown, compiled, "README.md shows other code than examples/tests/readme.rs compiles");
+    assert_eq!(
+        shown, compiled,
+        "README.md shows other code than examples/tests/readme.rs compiles"
+    );
 }
 
 #[test]
