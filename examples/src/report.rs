@@ -98,20 +98,27 @@ impl Report {
         )
     }
 
+    /// Makes sure that [`write_json`](Self::write_json) can write there.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn check_json(path: &Path) -> anyhow::Result<()> {
+        std::fs::write(path, "").with_context(|| {
+            format!(
+                "cannot write {}: choose another file with --json",
+                path.display()
+            )
+        })
+    }
+
     /// Writes it as JSON.
     ///
     /// # Errors
     /// If it cannot be written there.
     pub fn write_json(&self, path: &Path) -> anyhow::Result<()> {
-        let advice = || {
-            format!(
-                "cannot write {}: choose another file with --json",
-                path.display()
-            )
-        };
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');
-        std::fs::write(path, json).with_context(advice)
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
@@ -179,12 +186,7 @@ mod tests {
             serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
         assert_eq!(json["heard"][0]["delay_ms"], 123.4);
         assert_eq!(json["heard"][1]["delay_ms"], serde_json::Value::Null);
-        assert!(
-            report()
-                .write_json(Path::new("/no/such/file"))
-                .unwrap_err()
-                .to_string()
-                .contains("--json")
-        );
+        let error = Report::check_json(Path::new("/no/such/file")).unwrap_err();
+        assert!(error.to_string().contains("--json"), "{error}");
     }
 }

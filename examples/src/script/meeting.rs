@@ -117,8 +117,7 @@ impl Meeting {
         let server = Server::bind(ServerConfig {
             workers: 1,
             ..ServerConfig::new(address, key)
-        })
-        .context("no server: choose another port with --port")?;
+        })?;
         let listens = *server
             .addresses()
             .first()
