@@ -1,7 +1,7 @@
 //! Whether, and how late, one recording is heard in another.
 //!
 //! **Delay.** Where the cross-correlation of the two is highest. It is computed by FFT, in two steps: over all that is
-//! compared, then again for each second near that place, as a jitter buffer may change its delay while it plays.
+//! compared, then again for each half second near that place, as a jitter buffer may change its delay while it plays.
 //!
 //! **Similarity.** The correlation of how loud the two are in each of 20 bands of the mel scale, 100 times a second,
 //! after alignment. In logarithms, and less the mean of each band, so that neither loudness nor timbre matters. Codecs
@@ -21,7 +21,7 @@ pub const MAX_DELAY: Duration = Duration::from_millis(1_500);
 
 const MAX_LAG: usize = samples(MAX_DELAY);
 /// What is aligned at a time, and how far that may be from the alignment of the whole.
-const WINDOW: usize = samples(Duration::from_secs(1));
+const WINDOW: usize = samples(Duration::from_millis(500));
 const WANDER: usize = samples(Duration::from_millis(200));
 const HOP: usize = 160;
 const FRAME: usize = 512;
@@ -75,7 +75,7 @@ pub fn dbov(pcm: &[i16]) -> i32 {
     -i32::from(parlour_core::audio::level::level(pcm))
 }
 
-/// That part of `heard` which sounds like `sent`, second by second.
+/// That part of `heard` which sounds like `sent`, half a second at a time.
 fn align(sent: &[i16], heard: &[i16], lag: usize) -> Vec<i16> {
     let mut aligned = Vec::with_capacity(sent.len());
     for (index, window) in sent.chunks(WINDOW).enumerate() {
@@ -130,11 +130,12 @@ fn similarity(sent: &[i16], heard: &[i16]) -> f64 {
             .map(|(sent, heard)| of(f64::from(*sent), f64::from(*heard)))
             .sum()
     };
-    let power = sum(|sent, _| sent * sent) * sum(|_, heard| heard * heard);
-    if power <= f64::EPSILON {
+    let (said, came) = (sum(|sent, _| sent * sent), sum(|_, heard| heard * heard));
+    // Silence differs from its mean by rounding errors only.
+    if said.min(came) < 1e-3 {
         return 0.0;
     }
-    (sum(|sent, heard| sent * heard) / power.sqrt()).clamp(0.0, 1.0)
+    (sum(|sent, heard| sent * heard) / (said * came).sqrt()).clamp(0.0, 1.0)
 }
 
 /// The logarithms of the power in each band, frame by frame, less each band's mean.
