@@ -6,7 +6,8 @@
 //! The model is small: what each client wishes lastingly, which is known from the commands that it took. Always: nobody
 //! hears itself, nor anything twice, nor what was said while its speaker was censored or out; messages of one sender come
 //! in order and once; each request is answered once; the room is never fuller than it may be. When the network has
-//! healed: who wants to be in the room is, publishes what it wishes to and nothing else, and all know the same of it.
+//! healed: who wants to be in the room is, publishes what it wishes to and nothing else, all know the same of it, and all
+//! hear each other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -54,6 +55,8 @@ struct Party {
     outstanding: BTreeSet<RequestId>,
     is_over: bool,
     is_waiting: bool,
+    /// It never said whom it wants to hear: it hears everybody.
+    hears_all: bool,
     timestamp: u32,
     /// Sounds handed to the client that no datagram has left with yet.
     unsent: Vec<Sound>,
@@ -91,6 +94,7 @@ pub fn run(data: &[u8]) {
     }
     world.heal();
     world.compare();
+    world.listen();
 }
 
 fn id(number: usize) -> ParticipantId {
@@ -134,7 +138,7 @@ impl World {
         match opcode & 15 {
             0 => self.join(who, input),
             1 | 2 => self.command(who, input),
-            3 => self.say(who, input.byte()),
+            3 => drop(self.say(who, input.byte())),
             4 => self.deliver_up(who, 1),
             5 => self.deliver_down(who, 1),
             6 => {
@@ -193,7 +197,10 @@ impl World {
     /// Joins, if it is not there or it is over.
     fn join(&mut self, who: usize, input: &mut Input<'_>) {
         let how = input.byte();
-        if self.parties[who].as_ref().is_some_and(|party| !party.is_over) {
+        if self.parties[who]
+            .as_ref()
+            .is_some_and(|party| !party.is_over)
+        {
             return;
         }
         let keys = KeyPair::from_secret_bytes(SECRET);
@@ -220,6 +227,7 @@ impl World {
             outstanding: BTreeSet::new(),
             is_over: false,
             is_waiting: false,
+            hears_all: true,
             timestamp: 0,
             unsent: Vec::new(),
             heard: BTreeSet::new(),
@@ -238,7 +246,9 @@ impl World {
             return;
         };
         let client = &mut party.client;
-        let asked = match input.below(16) {
+        let kind = input.below(16);
+        party.hears_all &= !matches!(kind, 5..=8);
+        let asked = match kind {
             0 | 1 => {
                 party.publish(messages::publish(input));
                 return;
@@ -267,7 +277,9 @@ impl World {
             9 | 10 => {
                 let topic = Topic::new("chat").expect("a topic");
                 let to = Recipients::All;
-                client.send_message(&to, &topic, &said.to_be_bytes()).map(Some)
+                client
+                    .send_message(&to, &topic, &said.to_be_bytes())
+                    .map(Some)
             }
             11 => {
                 let (action, targets) = (messages::moderation(input), messages::targets(input));
@@ -282,7 +294,10 @@ impl World {
             },
         };
         if let Ok(Some(request)) = asked {
-            assert!(party.outstanding.insert(request), "a number is used once at a time");
+            assert!(
+                party.outstanding.insert(request),
+                "a number is used once at a time"
+            );
         }
     }
 
@@ -299,28 +314,25 @@ impl World {
         };
     }
 
-    fn say(&mut self, who: usize, level: u8) {
-        let Some(party) = &mut self.parties[who] else {
-            return;
-        };
-        let audio = |publish: &&Publish| publish.kind == StreamKind::Audio;
-        let Some(publish) = party.wishes.values().find(audio) else {
-            return;
-        };
-        let Ok(sound) = Sound::try_from(self.sounds.len()) else {
-            return;
-        };
+    /// A frame of sound in the first stream that is not muted, if there is one.
+    fn say(&mut self, who: usize, level: u8) -> Option<Sound> {
+        let party = self.parties[who].as_mut()?;
+        let audible = |publish: &&Publish| publish.kind == StreamKind::Audio && !publish.muted;
+        let publish = party.wishes.values().find(audible)?;
+        let sound = Sound::try_from(self.sounds.len()).ok()?;
         party.timestamp = party.timestamp.wrapping_add(960);
         let [high, low] = sound.to_be_bytes();
         // A frame of 20 ms of Opus or of 3 samples of G.711: nobody decodes it here.
         let payload = [0x48, high, low];
         let level = AudioLevel::from_byte(level);
         let key = publish.key.clone();
-        let sent = party.client.send_audio(self.now, &key, party.timestamp, level, &payload);
-        if sent.is_ok() {
-            party.unsent.push(sound);
-            self.sounds.push((who, false));
-        }
+        let sent = party
+            .client
+            .send_audio(self.now, &key, party.timestamp, level, &payload);
+        sent.ok()?;
+        party.unsent.push(sound);
+        self.sounds.push((who, false));
+        Some(sound)
     }
 
     fn link(&mut self, who: usize, up: bool) -> Option<&mut VecDeque<Datagram>> {
@@ -355,7 +367,9 @@ impl World {
 
     fn deliver_up(&mut self, who: usize, most: usize) {
         for _ in 0..most {
-            let Some(mut datagram) = self.parties[who].as_mut().and_then(|party| party.up.pop_front())
+            let Some(mut datagram) = self.parties[who]
+                .as_mut()
+                .and_then(|party| party.up.pop_front())
             else {
                 return;
             };
@@ -387,19 +401,21 @@ impl World {
             if datagram.path != party.path {
                 continue;
             }
-            let _ = party.client.handle_datagram(self.now, &mut datagram.bytes, &mut |incoming| {
-                let Incoming::Audio { frame, .. } = incoming else {
-                    return;
-                };
-                let [_, high, low] = *frame.payload else {
-                    panic!("nobody said {:?}", frame.payload);
-                };
-                let sound = Sound::from_be_bytes([high, low]);
-                let (speaker, may_be_heard) = sounds[usize::from(sound)];
-                assert_ne!(speaker, who, "nobody hears itself");
-                assert!(may_be_heard, "nobody hears who is silenced or out");
-                assert!(heard.insert(sound), "nobody hears a sound twice");
-            });
+            let _ = party
+                .client
+                .handle_datagram(self.now, &mut datagram.bytes, &mut |incoming| {
+                    let Incoming::Audio { frame, .. } = incoming else {
+                        return;
+                    };
+                    let [_, high, low] = *frame.payload else {
+                        panic!("nobody said {:?}", frame.payload);
+                    };
+                    let sound = Sound::from_be_bytes([high, low]);
+                    let (speaker, may_be_heard) = sounds[usize::from(sound)];
+                    assert_ne!(speaker, who, "nobody hears itself");
+                    assert!(may_be_heard, "nobody hears who is silenced or out");
+                    assert!(heard.insert(sound), "nobody hears a sound twice");
+                });
         }
     }
 
@@ -493,7 +509,9 @@ impl World {
 
     fn check(&self) {
         for room in self.server.rooms() {
-            let present = room.session.map_or(0, |(_, state)| state.participants().count());
+            let present = room
+                .session
+                .map_or(0, |(_, state)| state.participants().count());
             assert!(present <= self.config.participants_per_room);
         }
     }
@@ -507,7 +525,9 @@ impl World {
             self.deliver_all();
             self.settle_ends();
             let parties = self.parties.iter().flatten();
-            let is_under_way = parties.clone().any(|party| !party.up.is_empty() || !party.down.is_empty());
+            let is_under_way = parties
+                .clone()
+                .any(|party| !party.up.is_empty() || !party.down.is_empty());
             let wakes = parties.filter_map(|party| party.client.poll_timeout());
             let next = wakes.chain(self.server.poll_timeout()).min();
             let delay = Duration::from_millis(10);
@@ -539,13 +559,19 @@ impl World {
             let Some(party) = party.as_ref().filter(|party| !party.is_over) else {
                 continue;
             };
-            assert_eq!(party.outstanding, BTreeSet::new(), "{who}: a request without answer");
+            assert_eq!(
+                party.outstanding,
+                BTreeSet::new(),
+                "{who}: a request without answer"
+            );
             if !party.client.is_joined() {
                 assert!(party.is_waiting, "{who} wants to be in and is not");
                 continue;
             }
             expected.insert(id(who));
-            let me = truth.get(&id(who)).expect("the server knows who has joined");
+            let me = truth
+                .get(&id(who))
+                .expect("the server knows who has joined");
             let published: BTreeMap<_, _> = me
                 .streams
                 .iter()
@@ -559,7 +585,10 @@ impl World {
                 .participants()
                 .map(|participant| (participant.id.clone(), participant.clone()))
                 .collect();
-            assert_eq!(known_participants, truth, "{who}: what it knows and what is");
+            assert_eq!(
+                known_participants, truth,
+                "{who}: what it knows and what is"
+            );
             let state = state.expect("there is a session");
             assert_eq!(known.active_speaker(), state.active_speaker());
             assert_eq!(known.floor(), state.floor());
@@ -567,6 +596,45 @@ impl World {
         }
         let present: BTreeSet<ParticipantId> = truth.into_keys().collect();
         assert_eq!(present, expected, "who is in, and who wants to be");
+    }
+}
+
+impl World {
+    /// One after the other says something, and whoever is to hear it does.
+    fn listen(&mut self) {
+        for who in 0..self.parties.len() {
+            let is_joined = |party: &Party| !party.is_over && party.client.is_joined();
+            if !self.parties[who].as_ref().is_some_and(is_joined) {
+                continue;
+            }
+            let wishes = &self.parties[who].as_ref().expect("it is there").wishes;
+            let audible = |publish: &Publish| publish.kind == StreamKind::Audio && !publish.muted;
+            let can_speak = wishes.values().any(audible);
+            let sound = self.say(who, 0x90);
+            assert_eq!(
+                sound.is_some(),
+                can_speak,
+                "{who} is published: it may speak"
+            );
+            for _ in 0..2 {
+                self.settle_ends();
+                self.deliver_all();
+            }
+            if let Some(sound) = sound.filter(|sound| self.sounds[usize::from(*sound)].1) {
+                for (listener, party) in self.parties.iter().enumerate() {
+                    if let Some(party) = party.as_ref().filter(|party| is_joined(party))
+                        && listener != who
+                        && party.hears_all
+                    {
+                        assert!(party.heard.contains(&sound), "{listener} hears {who}");
+                    }
+                }
+            }
+            // The slots are free for the next.
+            self.pass(Duration::from_secs(1));
+            self.settle_ends();
+            self.deliver_all();
+        }
     }
 }
 
@@ -584,7 +652,10 @@ impl Party {
         if let Ok(request) = self.client.publish(publish.clone()) {
             self.wishes.insert(publish.key.clone(), publish);
             if let Some(request) = request {
-                assert!(self.outstanding.insert(request), "a number is used once at a time");
+                assert!(
+                    self.outstanding.insert(request),
+                    "a number is used once at a time"
+                );
             }
         }
     }

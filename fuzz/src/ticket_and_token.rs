@@ -40,8 +40,11 @@ pub fn run(data: &[u8]) {
 }
 
 fn keys() -> [ApiKey; 2] {
-    [("other", "another secret of thirty-two bytes or more"), (API_KEY, SECRET)]
-        .map(|(id, secret)| ApiKey::new(id, secret).expect("the secret is long enough"))
+    [
+        ("other", "another secret of thirty-two bytes or more"),
+        (API_KEY, SECRET),
+    ]
+    .map(|(id, secret)| ApiKey::new(id, secret).expect("the secret is long enough"))
 }
 
 /// What holders of the API key could mint, with whatever inside.
@@ -80,7 +83,10 @@ fn altered(input: &mut Input<'_>) {
     let [_, key] = keys();
     let token = mint_token(&claims, &key).expect("it is short");
     assert_eq!(verify_token(&token, &keys(), expires - 1), Ok(claims));
-    assert!(verify_token(&token, &keys(), expires).is_err(), "it has run out");
+    assert!(
+        verify_token(&token, &keys(), expires).is_err(),
+        "it has run out"
+    );
 
     let place = usize::from(input.u16()) % token.len();
     let character = char::from(input.byte() & 0x7f);
