@@ -47,7 +47,8 @@ pub struct Config {
     pub join_timeout: Duration,
     /// How often a participant has to send something; told to it in whole seconds.
     pub keepalive: Duration,
-    /// A participant that was silent for so long is shown to others as reconnecting.
+    /// Longer than `keepalive`, with time for a packet or two to get lost, or those who only listen
+    /// will come and go: a participant that was silent for so long is shown to others as reconnecting.
     pub silence: Duration,
     /// A participant is kept for so long after that, at most 255 s; then its connection is lost.
     pub grace: Duration,

@@ -75,6 +75,8 @@ struct Turn {
     /// The highest sequence number that came, and how far that is from the first.
     highest: u16,
     extent: u32,
+    /// The number that, if it comes next, confirms that the stream has begun anew.
+    restart: Option<u16>,
 }
 
 /// See the [module](self).
@@ -221,6 +223,12 @@ impl Slots {
 
 impl Slot {
     fn put(&mut self, now: Instant, source: &Source, ssrc: u32) -> Option<SlotPacket> {
+        if let Some(turn) = &mut self.turn
+            && turn.ssrc == source.ssrc
+            && turn.is_stray(source)
+        {
+            return None;
+        }
         let former = self.turn.filter(|turn| turn.ssrc == source.ssrc);
         let continued = former.filter(|turn| !turn.has_begun_anew(source));
         let mut turn = continued.unwrap_or_else(|| self.next_turn(now, source));
@@ -278,11 +286,23 @@ impl Slot {
             to_timestamp: self.timestamp.wrapping_add(advance),
             highest: source.sequence,
             extent: 0,
+            restart: None,
         }
     }
 }
 
 impl Turn {
+    /// Whether this packet is far from the others and the first that is: it may be very late, or
+    /// damaged at its source. The next one tells.
+    fn is_stray(&mut self, source: &Source) -> bool {
+        let expected = self.restart.take();
+        if !self.has_begun_anew(source) || expected == Some(source.sequence) {
+            return false;
+        }
+        self.restart = Some(source.sequence.wrapping_add(1));
+        true
+    }
+
     fn has_begun_anew(&self, source: &Source) -> bool {
         let ahead = sequence_difference(source.sequence, self.highest);
         ahead >= MAX_AHEAD || ahead <= -MAX_BEHIND

@@ -277,3 +277,21 @@ fn a_click_takes_nothing() {
     });
     assert_eq!(turns.len(), 1, "{turns:?}");
 }
+
+#[test]
+fn one_stray_packet_does_not_move_the_flow() {
+    let mut slots = slots(1);
+    let quiet = Score::default();
+    let first = slots.take(at(0), &source(1, 500, quiet)).unwrap();
+    for stray in [390, 5_000, 380] {
+        assert_eq!(slots.take(at(10), &source(1, stray, quiet)), None);
+    }
+    let next = slots.take(at(20), &source(1, 501, quiet)).unwrap();
+    assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+    assert_eq!(next.timestamp, first.timestamp.wrapping_add(960));
+    // Two in a row are a stream that has begun anew.
+    assert_eq!(slots.take(at(40), &source(1, 5_000, quiet)), None);
+    let anew = slots.take(at(60), &source(1, 5_001, quiet)).unwrap();
+    assert_eq!(anew.sequence, next.sequence.wrapping_add(1));
+    assert!(anew.marker && !anew.changed);
+}
