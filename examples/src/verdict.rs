@@ -9,7 +9,7 @@ use crate::recording::{Recording, TICK};
 use crate::speech::Turn;
 
 /// What is heard must be at least so similar to what was said…
-pub const HEARD: f64 = 0.7;
+pub const HEARD: f64 = 0.6;
 /// …and what must not be heard leaves the room quieter than this, in dBov.
 pub const SILENT: i32 = -60;
 
