@@ -119,6 +119,24 @@ fn an_acknowledgement_that_makes_progress_restarts_the_timer() {
 }
 
 #[test]
+fn a_peer_slow_to_make_room_is_asked_at_a_steady_pace() {
+    let mut sender = sender_with(8);
+    sender.handle_rtt(ms(20));
+    transmit(&mut sender, at(0));
+    let mut now = at(0);
+    for taken in 1..8 {
+        // It takes one message at a time, and all that follows has to be repeated.
+        now += ms(20);
+        assert_eq!(sender.handle_ack(now, taken), Ok(1));
+        let due = sender.poll_timeout().unwrap();
+        assert_eq!(due, now + ms(100), "waits longer each time");
+        now = due;
+        sender.handle_timeout(now);
+        assert_eq!(transmit(&mut sender, now), Vec::from_iter(taken..8));
+    }
+}
+
+#[test]
 fn an_acknowledgement_late_after_going_back_spares_the_repetition() {
     let mut sender = sender_with(3);
     transmit(&mut sender, at(0));
@@ -432,4 +450,25 @@ proptest! {
             prop_assert!(timeout <= RttEstimator::MAX_TIMEOUT);
         }
     }
+}
+
+#[test]
+fn what_waits_long_is_hurried_once_the_peer_is_there() {
+    let mut sender = sender_with(1);
+    sender.handle_rtt(ms(100));
+    let timeout = sender.rtt().timeout();
+    let mut now = at(0);
+    for _ in 0..4 {
+        assert_eq!(transmit(&mut sender, now), [0]);
+        now = sender.poll_timeout().unwrap();
+        sender.handle_timeout(now);
+    }
+    assert_eq!(transmit(&mut sender, now), [0]);
+    assert!(sender.poll_timeout().unwrap() >= now + timeout * 2);
+    let heard = now + ms(5);
+    sender.hurry(heard);
+    // Hearing more and more does not put it off.
+    sender.hurry(heard + ms(20));
+    assert_eq!(sender.poll_timeout(), Some(heard + timeout));
+    assert_eq!(sender.peek(), None);
 }
