@@ -2,8 +2,9 @@
 //! Put a socket in the place of the calls and a clock in the place of `now`, and it is what every adapter does.
 
 use parlour_core::client::{self, Client, Incoming, Small};
-use parlour_core::room::{Codec, DisplayName, Grants, ParticipantId, RoomId};
-use parlour_core::room::{StreamKey, StreamKind};
+use parlour_core::room::{
+    Codec, DisplayName, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
+};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{self, Admission, Path, Server};
@@ -16,28 +17,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Time and randomness come from outside. This clock goes where it is put.
     let mut now = Instant::from_micros(0);
     let keys = KeyPair::generate(&mut OsRng);
-    let mut ticket = Ticket {
-        host: "memory",
-        port: 1,
-        server_key: *keys.public(),
-        token: "anna", // what it says is the embedder's business: here, just a name
-    };
+    let (host, port, server_key) = ("memory", 1, *keys.public());
     let mut server = Server::new(server::Config::default(), keys, now, &mut OsRng);
-    let mut anna = Client::<Small>::new(&ticket, &client::Config::default(), now, &mut OsRng)?;
-    ticket.token = "ben";
-    let ben = Client::<Small>::new(&ticket, &client::Config::default(), now, &mut OsRng)?;
+    // What a token says is the embedder's business: here, just a name.
+    let join = |token| {
+        #[rustfmt::skip]
+        let ticket = Ticket { host, port, server_key, token };
+        Client::<Small>::new(&ticket, &client::Config::default(), now, &mut OsRng)
+    };
+    let (mut anna, ben) = (join("anna")?, join("ben")?);
 
     let mic = StreamKey::new("mic")?;
-    anna.publish(Publish {
-        key: mic.clone(),
-        kind: StreamKind::Audio,
-        codec: Codec::Pcmu,
-        muted: false,
-    })?; // said before the first datagram, it travels in it
+    let (key, kind, codec) = (mic.clone(), StreamKind::Audio, Codec::Pcmu);
+    #[rustfmt::skip]
+    anna.publish(Publish { key, kind, codec, muted: false })?; // travels in the first datagram
 
     let mut clients = [anna, ben];
-    let (mut spoken, mut heard) = (false, 0);
-    let mut datagram = [0; parlour_core::wire::MAX_DATAGRAM];
+    let (mut spoken, mut heard, mut datagram) = (false, 0, [0; parlour_core::wire::MAX_DATAGRAM]);
     while clients.iter().any(|client| client.closed().is_none()) {
         let ms = now.as_micros() / 1_000;
         // Send all that there is to send. A client's place in the array is its address.
@@ -49,12 +45,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         while let Some(sent) = server.poll_transmit(now, &mut datagram)? {
-            let Path::Stream(address) = sent.to else {
-                continue;
-            };
+            let Path::Stream(to) = sent.to else { continue };
             let bytes = &mut datagram[..sent.len];
             // It is decrypted in place, and what it brings of media is lent out of it.
-            let _ = clients[address as usize].handle_datagram(now, bytes, &mut |incoming| {
+            let _ = clients[to as usize].handle_datagram(now, bytes, &mut |incoming| {
                 if let Incoming::Audio { slot, frame } = incoming {
                     println!("{ms:3} ms  {:?} for decoder {slot}", frame.codec);
                     heard += 1;
@@ -64,35 +58,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
         // See what happened.
         while let Some(event) = server.poll_event() {
-            let server::Event::JoinRequested { join, token, .. } = event else {
-                continue;
-            };
-            let admission = Admission {
-                room: RoomId::new("parlour")?,
-                participant: ParticipantId::new(&token)?,
-                name: DisplayName::new(&token)?,
-                grants: Grants::PARTICIPANT,
-                expires_in: None,
-                lobby: false,
-            };
-            server.admit(now, join, admission)?;
+            if let server::Event::JoinRequested { join, token, .. } = event {
+                let admission = Admission {
+                    room: RoomId::new("parlour")?,
+                    participant: ParticipantId::new(&token)?,
+                    name: DisplayName::new(&token)?,
+                    grants: Grants::PARTICIPANT,
+                    expires_in: None,
+                    lobby: false,
+                };
+                server.admit(now, join, admission)?;
+            }
         }
         for client in &mut clients {
             while let Some(event) = client.poll_event() {
-                println!(
-                    "{ms:3} ms  {:?}: {event:?}",
-                    client.me().map(ParticipantId::as_str)
-                );
+                println!("{ms:3} ms  {:?}: {event:?}", client.me());
             }
         }
 
         // Act: a frame of sound when somebody is there to hear it, and then good night.
         let [anna, ben] = &mut clients;
         if !spoken && anna.state().participant_count() == 2 {
-            let level = AudioLevel {
-                voice: true,
-                level: 20,
-            };
+            let level = AudioLevel::from_byte(0x80 | 20); // a voice at -20 dBov
             anna.send_audio(now, &mic, 0, level, &[0x80; 160])?;
             spoken = true;
         } else if heard > 0 {
@@ -100,11 +87,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let _ = anna.leave(now).or_else(|_| ben.leave(now));
         }
 
-        // Let time pass. An embedder sleeps until a datagram comes or `poll_timeout` is due.
+        // An embedder sleeps until a datagram comes or `poll_timeout` is due.
         now += Duration::from_millis(5);
-        clients
-            .iter_mut()
-            .for_each(|client| client.handle_timeout(now));
+        for client in &mut clients {
+            client.handle_timeout(now);
+        }
         server.handle_timeout(now);
     }
     assert_eq!(heard, 1, "the one frame that was spoken is heard once");

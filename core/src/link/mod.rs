@@ -155,6 +155,7 @@ impl Link {
     }
 
     /// Whether it is time for a resume that brings new keys.
+    #[cfg(feature = "client")]
     pub(crate) fn needs_rekey(&self) -> bool {
         self.keys.transport.needs_rekey()
     }
@@ -332,6 +333,7 @@ impl Link {
     ///
     /// # Errors
     /// [`ComposeError`]. If the buffer is too small, nothing has changed and `fill` was not called.
+    #[cfg(any(feature = "client", test))]
     pub(crate) fn compose(
         &mut self,
         now: Instant,
@@ -345,7 +347,7 @@ impl Link {
     /// an acknowledgement fit. For a path that may not be sent more yet.
     ///
     /// # Errors
-    /// As [`compose`](Self::compose).
+    /// As `compose`.
     pub(crate) fn compose_within(
         &mut self,
         now: Instant,
