@@ -86,3 +86,6 @@ pub use self::profile::{Capacity, Desktop, Profile, Small};
 pub use self::requests::{MAX_OUTSTANDING, RequestFailure};
 pub use self::statistics::{Drops, SlotStatistics, Statistics, Traffic, quality};
 pub use crate::link::BufferTooSmall;
+
+#[cfg(all(test, feature = "server"))]
+mod tests;

@@ -296,7 +296,8 @@ impl Link {
     }
 
     fn ping_due(&self) -> Option<Instant> {
-        if let Some(due) = self.pinger.poll_timeout(self.rtt().timeout()) {
+        // Signalling that times out at the same time must not make the pings wait any longer.
+        if let Some(due) = self.pinger.poll_timeout(self.rtt().base_timeout()) {
             return Some(due);
         }
         if self.pinger.is_requested() {

@@ -278,14 +278,10 @@ impl Server {
         member.reach = reach;
         member.ticket = Some(ticket);
         self.ids.insert(ids.local, Owner::Member(key));
-        let session = self
-            .rooms
-            .get(member.room.0)
-            .and_then(|room| room.session.as_ref());
         // The signalling goes on where it was, so nothing of it is lost. Only a replica that has
         // no version to go on from needs to be told all again.
-        if let (None, Some(view), Some(session)) = (version, member.view.as_mut(), session) {
-            view.resume(&session.authority, None);
+        if let (None, Some(view)) = (version, member.view.as_mut()) {
+            view.resume(None);
         }
         let (room_key, participant) = (member.room, member.id.clone());
         self.statistics.resumes += 1;

@@ -65,3 +65,6 @@ pub use statistics::{Accounting, ParticipantStatistics, Statistics, quality};
 pub use transmit::Transmit;
 
 pub use crate::link::BufferTooSmall;
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,14 @@ impl RttEstimator {
     /// How long to wait for an answer now (RTO), from [`MIN_TIMEOUT`](Self::MIN_TIMEOUT) to
     /// [`MAX_TIMEOUT`](Self::MAX_TIMEOUT).
     pub fn timeout(&self) -> Duration {
-        let base = match self.estimate {
+        self.base_timeout()
+            .saturating_mul(1 << self.backoff)
+            .min(Self::MAX_TIMEOUT)
+    }
+
+    /// The same without the doubling: for who counts timeouts by itself.
+    pub(crate) fn base_timeout(&self) -> Duration {
+        match self.estimate {
             None => Self::INITIAL_TIMEOUT,
             Some(Estimate {
                 smoothed,
@@ -117,9 +124,7 @@ impl RttEstimator {
                     .saturating_add(margin)
                     .max(Self::MIN_TIMEOUT)
             }
-        };
-        base.saturating_mul(1 << self.backoff)
-            .min(Self::MAX_TIMEOUT)
+        }
     }
 }
 

@@ -1,0 +1,252 @@
+//! Into the session, by all ways; out of it.
+
+use super::*;
+
+#[test]
+fn a_publisher_is_in_after_one_round_trip() {
+    let mut world = World::new();
+    let ann = world.client("ann");
+    assert_eq!(world.client_mut(ann).publish(mic()), Ok(None));
+    world.run(ms(20));
+    let node = world.node(ann);
+    let ssrc = node.client.published_ssrc(&key("mic")).unwrap();
+    assert_eq!(
+        node.events,
+        [
+            Event::Published {
+                key: key("mic"),
+                ssrc
+            },
+            Event::Joined { resumed: false },
+        ]
+    );
+    assert!(node.client.is_joined());
+    assert_eq!(node.client.me(), Some(&pid("ann")));
+    assert_eq!(node.client.grants(), Grants::PARTICIPANT);
+    assert_eq!(node.client.statistics().rtt, Some(ms(20)));
+    world.run(ms(40));
+    assert!(world.node(ann).has(&Event::Synchronized));
+    let state = world.nodes[ann].client.state();
+    assert_eq!(state.find_stream(ssrc).unwrap().0.id, pid("ann"));
+}
+
+#[test]
+fn a_lost_hello_is_sent_again_and_again() {
+    let mut world = World::new();
+    let ann = world.client("ann");
+    world.node(ann).up = false;
+    world.run(secs(3));
+    assert!((4..=6).contains(&world.node(ann).sent));
+    world.node(ann).up = true;
+    world.run(secs(6));
+    assert!(world.client_mut(ann).is_joined());
+}
+
+#[test]
+fn a_busy_server_gets_its_cookie() {
+    let mut world = World::with(server::Config {
+        retry_threshold: 0,
+        ..server::Config::default()
+    });
+    let ann = world.client("ann");
+    world.run(ms(40));
+    assert!(world.client_mut(ann).is_joined());
+}
+
+#[test]
+fn what_is_published_while_hello_is_under_way_is_published() {
+    let mut world = World::new();
+    let ann = world.client("ann");
+    world.run(ms(5));
+    let client = world.client_mut(ann);
+    assert_eq!(client.publish(mic()), Ok(None));
+    assert_eq!(client.publish(mic()), Err(CommandError::AlreadyPublished));
+    client.publish(screen()).unwrap();
+    client.unpublish(&key("mic")).unwrap();
+    world.run(ms(500));
+    let server_knows = |name| {
+        let (_, state) = world.server.room(&room_id()).unwrap().session.unwrap();
+        let ann = state.participant(&pid("ann")).unwrap();
+        ann.stream(&key(name)).is_some()
+    };
+    assert!(server_knows("screen") && !server_knows("mic"));
+    assert_eq!(world.nodes[ann].client.published_ssrc(&key("mic")), None);
+}
+
+#[test]
+fn refused_and_mistaken_streams_are_named() {
+    let mut world = World::new();
+    let ann = world.client("ann");
+    let wrong = publish("mic", StreamKind::Audio, Codec::Vp8);
+    let client = world.client_mut(ann);
+    assert_eq!(client.publish(wrong), Err(CommandError::CodecMismatch));
+    for name in ["a", "b"] {
+        client
+            .publish(publish(name, StreamKind::Audio, Codec::Pcmu))
+            .unwrap();
+    }
+    assert_eq!(client.publish(mic()), Err(CommandError::TooManyStreams));
+    assert_eq!(
+        client.unpublish(&key("mic")),
+        Err(CommandError::UnknownStream)
+    );
+}
+
+#[test]
+fn a_refused_join_closes() {
+    let mut world = World::new();
+    world.refusal = Some(JoinRefusal::TokenExpired);
+    let ann = world.client("ann");
+    world.run(secs(1));
+    let cause = CloseCause::Refused(JoinRefusal::TokenExpired);
+    assert_eq!(world.node(ann).events, [Event::Closed(cause)]);
+    let client = world.client_mut(ann);
+    assert_eq!(client.closed(), Some(cause));
+    assert_eq!(client.poll_timeout(), None);
+    assert_eq!(client.publish(mic()), Err(CommandError::Closed));
+    assert_eq!(client.end_session(), Err(CommandError::Closed));
+}
+
+#[test]
+fn a_redirected_client_says_hello_again() {
+    let mut world = World::new();
+    let elsewhere = "198.51.100.1:7900".parse().unwrap();
+    world.redirect = Some(elsewhere);
+    let ann = world.client("ann");
+    world.run(ms(20));
+    assert_eq!(world.node(ann).events, [Event::Redirected(elsewhere)]);
+    assert_eq!(world.client_mut(ann).redirected_to(), Some(elsewhere));
+    world.redirect = None;
+    world.run(secs(1));
+    assert!(world.client_mut(ann).is_joined());
+}
+
+#[test]
+fn a_circle_of_redirects_is_followed_ever_more_slowly() {
+    let mut world = World::new();
+    world.redirect = Some("198.51.100.1:7900".parse().unwrap());
+    let ann = world.client("ann");
+    world.run(secs(60));
+    assert!(
+        (10..40).contains(&world.node(ann).sent),
+        "{}",
+        world.node(ann).sent
+    );
+}
+
+#[test]
+fn the_lobby_holds_back_all_but_leaving() {
+    let mut world = World::new();
+    world.lobby = true;
+    let ann = world.client("ann");
+    world.client_mut(ann).publish(mic()).unwrap();
+    world.run(ms(100));
+    assert_eq!(world.node(ann).events, [Event::Waiting]);
+    let client = world.client_mut(ann);
+    assert_eq!(client.end_session(), Err(CommandError::NotJoined));
+    // One stream more, one less, one muted: all come true behind the door.
+    assert_eq!(client.unpublish(&key("mic")), Ok(None));
+    assert_eq!(client.publish(screen()), Ok(None));
+    assert_eq!(client.set_muted(&key("screen"), true), Ok(None));
+    assert_eq!(client.set_subscribe_policy(SubscribePolicy::None), Ok(None));
+    world.run(ms(200));
+    let now = world.now;
+    (world.server)
+        .admit_waiting(now, &room_id(), &pid("ann"))
+        .unwrap();
+    world.run(ms(300));
+    let node = world.node(ann);
+    assert!(node.has(&Event::Joined { resumed: false }));
+    assert_eq!(node.count(|e| matches!(e, Event::Replied { .. })), 0);
+    let me = node.client.state().participant(&pid("ann")).unwrap();
+    assert_eq!(me.streams.len(), 1);
+    assert_eq!(me.streams[0].key, key("screen"));
+    assert!(me.streams[0].muted);
+}
+
+#[test]
+fn one_turned_away_from_the_lobby_is_told() {
+    let mut world = World::new();
+    let boss = world.joined("Boss");
+    world.lobby = true;
+    let ann = world.client("ann");
+    world.run(ms(100));
+    assert!(world.node(boss).has(&Event::Knocked {
+        participant: pid("ann"),
+        name: DisplayName::new("ann").unwrap(),
+    }));
+    let targets = Targets::List([pid("ann")].into_iter().collect());
+    let client = world.client_mut(boss);
+    let request = client.moderate(Moderation::Deny, &targets).unwrap();
+    world.run(ms(100));
+    let outcome = Ok(Outcome::Moderated { participants: 1 });
+    assert_eq!(world.node(boss).reply(request), outcome);
+    assert!(world.node(boss).has(&Event::KnockEnded(pid("ann"))));
+    let cause = CloseCause::Closed(CloseReason::Denied);
+    assert_eq!(world.client_mut(ann).closed(), Some(cause));
+}
+
+#[test]
+fn leaving_says_goodbye_once() {
+    let mut world = World::new();
+    let (ann, bob) = (world.joined("ann"), world.joined("bob"));
+    let now = world.now;
+    let client = world.client_mut(ann);
+    client.leave(now).unwrap();
+    assert_eq!(client.leave(now), Err(CommandError::Closed));
+    world.run(ms(60));
+    let cause = CloseCause::Closed(CloseReason::Left);
+    assert_eq!(world.node(ann).events.last(), Some(&Event::Closed(cause)));
+    assert_eq!(world.client_mut(ann).poll_timeout(), None);
+    assert!(world.node(bob).has(&Event::ParticipantLeft {
+        participant: pid("ann"),
+        reason: CloseReason::Left
+    }));
+    // The goodbye was acknowledged, so the server has forgotten it.
+    assert_eq!(world.server.accounting().participants, 1);
+}
+
+#[test]
+fn leaving_without_an_answer_takes_a_second() {
+    let mut world = World::new();
+    let ann = world.joined("ann");
+    world.node(ann).up = false;
+    let now = world.now;
+    world.client_mut(ann).leave(now).unwrap();
+    world.run(ms(999));
+    assert_eq!(world.client_mut(ann).closed(), None);
+    world.run(ms(1));
+    assert!(world.client_mut(ann).closed().is_some());
+}
+
+#[test]
+fn leaving_before_joining_is_over_at_once() {
+    let mut world = World::new();
+    let ann = world.client("ann");
+    let now = world.now;
+    world.client_mut(ann).leave(now).unwrap();
+    world.run(secs(1));
+    assert_eq!(world.node(ann).sent, 0);
+    assert!(world.client_mut(ann).closed().is_some());
+}
+
+#[test]
+fn another_version_is_reported_only_when_no_welcome_comes() {
+    let mut world = World::new();
+    let ann = world.client("ann");
+    world.node(ann).up = false;
+    world.run(ms(1));
+    let (_, _, _, hello) = world.flying[0].clone();
+    let mut mismatch = [9, 2, hello[2], hello[3], hello[4], hello[5]];
+    let now = world.now;
+    let client = world.client_mut(ann);
+    assert_eq!(
+        client.handle_datagram(now, &mut mismatch, &mut |_| {}),
+        Ok(())
+    );
+    world.run(secs(1));
+    assert_eq!(world.client_mut(ann).closed(), None);
+    world.run(secs(5));
+    let cause = CloseCause::VersionMismatch { supported: 2 };
+    assert_eq!(world.client_mut(ann).closed(), Some(cause));
+}

@@ -1,0 +1,285 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn half_open_joins_are_capped_and_forgotten() {
+    let mut world = World::with(Config {
+        half_open: 8,
+        retry_threshold: 100,
+        ..Config::default()
+    });
+    world.admits = false;
+    for _ in 0..20 {
+        let peer = world.add(&Hello::new("room/x"));
+        world.send_hello(peer);
+    }
+    assert_eq!(world.server.accounting().half_open, 8);
+    assert_eq!(world.server.statistics().dropped(Dropped::HalfOpenFull), 12);
+    assert_eq!(world.server.statistics().handshakes, 8);
+    // Questions that nobody waits for any more are taken back.
+    world.now += ms(5_000);
+    world.server.handle_timeout(world.now);
+    assert_eq!(world.server.poll_event(), None);
+    assert_eq!(world.server.accounting(), Accounting::default());
+    let stale = world
+        .server
+        .refuse(world.now, JoinId(0), JoinRefusal::RoomFull);
+    assert_eq!(stale, Err(UnknownJoin));
+}
+
+#[test]
+fn rooms_and_participants_are_capped() {
+    let mut world = World::with(Config {
+        rooms: 2,
+        participants: 3,
+        ..Config::default()
+    });
+    for (token, fits) in [
+        ("a/1", true),
+        ("b/1", true),
+        ("c/1", false),
+        ("a/2", true),
+        ("a/3", false),
+    ] {
+        let peer = world.join(&Hello::new(token));
+        let refused = Some(Answer::Refused(JoinRefusal::Unavailable));
+        assert_eq!(world.peers[peer].answer != refused, fits, "{token}");
+    }
+    world.advance(ms(6_000));
+    assert_eq!(world.server.accounting().rooms, 2);
+    assert_eq!(world.server.accounting().participants, 3);
+}
+
+#[test]
+fn a_lobby_is_capped() {
+    let mut world = World::with(Config {
+        waiting_per_room: 2,
+        ..Config::default()
+    });
+    for (name, fits) in [("a", true), ("b", true), ("c", false)] {
+        let peer = world.join(&Hello::new(&alloc::format!("room/{name}/lobby")));
+        let waits = matches!(world.peers[peer].answer, Some(Answer::Waiting { .. }));
+        assert_eq!(waits, fits);
+    }
+}
+
+#[test]
+fn too_many_requests_are_refused_and_a_flood_ends_the_stay() {
+    let mut world = World::with(Config {
+        requests: Rate {
+            per_second: 10,
+            burst: 5,
+        },
+        ..Config::default()
+    });
+    let anna = world.join(&Hello::new("room/anna"));
+    let mut refused = 0;
+    for _ in 0..8 {
+        let result = world.ask(anna, Operation::RequestFloor);
+        refused += usize::from(result == Err(Refusal::RateLimited));
+    }
+    assert_eq!(refused, 3);
+    world.advance(ms(200));
+    assert_eq!(world.ask(anna, Operation::RequestFloor), Ok(Outcome::Done));
+    for _ in 0..100 {
+        if world.peers[anna].closed().is_some() {
+            break;
+        }
+        world.peers[anna].request(Operation::RequestFloor);
+        world.run();
+    }
+    assert_eq!(world.peers[anna].closed(), Some(CloseReason::ProtocolError));
+}
+
+#[test]
+fn what_is_no_request_ends_the_stay() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::new("room/anna"));
+    let link = world.peers[anna].link.as_mut().unwrap();
+    link.send(&[0, 200, 200]).unwrap();
+    world.run();
+    assert_eq!(world.peers[anna].closed(), Some(CloseReason::ProtocolError));
+    assert_eq!(
+        world.left(),
+        [("anna".to_string(), CloseReason::ProtocolError)]
+    );
+}
+
+#[test]
+fn subscriptions_are_limited() {
+    let mut world = World::with(Config {
+        subscriptions: 1,
+        ..Config::default()
+    });
+    let hello = Hello {
+        publish: Vec::from([mic(), camera()]),
+        ..Hello::new("room/anna")
+    };
+    world.join(&hello);
+    let ben = world.join(&Hello::new("room/ben"));
+    let mut subscribe = |key| world.ask(ben, Operation::Subscribe(stream("anna", key)));
+    assert_eq!(subscribe("mic"), Ok(Outcome::Done));
+    assert_eq!(subscribe("mic"), Ok(Outcome::Done));
+    assert_eq!(subscribe("cam"), Err(Refusal::TooManySubscriptions));
+}
+
+#[test]
+fn a_slow_receiver_costs_no_more_than_its_queues() {
+    let config = Config {
+        queued_media: 16,
+        queued_messages: 4,
+        messages: Rate {
+            per_second: 1_000,
+            burst: 1_000,
+        },
+        requests: Rate {
+            per_second: 1_000,
+            burst: 1_000,
+        },
+        ..Config::default()
+    };
+    let mut world = World::with(config);
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    let carl = world.join(&Hello::new("room/carl"));
+    let path = world.peers[ben].path;
+    world.dead.push(path);
+    let mut sent = 0u16;
+    for n in 0u8..60 {
+        let body = [n];
+        let send = Operation::Send {
+            to: Recipients::List([pid("ben")].into_iter().collect()),
+            topic: Topic::new("").unwrap(),
+            body: &body,
+        };
+        world.ask(anna, send).unwrap();
+        world.ask(anna, Operation::RequestFloor).unwrap();
+        world.ask(anna, Operation::ReleaseFloor).unwrap();
+        sent += 1;
+    }
+    let accounting = world.server.accounting();
+    // As many as fit, and one that says what did not.
+    assert_eq!(accounting.longest_message_queue, 5);
+    assert!(world.server.statistics().messages_overflowed > 0);
+
+    // Media that nobody polls: each queue keeps the newest.
+    for _ in 0..50 {
+        world.peers[anna].speak(30);
+        let mut bytes = world.compose(anna).unwrap();
+        let from = world.peers[anna].path;
+        world.deliver(from, &mut bytes).unwrap();
+    }
+    let accounting = world.server.accounting();
+    assert_eq!(accounting.longest_media_queue, 16);
+    assert!(accounting.media_buffers <= 32);
+    assert_eq!(world.server.statistics().media_overflowed, 2 * (50 - 16));
+
+    // When the network is back, all is told: every message, or that it is missing, and the room.
+    world.dead.clear();
+    world.advance(ms(5_000));
+    assert!(world.peers[ben].is_caught_up(&world, "room"));
+    assert_eq!(
+        world.peers[ben].replica.version(),
+        world.peers[carl].replica.version()
+    );
+    let told: u16 = world.peers[ben]
+        .heard
+        .iter()
+        .map(|heard| match heard {
+            Heard::Deliver(..) => 1,
+            Heard::Missed(count) => *count,
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(told, sent);
+    assert_eq!(world.server.accounting().media_buffers, 0);
+}
+
+#[test]
+fn idle_participants_cost_one_timer_each_and_no_work() {
+    let mut world = World::new();
+    for n in 0..30 {
+        world.join(&Hello::new(&alloc::format!("room{n}/anna")));
+    }
+    world.advance(ms(1_000));
+    assert_eq!(world.server.accounting().timers, 30);
+    let at = world.server.poll_timeout().unwrap();
+    assert!(at > world.now);
+    let mut out = [0; 1200];
+    assert_eq!(world.server.poll_transmit(world.now, &mut out), Ok(None));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes from whomever, alone or mixed into a conversation: no panic, and nobody in
+    /// the room notices.
+    #[test]
+    fn hostile_datagrams_do_nothing(
+        datagrams in prop::collection::vec(
+            (8u8..13, prop::collection::vec(any::<u8>(), 0..200), any::<bool>()),
+            0..60,
+        ),
+    ) {
+        let mut world = World::new();
+        let anna = world.join(&Hello::publishing("room/anna"));
+        let ben = world.join(&Hello::new("room/ben"));
+        let server_id = world.peers[anna].link.as_ref().unwrap().ids().peer.0;
+        for (kind, mut bytes, aimed) in datagrams {
+            bytes.insert(0, kind);
+            if aimed && bytes.len() > 5 {
+                bytes[1..5].copy_from_slice(&server_id.to_be_bytes());
+            }
+            let from = if aimed { world.peers[anna].path } else { World::path(200) };
+            let _ = world.deliver(from, &mut bytes);
+        }
+        world.run();
+        world.talk(ms(60), &[(anna, 30)]);
+        prop_assert_eq!(world.peers[ben].take_media().len(), 3);
+        prop_assert_eq!(world.ids_in("room").len(), 2);
+    }
+
+    /// Authentic participants may send anything: no panic, and the others go on.
+    #[test]
+    fn hostile_participants_harm_only_themselves(
+        frames in prop::collection::vec(
+            (0u8..7, any::<u16>(), prop::collection::vec(any::<u8>(), 0..120)),
+            0..60,
+        ),
+    ) {
+        let mut world = World::new();
+        let anna = world.join(&Hello::publishing("room/anna"));
+        let ben = world.join(&Hello::new("room/ben"));
+        let mallory = world.join(&Hello::publishing("room/mallory/moderator"));
+        let from = world.peers[mallory].path;
+        for (kind, number, bytes) in frames {
+            let frame = match kind {
+                0 => Frame::Media(&bytes),
+                1 => Frame::Report(&bytes),
+                2 => Frame::Message(&bytes),
+                3 => Frame::Signal { sequence: number % 4, message: &bytes },
+                4 => Frame::Ack { next: number },
+                5 => Frame::Ping { nonce: number.into() },
+                _ => Frame::Pong { nonce: number.into() },
+            };
+            let mut out = [0; 1200];
+            let now = world.now;
+            let link = world.peers[mallory].link.as_mut().unwrap();
+            let len = link
+                .compose(now, &mut out, |writer| writer.push(&frame).unwrap())
+                .unwrap()
+                .unwrap();
+            let _ = world.deliver(from, &mut out[..len]);
+            while world.server.poll_transmit(world.now, &mut out).unwrap().is_some() {}
+        }
+        world.advance(ms(300));
+        world.peers[ben].take_media();
+        world.talk(ms(60), &[(anna, 30)]);
+        let anna_ssrc = world.peers[anna].ssrc();
+        let from_anna = world.peers[ben].take_media();
+        let from_anna = from_anna.iter().filter(|packet| packet.1 == Some(anna_ssrc));
+        prop_assert_eq!(from_anna.count(), 3);
+        prop_assert!(world.peers[ben].is_caught_up(&world, "room"));
+    }
+}

@@ -1,0 +1,340 @@
+use super::*;
+use crate::rtp::{ReportBlock, RtcpCompound, write_report};
+
+/// The streams that were heard, each once, in order.
+fn heard(world: &mut World, index: usize) -> Vec<u32> {
+    let mut heard: Vec<u32> = Vec::new();
+    for (_, csrc, ..) in world.peers[index].take_media() {
+        let csrc = csrc.unwrap();
+        if !heard.contains(&csrc) {
+            heard.push(csrc);
+        }
+    }
+    heard.sort_unstable();
+    heard
+}
+
+#[test]
+fn one_hears_the_other_in_a_slot_and_not_oneself() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::publishing("room/ben"));
+    world.talk(ms(100), &[(anna, 30)]);
+    let media = world.peers[ben].take_media();
+    assert_eq!(media.len(), 5);
+    let first = media[0];
+    for (n, packet) in media.iter().enumerate() {
+        assert_eq!(packet.0, world.peers[ben].joined().slot_ssrc);
+        assert_eq!(packet.1, Some(world.peers[anna].ssrc()));
+        assert_eq!(packet.2, first.2.wrapping_add(n as u16));
+        assert_eq!(packet.3, first.3.wrapping_add(n as u32 * 960));
+    }
+    assert_eq!(world.peers[anna].take_media(), []);
+}
+
+#[test]
+fn a_packet_keeps_its_payload_and_level() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    let ssrc = world.peers[anna].ssrc();
+    world.peers[anna].send_rtp(ssrc, 111, 33, b"a payload");
+    world.run();
+    let packet = RtpPacket::parse(&world.peers[ben].media[0]).unwrap();
+    assert_eq!(packet.payload(), b"a payload");
+    assert_eq!(
+        packet.audio_level(),
+        Some(AudioLevel {
+            voice: true,
+            level: 33
+        })
+    );
+    assert_eq!((packet.payload_type(), packet.marker()), (111, true));
+}
+
+#[test]
+fn three_talkers_are_one_datagram() {
+    let mut world = World::new();
+    let talkers =
+        ["a", "b", "c"].map(|name| world.join(&Hello::publishing(&alloc::format!("room/{name}"))));
+    let listener = world.join(&Hello::new("room/listener/listener"));
+    world.advance(ms(1_000));
+    world.peers[listener].take_media();
+    for talker in talkers {
+        world.peers[talker].speak(30);
+    }
+    let mut received = Vec::new();
+    for talker in talkers {
+        received.push((world.peers[talker].path, world.compose(talker).unwrap()));
+    }
+    for (from, mut bytes) in received {
+        world.deliver(from, &mut bytes).unwrap();
+    }
+    world.serve();
+    let to_listener = world.peers[listener].path;
+    let batch = &world.last_batch;
+    assert_eq!(batch.iter().filter(|(to, _)| *to == to_listener).count(), 1);
+    assert_eq!(world.peers[listener].take_media().len(), 3);
+}
+
+#[test]
+fn only_what_was_announced_is_forwarded() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::publishing("room/ben"));
+    let (own, other) = (world.peers[anna].ssrc(), world.peers[ben].ssrc());
+    world.peers[anna].send_rtp(other, 111, 30, b"x");
+    world.peers[anna].send_rtp(own, 0, 30, b"x");
+    world.peers[anna].send_rtp(0, 111, 30, b"x");
+    world.peers[anna].outbox.push((true, Vec::from(b"not RTP")));
+    world.run();
+    // With the header of its slot it would not fit into any datagram.
+    world.peers[anna].send_rtp(own, 111, 30, &[0; 1_150]);
+    world.run();
+    assert_eq!(world.peers[ben].take_media(), []);
+    assert_eq!(world.server.statistics().media_overflowed, 1);
+    world.peers[anna].send_rtp(own, 111, 30, &[0; 1_140]);
+    world.run();
+    assert_eq!(world.peers[ben].take_media().len(), 1);
+    assert_eq!(world.server.statistics().media_rejected, 4);
+    let set = Operation::SetMuted {
+        key: mic().key,
+        muted: true,
+    };
+    world.ask(anna, set).unwrap();
+    world.talk(ms(60), &[(anna, 30)]);
+    assert_eq!(world.peers[ben].take_media(), []);
+    assert_eq!(world.server.statistics().media_rejected, 7);
+}
+
+#[test]
+fn a_device_with_two_slots_hears_the_two_loudest() {
+    let mut world = World::new();
+    let talkers = ["a", "b", "c", "d"]
+        .map(|name| world.join(&Hello::publishing(&alloc::format!("room/{name}"))));
+    let device = world.join(&Hello {
+        slots: 2,
+        ..Hello::new("room/device")
+    });
+    let levels = [50, 20, 50, 22];
+    let speakers: Vec<(usize, u8)> = talkers.into_iter().zip(levels).collect();
+    world.talk(ms(1_500), &speakers);
+    world.peers[device].take_media();
+    world.talk(ms(200), &speakers);
+    let mut loudest = [
+        world.peers[talkers[1]].ssrc(),
+        world.peers[talkers[3]].ssrc(),
+    ];
+    loudest.sort_unstable();
+    assert_eq!(heard(&mut world, device), loudest);
+    assert!(world.server.statistics().media_outranked > 0);
+
+    // A pinned stream keeps its slot whoever is louder.
+    let pinned = world.peers[talkers[2]].ssrc();
+    world
+        .ask(device, Operation::Pin(Some(stream("c", "mic"))))
+        .unwrap();
+    world.talk(ms(1_000), &speakers);
+    world.peers[device].take_media();
+    world.talk(ms(200), &speakers);
+    assert!(heard(&mut world, device).contains(&pinned));
+    // Nor does it lose it to silence.
+    world.talk(ms(500), &[speakers[0], speakers[1], speakers[3]]);
+    world.peers[device].take_media();
+    world.talk(ms(40), &speakers);
+    assert!(heard(&mut world, device).contains(&pinned));
+}
+
+#[test]
+fn subscriptions_say_who_is_heard() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let carl = world.join(&Hello::publishing("room/carl"));
+    let ben = world.join(&Hello {
+        policy: SubscribePolicy::None,
+        ..Hello::new("room/ben")
+    });
+    let both = [(anna, 30), (carl, 30)];
+    let ssrcs = [world.peers[anna].ssrc(), world.peers[carl].ssrc()];
+    world.talk(ms(100), &both);
+    assert_eq!(heard(&mut world, ben), []);
+    world
+        .ask(ben, Operation::Subscribe(stream("carl", "mic")))
+        .unwrap();
+    world.talk(ms(100), &both);
+    assert_eq!(heard(&mut world, ben), [ssrcs[1]]);
+    let all = Operation::SetSubscribePolicy(SubscribePolicy::All);
+    world.ask(ben, all).unwrap();
+    world
+        .ask(ben, Operation::Unsubscribe(stream("carl", "mic")))
+        .unwrap();
+    world.talk(ms(100), &both);
+    assert_eq!(heard(&mut world, ben), [ssrcs[0]]);
+    for (stream, refusal) in [
+        (stream("zoe", "mic"), Refusal::UnknownParticipant),
+        (stream("anna", "cam"), Refusal::UnknownStream),
+    ] {
+        let subscribed = world.ask(ben, Operation::Subscribe(stream.clone()));
+        assert_eq!(subscribed, Err(refusal));
+        assert_eq!(world.ask(ben, Operation::Pin(Some(stream))), Err(refusal));
+    }
+    let mix = Operation::SetSubscribePolicy(SubscribePolicy::Mix);
+    assert_eq!(world.ask(ben, mix), Err(Refusal::MixUnavailable));
+}
+
+#[test]
+fn a_wish_follows_a_stream_that_is_published_again() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello {
+        policy: SubscribePolicy::None,
+        slots: 1,
+        ..Hello::new("room/ben")
+    });
+    world
+        .ask(ben, Operation::Subscribe(stream("anna", "mic")))
+        .unwrap();
+    world
+        .ask(ben, Operation::Pin(Some(stream("anna", "mic"))))
+        .unwrap();
+    world
+        .ask(anna, Operation::Unpublish { key: mic().key })
+        .unwrap();
+    let Ok(Outcome::Published { ssrc }) = world.ask(anna, Operation::Publish(mic())) else {
+        panic!()
+    };
+    world.peers[anna].send_rtp(ssrc, 111, 30, b"x");
+    world.run();
+    assert_eq!(heard(&mut world, ben), [ssrc]);
+}
+
+#[test]
+fn video_goes_unchanged_to_those_who_asked() {
+    let mut world = World::new();
+    let hello = Hello {
+        publish: Vec::from([camera()]),
+        ..Hello::new("room/anna")
+    };
+    let anna = world.join(&hello);
+    let ben = world.join(&Hello::new("room/ben"));
+    let carl = world.join(&Hello::new("room/carl"));
+    world
+        .ask(ben, Operation::Subscribe(stream("anna", "cam")))
+        .unwrap();
+    let ssrc = world.peers[anna].ssrc();
+    let sequence = world.peers[anna].sequence;
+    world.peers[anna].send_rtp(ssrc, 96, 127, &[9; 1_000]);
+    world.run();
+    let timestamp = u32::from(sequence) * 960;
+    assert_eq!(
+        world.peers[ben].take_media(),
+        [(ssrc, None, sequence, timestamp)]
+    );
+    assert_eq!(world.peers[carl].take_media(), []);
+}
+
+#[test]
+fn who_talks_is_the_active_speaker_until_silent() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::publishing("room/ben"));
+    world.talk(ms(500), &[(anna, 30)]);
+    let speaker = |world: &World| world.peers[ben].replica.active_speaker().cloned();
+    assert_eq!(speaker(&world), Some(pid("anna")));
+    world.talk(ms(1_500), &[(ben, 30)]);
+    assert_eq!(speaker(&world), Some(pid("ben")));
+    // Nobody sends anything: time alone ends it.
+    world.advance(ms(4_000));
+    assert_eq!(speaker(&world), None);
+    let changes = world.events.iter().filter_map(|event| match event {
+        Event::SpeakerChanged { participant, .. } => Some(participant.clone()),
+        _ => None,
+    });
+    let expected = [Some(pid("anna")), Some(pid("ben")), None];
+    assert_eq!(changes.collect::<Vec<_>>(), expected);
+    // Nor is a mute one it.
+    world.talk(ms(500), &[(anna, 30)]);
+    let set = Operation::SetMuted {
+        key: mic().key,
+        muted: true,
+    };
+    world.ask(anna, set).unwrap();
+    assert_eq!(speaker(&world), None);
+}
+
+#[test]
+fn reports_tell_what_arrives() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    for n in 0..110 {
+        world.peers[anna].speak(30);
+        if n % 4 == 3 {
+            world.peers[anna].outbox.clear();
+        }
+        world.advance(ms(20));
+    }
+    let report = world.peers[anna]
+        .reports
+        .first()
+        .expect("no report")
+        .clone();
+    let report = RtcpCompound::parse(&report).unwrap().next().unwrap();
+    let block = report.blocks().next().unwrap();
+    assert_eq!(block.ssrc, world.peers[anna].ssrc());
+    assert!((60..=66).contains(&block.fraction_lost), "{block:?}");
+
+    // And Ben tells what arrives at his end.
+    let heard = ReportBlock {
+        ssrc: world.peers[ben].joined().slot_ssrc,
+        fraction_lost: 90,
+        ..ReportBlock::default()
+    };
+    let mut bytes = [0; 100];
+    let len = write_report(1, None, &[heard], &mut bytes).unwrap();
+    let now = world.now;
+    let mut out = [0; 1200];
+    let link = world.peers[ben].link.as_mut().unwrap();
+    let len = link
+        .compose(now, &mut out, |writer| {
+            writer.push(&Frame::Report(&bytes[..len])).unwrap()
+        })
+        .unwrap()
+        .unwrap();
+    let from = world.peers[ben].path;
+    world.deliver(from, &mut out[..len]).unwrap();
+    let room = room_id("room");
+    let anna = world
+        .server
+        .participant_statistics(&room, &pid("anna"))
+        .unwrap();
+    let ben = world
+        .server
+        .participant_statistics(&room, &pid("ben"))
+        .unwrap();
+    assert_eq!(
+        (anna.uplink_loss, ben.downlink_loss),
+        (block.fraction_lost, 90)
+    );
+    assert!(anna.quality < 100 && ben.quality < anna.quality);
+    assert!(anna.media_received > 0 && ben.media_sent > 0);
+    // Who sends nothing is told nothing, and no timer runs for it.
+    world.advance(ms(3_000));
+    let count = world.peers[0].reports.len();
+    world.advance(ms(10_000));
+    assert_eq!(world.peers[0].reports.len(), count);
+}
+
+#[test]
+fn who_is_silent_gets_no_media_and_frees_its_slots() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    world.dead.push(world.peers[ben].path);
+    world.talk(ms(16_000), &[(anna, 30)]);
+    let sent = world.sent[&world.peers[ben].path];
+    world.talk(ms(1_000), &[(anna, 30)]);
+    assert_eq!(world.sent[&world.peers[ben].path], sent);
+    assert_eq!(world.server.accounting().queued_media, 0);
+    assert_eq!(world.server.accounting().media_buffers, 0);
+}

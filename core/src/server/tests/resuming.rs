@@ -1,0 +1,245 @@
+use super::*;
+
+/// Anna publishes, Ben listens; they have talked for a while.
+fn talking() -> (World, usize, usize) {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    world.talk(ms(400), &[(anna, 30)]);
+    (world, anna, ben)
+}
+
+#[test]
+fn a_resume_while_connected_changes_nothing_for_others() {
+    let (mut world, anna, ben) = talking();
+    let before = world.peers[anna].joined().clone();
+    let version = world.peers[ben].replica.version();
+    let last = *world.peers[ben].take_media().last().unwrap();
+    let hello = world.resume_hello(anna, "room/anna");
+    world.rejoin(anna, &hello);
+    world.run();
+    let after = world.peers[anna].joined().clone();
+    assert!(after.resumed);
+    assert_eq!(
+        (after.slot_ssrc, &after.streams),
+        (before.slot_ssrc, &before.streams)
+    );
+    assert_eq!(after.session, before.session);
+    assert_ne!(after.resume_ticket, before.resume_ticket);
+    assert_ne!(after.reset_token, before.reset_token);
+
+    world.talk(ms(40), &[(anna, 30)]);
+    let next = world.peers[ben].take_media()[0];
+    assert_eq!(next.0, last.0);
+    assert_eq!(next.2, last.2.wrapping_add(1));
+    assert_eq!(world.peers[ben].replica.version(), version);
+    assert_eq!(world.left(), []);
+    assert_eq!(world.server.statistics().resumes, 1);
+    // The former keys' id is forgotten when they are.
+    world.advance(ms(6_000));
+    assert_eq!(world.server.accounting().connection_ids, 2);
+}
+
+#[test]
+fn the_former_keys_still_open_what_is_on_its_way() {
+    let (mut world, anna, ben) = talking();
+    world.peers[anna].speak(30);
+    let mut late = world.compose(anna).unwrap();
+    let hello = world.resume_hello(anna, "room/anna");
+    world.rejoin(anna, &hello);
+    world.run();
+    world.peers[ben].take_media();
+    let from = world.peers[anna].path;
+    assert_eq!(world.deliver(from, &mut late), Ok(()));
+    world.run();
+    assert_eq!(world.peers[ben].take_media().len(), 1);
+}
+
+#[test]
+fn a_resume_takes_effect_with_its_first_packet_only() {
+    let (mut world, anna, ben) = talking();
+    let ticket = world.peers[anna].joined().resume_ticket;
+    let mut hello = world.resume_hello(anna, "room/anna");
+    let (_, mut replayed) = world.hello(&hello, ConnectionId(9_999));
+    let attacker = World::path(99);
+    world.deliver(attacker, &mut replayed).unwrap();
+    world.run();
+    world.talk(ms(100), &[(anna, 30)]);
+    assert!(!world.peers[ben].take_media().is_empty());
+    // And the ticket is still good.
+    world.rejoin(anna, &hello);
+    world.run();
+    assert!(world.peers[anna].joined().resumed);
+    // But only once that is so.
+    assert_ne!(world.peers[anna].joined().resume_ticket, ticket);
+    hello.token = "room/anna".to_string();
+    let second = world.join(&hello);
+    assert!(!world.peers[second].joined().resumed);
+}
+
+#[test]
+fn a_silent_participant_resumes_within_its_grace() {
+    let (mut world, anna, ben) = talking();
+    let ask = world.ask(ben, Operation::Subscribe(stream("anna", "mic")));
+    assert_eq!(ask, Ok(Outcome::Done));
+    world.dead.push(world.peers[anna].path);
+    world.advance(ms(20_000));
+    let seen = world.peers[ben].replica.participant(&pid("anna")).unwrap();
+    assert_eq!(seen.connection, ConnectionState::Reconnecting);
+
+    // It comes back from elsewhere.
+    world.peers[anna].path = World::path(50);
+    let hello = world.resume_hello(anna, "room/anna");
+    world.rejoin(anna, &hello);
+    world.run();
+    let seen = world.peers[ben].replica.participant(&pid("anna")).unwrap();
+    assert_eq!(seen.connection, ConnectionState::Connected);
+    assert!(world.peers[anna].joined().resumed);
+    assert!(world.peers[anna].is_caught_up(&world, "room"));
+    assert_eq!(world.left(), []);
+    world.peers[ben].take_media();
+    world.talk(ms(40), &[(anna, 30)]);
+    assert_eq!(world.peers[ben].take_media().len(), 2);
+}
+
+#[test]
+fn the_promise_of_a_resume_outlasts_the_grace() {
+    let (mut world, anna, _) = talking();
+    world.dead.push(world.peers[anna].path);
+    let connection = |world: &World| {
+        let (_, state) = world
+            .server
+            .room(&room_id("room"))
+            .unwrap()
+            .session
+            .unwrap();
+        state.participant(&pid("anna")).unwrap().connection
+    };
+    while connection(&world) == ConnectionState::Connected {
+        world.advance(ms(100));
+    }
+    world.advance(ms(29_500));
+    world.peers[anna].path = World::path(50);
+    let hello = world.resume_hello(anna, "room/anna");
+    world.rejoin(anna, &hello);
+    world.serve();
+    world.serve();
+    // The grace ends between Welcome and first Data.
+    world.dead.push(World::path(50));
+    world.now += ms(2_000);
+    world.server.handle_timeout(world.now);
+    world.dead.clear();
+    world.peers[anna].link.as_mut().unwrap().ping(3);
+    world.run();
+    assert!(world.peers[anna].joined().resumed);
+    assert_eq!(world.peers[anna].resets, 0);
+    assert_eq!(connection(&world), ConnectionState::Connected);
+    assert!(!world.left().iter().any(|(name, _)| name == "anna"));
+}
+
+#[test]
+fn a_ticket_that_nobody_knows_is_a_new_join() {
+    let (mut world, anna, _) = talking();
+    let mut hello = world.resume_hello(anna, "room/anna");
+    hello.resume.as_mut().unwrap().ticket[20] ^= 1;
+    let guess = world.join(&hello);
+    assert!(!world.peers[guess].joined().resumed);
+    // Nor does somebody else's ticket help.
+    let hello = world.resume_hello(guess, "room/carl");
+    let carl = world.join(&hello);
+    assert!(!world.peers[carl].joined().resumed);
+    assert_eq!(world.ids_in("room"), ["anna", "ben", "carl"]);
+}
+
+#[test]
+fn requests_under_way_are_answered_once_over_a_resume() {
+    let (mut world, anna, _) = talking();
+    // The request arrives, its reply does not.
+    let id = world.peers[anna].request(Operation::RequestFloor);
+    let mut bytes = world.compose(anna).unwrap();
+    let path = world.peers[anna].path;
+    world.deliver(path, &mut bytes).unwrap();
+    world.dead.push(path);
+    world.serve();
+    world.peers[anna].path = World::path(51);
+    let hello = world.resume_hello(anna, "room/anna");
+    world.rejoin(anna, &hello);
+    world.advance(ms(500));
+    assert_eq!(world.peers[anna].reply(id), Ok(Outcome::Done));
+    assert!(world.peers[anna].is_caught_up(&world, "room"));
+}
+
+#[test]
+fn a_lost_replica_is_told_all_again() {
+    let (mut world, anna, _) = talking();
+    world.peers[anna].replica = Replica::default();
+    let hello = world.resume_hello(anna, "room/anna");
+    assert_eq!(hello.resume.as_ref().unwrap().version, None);
+    world.rejoin(anna, &hello);
+    world.run();
+    assert!(world.peers[anna].is_caught_up(&world, "room"));
+}
+
+#[test]
+fn many_resumes_leave_nothing_behind() {
+    let (mut world, anna, _) = talking();
+    for _ in 0..20 {
+        let hello = world.resume_hello(anna, "room/anna");
+        world.rejoin(anna, &hello);
+        world.advance(ms(100));
+        assert!(world.peers[anna].joined().resumed);
+    }
+    assert!(world.server.accounting().connection_ids <= 3);
+    world.advance(ms(6_000));
+    assert_eq!(world.server.accounting().connection_ids, 2);
+    assert_eq!(world.server.accounting().half_open, 0);
+}
+
+#[test]
+fn a_move_to_another_address_is_followed_and_checked() {
+    let (mut world, anna, ben) = talking();
+    let from = world.peers[ben].path;
+    let elsewhere = World::path(60);
+    // Ben's packets come from another address now, to which nothing gets through yet.
+    world.dead.push(elsewhere);
+    world.peers[ben].link.as_mut().unwrap().ping(1);
+    let mut bytes = world.compose(ben).unwrap();
+    world
+        .server
+        .handle_datagram(world.now, elsewhere, &mut bytes)
+        .unwrap();
+    world.peers[ben].path = elsewhere;
+    for _ in 0..50 {
+        world.peers[anna].speak(30);
+        world.run();
+    }
+    assert!(world.sent[&elsewhere] <= 3 * bytes.len());
+    assert!(world.sent[&elsewhere] > 0);
+    // Once it has answered, all goes there and nothing to where it was.
+    world.dead.clear();
+    let before = world.sent[&from];
+    world.peers[ben].link.as_mut().unwrap().ping(2);
+    world.advance(ms(3_000));
+    world.peers[ben].take_media();
+    world.talk(ms(200), &[(anna, 30)]);
+    assert_eq!(world.peers[ben].take_media().len(), 10);
+    assert_eq!(world.sent[&from], before);
+    assert_eq!(world.server.statistics().roams, 1);
+}
+
+#[test]
+fn an_older_packet_from_elsewhere_moves_nothing() {
+    let (mut world, anna, _) = talking();
+    world.peers[anna].link.as_mut().unwrap().ping(1);
+    let mut older = world.compose(anna).unwrap();
+    world.peers[anna].link.as_mut().unwrap().ping(2);
+    let mut newer = world.compose(anna).unwrap();
+    let from = world.peers[anna].path;
+    world.deliver(from, &mut newer).unwrap();
+    let mut copy = newer.clone();
+    assert!(world.deliver(World::path(61), &mut copy).is_err());
+    world.deliver(World::path(61), &mut older).unwrap();
+    world.run();
+    assert_eq!(world.server.statistics().roams, 0);
+    assert!(!world.sent.contains_key(&World::path(61)));
+}
