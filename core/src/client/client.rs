@@ -355,6 +355,11 @@ impl<P: Profile> Client<P> {
         self.machine.is_joined()
     }
 
+    /// Whether it is in the lobby, until a moderator decides.
+    pub fn is_waiting(&self) -> bool {
+        self.machine.is_waiting()
+    }
+
     /// Where to send, if the server has redirected this client; `None`: to the ticket's address.
     pub fn redirected_to(&self) -> Option<SocketAddr> {
         self.machine.redirected_to()
