@@ -33,9 +33,9 @@ pub enum JoinError {
     /// The name server does not know the server's name, or does not answer.
     #[error("the server's name was not found: check the ticket and the name server")]
     UnknownHost,
-    /// This build has no name resolution.
-    #[error("the ticket names a server by name: turn on feature `dns`, or use an address literal")]
-    NoNameResolution,
+    /// This build has no name resolution, or not that kind of address.
+    #[error("this build cannot reach the ticket's server: turn on feature dns, proto-ipv4 or proto-ipv6")]
+    Unreachable,
     /// The server has not answered.
     #[error("the server does not answer: check that it runs and that UDP to it is let through")]
     NoAnswer,
@@ -49,9 +49,6 @@ pub enum JoinError {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The encoder does not take that rate.
-    #[error("this codec cannot be fed with PCM at {} Hz: use 8, 16 or 48 kHz", .0.hz())]
-    SampleRate(SampleRate),
     /// The encoder's frames are not 20 ms long.
     #[error("make the encoder for frames of 20 ms")]
     FrameDuration,

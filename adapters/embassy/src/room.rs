@@ -50,8 +50,9 @@ impl<'d, P: Profile> Room<'d, P> {
         let Ok(answered) = with_timeout(patience, answer).await else {
             let error = match shared.network.get() {
                 Network::Down => JoinError::NoNetwork,
-                Network::Resolving | Network::Unresolved => JoinError::UnknownHost,
-                Network::Unresolvable => JoinError::NoNameResolution,
+                #[cfg(feature = "dns")]
+                Network::Resolving => JoinError::UnknownHost,
+                Network::Unreachable => JoinError::Unreachable,
                 Network::Up => JoinError::NoAnswer,
             };
             shared.stop();

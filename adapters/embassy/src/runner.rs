@@ -2,14 +2,17 @@
 
 use core::fmt;
 use core::future::{Future, poll_fn};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 
 use embassy_futures::select::{Either3, Either4, select3, select4};
 use embassy_net::udp::UdpSocket;
 use embassy_net::{IpAddress, IpEndpoint};
 use parlour_core::client::{Incoming, Profile};
-use parlour_core::time::{Duration, Instant};
+use parlour_core::ticket::Ticket;
+#[cfg(feature = "dns")]
+use parlour_core::time::Duration;
+use parlour_core::time::Instant;
 
 use crate::Device;
 use crate::fmt::debug;
@@ -64,7 +67,7 @@ impl<'d, P: Profile> Runner<'d, P> {
                 meanwhile(shared, datagram, up).await;
                 continue;
             }
-            let Some(server) = resolve(shared, datagram).await else {
+            let Some(server) = locate(shared, datagram).await else {
                 continue;
             };
             socket.close();
@@ -116,10 +119,11 @@ async fn exchange(
     datagram: &mut [u8],
     server: IpEndpoint,
 ) {
-    let named = is_named(shared);
+    let named = literal(&shared.inner.borrow().ticket).is_none();
     let mut was_joined = false;
     loop {
-        let target = shared.with(|client| client.redirected_to().map_or(server, endpoint));
+        let redirected = shared.with(|client| client.redirected_to());
+        let target = redirected.and_then(endpoint).unwrap_or(server);
         let deadline = transmit(shared, socket, datagram, target).await;
         if !shared.is_driven() {
             return;
@@ -209,63 +213,76 @@ fn drive(
     deadline
 }
 
-fn endpoint(address: SocketAddr) -> IpEndpoint {
-    (address.ip(), address.port()).into()
+/// As the stack has it; `None` if this build has no such addresses.
+fn endpoint(address: SocketAddr) -> Option<IpEndpoint> {
+    let ip = match address {
+        #[cfg(feature = "proto-ipv4")]
+        SocketAddr::V4(v4) => IpAddress::Ipv4(*v4.ip()),
+        #[cfg(feature = "proto-ipv6")]
+        SocketAddr::V6(v6) => IpAddress::Ipv6(*v6.ip()),
+        #[cfg(not(all(feature = "proto-ipv4", feature = "proto-ipv6")))]
+        _ => return None,
+    };
+    Some(IpEndpoint::new(ip, address.port()))
 }
 
-fn literal(shared: &Shared<'_, impl Profile>) -> Option<IpEndpoint> {
-    let ticket = shared.inner.borrow().ticket;
-    let address: core::net::IpAddr = ticket.host.parse().ok()?;
-    Some((IpAddress::from(address), ticket.port).into())
-}
-
-fn is_named(shared: &Shared<'_, impl Profile>) -> bool {
-    literal(shared).is_none()
+/// The address in the ticket, if it is one and not a name.
+fn literal(ticket: &Ticket<'_>) -> Option<SocketAddr> {
+    let ip: IpAddr = ticket.host.parse().ok()?;
+    Some(SocketAddr::new(ip, ticket.port))
 }
 
 /// Where the ticket's server is. `None`: something has changed meanwhile, or the name was not found and it is
 /// time to ask again.
+async fn locate(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) -> Option<IpEndpoint> {
+    let ticket = shared.inner.borrow().ticket;
+    let known = match literal(&ticket) {
+        Some(address) => endpoint(address),
+        #[cfg(feature = "dns")]
+        None => return resolve(shared, datagram, &ticket).await,
+        #[cfg(not(feature = "dns"))]
+        None => None,
+    };
+    if known.is_none() {
+        shared.network.set(Network::Unreachable);
+        let _ = meanwhile(shared, datagram, core::future::pending::<()>()).await;
+    }
+    known
+}
+
 #[cfg(feature = "dns")]
-async fn resolve(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) -> Option<IpEndpoint> {
+async fn resolve(
+    shared: &Shared<'_, impl Profile>,
+    datagram: &mut [u8],
+    ticket: &Ticket<'_>,
+) -> Option<IpEndpoint> {
     use embassy_futures::select::{Either, select};
     use embassy_net::dns::DnsQueryType;
 
-    if let Some(endpoint) = literal(shared) {
-        return Some(endpoint);
-    }
-    let ticket = shared.inner.borrow().ticket;
-    if shared.network.get() != Network::Unresolved {
-        shared.network.set(Network::Resolving);
-    }
+    shared.network.set(Network::Resolving);
     let query = async {
-        for kind in [DnsQueryType::A, DnsQueryType::Aaaa] {
+        for kind in [
+            #[cfg(feature = "proto-ipv4")]
+            DnsQueryType::A,
+            #[cfg(feature = "proto-ipv6")]
+            DnsQueryType::Aaaa,
+        ] {
             let found = shared.stack.dns_query(ticket.host, kind).await;
             if let Some(address) = found.ok().and_then(|found| found.first().copied()) {
-                return Some((address, ticket.port).into());
+                return Some(IpEndpoint::new(address, ticket.port));
             }
         }
         None
     };
-    let query_or_down = select(query, shared.stack.wait_config_down());
-    match meanwhile(shared, datagram, query_or_down).await? {
-        Either::First(Some(endpoint)) => Some(endpoint),
+    let query = select(query, shared.stack.wait_config_down());
+    match meanwhile(shared, datagram, query).await? {
+        Either::First(Some(server)) => Some(server),
         Either::First(None) => {
             debug!("parlour: the server's name was not found");
-            shared.network.set(Network::Unresolved);
             let again = wait_until(Some(now() + RESOLVE_PAUSE));
-            let _ = meanwhile(shared, datagram, again).await;
+            meanwhile(shared, datagram, again).await;
             None
         }
         Either::Second(()) => None,
     }
-}
-
-#[cfg(not(feature = "dns"))]
-async fn resolve(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) -> Option<IpEndpoint> {
-    if let Some(endpoint) = literal(shared) {
-        return Some(endpoint);
-    }
-    shared.network.set(Network::Unresolvable);
-    let _ = meanwhile(shared, datagram, core::future::pending::<()>()).await;
-    None
 }

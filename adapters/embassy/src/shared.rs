@@ -22,16 +22,14 @@ const WAITING_TASKS: usize = 4;
 
 /// How far the runner is with the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Network {
     /// No link, or no address.
     Down,
-    /// The server's name is being asked for.
+    /// The server's name is being asked for, perhaps for some time.
+    #[cfg(feature = "dns")]
     Resolving,
-    /// The server's name is not known.
-    Unresolved,
-    /// This build does not ask for names.
-    Unresolvable,
+    /// This build cannot find or reach the server's address.
+    Unreachable,
     /// There is a socket.
     Up,
 }

@@ -112,12 +112,7 @@ impl Machine {
         if parts.wishes.is_full() && !parts.wishes.iter().any(known) {
             return Err(CommandError::TooManySubscriptions);
         }
-        let mut wish = Wish {
-            stream: stream.clone(),
-            subscribed,
-            told: false,
-            request: None,
-        };
+        let mut wish = Wish::new(stream.clone(), subscribed);
         let mut request = None;
         if self.is_joined() {
             let id = self.request(wish.operation())?;

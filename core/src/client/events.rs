@@ -281,3 +281,72 @@ impl Events {
         (!self.waiting.is_empty()).then(|| self.waiting.remove(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn speaker(name: &str) -> Event {
+        Event::SpeakerChanged(ParticipantId::new(name).ok())
+    }
+
+    fn drain(events: &mut Events) -> std::vec::Vec<Event> {
+        core::iter::from_fn(|| events.pop()).collect()
+    }
+
+    #[test]
+    fn on_overflow_what_the_state_shows_makes_room() {
+        let mut events = Events::new();
+        events.push(Event::Joined { resumed: false });
+        for _ in 0..MAX_EVENTS - 1 {
+            events.push(speaker("a"));
+        }
+        events.push(speaker("b"));
+        let kept = [
+            Event::Joined { resumed: false },
+            Event::EventsMissed,
+            speaker("b"),
+        ];
+        assert_eq!(drain(&mut events), kept);
+    }
+
+    #[test]
+    fn on_overflow_of_what_nothing_shows_the_oldest_are_dropped() {
+        let mut events = Events::new();
+        for seconds in 0..40 {
+            events.push(Event::TokenExpiring { seconds });
+        }
+        let left = drain(&mut events);
+        assert_eq!(left.len(), MAX_EVENTS);
+        assert!(left.contains(&Event::EventsMissed));
+        assert_eq!(left.last(), Some(&Event::TokenExpiring { seconds: 39 }));
+    }
+
+    #[test]
+    fn replies_have_their_own_places() {
+        let mut events = Events::new();
+        for n in 0..16 {
+            events.push_reply(RequestId(n), Ok(Outcome::Done));
+        }
+        for _ in 0..100 {
+            events.push(speaker("a"));
+        }
+        assert_eq!(events.replies(), MAX_OUTSTANDING);
+        let replied = drain(&mut events)
+            .iter()
+            .filter(|event| matches!(event, Event::Replied { .. }))
+            .count();
+        assert_eq!(replied, MAX_OUTSTANDING);
+    }
+
+    #[test]
+    fn what_two_say_is_said_once() {
+        let mut events = Events::new();
+        events.push(Event::MessageReceived);
+        events.push(Event::PacketsDropped(2));
+        events.push(Event::MessageReceived);
+        events.push(Event::PacketsDropped(3));
+        let once = [Event::MessageReceived, Event::PacketsDropped(5)];
+        assert_eq!(drain(&mut events), once);
+    }
+}

@@ -8,12 +8,12 @@ use super::events::{Event, Incoming, Message};
 use super::machine::{Machine, Status};
 use super::profile::Parts;
 use super::publications::{Flow, Publication};
-use super::statistics::{SlotStatistics, Statistics, quality};
+use super::statistics::{SlotStatistics, Statistics};
 use crate::queue::ByteQueue;
 use crate::room::{MAX_STREAMS, StreamKey, StreamKind};
 use crate::rtp::{
     AudioLevel, Depacketizer, ReceptionStats, ReportBlock, RtcpCompound, RtpPacket, SenderInfo,
-    ntp_timestamp, report_len, write_report as write_rtcp,
+    ntp_timestamp, quality, report_len, write_report as write_rtcp,
 };
 use crate::signal::{LossyDelivery, MAX_SLOTS, decode};
 use crate::time::{Duration, Instant};
@@ -319,7 +319,7 @@ impl Machine {
             uplink_loss: self.uplink.loss,
             uplink_jitter: self.uplink.jitter,
             downlink_loss,
-            quality: rtt.map(|rtt| quality(rtt, jitter, loss)),
+            quality: rtt.map(|rtt| quality(loss, rtt, jitter)),
             ..self.statistics
         }
     }

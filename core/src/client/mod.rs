@@ -84,7 +84,7 @@ pub use self::errors::{CommandError, Dropped, SendError};
 pub use self::events::{CloseCause, Event, Incoming, Message, ReconnectCause};
 pub use self::profile::{Capacity, Desktop, Profile, Small};
 pub use self::requests::{MAX_OUTSTANDING, RequestFailure};
-pub use self::statistics::{Drops, SlotStatistics, Statistics, Traffic, quality};
+pub use self::statistics::{Drops, SlotStatistics, Statistics, Traffic};
 pub use crate::link::BufferTooSmall;
 
 #[cfg(all(test, feature = "server"))]

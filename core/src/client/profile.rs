@@ -13,9 +13,9 @@ use super::subscriptions::Wish;
 use crate::queue::ByteQueue;
 use crate::room::{
     ApplyError, Change, MAX_STREAMS, Participant, ParticipantId, RoomState, RoomUpdate, Roster,
-    Seat, Stream, Version,
+    Seat, Stream, Topic, Version,
 };
-use crate::signal::{MAX_MESSAGE, MAX_SLOTS};
+use crate::signal::{MAX_BODY, MAX_SLOTS};
 
 /// The capacities of a [`Client`](super::Client). Use [`Small`], [`Desktop`], or a [`Capacity`] of
 /// your own; nothing else implements it.
@@ -40,12 +40,12 @@ pub trait Profile: sealed::Sealed {
 /// | `PARTICIPANTS` | participants tracked, oneself among them; also explicit subscriptions | 1 to 65,535 |
 /// | `PUBLISHED` | streams published | 0 to [`MAX_STREAMS`] |
 /// | `SLOTS` | audio slots | 0 to [`MAX_SLOTS`] |
-/// | `INBOX` | bytes of reliable messages that the application has yet to take | at least 1,026 |
+/// | `INBOX` | bytes of reliable messages that the application has yet to take | at least 707 |
 /// | `MEDIA` | bytes of packets that wait to be sent | at least 256; 1,200 for video |
 ///
 /// ```
 /// use parlour_core::client::{Capacity, Profile};
-/// type Intercom = Capacity<4, 1, 1, 1026, 512>;
+/// type Intercom = Capacity<4, 1, 1, 768, 512>;
 /// assert_eq!(Intercom::SLOTS, 1);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,11 @@ pub struct Capacity<
     const MEDIA: usize,
 >(());
 
+/// What a message with the longest body takes in the inbox, with sender, topic and lengths.
+const LONGEST_MESSAGE: usize = MAX_BODY + ParticipantId::MAX_LEN + Topic::MAX_LEN + 7;
+
 /// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders.
-pub type Small = Capacity<8, 2, 4, 1026, 1280>;
+pub type Small = Capacity<8, 2, 4, 768, 1200>;
 /// For computers: 128 participants tracked, 4 streams published, 32 decoders.
 pub type Desktop = Capacity<128, 4, 32, 16_384, 32_768>;
 
@@ -151,8 +154,7 @@ impl<
             assert!(PARTICIPANTS >= 1 && PARTICIPANTS <= u16::MAX as usize);
             assert!(PUBLISHED <= MAX_STREAMS);
             assert!(SLOTS <= MAX_SLOTS);
-            // A message that never fits would stop all signalling behind it.
-            assert!(INBOX >= MAX_MESSAGE + 2);
+            assert!(INBOX >= LONGEST_MESSAGE);
             assert!(MEDIA >= 256);
         }
         Self {

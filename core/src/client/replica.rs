@@ -1,9 +1,10 @@
 //! What the server tells: into the replica, and out again as events.
 
 use super::events::Event;
-use super::machine::{Machine, Status};
+use super::machine::{Machine, Status, Telling};
 use super::profile::Parts;
 use super::publications::Stage;
+use super::subscriptions::Answered;
 use super::{CloseCause, subscriptions};
 use crate::room::{Change, Participant, ParticipantId, RoomUpdate, Stream, Version};
 use crate::signal::{Outcome, Refusal, RequestId, ServerMessage, StreamRef, decode};
@@ -38,6 +39,11 @@ impl Machine {
             ServerMessage::SnapshotEnd { version } => self.end_snapshot(parts, version),
             ServerMessage::Reply { request, result } => self.reply(parts, request, result),
             ServerMessage::Deliver { .. } => {
+                if encoded.len() > parts.inbox.max_record() {
+                    // Longer than any need be: it would never fit, and stop all behind it.
+                    self.count_bad_frame();
+                    return true;
+                }
                 if parts.inbox.push(&[encoded]).is_err() {
                     return false;
                 }
@@ -86,6 +92,12 @@ impl Machine {
         let Ok(change) = parts.room.apply(version, update) else {
             return;
         };
+        if let (Change::Joined { .. } | Change::Refreshed | Change::Published, Some(id)) =
+            (&change, update.participant())
+            && subscriptions::appeared(&mut self.subscriptions, parts, id)
+        {
+            self.telling = Telling::Due;
+        }
         self.announce(before.as_ref(), change, update);
         self.notice(parts);
     }
@@ -94,7 +106,6 @@ impl Machine {
     fn announce(&mut self, before: Option<&Participant>, change: Change, update: &RoomUpdate) {
         let me = self.membership.as_ref().map(|membership| &membership.me);
         let remote = update.participant() != me;
-        let participant = || update.participant().cloned();
         let event = match (change, update) {
             (Change::Joined { evicted }, RoomUpdate::Joined(participant)) => {
                 if let Some(evicted) = evicted {
@@ -118,9 +129,9 @@ impl Machine {
                 participant: participant.clone(),
                 reason: *reason,
             }),
-            (Change::Hidden, _) => participant()
-                .filter(|_| remote)
-                .map(Event::ParticipantHidden),
+            (Change::Hidden, RoomUpdate::Hidden { participant }) => {
+                remote.then(|| Event::ParticipantHidden(participant.clone()))
+            }
             (Change::Connection, RoomUpdate::Connection { participant, state }) => {
                 remote.then(|| Event::ConnectionChanged {
                     participant: participant.clone(),
@@ -158,8 +169,12 @@ impl Machine {
                 participant: participant.clone(),
                 censored: *censored,
             }),
-            (Change::Speaker, _) => Some(Event::SpeakerChanged(participant())),
-            (Change::Floor, _) => Some(Event::FloorChanged(participant())),
+            (Change::Speaker, RoomUpdate::Speaker { participant }) => {
+                Some(Event::SpeakerChanged(participant.clone()))
+            }
+            (Change::Floor, RoomUpdate::Floor { holder }) => {
+                Some(Event::FloorChanged(holder.clone()))
+            }
             // The count is noticed with what follows from other changes.
             _ => None,
         };
@@ -208,8 +223,11 @@ impl Machine {
         }
     }
 
-    /// Tells what has become different of what follows from the rest.
+    /// Tells what has become different of what follows from the rest; not before all is there.
     pub(super) fn notice(&mut self, parts: &Parts<'_>) {
+        if parts.room.version_for_resume().is_none() {
+            return;
+        }
         let (events, noticed) = (&mut self.events, &mut self.noticed);
         let presenter = parts.room.presenter();
         if noticed.presenter.as_ref() != presenter {
@@ -240,12 +258,21 @@ impl Machine {
         {
             self.token = token;
         }
-        subscriptions::answered(parts, request, result.is_ok());
-        if self.subscriptions.answered(request, result.is_ok()) {
+        let asked_by_application = self.requests.settle(request);
+        // What was wished for before is not given up because others are not back yet.
+        let answer = match result {
+            Ok(_) => Answered::Granted,
+            Err(Refusal::UnknownParticipant | Refusal::UnknownStream) if !asked_by_application => {
+                Answered::Missing
+            }
+            Err(_) => Answered::Refused,
+        };
+        subscriptions::answered(parts, request, answer);
+        if self.subscriptions.answered(request, answer) {
             self.notice(parts);
         }
         self.publish_answered(parts, request, result);
-        if self.requests.settle(request) {
+        if asked_by_application {
             (self.events).push_reply(request, result.map_err(Into::into));
         }
     }

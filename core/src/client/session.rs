@@ -198,8 +198,7 @@ impl Machine {
             publication.asked(None);
         }
         for wish in parts.wishes.iter_mut() {
-            wish.told = false;
-            wish.request = None;
+            wish.forget();
         }
         self.subscriptions.forget();
         // What is shown stays until the snapshot that is to come; no resume can go on from it.

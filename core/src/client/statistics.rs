@@ -26,7 +26,7 @@ pub struct Statistics {
     pub uplink_jitter: Duration,
     /// Share of the slots' packets that this end lately missed, in 1/256.
     pub downlink_loss: Option<u8>,
-    /// What the figures mean for a conversation, 0 (unusable) to 100 (perfect); see [`quality`].
+    /// What the figures mean for a conversation, 0 (unusable) to 100 (perfect); see [`quality`](crate::rtp::quality).
     pub quality: Option<u8>,
 }
 
@@ -96,41 +96,4 @@ pub struct SlotStatistics {
     pub jitter: Duration,
     /// Share lost over the last interval of reports, in 1/256.
     pub loss: u8,
-}
-
-/// The transmission rating of the E-model
-/// ([ITU-T G.107](https://www.itu.int/rec/T-REC-G.107)), much simplified, from 0 to 100: 80 and
-/// more is good, below 60 conversations suffer.
-///
-/// Of the model remain the delay impairment (little up to 160 ms from mouth to ear, steep from
-/// there) and 2.5 points for each percent of loss. The delay is half the round trip, twice the
-/// jitter, which a jitter buffer adds, and 10 ms of codec.
-pub fn quality(rtt: Duration, jitter: Duration, loss: u8) -> u8 {
-    let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
-    let delay = (millis(rtt) / 2)
-        .saturating_add(millis(jitter).saturating_mul(2))
-        .saturating_add(10);
-    let delay_points = if delay < 160 {
-        delay / 40
-    } else {
-        (delay - 120) / 10
-    };
-    let loss_points = u32::from(loss) * 250 / 256;
-    let points = 100u32.saturating_sub(delay_points.saturating_add(loss_points));
-    u8::try_from(points).unwrap_or(100)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quality_falls_with_delay_jitter_and_loss() {
-        let ms = Duration::from_millis;
-        assert_eq!(quality(ms(20), ms(2), 0), 100);
-        assert_eq!(quality(ms(300), ms(0), 0), 96);
-        assert_eq!(quality(ms(300), ms(20), 0), 92);
-        assert_eq!(quality(ms(20), ms(2), 26), 75); // a tenth lost
-        assert_eq!(quality(Duration::MAX, Duration::MAX, 255), 0);
-    }
 }

@@ -13,9 +13,37 @@ pub(super) struct Wish {
     pub(super) told: bool,
     /// By which request, while that is unanswered.
     pub(super) request: Option<RequestId>,
+    /// The server was told, and knows no such stream; it is told again when there may be one.
+    missing: bool,
+}
+
+/// What came of telling the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    Granted,
+    /// There is no such stream now.
+    Missing,
+    Refused,
 }
 
 impl Wish {
+    pub(super) const fn new(stream: StreamRef, subscribed: bool) -> Self {
+        Self {
+            stream,
+            subscribed,
+            told: false,
+            request: None,
+            missing: false,
+        }
+    }
+
+    /// A new connection has to be told.
+    pub(super) fn forget(&mut self) {
+        self.told = false;
+        self.request = None;
+        self.missing = false;
+    }
+
     pub(super) fn operation(&self) -> Operation<'static> {
         if self.subscribed {
             Operation::Subscribe(self.stream.clone())
@@ -27,6 +55,7 @@ impl Wish {
     pub(super) fn told(&mut self, request: RequestId) {
         self.told = true;
         self.request = Some(request);
+        self.missing = false;
     }
 }
 
@@ -41,6 +70,7 @@ pub(super) struct Subscriptions {
     pub(super) pin: Option<StreamRef>,
     pub(super) pin_told: bool,
     pin_request: Option<RequestId>,
+    pin_missing: bool,
 }
 
 impl Subscriptions {
@@ -52,6 +82,7 @@ impl Subscriptions {
             pin: None,
             pin_told: true,
             pin_request: None,
+            pin_missing: false,
         }
     }
 
@@ -67,6 +98,7 @@ impl Subscriptions {
     pub(super) fn pin_told(&mut self, request: RequestId) {
         self.pin_request = Some(request);
         self.pin_told = true;
+        self.pin_missing = false;
     }
 
     /// The server knows nothing but the policy, with which the client joined.
@@ -75,6 +107,7 @@ impl Subscriptions {
         self.policy_request = None;
         self.pin_told = self.pin.is_none();
         self.pin_request = None;
+        self.pin_missing = false;
     }
 
     /// The server does not take the policy with which the client joined, and goes by none.
@@ -84,37 +117,51 @@ impl Subscriptions {
     }
 
     /// Takes in the answer to a request that may be one of these. Gives true if the pin is gone.
-    pub(super) fn answered(&mut self, request: RequestId, granted: bool) -> bool {
-        if let Some((_, before)) = self.policy_request.take_if(|(asked, _)| *asked == request)
-            && !granted
-        {
+    pub(super) fn answered(&mut self, request: RequestId, answer: Answered) -> bool {
+        let of_policy = (self.policy_request).take_if(|(asked, _)| *asked == request);
+        if let (Some((_, before)), false) = (of_policy, answer == Answered::Granted) {
             self.policy = before;
             self.told_policy = before;
         }
-        if self
-            .pin_request
-            .take_if(|asked| *asked == request)
-            .is_some()
-            && !granted
-        {
+        let of_pin = self.pin_request.take_if(|asked| *asked == request);
+        self.pin_missing |= of_pin.is_some() && answer == Answered::Missing;
+        let gone = of_pin.is_some() && answer == Answered::Refused;
+        if gone {
             self.pin = None;
-            return true;
         }
-        false
+        gone
     }
 }
 
 /// Takes in the answer to a request that may be about one of the wishes: a refused one is given up.
-pub(super) fn answered(parts: &mut Parts<'_>, request: RequestId, granted: bool) {
-    if let Some(wish) = parts
-        .wishes
-        .iter_mut()
-        .find(|wish| wish.request == Some(request))
-    {
+pub(super) fn answered(parts: &mut Parts<'_>, request: RequestId, answer: Answered) {
+    let asked = |wish: &Wish| wish.request == Some(request);
+    if answer == Answered::Refused {
+        parts.wishes.retain(|wish| !asked(wish));
+    } else if let Some(wish) = parts.wishes.iter_mut().find(|wish| asked(wish)) {
         wish.request = None;
-        if !granted {
-            let stream = wish.stream.clone();
-            parts.wishes.retain(|wish| wish.stream != stream);
+        wish.missing = answer == Answered::Missing;
+    }
+}
+
+/// Takes in that there is news of what this participant publishes. True if the server is to be
+/// told again of something that was missing.
+pub(super) fn appeared(
+    subscriptions: &mut Subscriptions,
+    parts: &mut Parts<'_>,
+    participant: &ParticipantId,
+) -> bool {
+    let mut any = false;
+    for wish in parts.wishes.iter_mut() {
+        if wish.missing && wish.stream.participant == *participant {
+            wish.forget();
+            any = true;
         }
     }
+    if subscriptions.pin_missing && subscriptions.pinned() == Some(participant) {
+        subscriptions.pin_told = false;
+        subscriptions.pin_missing = false;
+        any = true;
+    }
+    any
 }

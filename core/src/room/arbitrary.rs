@@ -99,7 +99,7 @@ pub(super) fn any_change() -> impl Strategy<Value = RoomUpdate> {
 }
 
 /// Anything that a receiver may be sent.
-pub(super) fn any_update() -> impl Strategy<Value = RoomUpdate> {
+pub(crate) fn any_update() -> impl Strategy<Value = RoomUpdate> {
     prop_oneof![
         8 => any_change(),
         1 => any_id().prop_map(|participant| RoomUpdate::Hidden { participant }),

@@ -37,7 +37,7 @@
 //! of it, whatever was lost, resumed or skipped on the way.
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 #[cfg(feature = "server")]
 mod authority;
 mod codec;

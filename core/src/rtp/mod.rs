@@ -26,6 +26,7 @@ mod ntp;
 mod opus;
 mod packet;
 mod packetizer;
+mod quality;
 mod rtcp;
 mod sequence;
 mod stats;
@@ -38,6 +39,7 @@ pub use level::{AUDIO_LEVEL_ID, AudioLevel};
 pub use ntp::{compact_ntp, ntp_timestamp};
 pub use packet::{MAX_CSRCS, RtpHeader, RtpPacket, RtpParseError, RtpWriteError};
 pub use packetizer::{PacketizeError, Packetizer};
+pub use quality::quality;
 pub use rtcp::{
     Report, ReportBlock, RtcpCompound, RtcpParseError, RtcpWriteError, SenderInfo, report_len,
     write_report,

@@ -4,13 +4,14 @@ use alloc::boxed::Box;
 
 use rand_core::RngCore;
 
-use super::joins::{Entry, HalfOpen, Offer, Pending, Stage, Wish};
+use super::joins::{Entry, HalfOpen, Offer, Pending, Stage, Welcomed, Wish};
 use super::machine::{JoinKey, MemberKey, Owner, Wake};
 use super::member::{Member, NewMember, Phase, Published, Reach};
 use super::room::Session;
 use super::slots::Slots;
 use super::subscriptions::Subscriptions;
-use super::{Dropped, Event, Path, Server};
+use super::tickets::Tickets;
+use super::{Dropped, Event, JoinId, Path, Server};
 use crate::link::{Ids, Link};
 use crate::room::{
     Authority, CloseReason, ConnectionState, Participant, RoomUpdate, Version, View,
@@ -31,8 +32,10 @@ impl From<OpenError> for Dropped {
 
 /// How somebody arrives: over which association, and where it is reached.
 struct Arrival {
+    id: JoinId,
     pending: Box<Pending>,
     reach: Reach,
+    round_trip: Option<Duration>,
 }
 
 impl Server {
@@ -61,13 +64,14 @@ impl Server {
             return Err(Dropped::UnknownConnection);
         };
         self.timers.set(Wake::Join(key), &mut join.alarm, None);
-        let Some(arrival) = arrival(join, from, len) else {
+        let Some(arrival) = arrival(now, join, from, len) else {
             return Err(Dropped::UnknownConnection);
         };
         self.ids.remove(&arrival.pending.ids.local);
         self.release_place(&arrival.pending);
         let room = arrival.pending.room;
         let local = arrival.pending.ids.local;
+        let round_trip = arrival.round_trip;
         let entered = self.enter(now, arrival);
         self.drop_idle_room(room);
         let Some(member) = entered else {
@@ -76,6 +80,9 @@ impl Server {
                 .send_reset(now, from, local, len)
                 .and(Err(Dropped::Superseded));
         };
+        if let (Some(round_trip), Some(member)) = (round_trip, self.member_mut(member)) {
+            member.link.handle_rtt(round_trip);
+        }
         self.validate_path(member);
         self.handle_frames(now, member, plaintext);
         Ok(())
@@ -93,7 +100,9 @@ impl Server {
 
     /// `None`: what the join was for is gone.
     fn enter(&mut self, now: Instant, arrival: Arrival) -> Option<MemberKey> {
-        let Arrival { pending, reach } = arrival;
+        let Arrival {
+            id, pending, reach, ..
+        } = arrival;
         let Pending {
             transport,
             ids,
@@ -115,6 +124,10 @@ impl Server {
                 return None;
             }
             self.member_mut(member)?.renew(grants, expires);
+            // An older association that was offered but not taken must not take over later.
+            for older in self.joins.resumes_before(id, member) {
+                self.forget_join(older);
+            }
             self.continue_as(now, member, transport, ids, reach, ticket, version);
             return Some(member);
         }
@@ -142,7 +155,6 @@ impl Server {
             reach,
             slots: Slots::new(slot_ssrc, slots, self.config.slot_hold, &mut self.rng),
             subscriptions: Subscriptions::new(policy),
-            ticket: None,
         };
         let member = Box::new(Member::new(new, &self.config, now));
         let key = MemberKey(self.members.insert(member));
@@ -203,7 +215,7 @@ impl Server {
         if let Some(member) = self.members.get_mut(key.0) {
             member.phase = Phase::Present;
             member.view = Some(view);
-            member.ticket = Some(offer.ticket);
+            member.tickets = Some(Tickets::new(offer.ticket));
             member.streams = offer.streams.iter().map(Published::new).collect();
         }
         self.statistics.joins += 1;
@@ -276,7 +288,9 @@ impl Server {
         member.link.rekey(transport, ids, now);
         member.former_id = member.link.former_id();
         member.reach = reach;
-        member.ticket = Some(ticket);
+        if let Some(tickets) = &mut member.tickets {
+            tickets.take_effect(ticket);
+        }
         self.ids.insert(ids.local, Owner::Member(key));
         // The signalling goes on where it was, so nothing of it is lost. Only a replica that has
         // no version to go on from needs to be told all again.
@@ -308,7 +322,7 @@ impl Server {
     }
 }
 
-fn arrival(join: HalfOpen, from: Path, len: usize) -> Option<Arrival> {
+fn arrival(now: Instant, join: HalfOpen, from: Path, len: usize) -> Option<Arrival> {
     let Stage::Answered {
         pending: Some(pending),
         ..
@@ -320,5 +334,14 @@ fn arrival(join: HalfOpen, from: Path, len: usize) -> Option<Arrival> {
     let mut reach = Reach::new(from);
     reach.proven |= from == join.reach.path;
     reach.received(len);
-    Some(Arrival { pending, reach })
+    let round_trip = match join.welcomed {
+        Welcomed::Once(sent) => Some(now.saturating_duration_since(sent)),
+        _ => None,
+    };
+    Some(Arrival {
+        id: join.id,
+        pending,
+        reach,
+        round_trip,
+    })
 }

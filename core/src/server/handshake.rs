@@ -373,7 +373,7 @@ impl Server {
     }
 }
 
-/// Whole seconds, as many as a byte holds.
+/// Whole seconds, as many as a byte holds, and not none.
 pub(super) fn seconds(duration: Duration) -> u8 {
-    u8::try_from(duration.as_secs()).unwrap_or(u8::MAX)
+    u8::try_from(duration.as_secs()).unwrap_or(u8::MAX).max(1)
 }

@@ -87,6 +87,10 @@ impl Server {
                 .map(|member| member.messages.len())
                 .max()
                 .unwrap_or(0),
+            longest_control_queue: members()
+                .map(|member| member.control.len())
+                .max()
+                .unwrap_or(0),
             media_buffers: self.pool.used(),
             media_bytes: self.pool.allocated(),
         }

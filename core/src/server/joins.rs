@@ -36,12 +36,21 @@ pub(super) struct HalfOpen {
     pub(super) stage: Stage,
     /// Whether the Welcome is to be sent.
     pub(super) ready: bool,
+    pub(super) welcomed: Welcomed,
 }
 
 impl HalfOpen {
     pub(super) fn client_id(&self) -> ConnectionId {
         self.hello.1
     }
+}
+
+/// When the Welcome was sent: if that was once, the answer to it tells the round trip.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Welcomed {
+    Never,
+    Once(Instant),
+    Repeatedly,
 }
 
 #[derive(Debug)]
@@ -161,6 +170,7 @@ impl Joins {
             alarm: Alarm::default(),
             stage,
             ready: false,
+            welcomed: Welcomed::Never,
         }));
         self.by_hello.insert(hello, key);
         self.by_id.insert(id, key);
@@ -171,6 +181,9 @@ impl Joins {
         let join = self.slab.try_remove(key.0)?;
         self.by_hello.remove(&join.hello);
         self.by_id.remove(&join.id);
+        if join.ready {
+            self.ready.retain(|ready| *ready != key);
+        }
         Some(join)
     }
 
@@ -193,6 +206,19 @@ impl Joins {
         self.slab.iter().map(|(key, _)| JoinKey(key)).collect()
     }
 
+    /// Those that would continue the same participant, from before the join `id`.
+    pub(super) fn resumes_before(&self, id: JoinId, member: MemberKey) -> Vec<JoinKey> {
+        let earlier = self.by_id.range(..id).map(|(_, key)| *key);
+        let resumes = |key: &JoinKey| match self.slab.get(key.0).map(|join| &join.stage) {
+            Some(Stage::Answered {
+                pending: Some(pending),
+                ..
+            }) => matches!(pending.entry, Entry::Resume { member: other, .. } if other == member),
+            _ => false,
+        };
+        earlier.filter(resumes).collect()
+    }
+
     /// Has the Welcome sent.
     pub(super) fn set_ready(&mut self, key: JoinKey) {
         if let Some(join) = self.slab.get_mut(key.0)
@@ -207,17 +233,11 @@ impl Joins {
         !self.ready.is_empty()
     }
 
-    /// One whose Welcome is to be sent. Keys of joins that are gone, or whose place another has
-    /// taken, are passed over.
+    /// One whose Welcome is to be sent.
     pub(super) fn pop_ready(&mut self) -> Option<&mut HalfOpen> {
-        while let Some(key) = self.ready.pop_front() {
-            let is_ready = self.slab.get(key.0).is_some_and(|join| join.ready);
-            if is_ready {
-                let join = self.slab.get_mut(key.0)?;
-                join.ready = false;
-                return Some(join);
-            }
-        }
-        None
+        let key = self.ready.pop_front()?;
+        let join = self.slab.get_mut(key.0)?;
+        join.ready = false;
+        Some(join)
     }
 }

@@ -85,7 +85,8 @@ pub(super) enum Wake {
 /// let mut server = Server::new(Config::default(), keys, now, &mut rng);
 ///
 /// let from = Path::Udp("192.0.2.1:5000".parse()?);
-/// assert_eq!(server.handle_datagram(now, from, b"GET /"), Err(Dropped::NotParlour));
+/// let mut datagram = *b"GET /";
+/// assert_eq!(server.handle_datagram(now, from, &mut datagram), Err(Dropped::NotParlour));
 /// let mut out = [0; 1200];
 /// assert_eq!(server.poll_transmit(now, &mut out)?, None);
 /// assert_eq!(server.poll_event(), None);

@@ -11,6 +11,7 @@ use super::media::MediaQueue;
 use super::messages::Messages;
 use super::slots::Slots;
 use super::subscriptions::Subscriptions;
+use super::tickets::Tickets;
 use super::timers::Alarm;
 use super::{Config, Path, Rate, RefreshId};
 use crate::audio::Loudness;
@@ -20,7 +21,6 @@ use crate::room::{
     StreamKind, Version, View,
 };
 use crate::rtp::ReceptionStats;
-use crate::secure::ResumeTicket;
 use crate::signal::{MAX_MESSAGE, RequestId, ServerMessage, encode};
 use crate::time::{Duration, Instant, earlier};
 use crate::wire::ConnectionId;
@@ -165,7 +165,7 @@ pub(super) struct Member {
     pub(super) expires: Option<Instant>,
     pub(super) expiry_told: bool,
     pub(super) refresh: Option<Refresh>,
-    pub(super) ticket: Option<ResumeTicket>,
+    pub(super) tickets: Option<Tickets>,
 
     // What it sends.
     pub(super) streams: Vec<Published>,
@@ -206,7 +206,6 @@ pub(super) struct NewMember {
     pub(super) reach: Reach,
     pub(super) slots: Slots,
     pub(super) subscriptions: Subscriptions,
-    pub(super) ticket: Option<ResumeTicket>,
 }
 
 impl Member {
@@ -228,7 +227,7 @@ impl Member {
             expires: new.expires,
             expiry_told: false,
             refresh: None,
-            ticket: new.ticket,
+            tickets: None,
             streams: Vec::new(),
             censored: false,
             report_at: None,

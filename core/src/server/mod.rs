@@ -52,6 +52,7 @@ mod slots;
 mod statistics;
 mod subscriptions;
 mod talk;
+mod tickets;
 mod timers;
 mod transmit;
 
@@ -61,7 +62,7 @@ pub use event::{Event, JoinId, RefreshId};
 pub use inspect::RoomView;
 pub use machine::{Admission, Server};
 pub use path::Path;
-pub use statistics::{Accounting, ParticipantStatistics, Statistics, quality};
+pub use statistics::{Accounting, ParticipantStatistics, Statistics};
 pub use transmit::Transmit;
 
 pub use crate::link::BufferTooSmall;

@@ -32,7 +32,7 @@ impl Server {
         let matches = member.is_present()
             && member.room == room
             && member.id == *participant
-            && member.ticket.as_ref()?.matches(&shown);
+            && member.tickets.as_ref()?.accept(&shown);
         matches.then_some(key)
     }
 
@@ -139,8 +139,9 @@ impl Server {
         let member = self.members.get_mut(key.0)?;
         // What was promised must not end before it can be taken.
         member.grace_end = member.grace_end.map(|end| end.max(keep_until));
-        let handle = member.ticket.as_ref()?.handle();
-        let ticket = ResumeTicket::generate(handle, &mut self.rng);
+        let tickets = member.tickets.as_mut()?;
+        let handle = tickets.handle();
+        let ticket = tickets.offer(&mut self.rng);
         let session = self.rooms.get(member.room.0).map(Room::session_id);
         let joined = Joined {
             participant: member.id.clone(),

@@ -1,5 +1,7 @@
 //! Staying, falling silent, leaving.
 
+use alloc::vec::Vec;
+
 use rand_core::RngCore;
 
 use super::machine::{MemberKey, Owner, RoomKey, Wake, set_ready};
@@ -163,11 +165,9 @@ impl Server {
             return;
         };
         session.exit(&participant);
-        let ssrcs: heapless::Vec<u32, { crate::room::MAX_STREAMS }> = match self.members.get(key.0)
-        {
-            Some(member) => member.streams.iter().map(|stream| stream.ssrc).collect(),
-            None => heapless::Vec::new(),
-        };
+        let member = self.members.get(key.0);
+        let streams = member.into_iter().flat_map(|member| &member.streams);
+        let ssrcs: Vec<u32> = streams.map(|stream| stream.ssrc).collect();
         for other in &session.order {
             let Some(other) = self.members.get_mut(other.0) else {
                 continue;
@@ -245,8 +245,8 @@ impl Server {
         let Some(member) = self.members.get_mut(key.0) else {
             return;
         };
-        if let Some(ticket) = &member.ticket {
-            self.tickets.remove(&ticket.handle());
+        if let Some(tickets) = &member.tickets {
+            self.tickets.remove(&tickets.handle());
         }
         if let Some(refresh) = member.refresh.take() {
             self.refreshes.remove(&refresh.id);
@@ -278,6 +278,9 @@ impl Server {
         };
         self.timers.set(Wake::Member(key), &mut member.alarm, None);
         member.media.clear(&mut self.pool);
+        if member.ready {
+            self.ready.retain(|ready| *ready != key);
+        }
         for id in [Some(member.link.ids().local), member.former_id] {
             if let Some(id) = id
                 && self.ids.get(&id) == Some(&Owner::Member(key))
@@ -330,7 +333,7 @@ impl Server {
         for key in self.joins.keys() {
             self.refuse_or_forget(key);
         }
-        let rooms: alloc::vec::Vec<RoomKey> = self.rooms_by_id.values().copied().collect();
+        let rooms: Vec<RoomKey> = self.rooms_by_id.values().copied().collect();
         for key in rooms {
             self.end_session_of(now, key, CloseReason::ServerShutdown);
             while let Some(waiting) = self

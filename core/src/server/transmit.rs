@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use slab::Slab;
 
+use super::joins::{Stage, Welcomed};
 use super::machine::{MemberKey, set_ready};
 use super::member::{Member, Phase, encoded, encoded_update};
 use super::messages::Waiting;
@@ -15,8 +16,6 @@ use crate::room::{CloseReason, ConnectionState, Grants, Told};
 use crate::signal::ServerMessage;
 use crate::time::Instant;
 use crate::wire::{Frame, MAX_DATAGRAM};
-
-use super::joins::Stage;
 
 /// Bytes that a packet with no more than a pong, a ping and an acknowledgement takes: less is not
 /// worth sending.
@@ -45,7 +44,7 @@ impl Server {
     ) -> Result<Option<Transmit>, BufferTooSmall> {
         BufferTooSmall::check(out)?;
         self.now = now;
-        let sent = match self.transmit_to_stranger(out) {
+        let sent = match self.transmit_to_stranger(now, out) {
             Some(sent) => Some(sent),
             None => self.transmit_to_member(now, out),
         };
@@ -56,7 +55,7 @@ impl Server {
         Ok(sent)
     }
 
-    fn transmit_to_stranger(&mut self, out: &mut [u8]) -> Option<Transmit> {
+    fn transmit_to_stranger(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         if let Some((to, bytes)) = self.stateless.pop_front() {
             let len = bytes.len();
             out.get_mut(..len)?.copy_from_slice(&bytes);
@@ -73,6 +72,10 @@ impl Server {
             {
                 place.copy_from_slice(welcome);
                 join.reach.sent(len);
+                join.welcomed = match join.welcomed {
+                    Welcomed::Never => Welcomed::Once(now),
+                    _ => Welcomed::Repeatedly,
+                };
                 let to = join.reach.path;
                 return Some(Transmit { to, len });
             }
@@ -82,8 +85,7 @@ impl Server {
 
     fn transmit_to_member(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         while let Some(key) = self.ready.pop_front() {
-            // A key whose participant is gone, or whose place a new one has taken.
-            let Some(member) = self.members.get_mut(key.0).filter(|member| member.ready) else {
+            let Some(member) = self.members.get_mut(key.0) else {
                 continue;
             };
             member.ready = false;

@@ -114,10 +114,31 @@ fn a_gap_in_a_voice_goes_on_in_phase_and_fades_out() {
         decoder.conceal(&mut gap);
         assert!(gap.iter().all(|&s| s == 0), "silent after 60 ms");
         // The voice comes back from silence without a step, then exactly.
-        let back = play(&mut decoder, &voice(880, 160));
-        assert!(back[0].abs() < 200);
-        assert_eq!(back[40..], play(&mut decoder, &voice(880, 160))[40..]);
+        let said = voice(880, 160);
+        let coded: Vec<i16> = said.iter().map(|&s| law.decode(law.encode(s))).collect();
+        let back = play(&mut decoder, &said);
+        assert!(back[0].abs() < 200 && back[39] != 0);
+        assert_eq!(back[40..], coded[40..]);
+        assert_eq!(play(&mut decoder, &said), coded);
     }
+}
+
+#[test]
+fn the_period_is_that_of_the_present_not_of_something_louder_before() {
+    let wave = |i: usize, period: usize| (i as f64 / period as f64 * core::f64::consts::TAU).sin();
+    let history: [i16; HISTORY] = core::array::from_fn(|i| {
+        let sample = match i {
+            0..70 => 8000.0 * wave(i, 100),
+            _ => 1000.0 * wave(i, 50),
+        };
+        sample as i16
+    });
+    assert_eq!(period(&history), 50);
+    assert_eq!(
+        period(&[i16::MIN; HISTORY]),
+        MIN_PERIOD,
+        "nothing overflows"
+    );
 }
 
 #[test]

@@ -50,14 +50,15 @@ pub enum Channels {
 /// the whole decoder, or in memory lent to [`new_in`](OpusDecoder::new_in). It is 179 KB in each
 /// case, and nothing else is allocated.
 ///
-/// | | stack, in KB |
+/// | | KB of stack (optimised, x86-64) |
 /// |---|---|
-/// | `new` | about 260 (the state passes through it) |
-/// | `new_in` | 80 |
-/// | decoding up to 60 ms at 16 kHz mono or 20 ms at 48 kHz mono | 30 |
-/// | decoding 60 ms at 48 kHz in stereo | 50 |
+/// | `new` | 530: the state passes through it |
+/// | `new_in` | 82 the first time in a program, then 4 |
+/// | speech (SILK) to 16 kHz | 36 |
+/// | anything, up to 20 ms at 48 kHz | 44 |
+/// | anything, 60 ms at 48 kHz in stereo | 64 |
 ///
-/// Threads that decode need 512 KB in optimised builds and 1 MB in others.
+/// In unoptimised builds, `new` may need more than the 2 MB that Rust gives a thread.
 ///
 /// ```
 /// use parlour_core::audio::codec::{AudioDecoder, SampleRate};
@@ -84,6 +85,8 @@ impl OpusDecoder {
     /// # Errors
     ///
     /// [`UnsupportedRate`] at 8 kHz.
+    // Inlined, the state is copied once less.
+    #[inline]
     pub fn new(rate: SampleRate, channels: Channels) -> Result<Self, UnsupportedRate> {
         // No adapters on the way: each would copy the state once more in unoptimised builds.
         match OpusState::new(codec_rate(rate)?, channels.count()) {
@@ -205,16 +208,17 @@ impl<S: BorrowMut<OpusState>> OpusDecoder<S> {
         Ok(packet)
     }
 
-    fn try_recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> Result<(), DecodeError> {
-        let next = self.accept(next_payload)?;
+    /// `None` if there is nothing to rebuild from.
+    fn try_recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> Option<()> {
+        let next = self.accept(next_payload).ok()?;
         // The codec fills whole multiples of 10 ms, and out of a CELT stream it cannot.
         let whole = pcm.len().is_multiple_of(self.rate.samples(10));
         if !next.has_fec() || !whole || self.mode == Some(Mode::Celt) {
-            return Err(DecodeError::Empty);
+            return None;
         }
-        self.run(Ask::Recover(next_payload), pcm)?;
+        self.run(Ask::Recover(next_payload), pcm).ok()?;
         self.mode = Some(next.mode());
-        Ok(())
+        Some(())
     }
 }
 
@@ -258,7 +262,7 @@ impl<S: BorrowMut<OpusState>> AudioDecoder for OpusDecoder<S> {
     /// Uses redundancy when `pcm` is whole multiples of 10 ms, 60 ms at most. When `pcm` is
     /// longer than one frame of `next_payload`, its end is what is rebuilt.
     fn recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> bool {
-        let recovered = self.try_recover(next_payload, pcm).is_ok();
+        let recovered = self.try_recover(next_payload, pcm).is_some();
         if !recovered {
             self.conceal(pcm);
         }

@@ -14,8 +14,12 @@ use core::ops::RangeInclusive;
 /// [`Encoded::Silence`]. The codec library can be asked for more but does it badly, so that this
 /// encoder does not ask.
 ///
-/// The state is 309 KB, and [`new`](Self::new) takes 480 KB of stack besides: this is for
-/// computers and the larger boards. Encoding takes 60 KB of stack.
+/// The state is 309 KB, all inline. [`new`](Self::new) takes 920 KB of stack (optimised, x86-64;
+/// in unoptimised builds it may be more than the 2 MB that Rust gives a thread), encoding 62 KB:
+/// this is for computers and the largest boards.
+///
+/// With [`EncoderConfig::expected_loss`], what is rebuilt is somewhat coarser than what libopus
+/// makes of the same bits; where `std` is at hand, `FullbandEncoder` is the better choice.
 ///
 /// ```
 /// use parlour_core::audio::codec::{AudioEncoder, Encoded};
@@ -43,6 +47,8 @@ impl OpusEncoder {
     ///
     /// [`EncoderConfigError`] for a rate other than 16 kHz, a bit rate outside of 12 to
     /// 40 kb/s, complexity above 10, loss above 100 %, or DTX.
+    // Inlined, the state is copied once less.
+    #[inline]
     pub fn new(config: EncoderConfig) -> Result<Self, EncoderConfigError> {
         if config.sample_rate != Self::RATE {
             return Err(EncoderConfigError::SampleRate);
@@ -50,18 +56,22 @@ impl OpusEncoder {
         if config.dtx {
             return Err(EncoderConfigError::Dtx);
         }
+        check_bitrate(config.bitrate, Self::BITRATES)?;
         check_complexity(config.complexity)?;
-        let codec =
-            opus_rs::OpusEncoder::new(Self::RATE.hz() as i32, 1, opus_rs::Application::Voip)
-                .map_err(|_| EncoderConfigError::Codec)?;
-        let mut encoder = Self {
+        check_expected_loss(config.expected_loss)?;
+        // No adapters on the way, and nothing fails after: each would copy the state once more.
+        let rate = Self::RATE.hz() as i32;
+        let mut codec = match opus_rs::OpusEncoder::new(rate, 1, opus_rs::Application::Voip) {
+            Ok(codec) => codec,
+            Err(_) => return Err(EncoderConfigError::Codec),
+        };
+        codec.bitrate_bps = config.bitrate as i32;
+        codec.complexity = config.complexity.into();
+        expect_loss(&mut codec, config.expected_loss);
+        Ok(Self {
             codec,
             frame: config.frame,
-        };
-        encoder.codec.complexity = config.complexity.into();
-        encoder.set_bitrate(config.bitrate)?;
-        encoder.set_expected_loss(config.expected_loss)?;
-        Ok(encoder)
+        })
     }
 
     /// Aims at `bitrate` bits per second from the next frame on.
@@ -83,10 +93,14 @@ impl OpusEncoder {
     /// [`EncoderConfigError::ExpectedLoss`] above 100; nothing has changed.
     pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), EncoderConfigError> {
         check_expected_loss(percent)?;
-        self.codec.use_inband_fec = percent > 0;
-        self.codec.packet_loss_perc = percent.into();
+        expect_loss(&mut self.codec, percent);
         Ok(())
     }
+}
+
+fn expect_loss(codec: &mut opus_rs::OpusEncoder, percent: u8) {
+    codec.use_inband_fec = percent > 0;
+    codec.packet_loss_perc = percent.into();
 }
 
 impl AudioEncoder for OpusEncoder {

@@ -10,7 +10,11 @@ use core::ops::RangeInclusive;
 use ropus::{Application, Bitrate, Channels, Encoder, InbandFec};
 
 /// Encodes 16, 24 or 48 kHz PCM at 6 to 128 kb/s, with DTX. It chooses between speech and music
-/// coding and the band by itself. Its state is on the heap.
+/// coding and the band by itself. Its state is on the heap; making one takes 100 KB of stack,
+/// encoding 54 KB (optimised, x86-64).
+///
+/// The same sound in the same bits as libopus: in the table of `tests/libopus`, the
+/// spectral distance to what was said is within 0.15 dB of it, with 10 % of the packets lost too.
 ///
 /// ```
 /// use parlour_core::audio::codec::{AudioEncoder, Encoded, SampleRate};
@@ -35,10 +39,9 @@ pub struct FullbandEncoder {
     codec: Encoder,
     rate: SampleRate,
     frame: FrameDuration,
-    dtx: bool,
 }
 
-/// With DTX, the codec marks frames that need not be sent by making them this short.
+/// The codec marks frames that need not be sent (DTX) by making them this short.
 const DTX_LEN: usize = 2;
 
 impl FullbandEncoder {
@@ -64,7 +67,6 @@ impl FullbandEncoder {
             codec,
             rate: config.sample_rate,
             frame: config.frame,
-            dtx: config.dtx,
         };
         encoder.set_bitrate(config.bitrate)?;
         encoder.set_expected_loss(config.expected_loss)?;
@@ -115,7 +117,7 @@ impl AudioEncoder for FullbandEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError> {
         let (pcm, out) = frame_and_room(self, pcm, out)?;
         match self.codec.encode(pcm, out) {
-            Ok(len) if self.dtx && len <= DTX_LEN => Ok(Encoded::Silence),
+            Ok(len) if len <= DTX_LEN => Ok(Encoded::Silence),
             Ok(len) => Ok(Encoded::Payload(len)),
             Err(_) => Err(EncodeError::Codec),
         }
@@ -127,7 +129,6 @@ impl fmt::Debug for FullbandEncoder {
         f.debug_struct("FullbandEncoder")
             .field("rate", &self.rate)
             .field("frame", &self.frame)
-            .field("dtx", &self.dtx)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@
 //! | [`OpusPacket`] | `opus` | says what is in a payload without decoding it |
 //! | [`OpusDecoder`] | `opus` | decodes anything of 10 to 60 ms to 16, 24 or 48 kHz mono; no heap |
 //! | [`OpusEncoder`] | `opus` | encodes wideband speech at 16 kHz; no heap |
-//! | [`FullbandEncoder`] | `opus-fullband` | encodes at 16, 24 or 48 kHz with DTX; needs `std` |
+//! | `FullbandEncoder` | `opus-fullband` | encodes at 16, 24 or 48 kHz with DTX; needs `std` |
 //!
 //! Each of them does only what the codec library under it was measured to do well, and answers
 //! anything else with an error.

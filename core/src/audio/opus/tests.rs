@@ -72,10 +72,10 @@ fn config(frame: FrameDuration, bitrate: u32) -> EncoderConfig {
 #[test]
 fn speech_comes_through_at_every_frame_and_output_rate() {
     on_a_large_stack(|| {
+        let said = RATES.map(|rate| synth::voice(rate, 600));
         for frame in FRAMES {
-            let said = synth::voice(SampleRate::Hz16000, 600);
             let mut encoder = Box::new(OpusEncoder::new(config(frame, 24_000)).unwrap());
-            let payloads = encode_all(&mut *encoder, &said);
+            let payloads = encode_all(&mut *encoder, &said[0]);
             let actual = bitrate(&payloads, frame);
             assert!(
                 (14_000..27_000).contains(&actual),
@@ -86,11 +86,10 @@ fn speech_comes_through_at_every_frame_and_output_rate() {
                 assert_eq!(packet.duration_ms(), frame.ms());
                 assert!(!packet.is_stereo() && !packet.has_fec());
             }
-            for rate in RATES {
+            for (rate, said) in RATES.into_iter().zip(&said) {
                 for channels in [Channels::Mono, Channels::Stereo] {
                     let heard = decode_all(&mut *decoder(rate, channels), &payloads);
-                    let said = synth::voice(rate, 600);
-                    let snr = snr(&said, &heard, rate.samples(10));
+                    let snr = snr(said, &heard, rate.samples(10));
                     // SILK is not a waveform coder, and 16 kHz PCM has nothing above 8 kHz.
                     assert!(snr > 8.0, "{frame:?} to {rate:?}, {channels:?}: {snr} dB");
                 }
@@ -217,6 +216,40 @@ fn a_long_gap_fades() {
             let end = power(&gap[rate.samples(900)..]);
             assert!(start > 1000.0 && end < start / 1000.0, "{start}, {end}");
         }
+    });
+}
+
+#[test]
+fn any_length_is_concealed() {
+    on_a_large_stack(|| {
+        let mut encoder = Box::new(OpusEncoder::new(EncoderConfig::default()).unwrap());
+        let payloads = encode_all(&mut *encoder, &synth::voice(SampleRate::Hz16000, 200));
+        let mut decoder = decoder(SampleRate::Hz16000, Channels::Mono);
+        decode_all(&mut *decoder, &payloads);
+        // The codec goes by 2.5 ms, 40 samples.
+        let mut pcm = [7; 433];
+        decoder.conceal(&mut pcm[..100]);
+        assert!(power(&pcm[60..80]) > 100.0);
+        assert_eq!(pcm[80..101], [[0; 20].as_slice(), &[7]].concat());
+        decoder.conceal(&mut pcm);
+        assert!(power(&pcm[380..400]) > 100.0);
+        assert_eq!(pcm[400..], [0; 33]);
+        decoder.conceal(&mut []);
+    });
+}
+
+#[test]
+fn no_redundancy_is_used_right_after_music() {
+    on_a_large_stack(|| {
+        let (music, speech) = ([0x98, 1, 2, 3, 4], [0x48, 0x40, 1, 2, 3]);
+        let mut decoder = decoder(SampleRate::Hz16000, Channels::Mono);
+        let mut pcm = [0; 320];
+        assert_eq!(decoder.decode(&music, &mut pcm), Ok(320));
+        assert!(!decoder.recover(&speech, &mut pcm));
+        assert_eq!(decoder.decode(&speech, &mut pcm), Ok(320));
+        assert!(decoder.recover(&speech, &mut pcm));
+        assert!(!decoder.recover(&speech, &mut pcm[..319]));
+        assert!(!decoder.recover(&[], &mut pcm));
     });
 }
 
@@ -492,8 +525,8 @@ mod fullband {
     fn speech_comes_through_at_every_rate() {
         on_a_large_stack(|| {
             for sample_rate in RATES {
+                let said = synth::voice(sample_rate, 600);
                 for frame in FRAMES {
-                    let said = synth::voice(sample_rate, 600);
                     let payloads = encode_all(
                         &mut encoder(EncoderConfig {
                             sample_rate,

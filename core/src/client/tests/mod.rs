@@ -127,10 +127,12 @@ struct World {
     keys: KeyPair,
     rng: ChaCha12Rng,
     server: Server,
-    /// Tokens with this prefix have to wait in the lobby.
+    /// Those who are no moderators have to wait in the lobby.
     lobby: bool,
     /// What every join is refused with.
     refusal: Option<JoinRefusal>,
+    /// What joins showed.
+    tokens: Vec<String>,
     /// Where every join is sent.
     redirect: Option<core::net::SocketAddr>,
     nodes: Vec<Node>,
@@ -154,6 +156,7 @@ impl World {
             rng,
             lobby: false,
             refusal: None,
+            tokens: Vec::new(),
             redirect: None,
             nodes: Vec::new(),
             flying: Vec::new(),
@@ -305,6 +308,7 @@ impl World {
             match event {
                 server::Event::JoinRequested { join, token, .. } => {
                     let now = self.now;
+                    self.tokens.push(token.clone());
                     if let Some(refusal) = self.refusal {
                         self.server.refuse(now, join, refusal).unwrap();
                     } else if let Some(to) = self.redirect {

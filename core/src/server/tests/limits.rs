@@ -93,6 +93,59 @@ fn too_many_requests_are_refused_and_a_flood_ends_the_stay() {
 }
 
 #[test]
+fn who_does_not_wait_for_replies_is_not_listened_to() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::new("room/anna"));
+    let from = world.peers[anna].path;
+    let mut message = [0; MAX_MESSAGE];
+    for sequence in 0..50 {
+        let id = RequestId(sequence);
+        let operation = Operation::RequestFloor;
+        let len = encode(&Request { id, operation }, &mut message).unwrap();
+        let frame = Frame::Signal {
+            sequence,
+            message: &message[..len],
+        };
+        let mut out = [0; 1200];
+        let now = world.now;
+        let link = world.peers[anna].link.as_mut().unwrap();
+        let composed = link.compose(now, &mut out, |writer| writer.push(&frame).unwrap());
+        let len = composed.unwrap().unwrap();
+        world.deliver(from, &mut out[..len]).unwrap();
+    }
+    assert_eq!(world.server.accounting().longest_control_queue, 16);
+    // What goes out goes as far as the window does.
+    let mut out = [0; 1200];
+    while world
+        .server
+        .poll_transmit(world.now, &mut out)
+        .unwrap()
+        .is_some()
+    {}
+    assert_eq!(world.server.accounting().longest_control_queue, 8);
+}
+
+#[test]
+fn wishes_end_with_the_stay_of_the_publisher() {
+    let mut world = World::with(Config {
+        subscriptions: 1,
+        ..Config::default()
+    });
+    let anna = world.join(&Hello::publishing("room/anna"));
+    world.join(&Hello::publishing("room/carl"));
+    let ben = world.join(&Hello::new("room/ben"));
+    let subscribe =
+        |world: &mut World, name| world.ask(ben, Operation::Subscribe(stream(name, "mic")));
+    assert_eq!(subscribe(&mut world, "anna"), Ok(Outcome::Done));
+    assert_eq!(
+        subscribe(&mut world, "carl"),
+        Err(Refusal::TooManySubscriptions)
+    );
+    world.ask(anna, Operation::Leave).unwrap();
+    assert_eq!(subscribe(&mut world, "carl"), Ok(Outcome::Done));
+}
+
+#[test]
 fn what_is_no_request_ends_the_stay() {
     let mut world = World::new();
     let anna = world.join(&Hello::new("room/anna"));

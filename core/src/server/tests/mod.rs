@@ -12,10 +12,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::*;
-use crate::link::{Ids, Link, Received};
+use crate::link::{Ids, Link, Liveness, Received};
 use crate::room::*;
 use crate::rtp::{AudioLevel, RtpHeader, RtpPacket};
 use crate::secure::{InitiatorHandshake, KeyPair, PublicKey};
@@ -217,6 +217,8 @@ struct World {
     admits: bool,
     /// Paths on which nothing gets through.
     dead: Vec<Path>,
+    /// Of 256 datagrams so many get lost, either way.
+    loss: u8,
     /// Bytes sent by the server, by path.
     sent: BTreeMap<Path, usize>,
     /// The longest sequence of datagrams that one batch led to, by path.
@@ -266,6 +268,7 @@ impl World {
             events: Vec::new(),
             admits: true,
             dead: Vec::new(),
+            loss: 0,
             sent: BTreeMap::new(),
             last_batch: Vec::new(),
         }
@@ -369,10 +372,14 @@ impl World {
     }
 
     fn deliver(&mut self, from: Path, bytes: &mut [u8]) -> Result<(), Dropped> {
-        if self.dead.contains(&from) {
+        if self.dead.contains(&from) || self.is_lost() {
             return Ok(());
         }
         self.server.handle_datagram(self.now, from, bytes)
+    }
+
+    fn is_lost(&mut self) -> bool {
+        (self.rng.next_u32() as u8) < self.loss
     }
 
     /// What a participant has to send now, as one datagram.
@@ -438,7 +445,7 @@ impl World {
             queue.push_back((sent.to, out[..sent.len].to_vec()));
         }
         while let Some((to, mut bytes)) = queue.pop_front() {
-            if self.dead.contains(&to) {
+            if self.dead.contains(&to) || self.is_lost() {
                 continue;
             }
             if let Some(index) = self.peers.iter().position(|peer| peer.path == to) {
@@ -546,7 +553,10 @@ impl World {
             self.now = next;
             for peer in &mut self.peers {
                 if let Some(link) = &mut peer.link {
-                    link.handle_timeout(self.now, 9);
+                    if link.handle_timeout(self.now, 9) == Liveness::Lost {
+                        // It does not give up.
+                        link.ping(9);
+                    }
                 }
             }
             self.server.handle_timeout(self.now);

@@ -78,6 +78,29 @@ fn a_resume_takes_effect_with_its_first_packet_only() {
 }
 
 #[test]
+fn a_resume_whose_first_packet_is_lost_is_resumed_itself() {
+    let (mut world, anna, ben) = talking();
+    let hello = world.resume_hello(anna, "room/anna");
+    world.rejoin(anna, &hello);
+    world.serve();
+    world.serve();
+    let lost = world.compose(anna).unwrap();
+    let again = world.resume_hello(anna, "room/anna");
+    let tickets = [&hello, &again].map(|hello| hello.resume.as_ref().unwrap().ticket);
+    assert_ne!(tickets[0], tickets[1]);
+    world.rejoin(anna, &again);
+    world.run();
+    assert!(world.peers[anna].joined().resumed);
+    // The lost packet was only late: it must not bring the older keys back.
+    let (from, mut lost) = (world.peers[anna].path, lost);
+    assert_eq!(world.deliver(from, &mut lost), Ok(()));
+    assert_eq!(world.server.statistics().resumes, 1);
+    world.talk(ms(7_000), &[(anna, 30)]);
+    assert!(world.peers[ben].take_media().len() > 340);
+    assert_eq!(world.left(), []);
+}
+
+#[test]
 fn a_silent_participant_resumes_within_its_grace() {
     let (mut world, anna, ben) = talking();
     let ask = world.ask(ben, Operation::Subscribe(stream("anna", "mic")));
@@ -242,4 +265,123 @@ fn an_older_packet_from_elsewhere_moves_nothing() {
     world.run();
     assert_eq!(world.server.statistics().roams, 0);
     assert!(!world.sent.contains_key(&World::path(61)));
+}
+
+#[test]
+fn a_first_packet_from_elsewhere_joins_but_proves_nothing() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.add(&Hello::new("room/ben"));
+    world.send_hello(ben);
+    world.serve();
+    world.serve();
+    let victim = World::path(70);
+    world.peers[ben].path = victim;
+    world.dead.push(victim);
+    let mut bytes = world.compose(ben).unwrap();
+    world
+        .server
+        .handle_datagram(world.now, victim, &mut bytes)
+        .unwrap();
+    world.run();
+    assert_eq!(world.ids_in("room"), ["anna", "ben"]);
+    world.talk(ms(2_000), &[(anna, 30)]);
+    assert!(world.sent[&victim] <= 3 * bytes.len());
+    world.dead.clear();
+    world.advance(ms(3_000));
+    assert!(world.peers[ben].is_caught_up(&world, "room"));
+}
+
+mod over_a_bad_network {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Whatever gets lost and whoever resumes or moves meanwhile: each request is answered
+        /// exactly once, each message comes exactly once and in order, nobody is seen to leave,
+        /// and when the network heals all know what is true.
+        #[test]
+        fn all_heals(
+            steps in prop::collection::vec((0u8..8, 0usize..3, 0u64..400), 1..40),
+            loss in 0u8..120,
+            seed: u64,
+        ) {
+            let mut world = World::new();
+            world.rng = ChaCha12Rng::seed_from_u64(seed);
+            let names = ["anna", "ben", "carl"];
+            for name in names {
+                world.join(&Hello::publishing(&alloc::format!("room/{name}")));
+            }
+            world.loss = loss;
+            let mut asked: Vec<(usize, RequestId)> = Vec::new();
+            let mut sent = 0u8;
+            let mut moves = 100;
+            for (step, index, gap) in steps {
+                let under_way = asked.iter().filter(|(asker, _)| *asker == index).count();
+                let replies = world.peers[index].heard.iter();
+                let replied = replies.filter(|heard| matches!(heard, Heard::Reply(..))).count();
+                let may_ask = under_way - replied < 4;
+                let operation = match step {
+                    0 => Some(Operation::RequestFloor),
+                    1 => Some(Operation::ReleaseFloor),
+                    2 => Some(Operation::SetMuted { key: mic().key, muted: gap % 2 == 0 }),
+                    3 if index == 0 && may_ask => {
+                        sent += 1;
+                        let request = world.peers[0].request(Operation::Send {
+                            to: Recipients::All,
+                            topic: Topic::new("").unwrap(),
+                            body: &[sent - 1],
+                        });
+                        asked.push((0, request));
+                        None
+                    }
+                    4 => {
+                        let hello = world.resume_hello(index, &alloc::format!("room/{}", names[index]));
+                        world.rejoin(index, &hello);
+                        None
+                    }
+                    5 => {
+                        moves += 1;
+                        world.peers[index].path = World::path(moves);
+                        world.peers[index].link.as_mut().unwrap().ping(8);
+                        None
+                    }
+                    6 => {
+                        world.peers[index].speak(30);
+                        None
+                    }
+                    _ => None,
+                };
+                if let Some(operation) = operation && may_ask {
+                    let request = world.peers[index].request(operation);
+                    asked.push((index, request));
+                }
+                world.advance(ms(gap));
+            }
+            world.loss = 0;
+            for peer in &mut world.peers {
+                peer.link.as_mut().unwrap().ping(6);
+            }
+            world.advance(ms(12_000));
+            for (index, request) in asked {
+                world.peers[index].reply(request).ok();
+            }
+            for index in [1, 2] {
+                let delivered = world.peers[index].heard.iter().filter_map(|heard| match heard {
+                    Heard::Deliver(_, body) => Some(body[0]),
+                    _ => None,
+                });
+                prop_assert_eq!(delivered.collect::<Vec<_>>(), (0..sent).collect::<Vec<_>>());
+            }
+            for index in 0..3 {
+                prop_assert!(world.peers[index].is_caught_up(&world, "room"));
+            }
+            prop_assert_eq!(world.left(), []);
+            prop_assert_eq!(world.server.accounting().media_buffers, 0);
+            prop_assert_eq!(world.server.accounting().connection_ids, 3);
+        }
+    }
 }

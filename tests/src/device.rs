@@ -1,0 +1,267 @@
+//! A participant's end, whatever capacities it is built with.
+
+use parlour_core::client::{
+    BufferTooSmall, Client, CloseCause, CommandError, Config, Desktop, Dropped, Event, Incoming,
+    Message, Profile, SendError, SlotStatistics, Small, Statistics,
+};
+use parlour_core::rand_core::CryptoRngCore;
+use parlour_core::room::{Grants, ParticipantId, SessionId, StreamKey, Topic};
+use parlour_core::rtp::AudioLevel;
+use parlour_core::signal::{
+    Moderation, Publish, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
+};
+use parlour_core::ticket::Ticket;
+use parlour_core::time::Instant;
+
+use crate::facts::Facts;
+use crate::party::Options;
+
+/// Which capacities a device is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// [`Small`].
+    Small,
+    /// [`Desktop`].
+    Desktop,
+}
+
+/// A [`Client`] of either size.
+#[derive(Debug)]
+pub enum Device {
+    /// A microcontroller's.
+    Small(Box<Client<Small>>),
+    /// A computer's.
+    Desktop(Box<Client<Desktop>>),
+}
+
+/// Calls the same method of either client.
+macro_rules! each {
+    ($device:expr, $client:ident => $call:expr) => {
+        match $device {
+            Device::Small($client) => $call,
+            Device::Desktop($client) => $call,
+        }
+    };
+}
+
+/// What [`Client`]'s methods of the same names do.
+#[allow(missing_docs, clippy::missing_errors_doc)]
+impl Device {
+    pub(crate) fn new(
+        options: &Options,
+        ticket: &Ticket<'_>,
+        now: Instant,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Self {
+        let config = Config {
+            policy: options.policy,
+            slots: options.slots,
+            ..Config::default()
+        };
+        match options.size {
+            Size::Small => Self::Small(Box::new(
+                Client::new(ticket, &config, now, rng).expect("the token fits"),
+            )),
+            Size::Desktop => Self::Desktop(Box::new(
+                Client::new(ticket, &config, now, rng).expect("the token fits"),
+            )),
+        }
+    }
+
+    pub(crate) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        datagram: &mut [u8],
+        receive: &mut dyn FnMut(Incoming<'_>),
+    ) -> Result<(), Dropped> {
+        each!(self, client => client.handle_datagram(now, datagram, receive))
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        each!(self, client => client.handle_timeout(now));
+    }
+
+    pub(crate) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, BufferTooSmall> {
+        each!(self, client => client.poll_transmit(now, out))
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        each!(self, client => client.poll_event())
+    }
+
+    pub(crate) fn poll_message<'b>(
+        &mut self,
+        body: &'b mut [u8],
+    ) -> Result<Option<Message<'b>>, BufferTooSmall> {
+        each!(self, client => client.poll_message(body))
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        each!(self, client => client.poll_timeout())
+    }
+
+    pub(crate) fn network_changed(&mut self, now: Instant) {
+        each!(self, client => client.network_changed(now));
+    }
+
+    pub fn publish(&mut self, publish: &Publish) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.publish(publish.clone()))
+    }
+
+    pub fn unpublish(&mut self, key: &StreamKey) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.unpublish(key))
+    }
+
+    pub fn set_muted(
+        &mut self,
+        key: &StreamKey,
+        muted: bool,
+    ) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.set_muted(key, muted))
+    }
+
+    pub fn subscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.subscribe(stream))
+    }
+
+    pub fn unsubscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.unsubscribe(stream))
+    }
+
+    pub fn set_subscribe_policy(
+        &mut self,
+        policy: SubscribePolicy,
+    ) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.set_subscribe_policy(policy))
+    }
+
+    pub fn pin(&mut self, stream: Option<&StreamRef>) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.pin(stream))
+    }
+
+    pub fn send_message(
+        &mut self,
+        to: &Recipients,
+        topic: &Topic,
+        body: &[u8],
+    ) -> Result<RequestId, CommandError> {
+        each!(self, client => client.send_message(to, topic, body))
+    }
+
+    pub fn send_lossy_message(
+        &mut self,
+        to: &Recipients,
+        topic: &Topic,
+        body: &[u8],
+    ) -> Result<(), CommandError> {
+        each!(self, client => client.send_lossy_message(to, topic, body))
+    }
+
+    pub fn moderate(
+        &mut self,
+        action: Moderation,
+        targets: &Targets,
+    ) -> Result<RequestId, CommandError> {
+        each!(self, client => client.moderate(action, targets))
+    }
+
+    pub fn end_session(&mut self) -> Result<RequestId, CommandError> {
+        each!(self, client => client.end_session())
+    }
+
+    pub fn request_floor(&mut self) -> Result<RequestId, CommandError> {
+        each!(self, client => client.request_floor())
+    }
+
+    pub fn release_floor(&mut self) -> Result<RequestId, CommandError> {
+        each!(self, client => client.release_floor())
+    }
+
+    pub fn refresh_token(&mut self, token: &str) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.refresh_token(token))
+    }
+
+    pub fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
+        each!(self, client => client.leave(now))
+    }
+
+    pub fn send_audio(
+        &mut self,
+        now: Instant,
+        key: &StreamKey,
+        timestamp: u32,
+        level: AudioLevel,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        each!(self, client => client.send_audio(now, key, timestamp, level, payload))
+    }
+
+    pub fn send_media(
+        &mut self,
+        now: Instant,
+        key: &StreamKey,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        each!(self, client => client.send_media(now, key, timestamp, marker, payload))
+    }
+
+    pub fn is_joined(&self) -> bool {
+        each!(self, client => client.is_joined())
+    }
+
+    pub fn me(&self) -> Option<&ParticipantId> {
+        each!(self, client => client.me())
+    }
+
+    pub fn grants(&self) -> Grants {
+        each!(self, client => client.grants())
+    }
+
+    pub fn session(&self) -> Option<SessionId> {
+        each!(self, client => client.session())
+    }
+
+    pub fn closed(&self) -> Option<CloseCause> {
+        each!(self, client => client.closed())
+    }
+
+    pub fn published_ssrc(&self, key: &StreamKey) -> Option<u32> {
+        each!(self, client => client.published_ssrc(key))
+    }
+
+    pub fn main_participant(&self) -> Option<&ParticipantId> {
+        each!(self, client => client.main_participant())
+    }
+
+    pub fn slot_statistics(&self, slot: u8) -> Option<SlotStatistics> {
+        each!(self, client => client.slot_statistics(slot))
+    }
+
+    pub fn statistics(&self) -> Statistics {
+        each!(self, client => client.statistics())
+    }
+
+    /// What its replica of the room says.
+    pub fn facts(&self) -> Facts {
+        each!(self, client => Facts::of(client.state()))
+    }
+
+    /// How many participants it tracks.
+    pub const fn capacity(&self) -> usize {
+        match self {
+            Self::Small(_) => Small::PARTICIPANTS,
+            Self::Desktop(_) => Desktop::PARTICIPANTS,
+        }
+    }
+
+    /// How many bytes it takes.
+    pub fn size(&self) -> usize {
+        each!(self, client => size_of_val(&**client))
+    }
+}

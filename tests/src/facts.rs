@@ -1,0 +1,78 @@
+//! What a room's state says, free of where it is kept, so that both ends can be compared.
+
+use std::collections::BTreeMap;
+
+use parlour_core::room::{Participant, ParticipantId, RoomState, Roster};
+
+/// All that a [`RoomState`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The tracked participants.
+    pub participants: BTreeMap<ParticipantId, Participant>,
+    /// How many there are, tracked or not.
+    pub count: u32,
+    /// Who is loudest.
+    pub speaker: Option<ParticipantId>,
+    /// Who shares a screen.
+    pub presenter: Option<ParticipantId>,
+    /// Who holds the floor.
+    pub floor: Option<ParticipantId>,
+    /// Whether a snapshot was completed, and none has begun since.
+    pub complete: bool,
+}
+
+impl Facts {
+    /// What `state` says.
+    pub fn of<R: Roster>(state: &RoomState<R>) -> Self {
+        let participants = state.participants();
+        Self {
+            participants: participants
+                .map(|participant| (participant.id.clone(), participant.clone()))
+                .collect(),
+            count: state.participant_count(),
+            speaker: state.active_speaker().cloned(),
+            presenter: state.active_presenter().cloned(),
+            floor: state.floor().cloned(),
+            complete: state.is_complete(),
+        }
+    }
+
+    /// Whether this is what a replica that tracks at most `capacity` participants, and belongs to
+    /// `me`, should hold of the room that `authority` describes.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people to read.
+    pub fn check_against(
+        &self,
+        authority: &Self,
+        me: &ParticipantId,
+        capacity: usize,
+    ) -> Result<(), String> {
+        let expect = |holds: bool, what: &str| {
+            holds
+                .then_some(())
+                .ok_or_else(|| format!("{me}: {what}\nreplica: {self:#?}\nroom: {authority:#?}"))
+        };
+        expect(self.complete, "has no complete snapshot")?;
+        expect(self.count == authority.count, "counts otherwise")?;
+        expect(self.speaker == authority.speaker, "hears another speaker")?;
+        expect(self.floor == authority.floor, "sees the floor elsewhere")?;
+        expect(self.participants.contains_key(me), "does not track itself")?;
+        let tracked = authority.participants.len().min(capacity);
+        expect(
+            self.participants.len() == tracked,
+            "tracks too few or too many",
+        )?;
+        for (id, participant) in &self.participants {
+            let truth = authority.participants.get(id);
+            expect(truth == Some(participant), &format!("is wrong about {id}"))?;
+        }
+        if authority.presenter.is_none() || tracked > 1 {
+            expect(
+                self.presenter == authority.presenter,
+                "sees another presenter",
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! One party of the world: a device with its network, what it was told, and what it heard.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use parlour_core::client::Event;
+use parlour_core::room::{Codec, Grants, ParticipantId, StreamKey, StreamKind, Topic};
+use parlour_core::rtp::AudioLevel;
+use parlour_core::signal::{JoinRefusal, Publish, SubscribePolicy};
+use parlour_core::time::{Duration, Instant};
+
+use crate::device::{Device, Size};
+use crate::network::LinkConfig;
+use crate::token::Token;
+use crate::voice::Utterance;
+
+/// Which party of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Handle(pub usize);
+
+/// How somebody joins.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where.
+    pub room: String,
+    /// What the token grants.
+    pub grants: Grants,
+    /// Whether the token sends it to the lobby first.
+    pub lobby: bool,
+    /// When the token runs out.
+    pub expires_in: Option<Duration>,
+    /// Why the embedder refuses the token.
+    pub refuse: Option<JoinRefusal>,
+    /// The network between it and the server.
+    pub link: LinkConfig,
+    /// Which capacities it is built with.
+    pub size: Size,
+    /// Decoders that it declares, if not as many as it is built for.
+    pub slots: Option<u8>,
+    /// What it wants to hear.
+    pub policy: SubscribePolicy,
+    /// What it publishes from the start.
+    pub publish: Vec<Publish>,
+}
+
+impl Default for Options {
+    /// An ordinary party on a desktop and a good network, that hears all and publishes nothing.
+    fn default() -> Self {
+        Self {
+            room: "green".to_owned(),
+            grants: Grants::PARTICIPANT,
+            lobby: false,
+            expires_in: None,
+            refuse: None,
+            link: LinkConfig::GOOD,
+            size: Size::Desktop,
+            slots: None,
+            policy: SubscribePolicy::All,
+            publish: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// A small device on a good network.
+    pub fn small() -> Self {
+        Self {
+            size: Size::Small,
+            ..Self::default()
+        }
+    }
+
+    /// One that may do everything.
+    pub fn moderator() -> Self {
+        Self {
+            grants: Grants::all(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, and publishes an Opus microphone `key` from the start.
+    #[must_use]
+    pub fn publishing(mut self, key: &str) -> Self {
+        self.publish.push(microphone(key));
+        self
+    }
+
+    /// The same, over `link`.
+    #[must_use]
+    pub fn over(mut self, link: LinkConfig) -> Self {
+        self.link = link;
+        self
+    }
+
+    /// The same, in `room`.
+    #[must_use]
+    pub fn in_room(mut self, room: &str) -> Self {
+        self.room = room.to_owned();
+        self
+    }
+
+    pub(crate) fn token(&self, participant: &str) -> Token {
+        Token {
+            grants: self.grants,
+            lobby: self.lobby,
+            expires_in: self.expires_in,
+            refuse: self.refuse,
+            ..Token::new(&self.room, participant)
+        }
+    }
+}
+
+/// An Opus microphone called `key`.
+pub fn microphone(key: &str) -> Publish {
+    Publish {
+        key: StreamKey::new(key).expect("a stream key"),
+        kind: StreamKind::Audio,
+        codec: Codec::Opus,
+        muted: false,
+    }
+}
+
+/// A screen called `key`.
+pub fn screen(key: &str) -> Publish {
+    Publish {
+        kind: StreamKind::Screen,
+        codec: Codec::Vp8,
+        ..microphone(key)
+    }
+}
+
+/// A frame of sound that somebody heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// When it arrived.
+    pub at: Instant,
+    /// In which slot.
+    pub slot: u8,
+    /// Its place in the slot's flow.
+    pub sequence: u64,
+    /// Its time in the slot's flow, in samples at 48 kHz.
+    pub timestamp: u64,
+    /// The stream that it is from.
+    pub ssrc: u32,
+    /// Whether it starts a talkspurt, or the slot changed its stream.
+    pub marker: bool,
+    /// What it says.
+    pub said: Utterance,
+}
+
+impl Heard {
+    /// Who is heard.
+    pub fn talker(&self) -> Handle {
+        Handle(self.said.talker.into())
+    }
+
+    /// How long it was under way.
+    pub fn latency(&self) -> Duration {
+        let said_at = Instant::from_micros(self.said.said_at);
+        self.at.saturating_duration_since(said_at)
+    }
+}
+
+/// A packet of video or screen that somebody received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// When it arrived.
+    pub at: Instant,
+    /// The stream that it is from.
+    pub ssrc: u32,
+    /// Its place in the stream.
+    pub sequence: u16,
+    /// Its time in the stream.
+    pub timestamp: u32,
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
+/// An application message that somebody received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// When it was read.
+    pub at: Instant,
+    /// Whether it came by the lossy way.
+    pub lossy: bool,
+    /// Who sent it.
+    pub from: ParticipantId,
+    /// What it is about.
+    pub topic: Topic,
+    /// What it says.
+    pub body: Vec<u8>,
+}
+
+/// Somebody who talks: a frame each 20 ms.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    pub(crate) key: StreamKey,
+    pub(crate) codec: Codec,
+    pub(crate) level: AudioLevel,
+    pub(crate) next: Instant,
+    pub(crate) until: Instant,
+}
+
+/// One party.
+#[derive(Debug)]
+pub struct Party {
+    /// The participant's id.
+    pub name: String,
+    /// Its end of the protocol. Commands take effect when the world runs on.
+    pub device: Device,
+    /// The network between it and the server.
+    pub link: LinkConfig,
+    /// Whether it takes the bodies of messages as they come.
+    pub reads_messages: bool,
+    /// Whether its radio takes nothing to send at the moment. It still receives.
+    pub is_radio_busy: bool,
+    /// Frames that it wanted to say and that its device did not take.
+    pub unsaid: u32,
+    pub(crate) options: Options,
+    pub(crate) address: SocketAddr,
+    pub(crate) is_on: bool,
+    /// Its clock's lead over the world's: no two ends agree on the time.
+    pub(crate) lead: Duration,
+    pub(crate) talks: Vec<Talk>,
+    /// Streams by key: number in the world, and frames said.
+    pub(crate) said: BTreeMap<StreamKey, (u16, u32)>,
+    pub(crate) events: Vec<(Instant, Event)>,
+    pub(crate) heard: Vec<Heard>,
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) messages: Vec<Received>,
+}
+
+impl Party {
+    /// Its participant id.
+    pub fn id(&self) -> ParticipantId {
+        ParticipantId::new(&self.name).expect("a participant id")
+    }
+
+    /// Its clock, when the world's shows `now`.
+    pub(crate) fn clock(&self, now: Instant) -> Instant {
+        now + self.lead
+    }
+
+    /// The world's clock, when its own shows `then`.
+    pub(crate) fn world_time(&self, then: Instant) -> Instant {
+        Instant::from_micros(
+            then.as_micros()
+                .saturating_sub(self.lead.as_micros() as u64),
+        )
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        // With a busy radio it waits for that, not for a time.
+        let waits = self.is_on && !self.is_radio_busy;
+        let timeout = self.device.poll_timeout().filter(|_| waits)?;
+        Some(self.world_time(timeout))
+    }
+
+    pub(crate) fn next_talk(&self) -> Option<Instant> {
+        self.talks.iter().map(|talk| talk.next).min()
+    }
+}

@@ -1,0 +1,155 @@
+//! The world: a server, its participants, the network between them and the time, in one process.
+//!
+//! ```no_run
+//! use parlour_core::time::Duration;
+//! use parlour_tests::{Options, World};
+//!
+//! let mut world = World::new("a_word");
+//! let alice = world.join("alice", Options::small().publishing("mic"));
+//! let bob = world.join("bob", Options::default());
+//! world.talk(alice, "mic", Duration::from_secs(1));
+//! world.run_until("bob hears alice", Duration::from_secs(2), |world| {
+//!     world.heard(bob).iter().any(|frame| frame.talker() == alice)
+//! });
+//! ```
+//!
+//! Time does not pass by itself: it jumps to whatever is next, a datagram's arrival, a wake-up
+//! that an end asked for, or a frame that somebody says. All accidents follow from one seed, which
+//! a failing test prints. Each end has a clock of its own, so that none can rely on another's.
+//!
+//! Whatever the scenario, the world sees to it that no datagram is longer than 1200 bytes, that
+//! nobody hears itself, that nobody hears a frame twice, that what is heard is from whom it is said
+//! to be, and that the ends come to rest.
+
+mod commands;
+mod run;
+mod see;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use parlour_core::rand_core::RngCore as _;
+use parlour_core::secure::KeyPair;
+use parlour_core::server::{self, JoinId, Server};
+use parlour_core::time::{Duration, Instant};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+
+use crate::network::{Datagram, Network};
+use crate::party::{Handle, Party};
+
+pub use see::Crossing;
+
+/// Where the server is.
+pub const SERVER_ADDRESS: &str = "198.51.100.1:7900";
+
+/// Everything there is; see the [module](self).
+#[derive(Debug)]
+pub struct World {
+    name: &'static str,
+    seed: u64,
+    rng: ChaCha12Rng,
+    now: Instant,
+    network: Network,
+    server: Option<Server>,
+    server_config: server::Config,
+    server_secret: [u8; 32],
+    server_address: SocketAddr,
+    server_lead: Duration,
+    /// Counts the server's restarts: SSRCs of one life mean nothing in the next.
+    life: u32,
+    parties: Vec<Party>,
+    addresses: BTreeMap<SocketAddr, Handle>,
+    /// Whose voice an SSRC is, as the first frame under it told.
+    voices: BTreeMap<(u32, u32), (u16, u16)>,
+    streams: u16,
+    sockets: u16,
+    server_events: Vec<(Instant, server::Event)>,
+    /// Joins that the test wants to answer itself.
+    held: Option<Vec<(JoinId, String)>>,
+    history: Vec<Crossing>,
+    strays: Vec<(Instant, Datagram)>,
+}
+
+impl World {
+    /// A world with a server of default configuration. All that happens in it follows from `name`
+    /// and from the seed in `PARLOUR_SEED`, if that is set.
+    pub fn new(name: &'static str) -> Self {
+        Self::with_config(name, server::Config::default())
+    }
+
+    /// A world whose server has this configuration.
+    pub fn with_config(name: &'static str, config: server::Config) -> Self {
+        Self::with_seed(name, config, seed_for(name))
+    }
+
+    /// A world all of whose accidents follow from `seed`: for property tests, which choose it.
+    pub fn with_seed(name: &'static str, config: server::Config, seed: u64) -> Self {
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let mut server_secret = [0; 32];
+        rng.fill_bytes(&mut server_secret);
+        let server_lead = random_lead(&mut rng);
+        let mut world = Self {
+            name,
+            seed,
+            now: Instant::from_micros(0),
+            network: Network::new(rng.next_u64()),
+            rng,
+            server: None,
+            server_config: config,
+            server_secret,
+            server_address: SERVER_ADDRESS.parse().expect("an address"),
+            server_lead,
+            life: 0,
+            parties: Vec::new(),
+            addresses: BTreeMap::new(),
+            voices: BTreeMap::new(),
+            streams: 0,
+            sockets: 0,
+            server_events: Vec::new(),
+            held: None,
+            history: Vec::new(),
+            strays: Vec::new(),
+        };
+        world.start_server();
+        world
+    }
+
+    fn keys(&self) -> KeyPair {
+        KeyPair::from_secret_bytes(self.server_secret)
+    }
+
+    fn server_clock(&self) -> Instant {
+        self.now + self.server_lead
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let program = std::env::current_exe().unwrap_or_default();
+            let stem = program.file_stem().unwrap_or_default().to_string_lossy();
+            // Cargo appends a hash to a test program's name.
+            let test = stem.rsplit_once('-').map_or(&*stem, |(test, _)| test);
+            let (name, seed, now) = (self.name, self.seed, self.now.as_micros());
+            eprintln!(
+                "world `{name}` failed at {now} µs; replay with\n  \
+                 PARLOUR_SEED={seed} cargo test -p parlour-tests --test {test} {name}"
+            );
+        }
+    }
+}
+
+fn random_lead(rng: &mut ChaCha12Rng) -> Duration {
+    Duration::from_micros(rng.next_u64() % 1_000_000_000)
+}
+
+/// The seed that the environment asks for, or one of the test's own (FNV-1a of its name).
+fn seed_for(name: &str) -> u64 {
+    match std::env::var("PARLOUR_SEED") {
+        Ok(text) => text.parse().expect("PARLOUR_SEED must be a number"),
+        Err(_) => name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        }),
+    }
+}

@@ -1,0 +1,359 @@
+//! Time: what is due happens, then the clock jumps to what is next.
+
+use parlour_core::client::Incoming;
+use parlour_core::server::{Event, Path};
+use parlour_core::time::{Duration, Instant};
+use parlour_core::wire::MAX_DATAGRAM;
+
+use super::World;
+use crate::network::Datagram;
+use crate::party::{Handle, Heard, Received, Seen};
+use crate::token;
+use crate::voice::{FRAME, Utterance};
+
+/// Datagrams that the server takes before it gives any out, as one that receives in batches does.
+const BATCH: usize = 64;
+/// Rounds of inputs and outputs at one instant before the world counts as not coming to rest.
+const MAX_ROUNDS: u32 = 1_000;
+/// Instants in a second of the world before it counts as not coming to rest.
+const MAX_STEPS_PER_SECOND: u32 = 200_000;
+
+impl World {
+    /// Lets `time` pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.run(end, |_| false);
+    }
+
+    /// Lets time pass until `condition` holds.
+    ///
+    /// # Panics
+    /// If it does not hold within `limit`; `awaited` says what was waited for.
+    pub fn run_until(
+        &mut self,
+        awaited: &str,
+        limit: Duration,
+        condition: impl FnMut(&mut Self) -> bool,
+    ) {
+        let end = self.now + limit;
+        assert!(
+            self.run(end, condition),
+            "waited {limit:?} in vain until {awaited}\n{}",
+            self.describe()
+        );
+    }
+
+    fn run(&mut self, end: Instant, mut condition: impl FnMut(&mut Self) -> bool) -> bool {
+        let mut second = self.now;
+        let mut steps = 0;
+        loop {
+            self.settle();
+            if condition(self) {
+                return true;
+            }
+            let next = self.next().filter(|next| *next <= end);
+            self.now = next.unwrap_or(end);
+            if next.is_none() {
+                return false;
+            }
+            steps += 1;
+            if self.now.saturating_duration_since(second) >= Duration::from_secs(1) {
+                (second, steps) = (self.now, 0);
+            }
+            assert!(steps < MAX_STEPS_PER_SECOND, "time hardly advances");
+        }
+    }
+
+    /// When something is due.
+    fn next(&self) -> Option<Instant> {
+        let server = self
+            .server
+            .as_ref()
+            .and_then(|server| server.poll_timeout());
+        let lead = self.server_lead.as_micros() as u64;
+        let server =
+            server.map(|timeout| Instant::from_micros(timeout.as_micros().saturating_sub(lead)));
+        let parties = self.parties.iter();
+        parties
+            .flat_map(|party| [party.poll_timeout(), party.next_talk()])
+            .flatten()
+            .chain(server)
+            .chain(self.network.next_arrival())
+            .map(|next| next.max(self.now))
+            .min()
+    }
+
+    /// Does all that is due now.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..MAX_ROUNDS {
+            self.drain();
+            let mut is_quiet = !self.say();
+            for _ in 0..BATCH {
+                let Some(datagram) = self.network.poll_arrival(self.now) else {
+                    break;
+                };
+                is_quiet = false;
+                self.deliver(datagram);
+            }
+            is_quiet &= !self.fire_timers();
+            if is_quiet {
+                return;
+            }
+        }
+        panic!("the ends do not come to rest\n{}", self.describe());
+    }
+
+    fn fire_timers(&mut self) -> bool {
+        let mut fired = false;
+        for party in &mut self.parties {
+            if party.poll_timeout().is_some_and(|due| due <= self.now) {
+                party.device.handle_timeout(party.clock(self.now));
+                fired = true;
+            }
+        }
+        let clock = self.server_clock();
+        if let Some(server) = &mut self.server
+            && server.poll_timeout().is_some_and(|due| due <= clock)
+        {
+            server.handle_timeout(clock);
+            fired = true;
+        }
+        fired
+    }
+
+    /// Takes all output that there is.
+    pub(super) fn drain(&mut self) {
+        for index in 0..self.parties.len() {
+            self.drain_party(Handle(index));
+        }
+        self.drain_server();
+    }
+
+    fn drain_party(&mut self, handle: Handle) {
+        let now = self.now;
+        let Some(party) = self.parties.get_mut(handle.0).filter(|party| party.is_on) else {
+            return;
+        };
+        let clock = party.clock(now);
+        let mut out = [0; MAX_DATAGRAM];
+        let mut sent = Vec::new();
+        while !party.is_radio_busy
+            && let Some(len) = party
+                .device
+                .poll_transmit(clock, &mut out)
+                .expect("the buffer holds a datagram")
+        {
+            assert!(sent.len() < 1_000, "{} sends without end", party.name);
+            sent.push(Datagram {
+                from: party.address,
+                to: self.server_address,
+                bytes: out[..len].to_vec(),
+            });
+        }
+        while let Some(event) = party.device.poll_event() {
+            party.events.push((now, event));
+        }
+        if party.reads_messages {
+            let mut body = [0; MAX_DATAGRAM];
+            while let Some(message) = party
+                .device
+                .poll_message(&mut body)
+                .expect("the buffer holds a body")
+            {
+                party.messages.push(Received {
+                    at: now,
+                    lossy: false,
+                    from: message.from,
+                    topic: message.topic,
+                    body: message.body.to_vec(),
+                });
+            }
+        }
+        for datagram in sent {
+            self.send(datagram);
+        }
+    }
+
+    fn drain_server(&mut self) {
+        let clock = self.server_clock();
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
+        while let Some(event) = server.poll_event() {
+            match &event {
+                Event::JoinRequested { join, token, .. } => match &mut self.held {
+                    Some(held) => held.push((*join, token.clone())),
+                    None => answer_join(&mut server, clock, *join, token),
+                },
+                Event::RefreshRequested { refresh, token, .. } => {
+                    let answer = token::verify(token).map_err(drop);
+                    let _ = server.refresh(clock, *refresh, answer);
+                }
+                _ => {}
+            }
+            self.server_events.push((self.now, event));
+        }
+        let mut out = [0; MAX_DATAGRAM];
+        let mut sent = 0;
+        while let Some(transmit) = server
+            .poll_transmit(clock, &mut out)
+            .expect("the buffer holds a datagram")
+        {
+            sent += 1;
+            assert!(sent < 20_000, "the server sends without end");
+            let Path::Udp(to) = transmit.to else {
+                panic!("the world has no streams");
+            };
+            self.send(Datagram {
+                from: self.server_address,
+                to,
+                bytes: out[..transmit.len].to_vec(),
+            });
+        }
+        self.server = Some(server);
+    }
+
+    /// Sends a datagram over the link of whichever party is at one of its ends.
+    pub(super) fn send(&mut self, datagram: Datagram) {
+        assert!(
+            datagram.bytes.len() <= MAX_DATAGRAM,
+            "a datagram of {} bytes",
+            datagram.bytes.len()
+        );
+        let party = if datagram.from == self.server_address {
+            datagram.to
+        } else {
+            datagram.from
+        };
+        let link = self.addresses.get(&party);
+        let link = link.and_then(|handle| self.parties.get(handle.0));
+        let link = link.map_or(crate::network::LinkConfig::GOOD, |party| party.link);
+        self.record(&datagram);
+        self.network.send(self.now, &link, datagram);
+    }
+
+    fn deliver(&mut self, mut datagram: Datagram) {
+        if datagram.to == self.server_address {
+            let clock = self.server_clock();
+            if let Some(server) = &mut self.server {
+                let from = Path::Udp(datagram.from);
+                // Dropped datagrams are counted by the server.
+                let _ = server.handle_datagram(clock, from, &mut datagram.bytes);
+            }
+            return;
+        }
+        let handle = self.addresses.get(&datagram.to).copied();
+        let Some(handle) = handle.filter(|handle| self.parties[handle.0].is_on) else {
+            self.strays.push((self.now, datagram));
+            return;
+        };
+        let now = self.now;
+        let party = &mut self.parties[handle.0];
+        let clock = party.clock(now);
+        let mut heard = Vec::new();
+        let (seen, messages) = (&mut party.seen, &mut party.messages);
+        let _ = party
+            .device
+            .handle_datagram(clock, &mut datagram.bytes, &mut |incoming| match incoming {
+                Incoming::Audio { slot, frame } => {
+                    let said = Utterance::decode(frame.codec, frame.payload);
+                    heard.push(Heard {
+                        at: now,
+                        slot,
+                        sequence: frame.sequence,
+                        timestamp: frame.timestamp,
+                        ssrc: frame.speaker.expect("a slot's packet says whose it is"),
+                        marker: frame.marker,
+                        said: said.expect("nothing else is said here"),
+                    });
+                }
+                Incoming::Media(packet) => seen.push(Seen {
+                    at: now,
+                    ssrc: packet.ssrc(),
+                    sequence: packet.sequence(),
+                    timestamp: packet.timestamp(),
+                    payload: packet.payload().to_vec(),
+                }),
+                Incoming::Message(message) => messages.push(Received {
+                    at: now,
+                    lossy: true,
+                    from: message.from,
+                    topic: message.topic,
+                    body: message.body.to_vec(),
+                }),
+            });
+        for frame in heard {
+            self.hear(handle, frame);
+        }
+        // Events and answers are taken at once, as an embedder does between two datagrams.
+        self.drain_party(handle);
+    }
+
+    fn hear(&mut self, handle: Handle, frame: Heard) {
+        let said = frame.said;
+        let voice = (said.talker, said.stream);
+        let name = &self.parties[handle.0].name;
+        let talker = &self.parties[usize::from(said.talker)].name;
+        assert!(name != talker, "{name} hears itself");
+        let known = self.voices.entry((self.life, frame.ssrc)).or_insert(voice);
+        assert_eq!(*known, voice, "{name} hears {talker} under another's SSRC");
+        let party = &mut self.parties[handle.0];
+        let again = party.heard.iter().rev().take(200).any(|h| h.said == said);
+        assert!(!again, "{} hears {said:?} twice", party.name);
+        party.heard.push(frame);
+    }
+
+    /// Lets everybody who talks say what is due.
+    fn say(&mut self) -> bool {
+        let now = self.now;
+        let mut spoke = false;
+        for (index, party) in self.parties.iter_mut().enumerate() {
+            let clock = party.clock(now);
+            for talk in &mut party.talks {
+                while talk.next <= now {
+                    spoke = true;
+                    let (stream, number) = party
+                        .said
+                        .get_mut(&talk.key)
+                        .expect("counted when the talk began");
+                    let said = Utterance {
+                        talker: index as u16,
+                        stream: *stream,
+                        number: *number,
+                        said_at: talk.next.as_micros(),
+                    };
+                    *number += 1;
+                    let rate = u64::from(talk.codec.clock_rate());
+                    let timestamp = talk.next.as_micros() * rate / 1_000_000;
+                    let payload = said.encode(talk.codec);
+                    let taken = party.device.send_audio(
+                        clock,
+                        &talk.key,
+                        timestamp as u32,
+                        talk.level,
+                        &payload,
+                    );
+                    if taken.is_err() {
+                        party.unsaid += 1;
+                    }
+                    talk.next += FRAME;
+                }
+            }
+            party.talks.retain(|talk| talk.next < talk.until);
+        }
+        spoke
+    }
+}
+
+pub(super) fn answer_join(
+    server: &mut parlour_core::server::Server,
+    clock: Instant,
+    join: parlour_core::server::JoinId,
+    token: &str,
+) {
+    match token::verify(token) {
+        // What stands against it is told to the participant by the server itself.
+        Ok(admission) => drop(server.admit(clock, join, admission)),
+        Err(refusal) => drop(server.refuse(clock, join, refusal)),
+    }
+}
