@@ -68,7 +68,9 @@ pub enum DuplexError<I, O> {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// Microphone, loudspeaker, writer and reader are not all at one rate, of which a frame holds `N` samples.
-    #[error("give microphone, loudspeaker, writer and reader one rate, and N the samples of 20 ms at it")]
+    #[error(
+        "give microphone, loudspeaker, writer and reader one rate, and N the samples of 20 ms at it"
+    )]
     SampleRate,
 }
 
@@ -77,7 +79,15 @@ pub enum DuplexError<I, O> {
 /// Microphone and loudspeaker are assumed to run on one clock, as on one I2S bus, so that neither gets ahead. Where they
 /// do not, use [`AudioWriter`] and [`MixedReader`] in a task each.
 #[derive(Debug)]
-pub struct Duplex<'d, I, O, E = NoEchoCanceller, G = crate::AlwaysOpen, P: Profile = Device, const N: usize = 320> {
+pub struct Duplex<
+    'd,
+    I,
+    O,
+    E = NoEchoCanceller,
+    G = crate::AlwaysOpen,
+    P: Profile = Device,
+    const N: usize = 320,
+> {
     /// Where sound comes from.
     pub microphone: I,
     /// Where it goes to.

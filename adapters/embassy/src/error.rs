@@ -34,7 +34,9 @@ pub enum JoinError {
     #[error("the server's name was not found: check the ticket and the name server")]
     UnknownHost,
     /// This build has no name resolution, or not that kind of address.
-    #[error("this build cannot reach the ticket's server: turn on feature dns, proto-ipv4 or proto-ipv6")]
+    #[error(
+        "this build cannot reach the ticket's server: turn on feature dns, proto-ipv4 or proto-ipv6"
+    )]
     Unreachable,
     /// The server has not answered.
     #[error("the server does not answer: check that it runs and that UDP to it is let through")]

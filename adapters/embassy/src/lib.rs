@@ -60,6 +60,9 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(test)]
+extern crate std;
+
 mod config;
 mod duplex;
 mod error;

@@ -33,8 +33,13 @@ pub(crate) struct Players<
     const PCM: usize,
 >(pub(crate) Vec<&'d mut Player<O, PACKETS, BYTES, PCM>, SLOTS>);
 
-impl<O: AudioDecoder, const SLOTS: usize, const PACKETS: usize, const BYTES: usize, const PCM: usize>
-    Playback for Players<'_, O, SLOTS, PACKETS, BYTES, PCM>
+impl<
+    O: AudioDecoder,
+    const SLOTS: usize,
+    const PACKETS: usize,
+    const BYTES: usize,
+    const PCM: usize,
+> Playback for Players<'_, O, SLOTS, PACKETS, BYTES, PCM>
 {
     fn push(&mut self, now: Instant, slot: u8, frame: &AudioFrame<'_>) {
         let Some(player) = self.0.get_mut(usize::from(slot)) else {

@@ -140,8 +140,15 @@ impl<
     }
 }
 
-impl<'d, D: Decoding, const A: usize, const S: usize, const P: usize, const B: usize, const M: usize>
-    Resources<'d, D, A, S, P, B, M>
+impl<
+    'd,
+    D: Decoding,
+    const A: usize,
+    const S: usize,
+    const P: usize,
+    const B: usize,
+    const M: usize,
+> Resources<'d, D, A, S, P, B, M>
 {
     /// Makes the players, each in its place.
     #[allow(clippy::type_complexity)]

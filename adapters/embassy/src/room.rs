@@ -72,7 +72,9 @@ impl<'d, P: Profile> Room<'d, P> {
         if self.shared.is_driven() {
             // An error means that it is over, or about to be.
             let _ = self.shared.tell(|client| client.leave(now()));
-            self.shared.until(|inner| (!inner.driven).then_some(())).await;
+            self.shared
+                .until(|inner| (!inner.driven).then_some(()))
+                .await;
         }
     }
 

@@ -5,9 +5,9 @@ use core::future::{Future, poll_fn};
 use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 
-use embassy_futures::select::{Either3, Either4, select3, select4};
+use embassy_futures::select::{Either3, Either4, select, select3, select4};
 use embassy_net::udp::UdpSocket;
-use embassy_net::{IpAddress, IpEndpoint};
+use embassy_net::{IpAddress, IpEndpoint, Stack};
 use parlour_core::client::{Incoming, Profile};
 use parlour_core::ticket::Ticket;
 #[cfg(feature = "dns")]
@@ -60,11 +60,10 @@ impl<'d, P: Profile> Runner<'d, P> {
                 shared.command.wait().await;
                 continue;
             }
-            if !shared.stack.is_config_up() {
+            if !is_up(&shared.stack) {
                 debug!("parlour: waiting for the network");
                 shared.network.set(Network::Down);
-                let up = shared.stack.wait_config_up();
-                meanwhile(shared, datagram, up).await;
+                meanwhile(shared, datagram, wait_up(&shared.stack)).await;
                 continue;
             }
             let Some(server) = locate(shared, datagram).await else {
@@ -73,7 +72,7 @@ impl<'d, P: Profile> Runner<'d, P> {
             socket.close();
             if socket.bind(0).is_err() {
                 // It has just been closed, and has a port: this cannot be.
-                meanwhile(shared, datagram, shared.stack.wait_config_down()).await;
+                meanwhile(shared, datagram, wait_down(&shared.stack)).await;
                 continue;
             }
             debug!("parlour: bound");
@@ -89,6 +88,22 @@ impl<P: Profile> fmt::Debug for Runner<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runner").finish_non_exhaustive()
     }
+}
+
+/// Whether there are both a link and an address; a static one stays without a link.
+fn is_up(stack: &Stack<'_>) -> bool {
+    stack.is_link_up() && stack.is_config_up()
+}
+
+async fn wait_up(stack: &Stack<'_>) {
+    while !is_up(stack) {
+        stack.wait_link_up().await;
+        stack.wait_config_up().await;
+    }
+}
+
+async fn wait_down(stack: &Stack<'_>) {
+    select(stack.wait_link_down(), stack.wait_config_down()).await;
 }
 
 /// Drives the client without a network until `event`; what it wants to send is lost. `None` if it is not
@@ -137,7 +152,7 @@ async fn exchange(
             socket.recv_from(datagram),
             wait_until(deadline),
             shared.command.wait(),
-            shared.stack.wait_config_down(),
+            wait_down(&shared.stack),
         );
         match received.await {
             Either4::First(Ok((len, from))) if from.endpoint == target => {
@@ -178,10 +193,7 @@ async fn transmit(
     // lost, as on any congested link.
     poll_fn(|cx| {
         Poll::Ready(drive(shared, datagram, |bytes| {
-            if !matches!(
-                socket.poll_send_to(bytes, target, cx),
-                Poll::Ready(Ok(()))
-            ) {
+            if !matches!(socket.poll_send_to(bytes, target, cx), Poll::Ready(Ok(()))) {
                 debug!("parlour: the stack did not take a datagram");
             }
         }))
@@ -256,7 +268,7 @@ async fn resolve(
     datagram: &mut [u8],
     ticket: &Ticket<'_>,
 ) -> Option<IpEndpoint> {
-    use embassy_futures::select::{Either, select};
+    use embassy_futures::select::Either;
     use embassy_net::dns::DnsQueryType;
 
     shared.network.set(Network::Resolving);
@@ -274,7 +286,7 @@ async fn resolve(
         }
         None
     };
-    let query = select(query, shared.stack.wait_config_down());
+    let query = select(query, wait_down(&shared.stack));
     match meanwhile(shared, datagram, query).await? {
         Either::First(Some(server)) => Some(server),
         Either::First(None) => {

@@ -104,8 +104,7 @@ impl<'d, P: Profile> Shared<'d, P> {
             return Ok(());
         }
         if inner.used {
-            inner.client =
-                Client::new(&inner.ticket, &self.config.client, now(), &mut inner.rng)?;
+            inner.client = Client::new(&inner.ticket, &self.config.client, now(), &mut inner.rng)?;
             if let Some(publish) = inner.publication.clone() {
                 // A new client has room for the one stream that there is.
                 let _ = inner.client.publish(publish);

@@ -132,9 +132,9 @@ impl<'d, P: Profile> EncodedWriter<'d, P> {
         let units = frame_samples(self.codec, payload)?;
         let now = now();
         let timestamp = self.clock.next(now, units);
-        let sent = self.shared.with(|client| {
-            client.send_audio(now, &self.key, timestamp, level, payload)
-        });
+        let sent = self
+            .shared
+            .with(|client| client.send_audio(now, &self.key, timestamp, level, payload));
         match sent {
             Ok(()) => {
                 self.shared.command.signal(());
