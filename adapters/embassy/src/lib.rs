@@ -11,9 +11,9 @@
 //! use parlour_embassy::core::room::StreamKey;
 //! use parlour_embassy::core::ticket::Ticket;
 //! use parlour_embassy::{AudioCodec, AudioIn, AudioOut, Config, Duplex, NoEchoCanceller, Resources, Runner, VoiceGate};
-//! use static_cell::ConstStaticCell;
+//! use static_cell::StaticCell;
 //!
-//! static RESOURCES: ConstStaticCell<Resources> = ConstStaticCell::new(Resources::new());
+//! static RESOURCES: StaticCell<Resources> = StaticCell::new();
 //!
 //! #[embassy_executor::task]
 //! async fn carry(mut runner: Runner<'static>) -> ! {
@@ -29,7 +29,8 @@
 //!     loudspeaker: impl AudioOut,
 //! ) -> Result<(), Box<dyn core::error::Error>> {
 //!     let ticket = Ticket::parse(ticket)?;
-//!     let (room, runner) = parlour_embassy::new(stack, ticket, Config::default(), RESOURCES.take(), rng)?;
+//!     let resources = RESOURCES.init_with(Resources::new);
+//!     let (room, runner) = parlour_embassy::new(stack, ticket, Config::default(), resources, rng)?;
 //!     spawner.spawn(carry(runner)?);
 //!     let writer = room.publish_audio(StreamKey::new("mic")?, AudioCodec::Pcmu, SampleRate::Hz16000)?;
 //!     room.join().await?;

@@ -80,15 +80,16 @@ impl Decoding for Opus {
     }
 }
 
-/// All memory of one participant. It belongs into a `static`, where it takes no flash:
+/// All memory of one participant. It belongs into a `static`, made in its place, where it takes no flash:
 ///
 /// ```
 /// use parlour_embassy::{G711, Resources};
-/// use static_cell::ConstStaticCell;
+/// use static_cell::StaticCell;
 ///
-/// static RESOURCES: ConstStaticCell<Resources> = ConstStaticCell::new(Resources::new());
+/// static RESOURCES: StaticCell<Resources> = StaticCell::new();
+/// let resources = RESOURCES.init_with(Resources::new);
 /// // Or, tracking 4 participants and hearing one of them at a time:
-/// static INTERCOM: ConstStaticCell<Resources<G711, 4, 1>> = ConstStaticCell::new(Resources::new());
+/// static INTERCOM: StaticCell<Resources<G711, 4, 1>> = StaticCell::new();
 /// # assert!(size_of_val(&INTERCOM) < size_of_val(&RESOURCES));
 /// ```
 ///
