@@ -1,5 +1,7 @@
 //! A participant's end, whatever capacities it is built with.
 
+use std::net::SocketAddr;
+
 use parlour_core::client::{
     BufferTooSmall, Client, CloseCause, CommandError, Config, Desktop, Dropped, Event, Incoming,
     Message, Profile, SendError, SlotStatistics, Small, Statistics,
@@ -229,6 +231,10 @@ impl Device {
 
     pub fn closed(&self) -> Option<CloseCause> {
         each!(self, client => client.closed())
+    }
+
+    pub fn redirected_to(&self) -> Option<SocketAddr> {
+        each!(self, client => client.redirected_to())
     }
 
     pub fn published_ssrc(&self, key: &StreamKey) -> Option<u32> {

@@ -31,6 +31,8 @@ pub struct Options {
     pub expires_in: Option<Duration>,
     /// Why the embedder refuses the token.
     pub refuse: Option<JoinRefusal>,
+    /// Where the embedder sends it, unless it joins there.
+    pub redirect: Option<SocketAddr>,
     /// The network between it and the server.
     pub link: LinkConfig,
     /// Which capacities it is built with.
@@ -52,6 +54,7 @@ impl Default for Options {
             lobby: false,
             expires_in: None,
             refuse: None,
+            redirect: None,
             link: LinkConfig::GOOD,
             size: Size::Desktop,
             slots: None,
@@ -105,6 +108,7 @@ impl Options {
             lobby: self.lobby,
             expires_in: self.expires_in,
             refuse: self.refuse,
+            redirect: self.redirect,
             ..Token::new(&self.room, participant)
         }
     }

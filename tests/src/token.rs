@@ -6,6 +6,7 @@
 //! ```
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId};
 use parlour_core::server::Admission;
@@ -27,6 +28,8 @@ pub struct Token {
     pub expires_in: Option<Duration>,
     /// Why it is refused, if it is.
     pub refuse: Option<JoinRefusal>,
+    /// Where to join instead, unless it is shown there.
+    pub redirect: Option<SocketAddr>,
 }
 
 impl Token {
@@ -39,6 +42,7 @@ impl Token {
             lobby: false,
             expires_in: None,
             refuse: None,
+            redirect: None,
         }
     }
 
@@ -53,6 +57,7 @@ impl Token {
                 "grants" => token.grants = Grants::from_bits(value.parse().ok()?)?,
                 "lobby" => token.lobby = true,
                 "expires" => token.expires_in = Some(Duration::from_secs(value.parse().ok()?)),
+                "redirect" => token.redirect = Some(value.parse().ok()?),
                 "refuse" => token.refuse = Some(parse_refusal(value)?),
                 _ => return None,
             }
@@ -94,6 +99,9 @@ impl fmt::Display for Token {
         if let Some(refusal) = self.refuse {
             write!(f, "&refuse={refusal:?}")?;
         }
+        if let Some(address) = self.redirect {
+            write!(f, "&redirect={address}")?;
+        }
         Ok(())
     }
 }
@@ -131,6 +139,7 @@ mod tests {
             lobby: true,
             expires_in: Some(Duration::from_secs(40)),
             refuse: Some(JoinRefusal::WrongRoom),
+            redirect: Some(([192, 0, 2, 1], 7900).into()),
             ..Token::new("green", "alice")
         };
         assert_eq!(Token::parse(&token.to_string()), Some(token.clone()));

@@ -1,1 +1,64 @@
-//! TODO
+//! Real-time audio rooms on [tokio]: the sockets, clocks and threads around `parlour-core`.
+//!
+//! A participant joins with a ticket, speaks through an [`AudioWriter`] and hears through a [`MixedReader`]:
+//!
+//! ```no_run
+//! use parlour_tokio::{AudioOptions, Room};
+//! use parlour_tokio::core::audio::codec::SampleRate;
+//!
+//! # async fn example(ticket: &str, mut microphone: impl FnMut() -> Vec<i16>) -> Result<(), Box<dyn std::error::Error>> {
+//! let room = Room::join(ticket).await?;
+//! let mut mic = room.publish_audio("mic", AudioOptions::opus(SampleRate::Hz48000)).await?;
+//! let mut heard = room.mixed_audio(SampleRate::Hz48000)?;
+//! let mut pcm = [0; 960];
+//! for _ in 0..500 {
+//!     mic.write(&microphone())?;
+//!     heard.next_frame(&mut pcm).await; // everybody else, 20 ms at a time
+//! }
+//! room.leave().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A server is bound, and tickets are minted for it, with it or elsewhere ([`token`]):
+//!
+//! ```no_run
+//! use parlour_tokio::{Server, ServerConfig};
+//! use parlour_tokio::token::{ApiKey, Claims};
+//! use std::time::Duration;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = ApiKey::new("my-app", "c2VjcmV0IG9mIGF0IGxlYXN0IDMyIGJ5dGVz")?;
+//! let server = Server::bind(ServerConfig::new("0.0.0.0:7900".parse()?, key))?;
+//! println!("{}", server.ticket(&Claims::new("green-room", "anna", Duration::from_secs(3600))?)?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! There is no protocol in this crate: all of it is in [`core`]. What is here is IO, and the codecs' place.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod client;
+mod clock;
+mod framing;
+#[cfg(feature = "server")]
+mod server;
+#[cfg(feature = "tap")]
+pub mod tap;
+#[cfg(feature = "server")]
+pub mod token;
+
+pub use client::{
+    AudioCodec, AudioOptions, AudioWriter, CloseCause, Event, Events, JoinError, JoinOptions,
+    MediaPacket, MediaReader, MediaWriter, MixedReader, PublishError, ReadError, ReconnectCause,
+    RequestError, Room, RoomEvent, RoomState, SlotReader, TransportChoice, WriteError,
+};
+pub use parlour_core as core;
+#[cfg(feature = "server")]
+pub use server::{
+    BindError, KeyFileError, RoomInfo, Server, ServerConfig, ServerEvent, ServerEvents,
+    TicketError, load_or_create as load_or_create_key,
+};
+#[cfg(feature = "tap")]
+pub use tap::{Tap, TapError};

@@ -91,6 +91,9 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+    /// The server does not take the subscribe policy, with which the client joined or that was set
+    /// without a session.
+    PolicyRefused(Refusal),
     /// The answer to a request: exactly one comes for each.
     Replied {
         /// Which request.
@@ -202,6 +205,7 @@ impl Event {
                 | Self::Redirected(_)
                 | Self::Published { .. }
                 | Self::PublishRefused { .. }
+                | Self::PolicyRefused(_)
                 | Self::MessagesMissed(_)
                 | Self::Knocked { .. }
                 | Self::KnockEnded(_)

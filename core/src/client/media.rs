@@ -324,3 +324,108 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::profile::{Lend, Profile, Small};
+    use crate::room::{Codec, StreamKey};
+    use crate::signal::Publish;
+    use crate::wire::{Frames, MAX_DATAGRAM};
+    use std::vec::Vec;
+
+    type Memory = <Small as Profile>::Memory;
+
+    fn at(secs: u64) -> Instant {
+        Instant::from_micros(secs * 1_000_000)
+    }
+
+    /// Memory with one stream of sound (SSRC 1) and one of pictures (SSRC 2), both sent once.
+    fn publishing() -> Memory {
+        let mut memory = Memory::new();
+        let parts = memory.parts();
+        let kinds = [
+            (StreamKind::Audio, Codec::Opus),
+            (StreamKind::Screen, Codec::Vp8),
+        ];
+        for (ssrc, (kind, codec)) in (1..).zip(kinds) {
+            let mut publication = Publication::new(Publish {
+                key: StreamKey::new("k").unwrap(),
+                kind,
+                codec,
+                muted: false,
+            });
+            publication.published(ssrc, 0);
+            let flow = publication.sendable().unwrap();
+            let mut out = [0; 100];
+            let (level, payload) = (AudioLevel::SILENCE, [0x48, 1, 2]);
+            let written = match kind {
+                StreamKind::Audio => flow.write_audio(at(1), 48_000, level, &payload, &mut out),
+                _ => flow.write_media(at(1), 90_000, true, &payload, &mut out),
+            };
+            written.unwrap();
+            let _ = parts.publications.push(publication);
+        }
+        memory
+    }
+
+    fn hear(slot: &mut Slot, sequences: &[u16]) {
+        for sequence in sequences {
+            slot.reception.handle_packet(at(1), *sequence, 0);
+            slot.unreported = true;
+        }
+    }
+
+    type Reported = (u32, Option<SenderInfo>, Vec<ReportBlock>);
+
+    fn report(memory: &mut Memory, now: Instant) -> Vec<Reported> {
+        let mut datagram = [0; MAX_DATAGRAM];
+        let mut writer = FrameWriter::in_datagram(&mut datagram);
+        assert!(write_report(&mut memory.parts(), now, &mut writer));
+        let len = writer.len();
+        let mut frames = Frames::new(&datagram[9..9 + len]);
+        let Some(Ok(Frame::Report(bytes))) = frames.next() else {
+            return Vec::new();
+        };
+        let reports = RtcpCompound::parse(bytes).unwrap();
+        let read = |r: crate::rtp::Report<'_>| (r.ssrc(), r.sender(), r.blocks().collect());
+        reports.map(read).collect()
+    }
+
+    #[test]
+    fn a_report_tells_of_every_flow_once() {
+        let mut memory = publishing();
+        hear(&mut memory.parts().slots[2], &[1, 2, 4]);
+        let reports = report(&mut memory, at(3));
+        assert_eq!(reports.len(), 2);
+        let (ssrc, info, blocks) = &reports[0];
+        let info = info.unwrap();
+        assert_eq!((*ssrc, info.packets, info.octets), (1, 1, 3));
+        assert_eq!(info.rtp_timestamp, 3 * 48_000);
+        assert_eq!(info.ntp, 3 << 32);
+        assert_eq!((blocks.len(), blocks[0].fraction_lost), (1, 64));
+        let (ssrc, info, blocks) = &reports[1];
+        assert_eq!((*ssrc, info.unwrap().rtp_timestamp), (2, 3 * 90_000));
+        assert_eq!(*blocks, []);
+        assert_eq!(report(&mut memory, at(4)), []);
+    }
+
+    #[test]
+    fn who_sends_nothing_reports_as_nobody() {
+        let mut memory = Memory::new();
+        hear(&mut memory.parts().slots[0], &[1, 2]);
+        let reports = report(&mut memory, at(3));
+        assert_eq!(reports.len(), 1);
+        assert_eq!((reports[0].0, reports[0].1), (NO_FLOW, None));
+    }
+
+    #[test]
+    fn a_report_waits_for_a_datagram_with_room() {
+        let mut memory = publishing();
+        let mut small = [0; 40];
+        let mut writer = FrameWriter::new(&mut small);
+        assert!(!write_report(&mut memory.parts(), at(3), &mut writer));
+        assert!(writer.is_empty());
+        assert_eq!(report(&mut memory, at(3)).len(), 2);
+    }
+}

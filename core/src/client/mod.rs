@@ -62,7 +62,7 @@
 //! | events | those that the state shows anyway are dropped, [`Event::EventsMissed`] says so |
 //! | participants | the server tells only of those that matter most |
 
-mod client;
+mod api;
 mod commands;
 mod config;
 mod errors;
@@ -78,7 +78,7 @@ mod session;
 mod statistics;
 mod subscriptions;
 
-pub use self::client::Client;
+pub use self::api::Client;
 pub use self::config::Config;
 pub use self::errors::{CommandError, Dropped, SendError};
 pub use self::events::{CloseCause, Event, Incoming, Message, ReconnectCause};

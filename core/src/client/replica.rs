@@ -268,8 +268,14 @@ impl Machine {
             Err(_) => Answered::Refused,
         };
         subscriptions::answered(parts, request, answer);
+        let policy = self.subscriptions.policy;
         if self.subscriptions.answered(request, answer) {
             self.notice(parts);
+        }
+        if let (Err(refusal), false) = (result, asked_by_application)
+            && policy != self.subscriptions.policy
+        {
+            self.events.push(Event::PolicyRefused(refusal));
         }
         self.publish_answered(parts, request, result);
         if asked_by_application {

@@ -208,8 +208,9 @@ impl Machine {
     /// Into a session that is new to this end.
     fn enter(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
         self.remember(parts, joined);
-        if joined.policy_refused.is_some() {
+        if let Some(refusal) = joined.policy_refused {
             self.subscriptions.policy_refused();
+            self.events.push(Event::PolicyRefused(refusal));
         }
         let mut answers = joined.streams.iter();
         let mut refused = heapless::Vec::<_, { crate::room::MAX_STREAMS }>::new();

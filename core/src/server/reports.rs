@@ -4,7 +4,6 @@ use super::machine::MemberKey;
 use super::member::Member;
 use super::{ParticipantStatistics, Server};
 use crate::room::MAX_STREAMS;
-
 use crate::rtp::{ReportBlock, RtcpCompound, quality, report_len, write_report};
 use crate::time::{Duration, Instant};
 

@@ -232,6 +232,7 @@ impl Flight {
         if settled == 0 {
             return Ok(0);
         }
+        self.rtt.end_back_off();
         if let Some((sequence, sent)) = self.timed
             && is_before(sequence, next)
         {

@@ -90,6 +90,18 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1).min(Self::MAX_BACKOFF);
     }
 
+    /// Takes in that something came back after all, though nobody knows how long that took: the
+    /// timeout is again what the samples say, as
+    /// [RFC 9002 section 6.2.1](https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1) has it.
+    ///
+    /// A peer that takes messages slowly would else be sent each few of them only after the longest
+    /// timeout. Before the first sample nothing changes: there the longer timeout is the best guess.
+    pub fn end_back_off(&mut self) {
+        if self.estimate.is_some() {
+            self.backoff = 0;
+        }
+    }
+
     /// The smoothed round-trip time (SRTT); `None` before the first sample.
     pub fn smoothed(&self) -> Option<Duration> {
         self.estimate
@@ -167,6 +179,19 @@ mod tests {
             steady.timeout(),
             Duration::from_micros(200_000) + RttEstimator::GRANULARITY
         );
+    }
+
+    #[test]
+    fn progress_ends_the_backing_off_once_there_is_an_estimate() {
+        let mut rtt = RttEstimator::new();
+        rtt.back_off();
+        rtt.end_back_off();
+        assert_eq!(rtt.timeout(), Duration::from_secs(2));
+        rtt.sample(Duration::from_millis(100));
+        let timeout = rtt.timeout();
+        rtt.back_off();
+        rtt.end_back_off();
+        assert_eq!(rtt.timeout(), timeout);
     }
 
     #[test]

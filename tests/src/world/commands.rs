@@ -13,7 +13,7 @@ use parlour_core::time::{Duration, Instant};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
-use super::{World, random_lead, run::answer_join};
+use super::{SERVER_ADDRESS, World, random_lead, run::answer_join};
 use crate::device::Device;
 use crate::network::{Datagram, LinkConfig};
 use crate::party::{Handle, Options, Party, Talk};
@@ -266,7 +266,8 @@ impl World {
         order(&mut held);
         let (server, clock) = self.server_and_clock();
         for (join, token) in held {
-            answer_join(server, clock, join, &token);
+            let here = SERVER_ADDRESS.parse().expect("an address");
+            answer_join(server, clock, here, join, &token);
         }
     }
 }

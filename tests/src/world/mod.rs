@@ -42,12 +42,16 @@ pub use see::Crossing;
 
 /// Where the server is.
 pub const SERVER_ADDRESS: &str = "198.51.100.1:7900";
+/// Where it is, too: for those who are sent elsewhere.
+pub const OTHER_ADDRESS: &str = "198.51.100.1:7901";
 
 /// Everything there is; see the [module](self).
 #[derive(Debug)]
 pub struct World {
     name: &'static str,
     seed: u64,
+    /// By the test, and not by its name or the environment.
+    is_seed_chosen: bool,
     rng: ChaCha12Rng,
     now: Instant,
     network: Network,
@@ -55,6 +59,9 @@ pub struct World {
     server_config: server::Config,
     server_secret: [u8; 32],
     server_address: SocketAddr,
+    other_address: SocketAddr,
+    /// At which of its addresses the server was last reached from where; it answers from there.
+    reached: BTreeMap<SocketAddr, SocketAddr>,
     server_lead: Duration,
     /// Counts the server's restarts: SSRCs of one life mean nothing in the next.
     life: u32,
@@ -80,7 +87,9 @@ impl World {
 
     /// A world whose server has this configuration.
     pub fn with_config(name: &'static str, config: server::Config) -> Self {
-        Self::with_seed(name, config, seed_for(name))
+        let mut world = Self::with_seed(name, config, seed_for(name));
+        world.is_seed_chosen = false;
+        world
     }
 
     /// A world all of whose accidents follow from `seed`: for property tests, which choose it.
@@ -92,6 +101,7 @@ impl World {
         let mut world = Self {
             name,
             seed,
+            is_seed_chosen: true,
             now: Instant::from_micros(0),
             network: Network::new(rng.next_u64()),
             rng,
@@ -99,6 +109,8 @@ impl World {
             server_config: config,
             server_secret,
             server_address: SERVER_ADDRESS.parse().expect("an address"),
+            other_address: OTHER_ADDRESS.parse().expect("an address"),
+            reached: BTreeMap::new(),
             server_lead,
             life: 0,
             parties: Vec::new(),
@@ -132,6 +144,10 @@ impl Drop for World {
             // Cargo appends a hash to a test program's name.
             let test = stem.rsplit_once('-').map_or(&*stem, |(test, _)| test);
             let (name, seed, now) = (self.name, self.seed, self.now.as_micros());
+            if self.is_seed_chosen {
+                eprintln!("world `{name}` of seed {seed} failed at {now} µs");
+                return;
+            }
             eprintln!(
                 "world `{name}` failed at {now} µs; replay with\n  \
                  PARLOUR_SEED={seed} cargo test -p parlour-tests --test {test} {name}"

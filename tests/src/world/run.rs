@@ -1,5 +1,7 @@
 //! Time: what is due happens, then the clock jumps to what is next.
 
+use std::net::SocketAddr;
+
 use parlour_core::client::Incoming;
 use parlour_core::server::{Event, Path};
 use parlour_core::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use parlour_core::wire::MAX_DATAGRAM;
 use super::World;
 use crate::network::Datagram;
 use crate::party::{Handle, Heard, Received, Seen};
-use crate::token;
+use crate::token::{self, Token};
 use crate::voice::{FRAME, Utterance};
 
 /// Datagrams that the server takes before it gives any out, as one that receives in batches does.
@@ -16,7 +18,7 @@ const BATCH: usize = 64;
 /// Rounds of inputs and outputs at one instant before the world counts as not coming to rest.
 const MAX_ROUNDS: u32 = 1_000;
 /// Instants in a second of the world before it counts as not coming to rest.
-const MAX_STEPS_PER_SECOND: u32 = 200_000;
+const MAX_STEPS_PER_SECOND: u32 = 50_000;
 
 impl World {
     /// Lets `time` pass.
@@ -146,7 +148,7 @@ impl World {
             assert!(sent.len() < 1_000, "{} sends without end", party.name);
             sent.push(Datagram {
                 from: party.address,
-                to: self.server_address,
+                to: party.device.redirected_to().unwrap_or(self.server_address),
                 bytes: out[..len].to_vec(),
             });
         }
@@ -175,24 +177,11 @@ impl World {
     }
 
     fn drain_server(&mut self) {
+        self.take_server_events(self.server_address);
         let clock = self.server_clock();
         let Some(mut server) = self.server.take() else {
             return;
         };
-        while let Some(event) = server.poll_event() {
-            match &event {
-                Event::JoinRequested { join, token, .. } => match &mut self.held {
-                    Some(held) => held.push((*join, token.clone())),
-                    None => answer_join(&mut server, clock, *join, token),
-                },
-                Event::RefreshRequested { refresh, token, .. } => {
-                    let answer = token::verify(token).map_err(drop);
-                    let _ = server.refresh(clock, *refresh, answer);
-                }
-                _ => {}
-            }
-            self.server_events.push((self.now, event));
-        }
         let mut out = [0; MAX_DATAGRAM];
         let mut sent = 0;
         while let Some(transmit) = server
@@ -204,13 +193,36 @@ impl World {
             let Path::Udp(to) = transmit.to else {
                 panic!("the world has no streams");
             };
+            let from = self.reached.get(&to).copied();
             self.send(Datagram {
-                from: self.server_address,
+                from: from.unwrap_or(self.server_address),
                 to,
                 bytes: out[..transmit.len].to_vec(),
             });
         }
         self.server = Some(server);
+    }
+
+    /// Answers what the server asks its embedder; `here` is the address at which it was reached.
+    fn take_server_events(&mut self, here: SocketAddr) {
+        let clock = self.server_clock();
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        while let Some(event) = server.poll_event() {
+            match &event {
+                Event::JoinRequested { join, token, .. } => match &mut self.held {
+                    Some(held) => held.push((*join, token.clone())),
+                    None => answer_join(server, clock, here, *join, token),
+                },
+                Event::RefreshRequested { refresh, token, .. } => {
+                    let answer = token::verify(token).map_err(drop);
+                    let _ = server.refresh(clock, *refresh, answer);
+                }
+                _ => {}
+            }
+            self.server_events.push((self.now, event));
+        }
     }
 
     /// Sends a datagram over the link of whichever party is at one of its ends.
@@ -220,7 +232,7 @@ impl World {
             "a datagram of {} bytes",
             datagram.bytes.len()
         );
-        let party = if datagram.from == self.server_address {
+        let party = if self.is_server(datagram.from) {
             datagram.to
         } else {
             datagram.from
@@ -232,14 +244,20 @@ impl World {
         self.network.send(self.now, &link, datagram);
     }
 
+    fn is_server(&self, address: SocketAddr) -> bool {
+        address == self.server_address || address == self.other_address
+    }
+
     fn deliver(&mut self, mut datagram: Datagram) {
-        if datagram.to == self.server_address {
+        if self.is_server(datagram.to) {
+            self.reached.insert(datagram.from, datagram.to);
             let clock = self.server_clock();
             if let Some(server) = &mut self.server {
                 let from = Path::Udp(datagram.from);
                 // Dropped datagrams are counted by the server.
                 let _ = server.handle_datagram(clock, from, &mut datagram.bytes);
             }
+            self.take_server_events(datagram.to);
             return;
         }
         let handle = self.addresses.get(&datagram.to).copied();
@@ -348,12 +366,15 @@ impl World {
 pub(super) fn answer_join(
     server: &mut parlour_core::server::Server,
     clock: Instant,
+    here: SocketAddr,
     join: parlour_core::server::JoinId,
     token: &str,
 ) {
-    match token::verify(token) {
-        // What stands against it is told to the participant by the server itself.
-        Ok(admission) => drop(server.admit(clock, join, admission)),
-        Err(refusal) => drop(server.refuse(clock, join, refusal)),
-    }
+    let elsewhere = Token::parse(token).and_then(|token| token.redirect);
+    // What stands against it is told to the participant by the server itself.
+    let _ = match (elsewhere, token::verify(token)) {
+        (Some(there), _) if there != here => server.redirect(clock, join, there).is_ok(),
+        (_, Ok(admission)) => server.admit(clock, join, admission).is_ok(),
+        (_, Err(refusal)) => server.refuse(clock, join, refusal).is_ok(),
+    };
 }

@@ -238,11 +238,11 @@ fn an_unstable_network_never_shows_a_departure() {
     let bob = world.joined("bob", Options::default());
     world.forget(bob);
     world.talk(alice, "mic", s(300));
-    for round in 0..12 {
+    for round in 0..10 {
         world.partition(alice, true);
         world.run_for(s(2 + round * 2));
         world.partition(alice, false);
-        world.run_for(s(8));
+        world.run_for(s(12));
     }
     world.run_until_agreed(&[alice, bob], s(20));
     assert!(

@@ -267,7 +267,7 @@ impl Bad {
             let _ = match sent {
                 Sent::Plaintext(bytes) => {
                     // Not through the writer: whatever it is, it is read as frames.
-                    if let Some(body) = writer.push_media(bytes.len()).ok() {
+                    if let Ok(body) = writer.push_media(bytes.len()) {
                         body.copy_from_slice(bytes);
                     }
                     Ok(())

@@ -552,11 +552,11 @@ impl World {
             }
             self.now = next;
             for peer in &mut self.peers {
-                if let Some(link) = &mut peer.link {
-                    if link.handle_timeout(self.now, 9) == Liveness::Lost {
-                        // It does not give up.
-                        link.ping(9);
-                    }
+                if let Some(link) = &mut peer.link
+                    && link.handle_timeout(self.now, 9) == Liveness::Lost
+                {
+                    // It does not give up.
+                    link.ping(9);
                 }
             }
             self.server.handle_timeout(self.now);

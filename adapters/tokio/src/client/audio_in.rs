@@ -1,0 +1,162 @@
+//! Audio on its way in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlour_core::audio::codec::SampleRate;
+use parlour_core::audio::mixer::Mixer;
+use parlour_core::signal::StreamRef;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::ReadError;
+use super::player::Player;
+use super::shared::{Shared, SlotFrame};
+
+const FRAME: Duration = Duration::from_millis(20);
+
+/// The frames that have arrived for one reader. If it is slow, the oldest are lost to it.
+#[derive(Debug)]
+struct Frames(Receiver<SlotFrame>);
+
+impl Frames {
+    fn next(&mut self) -> Option<SlotFrame> {
+        loop {
+            match self.0.try_recv() {
+                Ok(frame) => return Some(frame),
+                Err(TryRecvError::Lagged(lost)) => tracing::debug!(lost, "audio read too slowly"),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// Ticks every 20 ms, from its first use on.
+#[derive(Debug, Default)]
+struct Ticks(Option<Interval>);
+
+impl Ticks {
+    async fn next(&mut self) {
+        let interval = self.0.get_or_insert_with(|| {
+            let mut interval = tokio::time::interval(FRAME);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            interval
+        });
+        interval.tick().await;
+    }
+}
+
+/// All that is heard, mixed to mono PCM. The caller's clock is the audio clock: each sample that is read is one of the
+/// loudspeaker's.
+///
+/// Decoding happens in [`read`](Self::read), on the caller's thread: give that 512 KB of stack, in debug builds 1 MB;
+/// tokio's and Rust's own threads have 2 MB.
+#[derive(Debug)]
+pub struct MixedReader {
+    shared: Arc<Shared>,
+    frames: Frames,
+    rate: SampleRate,
+    players: BTreeMap<u8, Player>,
+    ticks: Ticks,
+    sums: Vec<i32>,
+    voice: Vec<i16>,
+}
+
+impl MixedReader {
+    pub(super) fn new(shared: Arc<Shared>, rate: SampleRate) -> Result<Self, ReadError> {
+        if rate == SampleRate::Hz8000 {
+            return Err(ReadError::SampleRate);
+        }
+        Ok(Self {
+            frames: Frames(shared.subscribe_frames()),
+            shared,
+            rate,
+            players: BTreeMap::new(),
+            ticks: Ticks::default(),
+            sums: Vec::new(),
+            voice: Vec::new(),
+        })
+    }
+
+    /// Fills `pcm` with what is to be played next: silence where nobody speaks. Never waits.
+    pub fn read(&mut self, pcm: &mut [i16]) {
+        let now = self.shared.clock.now();
+        while let Some(frame) = self.frames.next() {
+            if !self.players.contains_key(&frame.slot) {
+                let Ok(player) = Player::new(self.rate) else {
+                    continue;
+                };
+                self.players.insert(frame.slot, player);
+            }
+            if let Some(player) = self.players.get_mut(&frame.slot) {
+                player.push(&frame);
+            }
+        }
+        self.sums.resize(pcm.len(), 0);
+        self.voice.resize(pcm.len(), 0);
+        let mut mixer = Mixer::new(&mut self.sums);
+        for player in self.players.values_mut() {
+            player.read(now, &mut self.voice);
+            // All blocks have the same length.
+            let _ = mixer.add(&self.voice);
+        }
+        let _ = mixer.finish(pcm);
+    }
+
+    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds. For
+    /// those who have no sound card that asks.
+    ///
+    /// Cancellation-safe.
+    pub async fn next_frame(&mut self, pcm: &mut [i16]) {
+        self.ticks.next().await;
+        self.read(pcm);
+    }
+}
+
+/// What is heard in one slot: one voice at a time, now one participant's, now another's.
+#[derive(Debug)]
+pub struct SlotReader {
+    shared: Arc<Shared>,
+    frames: Frames,
+    slot: u8,
+    player: Player,
+    ticks: Ticks,
+}
+
+impl SlotReader {
+    pub(super) fn new(shared: Arc<Shared>, slot: u8, rate: SampleRate) -> Result<Self, ReadError> {
+        if slot >= shared.slots() {
+            return Err(ReadError::NoSuchSlot);
+        }
+        Ok(Self {
+            frames: Frames(shared.subscribe_frames()),
+            shared,
+            slot,
+            player: Player::new(rate)?,
+            ticks: Ticks::default(),
+        })
+    }
+
+    /// Fills `pcm` with what is to be played next, and says whose stream that is at its end: `None` in silence, or if
+    /// the speaker is not among the participants that are tracked. Never waits.
+    pub fn read(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
+        let now = self.shared.clock.now();
+        while let Some(frame) = self.frames.next() {
+            if frame.slot == self.slot {
+                self.player.push(&frame);
+            }
+        }
+        let ssrc = self.player.read(now, pcm)?;
+        self.shared.stream_with(ssrc)
+    }
+
+    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds.
+    ///
+    /// Cancellation-safe.
+    pub async fn next_frame(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
+        self.ticks.next().await;
+        self.read(pcm)
+    }
+}

@@ -1,0 +1,73 @@
+//! What happens in the room, as a stream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use parlour_core::client::Event as RoomEvent;
+use parlour_core::room::{ParticipantId, Topic};
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+
+/// Something happened. What is true now is in [`Room::with_state`](crate::Room::with_state).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Something about the room, this participant or its connection. (Never `Replied`, `MessageReceived` or
+    /// `Redirected`, which this crate acts on itself.)
+    Room(RoomEvent),
+    /// Another participant sent a message.
+    Message {
+        /// Who.
+        from: ParticipantId,
+        /// What it is about.
+        topic: Topic,
+        /// What it says.
+        body: Bytes,
+        /// Whether it came by the reliable way.
+        reliable: bool,
+    },
+    /// This reader was too slow: so many events are lost to it. What is true now is in the room's state.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// The events of a room, in their order. Bounded: who does not read loses the oldest and is told so by
+/// [`Event::Lagged`].
+#[derive(Debug)]
+pub struct Events {
+    events: BroadcastStream<Event>,
+}
+
+impl Events {
+    pub(crate) fn new(events: tokio::sync::broadcast::Receiver<Event>) -> Self {
+        Self {
+            events: BroadcastStream::new(events),
+        }
+    }
+
+    /// The next event; `None` once the room is closed and all events have been read.
+    ///
+    /// Cancellation-safe: an event is either returned or still there.
+    pub async fn next(&mut self) -> Option<Event> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let next = Pin::new(&mut self.events).poll_next(context);
+        next.map(|next| {
+            next.map(|event| {
+                event.unwrap_or_else(|BroadcastStreamRecvError::Lagged(missed)| Event::Lagged {
+                    missed,
+                })
+            })
+        })
+    }
+}

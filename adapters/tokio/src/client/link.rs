@@ -1,0 +1,127 @@
+//! The way to the server: a UDP socket or a TCP connection.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::framing::{PacketReader, PacketWriter};
+
+/// How long a TCP connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long the last words on one may take.
+const FINISH: Duration = Duration::from_millis(100);
+
+/// One of the two ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Udp,
+    Tcp,
+}
+
+#[derive(Debug)]
+pub(super) enum Link {
+    Udp(UdpSocket),
+    Tcp {
+        reader: PacketReader<OwnedReadHalf>,
+        writer: PacketWriter<OwnedWriteHalf>,
+    },
+}
+
+impl Link {
+    /// A socket that hears only from `server`, and to which the operating system tells what becomes of its packets.
+    pub(super) fn udp(server: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(server),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
+        socket.set_nonblocking(true)?;
+        let any: SocketAddr = match server {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        socket.bind(&any.into())?;
+        socket.connect(&server.into())?;
+        UdpSocket::from_std(socket.into()).map(Self::Udp)
+    }
+
+    /// A connection to `server`.
+    pub(super) async fn tcp(server: SocketAddr) -> io::Result<Self> {
+        let connected = tokio::time::timeout(CONNECT, TcpStream::connect(server)).await;
+        let stream = connected.map_err(|_| io::ErrorKind::TimedOut)??;
+        stream.set_nodelay(true)?;
+        let (reader, writer) = stream.into_split();
+        Ok(Self::Tcp {
+            reader: PacketReader::new(reader),
+            writer: PacketWriter::new(writer),
+        })
+    }
+
+    pub(super) fn way(&self) -> Way {
+        match self {
+            Self::Udp(_) => Way::Udp,
+            Self::Tcp { .. } => Way::Tcp,
+        }
+    }
+
+    /// Whether [`send`](Self::send) takes another packet without queueing it behind others.
+    pub(super) fn is_ready(&self) -> bool {
+        match self {
+            Self::Udp(_) => true,
+            Self::Tcp { writer, .. } => writer.is_idle(),
+        }
+    }
+
+    /// Sends a packet, or begins to. By UDP it may get lost, and what the operating system has against it shows in
+    /// what does not come back.
+    pub(super) async fn send(&mut self, packet: &[u8]) {
+        match self {
+            Self::Udp(socket) => {
+                if let Err(error) = socket.send(packet).await {
+                    tracing::debug!(%error, "datagram not sent");
+                }
+            }
+            Self::Tcp { writer, .. } => writer.put(packet),
+        }
+    }
+
+    /// Waits for a packet, and gives its length; `None` if [`is_ready`](Self::is_ready) has changed instead.
+    ///
+    /// Cancellation-safe.
+    ///
+    /// # Errors
+    /// By UDP, that the server's host says that nobody listens; else that this way has come to its end.
+    pub(super) async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Self::Udp(socket) => socket.recv(buffer).await.map(Some),
+            Self::Tcp { reader, writer } => tokio::select! {
+                packet = reader.next() => {
+                    let packet = packet?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                    let room = buffer.get_mut(..packet.len());
+                    room.ok_or(io::ErrorKind::InvalidData)?.copy_from_slice(packet);
+                    Ok(Some(packet.len()))
+                }
+                flushed = writer.flush(), if !writer.is_idle() => flushed.map(|()| None),
+            },
+        }
+    }
+
+    /// Writes what is left to write, unless that takes long.
+    pub(super) async fn finish(&mut self) {
+        if let Self::Tcp { writer, .. } = self {
+            let _ = tokio::time::timeout(FINISH, writer.flush()).await;
+        }
+    }
+
+    /// One more packet, if it is here already.
+    pub(super) fn try_receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Udp(socket) => socket.try_recv(buffer).ok(),
+            Self::Tcp { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The participant.
+//!
+//! One task, the [`driver`], owns the socket; the core's client is shared between it and the handles, behind a lock
+//! that is held for microseconds and never across an `await`. Codecs run where audio is written and read, never on
+//! the task.
+//!
+//! ```text
+//!   Room, AudioWriter ──commands──► Mutex<core::client::Client> ◄──datagrams, time── driver ◄──► UDP or TCP
+//!   Events            ◄─broadcast───────────────┤
+//!   MixedReader,      ◄─broadcast, encoded──────┘
+//!   SlotReader           jitter buffer, decoder and mixer are the reader's
+//! ```
+
+mod audio_in;
+mod audio_out;
+mod driver;
+mod encoder;
+mod error;
+mod event;
+mod link;
+mod media;
+mod options;
+mod player;
+mod room;
+mod shared;
+
+pub use audio_in::{MixedReader, SlotReader};
+pub use audio_out::AudioWriter;
+pub use error::{JoinError, PublishError, ReadError, RequestError, WriteError};
+pub use event::{Event, Events};
+pub use media::{MediaPacket, MediaReader, MediaWriter};
+pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
+pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause};
+pub use room::{Room, RoomState};
+#[cfg(feature = "tap")]
+pub(crate) use shared::{Shared, SlotFrame};

@@ -1,0 +1,124 @@
+//! What a participant may choose.
+
+use std::time::Duration;
+
+use parlour_core::audio::codec::SampleRate;
+use parlour_core::room::{Codec, StreamKey};
+use parlour_core::signal::SubscribePolicy;
+
+/// How packets travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TransportChoice {
+    /// By UDP, and if the server does not answer there within 1.5 s, by TCP. Once TCP is chosen it stays: a network
+    /// that blocks UDP rarely changes its mind.
+    #[default]
+    Auto,
+    /// By UDP or not at all.
+    Udp,
+    /// By TCP: packets are late rather than lost, which audio likes less.
+    Tcp,
+}
+
+/// How to join.
+///
+/// ```
+/// use parlour_tokio::JoinOptions;
+/// let options = JoinOptions { slots: 4, ..JoinOptions::default() };
+/// ```
+#[derive(Debug, Clone)]
+pub struct JoinOptions {
+    /// How many voices to hear at a time, at most 32; the server picks the loudest.
+    pub slots: u8,
+    /// Whose audio to hear.
+    pub policy: SubscribePolicy,
+    /// Streams to publish with the join itself, so that their first audio is a round trip earlier.
+    /// [`publish_audio`](crate::Room::publish_audio) with the same key then gives their writers at once.
+    pub publish: Vec<(StreamKey, AudioOptions)>,
+    /// How packets travel.
+    pub transport: TransportChoice,
+    /// If the token makes this participant wait in the lobby: whether joining waits until a moderator has decided
+    /// (`true`), or gives the room at once, with [`RoomEvent::Joined`](crate::RoomEvent::Joined) or
+    /// [`RoomEvent::Closed`](crate::RoomEvent::Closed) to follow.
+    pub wait_in_lobby: bool,
+    /// After how long without an answer joining gives up. Less than 1.5 s leave no time for TCP.
+    pub timeout: Duration,
+}
+
+impl Default for JoinOptions {
+    /// 16 slots, everybody's audio, UDP or else TCP, patience in the lobby, 10 s for an answer.
+    fn default() -> Self {
+        Self {
+            slots: 16,
+            policy: SubscribePolicy::All,
+            publish: Vec::new(),
+            transport: TransportChoice::Auto,
+            wait_in_lobby: true,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How audio is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AudioCodec {
+    /// Opus: good sound in few bytes.
+    Opus {
+        /// Bits per second, 6,000 to 128,000. Reduced by itself while much gets lost.
+        bitrate: u32,
+        /// Whether silence is not sent.
+        dtx: bool,
+        /// Whether packets repeat their predecessors coarsely while some get lost.
+        fec: bool,
+    },
+    /// G.711 µ-law: for telephones and tiny chips.
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+}
+
+impl AudioCodec {
+    pub(crate) const fn core(self) -> Codec {
+        match self {
+            Self::Opus { .. } => Codec::Opus,
+            Self::Pcmu => Codec::Pcmu,
+            Self::Pcma => Codec::Pcma,
+        }
+    }
+}
+
+/// What is written to an [`AudioWriter`](crate::AudioWriter), and how it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioOptions {
+    /// How it is coded.
+    pub codec: AudioCodec,
+    /// Samples per second of the PCM that is written; converted where the codec wants others.
+    pub sample_rate: SampleRate,
+    /// Whether it starts silenced.
+    pub muted: bool,
+}
+
+impl AudioOptions {
+    /// Opus at 32 kb/s with DTX and FEC.
+    pub const fn opus(sample_rate: SampleRate) -> Self {
+        Self {
+            codec: AudioCodec::Opus {
+                bitrate: 32_000,
+                dtx: true,
+                fec: true,
+            },
+            sample_rate,
+            muted: false,
+        }
+    }
+
+    /// G.711 µ-law.
+    pub const fn pcmu(sample_rate: SampleRate) -> Self {
+        Self {
+            codec: AudioCodec::Pcmu,
+            sample_rate,
+            muted: false,
+        }
+    }
+}

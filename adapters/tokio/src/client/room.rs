@@ -1,0 +1,478 @@
+//! The handle of a room that was joined.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use parlour_core::audio::codec::SampleRate;
+use parlour_core::client::{Client, CloseCause, Config, Desktop, Profile, Statistics};
+use parlour_core::room::{Codec, Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
+use parlour_core::signal::{
+    MAX_SLOTS, Moderation, Outcome, Publish, Recipients, Refusal, StreamRef, SubscribePolicy,
+    Targets,
+};
+use parlour_core::ticket::Ticket;
+use parlour_core::wire::VERSION;
+use rand_core::OsRng;
+use tokio::sync::{mpsc, oneshot};
+
+use super::driver::{Driver, Rebind};
+use super::encoder::Encoder;
+use super::shared::{Published, Shared, Status};
+use super::{
+    AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MediaReader, MediaWriter,
+    MixedReader, PublishError, ReadError, RequestError, SlotReader, TransportChoice,
+};
+use crate::clock::Clock;
+
+/// What is true in a room, as far as this participant knows.
+pub type RoomState = parlour_core::room::RoomState<<Desktop as Profile>::Roster>;
+
+/// A room that this process takes part in.
+///
+/// A handle: clones are the same participation. When the last clone is dropped, the participant leaves, as well as
+/// that can be done in the background; [`leave`](Self::leave) does it properly. Writers and readers do not keep it in
+/// the room.
+///
+/// Every `async fn` here is cancellation-safe: a future that is dropped may leave its request under way, whose effect
+/// then shows in the room's state, but it breaks and loses nothing else. They wait where the core would say that
+/// something is full.
+#[derive(Debug, Clone)]
+pub struct Room {
+    shared: Arc<Shared>,
+    rebinds: mpsc::Sender<Rebind>,
+    /// The driver leaves when the last of these is dropped.
+    _alive: Arc<oneshot::Sender<()>>,
+}
+
+impl Room {
+    /// Joins the room that `ticket` is for, with [`JoinOptions::default`].
+    ///
+    /// # Errors
+    /// [`JoinError`]
+    pub async fn join(ticket: &str) -> Result<Self, JoinError> {
+        Self::join_with(ticket, JoinOptions::default()).await
+    }
+
+    /// Joins the room that `ticket` is for. Needs a tokio runtime with IO and time.
+    ///
+    /// Cancellation-safe: a join that is given up leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`JoinError`]
+    pub async fn join_with(ticket: &str, options: JoinOptions) -> Result<Self, JoinError> {
+        let ticket = Ticket::parse(ticket)?;
+        if usize::from(options.slots) > MAX_SLOTS {
+            return Err(JoinError::Options("at most 32 slots"));
+        }
+        let servers = resolve(ticket.host, ticket.port).await?;
+        let shared = start(&ticket, &options)?;
+        let (alive, abandoned) = oneshot::channel();
+        let (rebinds, rebind_requests) = mpsc::channel(1);
+        let driver = Driver::new(Arc::clone(&shared), options.transport, &servers);
+        driver.spawn(rebind_requests, abandoned);
+        let room = Self {
+            shared,
+            rebinds,
+            _alive: Arc::new(alive),
+        };
+        let no_answer = || JoinError::NoAnswer {
+            address: format!("{}:{}", ticket.host, ticket.port),
+            tried: match options.transport {
+                TransportChoice::Auto => "UDP and TCP",
+                TransportChoice::Udp => "UDP",
+                TransportChoice::Tcp => "TCP",
+            },
+        };
+        let answered = room.status(|status| status != Status::Joining);
+        let status = tokio::time::timeout(options.timeout, answered).await;
+        let mut status = status.map_err(|_| no_answer())?;
+        if status == Status::Waiting && options.wait_in_lobby {
+            status = room.status(|status| status != Status::Waiting).await;
+        }
+        match status {
+            Status::Closed(cause) => Err(match cause {
+                CloseCause::Refused(refusal) => JoinError::Refused(refusal),
+                CloseCause::Closed(reason) => JoinError::Closed(reason),
+                CloseCause::VersionMismatch { supported } => JoinError::Version {
+                    server: supported,
+                    ours: VERSION,
+                },
+                _ => no_answer(),
+            }),
+            _ => Ok(room),
+        }
+    }
+
+    /// Waits for a status like that.
+    async fn status(&self, wanted: impl Fn(Status) -> bool) -> Status {
+        let mut status = self.shared.status.subscribe();
+        let reached = status.wait_for(|status| wanted(*status)).await;
+        match reached.map(|status| *status) {
+            Ok(status) => status,
+            // The sender lives as long as this handle.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// What happens from now on; on its first call, what has happened since joining.
+    pub fn events(&self) -> Events {
+        Events::new(self.shared.subscribe_events())
+    }
+
+    /// Looks at what is true in the room now. `look` must be quick: packets wait meanwhile. It must not call this
+    /// room's other methods, which would wait for it forever.
+    pub fn with_state<T>(&self, look: impl FnOnce(&RoomState) -> T) -> T {
+        look(self.shared.lock().client.state())
+    }
+
+    /// Who this participant is; `None` while it waits in the lobby.
+    pub fn me(&self) -> Option<ParticipantId> {
+        self.shared.lock().client.me().cloned()
+    }
+
+    /// What this participant may do.
+    pub fn grants(&self) -> Grants {
+        self.shared.lock().client.grants()
+    }
+
+    /// Which run of the room this is; `None` while this participant waits in the lobby.
+    pub fn session(&self) -> Option<SessionId> {
+        self.shared.lock().client.session()
+    }
+
+    /// Whom to show large: the pinned one, else the presenter, else the speaker.
+    pub fn main_participant(&self) -> Option<ParticipantId> {
+        self.shared.lock().client.main_participant().cloned()
+    }
+
+    /// How well the connection does.
+    pub fn statistics(&self) -> Statistics {
+        self.shared.lock().client.statistics()
+    }
+
+    /// Publishes audio under `key` (1 to 16 printable ASCII characters, such as `mic`).
+    ///
+    /// Dropping the future unpublishes the stream again.
+    ///
+    /// # Errors
+    /// [`PublishError`]
+    pub async fn publish_audio(
+        &self,
+        key: &str,
+        options: AudioOptions,
+    ) -> Result<AudioWriter, PublishError> {
+        let key = StreamKey::new(key).map_err(RequestError::from)?;
+        let encoder = Encoder::new(&options)?;
+        let stream = self.publish(publication(&key, &options)).await?;
+        Ok(AudioWriter::new(stream, options.codec.core(), encoder))
+    }
+
+    /// Publishes video or a screen under `key` (1 to 16 printable ASCII characters, such as `camera`). Others receive it
+    /// if they [subscribe](Self::subscribe) to it.
+    ///
+    /// Dropping the future unpublishes the stream again.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn publish_media(
+        &self,
+        key: &str,
+        kind: StreamKind,
+        codec: Codec,
+    ) -> Result<MediaWriter, RequestError> {
+        let publish = Publish {
+            key: StreamKey::new(key)?,
+            kind,
+            codec,
+            muted: false,
+        };
+        self.publish(publish).await.map(MediaWriter::new)
+    }
+
+    async fn publish(&self, publish: Publish) -> Result<Published, RequestError> {
+        let key = publish.key.clone();
+        {
+            let mut state = self.shared.lock();
+            match state.prepared.remove(&key) {
+                Some(prepared) if prepared == publish.codec => {}
+                Some(prepared) => {
+                    state.prepared.insert(key, prepared);
+                    return Err(Refusal::CodecMismatch.into());
+                }
+                None => drop(state.client.publish(publish)?),
+            }
+        }
+        // From here on, dropping it unpublishes.
+        let stream = Published::new(Arc::clone(&self.shared), key);
+        self.shared.published(stream.key()).await?;
+        Ok(stream)
+    }
+
+    /// The packets of all video and screens that this participant has subscribed to, from now on.
+    pub fn media(&self) -> MediaReader {
+        MediaReader::new(Arc::clone(&self.shared))
+    }
+
+    /// All that is heard, mixed, at `rate`.
+    ///
+    /// # Errors
+    /// [`ReadError::SampleRate`] at 8 kHz.
+    pub fn mixed_audio(&self, rate: SampleRate) -> Result<MixedReader, ReadError> {
+        MixedReader::new(Arc::clone(&self.shared), rate)
+    }
+
+    /// What is heard in one slot, at `rate`.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn slot_audio(&self, slot: u8, rate: SampleRate) -> Result<SlotReader, ReadError> {
+        SlotReader::new(Arc::clone(&self.shared), slot, rate)
+    }
+
+    /// Mirrors what one slot receives as plain RTP to `to`, until the tap is dropped; see [`Tap`](crate::Tap).
+    ///
+    /// # Errors
+    /// [`TapError`](crate::TapError)
+    #[cfg(feature = "tap")]
+    pub async fn tap_slot(&self, slot: u8, to: SocketAddr) -> Result<crate::Tap, crate::TapError> {
+        crate::Tap::open(&self.shared, slot, to).await
+    }
+
+    /// Receives a stream, whatever the policy says.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn subscribe(&self, stream: &StreamRef) -> Result<(), RequestError> {
+        let asked = self.shared.request(|client| client.subscribe(stream));
+        asked.await.map(drop)
+    }
+
+    /// Receives a stream no more, whatever the policy says.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn unsubscribe(&self, stream: &StreamRef) -> Result<(), RequestError> {
+        let asked = self.shared.request(|client| client.unsubscribe(stream));
+        asked.await.map(drop)
+    }
+
+    /// Says which audio streams to receive without asking for each.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn set_subscribe_policy(&self, policy: SubscribePolicy) -> Result<(), RequestError> {
+        let asked = (self.shared).request(|client| client.set_subscribe_policy(policy));
+        asked.await.map(drop)
+    }
+
+    /// Keeps one audio slot for `stream` whoever else talks, or for none.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn pin(&self, stream: Option<&StreamRef>) -> Result<(), RequestError> {
+        let asked = self.shared.request(|client| client.pin(stream));
+        asked.await.map(drop)
+    }
+
+    /// Silences one's own stream, or lets it be heard again.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn set_muted(&self, key: &str, muted: bool) -> Result<(), RequestError> {
+        let key = StreamKey::new(key)?;
+        let asked = self.shared.request(|client| client.set_muted(&key, muted));
+        asked.await.map(drop)
+    }
+
+    /// Sends a message of at most 640 bytes, reliably and in order; says to how many it goes.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn send_message(
+        &self,
+        to: &Recipients,
+        topic: &str,
+        body: &[u8],
+    ) -> Result<u16, RequestError> {
+        let topic = Topic::new(topic)?;
+        let asked = (self.shared).request(|client| client.send_message(to, &topic, body));
+        match asked.await? {
+            Some(Outcome::Sent { recipients }) => Ok(recipients),
+            _ => Ok(0),
+        }
+    }
+
+    /// Sends a message of at most 640 bytes that may get lost: for what is worthless when late.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub fn send_lossy_message(
+        &self,
+        to: &Recipients,
+        topic: &str,
+        body: &[u8],
+    ) -> Result<(), RequestError> {
+        let topic = Topic::new(topic)?;
+        let sent = (self.shared.lock().client).send_lossy_message(to, &topic, body);
+        self.shared.wake.notify_one();
+        Ok(sent?)
+    }
+
+    /// Removes participants from the session; says how many.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn kick(&self, targets: &Targets) -> Result<u16, RequestError> {
+        self.moderate(Moderation::Kick, targets).await
+    }
+
+    /// Silences participants; says how many.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn censor(&self, targets: &Targets) -> Result<u16, RequestError> {
+        self.moderate(Moderation::Censor, targets).await
+    }
+
+    /// Lifts participants' silence; says of how many.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn uncensor(&self, targets: &Targets) -> Result<u16, RequestError> {
+        self.moderate(Moderation::Uncensor, targets).await
+    }
+
+    /// Lets participants in from the lobby; says how many.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn admit(&self, targets: &Targets) -> Result<u16, RequestError> {
+        self.moderate(Moderation::Admit, targets).await
+    }
+
+    /// Turns participants in the lobby away; says how many.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn deny(&self, targets: &Targets) -> Result<u16, RequestError> {
+        self.moderate(Moderation::Deny, targets).await
+    }
+
+    async fn moderate(&self, action: Moderation, targets: &Targets) -> Result<u16, RequestError> {
+        let asked = (self.shared).request(|client| client.moderate(action, targets));
+        match asked.await? {
+            Some(Outcome::Moderated { participants }) => Ok(participants),
+            _ => Ok(0),
+        }
+    }
+
+    /// Ends the session for everybody.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn end_session(&self) -> Result<(), RequestError> {
+        self.shared.request(Client::end_session).await.map(drop)
+    }
+
+    /// Asks to be the one who speaks.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn request_floor(&self) -> Result<(), RequestError> {
+        self.shared.request(Client::request_floor).await.map(drop)
+    }
+
+    /// Gives the floor back.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn release_floor(&self) -> Result<(), RequestError> {
+        self.shared.request(Client::release_floor).await.map(drop)
+    }
+
+    /// Replaces the token by a newer one for the same participant and room.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub async fn refresh_token(&self, token: &str) -> Result<(), RequestError> {
+        let asked = self.shared.request(|client| client.refresh_token(token));
+        asked.await.map(drop)
+    }
+
+    /// Takes a new socket, because the machine's network has changed. Nothing is lost: the server follows. (A network
+    /// that is gone without a word is noticed by itself, a few seconds later.)
+    ///
+    /// # Errors
+    /// What the operating system says; the former socket stays then. A TCP connection is made anew in the background.
+    pub async fn rebind(&self) -> std::io::Result<()> {
+        let closed = |_| std::io::Error::from(std::io::ErrorKind::NotConnected);
+        let (reply, done) = oneshot::channel();
+        self.rebinds
+            .send(reply)
+            .await
+            .map_err(|_| std::io::ErrorKind::NotConnected)?;
+        done.await.map_err(closed)?
+    }
+
+    /// Leaves, and returns when the server knows or a second has passed.
+    pub async fn leave(&self) {
+        let now = self.shared.clock.now();
+        // An error means that it is closed, or leaving, already.
+        let _ = self.shared.lock().client.leave(now);
+        self.shared.wake.notify_one();
+        self.closed().await;
+    }
+
+    /// Waits until the participation has ended, and says why.
+    pub async fn closed(&self) -> CloseCause {
+        match self
+            .status(|status| matches!(status, Status::Closed(_)))
+            .await
+        {
+            Status::Closed(cause) => cause,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, JoinError> {
+    let unknown = |cause: String| JoinError::UnknownHost {
+        host: host.to_owned(),
+        cause,
+    };
+    let found = tokio::net::lookup_host((host, port)).await;
+    let servers: Vec<_> = found.map_err(|error| unknown(error.to_string()))?.collect();
+    if servers.is_empty() {
+        return Err(unknown("the name has no address".to_owned()));
+    }
+    Ok(servers)
+}
+
+fn start(ticket: &Ticket<'_>, options: &JoinOptions) -> Result<Arc<Shared>, JoinError> {
+    let clock = Clock::new();
+    let config = Config {
+        policy: options.policy,
+        slots: Some(options.slots),
+        ..Config::default()
+    };
+    let mut client = Client::new(ticket, &config, clock.now(), &mut OsRng)?;
+    let mut prepared = BTreeMap::new();
+    for (key, options) in &options.publish {
+        let published = client.publish(publication(key, options));
+        published.map_err(|_| {
+            JoinError::Options("at most 4 streams to publish, each with a key of its own")
+        })?;
+        prepared.insert(key.clone(), options.codec.core());
+    }
+    Ok(Shared::new(clock, options.slots, client, prepared))
+}
+
+fn publication(key: &StreamKey, options: &AudioOptions) -> Publish {
+    Publish {
+        key: key.clone(),
+        kind: StreamKind::Audio,
+        codec: options.codec.core(),
+        muted: options.muted,
+    }
+}

@@ -1,0 +1,426 @@
+//! What the driver and the handles share: the core's client, and who waits for what.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use parlour_core::client::{
+    Client, CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure,
+    SendError,
+};
+use parlour_core::room::{Codec, StreamKey};
+use parlour_core::rtp::AudioFrame;
+#[cfg(feature = "tap")]
+use parlour_core::rtp::AudioLevel;
+use parlour_core::signal::{MAX_BODY, Outcome, Refusal, RequestId, StreamRef};
+use parlour_core::time::Instant;
+use tokio::sync::{Notify, broadcast, oneshot, watch};
+
+use super::{Event, MediaPacket, RequestError, WriteError};
+use crate::clock::Clock;
+
+/// Events that wait for the slowest reader.
+const EVENTS: usize = 256;
+/// Frames that wait for the slowest reader: more than half a second of 32 voices.
+const FRAMES: usize = 1_024;
+
+/// How far the participation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Joining,
+    Waiting,
+    Joined,
+    Closed(CloseCause),
+}
+
+/// One encoded frame of sound for a slot, with the time of its arrival.
+#[derive(Debug, Clone)]
+pub(crate) struct SlotFrame {
+    pub(crate) arrived: Instant,
+    pub(crate) slot: u8,
+    pub(crate) codec: Codec,
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u64,
+    pub(crate) duration: u32,
+    #[cfg(feature = "tap")]
+    pub(crate) level: Option<AudioLevel>,
+    pub(crate) marker: bool,
+    pub(crate) speaker: Option<u32>,
+    pub(crate) payload: Bytes,
+}
+
+impl SlotFrame {
+    fn new(arrived: Instant, slot: u8, frame: &AudioFrame<'_>) -> Self {
+        Self {
+            arrived,
+            slot,
+            codec: frame.codec,
+            sequence: frame.sequence,
+            timestamp: frame.timestamp,
+            duration: frame.duration,
+            #[cfg(feature = "tap")]
+            level: frame.level,
+            marker: frame.marker,
+            speaker: frame.speaker,
+            payload: Bytes::copy_from_slice(frame.payload),
+        }
+    }
+}
+
+type Reply = Result<Outcome, RequestFailure>;
+
+pub(super) struct State {
+    pub(super) client: Client<Desktop>,
+    /// Who waits for the answer to which request.
+    replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
+    /// Streams published with the join whose writers have not been asked for.
+    pub(super) prepared: BTreeMap<StreamKey, Codec>,
+    /// Who waits for which stream to be published.
+    publishing: BTreeMap<StreamKey, oneshot::Sender<Refusal>>,
+    /// Those of `prepared` that the server refused.
+    pub(super) refused: BTreeMap<StreamKey, Refusal>,
+    /// Streams whose writers are gone, and which are published until the client has room for a request.
+    orphans: Vec<StreamKey>,
+    /// Gone when all is over, so that the readers' streams end.
+    events: Option<broadcast::Sender<Event>>,
+    frames: Option<broadcast::Sender<SlotFrame>>,
+    media: Option<broadcast::Sender<MediaPacket>>,
+    /// Holds what happened since joining for the first who asks.
+    first_events: Option<broadcast::Receiver<Event>>,
+}
+
+pub(crate) struct Shared {
+    pub(super) clock: Clock,
+    /// How many audio slots were asked for.
+    slots: u8,
+    state: Mutex<State>,
+    /// Tells the driver that there may be something to send.
+    pub(super) wake: Notify,
+    /// Tells those who wait for room, or for a fact, that something has changed.
+    pub(super) progress: Notify,
+    pub(super) status: watch::Sender<Status>,
+}
+
+impl fmt::Debug for Shared {
+    /// Leaves the client out: it knows secrets, and may be locked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shared = f.debug_struct("Shared");
+        shared.field("status", &*self.status.borrow());
+        shared.finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        clock: Clock,
+        slots: u8,
+        client: Client<Desktop>,
+        prepared: BTreeMap<StreamKey, Codec>,
+    ) -> Arc<Self> {
+        let (events, first_events) = broadcast::channel(EVENTS);
+        let (frames, _) = broadcast::channel(FRAMES);
+        let (media, _) = broadcast::channel(FRAMES);
+        Arc::new(Self {
+            clock,
+            slots,
+            state: Mutex::new(State {
+                client,
+                replies: BTreeMap::new(),
+                prepared,
+                publishing: BTreeMap::new(),
+                refused: BTreeMap::new(),
+                orphans: Vec::new(),
+                events: Some(events),
+                frames: Some(frames),
+                media: Some(media),
+                first_events: Some(first_events),
+            }),
+            wake: Notify::new(),
+            progress: Notify::new(),
+            status: watch::Sender::new(Status::Joining),
+        })
+    }
+
+    pub(crate) fn slots(&self) -> u8 {
+        self.slots
+    }
+
+    /// The state, whoever panicked with it: every call of the core leaves it consistent.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a command that asks something of the server, and waits for the answer.
+    ///
+    /// `Ok(None)` if there is no session now and the command was only noted, for the next one.
+    pub(super) async fn request<R: Into<Option<RequestId>>>(
+        &self,
+        mut command: impl FnMut(&mut Client<Desktop>) -> Result<R, CommandError>,
+    ) -> Result<Option<Outcome>, RequestError> {
+        let reply = loop {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            // From here on no notification is missed.
+            progress.as_mut().enable();
+            {
+                let mut state = self.lock();
+                match command(&mut state.client) {
+                    Ok(request) => {
+                        let (sender, receiver) = oneshot::channel();
+                        let Some(request) = request.into() else {
+                            return Ok(None);
+                        };
+                        state.replies.insert(request, sender);
+                        break receiver;
+                    }
+                    // There will be room again as soon as the server answers or acknowledges.
+                    Err(CommandError::TooManyRequests | CommandError::Full) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            self.wake.notify_one();
+            progress.await;
+        };
+        self.wake.notify_one();
+        match reply.await {
+            Ok(Ok(outcome)) => Ok(Some(outcome)),
+            Ok(Err(RequestFailure::Refused(refusal))) => Err(refusal.into()),
+            Ok(Err(_)) => Err(RequestError::ConnectionLost),
+            // The driver has dropped the sender: it is over.
+            Err(_) => Err(RequestError::Closed),
+        }
+    }
+
+    /// Waits until the stream `key`, which the client has been told to publish, is published.
+    pub(super) async fn published(&self, key: &StreamKey) -> Result<(), RequestError> {
+        let refused = {
+            let mut state = self.lock();
+            if state.client.closed().is_some() {
+                return Err(RequestError::Closed);
+            }
+            if let Some(refusal) = state.refused.remove(key) {
+                return Err(refusal.into());
+            }
+            if state.client.published_ssrc(key).is_some() {
+                return Ok(());
+            }
+            let (sender, receiver) = oneshot::channel();
+            state.publishing.insert(key.clone(), sender);
+            receiver
+        };
+        self.wake.notify_one();
+        match refused.await {
+            Ok(refusal) => Err(refusal.into()),
+            // Dropped unsent: it is published, or it is over.
+            Err(_) if self.lock().client.closed().is_some() => Err(RequestError::Closed),
+            Err(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn subscribe_events(&self) -> broadcast::Receiver<Event> {
+        let mut state = self.lock();
+        if let Some(first) = state.first_events.take() {
+            return first;
+        }
+        match &state.events {
+            Some(events) => events.subscribe(),
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    pub(crate) fn subscribe_frames(&self) -> broadcast::Receiver<SlotFrame> {
+        match &self.lock().frames {
+            Some(frames) => frames.subscribe(),
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    pub(super) fn subscribe_media(&self) -> broadcast::Receiver<MediaPacket> {
+        match &self.lock().media {
+            Some(media) => media.subscribe(),
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    /// The stream with that SSRC, if it is in the room's state.
+    pub(super) fn stream_with(&self, ssrc: u32) -> Option<StreamRef> {
+        let state = self.lock();
+        let (participant, stream) = state.client.state().find_stream(ssrc)?;
+        Some(StreamRef {
+            participant: participant.id.clone(),
+            key: stream.key.clone(),
+        })
+    }
+
+    /// Takes in a datagram from the server; false if it was dropped.
+    pub(super) fn handle_datagram(&self, datagram: &mut [u8]) -> bool {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let State {
+            client,
+            events,
+            frames,
+            media,
+            ..
+        } = &mut *state;
+        let handled = client.handle_datagram(now, datagram, &mut |incoming| match incoming {
+            Incoming::Audio { slot, frame } => {
+                // Nobody listens: spare the copy.
+                if let Some(frames) = frames.as_ref().filter(|f| f.receiver_count() > 0) {
+                    let _ = frames.send(SlotFrame::new(now, slot, &frame));
+                }
+            }
+            Incoming::Message(message) => {
+                if let Some(events) = events {
+                    let _ = events.send(Event::Message {
+                        from: message.from,
+                        topic: message.topic,
+                        body: Bytes::copy_from_slice(message.body),
+                        reliable: false,
+                    });
+                }
+            }
+            Incoming::Media(packet) => {
+                if let Some(media) = media.as_ref().filter(|m| m.receiver_count() > 0) {
+                    let _ = media.send(MediaPacket::new(&packet));
+                }
+            }
+        });
+        if let Err(dropped) = handled {
+            tracing::trace!(%dropped, "datagram dropped");
+        }
+        handled.is_ok()
+    }
+
+    /// Hands out what the client has to say. `redirected` gets what the driver itself has to act on.
+    pub(super) fn dispatch(&self, mut act: impl FnMut(&CoreEvent)) {
+        {
+            let mut state = self.lock();
+            while let Some(event) = state.client.poll_event() {
+                act(&event);
+                self.settle(&mut state, event);
+            }
+            state.take_messages();
+            state.unpublish_orphans();
+            if state.client.closed().is_some() {
+                state.end();
+            }
+        }
+        self.progress.notify_waiters();
+    }
+
+    fn settle(&self, state: &mut State, event: CoreEvent) {
+        match &event {
+            CoreEvent::Replied { request, result } => {
+                if let Some(waiting) = state.replies.remove(request) {
+                    let _ = waiting.send(*result);
+                }
+                return;
+            }
+            CoreEvent::Published { key, .. } => drop(state.publishing.remove(key)),
+            CoreEvent::PublishRefused { key, refusal } => {
+                if let Some(waiting) = state.publishing.remove(key) {
+                    let _ = waiting.send(*refusal);
+                } else if state.prepared.contains_key(key) {
+                    state.refused.insert(key.clone(), *refusal);
+                }
+            }
+            CoreEvent::Joined { .. } => drop(self.status.send_replace(Status::Joined)),
+            CoreEvent::Waiting => drop(self.status.send_replace(Status::Waiting)),
+            CoreEvent::Closed(cause) => drop(self.status.send_replace(Status::Closed(*cause))),
+            CoreEvent::MessageReceived | CoreEvent::Redirected(_) => return,
+            _ => {}
+        }
+        if let Some(events) = &state.events {
+            let _ = events.send(Event::Room(event));
+        }
+    }
+}
+
+impl State {
+    /// Stops publishing a stream, now or when there is room for the request.
+    pub(super) fn unpublish(&mut self, key: &StreamKey) {
+        if let Err(CommandError::TooManyRequests | CommandError::Full) = self.client.unpublish(key)
+        {
+            self.orphans.push(key.clone());
+        }
+    }
+
+    fn unpublish_orphans(&mut self) {
+        for key in std::mem::take(&mut self.orphans) {
+            self.unpublish(&key);
+        }
+    }
+
+    fn take_messages(&mut self) {
+        let mut body = [0; MAX_BODY];
+        while let Ok(Some(message)) = self.client.poll_message(&mut body) {
+            if let Some(events) = &self.events {
+                let _ = events.send(Event::Message {
+                    from: message.from,
+                    topic: message.topic,
+                    body: Bytes::copy_from_slice(message.body),
+                    reliable: true,
+                });
+            }
+        }
+    }
+
+    /// Lets all who wait know that it is over.
+    fn end(&mut self) {
+        self.replies.clear();
+        self.publishing.clear();
+        self.events = None;
+        self.frames = None;
+        self.media = None;
+    }
+}
+
+/// One of this participant's streams, which is unpublished when this is dropped.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) shared: Arc<Shared>,
+    key: StreamKey,
+}
+
+impl Published {
+    /// The stream `key`, which the client was told to publish.
+    pub(super) fn new(shared: Arc<Shared>, key: StreamKey) -> Self {
+        Self { shared, key }
+    }
+
+    pub(super) fn key(&self) -> &StreamKey {
+        &self.key
+    }
+
+    /// Sends a packet. What cannot be sent just now, but can later, is dropped.
+    pub(super) fn send(
+        &self,
+        send: impl FnOnce(&mut Client<Desktop>, Instant, &StreamKey) -> Result<(), SendError>,
+    ) -> Result<(), WriteError> {
+        let now = self.shared.clock.now();
+        let (sent, closed) = {
+            let mut state = self.shared.lock();
+            let sent = send(&mut state.client, now, &self.key);
+            (sent, state.client.closed().is_some())
+        };
+        self.shared.wake.notify_one();
+        match sent {
+            _ if closed => Err(WriteError::Closed),
+            Ok(()) | Err(SendError::NotJoined | SendError::NotPublished | SendError::Muted) => {
+                Ok(())
+            }
+            Err(SendError::Frame(error)) => Err(error.into()),
+            Err(SendError::TooLong { max }) => Err(WriteError::TooLong { max }),
+            Err(_) => Err(WriteError::NotPublished),
+        }
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        self.shared.lock().unpublish(&self.key);
+        self.shared.wake.notify_one();
+    }
+}

@@ -1,0 +1,57 @@
+//! What an operator may choose.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use parlour_core::server::Config as Limits;
+
+use crate::token::ApiKey;
+
+/// How a [`Server`](crate::Server) runs.
+///
+/// ```
+/// use parlour_tokio::ServerConfig;
+/// use parlour_tokio::token::ApiKey;
+/// let key = ApiKey::new("my-app", "c2VjcmV0IG9mIGF0IGxlYXN0IDMyIGJ5dGVz")?;
+/// let config = ServerConfig {
+///     host: Some("rooms.example.org".to_owned()),
+///     key_file: Some("/var/lib/parlour/key".into()),
+///     ..ServerConfig::new("[::]:7900".parse()?, key)
+/// };
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where the first worker listens, by UDP and TCP; worker `n` listens `n` ports further. Port 0: each worker takes
+    /// any port that is free.
+    pub address: SocketAddr,
+    /// The name or address literal by which participants reach this machine: what tickets say. Without one it is
+    /// `address`, or this machine's loopback address if that is unspecified.
+    pub host: Option<String>,
+    /// Threads that serve rooms, at least 1. A room lives on one of them.
+    pub workers: usize,
+    /// Where the private key is kept; made if there is none. Without a file, every start draws another key and makes
+    /// all former tickets invalid.
+    pub key_file: Option<PathBuf>,
+    /// Whose tokens are accepted; at least one. The first one signs the tickets that this server mints.
+    pub api_keys: Vec<ApiKey>,
+    /// Limits and times of each worker.
+    pub limits: Limits,
+    /// TCP connections that one worker accepts at a time; 0: no TCP.
+    pub tcp_connections: usize,
+}
+
+impl ServerConfig {
+    /// A server at `address` with a worker per processor and the defaults of everything else.
+    pub fn new(address: SocketAddr, key: ApiKey) -> Self {
+        Self {
+            address,
+            host: None,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            key_file: None,
+            api_keys: vec![key],
+            limits: Limits::default(),
+            tcp_connections: 1_024,
+        }
+    }
+}

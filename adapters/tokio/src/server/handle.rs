@@ -1,0 +1,366 @@
+//! What the application holds of a running server.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use parlour_core::room::{DisplayName, Participant, ParticipantId, RoomId, SessionId, Topic};
+use parlour_core::secure::{KeyPair, PublicKey};
+use parlour_core::server::{
+    ModerateError, ParticipantStatistics, RoomView, Server as Core, Statistics,
+};
+use parlour_core::signal::Recipients;
+use parlour_core::ticket::Ticket;
+use parlour_core::time::Instant;
+use rand_core::OsRng;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::admission::{Admitter, worker_of};
+use super::bind::{advertise, bind_all};
+use super::worker::{Command, Worker};
+use super::{BindError, ServerConfig, ServerEvent, TicketError, load_or_create};
+use crate::token::{ApiKey, Claims, mint_token};
+
+/// Events that wait for the slowest reader.
+const EVENTS: usize = 4_096;
+/// Commands that wait for a worker.
+const COMMANDS: usize = 64;
+
+/// A running server. Dropping it shuts it down in the background; [`shutdown`](Self::shutdown) waits for that.
+///
+/// All `async fn`s are cancellation-safe: what was asked for happens, or does not, as a whole.
+#[derive(Debug)]
+pub struct Server {
+    workers: Vec<mpsc::Sender<Command>>,
+    addresses: Vec<SocketAddr>,
+    host: String,
+    public_key: PublicKey,
+    key: ApiKey,
+    events: broadcast::Sender<ServerEvent>,
+    /// Closed when the last worker has ended.
+    done: mpsc::Receiver<Infallible>,
+}
+
+/// One room, as it was when asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// Its id.
+    pub room: RoomId,
+    /// The session going on, if there is one.
+    pub session: Option<SessionId>,
+    /// Who takes part.
+    pub participants: Vec<Participant>,
+    /// Who waits in the lobby.
+    pub waiting: Vec<(ParticipantId, DisplayName)>,
+}
+
+impl RoomInfo {
+    fn new(server: &Core, view: RoomView<'_>) -> Self {
+        let state = view.session.map(|(_, state)| state);
+        let waiting = server.waiting(view.room);
+        Self {
+            room: view.room.clone(),
+            session: view.session.map(|(session, _)| session),
+            participants: state.map_or(Vec::new(), |state| state.participants().cloned().collect()),
+            waiting: waiting
+                .map(|(id, name)| (id.clone(), name.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// What happens on a server, all rooms together. Bounded: who does not read loses the oldest and is told so by
+/// [`ServerEvent::EventsMissed`].
+#[derive(Debug)]
+pub struct ServerEvents(broadcast::Receiver<ServerEvent>);
+
+impl ServerEvents {
+    /// The next event; `None` once the server is shut down and all events have been read. Cancellation-safe.
+    pub async fn next(&mut self) -> Option<ServerEvent> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(count)) => {
+                Some(ServerEvent::EventsMissed { count })
+            }
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Server {
+    /// Starts a server. Needs no runtime: the workers have their own.
+    ///
+    /// # Errors
+    /// [`BindError`]
+    pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
+        let key = match config.api_keys.first() {
+            Some(key) => key.clone(),
+            None => return Err(BindError::Config("at least one API key is needed")),
+        };
+        if config.workers == 0 {
+            return Err(BindError::Config("at least one worker is needed"));
+        }
+        let identity = match &config.key_file {
+            Some(path) => load_or_create(path)?,
+            None => KeyPair::generate(&mut OsRng),
+        };
+        let sockets = bind_all(&config)?;
+        let addresses: Vec<_> = sockets.iter().map(|sockets| sockets.address).collect();
+        let (host, reachable) = advertise(&config, &addresses)?;
+
+        let (events, _) = broadcast::channel(EVENTS);
+        let (running, done) = mpsc::channel(1);
+        let mut workers = Vec::new();
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let (commands, receiver) = mpsc::channel(COMMANDS);
+            let admitter = Admitter::new(index, reachable.clone(), config.api_keys.clone());
+            Worker {
+                index,
+                sockets,
+                limits: config.limits.clone(),
+                tcp_connections: config.tcp_connections,
+                identity: identity.clone(),
+                admitter,
+                commands: receiver,
+                events: events.clone(),
+                running: running.clone(),
+            }
+            .spawn()
+            .map_err(BindError::Worker)?;
+            workers.push(commands);
+        }
+        Ok(Self {
+            workers,
+            addresses,
+            host,
+            public_key: *identity.public(),
+            key,
+            events,
+            done,
+        })
+    }
+
+    /// Where each worker listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The key that tickets pin.
+    pub fn public_key(&self) -> PublicKey {
+        self.public_key
+    }
+
+    /// A ticket with a token that says `claims`: all that joining needs, as one string.
+    ///
+    /// # Errors
+    /// [`TicketError`]
+    pub fn ticket(&self, claims: &Claims) -> Result<String, TicketError> {
+        let token = mint_token(claims, &self.key)?;
+        Ok(self.ticket_with(&claims.room, &token))
+    }
+
+    /// All of a ticket but its token, which follows after a `#`: for application servers that mint tokens themselves.
+    /// It leads to the first worker, which redirects to the right one.
+    pub fn ticket_base(&self) -> String {
+        let ticket = self.ticket_at(0, "-");
+        ticket.trim_end_matches("#-").to_owned()
+    }
+
+    /// A ticket with a token for `room` that was minted elsewhere.
+    pub fn ticket_with(&self, room: &RoomId, token: &str) -> String {
+        self.ticket_at(worker_of(room, self.workers.len()), token)
+    }
+
+    fn ticket_at(&self, worker: usize, token: &str) -> String {
+        let ticket = Ticket {
+            host: &self.host,
+            port: self.addresses.get(worker).map_or(0, SocketAddr::port),
+            server_key: self.public_key,
+            token,
+        };
+        ticket.to_string()
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> ServerEvents {
+        ServerEvents(self.events.subscribe())
+    }
+
+    /// The rooms with a session or somebody waiting for one.
+    pub async fn rooms(&self) -> Vec<RoomInfo> {
+        let mut rooms = Vec::new();
+        for worker in 0..self.workers.len() {
+            let of_worker = self.call(worker, |server, _| -> Vec<_> {
+                let rooms = server.rooms();
+                rooms.map(|view| RoomInfo::new(server, view)).collect()
+            });
+            rooms.extend(of_worker.await.unwrap_or_default());
+        }
+        rooms
+    }
+
+    /// One room, if there is a session in it or somebody waits for one.
+    pub async fn room(&self, room: &RoomId) -> Option<RoomInfo> {
+        let id = room.clone();
+        let info = self.call_room(room, move |server, _| {
+            server.room(&id).map(|view| RoomInfo::new(server, view))
+        });
+        info.await.flatten()
+    }
+
+    /// How well a participant is connected.
+    pub async fn participant_statistics(
+        &self,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> Option<ParticipantStatistics> {
+        let (id, participant) = (room.clone(), participant.clone());
+        let statistics = self.call_room(room, move |server, _| {
+            server.participant_statistics(&id, &participant)
+        });
+        statistics.await.flatten()
+    }
+
+    /// What each worker has counted since it began.
+    pub async fn statistics(&self) -> Vec<Statistics> {
+        let mut statistics = Vec::new();
+        for worker in 0..self.workers.len() {
+            let counted = self.call(worker, |server, _| *server.statistics());
+            statistics.push(counted.await.unwrap_or_default());
+        }
+        statistics
+    }
+
+    /// Removes a participant from the session.
+    ///
+    /// # Errors
+    /// [`ModerateError`]
+    pub async fn kick(
+        &self,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> Result<(), ModerateError> {
+        let (id, participant) = (room.clone(), participant.clone());
+        self.moderate(room, move |server, now| server.kick(now, &id, &participant))
+            .await
+    }
+
+    /// Silences a participant, or lifts that.
+    ///
+    /// # Errors
+    /// [`ModerateError`]
+    pub async fn censor(
+        &self,
+        room: &RoomId,
+        participant: &ParticipantId,
+        censored: bool,
+    ) -> Result<(), ModerateError> {
+        let (id, participant) = (room.clone(), participant.clone());
+        self.moderate(room, move |server, now| {
+            server.censor(now, &id, &participant, censored)
+        })
+        .await
+    }
+
+    /// Lets a participant in from the lobby.
+    ///
+    /// # Errors
+    /// [`ModerateError`]
+    pub async fn admit(
+        &self,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> Result<(), ModerateError> {
+        let (id, participant) = (room.clone(), participant.clone());
+        self.moderate(room, move |server, now| {
+            server.admit_waiting(now, &id, &participant)
+        })
+        .await
+    }
+
+    /// Turns a participant in the lobby away.
+    ///
+    /// # Errors
+    /// [`ModerateError`]
+    pub async fn deny(
+        &self,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> Result<(), ModerateError> {
+        let (id, participant) = (room.clone(), participant.clone());
+        self.moderate(room, move |server, now| {
+            server.deny_waiting(now, &id, &participant)
+        })
+        .await
+    }
+
+    /// Ends the session in a room for everybody.
+    ///
+    /// # Errors
+    /// [`ModerateError`]
+    pub async fn end_session(&self, room: &RoomId) -> Result<(), ModerateError> {
+        let id = room.clone();
+        self.moderate(room, move |server, now| server.end_session(now, &id))
+            .await
+    }
+
+    /// Sends a message of at most 640 bytes to participants, with `from` as the sender that they see; says to how many.
+    ///
+    /// # Errors
+    /// [`ModerateError`]
+    pub async fn send(
+        &self,
+        room: &RoomId,
+        from: &ParticipantId,
+        to: &Recipients,
+        topic: &Topic,
+        body: &[u8],
+    ) -> Result<u16, ModerateError> {
+        let (id, from, to) = (room.clone(), from.clone(), to.clone());
+        let (topic, body) = (topic.clone(), body.to_owned());
+        self.moderate(room, move |server, now| {
+            server.send(now, &id, &from, &to, &topic, &body)
+        })
+        .await
+    }
+
+    /// Tells everybody that the server shuts down, waits at most a second until they know, and ends all workers.
+    ///
+    /// Dropping the future does the same in the background.
+    pub async fn shutdown(mut self) {
+        // Workers shut down when nobody can command them any more.
+        self.workers.clear();
+        // Nothing is ever sent: this waits until the last worker drops its end.
+        let _ = self.done.recv().await;
+    }
+
+    /// Has worker `index` do something with its server; `None` if it is gone, as all are only after a shutdown.
+    async fn call<T: Send + 'static>(
+        &self,
+        index: usize,
+        act: impl FnOnce(&mut Core, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let command: Command = Box::new(move |server, now| {
+            let _ = reply.send(act(server, now));
+        });
+        self.workers.get(index)?.send(command).await.ok()?;
+        answer.await.ok()
+    }
+
+    async fn call_room<T: Send + 'static>(
+        &self,
+        room: &RoomId,
+        act: impl FnOnce(&mut Core, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.call(worker_of(room, self.workers.len()), act).await
+    }
+
+    async fn moderate<T: Send + 'static>(
+        &self,
+        room: &RoomId,
+        act: impl FnOnce(&mut Core, Instant) -> Result<T, ModerateError> + Send + 'static,
+    ) -> Result<T, ModerateError> {
+        let result = self.call_room(room, act).await;
+        result.unwrap_or(Err(ModerateError::UnknownRoom))
+    }
+}

@@ -1,0 +1,25 @@
+//! The room server: one thread per worker, each with its own sockets, runtime and rooms.
+//!
+//! ```text
+//!   Server ──commands──► worker 0: UDP + TCP at port p,     core::server::Server
+//!          ──commands──► worker 1: UDP + TCP at port p + 1, core::server::Server
+//!   ServerEvents ◄──broadcast── all workers
+//! ```
+//!
+//! Nothing is shared between workers. A room belongs to one, by a stable hash of its id; whoever knocks at another one
+//! is redirected, and tickets minted here name the right one at once.
+
+mod admission;
+mod bind;
+mod config;
+mod error;
+mod handle;
+mod keyfile;
+mod streams;
+mod worker;
+
+pub use config::ServerConfig;
+pub use error::{BindError, TicketError};
+pub use handle::{RoomInfo, Server, ServerEvents};
+pub use keyfile::{KeyFileError, load_or_create};
+pub use parlour_core::server::Event as ServerEvent;

@@ -1,0 +1,311 @@
+//! One worker: a thread with its own runtime, sockets and rooms.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use parlour_core::secure::KeyPair;
+use parlour_core::server::{Config as Limits, Path, Server, Transmit};
+use parlour_core::time::Instant;
+use parlour_core::wire::MAX_DATAGRAM;
+use rand_core::OsRng;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{broadcast, mpsc};
+use tracing::Instrument as _;
+
+use super::ServerEvent;
+use super::admission::Admitter;
+use super::bind::Sockets;
+use super::streams::{FromStream, Streams};
+use crate::clock::Clock;
+
+/// Datagrams that are taken in before anything is sent, so that frames for the same receiver share datagrams.
+const BATCH: usize = 64;
+/// How long the last words may take.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How often the server's timers are looked at while the socket takes nothing.
+const HELD_BACK: Duration = Duration::from_millis(50);
+/// How long no TCP connection is accepted after that failed: the process is short of files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Something to do with a worker's server.
+pub(super) type Command = Box<dyn FnOnce(&mut Server, Instant) + Send>;
+
+/// What a worker is made of.
+pub(super) struct Worker {
+    pub(super) index: usize,
+    pub(super) sockets: Sockets,
+    pub(super) limits: Limits,
+    pub(super) tcp_connections: usize,
+    pub(super) identity: KeyPair,
+    pub(super) admitter: Admitter,
+    /// Closed when the server is to shut down.
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) events: broadcast::Sender<ServerEvent>,
+    /// Dropped at the end.
+    pub(super) running: mpsc::Sender<Infallible>,
+}
+
+impl Worker {
+    /// Starts the worker's thread.
+    pub(super) fn spawn(self) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        // Sockets belong to the runtime that they are made in.
+        let (udp, tcp) = {
+            let _inside = runtime.enter();
+            let tcp = self.sockets.tcp.map(TcpListener::from_std).transpose()?;
+            (UdpSocket::from_std(self.sockets.udp)?, tcp)
+        };
+        let idle = (self.limits.silence + self.limits.grace) * 2;
+        let (streams, from_streams) = Streams::new(self.tcp_connections, idle);
+        let clock = Clock::new();
+        let server = Server::new(self.limits, self.identity, clock.now(), &mut OsRng);
+        let worker = Running {
+            clock,
+            server,
+            udp,
+            tcp,
+            streams,
+            from_streams,
+            admitter: self.admitter,
+            commands: self.commands,
+            events: self.events,
+            unsent: None,
+            accept_at: None,
+            shutdown_by: None,
+        };
+        let (index, running) = (self.index, self.running);
+        let span = tracing::info_span!("worker", index);
+        let thread = std::thread::Builder::new().name(format!("parlour-{index}"));
+        thread.spawn(move || {
+            runtime.block_on(worker.run().instrument(span));
+            drop(running);
+        })?;
+        Ok(())
+    }
+}
+
+struct Running {
+    clock: Clock,
+    server: Server,
+    udp: UdpSocket,
+    tcp: Option<TcpListener>,
+    streams: Streams,
+    from_streams: mpsc::Receiver<FromStream>,
+    admitter: Admitter,
+    commands: mpsc::Receiver<Command>,
+    events: broadcast::Sender<ServerEvent>,
+    /// A datagram that the socket had no room for.
+    unsent: Option<(SocketAddr, Vec<u8>)>,
+    /// When to accept TCP connections again.
+    accept_at: Option<Instant>,
+    /// When to stop in any case.
+    shutdown_by: Option<Instant>,
+}
+
+/// What a worker waits for.
+enum Wakeup {
+    Datagram(io::Result<(usize, SocketAddr)>),
+    Writable,
+    Stream(FromStream),
+    Accepted(io::Result<(TcpStream, SocketAddr)>),
+    Command(Option<Command>),
+    Timeout,
+}
+
+impl Running {
+    async fn run(mut self) {
+        let mut buffer = [0; MAX_DATAGRAM + 1];
+        loop {
+            self.answer();
+            self.transmit(&mut buffer);
+            if self.is_finished() {
+                return;
+            }
+            match self.wait(&mut buffer).await {
+                Wakeup::Datagram(received) => self.take_in(received, &mut buffer),
+                Wakeup::Stream(from_stream) => self.take_in_streams(from_stream),
+                Wakeup::Accepted(accepted) => self.accept(accepted),
+                Wakeup::Command(Some(command)) => command(&mut self.server, self.clock.now()),
+                Wakeup::Command(None) => self.shut_down(),
+                Wakeup::Writable => {}
+                Wakeup::Timeout => self.handle_timeout(),
+            }
+        }
+    }
+
+    /// Does what the server's events ask for, and hands out the others.
+    fn answer(&mut self) {
+        let now = self.clock.now();
+        while let Some(event) = self.server.poll_event() {
+            match event {
+                ServerEvent::JoinRequested { join, token, from } => {
+                    (self.admitter).answer_join(&mut self.server, now, join, &token, from);
+                }
+                ServerEvent::RefreshRequested { refresh, token, .. } => {
+                    (self.admitter).answer_refresh(&mut self.server, now, refresh, &token);
+                }
+                event => {
+                    tracing::debug!(?event);
+                    // An error means that nobody listens.
+                    let _ = self.events.send(event);
+                }
+            }
+        }
+    }
+
+    /// Sends what there is to send, as long as the socket takes it.
+    fn transmit(&mut self, buffer: &mut [u8]) {
+        if let Some((to, datagram)) = self.unsent.take()
+            && !self.send(to, &datagram)
+        {
+            self.unsent = Some((to, datagram));
+            return;
+        }
+        loop {
+            let transmit = self.server.poll_transmit(self.clock.now(), buffer);
+            // The buffer holds any datagram, so there is no other error than the end.
+            let Ok(Some(Transmit { to, len })) = transmit else {
+                return;
+            };
+            let Some(datagram) = buffer.get(..len) else {
+                return;
+            };
+            match to {
+                Path::Stream(id) => self.streams.send(id, datagram),
+                Path::Udp(to) => {
+                    if !self.send(to, datagram) {
+                        self.unsent = Some((to, datagram.to_vec()));
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a datagram, or gives it up for lost; false if there is no room for it now.
+    fn send(&self, to: SocketAddr, datagram: &[u8]) -> bool {
+        match self.udp.try_send_to(datagram, to) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            Err(error) => {
+                tracing::debug!(%to, %error, "datagram not sent");
+                true
+            }
+            Ok(_) => true,
+        }
+    }
+
+    async fn wait(&mut self, buffer: &mut [u8]) -> Wakeup {
+        let server = self.server.poll_timeout();
+        let server = match self.unsent {
+            // It would have output sent at once, which has to wait; its timers need not.
+            Some(_) => server.map(|at| at.max(self.clock.now() + HELD_BACK)),
+            None => server,
+        };
+        let timeout = [server, self.accept_at, self.shutdown_by];
+        let timeout = timeout.into_iter().flatten().min();
+        let sleep = async {
+            match timeout {
+                Some(at) => tokio::time::sleep_until(self.clock.at(at)).await,
+                None => pending().await,
+            }
+        };
+        let accept = async {
+            match &self.tcp {
+                Some(tcp) if self.accept_at.is_none() => tcp.accept().await,
+                _ => pending().await,
+            }
+        };
+        tokio::select! {
+            received = self.udp.recv_from(buffer) => Wakeup::Datagram(received),
+            _ = self.udp.writable(), if self.unsent.is_some() => Wakeup::Writable,
+            Some(from_stream) = self.from_streams.recv() => Wakeup::Stream(from_stream),
+            accepted = accept => Wakeup::Accepted(accepted),
+            command = self.commands.recv(), if self.shutdown_by.is_none() => Wakeup::Command(command),
+            () = sleep => Wakeup::Timeout,
+        }
+    }
+
+    /// Takes in the datagram in `buffer` and those that are here already.
+    fn take_in(&mut self, first: io::Result<(usize, SocketAddr)>, buffer: &mut [u8]) {
+        let mut next = first;
+        for more in (0..BATCH).rev() {
+            match next {
+                Ok((len, from)) => {
+                    if let Some(datagram) = buffer.get_mut(..len) {
+                        handle(&mut self.server, &self.clock, Path::Udp(from), datagram);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // Some systems tell here that an earlier datagram did not arrive.
+                Err(error) => tracing::trace!(%error, "nothing received"),
+            }
+            if more == 0 {
+                return;
+            }
+            next = self.udp.try_recv_from(buffer);
+        }
+    }
+
+    fn take_in_streams(&mut self, first: FromStream) {
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(from_stream) = next {
+            match from_stream {
+                FromStream::Packet(id, mut packet) => {
+                    handle(&mut self.server, &self.clock, Path::Stream(id), &mut packet);
+                }
+                FromStream::Ended(id) => self.streams.forget(id),
+            }
+            taken += 1;
+            if taken == BATCH {
+                return;
+            }
+            next = self.from_streams.try_recv().ok();
+        }
+    }
+
+    fn accept(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        match accepted {
+            Ok((stream, from)) => self.streams.accept(stream, from),
+            Err(error) => {
+                tracing::warn!(%error, "TCP connection not accepted");
+                self.accept_at = Some(self.clock.now() + ACCEPT_PAUSE);
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = self.clock.now();
+        self.server.handle_timeout(now);
+        if self.accept_at.is_some_and(|at| at <= now) {
+            self.accept_at = None;
+        }
+    }
+
+    fn shut_down(&mut self) {
+        tracing::info!("shutting down");
+        let now = self.clock.now();
+        self.server.shutdown(now);
+        self.tcp = None;
+        self.shutdown_by = Some(now + DRAIN);
+    }
+
+    /// Whether everybody knows of the shutdown, or has had the time to.
+    fn is_finished(&self) -> bool {
+        self.shutdown_by.is_some_and(|by| {
+            let all_told = self.server.accounting().participants == 0 && self.unsent.is_none();
+            all_told || self.clock.now() >= by
+        })
+    }
+}
+
+fn handle(server: &mut Server, clock: &Clock, from: Path, datagram: &mut [u8]) {
+    if let Err(dropped) = server.handle_datagram(clock.now(), from, datagram) {
+        tracing::trace!(?from, %dropped, "datagram dropped");
+    }
+}

@@ -1,0 +1,346 @@
+//! Tokens: who may join which room, and what it may do there.
+//!
+//! A token is a JWT ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519)) signed with HS256 under one of the server's
+//! API keys. Whoever has the key's secret, commonly an application's own web server, mints tokens without asking the
+//! room server, with any JWT library. No other algorithm is accepted, above all not `none`.
+//!
+//! | claim | |
+//! |---|---|
+//! | `iss` | the id of the API key; required |
+//! | `sub` | the participant's id; required |
+//! | `room` | the room's id; required |
+//! | `exp` | when the token ends, in seconds since 1970; required |
+//! | `nbf` | before when it is not valid yet; up to 10 s of difference between two clocks are forgiven |
+//! | `name` | the participant's name for people to read; default: empty |
+//! | `grants` | a list of names, or an object of names and booleans; default: `["participant"]` |
+//! | `lobby` | `true`: waits until a moderator admits it; default: `false` |
+//!
+//! The names of grants are those of the constants of [`Grants`], in lower case: `publish_audio`, `publish_video`,
+//! `publish_screen`, `subscribe`, `send_messages`, `request_floor`, `kick`, `censor`, `end_session`, `admit`, and for
+//! several at once `participant` and `moderator`. A name that is not among them makes the token invalid: better a
+//! misspelling that is noticed at once.
+//!
+//! ```
+//! use parlour_tokio::token::{ApiKey, Claims, mint_token, verify_token};
+//! use parlour_tokio::core::room::Grants;
+//! use std::time::Duration;
+//!
+//! let key = ApiKey::new("my-app", "c2VjcmV0IG9mIGF0IGxlYXN0IDMyIGJ5dGVz")?;
+//! let claims = Claims {
+//!     grants: Grants::PARTICIPANT | Grants::MODERATOR,
+//!     ..Claims::new("green-room", "anna", Duration::from_secs(3600))?
+//! };
+//! let token = mint_token(&claims, &key)?;
+//! assert_eq!(verify_token(&token, &[key], claims.expires - 1)?, claims);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The same in Python, with PyJWT:
+//!
+//! ```python
+//! import jwt, time
+//! token = jwt.encode({
+//!     "iss": "my-app",
+//!     "sub": "anna",
+//!     "room": "green-room",
+//!     "exp": int(time.time()) + 3600,
+//!     "name": "Anna",
+//!     "grants": ["participant", "moderator"],
+//! }, "c2VjcmV0IG9mIGF0IGxlYXN0IDMyIGJ5dGVz", algorithm="HS256")
+//! ticket = f"parlour://rooms.example.org:7900/{server_public_key}#{token}"  # Server::ticket_base, then # and the token
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use parlour_core::room::{DisplayName, Grants, IdError, ParticipantId, RoomId};
+use parlour_core::signal::{JoinRefusal, MAX_TOKEN};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::clock::unix_seconds;
+
+/// Difference between the clocks of who mints and who verifies, in seconds, that `nbf` forgives.
+const LEEWAY: u64 = 10;
+
+/// The shortest secret, in bytes: as long as the hash, as
+/// [RFC 7518 section 3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2) demands.
+pub const MIN_SECRET: usize = 32;
+
+/// What tokens are signed with: an id, which is public, and a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    id: String,
+    secret: String,
+}
+
+impl ApiKey {
+    /// An API key. `openssl rand -hex 32` makes a good secret.
+    ///
+    /// # Errors
+    /// [`ApiKeyError`]
+    pub fn new(id: &str, secret: &str) -> Result<Self, ApiKeyError> {
+        if id.is_empty() {
+            return Err(ApiKeyError::EmptyId);
+        }
+        if secret.len() < MIN_SECRET {
+            return Err(ApiKeyError::ShortSecret);
+        }
+        Ok(Self {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+        })
+    }
+
+    /// What stands in a token's `iss`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    /// Leaves the secret out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a pair of texts is not an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ApiKeyError {
+    /// The id is empty.
+    #[error("the API key's id is empty: choose a name, such as the application's")]
+    EmptyId,
+    /// The secret has less than [`MIN_SECRET`] bytes.
+    #[error(
+        "the API key's secret is too short: at least 32 bytes, such as from `openssl rand -hex 32`"
+    )]
+    ShortSecret,
+}
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// Where its bearer may join.
+    pub room: RoomId,
+    /// Who its bearer is.
+    pub participant: ParticipantId,
+    /// What others see as its name.
+    pub name: DisplayName,
+    /// What it may do.
+    pub grants: Grants,
+    /// Whether it has to wait until a moderator admits it.
+    pub lobby: bool,
+    /// Before when it is not valid, in seconds since 1970, UTC.
+    pub not_before: Option<u64>,
+    /// When it ends, in seconds since 1970, UTC.
+    pub expires: u64,
+}
+
+impl Claims {
+    /// An ordinary participant without a display name, from now on and for `lifetime`.
+    ///
+    /// # Errors
+    /// [`IdError`] if `room` or `participant` is not a name for one.
+    pub fn new(room: &str, participant: &str, lifetime: Duration) -> Result<Self, IdError> {
+        Ok(Self {
+            room: RoomId::new(room)?,
+            participant: ParticipantId::new(participant)?,
+            name: DisplayName::new("")?,
+            grants: Grants::PARTICIPANT,
+            lobby: false,
+            not_before: None,
+            expires: unix_seconds().saturating_add(lifetime.as_secs()),
+        })
+    }
+}
+
+/// Why a token was not minted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MintError {
+    /// It would be longer than [`MAX_TOKEN`].
+    #[error("the token would be longer than 800 bytes: shorten the API key's id or the names")]
+    TooLong,
+    /// The library could not sign it.
+    #[error("the token could not be signed")]
+    Signing,
+}
+
+/// Why a token is not valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// It is not a JWT, or a claim is missing or has the wrong type.
+    #[error("this is not a token with the claims iss, sub, room and exp")]
+    Malformed,
+    /// It is signed otherwise than with HS256, or demands an extension.
+    #[error("the token is not signed with HS256: mint it with that algorithm")]
+    Algorithm,
+    /// Its `iss` is not the id of an API key of this server.
+    #[error("the token's issuer is unknown: set iss to the id of one of the server's API keys")]
+    UnknownIssuer,
+    /// It was signed with another secret, or changed since.
+    #[error("the token's signature is wrong: sign it with the secret of its API key")]
+    Signature,
+    /// Its time is over.
+    #[error("the token has expired: get a new one")]
+    Expired,
+    /// Its time has not begun.
+    #[error("the token is not valid yet: wait, or set the clocks right")]
+    NotYetValid,
+    /// Room, participant or name is not one.
+    #[error("the token's room, sub or name is too long or has characters that are not allowed")]
+    Name,
+    /// There is no grant with that name.
+    #[error("the token has a grant that does not exist: check the spelling")]
+    UnknownGrant,
+}
+
+impl From<TokenError> for JoinRefusal {
+    /// What the bearer is told: nothing that would help to forge one.
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Expired => Self::TokenExpired,
+            _ => Self::InvalidToken,
+        }
+    }
+}
+
+/// The claims as they stand in the token.
+#[derive(Serialize, Deserialize)]
+struct WireClaims {
+    iss: String,
+    sub: String,
+    room: String,
+    exp: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<u64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grants: Option<WireGrants>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    lobby: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WireGrants {
+    List(Vec<String>),
+    Flags(BTreeMap<String, bool>),
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Only what is needed to find the key.
+#[derive(Deserialize)]
+struct Issuer {
+    iss: String,
+}
+
+/// Makes a token. Needs no server: only the API key.
+///
+/// # Errors
+/// [`MintError`]
+pub fn mint_token(claims: &Claims, key: &ApiKey) -> Result<String, MintError> {
+    let names = |grants: Grants| grants.iter_names().map(|(name, _)| name.to_lowercase());
+    let wire = WireClaims {
+        iss: key.id.clone(),
+        sub: claims.participant.as_str().to_owned(),
+        room: claims.room.as_str().to_owned(),
+        exp: claims.expires,
+        nbf: claims.not_before,
+        name: claims.name.as_str().to_owned(),
+        grants: (claims.grants != Grants::PARTICIPANT)
+            .then(|| WireGrants::List(names(claims.grants).collect())),
+        lobby: claims.lobby,
+    };
+    let secret = EncodingKey::from_secret(key.secret.as_bytes());
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &wire, &secret)
+        .map_err(|_| MintError::Signing)?;
+    if token.len() > MAX_TOKEN {
+        return Err(MintError::TooLong);
+    }
+    Ok(token)
+}
+
+/// Verifies a token at `now`, in seconds since 1970, UTC, and says what it says.
+///
+/// # Errors
+/// [`TokenError`]
+pub fn verify_token(token: &str, keys: &[ApiKey], now: u64) -> Result<Claims, TokenError> {
+    let header = jsonwebtoken::decode_header(token).map_err(|_| {
+        // `none` and the like are not even parsed; tell them from what is no JWT at all.
+        match token.split('.').count() {
+            3 => TokenError::Algorithm,
+            _ => TokenError::Malformed,
+        }
+    })?;
+    if header.alg != Algorithm::HS256 || header.crit.is_some() {
+        return Err(TokenError::Algorithm);
+    }
+    let Issuer { iss } = jsonwebtoken::dangerous::insecure_decode_claims(token)
+        .map_err(|_| TokenError::Malformed)?;
+    let key = keys.iter().find(|key| key.id == iss);
+    let key = key.ok_or(TokenError::UnknownIssuer)?;
+
+    let mut validation = Validation::new(Algorithm::HS256);
+    // Times are checked below, by the clock that was passed in.
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    let secret = DecodingKey::from_secret(key.secret.as_bytes());
+    let wire: WireClaims = jsonwebtoken::decode(token, &secret, &validation)
+        .map_err(|error| match error.kind() {
+            jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenError::Signature,
+            _ => TokenError::Malformed,
+        })?
+        .claims;
+    if now >= wire.exp {
+        return Err(TokenError::Expired);
+    }
+    if wire.nbf.is_some_and(|nbf| now.saturating_add(LEEWAY) < nbf) {
+        return Err(TokenError::NotYetValid);
+    }
+    Ok(Claims {
+        room: RoomId::new(&wire.room).map_err(|_| TokenError::Name)?,
+        participant: ParticipantId::new(&wire.sub).map_err(|_| TokenError::Name)?,
+        name: DisplayName::new(&wire.name).map_err(|_| TokenError::Name)?,
+        grants: wire.grants.map_or(Ok(Grants::PARTICIPANT), read_grants)?,
+        lobby: wire.lobby,
+        not_before: wire.nbf,
+        expires: wire.exp,
+    })
+}
+
+fn read_grants(wire: WireGrants) -> Result<Grants, TokenError> {
+    let flags: Vec<(String, bool)> = match wire {
+        WireGrants::List(names) => names.into_iter().map(|name| (name, true)).collect(),
+        WireGrants::Flags(flags) => flags.into_iter().collect(),
+    };
+    let mut grants = Grants::empty();
+    for (name, granted) in flags {
+        let named = grant_of(&name).ok_or(TokenError::UnknownGrant)?;
+        if granted {
+            grants |= named;
+        }
+    }
+    Ok(grants)
+}
+
+fn grant_of(name: &str) -> Option<Grants> {
+    if name.chars().any(|c| c.is_ascii_uppercase()) {
+        return None;
+    }
+    Grants::from_name(&name.to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! What the tests over real sockets share.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses a part of it"
+)]
+
+use std::time::Duration;
+
+use parlour_tokio::core::audio::codec::SampleRate;
+use parlour_tokio::core::room::{Grants, ParticipantId};
+use parlour_tokio::token::{ApiKey, Claims};
+use parlour_tokio::{
+    AudioWriter, Event, Events, JoinOptions, MixedReader, Room, RoomEvent, Server, ServerConfig,
+    ServerEvent,
+};
+
+pub const RATE: SampleRate = SampleRate::Hz48000;
+/// Samples in 20 ms.
+pub const FRAME: usize = 960;
+
+pub fn api_key() -> ApiKey {
+    ApiKey::new("app", "0123456789abcdef0123456789abcdef").unwrap()
+}
+
+pub fn config() -> ServerConfig {
+    ServerConfig {
+        workers: 1,
+        ..ServerConfig::new("127.0.0.1:0".parse().unwrap(), api_key())
+    }
+}
+
+pub fn serve() -> Server {
+    Server::bind(config()).unwrap()
+}
+
+pub fn claims(room: &str, who: &str) -> Claims {
+    Claims::new(room, who, Duration::from_secs(600)).unwrap()
+}
+
+pub fn ticket(server: &Server, room: &str, who: &str) -> String {
+    server.ticket(&claims(room, who)).unwrap()
+}
+
+pub fn moderator(server: &Server, room: &str, who: &str) -> String {
+    let claims = Claims {
+        grants: Grants::all(),
+        ..claims(room, who)
+    };
+    server.ticket(&claims).unwrap()
+}
+
+pub fn id(who: &str) -> ParticipantId {
+    ParticipantId::new(who).unwrap()
+}
+
+pub async fn join(server: &Server, room: &str, who: &str) -> Room {
+    within(Room::join(&ticket(server, room, who)))
+        .await
+        .unwrap()
+}
+
+/// `anna` and `ben`, who see each other. (A join takes effect a moment after it has succeeded.)
+pub async fn meet(server: &Server) -> (Room, Room) {
+    let mut happened = server.events();
+    let rooms = (
+        join(server, "room", "anna").await,
+        join(server, "room", "ben").await,
+    );
+    let mut missing = 2;
+    within(async {
+        while missing > 0 {
+            let event = happened.next().await.expect("the server is gone");
+            missing -= i32::from(matches!(event, ServerEvent::ParticipantJoined { .. }));
+        }
+    })
+    .await;
+    rooms
+}
+
+pub async fn join_by(server: &Server, who: &str, options: JoinOptions) -> Room {
+    let ticket = ticket(server, "room", who);
+    within(Room::join_with(&ticket, options)).await.unwrap()
+}
+
+/// Fails the test rather than to wait forever.
+pub async fn within<F: Future>(future: F) -> F::Output {
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, future)
+        .await
+        .expect("it takes far too long")
+}
+
+/// The first event that `wanted` likes.
+pub async fn until<T>(events: &mut Events, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    within(async {
+        loop {
+            let event = events.next().await.expect("the room is closed");
+            if let Some(found) = wanted(event) {
+                return found;
+            }
+        }
+    })
+    .await
+}
+
+pub async fn until_room(events: &mut Events, event: RoomEvent) {
+    until(events, |seen| {
+        (seen == Event::Room(event.clone())).then_some(())
+    })
+    .await;
+}
+
+/// Waits until `fact` holds in the room.
+pub async fn until_state(
+    room: &Room,
+    events: &mut Events,
+    fact: impl Fn(&parlour_tokio::RoomState) -> bool,
+) {
+    within(async {
+        while !room.with_state(&fact) {
+            events.next().await.expect("the room is closed");
+        }
+    })
+    .await;
+}
+
+/// A tone, from one call to the next without a break.
+pub struct Tone {
+    hz: f64,
+    samples: u64,
+}
+
+impl Tone {
+    pub fn new(hz: f64) -> Self {
+        Self { hz, samples: 0 }
+    }
+
+    /// The next 20 ms.
+    pub fn frame(&mut self) -> Vec<i16> {
+        (0..FRAME)
+            .map(|_| {
+                let phase = self.samples as f64 * self.hz / f64::from(RATE.hz());
+                self.samples += 1;
+                ((phase * std::f64::consts::TAU).sin() * 10_000.0) as i16
+            })
+            .collect()
+    }
+}
+
+/// How much of a tone of `hz` is in `pcm`: its amplitude.
+pub fn amplitude(pcm: &[i16], hz: f64) -> f64 {
+    let (mut re, mut im) = (0.0, 0.0);
+    for (n, sample) in pcm.iter().enumerate() {
+        let phase = n as f64 * hz / f64::from(RATE.hz()) * std::f64::consts::TAU;
+        re += f64::from(*sample) * phase.cos();
+        im += f64::from(*sample) * phase.sin();
+    }
+    2.0 * (re * re + im * im).sqrt() / pcm.len() as f64
+}
+
+/// Lets `writers` sing, each its tone, until `reader` hears all of these tones in the same 100 ms.
+pub async fn sing_until_heard(
+    writers: &mut [(&mut AudioWriter, &mut Tone)],
+    reader: &mut MixedReader,
+    tones: &[f64],
+) {
+    let mut last = Vec::new();
+    within(async {
+        loop {
+            for (writer, tone) in &mut *writers {
+                writer.write(&tone.frame()).unwrap();
+            }
+            let mut pcm = [0; FRAME];
+            reader.next_frame(&mut pcm).await;
+            last.extend_from_slice(&pcm);
+            let excess = last.len().saturating_sub(5 * FRAME);
+            last.drain(..excess);
+            let heard = |hz: &f64| amplitude(&last, *hz) > 3_000.0;
+            if last.len() == 5 * FRAME && tones.iter().all(heard) {
+                return;
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,426 @@
+//! Wrong tickets, dropped futures, slow readers, and what the application does to a room.
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use parlour_tokio::core::room::{CloseReason, Grants, RoomId, StreamKey, Topic};
+use parlour_tokio::core::server::{Config, ModerateError, Rate};
+use parlour_tokio::core::signal::{JoinRefusal, Recipients};
+use parlour_tokio::core::ticket::{Ticket, TicketError};
+use parlour_tokio::token::{ApiKey, Claims, mint_token};
+use parlour_tokio::{
+    AudioCodec, AudioOptions, CloseCause, Event, JoinError, JoinOptions, PublishError, ReadError,
+    RequestError, Room, RoomEvent, Server, ServerConfig, ServerEvent, WriteError,
+};
+
+fn room() -> RoomId {
+    RoomId::new("room").unwrap()
+}
+
+#[tokio::test]
+async fn each_kind_of_bad_ticket_has_its_answer() {
+    let server = serve();
+    let refused = async |token: &str| {
+        let ticket = server.ticket_with(&room(), token);
+        within(Room::join(&ticket)).await.unwrap_err()
+    };
+    let good = claims("room", "anna");
+    let other_secret = ApiKey::new("app", "another secret of thirty-two bytes").unwrap();
+    let other_id = ApiKey::new("other", "0123456789abcdef0123456789abcdef").unwrap();
+    for token in [
+        mint_token(&good, &other_secret).unwrap(),
+        mint_token(&good, &other_id).unwrap(),
+        "not.a.token".to_owned(),
+    ] {
+        assert_eq!(
+            refused(&token).await,
+            JoinError::Refused(JoinRefusal::InvalidToken)
+        );
+    }
+    let expired = Claims {
+        expires: 1,
+        ..good.clone()
+    };
+    let expired = mint_token(&expired, &api_key()).unwrap();
+    assert_eq!(
+        refused(&expired).await,
+        JoinError::Refused(JoinRefusal::TokenExpired)
+    );
+
+    let good_elsewhere = mint_token(&good, &api_key()).unwrap();
+    let ticket = format!("{}#{good_elsewhere}", server.ticket_base());
+    within(Room::join(&ticket)).await.unwrap();
+
+    let error = Room::join("http://rooms.example.org").await.unwrap_err();
+    assert_eq!(error, JoinError::Ticket(TicketError::Scheme));
+    let text = server.ticket(&good).unwrap();
+    let ticket = Ticket {
+        host: "no-such-host.invalid",
+        ..Ticket::parse(&text).unwrap()
+    };
+    let error = within(Room::join(&ticket.to_string())).await.unwrap_err();
+    assert!(matches!(error, JoinError::UnknownHost { .. }), "{error}");
+    assert!(error.to_string().contains("no-such-host.invalid"));
+
+    // Another server's key: whoever answers cannot be that server.
+    let key = parlour_tokio::core::secure::PublicKey([9; 32]);
+    let ticket = Ticket {
+        server_key: key,
+        ..Ticket::parse(&text).unwrap()
+    };
+    let options = JoinOptions {
+        timeout: Duration::from_millis(500),
+        ..JoinOptions::default()
+    };
+    let error = within(Room::join_with(&ticket.to_string(), options))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, JoinError::NoAnswer { .. }), "{error}");
+
+    let options = JoinOptions {
+        slots: 33,
+        ..JoinOptions::default()
+    };
+    let error = Room::join_with(&text, options).await.unwrap_err();
+    assert!(matches!(error, JoinError::Options(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_join_that_is_given_up_leaves_nobody_behind() {
+    let server = serve();
+    let watcher = join(&server, "room", "watcher").await;
+    let mut events = watcher.events();
+    for polls in 1..6 {
+        let ticket = ticket(&server, "room", "anna");
+        let mut joining = Box::pin(Room::join(&ticket));
+        // A few turns of the runtime, so that it is given up at different stages.
+        for _ in 0..polls {
+            tokio::select! {
+                biased;
+                joined = &mut joining => drop(joined.unwrap()),
+                () = tokio::task::yield_now() => continue,
+            }
+            break;
+        }
+        drop(joining);
+    }
+    // The same participant can join properly and is then the only one.
+    let anna = join(&server, "room", "anna").await;
+    until_state(&watcher, &mut events, |state| {
+        state.participant(&id("anna")).is_some()
+    })
+    .await;
+    drop(anna);
+    until_state(&watcher, &mut events, |state| {
+        state.participant(&id("anna")).is_none()
+    })
+    .await;
+    assert_eq!(server.room(&room()).await.unwrap().participants.len(), 1);
+}
+
+#[tokio::test]
+async fn requests_that_are_given_up_break_nothing() {
+    let server = serve();
+    let (anna, ben) = meet(&server).await;
+    let mut events = ben.events();
+    let everybody = Recipients::All;
+    for n in 0..60u8 {
+        let body = [n];
+        // Polled once: asked, and the answer not awaited. More than can be under way at a time.
+        tokio::select! {
+            biased;
+            sent = anna.send_message(&everybody, "given-up", &body) => assert_eq!(sent, Ok(1)),
+            () = std::future::ready(()) => {}
+        }
+        let publishing = anna.publish_audio("mic", AudioOptions::opus(RATE));
+        tokio::select! {
+            biased;
+            published = publishing => drop(published),
+            () = std::future::ready(()) => {}
+        }
+    }
+    assert_eq!(
+        within(anna.send_message(&everybody, "kept", b"!")).await,
+        Ok(1)
+    );
+    until(&mut events, |event| match event {
+        Event::Message { topic, .. } if topic.as_str() == "kept" => Some(()),
+        _ => None,
+    })
+    .await;
+    let mut mic = within(anna.publish_audio("mic", AudioOptions::opus(RATE)))
+        .await
+        .unwrap();
+    let mut heard = ben.mixed_audio(RATE).unwrap();
+    sing_until_heard(
+        &mut [(&mut mic, &mut Tone::new(440.0))],
+        &mut heard,
+        &[440.0],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn events_and_frames_that_are_given_up_are_still_there() {
+    let server = serve();
+    let anna = join(&server, "room", "anna").await;
+    let mut events = anna.events();
+    let ben = join(&server, "room", "ben").await;
+    until_state(&anna, &mut events, |state| state.participants().len() == 2).await;
+    within(ben.send_message(&Recipients::All, "t", b"1"))
+        .await
+        .unwrap();
+    let mut seen = Vec::new();
+    within(async {
+        while seen.is_empty() {
+            // Given up again and again, until it happens to be there.
+            tokio::select! {
+                biased;
+                () = tokio::task::yield_now() => {}
+                event = events.next() => match event {
+                    Some(Event::Message { body, .. }) => seen.push(body),
+                    other => assert!(other.is_some()),
+                },
+            }
+        }
+    })
+    .await;
+    assert_eq!(&seen[0][..], b"1");
+}
+
+#[tokio::test]
+async fn a_reader_that_sleeps_is_told_how_much_it_missed() {
+    let fast = Rate {
+        per_second: 100_000,
+        burst: 100_000,
+    };
+    let server = Server::bind(ServerConfig {
+        limits: Config {
+            messages: fast,
+            requests: fast,
+            queued_messages: 1_000,
+            ..Config::default()
+        },
+        ..config()
+    })
+    .unwrap();
+    let (anna, ben) = meet(&server).await;
+    let mut sleeper = ben.events();
+    let mut awake = ben.events();
+    let sent: u64 = 400;
+    for n in 0..sent {
+        let sent = within(anna.send_message(&Recipients::All, "t", &n.to_be_bytes())).await;
+        sent.unwrap();
+        until(&mut awake, |event| {
+            matches!(event, Event::Message { .. }).then_some(())
+        })
+        .await;
+    }
+    let Some(Event::Lagged { missed }) = within(sleeper.next()).await else {
+        panic!("it was told nothing");
+    };
+    let mut messages = 0;
+    until(&mut sleeper, |event| match event {
+        Event::Message { body, .. } => {
+            messages += 1;
+            (body[..] == (sent - 1).to_be_bytes()).then_some(())
+        }
+        _ => None,
+    })
+    .await;
+    assert!(
+        missed + messages >= sent,
+        "{missed} missed and {messages} read of {sent}"
+    );
+    assert!(messages < sent);
+}
+
+#[tokio::test]
+async fn the_application_moderates_too() {
+    let server = serve();
+    let mut happened = server.events();
+    let (anna, ben) = meet(&server).await;
+    let mut events = anna.events();
+
+    within(server.censor(&room(), &id("anna"), true))
+        .await
+        .unwrap();
+    until_room(
+        &mut events,
+        RoomEvent::Censored {
+            participant: id("anna"),
+            censored: true,
+        },
+    )
+    .await;
+    let topic = Topic::new("news").unwrap();
+    let (room_id, from) = (room(), id("server"));
+    let sent = server.send(&room_id, &from, &Recipients::All, &topic, b"hello");
+    assert_eq!(within(sent).await, Ok(2));
+    until(&mut events, |event| match event {
+        Event::Message { from, body, .. } => {
+            assert_eq!((from, &body[..]), (id("server"), &b"hello"[..]));
+            Some(())
+        }
+        _ => None,
+    })
+    .await;
+    let statistics = within(server.participant_statistics(&room(), &id("ben"))).await;
+    assert!(statistics.is_some());
+
+    within(server.kick(&room(), &id("ben"))).await.unwrap();
+    assert_eq!(
+        within(ben.closed()).await,
+        CloseCause::Closed(CloseReason::Kicked)
+    );
+    let unknown = within(server.kick(&room(), &id("ben"))).await;
+    assert_eq!(unknown, Err(ModerateError::UnknownParticipant));
+    within(server.end_session(&room())).await.unwrap();
+    assert_eq!(
+        within(anna.closed()).await,
+        CloseCause::Closed(CloseReason::SessionEnded)
+    );
+    within(async {
+        loop {
+            match happened.next().await {
+                Some(ServerEvent::SessionEnded { .. }) => return,
+                Some(ServerEvent::JoinRequested { token, .. }) => panic!("told {token}"),
+                Some(_) => {}
+                None => panic!("it is over"),
+            }
+        }
+    })
+    .await;
+    assert_eq!(
+        within(server.kick(&room(), &id("anna"))).await,
+        Err(ModerateError::UnknownRoom)
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_ends_is_told_and_can_be_replaced() {
+    let server = serve();
+    let short = Claims {
+        expires: claims("room", "anna").expires - 580,
+        ..claims("room", "anna")
+    };
+    let anna = within(Room::join(&server.ticket(&short).unwrap()))
+        .await
+        .unwrap();
+    let mut events = anna.events();
+    let seconds = until(&mut events, |event| match event {
+        Event::Room(RoomEvent::TokenExpiring { seconds }) => Some(seconds),
+        _ => None,
+    })
+    .await;
+    assert!(seconds <= 20);
+    let newer = mint_token(&claims("room", "anna"), &api_key()).unwrap();
+    assert_eq!(within(anna.refresh_token(&newer)).await, Ok(()));
+    let elsewhere = mint_token(&claims("other", "anna"), &api_key()).unwrap();
+    assert!(within(anna.refresh_token(&elsewhere)).await.is_err());
+    assert!(within(anna.refresh_token("nonsense")).await.is_err());
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_an_error_and_changes_nothing() {
+    let server = serve();
+    let listener = Claims {
+        grants: Grants::SUBSCRIBE,
+        ..claims("room", "ben")
+    };
+    let anna = join(&server, "room", "anna").await;
+    let ben = within(Room::join(&server.ticket(&listener).unwrap()))
+        .await
+        .unwrap();
+
+    let options = AudioOptions::opus(RATE);
+    let too_thin = AudioOptions {
+        codec: AudioCodec::Opus {
+            bitrate: 100,
+            dtx: false,
+            fec: false,
+        },
+        ..options
+    };
+    let refused = within(ben.publish_audio("mic", options)).await.unwrap_err();
+    assert!(
+        matches!(refused, PublishError::Request(RequestError::Refused(_))),
+        "{refused}"
+    );
+    let refused = within(anna.publish_audio("mic", too_thin))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, PublishError::Codec(_)), "{refused}");
+    let refused = within(anna.publish_audio("no spaces", options))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, PublishError::Request(RequestError::Name(_))),
+        "{refused}"
+    );
+
+    let mut mic = within(anna.publish_audio("mic", options)).await.unwrap();
+    // Somebody else in this process who wants the same key does not take the stream away.
+    let refused = within(anna.publish_audio("mic", options))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, PublishError::Request(RequestError::Command(_))),
+        "{refused}"
+    );
+    let own = anna.with_state(|state| state.participant(&id("anna")).cloned());
+    assert!(own.is_none_or(|own| own.stream(&StreamKey::new("mic").unwrap()).is_some()));
+    assert!(mic.write(&[0; FRAME]).is_ok());
+    let level = parlour_tokio::core::rtp::AudioLevel::SILENCE;
+    assert!(matches!(
+        mic.write_encoded(&[], level),
+        Err(WriteError::Frame(_))
+    ));
+    assert!(mic.write_encoded(&[0x78, 1, 2], level).is_ok());
+
+    let narrow = parlour_tokio::core::audio::codec::SampleRate::Hz8000;
+    assert_eq!(anna.mixed_audio(narrow).unwrap_err(), ReadError::SampleRate);
+    assert_eq!(
+        anna.slot_audio(16, RATE).unwrap_err(),
+        ReadError::NoSuchSlot
+    );
+    let too_long = within(anna.send_message(&Recipients::All, "t", &[0; 641])).await;
+    assert!(too_long.is_err());
+
+    within(anna.leave()).await;
+    assert_eq!(mic.write(&[0; FRAME]), Err(WriteError::Closed));
+    let closed = within(anna.send_message(&Recipients::All, "t", b"")).await;
+    assert_eq!(closed, Err(RequestError::Closed));
+}
+
+#[cfg(feature = "tap")]
+#[tokio::test]
+async fn a_tap_mirrors_what_is_heard() {
+    let server = serve();
+    let (anna, ben) = meet(&server).await;
+    let ears = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let tap = within(ben.tap_slot(0, ears.local_addr().unwrap()))
+        .await
+        .unwrap();
+    let mut mic = within(anna.publish_audio("mic", AudioOptions::pcmu(RATE)))
+        .await
+        .unwrap();
+    let mut tone = Tone::new(440.0);
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let mut packet = [0; 1500];
+    let len = within(async {
+        loop {
+            tokio::select! {
+                received = ears.recv_from(&mut packet) => return received.unwrap().0,
+                _ = ticks.tick() => mic.write(&tone.frame()).unwrap(),
+            }
+        }
+    })
+    .await;
+    let packet = parlour_tokio::core::rtp::RtpPacket::parse(&packet[..len]).unwrap();
+    assert_eq!((packet.payload_type(), packet.payload().len()), (0, 160));
+    drop(tap);
+    assert!(ben.tap_slot(16, ears.local_addr().unwrap()).await.is_err());
+}

@@ -1,0 +1,170 @@
+//! Messages from the few names that a world has, so that they meet.
+
+use parlour_core::room::{
+    Codec, Grants, ParticipantId, RoomId, StreamKey, StreamKind, Topic, Version,
+};
+use parlour_core::signal::{
+    Join, MAX_MESSAGE, Moderation, Operation, ParticipantList, Publish, Recipients, Resume,
+    StreamRef, SubscribePolicy, Targets, encode,
+};
+
+use crate::input::Input;
+
+/// One of two rooms.
+pub(crate) fn room(number: u8) -> RoomId {
+    RoomId::new(["hall", "attic"][usize::from(number & 1)]).expect("a room id")
+}
+
+/// One of five participants.
+pub(crate) fn participant(number: u8) -> ParticipantId {
+    const NAMES: [&str; 5] = ["ada", "bob", "cyd", "dan", "eve"];
+    ParticipantId::new(NAMES[usize::from(number) % 5]).expect("a participant id")
+}
+
+/// One of four streams.
+pub(crate) fn key(number: u8) -> StreamKey {
+    StreamKey::new(["mic", "cam", "screen", "line"][usize::from(number & 3)]).expect("a stream key")
+}
+
+/// One of two topics.
+pub(crate) fn topic(input: &mut Input<'_>) -> Topic {
+    Topic::new(["", "chat"][usize::from(input.flag())]).expect("a topic")
+}
+
+/// Any policy.
+pub(crate) fn policy(input: &mut Input<'_>) -> SubscribePolicy {
+    input.choose(&[
+        SubscribePolicy::All,
+        SubscribePolicy::None,
+        SubscribePolicy::Mix,
+    ])
+}
+
+/// A stream to publish. Kind and codec do not always suit each other.
+pub(crate) fn publish(input: &mut Input<'_>) -> Publish {
+    let how = input.byte();
+    let (kind, codec) = match how >> 4 & 7 {
+        0..=2 => (StreamKind::Audio, Codec::Opus),
+        3 => (StreamKind::Audio, Codec::Pcmu),
+        4 => (StreamKind::Audio, Codec::Pcma),
+        5 => (StreamKind::Video, Codec::Vp8),
+        6 => (StreamKind::Screen, Codec::H264),
+        _ => (StreamKind::Audio, Codec::Vp8),
+    };
+    Publish {
+        key: key(how),
+        kind,
+        codec,
+        muted: how & 4 != 0,
+    }
+}
+
+/// A stream of somebody.
+pub(crate) fn stream(input: &mut Input<'_>) -> StreamRef {
+    let how = input.byte();
+    StreamRef {
+        participant: participant(how >> 4),
+        key: key(how),
+    }
+}
+
+fn participants(input: &mut Input<'_>) -> ParticipantList {
+    let count = input.below(4);
+    (0..count).map(|_| participant(input.byte())).collect()
+}
+
+/// Whom to send to.
+pub(crate) fn recipients(input: &mut Input<'_>) -> Recipients {
+    if input.flag() {
+        Recipients::All
+    } else {
+        Recipients::List(participants(input))
+    }
+}
+
+/// Whom to moderate.
+pub(crate) fn targets(input: &mut Input<'_>) -> Targets {
+    if input.below(4) == 0 {
+        Targets::All {
+            except: participants(input),
+        }
+    } else {
+        Targets::List(participants(input))
+    }
+}
+
+/// What a moderator may do.
+pub(crate) fn moderation(input: &mut Input<'_>) -> Moderation {
+    input.choose(&[
+        Moderation::Censor,
+        Moderation::Uncensor,
+        Moderation::Kick,
+        Moderation::Admit,
+        Moderation::Deny,
+    ])
+}
+
+/// Anything that a participant may ask for.
+pub(crate) fn operation<'a>(input: &mut Input<'a>) -> Operation<'a> {
+    match input.below(16) {
+        0 | 1 => Operation::Publish(publish(input)),
+        2 => Operation::Unpublish {
+            key: key(input.byte()),
+        },
+        3 => Operation::SetMuted {
+            key: key(input.byte()),
+            muted: input.flag(),
+        },
+        4 => Operation::Subscribe(stream(input)),
+        5 => Operation::Unsubscribe(stream(input)),
+        6 => Operation::SetSubscribePolicy(policy(input)),
+        7 => Operation::Pin(input.flag().then(|| stream(input))),
+        8 | 9 => Operation::Send {
+            to: recipients(input),
+            topic: topic(input),
+            body: input.bytes(),
+        },
+        10 => Operation::Moderate {
+            action: moderation(input),
+            targets: targets(input),
+        },
+        11 => Operation::EndSession,
+        12 => Operation::RefreshToken { token: "newer" },
+        13 => Operation::RequestFloor,
+        14 => Operation::ReleaseFloor,
+        _ => Operation::Leave,
+    }
+}
+
+/// An encoded wish to join, which resumes with `ticket` if the input says so.
+pub(crate) fn join(input: &mut Input<'_>, ticket: Option<[u8; 24]>) -> Vec<u8> {
+    let how = input.byte();
+    let publishes = (0..how & 3).map(|_| publish(input)).collect();
+    let resume = match ticket {
+        Some(ticket) if how & 4 != 0 => Some(Resume {
+            ticket,
+            version: input.flag().then(|| Version(input.byte().into())),
+        }),
+        _ => None,
+    };
+    let join = Join {
+        token: "token",
+        participants: input.choose(&[8, 2, 1, 0]),
+        slots: input.below(40),
+        policy: policy(input),
+        publish: publishes,
+        resume,
+    };
+    let mut buffer = [0; MAX_MESSAGE];
+    let len = encode(&join, &mut buffer).expect("a join fits");
+    buffer[..len].to_vec()
+}
+
+/// What may be granted: mostly all, for what is not granted ends soon.
+pub(crate) fn grants(bits: u16) -> Grants {
+    if bits & 0x8000 == 0 {
+        Grants::all()
+    } else {
+        Grants::from_bits_truncate(bits)
+    }
+}

@@ -1,0 +1,108 @@
+//! Too much of anything is refused or dropped, told, and hurts nobody else.
+
+use parlour_core::client::{CloseCause, CommandError, MAX_OUTSTANDING, RequestFailure};
+use parlour_core::room::Topic;
+use parlour_core::server::{Config, Rate};
+use parlour_core::signal::{Outcome, Recipients, Refusal};
+use parlour_tests::{Options, World};
+
+use crate::{id, ms, s};
+
+#[test]
+fn every_request_of_a_flood_is_answered_once() {
+    let config = Config {
+        requests: Rate {
+            per_second: 2,
+            burst: 10,
+        },
+        messages: Rate {
+            per_second: 1_000,
+            burst: 1_000,
+        },
+        ..Config::default()
+    };
+    let mut world = World::with_config("every_request_of_a_flood_is_answered_once", config);
+    let alice = world.joined("alice", Options::small());
+    let bob = world.joined("bob", Options::small());
+    let topic = Topic::new("t").unwrap();
+    let mut requests = Vec::new();
+    for number in 0..40u8 {
+        let sent = world
+            .device(alice)
+            .send_message(&Recipients::All, &topic, &[number]);
+        requests.push(sent.unwrap());
+        world.run_for(ms(25));
+    }
+    world.run_for(s(3));
+    let replies: Vec<_> = requests
+        .iter()
+        .map(|request| world.reply(alice, *request).expect("answered"))
+        .collect();
+    let granted = |reply: &&_| matches!(reply, Ok(Outcome::Sent { recipients: 1 }));
+    let granted = replies.iter().filter(granted).count();
+    assert!((10..=14).contains(&granted), "{granted} granted");
+    let limited = Err(RequestFailure::Refused(Refusal::RateLimited));
+    let refused = replies.iter().filter(|reply| **reply == limited).count();
+    assert_eq!(granted + refused, 40);
+    assert_eq!(world.messages(bob).len(), granted);
+    assert!(
+        world.is_joined(alice),
+        "a moderate flood is no reason to throw out"
+    );
+    world.run_for(s(10));
+    assert_eq!(
+        world.ask(alice, |device| device.request_floor()),
+        Ok(Outcome::Done)
+    );
+    assert_eq!(world.facts(bob).floor, Some(id("alice")));
+}
+
+#[test]
+fn a_device_refuses_what_it_cannot_keep() {
+    let mut world = World::new("a_device_refuses_what_it_cannot_keep");
+    let alice = world.joined("alice", Options::small());
+    world.partition(alice, true);
+    let mut taken = Vec::new();
+    let refusal = loop {
+        match world.device(alice).request_floor() {
+            Ok(request) => taken.push(request),
+            Err(refusal) => break refusal,
+        }
+        assert!(taken.len() <= MAX_OUTSTANDING, "more than it can keep");
+    };
+    assert_eq!(refusal, CommandError::TooManyRequests);
+    assert_eq!(taken.len(), MAX_OUTSTANDING);
+    world.partition(alice, false);
+    world.run_for(s(5));
+    for request in taken {
+        assert!(world.reply(alice, request).is_some());
+    }
+    assert!(world.device(alice).release_floor().is_ok());
+}
+
+#[test]
+fn a_media_flood_is_cut_and_others_are_heard() {
+    let config = Config {
+        media: Rate {
+            per_second: 100,
+            burst: 100,
+        },
+        ..Config::default()
+    };
+    let mut world = World::with_config("a_media_flood_is_cut_and_others_are_heard", config);
+    let flooder = world.joined("flooder", Options::default().publishing("mic"));
+    let alice = world.joined("alice", Options::default().publishing("mic"));
+    let bob = world.joined("bob", Options::small());
+    // Ten microphones' worth in one.
+    for _ in 0..10 {
+        world.talk(flooder, "mic", s(4));
+    }
+    world.talk(alice, "mic", s(4));
+    world.run_for(s(6));
+    assert_eq!(world.heard_from(bob, alice).len(), 200);
+    let flood = world.heard_from(bob, flooder).len();
+    assert!(flood <= 600, "{flood}");
+    assert!(world.server().statistics().media_rejected >= 1_300);
+    let thrown_out = |cause| matches!(cause, CloseCause::Closed(_));
+    assert!(!world.closed(flooder).is_some_and(thrown_out));
+}

@@ -1,0 +1,64 @@
+//! Sent elsewhere: the same token, another address.
+
+use parlour_core::client::Event;
+use parlour_tests::world::OTHER_ADDRESS;
+use parlour_tests::{Options, World};
+
+use crate::s;
+
+fn sent_elsewhere() -> Options {
+    Options {
+        redirect: Some(OTHER_ADDRESS.parse().unwrap()),
+        ..Options::small().publishing("mic")
+    }
+}
+
+#[test]
+fn a_redirected_device_joins_where_it_is_sent() {
+    let mut world = World::new("a_redirected_device_joins_where_it_is_sent");
+    let other = OTHER_ADDRESS.parse().unwrap();
+    let bob = world.joined("bob", Options::default());
+    let alice = world.joined("alice", sent_elsewhere());
+    let redirected = Event::Redirected(other);
+    assert_eq!(world.count_seen(alice, |event| *event == redirected), 1);
+    let joins = |event: &Event| matches!(event, Event::Joined { .. });
+    assert_eq!(world.count_seen(alice, joins), 1);
+    world.talk(alice, "mic", s(1));
+    world.run_for(s(2));
+    assert_eq!(world.heard_from(bob, alice).len(), 50);
+    world.run_until_agreed(&[alice, bob], s(1));
+
+    // What is restored later is restored there, without another detour.
+    world.partition(alice, true);
+    world.run_for(s(20));
+    world.forget_history();
+    world.partition(alice, false);
+    world.run_until("she is back", s(10), |world| {
+        world.saw(alice, |event| *event == Event::Joined { resumed: true })
+    });
+    let address = world.address(alice);
+    let mut sent = world.history().iter().map(|sent| &sent.datagram);
+    assert!(sent.all(|datagram| datagram.from != address || datagram.to == other));
+}
+
+#[test]
+fn a_redirect_that_leads_nowhere_is_tried_with_patience() {
+    let mut world = World::new("a_redirect_that_leads_nowhere_is_tried_with_patience");
+    let options = Options {
+        redirect: Some("203.0.113.99:1".parse().unwrap()),
+        ..Options::small()
+    };
+    let alice = world.join("alice", options);
+    world.run_for(s(60));
+    assert!(!world.is_joined(alice));
+    let address = world.address(alice);
+    let sent = world
+        .history()
+        .iter()
+        .filter(|sent| sent.datagram.from == address);
+    let sent = sent.count();
+    assert!((10..80).contains(&sent), "{sent} datagrams in a minute");
+    world.leave(alice);
+    world.run_for(s(1));
+    assert!(world.closed(alice).is_some());
+}
