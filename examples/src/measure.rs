@@ -1,0 +1,162 @@
+//! Whether, and how late, one recording is heard in another.
+//!
+//! **Delay.** Where the cross-correlation of the two is highest. It is computed by FFT, in two steps: over all that is
+//! compared, then again for each second near that place, as a jitter buffer may change its delay while it plays.
+//!
+//! **Similarity.** The correlation of how loud the two are in each of 20 bands of the mel scale, 100 times a second,
+//! after alignment. In logarithms, and less the mean of each band, so that neither loudness nor timbre matters. Codecs
+//! and the concealment of losses change the waveform much and this little: speech that is heard through them gives
+//! more than 0.8, other speech about 0, and seldom 0.5 if the pauses happen to coincide.
+
+use std::time::Duration;
+
+use parlour_core::audio::codec::SampleRate;
+use realfft::num_complex::Complex;
+use realfft::RealFftPlanner;
+
+/// The rate of all that is compared: speech has little above 8 kHz, and the device hears no more.
+pub const RATE: SampleRate = SampleRate::Hz16000;
+/// The longest delay that is looked for.
+pub const MAX_DELAY: Duration = Duration::from_millis(1_500);
+
+const MAX_LAG: usize = samples(MAX_DELAY);
+/// What is aligned at a time, and how far that may be from the alignment of the whole.
+const WINDOW: usize = samples(Duration::from_secs(1));
+const WANDER: usize = samples(Duration::from_millis(200));
+const HOP: usize = 160;
+const FRAME: usize = 512;
+const BANDS: usize = 20;
+/// Bands that are so much quieter than the loudest one, as a ratio of power, count as silent.
+const FLOOR: f32 = 1e-5;
+
+const fn samples(duration: Duration) -> usize {
+    duration.as_millis() as usize * 16
+}
+
+/// How one recording is heard in another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Match {
+    /// How late.
+    pub delay: Duration,
+    /// From 0, something else or nothing at all, to 1.
+    pub similarity: f64,
+}
+
+/// Looks for `sent` in `heard`. Both are at [`RATE`] and start at the same time; `heard` should last [`MAX_DELAY`]
+/// longer.
+pub fn find(sent: &[i16], heard: &[i16]) -> Match {
+    let lag = best_lag(sent, heard, MAX_LAG);
+    let aligned = align(sent, heard, lag);
+    Match {
+        delay: Duration::from_micros(lag as u64 * 1_000 / 16),
+        similarity: similarity(sent, &aligned),
+    }
+}
+
+/// How loud `pcm` is, in dBov: 0 is the loudest square wave, −127 digital silence.
+pub fn dbov(pcm: &[i16]) -> i32 {
+    -i32::from(parlour_core::audio::level::level(pcm))
+}
+
+/// That part of `heard` which sounds like `sent`, second by second.
+fn align(sent: &[i16], heard: &[i16], lag: usize) -> Vec<i16> {
+    let mut aligned = Vec::with_capacity(sent.len());
+    for (index, window) in sent.chunks(WINDOW).enumerate() {
+        let start = (index * WINDOW + lag).saturating_sub(WANDER);
+        let near = heard.get(start..).unwrap_or_default();
+        let offset = best_lag(window, near, 2 * WANDER);
+        let found = near.iter().skip(offset).chain(std::iter::repeat(&0));
+        aligned.extend(found.take(window.len()));
+    }
+    aligned
+}
+
+/// The lag, up to `most`, by which `heard` correlates best with `sent`.
+fn best_lag(sent: &[i16], heard: &[i16], most: usize) -> usize {
+    let heard = heard.get(..sent.len() + most).unwrap_or(heard);
+    let size = (sent.len() + most).next_power_of_two();
+    let mut planner = RealFftPlanner::<f32>::new();
+    let forward = planner.plan_fft_forward(size);
+    let spectrum = |pcm: &[i16]| {
+        let mut padded = vec![0.0; size];
+        for (padded, sample) in padded.iter_mut().zip(pcm) {
+            *padded = f32::from(*sample);
+        }
+        let mut spectrum = forward.make_output_vec();
+        // The vectors have the planner's own lengths, and that is all that can be wrong.
+        forward.process(&mut padded, &mut spectrum).ok();
+        spectrum
+    };
+    let mut product: Vec<Complex<f32>> = spectrum(sent)
+        .iter()
+        .zip(spectrum(heard))
+        .map(|(sent, heard)| sent.conj() * heard)
+        .collect();
+    // What is purely real in the transform of real numbers must stay so.
+    for edge in [0, size / 2] {
+        product[edge].im = 0.0;
+    }
+    let inverse = planner.plan_fft_inverse(size);
+    let mut correlation = inverse.make_output_vec();
+    inverse.process(&mut product, &mut correlation).ok();
+    let lags = correlation.iter().take(most + 1).enumerate();
+    lags.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(lag, _)| lag)
+}
+
+/// How alike two recordings of the same length sound, from 0 to 1.
+fn similarity(sent: &[i16], heard: &[i16]) -> f64 {
+    let (sent, heard) = (bands(sent), bands(heard));
+    let pairs = || sent.iter().flatten().zip(heard.iter().flatten());
+    let sum = |of: fn(f64, f64) -> f64| -> f64 {
+        pairs().map(|(sent, heard)| of(f64::from(*sent), f64::from(*heard))).sum()
+    };
+    let power = sum(|sent, _| sent * sent) * sum(|_, heard| heard * heard);
+    if power <= f64::EPSILON {
+        return 0.0;
+    }
+    (sum(|sent, heard| sent * heard) / power.sqrt()).clamp(0.0, 1.0)
+}
+
+/// The logarithms of the power in each band, frame by frame, less each band's mean.
+fn bands(pcm: &[i16]) -> Vec<[f32; BANDS]> {
+    let forward = RealFftPlanner::<f32>::new().plan_fft_forward(FRAME);
+    let mut frame = forward.make_input_vec();
+    let mut spectrum = forward.make_output_vec();
+    let mut powers = Vec::new();
+    for pcm in pcm.windows(FRAME).step_by(HOP) {
+        for (n, (sample, frame)) in pcm.iter().zip(&mut frame).enumerate() {
+            let phase = std::f32::consts::TAU * n as f32 / FRAME as f32;
+            *frame = f32::from(*sample) * (0.5 - 0.5 * phase.cos());
+        }
+        forward.process(&mut frame, &mut spectrum).ok();
+        powers.push(std::array::from_fn(|band| {
+            let bins = spectrum.get(edge(band)..edge(band + 1)).unwrap_or_default();
+            bins.iter().map(Complex::norm_sqr).sum::<f32>()
+        }));
+    }
+    let loudest = powers.iter().flatten().copied().fold(0.0, f32::max);
+    let floor = (loudest * FLOOR).max(f32::MIN_POSITIVE);
+    let mut logs: Vec<[f32; BANDS]> = powers;
+    for power in logs.iter_mut().flatten() {
+        *power = (*power + floor).log10();
+    }
+    for band in 0..BANDS {
+        let mean = logs.iter().map(|frame| frame[band]).sum::<f32>() / logs.len().max(1) as f32;
+        for frame in &mut logs {
+            frame[band] -= mean;
+        }
+    }
+    logs
+}
+
+/// The first bin of a band: 100 Hz to 7 kHz in equal steps of the mel scale.
+fn edge(band: usize) -> usize {
+    let mel = |hz: f32| 2595.0 * (1.0 + hz / 700.0).log10();
+    let (low, high) = (mel(100.0), mel(7_000.0));
+    let at = low + (high - low) * band as f32 / BANDS as f32;
+    let hz = 700.0 * (10f32.powf(at / 2595.0) - 1.0);
+    (hz * FRAME as f32 / RATE.hz() as f32).round() as usize
+}
+
+#[cfg(test)]
+mod tests;
