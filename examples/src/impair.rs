@@ -79,7 +79,10 @@ mod tests {
         let delays: Vec<_> = fates.into_iter().flatten().collect();
         let least = delays.iter().min().unwrap().as_millis();
         let most = delays.iter().max().unwrap().as_millis();
-        assert!((20..22).contains(&least) && (58..60).contains(&most), "{least} to {most} ms");
+        assert!(
+            (20..22).contains(&least) && (58..60).contains(&most),
+            "{least} to {most} ms"
+        );
     }
 
     #[test]
@@ -90,7 +93,18 @@ mod tests {
 
     #[test]
     fn more_jitter_loses_the_same_datagrams() {
-        let lost = |impairment| fates(impairment, 1, 0).iter().map(Option::is_none).collect::<Vec<_>>();
-        assert_eq!(lost(BAD), lost(Impairment { jitter_ms: 0, ..BAD }));
+        let lost = |impairment| {
+            fates(impairment, 1, 0)
+                .iter()
+                .map(Option::is_none)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lost(BAD),
+            lost(Impairment {
+                jitter_ms: 0,
+                ..BAD
+            })
+        );
     }
 }

@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use parlour_core::audio::codec::SampleRate;
-use realfft::num_complex::Complex;
 use realfft::RealFftPlanner;
+use realfft::num_complex::Complex;
 
 /// The rate of all that is compared: speech has little above 8 kHz, and the device hears no more.
 pub const RATE: SampleRate = SampleRate::Hz16000;
@@ -100,7 +100,8 @@ fn best_lag(sent: &[i16], heard: &[i16], most: usize) -> usize {
     let mut correlation = inverse.make_output_vec();
     inverse.process(&mut product, &mut correlation).ok();
     let lags = correlation.iter().take(most + 1).enumerate();
-    lags.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(lag, _)| lag)
+    lags.max_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map_or(0, |(lag, _)| lag)
 }
 
 /// How alike two recordings of the same length sound, from 0 to 1.
@@ -108,7 +109,9 @@ fn similarity(sent: &[i16], heard: &[i16]) -> f64 {
     let (sent, heard) = (bands(sent), bands(heard));
     let pairs = || sent.iter().flatten().zip(heard.iter().flatten());
     let sum = |of: fn(f64, f64) -> f64| -> f64 {
-        pairs().map(|(sent, heard)| of(f64::from(*sent), f64::from(*heard))).sum()
+        pairs()
+            .map(|(sent, heard)| of(f64::from(*sent), f64::from(*heard)))
+            .sum()
     };
     let power = sum(|sent, _| sent * sent) * sum(|_, heard| heard * heard);
     if power <= f64::EPSILON {

@@ -92,7 +92,11 @@ impl Network {
             post,
         };
         tasks.spawn(accept.run());
-        Ok(Self { address, flows, _tasks: tasks })
+        Ok(Self {
+            address,
+            flows,
+            _tasks: tasks,
+        })
     }
 
     /// Where participants send to.
@@ -102,7 +106,10 @@ impl Network {
 
     /// The flows so far, in the order of their first datagrams.
     pub fn flows(&self) -> Vec<Flow> {
-        self.flows.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.flows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -270,7 +277,9 @@ mod tests {
     #[tokio::test]
     async fn what_goes_out_comes_back_to_whom_it_belongs() {
         let (server, _echo) = echo().await;
-        let network = Network::start(server, Impairment::default(), 1).await.unwrap();
+        let network = Network::start(server, Impairment::default(), 1)
+            .await
+            .unwrap();
         let mut clients = Vec::new();
         for _ in 0..2 {
             let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -293,14 +302,23 @@ mod tests {
     #[tokio::test]
     async fn a_network_that_loses_everything_delivers_nothing() {
         let (server, _echo) = echo().await;
-        let all = Impairment { loss: 1.0, ..Impairment::default() };
+        let all = Impairment {
+            loss: 1.0,
+            ..Impairment::default()
+        };
         let network = Network::start(server, all, 1).await.unwrap();
         let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         client.send_to(&[11], network.address()).await.unwrap();
         while network.flows().is_empty() || network.flows()[0].up.datagrams == 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(network.flows()[0].up, Passed { datagrams: 1, lost: 1 });
+        assert_eq!(
+            network.flows()[0].up,
+            Passed {
+                datagrams: 1,
+                lost: 1
+            }
+        );
         assert_eq!(network.flows()[0].down, Passed::default());
     }
 }

@@ -17,14 +17,21 @@ const SILENCE: u8 = 60;
 /// If there is no such file, or it is not one of speech that can be used; each says what to do.
 pub fn read(path: &Path, rate: SampleRate) -> anyhow::Result<Vec<i16>> {
     let name = path.display();
-    let mut reader = WavReader::open(path)
-        .with_context(|| format!("cannot read {name}: give a WAV file that exists and may be read"))?;
+    let mut reader = WavReader::open(path).with_context(|| {
+        format!("cannot read {name}: give a WAV file that exists and may be read")
+    })?;
     let spec = reader.spec();
     if (spec.sample_format, spec.bits_per_sample) != (SampleFormat::Int, 16) {
-        bail!("{name} has {} bits per sample: convert it to 16-bit PCM", spec.bits_per_sample);
+        bail!(
+            "{name} has {} bits per sample: convert it to 16-bit PCM",
+            spec.bits_per_sample
+        );
     }
     let Some(from) = SampleRate::from_hz(spec.sample_rate) else {
-        bail!("{name} is at {} Hz: resample it to 8, 16, 24 or 48 kHz", spec.sample_rate);
+        bail!(
+            "{name} is at {} Hz: resample it to 8, 16, 24 or 48 kHz",
+            spec.sample_rate
+        );
     };
     let samples: Result<Vec<i16>, _> = reader.samples().collect();
     let samples = samples.with_context(|| format!("{name} is damaged: record it again"))?;
@@ -53,7 +60,10 @@ pub fn resample(pcm: &[i16], from: SampleRate, to: SampleRate) -> Vec<i16> {
     // Whole blocks of 20 ms: every rate has a whole number of samples in one.
     let (block, made) = (from.samples(20), to.samples(20));
     let mut resampled = vec![0; pcm.len() / block * made];
-    for (block, out) in pcm.chunks_exact(block).zip(resampled.chunks_exact_mut(made)) {
+    for (block, out) in pcm
+        .chunks_exact(block)
+        .zip(resampled.chunks_exact_mut(made))
+    {
         if resampler.process(block, out).is_err() {
             out.fill(0);
         }
@@ -79,7 +89,12 @@ pub fn write(path: &Path, pcm: &[i16], rate: SampleRate) -> anyhow::Result<()> {
         }
         writer.finalize()
     };
-    write().with_context(|| format!("cannot write {}: choose another directory with --out", path.display()))
+    write().with_context(|| {
+        format!(
+            "cannot write {}: choose another directory with --out",
+            path.display()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -87,7 +102,9 @@ mod tests {
     use super::*;
 
     fn tone(samples: usize) -> Vec<i16> {
-        (0..samples).map(|n| ((n as f64 * 0.1).sin() * 8_000.0) as i16).collect()
+        (0..samples)
+            .map(|n| ((n as f64 * 0.1).sin() * 8_000.0) as i16)
+            .collect()
     }
 
     fn file(pcm: &[i16], spec: WavSpec) -> tempfile::NamedTempFile {
@@ -113,23 +130,53 @@ mod tests {
         let pcm = tone(64_000);
         write(file.path(), &pcm, SampleRate::Hz16000).unwrap();
         assert_eq!(read(file.path(), SampleRate::Hz16000).unwrap(), pcm);
-        assert_eq!(read(file.path(), SampleRate::Hz48000).unwrap().len(), 192_000);
+        assert_eq!(
+            read(file.path(), SampleRate::Hz48000).unwrap().len(),
+            192_000
+        );
     }
 
     #[test]
     fn stereo_is_mixed() {
         let stereo: Vec<i16> = tone(64_000).into_iter().flat_map(|s| [s, s / 2]).collect();
-        let file = file(&stereo, WavSpec { channels: 2, ..SPEC });
+        let file = file(
+            &stereo,
+            WavSpec {
+                channels: 2,
+                ..SPEC
+            },
+        );
         let mono = read(file.path(), SampleRate::Hz16000).unwrap();
         assert_eq!(mono.len(), 64_000);
-        assert_eq!(i32::from(mono[100]), (i32::from(stereo[200]) + i32::from(stereo[201])) / 2);
+        assert_eq!(
+            i32::from(mono[100]),
+            (i32::from(stereo[200]) + i32::from(stereo[201])) / 2
+        );
     }
 
     #[test]
     fn what_cannot_be_used_is_refused_with_what_to_do() {
         let cases = [
-            (file(&tone(64_000), WavSpec { sample_rate: 44_100, ..SPEC }), "resample it"),
-            (file(&tone(64_000), WavSpec { bits_per_sample: 24, ..SPEC }), "convert it"),
+            (
+                file(
+                    &tone(64_000),
+                    WavSpec {
+                        sample_rate: 44_100,
+                        ..SPEC
+                    },
+                ),
+                "resample it",
+            ),
+            (
+                file(
+                    &tone(64_000),
+                    WavSpec {
+                        bits_per_sample: 24,
+                        ..SPEC
+                    },
+                ),
+                "convert it",
+            ),
             (file(&tone(16_000), SPEC), "longer"),
             (file(&[0; 64_000], SPEC), "silent"),
             (tempfile::NamedTempFile::new().unwrap(), "give a WAV file"),

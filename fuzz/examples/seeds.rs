@@ -390,14 +390,18 @@ fn rooms(seeds: &Seeds) -> std::io::Result<()> {
     seeds.write("operations", "join", &meeting.0)?;
 
     for turn in 0..6 {
-        meeting = meeting.bytes(&[(turn % 3) << 4 | 3, 0x90]).bytes(&all_arrives);
+        meeting = meeting
+            .bytes(&[(turn % 3) << 4 | 3, 0x90])
+            .bytes(&all_arrives);
     }
     seeds.write("operations", "talk", &meeting.0)?;
 
     let mut asking = meeting.clone();
     for command in 0..15 {
         let who = command % 3;
-        asking = asking.bytes(&[who << 4 | 1, command, who, 1, 1, 1]).bytes(&all_arrives);
+        asking = asking
+            .bytes(&[who << 4 | 1, command, who, 1, 1, 1])
+            .bytes(&all_arrives);
     }
     seeds.write("operations", "ask", &asking.0)?;
 
@@ -406,11 +410,22 @@ fn rooms(seeds: &Seeds) -> std::io::Result<()> {
     for who in 0..3_u8 {
         let high = who << 4;
         rough = rough.bytes(&[high | 1, 3, who, 1, high | 9, 1, high | 10, 1, high | 8, 0]);
-        rough = rough.bytes(&[high | 11, 0, high | 12, high | 4, high | 5]).bytes(&[7, 0x83]);
+        rough = rough
+            .bytes(&[high | 11, 0, high | 12, high | 4, high | 5])
+            .bytes(&[7, 0x83]);
     }
-    rough = rough.bytes(&[0x1d, 0, 7, 0xb8, 0x1d, 0, 7, 0xb8]).bytes(&all_arrives);
-    rough = rough.bytes(&[0x2d, 0xfe, 7, 0xe9]).bytes(&all_arrives).bytes(&join(2));
-    rough = rough.bytes(&all_arrives).bytes(&[0x0d, 0xff]).bytes(&[7, 0xd9]).bytes(&all_arrives);
+    rough = rough
+        .bytes(&[0x1d, 0, 7, 0xb8, 0x1d, 0, 7, 0xb8])
+        .bytes(&all_arrives);
+    rough = rough
+        .bytes(&[0x2d, 0xfe, 7, 0xe9])
+        .bytes(&all_arrives)
+        .bytes(&join(2));
+    rough = rough
+        .bytes(&all_arrives)
+        .bytes(&[0x0d, 0xff])
+        .bytes(&[7, 0xd9])
+        .bytes(&all_arrives);
     rough = rough.bytes(&[0x03, 0x80]).bytes(&all_arrives);
     seeds.write("operations", "rough", &rough.0)?;
 
@@ -420,7 +435,13 @@ fn rooms(seeds: &Seeds) -> std::io::Result<()> {
         lobby = lobby.bytes(&join(who)).bytes(&all_arrives);
     }
     lobby = lobby.bytes(&[0x01, 11, 3, 1, 1, 4]).bytes(&all_arrives);
-    lobby = lobby.bytes(&[0x01, 11, 0, 1, 1, 4]).bytes(&all_arrives).bytes(&[0x43, 0x80]);
-    lobby = lobby.bytes(&all_arrives).bytes(&[0x01, 11, 2, 1, 1, 1]).bytes(&all_arrives);
+    lobby = lobby
+        .bytes(&[0x01, 11, 0, 1, 1, 4])
+        .bytes(&all_arrives)
+        .bytes(&[0x43, 0x80]);
+    lobby = lobby
+        .bytes(&all_arrives)
+        .bytes(&[0x01, 11, 2, 1, 1, 1])
+        .bytes(&all_arrives);
     seeds.write("operations", "lobby", &lobby.0)
 }

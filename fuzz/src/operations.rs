@@ -193,7 +193,10 @@ impl World {
     /// Joins, if it is not there or it is over.
     fn join(&mut self, who: usize, input: &mut Input<'_>) {
         let how = input.byte();
-        if self.parties[who].as_ref().is_some_and(|party| !party.is_over) {
+        if self.parties[who]
+            .as_ref()
+            .is_some_and(|party| !party.is_over)
+        {
             return;
         }
         let keys = KeyPair::from_secret_bytes(SECRET);
@@ -267,7 +270,9 @@ impl World {
             9 | 10 => {
                 let topic = Topic::new("chat").expect("a topic");
                 let to = Recipients::All;
-                client.send_message(&to, &topic, &said.to_be_bytes()).map(Some)
+                client
+                    .send_message(&to, &topic, &said.to_be_bytes())
+                    .map(Some)
             }
             11 => {
                 let (action, targets) = (messages::moderation(input), messages::targets(input));
@@ -282,7 +287,10 @@ impl World {
             },
         };
         if let Ok(Some(request)) = asked {
-            assert!(party.outstanding.insert(request), "a number is used once at a time");
+            assert!(
+                party.outstanding.insert(request),
+                "a number is used once at a time"
+            );
         }
     }
 
@@ -316,7 +324,9 @@ impl World {
         let payload = [0x48, high, low];
         let level = AudioLevel::from_byte(level);
         let key = publish.key.clone();
-        let sent = party.client.send_audio(self.now, &key, party.timestamp, level, &payload);
+        let sent = party
+            .client
+            .send_audio(self.now, &key, party.timestamp, level, &payload);
         if sent.is_ok() {
             party.unsent.push(sound);
             self.sounds.push((who, false));
@@ -355,7 +365,9 @@ impl World {
 
     fn deliver_up(&mut self, who: usize, most: usize) {
         for _ in 0..most {
-            let Some(mut datagram) = self.parties[who].as_mut().and_then(|party| party.up.pop_front())
+            let Some(mut datagram) = self.parties[who]
+                .as_mut()
+                .and_then(|party| party.up.pop_front())
             else {
                 return;
             };
@@ -387,19 +399,21 @@ impl World {
             if datagram.path != party.path {
                 continue;
             }
-            let _ = party.client.handle_datagram(self.now, &mut datagram.bytes, &mut |incoming| {
-                let Incoming::Audio { frame, .. } = incoming else {
-                    return;
-                };
-                let [_, high, low] = *frame.payload else {
-                    panic!("nobody said {:?}", frame.payload);
-                };
-                let sound = Sound::from_be_bytes([high, low]);
-                let (speaker, may_be_heard) = sounds[usize::from(sound)];
-                assert_ne!(speaker, who, "nobody hears itself");
-                assert!(may_be_heard, "nobody hears who is silenced or out");
-                assert!(heard.insert(sound), "nobody hears a sound twice");
-            });
+            let _ = party
+                .client
+                .handle_datagram(self.now, &mut datagram.bytes, &mut |incoming| {
+                    let Incoming::Audio { frame, .. } = incoming else {
+                        return;
+                    };
+                    let [_, high, low] = *frame.payload else {
+                        panic!("nobody said {:?}", frame.payload);
+                    };
+                    let sound = Sound::from_be_bytes([high, low]);
+                    let (speaker, may_be_heard) = sounds[usize::from(sound)];
+                    assert_ne!(speaker, who, "nobody hears itself");
+                    assert!(may_be_heard, "nobody hears who is silenced or out");
+                    assert!(heard.insert(sound), "nobody hears a sound twice");
+                });
         }
     }
 
@@ -493,7 +507,9 @@ impl World {
 
     fn check(&self) {
         for room in self.server.rooms() {
-            let present = room.session.map_or(0, |(_, state)| state.participants().count());
+            let present = room
+                .session
+                .map_or(0, |(_, state)| state.participants().count());
             assert!(present <= self.config.participants_per_room);
         }
     }
@@ -507,7 +523,9 @@ impl World {
             self.deliver_all();
             self.settle_ends();
             let parties = self.parties.iter().flatten();
-            let is_under_way = parties.clone().any(|party| !party.up.is_empty() || !party.down.is_empty());
+            let is_under_way = parties
+                .clone()
+                .any(|party| !party.up.is_empty() || !party.down.is_empty());
             let wakes = parties.filter_map(|party| party.client.poll_timeout());
             let next = wakes.chain(self.server.poll_timeout()).min();
             let delay = Duration::from_millis(10);
@@ -539,13 +557,19 @@ impl World {
             let Some(party) = party.as_ref().filter(|party| !party.is_over) else {
                 continue;
             };
-            assert_eq!(party.outstanding, BTreeSet::new(), "{who}: a request without answer");
+            assert_eq!(
+                party.outstanding,
+                BTreeSet::new(),
+                "{who}: a request without answer"
+            );
             if !party.client.is_joined() {
                 assert!(party.is_waiting, "{who} wants to be in and is not");
                 continue;
             }
             expected.insert(id(who));
-            let me = truth.get(&id(who)).expect("the server knows who has joined");
+            let me = truth
+                .get(&id(who))
+                .expect("the server knows who has joined");
             let published: BTreeMap<_, _> = me
                 .streams
                 .iter()
@@ -559,7 +583,10 @@ impl World {
                 .participants()
                 .map(|participant| (participant.id.clone(), participant.clone()))
                 .collect();
-            assert_eq!(known_participants, truth, "{who}: what it knows and what is");
+            assert_eq!(
+                known_participants, truth,
+                "{who}: what it knows and what is"
+            );
             let state = state.expect("there is a session");
             assert_eq!(known.active_speaker(), state.active_speaker());
             assert_eq!(known.floor(), state.floor());
@@ -584,7 +611,10 @@ impl Party {
         if let Ok(request) = self.client.publish(publish.clone()) {
             self.wishes.insert(publish.key.clone(), publish);
             if let Some(request) = request {
-                assert!(self.outstanding.insert(request), "a number is used once at a time");
+                assert!(
+                    self.outstanding.insert(request),
+                    "a number is used once at a time"
+                );
             }
         }
     }

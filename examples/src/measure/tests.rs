@@ -31,13 +31,21 @@ fn noisy(pcm: &[i16], snr: f64) -> Vec<i16> {
     // Evenly distributed from −a to a, its power is a²/3.
     let amplitude = (3.0 * power / 10f64.powf(snr / 10.0)).sqrt();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let noise = |rng: &mut ChaCha8Rng| (f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0) * amplitude;
-    pcm.iter().map(|s| (f64::from(*s) + noise(&mut rng)) as i16).collect()
+    let noise = |rng: &mut ChaCha8Rng| {
+        (f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0) * amplitude
+    };
+    pcm.iter()
+        .map(|s| (f64::from(*s) + noise(&mut rng)) as i16)
+        .collect()
 }
 
 /// Through Opus, every `loss`th packet lost.
 fn through_opus(pcm: &[i16], loss: usize) -> Vec<i16> {
-    let mut encoder = OpusEncoder::new(EncoderConfig { bitrate: 24_000, ..EncoderConfig::default() }).unwrap();
+    let mut encoder = OpusEncoder::new(EncoderConfig {
+        bitrate: 24_000,
+        ..EncoderConfig::default()
+    })
+    .unwrap();
     let mut decoder = OpusDecoder::new(RATE, Channels::Stereo).unwrap();
     let mut payload = [0; MAX_PAYLOAD];
     let mut heard = Vec::new();
@@ -47,7 +55,9 @@ fn through_opus(pcm: &[i16], loss: usize) -> Vec<i16> {
         if number % loss == loss - 1 {
             decoder.conceal(&mut decoded);
         } else {
-            decoder.decode(encoded.payload(&payload).unwrap(), &mut decoded).unwrap();
+            decoder
+                .decode(encoded.payload(&payload).unwrap(), &mut decoded)
+                .unwrap();
         }
         heard.extend_from_slice(&decoded);
     }
@@ -59,7 +69,10 @@ fn a_known_delay_is_found_exactly() {
     let host = speech("host");
     for delay in [0, 1, 1_600, 7_777, MAX_LAG] {
         let found = find(turn(&host, 2), &late(turn(&host, 2), delay));
-        assert_eq!(found.delay, Duration::from_micros(delay as u64 * 1_000 / 16));
+        assert_eq!(
+            found.delay,
+            Duration::from_micros(delay as u64 * 1_000 / 16)
+        );
         assert!(found.similarity > 0.99, "{found:?}");
     }
 }
@@ -71,7 +84,10 @@ fn noise_makes_it_less_alike_and_not_later() {
     for snr in [30.0, 20.0, 10.0, 0.0] {
         let found = find(turn(&host, 2), &late(&noisy(turn(&host, 2), snr), 1_600));
         assert_eq!(found.delay, Duration::from_millis(100));
-        assert!(found.similarity < former && found.similarity > 0.2, "{snr} dB: {found:?}");
+        assert!(
+            found.similarity < former && found.similarity > 0.2,
+            "{snr} dB: {found:?}"
+        );
         former = found.similarity;
     }
 }
@@ -123,7 +139,11 @@ fn other_speech_and_silence_are_not_alike() {
     for second in 0..7 {
         // One speaker with the other's words, and with other words of the same one.
         let elsewhere = turn(&host, (second + 3) % 7);
-        for (sent, heard) in [(&host, turn(&device, second)), (&device, turn(&host, second)), (&host, elsewhere)] {
+        for (sent, heard) in [
+            (&host, turn(&device, second)),
+            (&device, turn(&host, second)),
+            (&host, elsewhere),
+        ] {
             let found = find(turn(sent, second), &late(heard, 1_600));
             assert!(found.similarity < 0.6, "{second} {found:?}");
             similarities.push(found.similarity);
