@@ -94,20 +94,28 @@ unsafe impl Hal for VirtHal {
     unsafe fn unshare(_: PhysAddr, _: NonNull<[u8]>, _: BufferDirection) {}
 }
 
+type Device = VirtIONetRaw<VirtHal, MmioTransport<'static>, BUFFERS>;
+
 /// The network device. It never moves: the device knows the addresses of its buffers.
+///
+/// A frame may be sent while another is being read, as an answer to it: hence one cell for each.
 pub struct Network {
-    inner: RefCell<Inner>,
+    device: RefCell<Device>,
+    received: RefCell<Received>,
+    sent: RefCell<Sent>,
     link: Register<u16>,
 }
 
-struct Inner {
-    device: VirtIONetRaw<VirtHal, MmioTransport<'static>, BUFFERS>,
-    received: [[u8; BUFFER]; BUFFERS],
+struct Received {
+    buffers: [[u8; BUFFER]; BUFFERS],
     /// Which buffer each of the device's tokens stands for.
-    received_by_token: [usize; BUFFERS],
-    sent: [[u8; BUFFER]; BUFFERS],
+    by_token: [usize; BUFFERS],
+}
+
+struct Sent {
+    buffers: [[u8; BUFFER]; BUFFERS],
     /// Which buffer, and how much of it, each of the device's tokens stands for.
-    sent_by_token: [(usize, usize); BUFFERS],
+    by_token: [(usize, usize); BUFFERS],
     /// A bit for each buffer.
     free: u16,
 }
@@ -129,25 +137,33 @@ impl Network {
             SLOT.store(base, Ordering::Relaxed);
             let device = VirtIONetRaw::new(transport).ok()?;
             let network = NETWORK.try_init_with(|| Self {
-                inner: RefCell::new(Inner {
-                    device,
-                    received: [[0; BUFFER]; BUFFERS],
-                    received_by_token: [0; BUFFERS],
-                    sent: [[0; BUFFER]; BUFFERS],
-                    sent_by_token: [(0, 0); BUFFERS],
+                device: RefCell::new(device),
+                received: RefCell::new(Received {
+                    buffers: [[0; BUFFER]; BUFFERS],
+                    by_token: [0; BUFFERS],
+                }),
+                sent: RefCell::new(Sent {
+                    buffers: [[0; BUFFER]; BUFFERS],
+                    by_token: [(0, 0); BUFFERS],
                     free: u16::MAX,
                 }),
                 // SAFETY: the configuration of the network device that was found.
                 link: unsafe { Register::at(base + LINK_STATUS) },
             })?;
-            let inner = network.inner.get_mut();
+            let device = network.device.get_mut();
             for buffer in 0..BUFFERS {
-                inner.offer(buffer);
+                network.received.get_mut().offer(device, buffer);
             }
             interrupts::enable(Source::Virtio(slot));
             return Some(network);
         }
         None
+    }
+
+    fn can_send(&self) -> bool {
+        let mut sent = self.sent.borrow_mut();
+        sent.reclaim(&mut self.device.borrow_mut());
+        sent.free != 0
     }
 
     fn listen(&self, cx: &Context<'_>) {
@@ -157,22 +173,23 @@ impl Network {
     }
 }
 
-impl Inner {
+impl Received {
     /// Lends a buffer to the device, to receive into.
-    fn offer(&mut self, buffer: usize) {
+    fn offer(&mut self, device: &mut Device, buffer: usize) {
         // SAFETY: the buffer is in a static, and is not touched before `receive_complete` has given it back.
-        let token = unsafe { self.device.receive_begin(&mut self.received[buffer]) };
-        // The queue has a place for each buffer.
+        let token = unsafe { device.receive_begin(&mut self.buffers[buffer]) };
         let token = token.expect("the queue has as many places as there are buffers");
-        self.received_by_token[usize::from(token)] = buffer;
+        self.by_token[usize::from(token)] = buffer;
     }
+}
 
+impl Sent {
     /// Takes back the buffers that were sent.
-    fn reclaim(&mut self) {
-        while let Some(token) = self.device.poll_transmit() {
-            let (buffer, len) = self.sent_by_token[usize::from(token)];
+    fn reclaim(&mut self, device: &mut Device) {
+        while let Some(token) = device.poll_transmit() {
+            let (buffer, len) = self.by_token[usize::from(token)];
             // SAFETY: the same buffer that `transmit_begin` was given, for the token that it gave.
-            let done = unsafe { self.device.transmit_complete(token, &self.sent[buffer][..len]) };
+            let done = unsafe { device.transmit_complete(token, &self.buffers[buffer][..len]) };
             done.expect("the token is the device's own");
             self.free |= 1 << buffer;
         }
@@ -180,38 +197,39 @@ impl Inner {
 }
 
 /// A frame to be sent.
-pub struct TxToken<'a>(&'a RefCell<Inner>);
+pub struct TxToken<'a>(&'a Network);
 /// A frame that has arrived.
-pub struct RxToken<'a>(&'a RefCell<Inner>, u16);
+pub struct RxToken<'a>(&'a Network, u16);
 
 impl driver::TxToken for TxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, fill: F) -> R {
-        let inner = &mut *self.0.borrow_mut();
+        let sent = &mut *self.0.sent.borrow_mut();
         // A token is made only while a buffer is free, and there is one token at a time.
-        let buffer = inner.free.trailing_zeros() as usize;
-        inner.free &= !(1 << buffer);
-        let bytes = &mut inner.sent[buffer];
-        let header = inner.device.fill_buffer_header(bytes);
+        let buffer = sent.free.trailing_zeros() as usize;
+        sent.free &= !(1 << buffer);
+        let bytes = &mut sent.buffers[buffer];
+        let mut device = self.0.device.borrow_mut();
+        let header = device.fill_buffer_header(bytes);
         let header = header.expect("a buffer is longer than the header");
         let filled = fill(&mut bytes[header..header + len]);
         // SAFETY: the buffer is in a static, and is not touched before `transmit_complete` has given it back.
-        let token = unsafe { inner.device.transmit_begin(&bytes[..header + len]) };
+        let token = unsafe { device.transmit_begin(&bytes[..header + len]) };
         let token = token.expect("the queue has as many places as there are buffers");
-        inner.sent_by_token[usize::from(token)] = (buffer, header + len);
+        sent.by_token[usize::from(token)] = (buffer, header + len);
         filled
     }
 }
 
 impl driver::RxToken for RxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, read: F) -> R {
-        let inner = &mut *self.0.borrow_mut();
-        let buffer = inner.received_by_token[usize::from(self.1)];
+        let received = &mut *self.0.received.borrow_mut();
+        let buffer = received.by_token[usize::from(self.1)];
+        let bytes = &mut received.buffers[buffer];
         // SAFETY: the same buffer that `receive_begin` was given, for the token that it gave.
-        let received =
-            unsafe { inner.device.receive_complete(self.1, &mut inner.received[buffer]) };
-        let (header, len) = received.expect("the token is the device's own");
-        let result = read(&mut inner.received[buffer][header..header + len]);
-        inner.offer(buffer);
+        let done = unsafe { self.0.device.borrow_mut().receive_complete(self.1, bytes) };
+        let (header, len) = done.expect("the token is the device's own");
+        let result = read(&mut bytes[header..header + len]);
+        received.offer(&mut self.0.device.borrow_mut(), buffer);
         result
     }
 }
@@ -222,23 +240,17 @@ impl Driver for &'static mut Network {
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(RxToken<'_>, TxToken<'_>)> {
         self.listen(cx);
-        let token = {
-            let mut inner = self.inner.borrow_mut();
-            inner.reclaim();
-            // embassy-net may want to answer at once.
-            if inner.free == 0 {
-                return None;
-            }
-            inner.device.poll_receive()?
-        };
-        Some((RxToken(&self.inner, token), TxToken(&self.inner)))
+        // embassy-net may want to answer at once.
+        if !self.can_send() {
+            return None;
+        }
+        let token = self.device.borrow_mut().poll_receive()?;
+        Some((RxToken(self, token), TxToken(self)))
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<TxToken<'_>> {
         self.listen(cx);
-        let mut inner = self.inner.borrow_mut();
-        inner.reclaim();
-        (inner.free != 0).then_some(TxToken(&self.inner))
+        self.can_send().then_some(TxToken(self))
     }
 
     fn link_state(&mut self, cx: &mut Context<'_>) -> LinkState {
@@ -258,6 +270,6 @@ impl Driver for &'static mut Network {
     }
 
     fn hardware_address(&self) -> HardwareAddress {
-        HardwareAddress::Ethernet(self.inner.borrow().device.mac_address())
+        HardwareAddress::Ethernet(self.device.borrow().mac_address())
     }
 }
