@@ -83,6 +83,7 @@ use ::core::cell::RefCell;
 
 use embassy_net::Stack;
 use parlour_core::audio::codec::FrameDuration;
+use parlour_core::client::Client;
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::ticket::Ticket;
 use rand_chacha::ChaCha12Rng;
@@ -96,6 +97,7 @@ pub use parlour_core as core;
 pub use playback::MixedReader;
 #[cfg(feature = "opus")]
 pub use resources::Opus;
+use resources::SocketMemory;
 pub use resources::{Decoding, Device, G711, Resources};
 pub use room::Room;
 pub use runner::Runner;
@@ -110,6 +112,8 @@ const FRAME: FrameDuration = FrameDuration::Ms20;
 ///
 /// # Errors
 /// [`SetupError`]
+// Not inlined into a future, whose frame would be as large for good.
+#[inline(never)]
 pub fn new<
     'd,
     D: Decoding,
@@ -133,19 +137,22 @@ pub fn new<
 > {
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
+    let mut rng = ChaCha12Rng::from_seed(seed);
     let Resources {
+        client,
         shared,
         decoders,
         players,
         playback,
         socket,
     } = resources;
+    let client = Client::new_in(client, &ticket, &config.client, time::now(), &mut rng)?;
     let players = Resources::<D, PARTICIPANTS, SLOTS, PACKETS, BYTES, PCM>::make_players(
         decoders, players, &config,
     );
     let players = players.ok_or(SetupError::OutputRate(config.output_rate))?;
     let playback = playback.write(RefCell::new(players));
-    let rng = ChaCha12Rng::from_seed(seed);
-    let shared = &*shared.write(Shared::new(stack, ticket, config, playback, rng)?);
+    let shared = &*shared.write(Shared::new(stack, ticket, config, client, playback, rng));
+    let socket = socket.write(SocketMemory::new());
     Ok((Room::new(shared), Runner::new(shared, socket)))
 }

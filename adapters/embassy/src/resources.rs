@@ -11,7 +11,7 @@ use parlour_core::audio::codec::{AudioDecoder, SampleRate};
 use parlour_core::audio::decoder::{Decoder, NoOpus};
 #[cfg(feature = "opus")]
 use parlour_core::audio::opus::{Channels, OpusDecoder, OpusMemory, OpusState};
-use parlour_core::client::Capacity;
+use parlour_core::client::{Capacity, Client};
 use parlour_core::wire::MAX_DATAGRAM;
 
 use crate::playback::Players;
@@ -110,6 +110,7 @@ pub struct Resources<
     const BYTES: usize = 160,
     const PCM: usize = 960,
 > {
+    pub(crate) client: MaybeUninit<Client<Device<PARTICIPANTS, SLOTS>>>,
     pub(crate) shared: MaybeUninit<Shared<'d, Device<PARTICIPANTS, SLOTS>>>,
     pub(crate) decoders: [D::Memory; SLOTS],
     #[allow(clippy::type_complexity)]
@@ -117,7 +118,7 @@ pub struct Resources<
     #[allow(clippy::type_complexity)]
     pub(crate) playback:
         MaybeUninit<RefCell<Players<'d, D::Decoder<'d>, SLOTS, PACKETS, BYTES, PCM>>>,
-    pub(crate) socket: SocketMemory,
+    pub(crate) socket: MaybeUninit<SocketMemory>,
 }
 
 impl<
@@ -132,11 +133,12 @@ impl<
     /// Memory that is not used yet.
     pub const fn new() -> Self {
         Self {
+            client: MaybeUninit::uninit(),
             shared: MaybeUninit::uninit(),
             decoders: [const { D::MEMORY }; SLOTS],
             players: [const { MaybeUninit::uninit() }; SLOTS],
             playback: MaybeUninit::uninit(),
-            socket: SocketMemory::new(),
+            socket: MaybeUninit::uninit(),
         }
     }
 }
@@ -152,6 +154,8 @@ impl<
 > Resources<'d, D, A, S, P, B, M>
 {
     /// Makes the players, each in its place.
+    // Not inlined, so that its frame is gone when it is done.
+    #[inline(never)]
     #[allow(clippy::type_complexity)]
     pub(crate) fn make_players(
         decoders: &'d mut [D::Memory; S],
@@ -207,7 +211,7 @@ pub(crate) struct SocketMemory {
 }
 
 impl SocketMemory {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             rx_meta: [PacketMetadata::EMPTY; RECEIVED],
             rx: [0; 2 * MAX_DATAGRAM],

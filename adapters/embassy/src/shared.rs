@@ -36,7 +36,8 @@ pub(crate) enum Network {
 
 /// The client, and what outlives it when the room is joined again.
 pub(crate) struct Inner<'d, P: Profile> {
-    pub(crate) client: Client<P>,
+    /// Where it is, it stays: it is too large to be moved about on a small stack.
+    pub(crate) client: &'d mut Client<P>,
     pub(crate) ticket: Ticket<'d>,
     pub(crate) publication: Option<Publish>,
     rng: ChaCha12Rng,
@@ -58,16 +59,28 @@ pub(crate) struct Shared<'d, P: Profile> {
     progress: RefCell<MultiWakerRegistration<WAITING_TASKS>>,
 }
 
+impl<P: Profile> Inner<'_, P> {
+    /// Makes the client a new one, which publishes what the last one did.
+    fn renew(&mut self, config: &Config) -> Result<(), TicketError> {
+        (self.client).restart(&self.ticket, &config.client, now(), &mut self.rng)?;
+        if let Some(publish) = self.publication.clone() {
+            // A new client has room for the one stream that there is.
+            let _ = self.client.publish(publish);
+        }
+        Ok(())
+    }
+}
+
 impl<'d, P: Profile> Shared<'d, P> {
     pub(crate) fn new(
         stack: Stack<'d>,
         ticket: Ticket<'d>,
         config: Config,
+        client: &'d mut Client<P>,
         playback: &'d RefCell<dyn Playback + 'd>,
-        mut rng: ChaCha12Rng,
-    ) -> Result<Self, TicketError> {
-        let client = Client::new(&ticket, &config.client, now(), &mut rng)?;
-        Ok(Self {
+        rng: ChaCha12Rng,
+    ) -> Self {
+        Self {
             stack,
             config,
             inner: RefCell::new(Inner {
@@ -82,12 +95,12 @@ impl<'d, P: Profile> Shared<'d, P> {
             network: Cell::new(Network::Down),
             command: Signal::new(),
             progress: RefCell::new(MultiWakerRegistration::new()),
-        })
+        }
     }
 
     /// Looks at the client, or tells it something that causes nothing to be sent.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Client<P>) -> T) -> T {
-        look(&mut self.inner.borrow_mut().client)
+        look(self.inner.borrow_mut().client)
     }
 
     /// Tells the client something, and the runner that it has.
@@ -104,11 +117,7 @@ impl<'d, P: Profile> Shared<'d, P> {
             return Ok(());
         }
         if inner.used {
-            inner.client = Client::new(&inner.ticket, &self.config.client, now(), &mut inner.rng)?;
-            if let Some(publish) = inner.publication.clone() {
-                // A new client has room for the one stream that there is.
-                let _ = inner.client.publish(publish);
-            }
+            inner.renew(&self.config)?;
             self.playback.borrow_mut().restart();
         }
         (inner.used, inner.driven) = (true, true);
