@@ -19,7 +19,11 @@ pub struct EventLog {
 impl EventLog {
     /// An empty one.
     pub fn new(scale: Scale) -> Self {
-        Self { scale, events: Arc::default(), count: watch::Sender::new(0) }
+        Self {
+            scale,
+            events: Arc::default(),
+            count: watch::Sender::new(0),
+        }
     }
 
     /// Notes that `event` happened now.
@@ -32,7 +36,11 @@ impl EventLog {
     }
 
     /// The first event at or after `since` that `wanted` likes, and what it made of it.
-    pub fn find<T>(&self, since: Duration, wanted: impl Fn(&Event) -> Option<T>) -> Option<(Duration, T)> {
+    pub fn find<T>(
+        &self,
+        since: Duration,
+        wanted: impl Fn(&Event) -> Option<T>,
+    ) -> Option<(Duration, T)> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let mut late = events.iter().filter(|(at, _)| *at >= since);
         late.find_map(|(at, event)| wanted(event).map(|found| (*at, found)))
@@ -61,12 +69,19 @@ impl EventLog {
 
     /// When, at or after `since`, this happened in the room.
     pub fn when(&self, since: Duration, event: &RoomEvent) -> Option<Duration> {
-        let found = self.find(since, |seen| matches!(seen, Event::Room(seen) if seen == event).then_some(()));
+        let found = self.find(since, |seen| {
+            matches!(seen, Event::Room(seen) if seen == event).then_some(())
+        });
         found.map(|(at, ())| at)
     }
 
     /// Waits until this happens in the room, but not beyond `patience`.
-    pub async fn wait_for(&self, since: Duration, patience: Duration, event: &RoomEvent) -> Option<Duration> {
+    pub async fn wait_for(
+        &self,
+        since: Duration,
+        patience: Duration,
+        event: &RoomEvent,
+    ) -> Option<Duration> {
         let like = |seen: &Event| matches!(seen, Event::Room(seen) if seen == event).then_some(());
         self.wait(since, patience, like).await.map(|(at, ())| at)
     }
@@ -82,13 +97,20 @@ mod tests {
         let patience = Duration::from_secs(20);
         let (first, second) = (RoomEvent::CountChanged(1), RoomEvent::CountChanged(2));
         log.note(Event::Room(first.clone()));
-        assert!(log.wait_for(Duration::ZERO, patience, &first).await.is_some());
+        assert!(
+            log.wait_for(Duration::ZERO, patience, &first)
+                .await
+                .is_some()
+        );
         assert_eq!(log.when(Duration::ZERO, &second), None);
         assert_eq!(log.when(patience, &first), None, "that was before");
         let wait = log.wait_for(Duration::ZERO, patience, &second);
         let note = async { log.note(Event::Room(second.clone())) };
         assert!(tokio::join!(wait, note).0.is_some());
         let never = RoomEvent::CountChanged(3);
-        assert_eq!(log.wait_for(Duration::ZERO, Duration::ZERO, &never).await, None);
+        assert_eq!(
+            log.wait_for(Duration::ZERO, Duration::ZERO, &never).await,
+            None
+        );
     }
 }

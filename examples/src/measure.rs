@@ -53,6 +53,23 @@ pub fn find(sent: &[i16], heard: &[i16]) -> Match {
     }
 }
 
+/// What several who speak at once sound like to somebody who hears each of them with another delay: `sent` mixed as they
+/// are mixed in `heard`.
+pub fn mix(sent: &[Vec<i16>], heard: &[i16]) -> Vec<i16> {
+    let lags: Vec<usize> = sent
+        .iter()
+        .map(|sent| best_lag(sent, heard, MAX_LAG))
+        .collect();
+    let first = lags.iter().copied().min().unwrap_or_default();
+    let mut mixed = vec![0; sent.iter().map(Vec::len).max().unwrap_or_default()];
+    for (sent, lag) in sent.iter().zip(lags) {
+        for (mixed, sample) in mixed.iter_mut().skip(lag - first).zip(sent) {
+            *mixed = i16::saturating_add(*mixed, *sample);
+        }
+    }
+    mixed
+}
+
 /// How loud `pcm` is, in dBov: 0 is the loudest square wave, −127 digital silence.
 pub fn dbov(pcm: &[i16]) -> i32 {
     -i32::from(parlour_core::audio::level::level(pcm))

@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=200))]
     pub jitter: u16,
     /// How long the meeting lasts, about; the turns are stretched to fill it.
-    #[arg(long, value_name = "S", default_value_t = 22, value_parser = clap::value_parser!(u16).range(18..=600))]
+    #[arg(long, value_name = "S", default_value_t = 24, value_parser = clap::value_parser!(u16).range(18..=300))]
     pub seconds: u16,
     /// Where to write what each of them heard, as WAV files.
     #[arg(long, value_name = "DIR", default_value = "target/meeting")]
@@ -95,12 +95,25 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_as_a_matter_of_usage() {
         for args in [
-            "--loss 41", "--loss -1", "--loss NaN", "--loss ten", "--delay 501", "--jitter 201", "--seconds 3",
-            "--port 65536", "--what", "more",
+            "--loss 41",
+            "--loss -1",
+            "--loss NaN",
+            "--loss ten",
+            "--delay 501",
+            "--jitter 201",
+            "--seconds 3",
+            "--port 65536",
+            "--what",
+            "more",
         ] {
             let error = parse(args).expect_err(args);
             assert_eq!(error.exit_code(), 2, "{args}");
         }
-        assert!(parse("--loss ten").unwrap_err().to_string().contains("give a number from 0 to 40"));
+        assert!(
+            parse("--loss ten")
+                .unwrap_err()
+                .to_string()
+                .contains("give a number from 0 to 40")
+        );
     }
 }

@@ -20,7 +20,9 @@ pub struct Scale {
 impl Scale {
     /// It begins now.
     pub fn start() -> Self {
-        Self { began: Instant::now() }
+        Self {
+            began: Instant::now(),
+        }
     }
 
     /// Since the beginning.
@@ -71,7 +73,10 @@ pub struct Recording {
 impl Recording {
     /// An empty one, of sound at `rate`.
     pub fn new(rate: SampleRate) -> Self {
-        Self { rate, tracks: Arc::default() }
+        Self {
+            rate,
+            tracks: Arc::default(),
+        }
     }
 
     fn tracks(&self) -> MutexGuard<'_, Tracks> {
@@ -127,7 +132,8 @@ impl Recording {
         let tracks = self.tracks();
         let (mut longest, mut gap) = (0, 0);
         for tick in from..to {
-            let silent = at(&tracks.counters, tick + 1).received == at(&tracks.counters, tick).received;
+            let silent =
+                at(&tracks.counters, tick + 1).received == at(&tracks.counters, tick).received;
             gap = if silent { gap + 1 } else { 0 };
             longest = longest.max(gap);
         }
@@ -138,7 +144,9 @@ impl Recording {
 /// What had been counted when step `tick` began.
 fn at(counters: &[Counters], tick: usize) -> Counters {
     let last = tick.min(counters.len()).checked_sub(1);
-    last.and_then(|last| counters.get(last)).copied().unwrap_or_default()
+    last.and_then(|last| counters.get(last))
+        .copied()
+        .unwrap_or_default()
 }
 
 /// The steps from `from` up to `to`, silence where nothing was recorded.
@@ -155,7 +163,11 @@ mod tests {
     use super::*;
 
     fn counters(received: u64) -> Counters {
-        Counters { sent: received / 2, received, concealed: 0 }
+        Counters {
+            sent: received / 2,
+            received,
+            concealed: 0,
+        }
     }
 
     #[test]
@@ -166,8 +178,14 @@ mod tests {
         let rate = SampleRate::Hz16000;
         assert_eq!(recording.said_in(0, 2, rate), [0; 640]);
         assert_eq!(recording.said_in(2, 3, rate), [1; 320]);
-        assert_eq!(recording.heard_in(3, 5, rate), [[0; 320], [4; 320]].concat());
-        assert_eq!(recording.heard_in(4, 6, rate), [[4; 320], [0; 320]].concat());
+        assert_eq!(
+            recording.heard_in(3, 5, rate),
+            [[0; 320], [4; 320]].concat()
+        );
+        assert_eq!(
+            recording.heard_in(4, 6, rate),
+            [[4; 320], [0; 320]].concat()
+        );
         assert_eq!(recording.heard_in(4, 5, SampleRate::Hz48000).len(), 960);
         assert_eq!(recording.heard().len(), 5 * 320);
     }
@@ -179,7 +197,14 @@ mod tests {
             recording.note(tick, &[0; 320], &[0; 320], counters(received));
         }
         assert_eq!(recording.counted_in(0, 7).received, 9);
-        assert_eq!(recording.counted_in(1, 5), Counters { sent: 2, received: 5, concealed: 0 });
+        assert_eq!(
+            recording.counted_in(1, 5),
+            Counters {
+                sent: 2,
+                received: 5,
+                concealed: 0
+            }
+        );
         assert_eq!(recording.counted_in(5, 100).received, 2);
         assert_eq!(recording.longest_gap_in(0, 7), 2 * TICK);
         assert_eq!(recording.longest_gap_in(4, 7), TICK);

@@ -114,6 +114,25 @@ fn tickets(seeds: &Seeds) -> std::io::Result<()> {
         (2, "rooms.example.org:65535".to_owned()),
         (3, "eyJhbGciOiJIUzI1NiJ9.e30.c2ln".to_owned()),
         (1, "Ada Lovelace \u{1f3a9}".to_owned()),
+        (4, "eyJhbGciOiJub25lIn0.eyJpc3MiOiJhcHAifQ.".to_owned()),
+        (
+            5,
+            r#"{"iss":"app","sub":"ada","room":"hall","exp":9,"grants":["moderator"]}"#.to_owned(),
+        ),
+        (
+            5,
+            r#"{"iss":"app","sub":"ada","room":"hall","exp":9,"nbf":1,"name":"A","lobby":true}"#
+                .to_owned(),
+        ),
+        (
+            5,
+            r#"{"iss":"app","sub":"ada","room":"hall","exp":9,"grants":{"kick":true}}"#.to_owned(),
+        ),
+        (
+            6,
+            "{\"alg\":\"HS256\",\"crit\":[\"b64\"]}\n{\"iss\":\"app\"}".to_owned(),
+        ),
+        (7, "expires!grants".to_owned()),
     ];
     for (number, (prefix, text)) in texts.into_iter().enumerate() {
         let input = Program::default().bytes(&[prefix]).bytes(text.as_bytes());

@@ -18,9 +18,9 @@ use crate::playback::Players;
 use crate::shared::Shared;
 
 /// Bytes of reliable messages that wait for the application: room for one of any length.
-const INBOX: usize = 1_026;
+const INBOX: usize = 768;
 /// Bytes of audio packets that wait to be sent: six of G.711.
-const MEDIA: usize = 1_280;
+const MEDIA: usize = 1_200;
 /// Datagrams that wait in the socket; two of them may be of any length.
 const RECEIVED: usize = 8;
 /// Datagrams that wait to be sent.

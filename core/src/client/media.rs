@@ -286,6 +286,7 @@ impl Machine {
         let len = write(flow, packet.get_mut(..max).unwrap_or_default())?;
         let packet = packet.get(..len).unwrap_or_default();
         let dropped = enqueue(parts.outgoing, MEDIA, packet);
+        self.statistics.media_sent = self.statistics.media_sent.saturating_add(1);
         self.count_unsent(dropped);
         self.media_flows();
         Ok(())

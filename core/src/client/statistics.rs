@@ -17,6 +17,8 @@ pub struct Statistics {
     pub received: Traffic,
     /// Datagrams, and packets in them, that were dropped.
     pub drops: Drops,
+    /// Media packets that the application sent, among them those that were dropped before they set out.
+    pub media_sent: u64,
     /// Packets dropped before they were sent, because too many waited.
     pub unsent: u32,
     /// Share of this end's packets that the server lately missed, in 1/256; `None` before its first report.

@@ -133,6 +133,21 @@ fn a_delay_that_changes_leaves_it_alike() {
 }
 
 #[test]
+fn two_at_once_are_found_together_though_one_is_later() {
+    let (host, device) = (speech("host"), speech("device"));
+    let voices = [turn(&host, 2).to_vec(), turn(&device, 1).to_vec()];
+    let mut heard = late(&voices[0], 1_600);
+    for (heard, sample) in heard.iter_mut().skip(2_400).zip(&voices[1]) {
+        *heard = heard.saturating_add(*sample);
+    }
+    let found = find(&mix(&voices, &heard), &heard);
+    assert_eq!(found.delay, Duration::from_millis(100));
+    assert!(found.similarity > 0.95, "{found:?}");
+    // One of them alone is not all that is heard.
+    assert!(find(&voices[0], &heard).similarity < found.similarity - 0.1);
+}
+
+#[test]
 fn other_speech_and_silence_are_not_alike() {
     let (host, device) = (speech("host"), speech("device"));
     let mut similarities = Vec::new();

@@ -235,4 +235,17 @@ fn pain_11_a_device_that_only_listens_stays() {
     world.talk(host, "mic", s(1));
     world.run_for(s(2));
     assert_eq!(world.heard_from(listener, host).len(), 50);
+
+    // Nor while all that it gets needs no answer.
+    let topic = Topic::new("cursor").unwrap();
+    for _ in 0..60 {
+        let device = world.device(host);
+        device
+            .send_lossy_message(&Recipients::All, &topic, b"here")
+            .unwrap();
+        world.run_for(s(1));
+    }
+    assert_eq!(world.messages(listener).len(), 60);
+    let silent = |event: &Event| matches!(event, Event::ConnectionChanged { .. });
+    assert!(!world.saw(listener, broke) && !world.saw(host, silent));
 }

@@ -158,8 +158,10 @@ fn what_was_under_way_arrives_after_a_resume_once() {
 #[test]
 fn keys_change_every_hour_and_nobody_notices() {
     let mut world = World::new("keys_change_every_hour_and_nobody_notices");
-    let alice = world.joined("alice", Options::small().publishing("mic"));
-    let bob = world.joined("bob", Options::default());
+    // Far enough for something to be under way at any moment.
+    let far = LinkConfig::with_rtt(ms(70));
+    let alice = world.joined("alice", Options::small().publishing("mic").over(far));
+    let bob = world.joined("bob", Options::default().publishing("mic"));
     world.run_for(s(3_600 - 20));
     world.forget(bob);
     let hellos = |world: &World| {
@@ -168,9 +170,12 @@ fn keys_change_every_hour_and_nobody_notices() {
     };
     let before = hellos(&world);
     world.talk(alice, "mic", s(60));
+    world.talk(bob, "mic", s(60));
     world.run_for(s(62));
     assert!(hellos(&world) > before, "no handshake");
     assert_eq!(world.heard_from(bob, alice).len(), 3_000, "sound was lost");
+    // What was under way under the former keys, too.
+    assert_eq!(world.heard_from(alice, bob).len(), 3_000);
     assert!(!world.saw(bob, arrivals_and_departures));
     let lost = |event: &Event| matches!(event, Event::Reconnecting(_));
     assert!(!world.saw(alice, lost) && !world.saw(bob, lost));

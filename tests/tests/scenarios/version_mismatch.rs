@@ -1,7 +1,7 @@
 //! Two versions of the protocol meet: both ends say so, nobody hangs, nobody is fooled.
 
 use parlour_core::client::CloseCause;
-use parlour_tests::{Options, World};
+use parlour_tests::{LinkConfig, Options, World};
 
 use crate::{ms, s};
 
@@ -64,7 +64,9 @@ fn a_client_reports_the_mismatch() {
 #[test]
 fn a_forged_mismatch_keeps_nobody_out() {
     let mut world = World::new("a_forged_mismatch_keeps_nobody_out");
-    let alice = world.join("alice", Options::small());
+    // So far away that she asks several times before the true answer comes.
+    let far = LinkConfig::with_rtt(s(3));
+    let alice = world.join("alice", Options::small().over(far));
     world.run_for(ms(1));
     let retry = mismatch(&world);
     world.inject_to(alice, &retry);

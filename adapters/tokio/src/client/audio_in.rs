@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlour_core::audio::JitterStatistics;
 use parlour_core::audio::codec::SampleRate;
 use parlour_core::audio::mixer::Mixer;
 use parlour_core::signal::StreamRef;
@@ -103,6 +104,23 @@ impl MixedReader {
             let _ = mixer.add(&self.voice);
         }
         let _ = mixer.finish(pcm);
+    }
+
+    /// What the jitter buffers of all slots have seen and done since this reader was made: their sums, and of `delay` and
+    /// `target` the largest.
+    pub fn statistics(&self) -> JitterStatistics {
+        let players = self.players.values().map(Player::statistics);
+        players.fold(JitterStatistics::default(), |sum, slot| JitterStatistics {
+            received: sum.received + slot.received,
+            late: sum.late + slot.late,
+            duplicates: sum.duplicates + slot.duplicates,
+            lost: sum.lost + slot.lost,
+            concealed: sum.concealed + slot.concealed,
+            dropped: sum.dropped + slot.dropped,
+            rebased: sum.rebased + slot.rebased,
+            delay: sum.delay.max(slot.delay),
+            target: sum.target.max(slot.target),
+        })
     }
 
     /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds. For

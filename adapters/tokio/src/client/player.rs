@@ -3,7 +3,7 @@
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::decoder::Decoder;
 use parlour_core::audio::opus::{Channels, OpusDecoder};
-use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
+use parlour_core::audio::{JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull};
 use parlour_core::room::Codec;
 use parlour_core::time::Instant;
 
@@ -85,6 +85,10 @@ impl Player {
             rest = later;
         }
         self.speaker
+    }
+
+    pub(super) fn statistics(&self) -> JitterStatistics {
+        self.jitter.statistics()
     }
 
     /// Makes the next piece of sound.

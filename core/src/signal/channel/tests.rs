@@ -119,6 +119,24 @@ fn an_acknowledgement_that_makes_progress_restarts_the_timer() {
 }
 
 #[test]
+fn a_peer_slow_to_make_room_is_asked_at_a_steady_pace() {
+    let mut sender = sender_with(8);
+    sender.handle_rtt(ms(20));
+    transmit(&mut sender, at(0));
+    let mut now = at(0);
+    for taken in 1..8 {
+        // It takes one message at a time, and all that follows has to be repeated.
+        now += ms(20);
+        assert_eq!(sender.handle_ack(now, taken), Ok(1));
+        let due = sender.poll_timeout().unwrap();
+        assert_eq!(due, now + ms(100), "waits longer each time");
+        now = due;
+        sender.handle_timeout(now);
+        assert_eq!(transmit(&mut sender, now), Vec::from_iter(taken..8));
+    }
+}
+
+#[test]
 fn an_acknowledgement_late_after_going_back_spares_the_repetition() {
     let mut sender = sender_with(3);
     transmit(&mut sender, at(0));
