@@ -1,9 +1,9 @@
 //! What a device may choose.
 
-use embassy_time::Duration;
 use parlour_core::audio::JitterConfig;
 use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::{Config as ClientConfig, Message};
+use parlour_core::time::Duration;
 
 /// Settings of a [`Room`](crate::Room). The defaults suit an intercom at 16 kHz.
 ///
@@ -34,7 +34,7 @@ impl Default for Config {
             client: ClientConfig::default(),
             output_rate: SampleRate::Hz16000,
             jitter: JitterConfig {
-                start_delay: core::time::Duration::from_millis(60),
+                start_delay: Duration::from_millis(60),
                 ..JitterConfig::default()
             },
             join_timeout: Duration::from_secs(15),

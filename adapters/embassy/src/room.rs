@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use embassy_time::with_timeout;
+use embassy_futures::select::{Either, select};
 use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::{
     BufferTooSmall, Client, CloseCause, CommandError, Event, Message, Profile,
@@ -14,7 +14,7 @@ use parlour_core::ticket::Ticket;
 
 use crate::error::{JoinError, PublishError};
 use crate::shared::{Network, Shared};
-use crate::time::now;
+use crate::time::{now, wait_until};
 use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, MixedReader};
 
 /// A participant's place in a room, before, during and after being in it. A cheap handle: copy it to where it is
@@ -41,13 +41,13 @@ impl<'d, P: Profile> Room<'d, P> {
     pub async fn join(&self) -> Result<(), JoinError> {
         let shared = self.shared;
         shared.start()?;
-        let patience = shared.config.join_timeout;
+        let patience = wait_until(Some(now() + shared.config.join_timeout));
         let answer = shared.until(|inner| {
             let client = &inner.client;
             let closed = client.closed().map(Err);
             closed.or_else(|| (client.is_joined() || client.is_waiting()).then_some(Ok(())))
         });
-        let Ok(answered) = with_timeout(patience, answer).await else {
+        let Either::First(answered) = select(answer, patience).await else {
             let error = match shared.network.get() {
                 Network::Down => JoinError::NoNetwork,
                 #[cfg(feature = "dns")]

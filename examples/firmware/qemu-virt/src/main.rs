@@ -12,7 +12,9 @@ use parlour_embassy::core::client::Event;
 use parlour_embassy::core::rand_core::RngCore as _;
 use parlour_embassy::core::room::StreamKey;
 use parlour_embassy::core::ticket::Ticket;
-use parlour_embassy::{AudioCodec, Config, Duplex, NoEchoCanceller, PushToTalk, Resources, Room, Runner};
+use parlour_embassy::{
+    AudioCodec, Config, Duplex, NoEchoCanceller, PushToTalk, Resources, Room, Runner,
+};
 use qemu_virt_board::host::{self, HostRng};
 use qemu_virt_board::network::Network;
 use qemu_virt_board::{console, println, stack};
@@ -183,7 +185,10 @@ async fn cycle(room: Room<'static>, times: u32) {
         }
     }
     let last = stack::never_used();
-    println!("cycled {times} free-first={first} free-last={last} stack={}", stack::deepest());
+    println!(
+        "cycled {times} free-first={first} free-last={last} stack={}",
+        stack::deepest()
+    );
 }
 
 /// Ticket and file from the command line.
@@ -199,7 +204,9 @@ fn arguments() -> (Option<Text>, Option<Text>) {
         }
     });
     if read.is_err() {
-        fail(format_args!("the arguments are too long, or semihosting is off"));
+        fail(format_args!(
+            "the arguments are too long, or semihosting is off"
+        ));
     }
     (ticket, output)
 }

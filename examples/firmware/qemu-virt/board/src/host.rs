@@ -52,7 +52,9 @@ impl RngCore for HostRng {
 
     fn fill_bytes(&mut self, bytes: &mut [u8]) {
         // Going on without randomness would give away all secrets.
-        self.0.read_exact(bytes).expect("the host's random numbers end");
+        self.0
+            .read_exact(bytes)
+            .expect("the host's random numbers end");
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {

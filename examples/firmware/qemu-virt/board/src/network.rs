@@ -72,7 +72,10 @@ struct VirtHal;
 unsafe impl Hal for VirtHal {
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         let start = POOL_USED.fetch_add(pages * PAGE, Ordering::Relaxed);
-        assert!(start + pages * PAGE <= PAGES * PAGE, "PAGES is too small for the queues");
+        assert!(
+            start + pages * PAGE <= PAGES * PAGE,
+            "PAGES is too small for the queues"
+        );
         let place = POOL.0.get().cast::<u8>().wrapping_add(start);
         let place = NonNull::new(place).expect("a static is not at 0");
         (place.as_ptr() as PhysAddr, place)
