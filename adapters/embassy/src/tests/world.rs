@@ -4,7 +4,7 @@ use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::string::String;
@@ -345,7 +345,7 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
         if let Either::First(Ok((len, meta))) =
             select(socket.recv_from(&mut buffer), wait_until(deadline)).await
         {
-            let embassy_net::IpAddress::Ipv4(ip) = meta.endpoint.addr;
+            let ip: IpAddr = meta.endpoint.addr.into();
             let from = Path::Udp((ip, meta.endpoint.port).into());
             let _ = server
                 .borrow_mut()
