@@ -26,6 +26,10 @@ fn main() -> ExitCode {
 
 /// Holds the meeting, and says whether all was as it should be.
 fn hold(options: &Options) -> anyhow::Result<bool> {
+    if let Some(file) = &options.json {
+        // Better now than after the meeting.
+        Report::check_json(file)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK)

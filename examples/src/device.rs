@@ -42,6 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 type Asked = oneshot::Sender<Result<Option<RequestId>, CommandError>>;
 
 /// What the device is told to do.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Command {
     SetMuted(bool, Asked),
     Send {
@@ -197,7 +198,7 @@ impl Device {
                 Event::Room(RoomEvent::Replied {
                     request: of,
                     result,
-                }) if *of == request => Some(result.clone()),
+                }) if *of == request => Some(*result),
                 _ => None,
             });
         let (_, result) = reply

@@ -9,7 +9,6 @@ pub mod events;
 pub mod impair;
 pub mod measure;
 pub mod network;
-pub mod noise;
 pub mod options;
 pub mod party;
 pub mod recording;

@@ -1,7 +1,7 @@
 //! Whether, and how late, one recording is heard in another.
 //!
 //! **Delay.** Where the cross-correlation of the two is highest. It is computed by FFT, in two steps: over all that is
-//! compared, then again for each second near that place, as a jitter buffer may change its delay while it plays.
+//! compared, then again for each half second near that place, as a jitter buffer may change its delay while it plays.
 //!
 //! **Similarity.** The correlation of how loud the two are in each of 20 bands of the mel scale, 100 times a second,
 //! after alignment. In logarithms, and less the mean of each band, so that neither loudness nor timbre matters. Codecs
@@ -21,11 +21,15 @@ pub const MAX_DELAY: Duration = Duration::from_millis(1_500);
 
 const MAX_LAG: usize = samples(MAX_DELAY);
 /// What is aligned at a time, and how far that may be from the alignment of the whole.
-const WINDOW: usize = samples(Duration::from_secs(1));
+const WINDOW: usize = samples(Duration::from_millis(500));
 const WANDER: usize = samples(Duration::from_millis(200));
+/// What is quieter than this, in dBov, is no more than the edge of a word.
+const QUIET: i32 = -35;
 const HOP: usize = 160;
 const FRAME: usize = 512;
 const BANDS: usize = 20;
+/// Frames over which the power in a band is averaged: 90 ms.
+const SMOOTH: usize = 9;
 /// Bands that are so much quieter than the loudest one, as a ratio of power, count as silent.
 const FLOOR: f32 = 1e-5;
 
@@ -75,15 +79,19 @@ pub fn dbov(pcm: &[i16]) -> i32 {
     -i32::from(parlour_core::audio::level::level(pcm))
 }
 
-/// That part of `heard` which sounds like `sent`, second by second.
+/// That part of `heard` which sounds like `sent`, half a second at a time.
 fn align(sent: &[i16], heard: &[i16], lag: usize) -> Vec<i16> {
     let mut aligned = Vec::with_capacity(sent.len());
+    let mut current = lag;
     for (index, window) in sent.chunks(WINDOW).enumerate() {
-        let start = (index * WINDOW + lag).saturating_sub(WANDER);
-        let near = heard.get(start..).unwrap_or_default();
-        let offset = best_lag(window, near, 2 * WANDER);
-        let found = near.iter().skip(offset).chain(std::iter::repeat(&0));
-        aligned.extend(found.take(window.len()));
+        // Silence is alike everywhere: it stays where its neighbour is.
+        if dbov(window) > QUIET {
+            let first = (index * WINDOW + lag).saturating_sub(WANDER);
+            let near = heard.get(first..).unwrap_or_default();
+            current = (first + best_lag(window, near, 2 * WANDER)).saturating_sub(index * WINDOW);
+        }
+        let found = heard.iter().skip(index * WINDOW + current);
+        aligned.extend(found.chain(std::iter::repeat(&0)).take(window.len()));
     }
     aligned
 }
@@ -130,11 +138,12 @@ fn similarity(sent: &[i16], heard: &[i16]) -> f64 {
             .map(|(sent, heard)| of(f64::from(*sent), f64::from(*heard)))
             .sum()
     };
-    let power = sum(|sent, _| sent * sent) * sum(|_, heard| heard * heard);
-    if power <= f64::EPSILON {
+    let (said, came) = (sum(|sent, _| sent * sent), sum(|_, heard| heard * heard));
+    // Silence differs from its mean by rounding errors only.
+    if said.min(came) < 1e-3 {
         return 0.0;
     }
-    (sum(|sent, heard| sent * heard) / power.sqrt()).clamp(0.0, 1.0)
+    (sum(|sent, heard| sent * heard) / (said * came).sqrt()).clamp(0.0, 1.0)
 }
 
 /// The logarithms of the power in each band, frame by frame, less each band's mean.
@@ -154,9 +163,10 @@ fn bands(pcm: &[i16]) -> Vec<[f32; BANDS]> {
             bins.iter().map(Complex::norm_sqr).sum::<f32>()
         }));
     }
+    let powers = smooth(&powers);
     let loudest = powers.iter().flatten().copied().fold(0.0, f32::max);
     let floor = (loudest * FLOOR).max(f32::MIN_POSITIVE);
-    let mut logs: Vec<[f32; BANDS]> = powers;
+    let mut logs = powers;
     for power in logs.iter_mut().flatten() {
         *power = (*power + floor).log10();
     }
@@ -167,6 +177,18 @@ fn bands(pcm: &[i16]) -> Vec<[f32; BANDS]> {
         }
     }
     logs
+}
+
+/// Each frame as the mean of [`SMOOTH`] around it: the ear does not mind 20 ms that were made up, or moved.
+fn smooth(powers: &[[f32; BANDS]]) -> Vec<[f32; BANDS]> {
+    let around = |n: usize| {
+        let near = powers.get(n.saturating_sub(SMOOTH / 2)..(n + SMOOTH / 2 + 1).min(powers.len()));
+        let near = near.unwrap_or_default();
+        std::array::from_fn(|band| {
+            near.iter().map(|frame| frame[band]).sum::<f32>() / near.len() as f32
+        })
+    };
+    (0..powers.len()).map(around).collect()
 }
 
 /// The first bin of a band: 100 Hz to 7 kHz in equal steps of the mel scale.

@@ -9,6 +9,7 @@
 //! takes a new socket.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -203,16 +204,17 @@ impl Accept {
             let Some((len, from)) = receive(&self.front, &mut buffer).await else {
                 continue;
             };
-            if !upstream.contains_key(&from) {
-                let Ok((up, down)) = self.open(from).await else {
-                    continue;
-                };
-                tasks.spawn(bring_back(Arc::clone(&up.socket), down));
-                upstream.insert(from, up);
-            }
-            if let Some(direction) = upstream.get_mut(&from) {
-                direction.send(&buffer[..len]);
-            }
+            let direction = match upstream.entry(from) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let Ok((up, down)) = self.open(from).await else {
+                        continue;
+                    };
+                    tasks.spawn(bring_back(Arc::clone(&up.socket), down));
+                    new.insert(up)
+                }
+            };
+            direction.send(&buffer[..len]);
         }
     }
 

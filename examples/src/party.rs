@@ -138,12 +138,12 @@ impl Sound {
         for tick in first.. {
             ticks.tick().await;
             let (mut said, mut heard) = ([0; FRAME], [0; FRAME]);
-            if let Some((writer, speech)) = &mut self.microphone {
-                if self.mouth.speaks_at(tick) {
-                    speech.next(&mut said);
-                    // Who was removed from the room goes on talking to itself.
-                    let _ = writer.write(&said);
-                }
+            if let Some((writer, speech)) = &mut self.microphone
+                && self.mouth.speaks_at(tick)
+            {
+                speech.next(&mut said);
+                // Who was removed from the room goes on talking to itself.
+                let _ = writer.write(&said);
             }
             self.loudspeaker.read(&mut heard);
             let jitter = self.loudspeaker.statistics();

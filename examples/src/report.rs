@@ -74,6 +74,7 @@ impl Report {
             let delay = row
                 .delay_ms
                 .map_or("-".to_owned(), |delay| format!("{delay:.0} ms"));
+            let lost = row.lost.map_or("-".to_owned(), |lost| lost.to_string());
             let verdict = match (row.should_be_heard, row.ok) {
                 (true, true) => "heard",
                 (true, false) => "NOT HEARD",
@@ -81,14 +82,8 @@ impl Report {
                 (false, false) => "HEARD",
             };
             table += &format!(
-                "{:<12} {pair:<25} {:>5} {:>8} {:>5} {:>7} ms {delay:>12} {:>10.2} {:>7}  {verdict}\n",
-                row.scene,
-                row.sent,
-                row.received,
-                row.lost,
-                row.concealed_ms,
-                row.similarity,
-                row.level,
+                "{:<12} {pair:<25} {:>5} {:>8} {lost:>5} {:>7} ms {delay:>12} {:>10.2} {:>7}  {verdict}\n",
+                row.scene, row.sent, row.received, row.concealed_ms, row.similarity, row.level,
             );
         }
         table
@@ -103,20 +98,27 @@ impl Report {
         )
     }
 
+    /// Makes sure that [`write_json`](Self::write_json) can write there.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn check_json(path: &Path) -> anyhow::Result<()> {
+        std::fs::write(path, "").with_context(|| {
+            format!(
+                "cannot write {}: choose another file with --json",
+                path.display()
+            )
+        })
+    }
+
     /// Writes it as JSON.
     ///
     /// # Errors
     /// If it cannot be written there.
     pub fn write_json(&self, path: &Path) -> anyhow::Result<()> {
-        let advice = || {
-            format!(
-                "cannot write {}: choose another file with --json",
-                path.display()
-            )
-        };
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');
-        std::fs::write(path, json).with_context(advice)
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
@@ -132,7 +134,7 @@ mod tests {
             should_be_heard,
             sent: 150,
             received: 148,
-            lost: 2,
+            lost: should_be_heard.then_some(2),
             concealed_ms: 40,
             delay_ms: should_be_heard.then_some(123.4),
             similarity: 0.93,
@@ -184,12 +186,7 @@ mod tests {
             serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
         assert_eq!(json["heard"][0]["delay_ms"], 123.4);
         assert_eq!(json["heard"][1]["delay_ms"], serde_json::Value::Null);
-        assert!(
-            report()
-                .write_json(Path::new("/no/such/file"))
-                .unwrap_err()
-                .to_string()
-                .contains("--json")
-        );
+        let error = Report::check_json(Path::new("/no/such/file")).unwrap_err();
+        assert!(error.to_string().contains("--json"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use crate::recording::{Recording, TICK};
 use crate::speech::Turn;
 
 /// What is heard must be at least so similar to what was said…
-pub const HEARD: f64 = 0.7;
+pub const HEARD: f64 = 0.6;
 /// …and what must not be heard leaves the room quieter than this, in dBov.
 pub const SILENT: i32 = -60;
 
@@ -46,8 +46,8 @@ pub struct Row {
     pub sent: u64,
     /// Of them, received.
     pub received: u64,
-    /// Of them, lost.
-    pub lost: u64,
+    /// Of them, lost; nothing if they should not arrive.
+    pub lost: Option<u64>,
     /// How much sound had to be made up, in ms.
     pub concealed_ms: u64,
     /// From mouth to ear, in ms: from when a sound was made to when it was heard. Nothing if it was not.
@@ -66,7 +66,11 @@ impl Expectation {
         let Turn { start, end } = self.turn;
         let rate = measure::RATE;
         let (hearer, ear) = &self.hearer;
-        let patience = (MAX_DELAY.as_micros() / TICK.as_micros()) as usize;
+        // What should be silence is looked at until the next turn, not beyond.
+        let patience = match self.heard {
+            true => (MAX_DELAY.as_micros() / TICK.as_micros()) as usize,
+            false => TAIL,
+        };
         let heard = ear.heard_in(start, end + patience, rate);
         let said: Vec<_> = self
             .speakers
@@ -95,7 +99,9 @@ impl Expectation {
             should_be_heard: self.heard,
             sent,
             received: counted.received,
-            lost: u64::saturating_sub(sent, counted.received),
+            lost: self
+                .heard
+                .then(|| u64::saturating_sub(sent, counted.received)),
             concealed_ms: counted.concealed / 48,
             delay_ms: self.heard.then(|| milliseconds(delay)),
             similarity: found.similarity,

@@ -116,7 +116,7 @@ fn cookies_and_resets(input: &mut Input<'_>, client_id: ConnectionId, rng: &mut 
     );
     assert!(!jar.verify(address, ConnectionId(!client_id.0), &cookie));
 
-    let key = ResetKey::derive(KeyPair::from_secret_bytes([9; 32]).secret());
+    let key = ResetKey::derive(KeyPair::from_secret_bytes([9; 32]).secret(), 0);
     let token = key.token(client_id);
     let (altered, is_altered) = alter(input, token.expose_bytes());
     if let Ok(shown) = altered.as_slice().try_into() {

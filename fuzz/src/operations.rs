@@ -6,7 +6,8 @@
 //! The model is small: what each client wishes lastingly, which is known from the commands that it took. Always: nobody
 //! hears itself, nor anything twice, nor what was said while its speaker was censored or out; messages of one sender come
 //! in order and once; each request is answered once; the room is never fuller than it may be. When the network has
-//! healed: who wants to be in the room is, publishes what it wishes to and nothing else, and all know the same of it.
+//! healed: who wants to be in the room is, publishes what it wishes to and nothing else, all know the same of it, and all
+//! hear each other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -54,6 +55,8 @@ struct Party {
     outstanding: BTreeSet<RequestId>,
     is_over: bool,
     is_waiting: bool,
+    /// It never said whom it wants to hear: it hears everybody.
+    hears_all: bool,
     timestamp: u32,
     /// Sounds handed to the client that no datagram has left with yet.
     unsent: Vec<Sound>,
@@ -91,6 +94,7 @@ pub fn run(data: &[u8]) {
     }
     world.heal();
     world.compare();
+    world.listen();
 }
 
 fn id(number: usize) -> ParticipantId {
@@ -134,7 +138,7 @@ impl World {
         match opcode & 15 {
             0 => self.join(who, input),
             1 | 2 => self.command(who, input),
-            3 => self.say(who, input.byte()),
+            3 => drop(self.say(who, input.byte())),
             4 => self.deliver_up(who, 1),
             5 => self.deliver_down(who, 1),
             6 => {
@@ -223,6 +227,7 @@ impl World {
             outstanding: BTreeSet::new(),
             is_over: false,
             is_waiting: false,
+            hears_all: true,
             timestamp: 0,
             unsent: Vec::new(),
             heard: BTreeSet::new(),
@@ -241,7 +246,9 @@ impl World {
             return;
         };
         let client = &mut party.client;
-        let asked = match input.below(16) {
+        let kind = input.below(16);
+        party.hears_all &= !matches!(kind, 5..=8);
+        let asked = match kind {
             0 | 1 => {
                 party.publish(messages::publish(input));
                 return;
@@ -307,17 +314,12 @@ impl World {
         };
     }
 
-    fn say(&mut self, who: usize, level: u8) {
-        let Some(party) = &mut self.parties[who] else {
-            return;
-        };
-        let audio = |publish: &&Publish| publish.kind == StreamKind::Audio;
-        let Some(publish) = party.wishes.values().find(audio) else {
-            return;
-        };
-        let Ok(sound) = Sound::try_from(self.sounds.len()) else {
-            return;
-        };
+    /// A frame of sound in the first stream that is not muted, if there is one.
+    fn say(&mut self, who: usize, level: u8) -> Option<Sound> {
+        let party = self.parties[who].as_mut()?;
+        let audible = |publish: &&Publish| publish.kind == StreamKind::Audio && !publish.muted;
+        let publish = party.wishes.values().find(audible)?;
+        let sound = Sound::try_from(self.sounds.len()).ok()?;
         party.timestamp = party.timestamp.wrapping_add(960);
         let [high, low] = sound.to_be_bytes();
         // A frame of 20 ms of Opus or of 3 samples of G.711: nobody decodes it here.
@@ -327,10 +329,10 @@ impl World {
         let sent = party
             .client
             .send_audio(self.now, &key, party.timestamp, level, &payload);
-        if sent.is_ok() {
-            party.unsent.push(sound);
-            self.sounds.push((who, false));
-        }
+        sent.ok()?;
+        party.unsent.push(sound);
+        self.sounds.push((who, false));
+        Some(sound)
     }
 
     fn link(&mut self, who: usize, up: bool) -> Option<&mut VecDeque<Datagram>> {
@@ -594,6 +596,45 @@ impl World {
         }
         let present: BTreeSet<ParticipantId> = truth.into_keys().collect();
         assert_eq!(present, expected, "who is in, and who wants to be");
+    }
+}
+
+impl World {
+    /// One after the other says something, and whoever is to hear it does.
+    fn listen(&mut self) {
+        for who in 0..self.parties.len() {
+            let is_joined = |party: &Party| !party.is_over && party.client.is_joined();
+            if !self.parties[who].as_ref().is_some_and(is_joined) {
+                continue;
+            }
+            let wishes = &self.parties[who].as_ref().expect("it is there").wishes;
+            let audible = |publish: &Publish| publish.kind == StreamKind::Audio && !publish.muted;
+            let can_speak = wishes.values().any(audible);
+            let sound = self.say(who, 0x90);
+            assert_eq!(
+                sound.is_some(),
+                can_speak,
+                "{who} is published: it may speak"
+            );
+            for _ in 0..2 {
+                self.settle_ends();
+                self.deliver_all();
+            }
+            if let Some(sound) = sound.filter(|sound| self.sounds[usize::from(*sound)].1) {
+                for (listener, party) in self.parties.iter().enumerate() {
+                    if let Some(party) = party.as_ref().filter(|party| is_joined(party))
+                        && listener != who
+                        && party.hears_all
+                    {
+                        assert!(party.heard.contains(&sound), "{listener} hears {who}");
+                    }
+                }
+            }
+            // The slots are free for the next.
+            self.pass(Duration::from_secs(1));
+            self.settle_ends();
+            self.deliver_all();
+        }
     }
 }
 

@@ -455,6 +455,7 @@ impl World {
             rooms,
             participants,
             half_open,
+            ended,
             connection_ids,
             stateless,
             events,
@@ -465,9 +466,10 @@ impl World {
         } = self.server.accounting();
         let config = &self.config;
         assert!(rooms <= config.rooms);
-        // Those that are being sent away are beyond the limit, for a second each.
+        // Those that are being sent away are beyond the limit, for a few seconds each.
         assert!(participants <= config.participants + connection_ids);
         assert!(half_open <= config.half_open);
+        assert!(ended <= config.ended);
         assert!(connection_ids <= 2 * participants + half_open);
         assert!(stateless <= 64);
         assert!(events <= config.events + config.half_open + participants);
@@ -518,6 +520,7 @@ impl World {
         self.check();
         let empty = Accounting {
             media_bytes: self.server.accounting().media_bytes,
+            ended: self.server.accounting().ended,
             ..Accounting::default()
         };
         assert_eq!(self.server.accounting(), empty);

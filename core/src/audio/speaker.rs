@@ -17,6 +17,9 @@
 //!                              ↑ 300 ms: may become the active speaker
 //! ```
 //!
+//! A slot is lent faster than that: whoever is far louder than the one in it has it after three frames, so that
+//! even who decodes only one stream hears how a sentence begins ([`Score::beats`]).
+//!
 //! One [`Dominance`] per room compares the scores of the streams whenever it is asked to and says
 //! when the active speaker changes. Neither owns a list: the caller's table of streams is the list.
 
@@ -24,7 +27,7 @@ use crate::time::{Duration, Instant};
 
 /// Levels up to this (−dBov) are sound; fainter ones are a room's background.
 const AUDIBLE: u8 = 60;
-/// Louder than this (−dBov) earns no further rank, so that shouting does not win.
+/// A mean louder than this (−dBov) earns no further rank, so that shouting does not make a speaker.
 const LOUD: u8 = 20;
 /// A packet stands for the time since the one before if that is not longer than this. A longer
 /// pause is silence (DTX, mute, or left).
@@ -46,6 +49,13 @@ const LOUDNESS_RANK: u64 = 200;
 /// How much a newcomer's [`Score::rank`] must be above an incumbent's to take its place, as active
 /// speaker or in a slot. Between two who both talk without pause it is 15 dB.
 pub const RANK_MARGIN: u16 = 75;
+/// Voice that lasts for this, in µs, may take a slot from who is far quieter, or silent: three frames
+/// of 20 ms. Only longer speech ranks high, and its beginning is part of it.
+const ONSET: u64 = 60_000;
+/// Louder than another by this, in dB, is far louder.
+const FAR_LOUDER: u8 = 15;
+/// Who is louder than another by this, in dB, does not lose its slot to it for having talked less.
+const LOUDER: u8 = 5;
 
 /// How much a stream was heard lately: comparable between all streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +63,10 @@ pub const RANK_MARGIN: u16 = 75;
 pub struct Score {
     rank: u16,
     talking: bool,
+    /// Mean level in dB, from 1 for the faintest that counts; 0 in silence.
+    level: u8,
+    /// Whether there was voice for at least [`ONSET`].
+    speaks: bool,
 }
 
 impl Score {
@@ -66,10 +80,26 @@ impl Score {
         self.talking
     }
 
-    /// Whether a stream with this score should take the place of one with `incumbent`'s:
-    /// [`RANK_MARGIN`] above it. Use it for slots; [`Dominance`] asks for talking as well.
+    /// Whether a stream with this score should take the slot of one with `incumbent`'s, so that the
+    /// beginning of what it says is heard: its voice is 15 dB louder, or the only one, for some
+    /// 60 ms; or it ranks higher by [`RANK_MARGIN`] and is not the fainter one. Who becomes the active
+    /// speaker is decided more slowly, by [`Dominance`].
     pub const fn beats(self, incumbent: Self) -> bool {
+        self.is_far_louder(incumbent) || self.outranks(incumbent) && !incumbent.is_louder(self)
+    }
+
+    const fn outranks(self, incumbent: Self) -> bool {
         self.rank >= incumbent.rank.saturating_add(RANK_MARGIN)
+    }
+
+    const fn is_far_louder(self, incumbent: Self) -> bool {
+        let is_alone = incumbent.level == 0 && self.level > 0;
+        self.speaks && (is_alone || self.level >= incumbent.level.saturating_add(FAR_LOUDER))
+    }
+
+    const fn is_louder(self, other: Self) -> bool {
+        let is_alone = other.level == 0 && self.level > 0;
+        is_alone || self.level >= other.level.saturating_add(LOUDER)
     }
 }
 
@@ -93,6 +123,8 @@ pub struct Loudness {
     /// When the last packet came, and the last one with sound that counts.
     packet: Option<Instant>,
     sound: Option<Instant>,
+    /// Whether that was voice.
+    voice: bool,
     /// As of `sound`, in µs, up to [`FULL`].
     talk_time: u64,
     /// Mean level above [`AUDIBLE`] in 1/1000 dB.
@@ -105,6 +137,7 @@ impl Loudness {
         Self {
             packet: None,
             sound: None,
+            voice: false,
             talk_time: 0,
             loudness: 0,
         }
@@ -128,7 +161,8 @@ impl Loudness {
         }
         self.talk_time = (talk_time + span).min(ceiling);
         self.sound = self.sound.max(Some(now));
-        let above = i64::from(AUDIBLE - level.max(LOUD)) * 1_000;
+        self.voice = voice;
+        let above = i64::from(AUDIBLE - level) * 1_000;
         // Dividing by the talk time makes it a plain mean at first.
         let time = self.talk_time.max(1).cast_signed();
         self.loudness += (above - self.loudness) * span.min(self.talk_time).cast_signed() / time;
@@ -138,10 +172,20 @@ impl Loudness {
     pub fn score(&self, now: Instant) -> Score {
         let talk_time = self.talk_time(now);
         let range = u64::from(AUDIBLE - LOUD) * 1_000;
-        let bonus = self.loudness.unsigned_abs() * LOUDNESS_RANK / range;
+        let loudness = self.loudness.unsigned_abs();
+        let bonus = loudness.min(range) * LOUDNESS_RANK / range;
+        let is_silent = self
+            .sound
+            .is_none_or(|sound| micros_between(sound, now) > HANGOVER);
+        let level = match is_silent {
+            true => 0,
+            false => u8::try_from(loudness / 1_000 + 1).unwrap_or(u8::MAX),
+        };
         Score {
             rank: u16::try_from(talk_time * (TALK_RANK + bonus) / FULL).unwrap_or(u16::MAX),
             talking: talk_time >= TALKING,
+            level,
+            speaks: self.voice && !is_silent && talk_time >= ONSET,
         }
     }
 
@@ -170,8 +214,8 @@ pub struct SpeakerChange<Id> {
 
 /// Decides who the active speaker of a room is.
 ///
-/// A stream takes over when it is [talking](Score::is_talking) and [beats](Score::beats) the one
-/// that holds the place. Who holds it keeps it through silence for the hold time, and loses it at
+/// A stream takes over when it is [talking](Score::is_talking) and its rank is [`RANK_MARGIN`]
+/// above that of the one that holds the place. Who holds it keeps it through silence for the hold time, and loses it at
 /// once by no longer being among the candidates.
 ///
 /// ```
@@ -243,7 +287,7 @@ impl<Id: Copy + Eq> Dominance<Id> {
         let held = now < self.talked + self.hold;
         let from = self.current;
         let to = match (incumbent, best) {
-            (Some(score), Some((id, challenger))) if challenger.beats(score) => Some(id),
+            (Some(score), Some((id, challenger))) if challenger.outranks(score) => Some(id),
             (Some(score), _) if score.talking || held => from,
             (_, best) => best.map(|(id, _)| id),
         };

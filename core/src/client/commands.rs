@@ -34,12 +34,14 @@ impl Machine {
         if !publish.codec.carries(publish.kind) {
             return Err(CommandError::CodecMismatch);
         }
-        let known = |publication: &&Publication| publication.publish.key == publish.key;
+        let known = |known: &&Publication| known.publish.key == publish.key && !known.is_ending();
         let known = parts.publications.iter().find(known).map(|p| p.stage);
         if known.is_some_and(|stage| stage != Stage::Withdrawn) {
             return Err(CommandError::AlreadyPublished);
         }
-        if parts.publications.is_full() {
+        let ending = parts.publications.iter().position(Publication::is_ending);
+        let ending = ending.filter(|_| parts.publications.is_full());
+        if parts.publications.is_full() && ending.is_none() {
             return Err(CommandError::TooManyStreams);
         }
         // The server must first be told that the former stream of that name is gone.
@@ -52,6 +54,10 @@ impl Machine {
         let mut publication = Publication::new(publish);
         if request.is_some() {
             publication.asked(request);
+        }
+        if let Some(ending) = ending {
+            // The server was told. It is only kept to be told again, should that be refused.
+            parts.publications.remove(ending);
         }
         let _ = parts.publications.push(publication);
         self.wishes_changed();
@@ -70,9 +76,9 @@ impl Machine {
         if told && self.is_joined() {
             request = Some(self.request(Operation::Unpublish { key: key.clone() })?);
         }
-        if told && request.is_none() {
-            // The server may know of it, in the lobby or if the connection is resumed.
-            publication.stage = Stage::Withdrawn;
+        if told {
+            // The server may know of it, even in the lobby or if the connection is resumed.
+            publication.withdrawn(request);
         } else {
             parts
                 .publications
@@ -93,8 +99,9 @@ impl Machine {
         let mut request = None;
         if self.is_joined() && publication.stage != Stage::Local {
             let key = key.clone();
-            request = Some(self.request(Operation::SetMuted { key, muted })?);
-            publication.told_muted = muted;
+            let id = self.request(Operation::SetMuted { key, muted })?;
+            publication.mute_told(muted, id);
+            request = Some(id);
         }
         publication.publish.muted = muted;
         self.wishes_changed();
@@ -188,6 +195,9 @@ impl Machine {
     /// Tells the server what it has not been told: after a new join, all wishes but those that travelled in
     /// Hello.
     pub(super) fn tell(&mut self, parts: &mut Parts<'_>) {
+        if matches!(self.telling, Telling::Paused(end) if end <= self.now) {
+            self.telling = Telling::Due;
+        }
         while self.telling == Telling::Due {
             let window = self.live_link().map_or(0, |link| link.free_window());
             let Some(untold) = self.next_untold(parts) else {
@@ -214,10 +224,11 @@ impl Machine {
             return None;
         }
         let place = |of: fn(&Publication) -> bool| parts.publications.iter().position(of);
-        let untold = place(|p| p.stage == Stage::Withdrawn).map(Untold::Withdrawn);
+        let untold = place(|p| p.stage == Stage::Withdrawn && !p.is_ending());
+        let untold = untold.map(Untold::Withdrawn);
         untold
             .or_else(|| place(|p| p.stage == Stage::Local).map(Untold::Publish))
-            .or_else(|| place(|p| p.publish.muted != p.told_muted).map(Untold::Mute))
+            .or_else(|| place(Publication::is_mute_untold).map(Untold::Mute))
             .or_else(|| {
                 let untold = parts.wishes.iter().position(|wish| !wish.told);
                 untold.map(Untold::Wish)
@@ -383,7 +394,9 @@ impl Untold {
                 }
             }
             Self::Withdrawn(place) => {
-                parts.publications.remove(place);
+                if let Some(publication) = parts.publications.get_mut(place) {
+                    publication.withdrawn(Some(request));
+                }
             }
             Self::Publish(place) => {
                 if let Some(publication) = parts.publications.get_mut(place) {
@@ -392,7 +405,7 @@ impl Untold {
             }
             Self::Mute(place) => {
                 if let Some(publication) = parts.publications.get_mut(place) {
-                    publication.told_muted = publication.publish.muted;
+                    publication.mute_told(publication.publish.muted, request);
                 }
             }
             Self::Wish(place) => {

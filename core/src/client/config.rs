@@ -20,9 +20,24 @@ pub struct Config {
     pub slots: Option<u8>,
     /// After how long a silence to ask the server for a sign of life. The server may ask for
     /// less. It takes as long and a few seconds more to notice that the network is gone.
+    /// Less than a second counts as a second.
     pub keepalive: Duration,
-    /// How long to use the same keys.
+    /// How long to use the same keys. Less than a second counts as a second.
     pub rekey_after: Duration,
+}
+
+/// What a client does again and again it does no more often than this.
+pub(super) const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Config {
+    /// The same, but without intervals so short that the client would do nothing else.
+    pub(super) fn checked(self) -> Self {
+        Self {
+            keepalive: self.keepalive.max(MIN_INTERVAL),
+            rekey_after: self.rekey_after.max(MIN_INTERVAL),
+            ..self
+        }
+    }
 }
 
 impl Default for Config {

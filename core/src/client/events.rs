@@ -29,6 +29,8 @@ pub enum Event {
     Waiting,
     /// Send to this address from now on, and take nothing from the former one.
     Redirected(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] SocketAddr),
+    /// Nobody answers where the server sent this client: send to the ticket's address again.
+    RedirectEnded,
     /// [`Client::state`](super::Client::state) is complete: all that is to be known here is.
     Synchronized,
     /// Somebody is in the session, or has come into view; what it publishes stands in the state.
@@ -125,7 +127,8 @@ pub enum Event {
     },
     /// The connection broke; it is being restored, for as long as the client is driven.
     Reconnecting(ReconnectCause),
-    /// Events were dropped, because too many waited: read the client's state anew.
+    /// Events were dropped, because too many waited: read the client's state anew. No
+    /// [`MessageReceived`](Self::MessageReceived) is among them.
     EventsMissed,
     /// It is over. Nothing follows.
     Closed(CloseCause),
@@ -203,9 +206,11 @@ impl Event {
             Self::Joined { .. }
                 | Self::Waiting
                 | Self::Redirected(_)
+                | Self::RedirectEnded
                 | Self::Published { .. }
                 | Self::PublishRefused { .. }
                 | Self::PolicyRefused(_)
+                | Self::MessageReceived
                 | Self::MessagesMissed(_)
                 | Self::Knocked { .. }
                 | Self::KnockEnded(_)
@@ -243,7 +248,9 @@ impl Events {
         self.waiting.retain(Event::outlasts_overflow);
         // One place for the notice, one for the event.
         while self.waiting.len() > MAX_EVENTS - 2 {
-            self.waiting.remove(0);
+            // Messages that nobody takes would stop all signalling: that notice stays.
+            let notice = self.waiting.first() == Some(&Event::MessageReceived);
+            self.waiting.remove(usize::from(notice));
         }
         let _ = self.waiting.push(Event::EventsMissed);
         let _ = self.waiting.push(event);
@@ -352,5 +359,21 @@ mod tests {
         events.push(Event::PacketsDropped(3));
         let once = [Event::MessageReceived, Event::PacketsDropped(5)];
         assert_eq!(drain(&mut events), once);
+    }
+
+    #[test]
+    fn on_overflow_the_notice_of_messages_is_kept() {
+        let mut events = Events::new();
+        events.push(Event::MessageReceived);
+        for _ in 0..40 {
+            events.push(speaker("a"));
+        }
+        assert_eq!(drain(&mut events).first(), Some(&Event::MessageReceived));
+
+        events.push(Event::MessageReceived);
+        for seconds in 0..40 {
+            events.push(Event::TokenExpiring { seconds });
+        }
+        assert_eq!(drain(&mut events).first(), Some(&Event::MessageReceived));
     }
 }

@@ -41,7 +41,8 @@ pub(super) struct Attempt {
     sendings: u8,
     /// When it was sent last.
     sent: Instant,
-    /// It is sent again at once for one Retry after each sending, not for more.
+    /// It is sent again at once for the first Retry, not for more: there may be one for each
+    /// sending, forged, or from a server whose cookies never suit.
     retried: bool,
     mismatch: Option<u8>,
     /// Whether it asks to continue an earlier connection.
@@ -100,7 +101,11 @@ impl Joining {
     pub(super) fn hurry(&mut self, now: Instant) {
         self.unanswered = 0;
         match &mut self.state {
-            State::Underway(attempt) => attempt.due = now,
+            State::Underway(attempt) => {
+                attempt.due = now;
+                // This end may have a new address, for which there has to be a new cookie.
+                attempt.retried = false;
+            }
             _ => self.state = State::Due(now),
         }
     }
@@ -143,13 +148,16 @@ impl Joining {
         }
     }
 
+    /// Whether the Hello under way was sent often enough, and the last answer waited for.
+    pub(super) fn is_exhausted(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Underway(attempt)
+            if attempt.sendings >= MAX_SENDINGS && attempt.due <= now)
+    }
+
     /// Whether the next thing to do is to make a Hello, with [`build`](Self::build).
     pub(super) fn wants_build(&mut self, now: Instant) -> bool {
-        if let State::Underway(attempt) = &self.state
-            && attempt.sendings >= MAX_SENDINGS
-            && attempt.due <= now
-        {
-            self.state = State::Due(attempt.due);
+        if self.is_exhausted(now) {
+            self.state = State::Due(now);
         }
         matches!(self.state, State::Due(when) if when <= now)
     }
@@ -211,7 +219,6 @@ impl Joining {
         attempt.due = now + pause;
         attempt.sent = now;
         attempt.sendings = attempt.sendings.saturating_add(1);
-        attempt.retried = false;
         self.unanswered = self.unanswered.saturating_add(1);
         let hello = Packet::Hello {
             client_id: attempt.client_id,
@@ -221,7 +228,7 @@ impl Joining {
         hello.encode(out).map_or(Written::Nothing, Written::Hello)
     }
 
-    /// Takes in a cookie; false if it is for no Hello of ours.
+    /// Takes in a cookie, for the next sending; false if it is for no Hello of ours.
     pub(super) fn handle_retry(
         &mut self,
         now: Instant,

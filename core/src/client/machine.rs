@@ -58,6 +58,8 @@ pub(super) enum Telling {
     Due,
     /// As soon as the server has acknowledged something.
     Blocked,
+    /// Not before then: the server was told too much at once.
+    Paused(Instant),
 }
 
 /// On the way out.
@@ -130,12 +132,13 @@ impl Machine {
         let mut seed = <ChaCha12Rng as SeedableRng>::Seed::default();
         rng.fill_bytes(&mut seed);
         let slots = u8::try_from(slots).unwrap_or(u8::MAX);
+        let config = config.checked();
         Ok(Self {
             now,
             rng: ChaCha12Rng::from_seed(seed),
             server_key: ticket.server_key,
             token,
-            config: *config,
+            config,
             participants: u16::try_from(participants).unwrap_or(u16::MAX),
             slots: config.slots.map_or(slots, |wanted| wanted.min(slots)),
             status: Status::Joining,
@@ -266,6 +269,8 @@ impl Machine {
             self.close(parts, CloseCause::Closed(CloseReason::Left));
             return;
         }
+        // Before the next Hello is written, so that the embedder knows where to send it.
+        self.end_vain_redirect();
         let nonce = self.rng.next_u32();
         let Some(link) = self.live_link() else {
             return;
@@ -318,6 +323,7 @@ impl Machine {
         if self.status == Status::Joined && self.joining.is_idle() && self.rekey_at <= self.now {
             self.joining.hurry(self.now);
         }
+        self.end_vain_redirect();
         if self.joining.wants_build(self.now) {
             self.build_hello(parts);
         }
@@ -400,6 +406,10 @@ impl Machine {
         }
         let rekey = (joined && self.joining.is_idle()).then_some(self.rekey_at);
         let report = self.report_at.filter(|_| joined);
+        let telling = match self.telling {
+            Telling::Paused(end) => Some(end),
+            Telling::Nothing | Telling::Due | Telling::Blocked => None,
+        };
         [
             handshake,
             leaving,
@@ -408,6 +418,7 @@ impl Machine {
             self.probe,
             report,
             rekey,
+            telling,
         ]
         .into_iter()
         .fold(None, earlier)

@@ -13,7 +13,7 @@ pub(super) enum Stage {
     Local,
     /// It was asked to publish it, by the handshake or by a request.
     Asked,
-    /// It was asked, but the stream is no longer wanted.
+    /// It was asked, but the stream is no longer wanted. Kept until it says that it has ended it.
     Withdrawn,
     /// It is published.
     Live,
@@ -25,8 +25,10 @@ pub struct Publication {
     pub(super) publish: Publish,
     pub(super) stage: Stage,
     /// Whether the server takes it for muted.
-    pub(super) told_muted: bool,
-    /// The request that asked for it, if it was one.
+    told_muted: bool,
+    /// The last request that said so, while that is unanswered.
+    mute_request: Option<RequestId>,
+    /// The request that asked for it, or for its end, if it was one.
     pub(super) request: Option<RequestId>,
     flow: Option<Flow>,
 }
@@ -36,6 +38,7 @@ impl Publication {
         Self {
             told_muted: publish.muted,
             publish,
+            mute_request: None,
             stage: Stage::Local,
             request: None,
             flow: None,
@@ -53,6 +56,39 @@ impl Publication {
         self.stage = Stage::Asked;
         self.request = request;
         self.told_muted = self.publish.muted;
+        self.mute_request = None;
+    }
+
+    /// It is no longer wanted, which the server is told by `request`, if it is told yet.
+    pub(super) fn withdrawn(&mut self, request: Option<RequestId>) {
+        self.stage = Stage::Withdrawn;
+        self.request = request;
+        self.flow = None;
+    }
+
+    /// Whether the server was told that it is no longer wanted, and has not answered.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stage == Stage::Withdrawn && self.request.is_some()
+    }
+
+    /// The server was told whether it is muted.
+    pub(super) fn mute_told(&mut self, muted: bool, request: RequestId) {
+        self.told_muted = muted;
+        self.mute_request = Some(request);
+    }
+
+    /// Takes in the answer to a request that may be the one that told whether it is muted.
+    pub(super) fn mute_answered(&mut self, request: RequestId, postponed: bool) {
+        let of_mute = self.mute_request.take_if(|asked| *asked == request);
+        if of_mute.is_some() && postponed {
+            // To be told again, whatever is then wanted.
+            self.told_muted = !self.publish.muted;
+        }
+    }
+
+    /// Whether the server knows of it, but not whether it is muted.
+    pub(super) fn is_mute_untold(&self) -> bool {
+        matches!(self.stage, Stage::Asked | Stage::Live) && self.publish.muted != self.told_muted
     }
 
     /// It is published as `ssrc`. Numbers start at random, from `seed`

@@ -3,13 +3,17 @@
 use super::events::Event;
 use super::machine::{Machine, Status, Telling};
 use super::profile::Parts;
-use super::publications::Stage;
+use super::publications::{Publication, Stage};
 use super::subscriptions::Answered;
 use super::{CloseCause, subscriptions};
 use crate::room::{Change, Participant, ParticipantId, RoomUpdate, Stream, Version};
 use crate::signal::{Outcome, Refusal, RequestId, ServerMessage, StreamRef, decode};
+use crate::time::Duration;
 
 use rand_core::RngCore;
+
+/// How long to tell the server nothing of what can wait, after it had been told too fast.
+const HASTE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Facts that follow from others, as the application knows them.
 #[derive(Debug, Default)]
@@ -30,7 +34,7 @@ impl Machine {
         };
         match message {
             ServerMessage::Closed { reason } => self.close(parts, CloseCause::Closed(reason)),
-            ServerMessage::Admitted(joined) if self.status == Status::Waiting => {
+            ServerMessage::Admitted(joined) if self.may_be_admitted() => {
                 self.admitted(parts, &joined);
             }
             _ if self.status == Status::Waiting => self.count_bad_frame(),
@@ -64,6 +68,16 @@ impl Machine {
             ServerMessage::Admitted(_) => self.count_bad_frame(),
         }
         true
+    }
+
+    /// Whether the door may open: in the lobby, or while this end, out of touch, tries to get back
+    /// there and hears by its former keys that it is not forgotten.
+    fn may_be_admitted(&self) -> bool {
+        match self.status {
+            Status::Waiting => true,
+            Status::Joining => self.knows_no_session(),
+            Status::Joined | Status::Closed(_) => false,
+        }
     }
 
     fn end_snapshot(&mut self, parts: &mut Parts<'_>, version: Version) {
@@ -259,9 +273,14 @@ impl Machine {
             self.token = token;
         }
         let asked_by_application = self.requests.settle(request);
-        // What was wished for before is not given up because others are not back yet.
+        if result == Err(Refusal::RateLimited) && self.leaving.is_none() {
+            self.telling = Telling::Paused(self.now + HASTE_PAUSE);
+        }
+        // What was wished for before is not given up because others are not back yet, or because
+        // much had to be told at once.
         let answer = match result {
             Ok(_) => Answered::Granted,
+            Err(Refusal::RateLimited) if !asked_by_application => Answered::Postponed,
             Err(Refusal::UnknownParticipant | Refusal::UnknownStream) if !asked_by_application => {
                 Answered::Missing
             }
@@ -272,12 +291,18 @@ impl Machine {
         if self.subscriptions.answered(request, answer) {
             self.notice(parts);
         }
-        if let (Err(refusal), false) = (result, asked_by_application)
-            && policy != self.subscriptions.policy
-        {
-            self.events.push(Event::PolicyRefused(refusal));
+        if policy != self.subscriptions.policy {
+            // A Hello under way asks for the one that is refused.
+            self.joining.renew(self.now);
+            if let (Err(refusal), false) = (result, asked_by_application) {
+                self.events.push(Event::PolicyRefused(refusal));
+            }
         }
-        self.publish_answered(parts, request, result);
+        unpublish_answered(parts, request, result);
+        for publication in parts.publications.iter_mut() {
+            publication.mute_answered(request, result == Err(Refusal::RateLimited));
+        }
+        self.publish_answered(parts, request, result, answer);
         if asked_by_application {
             (self.events).push_reply(request, result.map_err(Into::into));
         }
@@ -288,8 +313,9 @@ impl Machine {
         parts: &mut Parts<'_>,
         request: RequestId,
         result: Result<Outcome, Refusal>,
+        answer: Answered,
     ) {
-        let asked = |publication: &super::publications::Publication| {
+        let asked = |publication: &Publication| {
             publication.stage == Stage::Asked && publication.request == Some(request)
         };
         let Some(publication) = parts.publications.iter_mut().find(|p| asked(p)) else {
@@ -302,11 +328,27 @@ impl Machine {
                 self.events.push(Event::Published { key, ssrc });
             }
             Ok(_) => self.count_bad_frame(),
+            Err(_) if answer == Answered::Postponed => publication.forget(),
             Err(refusal) => {
                 parts.publications.retain(|publication| !asked(publication));
+                // A Hello under way asks for it too; its answers are matched by their order.
+                self.joining.renew(self.now);
                 self.events.push(Event::PublishRefused { key, refusal });
             }
         }
+    }
+}
+
+/// Takes in the answer to a request that may be for the end of a stream: there is none any more,
+/// but if the server had no ear for that.
+fn unpublish_answered(parts: &mut Parts<'_>, request: RequestId, result: Result<Outcome, Refusal>) {
+    let ending = |p: &Publication| p.is_ending() && p.request == Some(request);
+    if result != Err(Refusal::RateLimited) {
+        parts
+            .publications
+            .retain(|publication| !ending(publication));
+    } else if let Some(publication) = parts.publications.iter_mut().find(|p| ending(p)) {
+        publication.withdrawn(None);
     }
 }
 

@@ -12,7 +12,8 @@ pub const MAX_OUTSTANDING: usize = 16;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RequestFailure {
-    /// The server refuses.
+    /// The server refuses. To mute and to unpublish refused as
+    /// [`RateLimited`](Refusal::RateLimited) is asked for again all the same.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The connection was lost for good before an answer came: it may or may not have taken

@@ -3,6 +3,7 @@
 use rand_core::RngCore;
 use zeroize::Zeroizing;
 
+use super::config::MIN_INTERVAL;
 use super::events::{Event, ReconnectCause};
 use super::machine::{Machine, Membership, REKEY_PAUSE, Status, Telling};
 use super::media::Slot;
@@ -19,8 +20,6 @@ use crate::wire::{ConnectionId, MAX_DATAGRAM};
 
 /// Redirects that are followed at once; from there on with growing pauses.
 const PROMPT_REDIRECTS: u8 = 3;
-/// The keepalive that a server may ask for is no shorter than this.
-const MIN_KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// A finished handshake.
 struct Established {
@@ -105,6 +104,10 @@ impl Machine {
                     self.reconnect(parts, ReconnectCause::Redirected);
                 }
                 if self.status == Status::Joining {
+                    if self.knows_no_session() {
+                        // The lobby that was is not the one that will be.
+                        self.link = None;
+                    }
                     self.redirected = Some(address);
                     self.events.push(Event::Redirected(address));
                     self.redirects = self.redirects.saturating_add(1);
@@ -180,10 +183,16 @@ impl Machine {
 
     /// The door opens.
     pub(super) fn admitted(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
+        self.joining.finish();
         self.status = Status::Joined;
         self.enter(parts, joined);
         self.events.push(Event::Joined { resumed: false });
         self.telling = Telling::Due;
+    }
+
+    /// Whether what this end was in last, if in anything, was a lobby.
+    pub(super) fn knows_no_session(&self) -> bool {
+        (self.membership.as_ref()).is_none_or(|membership| membership.ticket.is_none())
     }
 
     /// The server knows nothing of before but what Hello told it: all that there was to publish
@@ -306,6 +315,17 @@ impl Machine {
         Ok(())
     }
 
+    /// Goes back to the ticket's address if nobody answers where the server sent this client: it
+    /// may be gone for good, and what it was there for be elsewhere.
+    pub(super) fn end_vain_redirect(&mut self) {
+        if self.status == Status::Joining
+            && self.joining.is_exhausted(self.now)
+            && self.redirected.take().is_some()
+        {
+            self.events.push(Event::RedirectEnded);
+        }
+    }
+
     /// The connection is of no use any more: gets a new one.
     pub(super) fn reconnect(&mut self, parts: &mut Parts<'_>, cause: ReconnectCause) {
         if self.leaving.is_some() {
@@ -348,7 +368,7 @@ impl Machine {
     }
 
     fn keepalive_with(&self, asked: u8) -> Duration {
-        let asked = Duration::from_secs(asked.into()).max(MIN_KEEPALIVE);
+        let asked = Duration::from_secs(asked.into()).max(MIN_INTERVAL);
         self.config.keepalive.min(asked)
     }
 }

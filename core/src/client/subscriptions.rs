@@ -23,6 +23,8 @@ pub(super) enum Answered {
     Granted,
     /// There is no such stream now.
     Missing,
+    /// Asked too fast: the server is to be told again later.
+    Postponed,
     Refused,
 }
 
@@ -120,11 +122,14 @@ impl Subscriptions {
     pub(super) fn answered(&mut self, request: RequestId, answer: Answered) -> bool {
         let of_policy = (self.policy_request).take_if(|(asked, _)| *asked == request);
         if let (Some((_, before)), false) = (of_policy, answer == Answered::Granted) {
-            self.policy = before;
             self.told_policy = before;
+            if answer != Answered::Postponed {
+                self.policy = before;
+            }
         }
         let of_pin = self.pin_request.take_if(|asked| *asked == request);
         self.pin_missing |= of_pin.is_some() && answer == Answered::Missing;
+        self.pin_told &= of_pin.is_none() || answer != Answered::Postponed;
         let gone = of_pin.is_some() && answer == Answered::Refused;
         if gone {
             self.pin = None;
@@ -139,6 +144,9 @@ pub(super) fn answered(parts: &mut Parts<'_>, request: RequestId, answer: Answer
     if answer == Answered::Refused {
         parts.wishes.retain(|wish| !asked(wish));
     } else if let Some(wish) = parts.wishes.iter_mut().find(|wish| asked(wish)) {
+        if answer == Answered::Postponed {
+            wish.forget();
+        }
         wish.request = None;
         wish.missing = answer == Answered::Missing;
     }

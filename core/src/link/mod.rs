@@ -176,7 +176,8 @@ impl Link {
             self.keys.transport.open(datagram)?
         } else {
             match &mut self.former {
-                Some((former, _)) if former.ids.local == connection_id => Opened {
+                // The owner may not have told the time for long.
+                Some((former, end)) if *end > now && former.ids.local == connection_id => Opened {
                     is_newest: false,
                     ..former.transport.open(datagram)?
                 },
@@ -248,6 +249,13 @@ impl Link {
     #[cfg(feature = "server")]
     pub(crate) fn is_settled(&self) -> bool {
         self.outgoing.is_idle()
+    }
+
+    /// Takes in that the peer is there though it has not acknowledged: what it missed is sent again
+    /// after a round trip, however long that went on.
+    #[cfg(feature = "server")]
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.outgoing.hurry(now);
     }
 
     /// Takes in that the handshake took this long.

@@ -168,3 +168,21 @@ fn a_buffer_too_small_loses_nothing() {
     );
     assert!(compose(&mut client, at(0)).is_some());
 }
+
+#[test]
+fn former_keys_end_whether_or_not_anybody_looks_at_the_clock() {
+    let (mut client, mut server) = pair();
+    client.send(b"first").unwrap();
+    let first = compose(&mut client, at(0)).unwrap();
+    client.send(b"second").unwrap();
+    let second = compose(&mut client, at(0)).unwrap();
+    let (_, keys) = transports(2);
+    let (local, peer) = (ConnectionId(4), ConnectionId(3));
+    server.rekey(keys, Ids { local, peer }, at(0));
+    let end = at(0) + FORMER_KEYS_LIFETIME;
+    assert!(server.open(at(4999), &mut first.clone()).is_ok());
+    assert_eq!(
+        server.open(end, &mut second.clone()),
+        Err(OpenError::NotData)
+    );
+}

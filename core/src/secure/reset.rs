@@ -22,12 +22,16 @@ pub struct ResetKey([u8; 32]);
 
 #[cfg(feature = "server")]
 impl ResetKey {
-    /// Derives the key from the server's static private key, so that there is nothing more to store.
-    pub fn derive(secret: &SecretKey) -> Self {
+    /// Derives the key from the server's static private key, so that there is nothing more to store, and from
+    /// what tells this server from others with the same key: else each of them would tell anybody the
+    /// tokens of the others' connections, which it does not know
+    /// ([RFC 9000 §21.11](https://www.rfc-editor.org/rfc/rfc9000.html#section-21.11)).
+    pub fn derive(secret: &SecretKey, instance: u64) -> Self {
+        let instance = instance.to_be_bytes();
         let mut key = Self([0; 32]);
         let (low, high) = key.0.split_at_mut(16);
-        low.copy_from_slice(&mac(secret.expose_bytes(), b"parlourK", &[&[0]]));
-        high.copy_from_slice(&mac(secret.expose_bytes(), b"parlourK", &[&[1]]));
+        low.copy_from_slice(&mac(secret.expose_bytes(), b"parlourK", &[&[0], &instance]));
+        high.copy_from_slice(&mac(secret.expose_bytes(), b"parlourK", &[&[1], &instance]));
         key
     }
 
@@ -80,7 +84,7 @@ mod tests {
     const SECRET: [u8; 32] = [7; 32];
 
     fn token(secret: [u8; 32], id: u32) -> ResetToken {
-        ResetKey::derive(&SecretKey::from_bytes(secret)).token(ConnectionId(id))
+        ResetKey::derive(&SecretKey::from_bytes(secret), 0).token(ConnectionId(id))
     }
 
     #[test]
@@ -96,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_two_halves_of_the_key_differ() {
-        let key = ResetKey::derive(&SecretKey::from_bytes(SECRET));
+        let key = ResetKey::derive(&SecretKey::from_bytes(SECRET), 0);
         assert_ne!(key.0[..16], key.0[16..]);
     }
 
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn keys_and_tokens_are_not_printed() {
-        let key = ResetKey::derive(&SecretKey::from_bytes(SECRET));
+        let key = ResetKey::derive(&SecretKey::from_bytes(SECRET), 0);
         assert_eq!(format!("{key:?}"), "ResetKey(..)");
         assert_eq!(
             format!("{:?}", key.token(ConnectionId(1))),

@@ -23,6 +23,9 @@ pub struct Rate {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// What tells this server from others with the same key: different for each of them, or anybody can
+    /// end the connections of one by asking another; the same after a restart.
+    pub instance: u64,
     /// Most rooms at a time.
     pub rooms: usize,
     /// Most participants in one session.
@@ -31,22 +34,31 @@ pub struct Config {
     pub waiting_per_room: usize,
     /// Most participants of all rooms together, in session or waiting.
     pub participants: usize,
-    /// Most joins under way: said hello, but not yet proven to hold their keys.
+    /// Most joins under way: said hello, but not yet proven to hold their keys. Those that were turned
+    /// away and may have to be told again make room for others.
     pub half_open: usize,
     /// From so many joins under way on, a Hello must bring a cookie: an extra round trip, in which
     /// it proves its address. 0: always.
     pub retry_threshold: usize,
+    /// Hellos that are looked into without a cookie, whatever comes of them: beyond this they must
+    /// bring one, because a Diffie-Hellman is dear and anybody can ask for it in another's name.
+    pub handshakes: Rate,
     /// How long a join may be under way.
     pub join_timeout: Duration,
     /// How often a participant has to send something; told to it in whole seconds.
     pub keepalive: Duration,
-    /// A participant that was silent for so long is shown to others as reconnecting.
+    /// Longer than `keepalive`, with time for a packet or two to get lost, or those who only listen
+    /// will come and go: a participant that was silent for so long is shown to others as reconnecting.
     pub silence: Duration,
     /// A participant is kept for so long after that, at most 255 s; then its connection is lost.
     pub grace: Duration,
     /// A connection that is closed is kept for so long at most, until the participant has
-    /// acknowledged that.
+    /// acknowledged that: long enough to tell it several times.
     pub linger: Duration,
+    /// Most participants that were removed, replaced or in a session that was ended, and have not
+    /// acknowledged that: should they come back by themselves after [`linger`](Self::linger), they
+    /// are told. The longest remembered is forgotten beyond that, and would join anew.
+    pub ended: usize,
     /// How long ahead a participant is told that its token expires.
     pub expiry_notice: Duration,
     /// Most streams that one participant publishes; at most [`MAX_STREAMS`].
@@ -76,7 +88,8 @@ pub struct Config {
     pub events: usize,
     /// Changes that a session remembers: a participant further behind gets a snapshot.
     pub room_log: usize,
-    /// Participants removed by moderators that a session remembers, to keep them out.
+    /// Participants removed by moderators that a session remembers, to keep them out; and as many
+    /// that were silenced, to keep them silent when they join anew.
     pub kicked: usize,
     /// How long an audio slot stays with a stream that has fallen silent.
     pub slot_hold: Duration,
@@ -89,17 +102,23 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            instance: 0,
             rooms: 10_000,
             participants_per_room: 1_000,
             waiting_per_room: 100,
             participants: 20_000,
             half_open: 256,
             retry_threshold: 64,
+            handshakes: Rate {
+                per_second: 200,
+                burst: 200,
+            },
             join_timeout: Duration::from_secs(5),
             keepalive: Duration::from_secs(10),
             silence: Duration::from_secs(15),
             grace: Duration::from_secs(30),
-            linger: Duration::from_secs(1),
+            linger: Duration::from_secs(5),
+            ended: 4_096,
             expiry_notice: Duration::from_secs(30),
             streams: MAX_STREAMS,
             subscriptions: 32,

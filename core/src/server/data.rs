@@ -17,7 +17,10 @@ impl Server {
         datagram: &mut [u8],
     ) -> Result<(), Dropped> {
         let len = datagram.len();
-        let member = self.member_mut(key).ok_or(Dropped::UnknownConnection)?;
+        let member = self
+            .members
+            .get_mut(key.0)
+            .ok_or(Dropped::UnknownConnection)?;
         let opened = member.link.open(now, datagram)?;
         if from == member.reach.path {
             member.reach.received(len);
@@ -25,6 +28,7 @@ impl Server {
             // As WireGuard does: whoever holds the keys says where it is. What is sent there is
             // limited until it has answered, or a third could be flooded by a forged address.
             member.reach = Reach::new(from);
+            member.media.clear(&mut self.pool);
             member.reach.received(len);
             self.statistics.roams += 1;
             self.validate_path(key);
@@ -41,7 +45,11 @@ impl Server {
                 return;
             };
             let is_open = !matches!(member.phase, Phase::Closing(_));
-            let Ok(Ok(received)) = frame.map(|frame| member.link.receive(now, frame)) else {
+            // What cannot be read, nor what follows it, may be a later version's.
+            let Ok(frame) = frame else {
+                break;
+            };
+            let Ok(received) = member.link.receive(now, frame) else {
                 if is_open {
                     self.close(now, key, CloseReason::ProtocolError);
                 }
@@ -63,11 +71,11 @@ impl Server {
                 Received::Message(message) => self.handle_lossy_message(now, key, message),
             }
         }
-        self.finish_input(key);
+        self.finish_input(now, key);
     }
 
     /// After something came in: there may be something to send, and another time to wake.
-    fn finish_input(&mut self, key: MemberKey) {
+    fn finish_input(&mut self, now: Instant, key: MemberKey) {
         let Some(member) = self.members.get_mut(key.0) else {
             return;
         };
@@ -76,8 +84,15 @@ impl Server {
             && member.link.is_settled()
         {
             // It knows that it is out.
+            if let Some(tickets) = &member.tickets {
+                self.ended.forget(tickets.handle());
+            }
             self.drop_member(key);
             return;
+        }
+        if matches!(member.phase, Phase::Closing(_)) {
+            // It is there and has not heard it: there is no reason to wait for long.
+            member.link.hurry(now);
         }
         set_ready(&mut self.ready, key, member);
         self.rearm_sooner(key);

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::signal::JoinRefusal;
+
 /// Why a datagram was dropped. Nothing has changed, except that it was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -81,6 +83,10 @@ pub enum AdmitError {
     /// A moderator removed this participant from the session. The one who asked is told.
     #[error("a moderator removed this participant from the session; it is told so")]
     Kicked,
+    /// It wants to go on with a stay that was ended, and does not know that. The one who asked is
+    /// told why; it may join anew if its user wants that.
+    #[error("the participant goes on with a stay that was ended: {0}; it is told so")]
+    Ended(JoinRefusal),
     /// The server is shutting down. The one who asked is told.
     #[error("the server is shutting down; the participant is told so")]
     ShuttingDown,

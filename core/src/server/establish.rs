@@ -129,6 +129,7 @@ impl Server {
                 self.forget_join(older);
             }
             self.continue_as(now, member, transport, ids, reach, ticket, version);
+            self.enforce_grants(now, member);
             return Some(member);
         }
 
@@ -194,6 +195,12 @@ impl Server {
             self.say_goodbye(now, former, CloseReason::Replaced);
         }
         self.start_session(room_key);
+        let session = self
+            .rooms
+            .get(room_key.0)
+            .and_then(|room| room.session.as_ref());
+        let censored = session.is_some_and(|session| session.is_censored(&id));
+        participant.censored = censored;
         let Some(session) = self
             .rooms
             .get_mut(room_key.0)
@@ -215,6 +222,7 @@ impl Server {
         if let Some(member) = self.members.get_mut(key.0) {
             member.phase = Phase::Present;
             member.view = Some(view);
+            member.censored = censored;
             member.tickets = Some(Tickets::new(offer.ticket));
             member.streams = offer.streams.iter().map(Published::new).collect();
         }

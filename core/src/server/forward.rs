@@ -123,6 +123,11 @@ impl Server {
         if !member.is_listening() || !member.subscriptions.want(packet.ssrc(), live.kind) {
             return;
         }
+        if member.is_held_back() {
+            self.statistics.media_overflowed += 1;
+            return;
+        }
+        let mut in_slot = None;
         let header = if live.kind == StreamKind::Audio {
             let source = Source {
                 ssrc: packet.ssrc(),
@@ -139,6 +144,7 @@ impl Server {
             if slot.changed {
                 member.wanted_changed();
             }
+            in_slot = Some(slot);
             MediaHeader {
                 marker: slot.marker,
                 payload_type: packet.payload_type(),
@@ -176,6 +182,9 @@ impl Server {
         };
         if !member.media.push(queued, &mut self.pool) {
             self.statistics.media_overflowed += 1;
+        }
+        if let Some(slot) = &in_slot {
+            member.slots.sent(slot);
         }
         self.statistics.media_forwarded += 1;
         set_ready(&mut self.ready, receiver, member);
@@ -217,15 +226,17 @@ impl Server {
             Some(member.id.clone())
         };
         let participant = owner(change.to);
-        if session.authority.state().active_speaker() == participant.as_ref() {
-            return;
-        }
+        // The room has forgotten a speaker that left; the embedder has not.
+        let is_news = session.told_speaker != participant;
+        session.told_speaker.clone_from(&participant);
         self.change(
             key,
             RoomUpdate::Speaker {
                 participant: participant.clone(),
             },
         );
-        self.emit(key, |room| Event::SpeakerChanged { room, participant });
+        if is_news {
+            self.emit(key, |room| Event::SpeakerChanged { room, participant });
+        }
     }
 }

@@ -13,7 +13,9 @@ use super::room::Room;
 use super::{AdmitError, Dropped, Event, JoinId, Path, Server, UnknownJoin};
 use crate::link::Ids;
 use crate::room::RoomId;
-use crate::secure::{MAX_HELLO_PAYLOAD, ResponderHandshake, Transport, ephemeral_key};
+use crate::secure::{
+    MAX_HELLO_PAYLOAD, ResponderHandshake, ResumeTicket, Transport, ephemeral_key,
+};
 use crate::signal::{Answer, Join, JoinRefusal, MAX_MESSAGE, MAX_SLOTS, Resume, decode, encode};
 use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MAX_DATAGRAM, Packet};
@@ -36,7 +38,8 @@ impl Server {
         if let Some(key) = self.joins.find(&hello) {
             return self.repeat_welcome(key, len);
         }
-        if self.joins.len() >= self.config.retry_threshold && !from.is_proven() {
+        let is_busy = self.joins.len() >= self.config.retry_threshold || !self.handshakes.take(now);
+        if is_busy && !from.is_proven() {
             self.cookies.handle_timeout(now, &mut self.rng);
             let address = from.to_bytes();
             let proven =
@@ -53,7 +56,9 @@ impl Server {
             }
         }
         if self.joins.len() >= self.config.half_open {
-            return Err(Dropped::HalfOpenFull);
+            // Who was turned away is kept only to be told again: others come first.
+            let refused = self.joins.oldest_refused().ok_or(Dropped::HalfOpenFull)?;
+            self.forget_join(refused);
         }
 
         let mut payload = Zeroizing::new([0; MAX_HELLO_PAYLOAD]);
@@ -119,6 +124,7 @@ impl Server {
                 match error {
                     AdmitError::RoomFull => JoinRefusal::RoomFull,
                     AdmitError::Kicked => JoinRefusal::Kicked,
+                    AdmitError::Ended(refusal) => refusal,
                     _ => JoinRefusal::Unavailable,
                 },
             );
@@ -145,6 +151,11 @@ impl Server {
         } = admission;
         let known = self.rooms_by_id.get(&room).copied();
         let resume = self.resume_of(key);
+        let handle =
+            (resume.as_ref()).map(|resume| ResumeTicket::from_bytes(resume.ticket).handle());
+        if let Some(refusal) = handle.and_then(|handle| self.ended.refusal(handle)) {
+            return Err(AdmitError::Ended(refusal));
+        }
         let resumed = resume
             .as_ref()
             .and_then(|resume| self.resumable(resume, known?, &participant));
@@ -178,7 +189,7 @@ impl Server {
         };
         if let Some(entry_room) = self.rooms.get_mut(room.0) {
             match &entry {
-                Entry::Lobby(_) => entry_room.arriving += 1,
+                Entry::Lobby(_) => entry_room.reserve_waiting(&participant),
                 _ => entry_room.reserve(&participant),
             }
         }
@@ -366,7 +377,7 @@ impl Server {
         }
         if let Some(room) = self.rooms.get_mut(pending.room.0) {
             match pending.entry {
-                Entry::Lobby(_) => room.arriving = room.arriving.saturating_sub(1),
+                Entry::Lobby(_) => room.unreserve_waiting(&pending.participant),
                 _ => room.unreserve(&pending.participant),
             }
         }

@@ -73,6 +73,7 @@ impl Server {
             rooms: self.rooms.len(),
             participants: self.members.len(),
             half_open: self.joins.len(),
+            ended: self.ended.len(),
             connection_ids: self.ids.len(),
             stateless: self.stateless.len(),
             events: self.events.len(),

@@ -206,6 +206,16 @@ impl Joins {
         self.slab.iter().map(|(key, _)| JoinKey(key)).collect()
     }
 
+    /// The oldest that was answered with a refusal or a redirect, and has been sent that.
+    pub(super) fn oldest_refused(&self) -> Option<JoinKey> {
+        let is_refused = |key: &JoinKey| {
+            self.slab.get(key.0).is_some_and(|join| {
+                !join.ready && matches!(join.stage, Stage::Answered { pending: None, .. })
+            })
+        };
+        self.by_id.values().copied().find(is_refused)
+    }
+
     /// Those that would continue the same participant, from before the join `id`.
     pub(super) fn resumes_before(&self, id: JoinId, member: MemberKey) -> Vec<JoinKey> {
         let earlier = self.by_id.range(..id).map(|(_, key)| *key);

@@ -10,6 +10,7 @@ use rand_core::{CryptoRngCore, RngCore};
 use slab::Slab;
 use zeroize::Zeroizing;
 
+use super::ended::Ended;
 use super::event::Events;
 use super::joins::Joins;
 use super::limits::TokenBucket;
@@ -100,6 +101,7 @@ pub struct Server {
     pub(super) cookies: CookieJar,
     pub(super) reset_key: ResetKey,
     resets: TokenBucket,
+    pub(super) handshakes: TokenBucket,
     /// The latest time that the embedder told.
     pub(super) now: Instant,
     pub(super) shutting_down: bool,
@@ -113,6 +115,7 @@ pub struct Server {
     pub(super) rooms_by_id: BTreeMap<RoomId, RoomKey>,
     /// Whose resume ticket has this handle.
     pub(super) tickets: BTreeMap<u64, MemberKey>,
+    pub(super) ended: Ended,
     pub(super) refreshes: BTreeMap<RefreshId, MemberKey>,
     pub(super) next_refresh: u64,
     pub(super) next_ssrc: u32,
@@ -135,8 +138,9 @@ impl Server {
         let mut rng = ChaCha12Rng::from_seed(*seed);
         Self {
             cookies: CookieJar::new(now, &mut rng),
-            reset_key: ResetKey::derive(keys.secret()),
+            reset_key: ResetKey::derive(keys.secret(), config.instance),
             resets: TokenBucket::new(config.resets, now),
+            handshakes: TokenBucket::new(config.handshakes, now),
             now,
             shutting_down: false,
             ids: BTreeMap::new(),
@@ -146,6 +150,7 @@ impl Server {
             rooms: Slab::new(),
             rooms_by_id: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            ended: Ended::new(config.ended),
             refreshes: BTreeMap::new(),
             next_refresh: 0,
             // A random start well below the end, so that numbers given out later are higher for

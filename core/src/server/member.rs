@@ -28,6 +28,8 @@ use crate::wire::ConnectionId;
 /// Control messages that wait for a participant. Requests are not taken while there are as many,
 /// so replies always have a place.
 const MAX_CONTROL: usize = 16;
+/// Media packets that wait for an address which is not proven.
+const MAX_UNPROVEN: usize = 4;
 /// Over this many times the allowed rate of requests, a participant is cut off.
 const FLOOD: u32 = 10;
 
@@ -155,6 +157,8 @@ pub(super) struct Member {
     pub(super) connection: ConnectionState,
     /// When a silent participant is given up.
     pub(super) grace_end: Option<Instant>,
+    /// The latest that a resume which is under way can put this off to.
+    pub(super) grace_limit: Option<Instant>,
     pub(super) alarm: Alarm,
     /// Whether it stands in the queue of those with something to send.
     pub(super) ready: bool,
@@ -220,6 +224,7 @@ impl Member {
             reach: new.reach,
             connection: ConnectionState::Connected,
             grace_end: None,
+            grace_limit: None,
             alarm: Alarm::default(),
             ready: false,
             buckets: Buckets::new(config, now),
@@ -259,6 +264,12 @@ impl Member {
     /// Whether it is in the session and in touch, so that media for it is of use.
     pub(super) fn is_listening(&self) -> bool {
         self.is_present() && self.connection == ConnectionState::Connected
+    }
+
+    /// Whether as much waits for it as may wait for an address that is not proven: little, because
+    /// little may be sent there, and the buffers are everybody's.
+    pub(super) fn is_held_back(&self) -> bool {
+        !self.reach.proven && self.media.len() >= MAX_UNPROVEN
     }
 
     pub(super) fn stream(&self, key: &StreamKey) -> Option<&Published> {
@@ -308,7 +319,8 @@ impl Member {
             _ => self.grace_end,
         };
         let token = match self.expires {
-            Some(expires) if self.expiry_told => Some(expires),
+            // Nothing can be told in the lobby.
+            Some(expires) if self.expiry_told || self.is_waiting() => Some(expires),
             Some(expires) => Some(before(expires, config.expiry_notice)),
             None => None,
         };

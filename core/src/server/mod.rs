@@ -28,6 +28,8 @@
 
 mod config;
 mod data;
+mod delivery;
+mod ended;
 mod error;
 mod establish;
 mod event;

@@ -99,6 +99,13 @@ impl Server {
         }
         member.censored = censored;
         let (room, participant) = (member.room, member.id.clone());
+        let limit = self.config.kicked;
+        if let Some(session) = (self.rooms.get_mut(room.0)).and_then(|room| room.session.as_mut()) {
+            session.keep_silent(participant.clone(), censored, limit);
+        }
+        let Some(member) = self.member(key) else {
+            return false;
+        };
         let audio = |kind| kind == StreamKind::Audio;
         let streams = member.streams.iter().filter(|stream| audio(stream.kind));
         let silenced: Vec<u32> = streams.map(|stream| stream.ssrc).collect();
@@ -269,7 +276,8 @@ impl Server {
     }
 
     /// Answers [`Event::RefreshRequested`](super::Event::RefreshRequested): what the new token says, or `Err` if it is not valid.
-    /// Its name and lobby are not looked at: who is in stays who it is.
+    /// Its name and lobby are not looked at: who is in stays who it is. What it does and may not do
+    /// any more ends: streams are unpublished, subscriptions given up, the floor is free.
     ///
     /// # Errors
     /// [`RefreshError`].
@@ -304,6 +312,7 @@ impl Server {
             Err(()) => (Err(Refusal::InvalidToken), Ok(())),
         };
         self.reply(key, request, result);
+        self.enforce_grants(now, key);
         self.rearm(key);
         done
     }

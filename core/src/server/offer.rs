@@ -55,7 +55,7 @@ impl Server {
             return Err(AdmitError::Kicked);
         }
         let is_full = if lobby {
-            room.waiting.len() + room.arriving >= self.config.waiting_per_room
+            room.waiting_places_taken_by_others(participant) >= self.config.waiting_per_room
         } else {
             room.places_taken_by_others(participant) >= self.config.participants_per_room
         };
@@ -137,8 +137,10 @@ impl Server {
         let reset_token = self.reset_token(local);
         let keep_until = now + self.config.join_timeout;
         let member = self.members.get_mut(key.0)?;
-        // What was promised must not end before it can be taken.
-        member.grace_end = member.grace_end.map(|end| end.max(keep_until));
+        // What was promised must not end before it can be taken. Whoever repeats somebody else's
+        // Hello can have it put off, too, but not for ever.
+        let limit = member.grace_limit.unwrap_or(keep_until);
+        member.grace_end = member.grace_end.map(|end| end.max(keep_until.min(limit)));
         let tickets = member.tickets.as_mut()?;
         let handle = tickets.handle();
         let ticket = tickets.offer(&mut self.rng);
@@ -201,6 +203,15 @@ pub(super) fn check_policy(policy: SubscribePolicy, grants: Grants) -> Result<()
     }
 }
 
+/// What publishing a stream of this kind takes.
+pub(super) const fn needed_grant(kind: StreamKind) -> Grants {
+    match kind {
+        StreamKind::Audio => Grants::PUBLISH_AUDIO,
+        StreamKind::Video => Grants::PUBLISH_VIDEO,
+        StreamKind::Screen => Grants::PUBLISH_SCREEN,
+    }
+}
+
 /// Whether a stream may be published by who publishes `count` already.
 pub(super) fn check_publish(
     publish: &Publish,
@@ -209,12 +220,7 @@ pub(super) fn check_publish(
     count: usize,
     config: &Config,
 ) -> Result<(), Refusal> {
-    let needed = match publish.kind {
-        StreamKind::Audio => Grants::PUBLISH_AUDIO,
-        StreamKind::Video => Grants::PUBLISH_VIDEO,
-        StreamKind::Screen => Grants::PUBLISH_SCREEN,
-    };
-    if !grants.contains(needed) {
+    if !grants.contains(needed_grant(publish.kind)) {
         return Err(Refusal::NotPermitted);
     }
     if !publish.codec.carries(publish.kind) {

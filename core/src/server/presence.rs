@@ -54,7 +54,7 @@ impl Server {
         }
         if now >= expires {
             self.close(now, key, CloseReason::TokenExpired);
-        } else if !member.expiry_told && now + notice >= expires {
+        } else if !member.is_waiting() && !member.expiry_told && now + notice >= expires {
             member.expiry_told = true;
             let left = expires.saturating_duration_since(now);
             let seconds = u16::try_from(left.as_secs()).unwrap_or(u16::MAX);
@@ -77,7 +77,9 @@ impl Server {
             return;
         };
         member.connection = ConnectionState::Reconnecting;
-        member.grace_end = Some(now + self.config.grace);
+        let end = now + self.config.grace;
+        member.grace_end = Some(end);
+        member.grace_limit = Some(end + self.config.join_timeout);
         member.slots.clear();
         member.media.clear(&mut self.pool);
         member.report.clear();
@@ -247,6 +249,7 @@ impl Server {
         };
         if let Some(tickets) = &member.tickets {
             self.tickets.remove(&tickets.handle());
+            self.ended.note(tickets.handle(), reason);
         }
         if let Some(refresh) = member.refresh.take() {
             self.refreshes.remove(&refresh.id);

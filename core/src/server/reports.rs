@@ -48,17 +48,23 @@ impl Server {
         let Ok(compound) = RtcpCompound::parse(bytes) else {
             return;
         };
+        let (mut sent, mut lost) = (0, 0);
         for report in compound {
             let streams = &mut member.streams;
             let own = streams.iter_mut().find(|own| own.ssrc == report.ssrc());
             if let (Some(sender), Some(stream)) = (report.sender(), own) {
                 stream.reception.handle_sender_report(now, sender.ntp);
             }
-            let slots = &member.slots;
-            let heard = report.blocks().filter(|block| slots.owns(block.ssrc));
-            if let Some(loss) = heard.map(|block| block.fraction_lost).max() {
-                member.downlink_loss = loss;
+            for delivered in report
+                .blocks()
+                .filter_map(|block| member.slots.report(&block))
+            {
+                sent += delivered.sent;
+                lost += delivered.lost;
             }
+        }
+        if let Some(share) = (lost * 256).checked_div(sent) {
+            member.downlink_loss = u8::try_from(share).unwrap_or(u8::MAX);
         }
     }
 }

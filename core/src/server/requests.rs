@@ -2,10 +2,12 @@
 //! and does not while there is no room for the reply.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::machine::{MemberKey, RoomKey};
 use super::member::{Published, Refresh};
-use super::offer::{check_policy, check_publish};
+use super::offer::{check_policy, check_publish, needed_grant};
+use super::subscriptions::Subscriptions;
 use super::{Event, RefreshId, Server};
 use crate::room::{CloseReason, Grants, ParticipantId, RoomUpdate, Stream, StreamKey, StreamKind};
 use crate::signal::{
@@ -185,6 +187,34 @@ impl Server {
         });
         self.decide_speaker(now, room);
         Ok(Outcome::Done)
+    }
+
+    /// Takes back what a participant may no longer do.
+    pub(super) fn enforce_grants(&mut self, now: Instant, key: MemberKey) {
+        let Some(member) = self.members.get_mut(key.0) else {
+            return;
+        };
+        if !member.is_present() {
+            return;
+        }
+        let grants = member.grants;
+        if !grants.contains(Grants::SUBSCRIBE) {
+            member.subscriptions = Subscriptions::new(SubscribePolicy::None);
+            member.slots.pin(None);
+            member.slots.clear();
+            member.media.clear(&mut self.pool);
+            member.wanted_changed();
+        }
+        let withdrawn = member.streams.iter();
+        let withdrawn = withdrawn.filter(|stream| !grants.contains(needed_grant(stream.kind)));
+        let withdrawn: Vec<StreamKey> = withdrawn.map(|stream| stream.key.clone()).collect();
+        // Each is published, and the floor may be another's: there is nothing to refuse to anybody.
+        for stream in withdrawn {
+            let _ = self.unpublish(now, key, &stream);
+        }
+        if !grants.contains(Grants::REQUEST_FLOOR) {
+            let _ = self.release_floor(key);
+        }
     }
 
     fn set_muted(

@@ -20,10 +20,40 @@ pub(super) struct Room {
     pub(super) waiting: BTreeMap<ParticipantId, MemberKey>,
     /// Goes up with every change of that.
     pub(super) waiting_version: u64,
-    /// Places kept for joins under way: how many joins of the same participant share each.
-    reserved: BTreeMap<ParticipantId, u32>,
-    /// Joins under way to the lobby.
-    pub(super) arriving: usize,
+    /// Places kept for joins under way.
+    reserved: Places,
+    /// The same for the lobby.
+    arriving: Places,
+}
+
+/// For how many joins under way of each participant a place is kept, which they share.
+#[derive(Debug, Default)]
+struct Places(BTreeMap<ParticipantId, u32>);
+
+impl Places {
+    /// Places of those who are there, and of those who are on the way and somebody else.
+    fn taken_by_others(
+        &self,
+        there: &BTreeMap<ParticipantId, MemberKey>,
+        participant: &ParticipantId,
+    ) -> usize {
+        let arriving = self.0.keys().filter(|id| !there.contains_key(*id)).count();
+        let own = there.contains_key(participant) || self.0.contains_key(participant);
+        (there.len() + arriving).saturating_sub(usize::from(own))
+    }
+
+    fn reserve(&mut self, participant: &ParticipantId) {
+        *self.0.entry(participant.clone()).or_default() += 1;
+    }
+
+    fn unreserve(&mut self, participant: &ParticipantId) {
+        if let Some(count) = self.0.get_mut(participant) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.0.remove(participant);
+            }
+        }
+    }
 }
 
 /// One run of a room.
@@ -35,7 +65,11 @@ pub(super) struct Session {
     /// The same ones in the order of their joining: what media is forwarded along.
     pub(super) order: Vec<MemberKey>,
     kicked: VecDeque<ParticipantId>,
+    /// Those who are silenced, whether they are in the session or not.
+    censored: VecDeque<ParticipantId>,
     pub(super) dominance: Dominance<u32>,
+    /// Whom the embedder takes for the active speaker.
+    pub(super) told_speaker: Option<ParticipantId>,
     /// Not to be decided again before this.
     pub(super) next_decision: Instant,
     pub(super) alarm: Alarm,
@@ -49,8 +83,8 @@ impl Room {
             next_session,
             waiting: BTreeMap::new(),
             waiting_version: 0,
-            reserved: BTreeMap::new(),
-            arriving: 0,
+            reserved: Places::default(),
+            arriving: Places::default(),
         }
     }
 
@@ -64,34 +98,39 @@ impl Room {
     /// Places taken: by participants, and by joins under way of others. Who asks for itself has
     /// its own place.
     pub(super) fn places_taken_by_others(&self, participant: &ParticipantId) -> usize {
-        let session = self.session.as_ref();
-        let is_member =
-            |id: &ParticipantId| session.is_some_and(|session| session.members.contains_key(id));
-        let members = session.map_or(0, |session| session.members.len());
-        let arriving = self.reserved.keys().filter(|id| !is_member(id)).count();
-        let own = is_member(participant) || self.reserved.contains_key(participant);
-        members + arriving - usize::from(own)
+        let nobody = BTreeMap::new();
+        let members = self.session.as_ref().map(|session| &session.members);
+        self.reserved
+            .taken_by_others(members.unwrap_or(&nobody), participant)
+    }
+
+    /// The same in the lobby.
+    pub(super) fn waiting_places_taken_by_others(&self, participant: &ParticipantId) -> usize {
+        self.arriving.taken_by_others(&self.waiting, participant)
     }
 
     pub(super) fn reserve(&mut self, participant: &ParticipantId) {
-        *self.reserved.entry(participant.clone()).or_default() += 1;
+        self.reserved.reserve(participant);
     }
 
     pub(super) fn unreserve(&mut self, participant: &ParticipantId) {
-        if let Some(count) = self.reserved.get_mut(participant) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.reserved.remove(participant);
-            }
-        }
+        self.reserved.unreserve(participant);
+    }
+
+    pub(super) fn reserve_waiting(&mut self, participant: &ParticipantId) {
+        self.arriving.reserve(participant);
+    }
+
+    pub(super) fn unreserve_waiting(&mut self, participant: &ParticipantId) {
+        self.arriving.unreserve(participant);
     }
 
     /// Whether nothing keeps the room.
     pub(super) fn is_idle(&self) -> bool {
         self.session.is_none()
             && self.waiting.is_empty()
-            && self.reserved.is_empty()
-            && self.arriving == 0
+            && self.reserved.0.is_empty()
+            && self.arriving.0.is_empty()
     }
 
     pub(super) fn was_kicked(&self, participant: &ParticipantId) -> bool {
@@ -109,7 +148,9 @@ impl Session {
             members: BTreeMap::new(),
             order: Vec::new(),
             kicked: VecDeque::new(),
+            censored: VecDeque::new(),
             dominance: Dominance::new(speaker_hold),
+            told_speaker: None,
             next_decision: Instant::from_micros(0),
             alarm: Alarm::default(),
         }
@@ -128,14 +169,32 @@ impl Session {
 
     /// Keeps a participant out of this session; the longest kept out is forgotten beyond `limit`.
     pub(super) fn keep_out(&mut self, participant: ParticipantId, limit: usize) {
-        if self.kicked.contains(&participant) {
-            return;
-        }
-        if self.kicked.len() >= limit {
-            self.kicked.pop_front();
-        }
-        self.kicked.push_back(participant);
+        remember(&mut self.kicked, participant, limit);
     }
+
+    /// Keeps a participant silent, or no longer: also when it joins anew. Like
+    /// [`keep_out`](Self::keep_out).
+    pub(super) fn keep_silent(&mut self, participant: ParticipantId, silent: bool, limit: usize) {
+        if silent {
+            remember(&mut self.censored, participant, limit);
+        } else {
+            self.censored.retain(|other| *other != participant);
+        }
+    }
+
+    pub(super) fn is_censored(&self, participant: &ParticipantId) -> bool {
+        self.censored.contains(participant)
+    }
+}
+
+fn remember(queue: &mut VecDeque<ParticipantId>, participant: ParticipantId, limit: usize) {
+    if queue.contains(&participant) {
+        return;
+    }
+    if queue.len() >= limit {
+        queue.pop_front();
+    }
+    queue.push_back(participant);
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRngCore;
 
+use super::delivery::{Delivered, Delivery};
 use crate::audio::Score;
-use crate::rtp::{sequence_difference, timestamp_difference};
+use crate::rtp::{ReportBlock, sequence_difference, timestamp_difference};
 use crate::signal::MAX_SLOTS;
 use crate::time::{Duration, Instant};
 
@@ -57,6 +58,7 @@ struct Slot {
     sequence: u16,
     timestamp: u32,
     sent: Option<Instant>,
+    delivery: Delivery,
 }
 
 /// A stream's stay in a slot.
@@ -73,6 +75,8 @@ struct Turn {
     /// The highest sequence number that came, and how far that is from the first.
     highest: u16,
     extent: u32,
+    /// The number that, if it comes next, confirms that the stream has begun anew.
+    restart: Option<u16>,
 }
 
 /// See the [module](self).
@@ -98,6 +102,7 @@ impl Slots {
             sequence: rng.next_u32() as u16,
             timestamp: rng.next_u32(),
             sent: None,
+            delivery: Delivery::default(),
         };
         let count = usize::from(count).min(MAX_SLOTS);
         Self {
@@ -108,14 +113,32 @@ impl Slots {
         }
     }
 
+    /// Whether `ssrc` is that of one of the slots.
+    #[cfg(test)]
+    pub(super) fn owns(&self, ssrc: u32) -> bool {
+        (ssrc.wrapping_sub(self.first_ssrc) as usize) < self.slots.len()
+    }
+
     /// The SSRC of the first slot.
     pub(super) fn first_ssrc(&self) -> u32 {
         self.first_ssrc
     }
 
-    /// Whether `ssrc` is that of one of the slots.
-    pub(super) fn owns(&self, ssrc: u32) -> bool {
-        (ssrc.wrapping_sub(self.first_ssrc) as usize) < self.slots.len()
+    /// Takes in that a packet is on its way to the receiver.
+    pub(super) fn sent(&mut self, packet: &SlotPacket) {
+        if let Some(slot) = self.slot_mut(packet.ssrc) {
+            slot.delivery.sent(packet.sequence);
+        }
+    }
+
+    /// Takes in what the receiver reports of one of the slots.
+    pub(super) fn report(&mut self, block: &ReportBlock) -> Option<Delivered> {
+        self.slot_mut(block.ssrc)?.delivery.report(block)
+    }
+
+    fn slot_mut(&mut self, ssrc: u32) -> Option<&mut Slot> {
+        let index = usize::try_from(ssrc.wrapping_sub(self.first_ssrc)).ok()?;
+        self.slots.get_mut(index)
     }
 
     /// Keeps a slot for this stream, from its next packet on, whoever else talks.
@@ -170,8 +193,8 @@ impl Slots {
         self.slots.get_mut(index)?.put(now, source, ssrc)
     }
 
-    /// The slot that is free for longest, or else that of the quietest stream if `source` is
-    /// enough louder.
+    /// The slot that is free for longest, or else that of the lowest rank among the streams that
+    /// `source` may take the place of.
     fn vacancy(&self, now: Instant, source: &Source) -> Option<usize> {
         let others = || {
             let slots = self.slots.iter().enumerate();
@@ -189,16 +212,23 @@ impl Slots {
         if let Some((index, _)) = free {
             return Some(index);
         }
-        let (index, incumbent) = others()
+        let is_pinned = self.pinned == Some(source.ssrc);
+        others()
             .filter_map(|(index, slot)| Some((index, slot.turn?.score)))
-            .min_by_key(|(_, score)| score.rank())?;
-        let wins = self.pinned == Some(source.ssrc) || source.score.beats(incumbent);
-        wins.then_some(index)
+            .filter(|(_, incumbent)| is_pinned || source.score.beats(*incumbent))
+            .min_by_key(|(_, incumbent)| incumbent.rank())
+            .map(|(index, _)| index)
     }
 }
 
 impl Slot {
     fn put(&mut self, now: Instant, source: &Source, ssrc: u32) -> Option<SlotPacket> {
+        if let Some(turn) = &mut self.turn
+            && turn.ssrc == source.ssrc
+            && turn.is_stray(source)
+        {
+            return None;
+        }
         let former = self.turn.filter(|turn| turn.ssrc == source.ssrc);
         let continued = former.filter(|turn| !turn.has_begun_anew(source));
         let mut turn = continued.unwrap_or_else(|| self.next_turn(now, source));
@@ -256,11 +286,23 @@ impl Slot {
             to_timestamp: self.timestamp.wrapping_add(advance),
             highest: source.sequence,
             extent: 0,
+            restart: None,
         }
     }
 }
 
 impl Turn {
+    /// Whether this packet is far from the others and the first that is: it may be very late, or
+    /// damaged at its source. The next one tells.
+    fn is_stray(&mut self, source: &Source) -> bool {
+        let expected = self.restart.take();
+        if !self.has_begun_anew(source) || expected == Some(source.sequence) {
+            return false;
+        }
+        self.restart = Some(source.sequence.wrapping_add(1));
+        true
+    }
+
     fn has_begun_anew(&self, source: &Source) -> bool {
         let ahead = sequence_difference(source.sequence, self.highest);
         ahead >= MAX_AHEAD || ahead <= -MAX_BEHIND

@@ -63,7 +63,8 @@ pub struct ParticipantStatistics {
     pub round_trip: Option<Duration>,
     /// Packets of its streams that got lost on their way to the server lately, in 1/256.
     pub uplink_loss: u8,
-    /// The same for packets on their way to it, as it reports.
+    /// The same for packets on their way to it, as it reports. What others' packets lost before the
+    /// server does not count.
     pub downlink_loss: u8,
     /// Variation of the transit time of its streams, the worst of them.
     pub jitter: Duration,
@@ -85,6 +86,8 @@ pub struct Accounting {
     pub participants: usize,
     /// Joins under way.
     pub half_open: usize,
+    /// Stays that were ended and whose participants have not acknowledged that.
+    pub ended: usize,
     /// Connection ids that lead to one of those.
     pub connection_ids: usize,
     /// Answers to strangers, waiting to be sent.

@@ -58,6 +58,10 @@ impl Server {
         }
         let key = self.rooms_by_id.get(room).copied();
         let key = key.ok_or(ModerateError::UnknownRoom)?;
+        let session = (self.rooms.get(key.0)).and_then(|room| room.session.as_ref());
+        if session.is_none() {
+            return Err(ModerateError::UnknownRoom);
+        }
         let recipients = self.recipients(key, None, to);
         let recipients = recipients.ok_or(ModerateError::UnknownParticipant)?;
         Ok(self.deliver(&recipients, from.clone(), topic, body))
@@ -106,6 +110,10 @@ impl Server {
             let Some(member) = member.filter(|member| member.is_listening()) else {
                 continue;
             };
+            if member.is_held_back() {
+                self.statistics.media_overflowed += 1;
+                continue;
+            }
             let queued = Queued {
                 payload: self.pool.share(&payload),
                 header: None,

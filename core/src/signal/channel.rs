@@ -141,6 +141,12 @@ impl<S: AsRef<[u8]> + AsMut<[u8]> + ?Sized> Sender<S> {
         self.flight.rtt.sample(rtt);
     }
 
+    /// Takes in that the peer is there, so that the way to it is not the reason that nothing was
+    /// acknowledged: ends the backing off, for what waits, too.
+    pub fn hurry(&mut self, now: Instant) {
+        self.flight.hurry(now);
+    }
+
     /// Has all that is under way sent again if [`poll_timeout`](Self::poll_timeout) has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.flight.handle_timeout(now);
@@ -244,6 +250,12 @@ impl Flight {
         self.next = self.next.saturating_sub(settled);
         self.timer = (self.next > 0).then(|| now + self.rtt.timeout());
         Ok(settled)
+    }
+
+    fn hurry(&mut self, now: Instant) {
+        self.rtt.end_back_off();
+        let soonest = now + self.rtt.timeout();
+        self.timer = self.timer.map(|timer| timer.min(soonest));
     }
 
     fn handle_timeout(&mut self, now: Instant) {

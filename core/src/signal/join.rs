@@ -94,6 +94,9 @@ pub enum JoinRefusal {
     /// The Join itself makes no sense (no participant tracked, too many slots).
     #[error("the join request is malformed")]
     Malformed,
+    /// The same participant has joined from elsewhere since.
+    #[error("you have joined from elsewhere: this connection is over")]
+    Replaced,
 }
 
 /// The server's answer to [`Join`]: encrypted in Welcome.

@@ -30,13 +30,16 @@ fn a_thousand_joins_and_leaves_leave_nothing_behind() {
     }
     world.run_for(s(90));
     let after = world.server().accounting();
-    // Payload memory is pooled for reuse; everything else is as it was.
+    // Payload memory is pooled for reuse, and who was replaced without ever hearing of it is remembered,
+    // up to a limit; everything else is as it was.
     let pooled = |accounting: parlour_core::server::Accounting| parlour_core::server::Accounting {
         media_bytes: 0,
         timers: 0,
+        ended: 0,
         ..accounting
     };
     assert_eq!(pooled(before), pooled(after));
+    assert!(after.ended <= 250, "{after:?}");
     assert!(after.timers <= before.timers + 2, "{before:?} {after:?}");
     assert!(after.media_bytes <= 64 * 1024, "{after:?}");
     world.run_until_agreed(&[bob], s(2));

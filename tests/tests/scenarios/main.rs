@@ -13,6 +13,7 @@ mod late_join;
 mod leave;
 mod limits;
 mod lobby;
+mod lost_closed;
 mod mute_censor;
 mod publish;
 mod reconnect_resume;

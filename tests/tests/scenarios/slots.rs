@@ -93,9 +93,9 @@ fn a_louder_one_takes_the_only_slot_and_gives_it_back() {
     world.run_for(s(6));
     let first = world.heard_from(listener, talkers[0]);
     let second = world.heard_from(listener, talkers[1]);
-    // Half a second goes by until the average loudness of the second is beyond doubt.
-    assert!(second.len() >= 75, "{}", second.len());
-    assert!((150..=230).contains(&first.len()), "{}", first.len());
+    // Three frames tell its voice from a click.
+    assert_eq!(second, (2..100).collect::<Vec<_>>());
+    assert!((185..=215).contains(&first.len()), "{}", first.len());
     assert_eq!(first.last(), Some(&299), "it came back");
     check_flows(&world, listener, 1);
 }

@@ -68,6 +68,8 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Link>> + Send>>;
 pub(super) struct Driver {
     shared: Arc<Shared>,
     transport: TransportChoice,
+    /// What the ticket names: where to return to when a redirect leads nowhere.
+    servers: Vec<SocketAddr>,
     ways: Ways,
     link: Option<Link>,
     opening: Option<Opening>,
@@ -97,6 +99,7 @@ impl Driver {
         Self {
             shared,
             transport,
+            servers: servers.to_vec(),
             ways: Ways::new(transport, servers),
             link: None,
             opening: None,
@@ -163,10 +166,19 @@ impl Driver {
 
     /// Hands out events, and acts on those that concern the link; true if there may be something new to send.
     fn dispatch(&mut self) -> bool {
-        let mut redirected = None;
+        let mut ways = None;
         let (mut silent, mut joined) = (false, false);
+        let way = self.way();
         self.shared.dispatch(|event| match event {
-            CoreEvent::Redirected(server) => redirected = Some(*server),
+            CoreEvent::Redirected(server) => {
+                tracing::debug!(%server, "redirected");
+                let transport = match (self.transport, way) {
+                    (TransportChoice::Auto, Some(Way::Tcp)) => TransportChoice::Tcp,
+                    (transport, _) => transport,
+                };
+                ways = Some(Ways::new(transport, &[*server]));
+            }
+            CoreEvent::RedirectEnded => ways = Some(Ways::new(self.transport, &self.servers)),
             CoreEvent::Joined { .. } => joined = true,
             CoreEvent::Reconnecting(ReconnectCause::Silence | ReconnectCause::NetworkChanged) => {
                 silent = true;
@@ -176,20 +188,16 @@ impl Driver {
         if joined && let Some(me) = self.shared.lock().client.me() {
             tracing::Span::current().record("id", me.as_str());
         }
-        if let Some(server) = redirected {
-            tracing::debug!(%server, "redirected");
-            let transport = match (self.transport, self.way()) {
-                (TransportChoice::Auto, Some(Way::Tcp)) => TransportChoice::Tcp,
-                (transport, _) => transport,
-            };
-            self.ways = Ways::new(transport, &[server]);
+        let moves = ways.is_some();
+        if let Some(ways) = ways {
+            self.ways = ways;
             self.link = None;
             self.open();
         } else if silent && self.way() == Some(Way::Udp) {
             // The socket may be bound to an address that this machine no longer has.
             self.open();
         }
-        redirected.is_some() || silent
+        moves || silent
     }
 
     fn way(&self) -> Option<Way> {

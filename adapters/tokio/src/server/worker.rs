@@ -63,7 +63,13 @@ impl Worker {
         let idle = (self.limits.silence + self.limits.grace) * 2;
         let (streams, from_streams) = Streams::new(self.tcp_connections, idle);
         let clock = Clock::new();
-        let server = Server::new(self.limits, self.identity, clock.now(), &mut OsRng);
+        // Workers share the key.
+        let instance = self.limits.instance << 16 | self.index as u64;
+        let limits = Limits {
+            instance,
+            ..self.limits
+        };
+        let server = Server::new(limits, self.identity, clock.now(), &mut OsRng);
         let worker = Running {
             clock,
             server,

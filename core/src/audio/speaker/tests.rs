@@ -197,6 +197,7 @@ fn whoever_leaves_is_not_held() {
     let talking = Score {
         rank: 900,
         talking: true,
+        ..Score::default()
     };
     let mut dominance = Dominance::new(HOLD);
     assert_eq!(dominance.poll_timeout(), None);

@@ -11,6 +11,9 @@ use crate::wire::{ConnectionId, Frame, FrameWriter, Packet};
 const SERVER: ConnectionId = ConnectionId(0x5E4E);
 const SLOTS: u32 = u32::MAX - 1;
 
+/// A lossy message from `a`, about nothing, that says `x`.
+const LOSSY: &[u8] = &[1, b'a', 0, 1, b'x'];
+
 /// One thing that happens to a client.
 #[derive(Debug, Clone)]
 enum Step {
@@ -417,6 +420,39 @@ impl Told {
         };
         encode(&message, buffer).unwrap()
     }
+}
+
+/// A packet that goes wrong in its middle is read up to there, and nothing ends by it.
+#[test]
+fn frames_before_a_malformed_one_stand() {
+    let mut bad = Bad::new(1);
+    bad.drain();
+    bad.answer(3);
+    bad.drain();
+    let seen = |bad: &mut Bad, wrong: &[u8]| {
+        let mut datagram = [0; MAX_DATAGRAM];
+        let plaintext = &mut datagram[9..];
+        let mut writer = FrameWriter::new(plaintext);
+        writer.push(&Frame::Message(LOSSY)).unwrap();
+        let len = writer.len();
+        plaintext[len..len + wrong.len()].copy_from_slice(wrong);
+        let mut writer = FrameWriter::new(&mut plaintext[len + wrong.len()..]);
+        writer.push(&Frame::Message(LOSSY)).unwrap();
+        let len = len + wrong.len() + writer.len();
+        let transport = bad.transport.as_mut().unwrap();
+        let len = transport.seal(bad.client_id, len, &mut datagram).unwrap();
+        let mut seen = 0;
+        let taken = (bad.client).handle_datagram(bad.now, &mut datagram[..len], &mut |_| seen += 1);
+        assert_eq!(taken, Ok(()));
+        bad.drain();
+        seen
+    };
+    // An unknown kind is skipped; a Ping of one byte, or a frame cut off, ends the reading.
+    assert_eq!(seen(&mut bad, &[99, 0, 1, 0]), 2);
+    assert_eq!(seen(&mut bad, &[5, 0, 1, 0]), 1);
+    assert_eq!(seen(&mut bad, &[1, 4, 0]), 1);
+    assert_eq!(bad.client.statistics().drops.frames, 2);
+    assert!(bad.client.is_joined());
 }
 
 proptest! {

@@ -250,3 +250,72 @@ fn another_version_is_reported_only_when_no_welcome_comes() {
     let cause = CloseCause::VersionMismatch { supported: 2 };
     assert_eq!(world.client_mut(ann).closed(), Some(cause));
 }
+
+#[test]
+fn a_redirect_that_leads_nowhere_is_given_up() {
+    let mut world = World::new();
+    let elsewhere = "198.51.100.1:7900".parse().unwrap();
+    world.redirect = Some(elsewhere);
+    let ann = world.client("ann");
+    world.run(ms(20));
+    world.redirect = None;
+    world.node(ann).up = false;
+    world.run(secs(10));
+    assert_eq!(world.client_mut(ann).redirected_to(), Some(elsewhere));
+    world.run(secs(12));
+    assert_eq!(world.client_mut(ann).redirected_to(), None);
+    let told = [Event::Redirected(elsewhere), Event::RedirectEnded];
+    assert_eq!(world.node(ann).events, told);
+    world.node(ann).up = true;
+    world.run(secs(6));
+    assert!(world.client_mut(ann).is_joined());
+}
+
+#[test]
+fn a_client_asked_to_be_restless_is_not() {
+    let mut world = World::new();
+    let config = Config {
+        keepalive: Duration::ZERO,
+        rekey_after: Duration::ZERO,
+        ..Config::default()
+    };
+    let ann = world.client_with("ann", &config);
+    world.run(secs(10));
+    assert!(world.client_mut(ann).is_joined());
+    let sent = world.node(ann).sent;
+    assert!((10..60).contains(&sent), "{sent}");
+}
+
+#[test]
+fn retries_without_end_do_not_hurry_a_client() {
+    let mut world = World::with(server::Config {
+        retry_threshold: 0,
+        ..server::Config::default()
+    });
+    let ann = world.client("ann");
+    // Behind something that gives every packet another source: no cookie ever suits.
+    for port in 10_000..13_000 {
+        world.node(ann).path = Path::Udp(([192, 0, 2, 1], port).into());
+        world.run(ms(10));
+    }
+    let sent = world.node(ann).sent;
+    assert!((8..=18).contains(&sent), "{sent}");
+    world.run(secs(12));
+    assert!(world.client_mut(ann).is_joined());
+}
+
+#[test]
+fn on_another_network_another_cookie_is_obeyed_at_once() {
+    let mut world = World::with(server::Config {
+        retry_threshold: 0,
+        ..server::Config::default()
+    });
+    let ann = world.client("ann");
+    // The Retry is on its way to the client, and Hello with its cookie will come from elsewhere.
+    world.run(ms(20));
+    world.node(ann).path = Path::Udp(([203, 0, 113, 9], 999).into());
+    let now = world.now;
+    world.client_mut(ann).network_changed(now);
+    world.run(ms(50));
+    assert!(world.client_mut(ann).is_joined());
+}

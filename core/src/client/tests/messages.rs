@@ -169,3 +169,68 @@ fn a_token_that_runs_out_closes() {
     let cause = CloseCause::Closed(CloseReason::TokenExpired);
     assert_eq!(world.client_mut(ann).closed(), Some(cause));
 }
+
+/// A world whose server takes two requests at once, and then one a second.
+fn strict() -> World {
+    World::with(server::Config {
+        requests: server::Rate {
+            per_second: 1,
+            burst: 2,
+        },
+        ..server::Config::default()
+    })
+}
+
+#[test]
+fn wishes_told_too_fast_are_told_again() {
+    let mut world = strict();
+    let (ann, bob) = (world.joined("ann"), world.joined("bob"));
+    world.node(ann).up = false;
+    world.run(secs(20));
+    let client = world.client_mut(ann);
+    client.unpublish(&key("mic")).unwrap();
+    client.publish(screen()).unwrap();
+    client.set_subscribe_policy(SubscribePolicy::None).unwrap();
+    client.subscribe(&stream("bob", "mic")).unwrap();
+    client.pin(Some(&stream("bob", "mic"))).unwrap();
+    world.node(ann).up = true;
+    world.run(secs(30));
+    let refused = |e: &Event| matches!(e, Event::PublishRefused { .. } | Event::PolicyRefused(_));
+    assert_eq!(world.node(ann).count(refused), 0);
+    assert_eq!(world.client_mut(ann).main_participant(), Some(&pid("bob")));
+    let state = world.nodes[bob].client.state();
+    let there = state.participant(&pid("ann")).unwrap();
+    assert!(there.stream(&key("mic")).is_none());
+    assert!(there.stream(&key("screen")).is_some());
+    let cat = world.joined("cat");
+    world.speak(cat, 400);
+    assert!(world.node(ann).heard.is_empty());
+    world.speak(bob, 400);
+    assert!(!world.node(ann).heard.is_empty());
+    // All was said: nothing but signs of life remains.
+    let sent = world.node(ann).sent;
+    world.run(secs(30));
+    assert!(world.node(ann).sent - sent < 12);
+}
+
+#[test]
+fn a_mute_or_an_end_refused_for_haste_comes_true() {
+    let mut world = strict();
+    let (ann, bob) = (world.joined("ann"), world.joined("bob"));
+    for index in [ann, bob] {
+        for _ in 0..2 {
+            world.client_mut(index).request_floor().unwrap();
+        }
+    }
+    let mute = world.client_mut(ann).set_muted(&key("mic"), true);
+    let end = world.client_mut(bob).unpublish(&key("mic"));
+    world.run(ms(100));
+    let refusal = Err(RequestFailure::Refused(Refusal::RateLimited));
+    assert_eq!(world.node(ann).reply(mute.unwrap().unwrap()), refusal);
+    assert_eq!(world.node(bob).reply(end.unwrap().unwrap()), refusal);
+    world.run(secs(10));
+    let (_, state) = world.server.room(&room_id()).unwrap().session.unwrap();
+    let streams = |name| &state.participant(&pid(name)).unwrap().streams;
+    assert!(streams("ann")[0].muted);
+    assert!(streams("bob").is_empty());
+}

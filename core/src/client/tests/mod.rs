@@ -341,11 +341,16 @@ impl World {
         } else {
             Grants::empty()
         };
+        let lacking = if token.contains("audio") {
+            Grants::PUBLISH_SCREEN
+        } else {
+            Grants::empty()
+        };
         Admission {
             room: room_id(),
             participant: pid(&name),
             name: DisplayName::new(&name).unwrap(),
-            grants: Grants::PARTICIPANT | powers,
+            grants: (Grants::PARTICIPANT | powers) - lacking,
             expires_in: token.contains("short").then_some(secs(20)),
             lobby: self.lobby && !moderator,
         }

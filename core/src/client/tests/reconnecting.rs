@@ -273,3 +273,97 @@ fn who_comes_back_too_late_starts_over() {
     assert_eq!(world.names(ann), ["ann", "bob"]);
     assert_eq!(world.names(bob), ["ann", "bob"]);
 }
+
+#[test]
+fn who_is_admitted_while_coming_back_to_the_lobby_is_in() {
+    let mut world = World::new();
+    world.lobby = true;
+    let ann = world.client("ann");
+    world.client_mut(ann).publish(mic()).unwrap();
+    world.run(ms(100));
+    world.node(ann).up = false;
+    while world.node(ann).count(is_reconnecting) == 0 {
+        world.run(ms(100));
+    }
+    let now = world.now;
+    (world.server)
+        .admit_waiting(now, &room_id(), &pid("ann"))
+        .unwrap();
+    world.exchange();
+    world.node(ann).up = true;
+    world.run(ONE_WAY);
+    assert!(world.client_mut(ann).is_joined());
+    world.run(secs(30));
+    let node = world.node(ann);
+    assert!(node.client.published_ssrc(&key("mic")).is_some());
+    assert_eq!(node.count(is_reconnecting), 1);
+    assert_eq!(node.count(|e| matches!(e, Event::Joined { .. })), 1);
+    assert_eq!(node.count(|e| *e == Event::Waiting), 1);
+    assert_eq!(world.names(ann), ["ann"]);
+}
+
+#[test]
+fn a_stream_refused_during_a_handshake_does_not_take_another_with_it() {
+    let mut world = World::new();
+    let config = Config {
+        rekey_after: secs(5),
+        ..Config::default()
+    };
+    let ann = world.client_with("ann.audio", &config);
+    world.run(ms(20));
+    world.run(ms(4995));
+    let now = world.now;
+    let client = world.client_mut(ann);
+    assert!(client.is_joined());
+    client.publish(screen()).unwrap().unwrap();
+    client.publish(mic()).unwrap().unwrap();
+    // It has been silent for longer than one waits for an acknowledgement.
+    client.handle_timeout(now);
+    // Hello, made after 5 s, asks for both; the refusal is on its way when the server restarts.
+    world.run(ms(13));
+    world.restart_server();
+    world.run(secs(1));
+    let node = world.node(ann);
+    assert!(node.has(&Event::PublishRefused {
+        key: key("screen"),
+        refusal: Refusal::NotPermitted
+    }));
+    assert_eq!(
+        node.count(|e| *e == Event::Joined { resumed: false }),
+        2,
+        "{:?}",
+        node.events
+    );
+    assert!(node.client.published_ssrc(&key("mic")).is_some());
+}
+
+#[test]
+fn a_policy_refused_during_a_handshake_does_not_come_back() {
+    let mut world = World::new();
+    let bob = world.joined("bob");
+    let config = Config {
+        rekey_after: secs(5),
+        ..Config::default()
+    };
+    let ann = world.client_with("ann", &config);
+    world.run(ms(20));
+    world.run(ms(4995));
+    let now = world.now;
+    let client = world.client_mut(ann);
+    let mixed = client.set_subscribe_policy(SubscribePolicy::Mix);
+    client.handle_timeout(now);
+    // As above: Hello asks for what is refused, and then somebody else answers it.
+    world.run(ms(13));
+    world.restart_server();
+    world.run(secs(1));
+    let node = world.node(ann);
+    let refusal = Err(RequestFailure::Refused(Refusal::MixUnavailable));
+    assert_eq!(node.reply(mixed.unwrap().unwrap()), refusal);
+    assert_eq!(node.count(|e| *e == Event::Joined { resumed: false }), 2);
+    assert_eq!(node.count(|e| matches!(e, Event::PolicyRefused(_))), 0);
+    // Which shows bob that the server is another.
+    world.speak(bob, 20);
+    world.run(secs(6));
+    world.speak(bob, 400);
+    assert!(!world.node(ann).heard.is_empty());
+}

@@ -188,3 +188,110 @@ proptest! {
         }
     }
 }
+
+/// What streams send in a 20 ms frame: a level (V bit set), or nothing.
+type Sounds<'s> = &'s dyn Fn(u32, u64) -> Option<u8>;
+
+/// Plays `sounds(ssrc, ms)` for SSRCs 1 to `streams` over one slot; gives who had it when.
+fn play(streams: u32, end: u64, sounds: Sounds<'_>) -> Vec<(u64, u32)> {
+    let mut slots = slots(1);
+    let mut loudness = alloc::vec![Loudness::new(); streams as usize];
+    let mut turns = Vec::new();
+    for ms in (0..end).step_by(20) {
+        for (ssrc, loudness) in (1..).zip(&mut loudness) {
+            let Some(level) = sounds(ssrc, ms) else {
+                continue;
+            };
+            loudness.observe(at(ms), level, true);
+            let packet = source(ssrc, (ms / 20) as u16, loudness.score(at(ms)));
+            if slots.take(at(ms), &packet).is_some_and(|sent| sent.changed) {
+                turns.push((ms, ssrc));
+            }
+        }
+    }
+    turns
+}
+
+#[test]
+fn the_beginning_of_a_far_louder_sentence_is_heard() {
+    for (first, second) in [(50, 30), (40, 25), (60, 45), (30, 15), (20, 5)] {
+        let turns = play(2, 6_000, &|ssrc, ms| match ssrc {
+            1 => Some(first),
+            _ => (2_000..4_000).contains(&ms).then_some(second),
+        });
+        let who: Vec<_> = turns.iter().map(|turn| turn.1).collect();
+        assert_eq!(who, [1, 2, 1], "{first} {second}: {turns:?}");
+        assert!(turns[1].0 <= 2_060, "{first} {second}: {turns:?}");
+        assert!(turns[2].0 <= 4_200, "{first} {second}: {turns:?}");
+    }
+}
+
+#[test]
+fn whoever_speaks_into_silence_is_heard_though_silence_is_sent_too() {
+    let turns = play(2, 6_000, &|ssrc, ms| {
+        let speaks = ms / 2_000 % 2 == u64::from(ssrc - 1);
+        Some(if speaks { 40 } else { 127 })
+    });
+    let who: Vec<_> = turns.iter().map(|turn| turn.1).collect();
+    assert_eq!(who, [1, 2, 1], "{turns:?}");
+    for (turn, start) in turns.iter().zip([0, 2_000, 4_000]).skip(1) {
+        assert!(turn.0 <= start + 220, "{turns:?}");
+    }
+}
+
+#[test]
+fn small_margins_do_not_change_hands() {
+    // 12 dB louder at most, from any moment on; levels vary by as much.
+    for start in (1_000..2_000).step_by(100) {
+        let turns = play(2, 20_000, &|ssrc, ms| {
+            let noise =
+                (ms ^ (ms >> 3)).wrapping_mul(0x9E37_79B9_7F4A_7C15 ^ u64::from(ssrc)) >> 40;
+            let level = 30 + (noise % 12) as u8;
+            match ssrc {
+                1 => Some(level),
+                _ => (ms >= start).then_some(level - 10),
+            }
+        });
+        assert!(turns.len() <= 2, "{turns:?}");
+    }
+}
+
+#[test]
+fn who_took_a_slot_by_being_louder_is_not_thrown_out_for_having_talked_less() {
+    // Its loudness varies so that the mean is far louder at first, and then only just louder.
+    let turns = play(2, 4_000, &|ssrc, ms| match (ssrc, ms) {
+        (1, _) => Some(45),
+        (_, 2_000..2_100) => Some(20),
+        (_, 2_100..) => Some(38),
+        _ => None,
+    });
+    let who: Vec<_> = turns.iter().map(|turn| turn.1).collect();
+    assert_eq!(who, [1, 2], "{turns:?}");
+}
+
+#[test]
+fn a_click_takes_nothing() {
+    let turns = play(2, 4_000, &|ssrc, ms| match ssrc {
+        1 => Some(45),
+        _ => Some(if ms % 1_000 < 40 { 10 } else { 127 }),
+    });
+    assert_eq!(turns.len(), 1, "{turns:?}");
+}
+
+#[test]
+fn one_stray_packet_does_not_move_the_flow() {
+    let mut slots = slots(1);
+    let quiet = Score::default();
+    let first = slots.take(at(0), &source(1, 500, quiet)).unwrap();
+    for stray in [390, 5_000, 380] {
+        assert_eq!(slots.take(at(10), &source(1, stray, quiet)), None);
+    }
+    let next = slots.take(at(20), &source(1, 501, quiet)).unwrap();
+    assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+    assert_eq!(next.timestamp, first.timestamp.wrapping_add(960));
+    // Two in a row are a stream that has begun anew.
+    assert_eq!(slots.take(at(40), &source(1, 5_000, quiet)), None);
+    let anew = slots.take(at(60), &source(1, 5_001, quiet)).unwrap();
+    assert_eq!(anew.sequence, next.sequence.wrapping_add(1));
+    assert!(anew.marker && !anew.changed);
+}

@@ -336,3 +336,131 @@ proptest! {
         prop_assert!(world.peers[ben].is_caught_up(&world, "room"));
     }
 }
+
+#[test]
+fn a_frame_that_cannot_be_read_ends_the_reading_of_its_packet_only() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    let mut rtp = [0; 100];
+    let header = RtpHeader {
+        marker: false,
+        payload_type: 111,
+        sequence: 1,
+        timestamp: 0,
+        ssrc: world.peers[anna].ssrc(),
+        csrcs: &[],
+        audio_level: None,
+    };
+    let len = header.write(b"sound", &mut rtp).unwrap();
+    let room = world.server.rooms_by_id[&room_id("room")];
+    let member = world.server.find_member(room, &pid("anna")).unwrap();
+    // An Ack of one byte, and a frame that the packet cuts off.
+    for rest in [[4, 0, 1, 0], [1, 0, 9, 9]] {
+        let mut plaintext = [0; 200];
+        let mut writer = FrameWriter::new(&mut plaintext);
+        writer.push(&Frame::Media(&rtp[..len])).unwrap();
+        let end = writer.len();
+        plaintext[end..][..4].copy_from_slice(&rest);
+        world
+            .server
+            .handle_frames(world.now, member, &plaintext[..end + 4]);
+        world.run();
+        assert_eq!(world.peers[ben].take_media().len(), 1);
+        assert_eq!(world.peers[anna].closed(), None);
+    }
+    // To acknowledge what was never sent is another matter.
+    let ack = [4, 0, 2, 0x40, 0];
+    world.server.handle_frames(world.now, member, &ack);
+    world.run();
+    assert_eq!(world.peers[anna].closed(), Some(CloseReason::ProtocolError));
+}
+
+#[test]
+fn one_participant_has_one_place_in_the_lobby() {
+    let mut world = World::with(Config {
+        waiting_per_room: 2,
+        ..Config::default()
+    });
+    let waits = |world: &World, index: usize| {
+        matches!(world.peers[index].answer, Some(Answer::Waiting { .. }))
+    };
+    // Joins under way of somebody who never goes on with them.
+    for _ in 0..10 {
+        let peer = world.add(&Hello::new("room/a/lobby"));
+        world.send_hello(peer);
+        world.serve();
+        world.serve();
+        world.peers[peer].link = None;
+    }
+    let ben = world.join(&Hello::new("room/b/lobby"));
+    assert!(waits(&world, ben));
+    let carl = world.join(&Hello::new("room/c/lobby"));
+    assert!(!waits(&world, carl), "two places, for a and b");
+    // A full lobby lets those come back who are in it.
+    let again = world.join(&Hello::new("room/b/lobby"));
+    assert!(waits(&world, again));
+    assert_eq!(world.peers[ben].closed(), Some(CloseReason::Replaced));
+    world.advance(ms(6_000));
+    let carl = world.join(&Hello::new("room/c/lobby"));
+    assert!(waits(&world, carl));
+}
+
+#[test]
+fn those_turned_away_keep_nobody_out() {
+    let mut world = World::with(Config {
+        half_open: 8,
+        retry_threshold: 100,
+        ..Config::default()
+    });
+    world.admits = false;
+    for _ in 0..20 {
+        let peer = world.add(&Hello::new("room/x"));
+        world.send_hello(peer);
+        world.serve();
+        let Some(Event::JoinRequested { join, .. }) = world.events.pop() else {
+            panic!("not asked")
+        };
+        let refused = world
+            .server
+            .refuse(world.now, join, JoinRefusal::InvalidToken);
+        assert_eq!(refused, Ok(()));
+        world.run();
+        let answer = Some(Answer::Refused(JoinRefusal::InvalidToken));
+        assert_eq!(world.peers[peer].answer, answer);
+    }
+    assert_eq!(world.server.accounting().half_open, 8);
+    world.admits = true;
+    world.join(&Hello::new("room/anna"));
+    assert_eq!(world.ids_in("room"), ["anna"]);
+}
+
+#[test]
+fn many_hellos_must_prove_their_address_even_if_they_are_garbage() {
+    let mut world = World::with(Config {
+        handshakes: Rate {
+            per_second: 10,
+            burst: 5,
+        },
+        ..Config::default()
+    });
+    let garbage = |world: &mut World, number: u8| {
+        let packet = Packet::Hello {
+            client_id: ConnectionId(number.into()),
+            cookie: None,
+            noise: &[number; 100],
+        };
+        let mut bytes = [0; 200];
+        let len = packet.encode(&mut bytes).unwrap();
+        let _ = world.deliver(World::path(200), &mut bytes[..len]);
+    };
+    for number in 1..=20 {
+        garbage(&mut world, number);
+    }
+    let statistics = *world.server.statistics();
+    assert_eq!(statistics.dropped(Dropped::BadHandshake), 5);
+    assert_eq!(statistics.retries, 15);
+    world.now += ms(1_000);
+    world.join(&Hello::new("room/anna"));
+    assert_eq!(world.ids_in("room"), ["anna"]);
+}

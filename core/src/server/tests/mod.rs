@@ -21,7 +21,7 @@ use crate::rtp::{AudioLevel, RtpHeader, RtpPacket};
 use crate::secure::{InitiatorHandshake, KeyPair, PublicKey};
 use crate::signal::*;
 use crate::time::{Duration, Instant};
-use crate::wire::{ConnectionId, Frame, Frames, Packet};
+use crate::wire::{ConnectionId, Frame, FrameWriter, Frames, Packet};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

@@ -115,9 +115,13 @@ fn who_does_not_hear_that_it_is_closed_is_forgotten_soon() {
         .unwrap();
     world.run();
     assert_eq!(world.server.accounting().participants, 1);
-    world.now += ms(1_000);
+    world.now += Config::default().linger;
     world.server.handle_timeout(world.now);
-    assert_eq!(world.server.accounting(), Accounting::default());
+    let remembered = Accounting {
+        ended: 1,
+        ..Accounting::default()
+    };
+    assert_eq!(world.server.accounting(), remembered);
 }
 
 #[test]
@@ -209,4 +213,48 @@ fn shutting_down_sends_everybody_away() {
     assert_eq!(dropped, Err(Dropped::ShuttingDown));
     world.advance(ms(6_000));
     assert_eq!(world.server.accounting(), Accounting::default());
+}
+
+#[test]
+fn who_was_let_in_is_told_that_its_token_runs_out() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::new("room/anna/minute/lobby"));
+    let ben = world.join(&Hello::new("room/ben"));
+    let pass = |world: &mut World, seconds: u64| {
+        for _ in 0..seconds {
+            for index in [anna, ben] {
+                if let Some(link) = world.peers[index].link.as_mut() {
+                    link.ping(5);
+                }
+            }
+            world.advance(ms(1_000));
+        }
+    };
+    pass(&mut world, 35);
+    assert_eq!(world.peers[anna].heard, [], "nothing but being let in");
+    world
+        .server
+        .admit_waiting(world.now, &room_id("room"), &pid("anna"))
+        .unwrap();
+    pass(&mut world, 1);
+    let told = |heard: &Heard| matches!(heard, Heard::TokenExpiring(23..=25));
+    assert!(world.peers[anna].heard.iter().any(told));
+    pass(&mut world, 25);
+    assert_eq!(world.peers[anna].closed(), Some(CloseReason::TokenExpired));
+}
+
+#[test]
+fn a_token_that_runs_out_in_the_lobby_ends_the_waiting() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::new("room/anna/minute/lobby"));
+    for _ in 0..61 {
+        if let Some(link) = world.peers[anna].link.as_mut() {
+            link.ping(5);
+        }
+        world.advance(ms(1_000));
+    }
+    assert_eq!(
+        world.peers[anna].heard,
+        [Heard::Closed(CloseReason::TokenExpired)]
+    );
 }

@@ -411,3 +411,95 @@ fn the_application_moderates() {
     world.run();
     assert_eq!(world.peers[anna].closed(), Some(CloseReason::Kicked));
 }
+
+#[test]
+fn who_is_censored_stays_so_when_it_joins_anew() {
+    let mut world = World::new();
+    world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    let room = room_id("room");
+    let censor = |world: &mut World, censored| {
+        let (now, anna) = (world.now, pid("anna"));
+        world.server.censor(now, &room, &anna, censored).unwrap();
+    };
+    censor(&mut world, true);
+    // Without a resume ticket: another device, or the same one that has left.
+    for leaves in [false, true] {
+        let anna = world.join(&Hello::publishing("room/anna"));
+        world.talk(ms(100), &[(anna, 30)]);
+        assert_eq!(world.peers[ben].take_media(), []);
+        let seen = world.peers[ben].replica.participant(&pid("anna"));
+        assert!(seen.unwrap().censored);
+        if leaves {
+            world.ask(anna, Operation::Leave).unwrap();
+        }
+    }
+    let anna = world.join(&Hello::publishing("room/anna"));
+    assert!(world.peers[anna].is_caught_up(&world, "room"));
+    censor(&mut world, false);
+    let anna = world.join(&Hello::publishing("room/anna"));
+    world.talk(ms(100), &[(anna, 30)]);
+    assert_eq!(world.peers[ben].take_media().len(), 5);
+}
+
+#[test]
+fn what_a_new_token_does_not_grant_ends() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::publishing("room/ben"));
+    assert_eq!(world.ask(anna, Operation::RequestFloor), Ok(Outcome::Done));
+    world.talk(ms(200), &[(anna, 30), (ben, 30)]);
+    world.peers[anna].take_media();
+    world.peers[ben].take_media();
+    let refresh = |world: &mut World, index: usize, admission: Admission| {
+        let id = world.peers[index].request(Operation::RefreshToken { token: "new" });
+        world.run();
+        let Some(Event::RefreshRequested { refresh, .. }) = world.events.last().cloned() else {
+            panic!("{:?}", world.events.last())
+        };
+        assert_eq!(
+            world.server.refresh(world.now, refresh, Ok(admission)),
+            Ok(())
+        );
+        world.run();
+        assert_eq!(world.peers[index].reply(id), Ok(Outcome::Done));
+    };
+    refresh(&mut world, anna, admission("room/anna/listener"));
+    let seen = world.peers[ben].replica.participant(&pid("anna")).unwrap();
+    assert!(seen.streams.is_empty());
+    assert_eq!(world.peers[ben].replica.floor(), None);
+    world.talk(ms(100), &[(anna, 30), (ben, 30)]);
+    assert_eq!(world.peers[ben].take_media(), []);
+    assert_eq!(world.peers[anna].take_media().len(), 5);
+
+    let speaks_only = Admission {
+        grants: Grants::PUBLISH_AUDIO,
+        ..admission("room/anna")
+    };
+    refresh(&mut world, anna, speaks_only.clone());
+    world.talk(ms(100), &[(ben, 30)]);
+    assert_eq!(world.peers[anna].take_media(), []);
+    refresh(&mut world, anna, admission("room/anna"));
+    assert_eq!(
+        world.ask(anna, Operation::SetSubscribePolicy(SubscribePolicy::All)),
+        Ok(Outcome::Done)
+    );
+    world.talk(ms(100), &[(ben, 30)]);
+    assert_eq!(world.peers[anna].take_media().len(), 5);
+}
+
+#[test]
+fn a_message_to_a_room_without_a_session_goes_nowhere() {
+    let mut world = World::new();
+    world.join(&Hello::new("room/anna/lobby"));
+    let topic = Topic::new("chat").unwrap();
+    let sent = world.server.send(
+        world.now,
+        &room_id("room"),
+        &pid("host"),
+        &Recipients::All,
+        &topic,
+        b"hello",
+    );
+    assert_eq!(sent, Err(ModerateError::UnknownRoom));
+}

@@ -385,3 +385,52 @@ mod over_a_bad_network {
         }
     }
 }
+
+#[test]
+fn a_hello_that_is_repeated_for_ever_keeps_nobody() {
+    let (mut world, anna, _) = talking();
+    world.dead.push(world.peers[anna].path);
+    world.advance(ms(20_000));
+    // Somebody has recorded her last Hello, and sends it from ever new addresses.
+    for n in 0..20 {
+        world.peers[anna].path = World::path(100 + n);
+        let hello = world.resume_hello(anna, "room/anna");
+        world.rejoin(anna, &hello);
+        world.dead.push(world.peers[anna].path);
+        world.advance(ms(4_000));
+    }
+    let lost = ("anna".to_string(), CloseReason::ConnectionLost);
+    assert!(world.left().contains(&lost), "{:?}", world.left());
+}
+
+#[test]
+fn servers_with_the_same_key_do_not_know_each_others_reset_tokens() {
+    let mut tokens = Vec::new();
+    for instance in [0, 1, 0] {
+        let mut world = World::with(Config {
+            instance,
+            ..Config::default()
+        });
+        // The same connection id for all, which none of them knows.
+        let packet = Packet::Data {
+            connection_id: ConnectionId(7),
+            counter: 0,
+            ciphertext: &[0; 40],
+        };
+        let mut bytes = [0; 100];
+        let len = packet.encode(&mut bytes).unwrap();
+        let _ = world.deliver(World::path(1), &mut bytes[..len]);
+        let mut out = [0; 1200];
+        let sent = world
+            .server
+            .poll_transmit(world.now, &mut out)
+            .unwrap()
+            .unwrap();
+        let Ok(Packet::Reset { token, .. }) = Packet::parse(&out[..sent.len]) else {
+            panic!("no reset")
+        };
+        tokens.push(*token);
+    }
+    assert_ne!(tokens[0], tokens[1]);
+    assert_eq!(tokens[0], tokens[2], "after a restart");
+}

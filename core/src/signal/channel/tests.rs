@@ -451,3 +451,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_waits_long_is_hurried_once_the_peer_is_there() {
+    let mut sender = sender_with(1);
+    sender.handle_rtt(ms(100));
+    let timeout = sender.rtt().timeout();
+    let mut now = at(0);
+    for _ in 0..4 {
+        assert_eq!(transmit(&mut sender, now), [0]);
+        now = sender.poll_timeout().unwrap();
+        sender.handle_timeout(now);
+    }
+    assert_eq!(transmit(&mut sender, now), [0]);
+    assert!(sender.poll_timeout().unwrap() >= now + timeout * 2);
+    let heard = now + ms(5);
+    sender.hurry(heard);
+    // Hearing more and more does not put it off.
+    sender.hurry(heard + ms(20));
+    assert_eq!(sender.poll_timeout(), Some(heard + timeout));
+    assert_eq!(sender.peek(), None);
+}

@@ -311,7 +311,7 @@ pub(super) fn join() -> impl Strategy<Value = Join<'static>> {
 }
 
 pub(super) fn answer() -> impl Strategy<Value = Answer> {
-    let refusal = select(&[JoinRefusal::InvalidToken, JoinRefusal::Malformed]);
+    let refusal = select(&[JoinRefusal::InvalidToken, JoinRefusal::Replaced]);
     prop_oneof![
         joined().prop_map(Answer::Joined),
         (any::<[u8; 16]>(), any::<u8>()).prop_map(|(reset_token, keepalive)| Answer::Waiting {

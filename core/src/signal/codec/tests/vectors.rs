@@ -70,7 +70,7 @@ variants! {
     Answer { Joined, Waiting, Refused, Redirect }
     JoinRefusal {
         InvalidToken, TokenExpired, WrongRoom, RoomFull, Kicked, Denied, SessionEnded, Unavailable,
-        Malformed,
+        Malformed, Replaced,
     }
 }
 
@@ -497,6 +497,7 @@ fn answers() -> Named<Answer> {
         JoinRefusal::SessionEnded,
         JoinRefusal::Unavailable,
         JoinRefusal::Malformed,
+        JoinRefusal::Replaced,
     ] {
         all.push((format!("refused: {refusal:?}"), Answer::Refused(refusal)));
     }
