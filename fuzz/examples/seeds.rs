@@ -366,6 +366,10 @@ fn clients(seeds: &Seeds) -> std::io::Result<()> {
         ask = ask.bytes(&[13, command, command, 1, 1, 1]).bytes(&settle);
         ask = ask.bytes(&[18, 0x90]).bytes(&settle).bytes(&[15, 255]);
     }
+    // Answers that nobody waits for (any more).
+    for request in 0..20 {
+        ask = ask.bytes(&[7, 2, request]);
+    }
     seeds.write("client_datagrams", "ask", &ask.0)?;
 
     // Through Retry, lobby and admission; then a Reset, and the same participant again.
