@@ -14,10 +14,12 @@ pub mod level;
 pub mod mixer;
 #[cfg(feature = "opus")]
 pub mod opus;
+mod player;
 pub mod resample;
 mod speaker;
 #[cfg(test)]
 mod synth;
 
 pub use jitter::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
+pub use player::Player;
 pub use speaker::{Dominance, Loudness, RANK_MARGIN, Score, SpeakerChange};

@@ -1,5 +1,6 @@
 //! The public face: one generic parameter, and no logic behind it but in [`Machine`].
 
+use core::mem::MaybeUninit;
 use core::net::SocketAddr;
 
 use rand_core::CryptoRngCore;
@@ -53,6 +54,43 @@ impl<P: Profile> Client<P> {
             memory: P::Memory::new(),
             machine,
         })
+    }
+
+    /// Like [`new`](Self::new), in the place where the client stays: it has several KB, which a small stack should
+    /// not hold too.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[inline(never)]
+    pub fn new_in<'p>(
+        place: &'p mut MaybeUninit<Self>,
+        ticket: &Ticket<'_>,
+        config: &Config,
+        now: Instant,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<&'p mut Self, TicketError> {
+        let machine = Machine::new(ticket, config, now, rng, P::PARTICIPANTS, P::SLOTS)?;
+        Ok(place.write(Self {
+            memory: P::Memory::new(),
+            machine,
+        }))
+    }
+
+    /// Becomes what [`new`](Self::new) makes, in the same place: to join again after the end.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); nothing has changed.
+    #[inline(never)]
+    pub fn restart(
+        &mut self,
+        ticket: &Ticket<'_>,
+        config: &Config,
+        now: Instant,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<(), TicketError> {
+        self.machine = Machine::new(ticket, config, now, rng, P::PARTICIPANTS, P::SLOTS)?;
+        self.memory.clear();
+        Ok(())
     }
 
     // Input
@@ -353,6 +391,11 @@ impl<P: Profile> Client<P> {
     /// Whether there is a session and a connection to it.
     pub fn is_joined(&self) -> bool {
         self.machine.is_joined()
+    }
+
+    /// Whether it is in the lobby, until a moderator decides.
+    pub fn is_waiting(&self) -> bool {
+        self.machine.is_waiting()
     }
 
     /// Where to send, if the server has redirected this client; `None`: to the ticket's address.

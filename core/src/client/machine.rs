@@ -466,6 +466,10 @@ impl Machine {
         self.status == Status::Joined
     }
 
+    pub(super) fn is_waiting(&self) -> bool {
+        self.status == Status::Waiting
+    }
+
     pub(super) fn redirected_to(&self) -> Option<SocketAddr> {
         self.redirected
     }

@@ -99,6 +99,8 @@ pub trait Lend: fmt::Debug {
     type Roster: Roster;
     /// Empty memory.
     fn new() -> Self;
+    /// Empties it, piece by piece where it is.
+    fn clear(&mut self);
     /// All of it, to work on.
     fn parts(&mut self) -> Parts<'_>;
     /// The room's replica.
@@ -165,6 +167,18 @@ impl<
             inbox: ByteQueue::new([0; INBOX]),
             outgoing: ByteQueue::new([0; MEDIA]),
         }
+    }
+
+    #[inline(never)]
+    fn clear(&mut self) {
+        self.room = RoomState::default();
+        self.publications.clear();
+        self.wishes.clear();
+        for slot in &mut self.slots {
+            *slot = Slot::new(0);
+        }
+        self.inbox.clear();
+        self.outgoing.clear();
     }
 
     fn parts(&mut self) -> Parts<'_> {

@@ -17,6 +17,7 @@
 //! [RFC 7587](https://www.rfc-editor.org/rfc/rfc7587) (Opus in RTP),
 //! [RFC 8285](https://www.rfc-editor.org/rfc/rfc8285) (header extensions).
 
+mod clock;
 mod depacketizer;
 mod extension;
 mod frame;
@@ -30,6 +31,7 @@ mod rtcp;
 mod sequence;
 mod stats;
 
+pub use clock::SendClock;
 pub use depacketizer::{AudioFrame, DepacketizeError, Depacketizer};
 pub use extension::ExtensionElements;
 pub use frame::{FrameError, MAX_FRAME_MILLIS, frame_samples};

@@ -1,0 +1,158 @@
+//! Real-time audio rooms on microcontrollers: a participant over [embassy-net](embassy_net), without `std` and
+//! without allocation.
+//!
+//! All memory is in [`Resources`], whose sizes are const parameters. [`new`] gives a [`Room`], the handle, and a
+//! [`Runner`], whose task carries the datagrams:
+//!
+//! ```no_run
+//! use embassy_executor::Spawner;
+//! use parlour_embassy::core::audio::codec::SampleRate;
+//! use parlour_embassy::core::rand_core::CryptoRngCore;
+//! use parlour_embassy::core::room::StreamKey;
+//! use parlour_embassy::core::ticket::Ticket;
+//! use parlour_embassy::{AudioCodec, AudioIn, AudioOut, Config, Duplex, NoEchoCanceller, Resources, Runner, VoiceGate};
+//! use static_cell::StaticCell;
+//!
+//! static RESOURCES: StaticCell<Resources> = StaticCell::new();
+//!
+//! #[embassy_executor::task]
+//! async fn carry(mut runner: Runner<'static>) -> ! {
+//!     runner.run().await
+//! }
+//!
+//! async fn talk(
+//!     spawner: Spawner,
+//!     stack: embassy_net::Stack<'static>,
+//!     ticket: &'static str,
+//!     rng: &mut dyn CryptoRngCore,
+//!     microphone: impl AudioIn,
+//!     loudspeaker: impl AudioOut,
+//! ) -> Result<(), Box<dyn core::error::Error>> {
+//!     let ticket = Ticket::parse(ticket)?;
+//!     let resources = RESOURCES.init_with(Resources::new);
+//!     let (room, runner) = parlour_embassy::new(stack, ticket, Config::default(), resources, rng)?;
+//!     spawner.spawn(carry(runner)?);
+//!     let writer = room.publish_audio(StreamKey::new("mic")?, AudioCodec::Pcmu, SampleRate::Hz16000)?;
+//!     room.join().await?;
+//!     let mut telephone = Duplex::<_, _, _, _, _, 320> {
+//!         microphone,
+//!         loudspeaker,
+//!         echo_canceller: NoEchoCanceller,
+//!         gate: VoiceGate::default(),
+//!         writer,
+//!         reader: room.mixed_audio(),
+//!     };
+//!     telephone.run().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | part | task | wakes for |
+//! |---|---|---|
+//! | [`Runner`] | its own | datagrams, timers, commands |
+//! | [`MixedReader`], [`AudioWriter`], [`Duplex`] | the application's | the audio clock |
+//! | [`Room`] | the application's | events, messages |
+//!
+//! All of them belong on one executor: they share memory without locks. No future of this crate spins, and no
+//! call on the way of audio waits.
+//!
+//! There is no protocol in this crate: all of it is in [`core`].
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+#[cfg(test)]
+extern crate std;
+
+mod config;
+mod duplex;
+mod error;
+mod fmt;
+mod gate;
+mod playback;
+mod resources;
+mod room;
+mod runner;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod time;
+mod writer;
+
+use ::core::cell::RefCell;
+
+use embassy_net::Stack;
+use parlour_core::audio::codec::FrameDuration;
+use parlour_core::client::Client;
+use parlour_core::rand_core::CryptoRngCore;
+use parlour_core::ticket::Ticket;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+
+pub use config::Config;
+pub use duplex::{AudioIn, AudioOut, Duplex, DuplexError, EchoCanceller, NoEchoCanceller};
+pub use error::{JoinError, PublishError, SetupError, WriteError};
+pub use gate::{AlwaysOpen, PushToTalk, TalkGate, VoiceGate};
+pub use parlour_core as core;
+pub use playback::MixedReader;
+#[cfg(feature = "opus")]
+pub use resources::Opus;
+use resources::SocketMemory;
+pub use resources::{Decoding, Device, G711, Resources};
+pub use room::Room;
+pub use runner::Runner;
+use shared::Shared;
+pub use writer::{AudioCodec, AudioWriter, EncodedWriter};
+
+/// What one packet holds.
+const FRAME: FrameDuration = FrameDuration::Ms20;
+
+/// A participant that may join with `ticket`, and the task that it needs. `rng` seeds its own generator; all secrecy
+/// rests on it, so use the chip's true random numbers.
+///
+/// # Errors
+/// [`SetupError`]
+// Not inlined into a future, whose frame would be as large for good.
+#[inline(never)]
+pub fn new<
+    'd,
+    D: Decoding,
+    const PARTICIPANTS: usize,
+    const SLOTS: usize,
+    const PACKETS: usize,
+    const BYTES: usize,
+    const PCM: usize,
+>(
+    stack: Stack<'d>,
+    ticket: Ticket<'d>,
+    config: Config,
+    resources: &'d mut Resources<'d, D, PARTICIPANTS, SLOTS, PACKETS, BYTES, PCM>,
+    rng: &mut dyn CryptoRngCore,
+) -> Result<
+    (
+        Room<'d, Device<PARTICIPANTS, SLOTS>>,
+        Runner<'d, Device<PARTICIPANTS, SLOTS>>,
+    ),
+    SetupError,
+> {
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    let mut rng = ChaCha12Rng::from_seed(seed);
+    let Resources {
+        client,
+        shared,
+        decoders,
+        players,
+        playback,
+        socket,
+    } = resources;
+    let client = Client::new_in(client, &ticket, &config.client, time::now(), &mut rng)?;
+    let players = Resources::<D, PARTICIPANTS, SLOTS, PACKETS, BYTES, PCM>::make_players(
+        decoders, players, &config,
+    );
+    let players = players.ok_or(SetupError::OutputRate(config.output_rate))?;
+    let playback = playback.write(RefCell::new(players));
+    let shared = &*shared.write(Shared::new(stack, ticket, config, client, playback, rng));
+    let socket = socket.write(SocketMemory::new());
+    Ok((Room::new(shared), Runner::new(shared, socket)))
+}

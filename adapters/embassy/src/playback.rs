@@ -1,0 +1,129 @@
+//! Audio on its way in: one player for each slot, and their mix.
+
+use core::cell::RefCell;
+use core::fmt;
+
+use heapless::Vec;
+use parlour_core::audio::codec::{AudioDecoder, SampleRate};
+use parlour_core::audio::mixer::Mixer;
+use parlour_core::audio::{JitterStatistics, Packet, Player};
+use parlour_core::rtp::AudioFrame;
+use parlour_core::time::Instant;
+
+use crate::time::now;
+
+/// Samples mixed at a time: what this needs of the stack is bounded, however much is asked for.
+const BLOCK: usize = 160;
+
+/// All slots' players, whatever their number, size and codecs.
+pub(crate) trait Playback {
+    fn push(&mut self, now: Instant, slot: u8, frame: &AudioFrame<'_>);
+    fn read(&mut self, now: Instant, pcm: &mut [i16]);
+    fn restart(&mut self);
+    fn speaker(&self, slot: u8) -> Option<u32>;
+    fn statistics(&self, slot: u8) -> Option<JitterStatistics>;
+}
+
+pub(crate) struct Players<
+    'd,
+    O,
+    const SLOTS: usize,
+    const PACKETS: usize,
+    const BYTES: usize,
+    const PCM: usize,
+>(pub(crate) Vec<&'d mut Player<O, PACKETS, BYTES, PCM>, SLOTS>);
+
+impl<
+    O: AudioDecoder,
+    const SLOTS: usize,
+    const PACKETS: usize,
+    const BYTES: usize,
+    const PCM: usize,
+> Playback for Players<'_, O, SLOTS, PACKETS, BYTES, PCM>
+{
+    fn push(&mut self, now: Instant, slot: u8, frame: &AudioFrame<'_>) {
+        let Some(player) = self.0.get_mut(usize::from(slot)) else {
+            return;
+        };
+        let packet = Packet {
+            sequence: frame.sequence,
+            timestamp: frame.timestamp,
+            duration: frame.duration,
+            codec: frame.codec,
+            speaker: frame.speaker,
+            marker: frame.marker,
+            payload: frame.payload,
+        };
+        // The jitter buffer counts what it drops.
+        let _ = player.push(now, packet);
+    }
+
+    fn read(&mut self, now: Instant, pcm: &mut [i16]) {
+        let (mut sums, mut voice) = ([0; BLOCK], [0; BLOCK]);
+        for block in pcm.chunks_mut(BLOCK) {
+            let mut mixer = Mixer::new(sums.get_mut(..block.len()).unwrap_or_default());
+            let voice = voice.get_mut(..block.len()).unwrap_or_default();
+            for player in &mut self.0 {
+                player.read(now, voice);
+                // All blocks have the same length.
+                let _ = mixer.add(voice);
+            }
+            let _ = mixer.finish(block);
+        }
+    }
+
+    fn restart(&mut self) {
+        for player in &mut self.0 {
+            player.restart();
+        }
+    }
+
+    fn speaker(&self, slot: u8) -> Option<u32> {
+        self.0.get(usize::from(slot))?.speaker()
+    }
+
+    fn statistics(&self, slot: u8) -> Option<JitterStatistics> {
+        Some(self.0.get(usize::from(slot))?.statistics())
+    }
+}
+
+/// All that is heard, mixed to mono PCM at [`Config::output_rate`](crate::Config::output_rate). The caller's clock is
+/// the audio clock: each sample that is read is one of the loudspeaker's.
+///
+/// Decoding happens in [`read`](Self::read). It never waits, neither for the network nor for another task.
+#[derive(Clone, Copy)]
+pub struct MixedReader<'d> {
+    pub(crate) playback: &'d RefCell<dyn Playback + 'd>,
+    pub(crate) rate: SampleRate,
+}
+
+impl MixedReader<'_> {
+    /// Fills `pcm`, any number of samples, with what is to be played next: silence where nobody speaks.
+    pub fn read(&mut self, pcm: &mut [i16]) {
+        self.playback.borrow_mut().read(now(), pcm);
+    }
+
+    /// Samples per second.
+    pub fn sample_rate(&self) -> SampleRate {
+        self.rate
+    }
+
+    /// SSRC of the stream that is heard in a slot now, for
+    /// [`RoomState::find_stream`](parlour_core::room::RoomState::find_stream).
+    pub fn speaker(&self, slot: u8) -> Option<u32> {
+        self.playback.borrow().speaker(slot)
+    }
+
+    /// How a slot's jitter buffer does; `None` if there are not as many slots.
+    pub fn statistics(&self, slot: u8) -> Option<JitterStatistics> {
+        self.playback.borrow().statistics(slot)
+    }
+}
+
+impl fmt::Debug for MixedReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MixedReader")
+            .field("rate", &self.rate)
+            .finish_non_exhaustive()
+    }
+}

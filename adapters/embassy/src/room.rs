@@ -1,0 +1,219 @@
+//! The handle that the application has.
+
+use core::fmt;
+
+use embassy_futures::select::{Either, select};
+use parlour_core::audio::codec::SampleRate;
+use parlour_core::client::{
+    BufferTooSmall, Client, CloseCause, CommandError, Event, Message, Profile,
+};
+
+use parlour_core::room::{Codec, RoomState, StreamKey, StreamKind, Topic};
+use parlour_core::signal::{Publish, Recipients, RequestId};
+use parlour_core::ticket::Ticket;
+
+use crate::error::{JoinError, PublishError};
+use crate::shared::{Network, Shared};
+use crate::time::{now, wait_until};
+use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, MixedReader};
+
+/// A participant's place in a room, before, during and after being in it. A cheap handle: copy it to where it is
+/// needed, on the executor of its [`Runner`](crate::Runner).
+///
+/// Every async function may be dropped half way: nothing is lost, and what was begun goes on.
+pub struct Room<'d, P: Profile = Device> {
+    shared: &'d Shared<'d, P>,
+}
+
+impl<'d, P: Profile> Room<'d, P> {
+    pub(crate) fn new(shared: &'d Shared<'d, P>) -> Self {
+        Self { shared }
+    }
+
+    /// Enters the room: waits for the network, for the server's address and for the server's word; in the lobby, for
+    /// a moderator's. From then on a lost connection is restored by itself, for as long as it takes.
+    ///
+    /// In a room that is joined it returns at once, so that it may be called again after being dropped. After
+    /// leaving, or after a failure, it joins anew.
+    ///
+    /// # Errors
+    /// [`JoinError`]
+    pub async fn join(&self) -> Result<(), JoinError> {
+        let shared = self.shared;
+        shared.start()?;
+        let patience = wait_until(Some(now() + shared.config.join_timeout));
+        let answer = shared.until(|inner| {
+            let client = &inner.client;
+            let closed = client.closed().map(Err);
+            closed.or_else(|| (client.is_joined() || client.is_waiting()).then_some(Ok(())))
+        });
+        let Either::First(answered) = select(answer, patience).await else {
+            let error = match shared.network.get() {
+                Network::Down => JoinError::NoNetwork,
+                #[cfg(feature = "dns")]
+                Network::Resolving => JoinError::UnknownHost,
+                Network::Unreachable => JoinError::Unreachable,
+                Network::Up => JoinError::NoAnswer,
+            };
+            shared.stop();
+            return Err(error);
+        };
+        answered?;
+        let entered = shared.until(|inner| match inner.client.closed() {
+            Some(cause) => Some(Err(cause)),
+            None => inner.client.is_joined().then_some(Ok(())),
+        });
+        Ok(entered.await?)
+    }
+
+    /// Says goodbye, and waits until the server has, or for a second. Streams that are published are published again
+    /// by the next [`join`](Self::join).
+    pub async fn leave(&self) {
+        if self.shared.is_driven() {
+            // An error means that it is over, or about to be.
+            let _ = self.shared.tell(|client| client.leave(now()));
+            self.shared
+                .until(|inner| (!inner.driven).then_some(()))
+                .await;
+        }
+    }
+
+    /// Replaces the ticket; the next [`join`](Self::join) that joins anew uses it.
+    pub fn set_ticket(&self, ticket: Ticket<'d>) {
+        self.shared.inner.borrow_mut().ticket = ticket;
+    }
+
+    /// Waits for the next event. Events that are not taken collapse, see [`Event::EventsMissed`].
+    pub async fn next_event(&self) -> Event {
+        self.shared.until(|inner| inner.client.poll_event()).await
+    }
+
+    /// The next event, if there is one.
+    pub fn try_next_event(&self) -> Option<Event> {
+        self.shared.with(Client::poll_event)
+    }
+
+    /// Whether the room is joined and connected now.
+    pub fn is_joined(&self) -> bool {
+        self.shared.with(|client| client.is_joined())
+    }
+
+    /// Why it is over; `None` while it is not.
+    pub fn closed(&self) -> Option<CloseCause> {
+        self.shared.with(|client| client.closed())
+    }
+
+    /// Looks at what is true in the room. The closure must not use the room's handles.
+    pub fn with_state<T>(&self, look: impl FnOnce(&RoomState<P::Roster>) -> T) -> T {
+        self.shared.with(|client| look(client.state()))
+    }
+
+    /// Gives the client itself, for all commands and facts that have no method here: subscriptions, moderation, the
+    /// floor, statistics. The closure must not use the room's handles.
+    pub fn with_client<T>(&self, command: impl FnOnce(&mut Client<P>) -> T) -> T {
+        self.shared.tell(command)
+    }
+
+    /// Publishes a stream of PCM at `rate`; see [`AudioWriter`]. Done before [`join`](Self::join) it saves a round
+    /// trip. A device publishes one stream.
+    ///
+    /// # Errors
+    /// [`PublishError`]
+    pub fn publish_audio(
+        &self,
+        key: StreamKey,
+        codec: AudioCodec<'d>,
+        rate: SampleRate,
+    ) -> Result<AudioWriter<'d, P>, PublishError> {
+        AudioWriter::<P>::check(&codec)?;
+        let stream = self.publish_encoded(key, codec.core())?;
+        Ok(AudioWriter::new(stream, codec, rate))
+    }
+
+    /// Publishes a stream of encoded frames; see [`EncodedWriter`].
+    ///
+    /// # Errors
+    /// [`PublishError`]
+    pub fn publish_encoded(
+        &self,
+        key: StreamKey,
+        codec: Codec,
+    ) -> Result<EncodedWriter<'d, P>, PublishError> {
+        let publish = Publish {
+            key: key.clone(),
+            kind: StreamKind::Audio,
+            codec,
+            muted: false,
+        };
+        let inner = &mut *self.shared.inner.borrow_mut();
+        match inner.client.publish(publish.clone()) {
+            // A client that is over is followed by one that publishes.
+            Ok(_) | Err(CommandError::Closed) if inner.publication.is_none() => {}
+            Ok(_) | Err(CommandError::Closed) => return Err(CommandError::TooManyStreams.into()),
+            Err(error) => return Err(error.into()),
+        }
+        inner.publication = Some(publish);
+        self.shared.command.signal(());
+        Ok(EncodedWriter::new(self.shared, key, codec))
+    }
+
+    /// All that is heard; see [`MixedReader`]. One reader is enough: two would take the sound from each other.
+    pub fn mixed_audio(&self) -> MixedReader<'d> {
+        MixedReader {
+            playback: self.shared.playback,
+            rate: self.shared.config.output_rate,
+        }
+    }
+
+    /// Sends an application message, reliably and in order; the answer comes as [`Event::Replied`].
+    ///
+    /// # Errors
+    /// [`CommandError`]
+    pub fn send_message(
+        &self,
+        to: &Recipients,
+        topic: &Topic,
+        body: &[u8],
+    ) -> Result<RequestId, CommandError> {
+        (self.shared).tell(|client| client.send_message(to, topic, body))
+    }
+
+    /// Sends an application message that may get lost.
+    ///
+    /// # Errors
+    /// [`CommandError`]
+    pub fn send_lossy_message(
+        &self,
+        to: &Recipients,
+        topic: &Topic,
+        body: &[u8],
+    ) -> Result<(), CommandError> {
+        (self.shared).tell(|client| client.send_lossy_message(to, topic, body))
+    }
+
+    /// The next reliable message, its body copied to `buffer`; [`MAX_BODY`](parlour_core::signal::MAX_BODY) bytes
+    /// hold any. [`Event::MessageReceived`] says that there is one.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`]; the message stays the next one.
+    pub fn take_message<'b>(
+        &self,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<Message<'b>>, BufferTooSmall> {
+        self.shared.tell(|client| client.poll_message(buffer))
+    }
+}
+
+impl<P: Profile> Clone for Room<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Profile> Copy for Room<'_, P> {}
+
+impl<P: Profile> fmt::Debug for Room<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,300 @@
+//! The task that owns the socket.
+
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::net::{IpAddr, SocketAddr};
+use core::task::Poll;
+
+use embassy_futures::select::{Either3, Either4, select, select3, select4};
+use embassy_net::udp::UdpSocket;
+use embassy_net::{IpAddress, IpEndpoint, Stack};
+use parlour_core::client::{Incoming, Profile};
+use parlour_core::ticket::Ticket;
+#[cfg(feature = "dns")]
+use parlour_core::time::Duration;
+use parlour_core::time::Instant;
+
+use crate::Device;
+use crate::fmt::debug;
+use crate::resources::SocketMemory;
+use crate::shared::{Network, Shared};
+use crate::time::{now, wait_until};
+
+/// After how long to ask again for a name that was not found.
+#[cfg(feature = "dns")]
+const RESOLVE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Carries a room's datagrams. It must run in a task of its own, on the executor of all who use the
+/// [`Room`](crate::Room).
+///
+/// It sleeps until a datagram, a timer or a command wakes it, and for ever while no room is joined.
+///
+/// The stack must have one socket free for it, two with feature `dns`. Where the link or the address
+/// goes away, and comes back, it binds anew and has the connection restored. embassy-net remembers one
+/// task only that waits for that: let no other task *keep* waiting for the stack's link or configuration
+/// to change, or the two will wake each other in turn.
+pub struct Runner<'d, P: Profile = Device> {
+    shared: &'d Shared<'d, P>,
+    memory: &'d mut SocketMemory,
+}
+
+impl<'d, P: Profile> Runner<'d, P> {
+    pub(crate) fn new(shared: &'d Shared<'d, P>, memory: &'d mut SocketMemory) -> Self {
+        Self { shared, memory }
+    }
+
+    /// Does so for ever.
+    pub async fn run(&mut self) -> ! {
+        let shared = self.shared;
+        let memory = &mut *self.memory;
+        let mut socket = UdpSocket::new(
+            shared.stack,
+            &mut memory.rx_meta,
+            &mut memory.rx,
+            &mut memory.tx_meta,
+            &mut memory.tx,
+        );
+        let datagram = &mut memory.datagram;
+        loop {
+            if !shared.is_driven() {
+                shared.command.wait().await;
+                continue;
+            }
+            if !is_up(&shared.stack) {
+                debug!("parlour: waiting for the network");
+                shared.network.set(Network::Down);
+                meanwhile(shared, datagram, wait_up(&shared.stack)).await;
+                continue;
+            }
+            let Some(server) = locate(shared, datagram).await else {
+                continue;
+            };
+            socket.close();
+            if socket.bind(0).is_err() {
+                // It has just been closed, and has a port: this cannot be.
+                meanwhile(shared, datagram, wait_down(&shared.stack)).await;
+                continue;
+            }
+            debug!("parlour: bound");
+            shared.network.set(Network::Up);
+            shared.with(|client| client.network_changed(now()));
+            exchange(shared, &socket, datagram, server).await;
+            socket.close();
+        }
+    }
+}
+
+impl<P: Profile> fmt::Debug for Runner<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+/// Whether there are both a link and an address; a static one stays without a link.
+fn is_up(stack: &Stack<'_>) -> bool {
+    stack.is_link_up() && stack.is_config_up()
+}
+
+async fn wait_up(stack: &Stack<'_>) {
+    while !is_up(stack) {
+        stack.wait_link_up().await;
+        stack.wait_config_up().await;
+    }
+}
+
+async fn wait_down(stack: &Stack<'_>) {
+    select(stack.wait_link_down(), stack.wait_config_down()).await;
+}
+
+/// Drives the client without a network until `event`; what it wants to send is lost. `None` if it is not
+/// to be driven any more.
+async fn meanwhile<T>(
+    shared: &Shared<'_, impl Profile>,
+    datagram: &mut [u8],
+    event: impl Future<Output = T>,
+) -> Option<T> {
+    let mut event = core::pin::pin!(event);
+    loop {
+        let deadline = drive(shared, datagram, |_| {});
+        if !shared.is_driven() {
+            return None;
+        }
+        match select3(event.as_mut(), wait_until(deadline), shared.command.wait()).await {
+            Either3::First(happened) => return Some(happened),
+            Either3::Second(()) | Either3::Third(()) => {}
+        }
+    }
+}
+
+/// Exchanges datagrams with the server until the network goes away, the server may have moved, or there
+/// is nothing more to say.
+async fn exchange(
+    shared: &Shared<'_, impl Profile>,
+    socket: &UdpSocket<'_>,
+    datagram: &mut [u8],
+    server: IpEndpoint,
+) {
+    let named = literal(&shared.inner.borrow().ticket).is_none();
+    let mut was_joined = false;
+    loop {
+        let redirected = shared.with(|client| client.redirected_to());
+        let target = redirected.and_then(endpoint).unwrap_or(server);
+        let deadline = transmit(shared, socket, datagram, target).await;
+        if !shared.is_driven() {
+            return;
+        }
+        let joined = shared.with(|client| client.is_joined());
+        if named && was_joined && !joined {
+            return;
+        }
+        was_joined = joined;
+        let received = select4(
+            socket.recv_from(datagram),
+            wait_until(deadline),
+            shared.command.wait(),
+            wait_down(&shared.stack),
+        );
+        match received.await {
+            Either4::First(Ok((len, from))) if from.endpoint == target => {
+                receive(shared, datagram.get_mut(..len).unwrap_or_default());
+            }
+            Either4::First(_) | Either4::Second(()) | Either4::Third(()) => {}
+            Either4::Fourth(()) => return,
+        }
+    }
+}
+
+/// Has a datagram taken in. Audio goes to the players, lossy messages to who asked for them.
+fn receive(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) {
+    let now = now();
+    let mut take = |incoming: Incoming<'_>| match incoming {
+        Incoming::Audio { slot, frame } => {
+            shared.playback.borrow_mut().push(now, slot, &frame);
+        }
+        Incoming::Message(message) => {
+            if let Some(handle) = shared.config.on_lossy_message {
+                handle(&message);
+            }
+        }
+        Incoming::Media(_) => {}
+    };
+    // Why a datagram was dropped, the client counts.
+    let _ = shared.with(|client| client.handle_datagram(now, datagram, &mut take));
+}
+
+/// Does what is due and sends what there is to send; tells when to come again.
+async fn transmit(
+    shared: &Shared<'_, impl Profile>,
+    socket: &UdpSocket<'_>,
+    datagram: &mut [u8],
+    target: IpEndpoint,
+) -> Option<Instant> {
+    // The context is only asked for, and nothing is waited for: what the stack has no room for is
+    // lost, as on any congested link.
+    poll_fn(|cx| {
+        Poll::Ready(drive(shared, datagram, |bytes| {
+            if !matches!(socket.poll_send_to(bytes, target, cx), Poll::Ready(Ok(()))) {
+                debug!("parlour: the stack did not take a datagram");
+            }
+        }))
+    })
+    .await
+}
+
+/// Does what is due and hands out what there is to send; tells when to come again.
+fn drive(
+    shared: &Shared<'_, impl Profile>,
+    datagram: &mut [u8],
+    mut send: impl FnMut(&[u8]),
+) -> Option<Instant> {
+    let now = now();
+    let (deadline, closed) = shared.with(|client| {
+        if client.poll_timeout().is_some_and(|due| due <= now) {
+            client.handle_timeout(now);
+        }
+        while let Ok(Some(len)) = client.poll_transmit(now, datagram) {
+            send(datagram.get(..len).unwrap_or_default());
+        }
+        (client.poll_timeout(), client.closed().is_some())
+    });
+    if closed && shared.is_driven() {
+        debug!("parlour: closed");
+        shared.stop();
+    }
+    shared.progressed();
+    deadline
+}
+
+/// As the stack has it; `None` if this build has no such addresses.
+fn endpoint(address: SocketAddr) -> Option<IpEndpoint> {
+    let ip = match address {
+        #[cfg(feature = "proto-ipv4")]
+        SocketAddr::V4(v4) => IpAddress::Ipv4(*v4.ip()),
+        #[cfg(feature = "proto-ipv6")]
+        SocketAddr::V6(v6) => IpAddress::Ipv6(*v6.ip()),
+        #[cfg(not(all(feature = "proto-ipv4", feature = "proto-ipv6")))]
+        _ => return None,
+    };
+    Some(IpEndpoint::new(ip, address.port()))
+}
+
+/// The address in the ticket, if it is one and not a name.
+fn literal(ticket: &Ticket<'_>) -> Option<SocketAddr> {
+    let ip: IpAddr = ticket.host.parse().ok()?;
+    Some(SocketAddr::new(ip, ticket.port))
+}
+
+/// Where the ticket's server is. `None`: something has changed meanwhile, or the name was not found and it is
+/// time to ask again.
+async fn locate(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) -> Option<IpEndpoint> {
+    let ticket = shared.inner.borrow().ticket;
+    let known = match literal(&ticket) {
+        Some(address) => endpoint(address),
+        #[cfg(feature = "dns")]
+        None => return resolve(shared, datagram, &ticket).await,
+        #[cfg(not(feature = "dns"))]
+        None => None,
+    };
+    if known.is_none() {
+        shared.network.set(Network::Unreachable);
+        let _ = meanwhile(shared, datagram, core::future::pending::<()>()).await;
+    }
+    known
+}
+
+#[cfg(feature = "dns")]
+async fn resolve(
+    shared: &Shared<'_, impl Profile>,
+    datagram: &mut [u8],
+    ticket: &Ticket<'_>,
+) -> Option<IpEndpoint> {
+    use embassy_futures::select::Either;
+    use embassy_net::dns::DnsQueryType;
+
+    shared.network.set(Network::Resolving);
+    let query = async {
+        for kind in [
+            #[cfg(feature = "proto-ipv4")]
+            DnsQueryType::A,
+            #[cfg(feature = "proto-ipv6")]
+            DnsQueryType::Aaaa,
+        ] {
+            let found = shared.stack.dns_query(ticket.host, kind).await;
+            if let Some(address) = found.ok().and_then(|found| found.first().copied()) {
+                return Some(IpEndpoint::new(address, ticket.port));
+            }
+        }
+        None
+    };
+    let query = select(query, wait_down(&shared.stack));
+    match meanwhile(shared, datagram, query).await? {
+        Either::First(Some(server)) => Some(server),
+        Either::First(None) => {
+            debug!("parlour: the server's name was not found");
+            let again = wait_until(Some(now() + RESOLVE_PAUSE));
+            meanwhile(shared, datagram, again).await;
+            None
+        }
+        Either::Second(()) => None,
+    }
+}

@@ -1,0 +1,155 @@
+//! What the runner and the handles share: the client, and who waits for it.
+
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::task::Poll;
+
+use embassy_net::Stack;
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::signal::Signal;
+use embassy_sync::waitqueue::MultiWakerRegistration;
+use parlour_core::client::{Client, Profile};
+use parlour_core::signal::Publish;
+use parlour_core::ticket::{Ticket, TicketError};
+use rand_chacha::ChaCha12Rng;
+
+use crate::Config;
+use crate::playback::Playback;
+use crate::time::now;
+
+/// How many tasks may wait for the room at a time without waking each other needlessly.
+const WAITING_TASKS: usize = 4;
+
+/// How far the runner is with the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// No link, or no address.
+    Down,
+    /// The server's name is being asked for, perhaps for some time.
+    #[cfg(feature = "dns")]
+    Resolving,
+    /// This build cannot find or reach the server's address.
+    Unreachable,
+    /// There is a socket.
+    Up,
+}
+
+/// The client, and what outlives it when the room is joined again.
+pub(crate) struct Inner<'d, P: Profile> {
+    /// Where it is, it stays: it is too large to be moved about on a small stack.
+    pub(crate) client: &'d mut Client<P>,
+    pub(crate) ticket: Ticket<'d>,
+    pub(crate) publication: Option<Publish>,
+    rng: ChaCha12Rng,
+    /// Whether the client has been in use, so that another join needs another one.
+    used: bool,
+    /// Whether the runner drives the client.
+    pub(crate) driven: bool,
+}
+
+pub(crate) struct Shared<'d, P: Profile> {
+    pub(crate) stack: Stack<'d>,
+    pub(crate) config: Config,
+    pub(crate) inner: RefCell<Inner<'d, P>>,
+    pub(crate) playback: &'d RefCell<dyn Playback + 'd>,
+    pub(crate) network: Cell<Network>,
+    /// Tells the runner that there is something to do.
+    pub(crate) command: Signal<NoopRawMutex, ()>,
+    /// Tells the tasks that something may have happened.
+    progress: RefCell<MultiWakerRegistration<WAITING_TASKS>>,
+}
+
+impl<P: Profile> Inner<'_, P> {
+    /// Makes the client a new one, which publishes what the last one did.
+    fn renew(&mut self, config: &Config) -> Result<(), TicketError> {
+        (self.client).restart(&self.ticket, &config.client, now(), &mut self.rng)?;
+        if let Some(publish) = self.publication.clone() {
+            // A new client has room for the one stream that there is.
+            let _ = self.client.publish(publish);
+        }
+        Ok(())
+    }
+}
+
+impl<'d, P: Profile> Shared<'d, P> {
+    pub(crate) fn new(
+        stack: Stack<'d>,
+        ticket: Ticket<'d>,
+        config: Config,
+        client: &'d mut Client<P>,
+        playback: &'d RefCell<dyn Playback + 'd>,
+        rng: ChaCha12Rng,
+    ) -> Self {
+        Self {
+            stack,
+            config,
+            inner: RefCell::new(Inner {
+                client,
+                ticket,
+                publication: None,
+                rng,
+                used: false,
+                driven: false,
+            }),
+            playback,
+            network: Cell::new(Network::Down),
+            command: Signal::new(),
+            progress: RefCell::new(MultiWakerRegistration::new()),
+        }
+    }
+
+    /// Looks at the client, or tells it something that causes nothing to be sent.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Client<P>) -> T) -> T {
+        look(self.inner.borrow_mut().client)
+    }
+
+    /// Tells the client something, and the runner that it has.
+    pub(crate) fn tell<T>(&self, command: impl FnOnce(&mut Client<P>) -> T) -> T {
+        let result = self.with(command);
+        self.command.signal(());
+        result
+    }
+
+    /// Has the client driven; a new one if the last one is over.
+    pub(crate) fn start(&self) -> Result<(), TicketError> {
+        let inner = &mut *self.inner.borrow_mut();
+        if inner.driven {
+            return Ok(());
+        }
+        if inner.used {
+            inner.renew(&self.config)?;
+            self.playback.borrow_mut().restart();
+        }
+        (inner.used, inner.driven) = (true, true);
+        self.command.signal(());
+        Ok(())
+    }
+
+    /// Drives the client no more.
+    pub(crate) fn stop(&self) {
+        self.inner.borrow_mut().driven = false;
+        self.command.signal(());
+        self.progressed();
+    }
+
+    pub(crate) fn is_driven(&self) -> bool {
+        self.inner.borrow().driven
+    }
+
+    /// Wakes whoever waits for something to have happened.
+    pub(crate) fn progressed(&self) {
+        self.progress.borrow_mut().wake();
+    }
+
+    /// Waits until `look` finds what it looks for.
+    pub(crate) async fn until<T>(&self, mut look: impl FnMut(&mut Inner<'d, P>) -> Option<T>) -> T {
+        poll_fn(|cx| match look(&mut self.inner.borrow_mut()) {
+            Some(found) => Poll::Ready(found),
+            None => {
+                self.progress.borrow_mut().register(cx.waker());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,5 @@
+//! The adapter against the real room server: embassy-net stacks on one wire, in virtual time.
+
+mod rooms;
+mod troubles;
+mod world;

@@ -1,0 +1,191 @@
+//! Talking, listening and coming back.
+
+use embassy_time::{Duration, Ticker};
+use parlour_core::audio::codec::SampleRate;
+use parlour_core::client::{CloseCause, Event};
+use parlour_core::room::{CloseReason, Topic};
+use parlour_core::signal::Recipients;
+use std::vec::Vec;
+
+use super::world::{Party, World, mic};
+use crate::{AudioCodec, Config};
+
+/// A square wave of 500 Hz at 16 kHz.
+fn tone() -> [i16; 320] {
+    std::array::from_fn(|n| if n / 16 % 2 == 0 { 8_000 } else { -8_000 })
+}
+
+/// The loudest sample that `listener` hears while `talker` has its microphone open for a second.
+fn loudest(world: &mut World, talker: &Party, listener: &Party) -> i16 {
+    let (talking, listening) = (talker.room, listener.room);
+    world.run(async move {
+        let mut writer = talking
+            .publish_audio(mic(), AudioCodec::Pcmu, SampleRate::Hz16000)
+            .unwrap();
+        let mut reader = listening.mixed_audio();
+        let mut ticks = Ticker::every(Duration::from_millis(20));
+        let mut heard = 0;
+        for _ in 0..50 {
+            ticks.next().await;
+            writer.write(&tone()).unwrap();
+            let mut pcm = [0; 320];
+            reader.read(&mut pcm);
+            heard = pcm.into_iter().fold(heard, i16::max);
+        }
+        heard
+    })
+}
+
+fn two(world: &mut World) -> (Party, Party) {
+    let anna = world.party(2, "anna", Config::default());
+    let ben = world.party(3, "ben", Config::default());
+    anna.join(world).unwrap();
+    ben.join(world).unwrap();
+    (anna, ben)
+}
+
+#[test]
+fn two_devices_hear_each_other() {
+    let mut world = World::new();
+    let (anna, ben) = two(&mut world);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+    assert!(loudest(&mut world, &ben, &anna) > 6_000);
+    assert_eq!(ben.room.mixed_audio().statistics(0).unwrap().lost, 0);
+    assert!(ben.room.mixed_audio().statistics(2).is_none(), "two slots");
+}
+
+#[test]
+fn a_muted_device_is_not_heard_also_when_it_comes_back() {
+    let mut world = World::new();
+    let (anna, ben) = two(&mut world);
+    let (talking, listening) = (anna.room, ben.room);
+    let heard = world.run(async move {
+        let mut writer = talking
+            .publish_audio(mic(), AudioCodec::Pcma, SampleRate::Hz16000)
+            .unwrap();
+        writer.set_muted(true).unwrap();
+        talking.leave().await;
+        talking.join().await.unwrap();
+        let mut reader = listening.mixed_audio();
+        let mut ticks = Ticker::every(Duration::from_millis(20));
+        let mut heard = Vec::new();
+        for muted in [true, false] {
+            if !muted {
+                writer.set_muted(false).unwrap();
+            }
+            let mut loudest = 0;
+            for _ in 0..50 {
+                ticks.next().await;
+                writer.write(&tone()).unwrap();
+                let mut pcm = [0; 320];
+                reader.read(&mut pcm);
+                loudest = pcm.into_iter().fold(loudest, i16::max);
+            }
+            heard.push(loudest);
+        }
+        heard
+    });
+    assert_eq!(heard[0], 0);
+    assert!(heard[1] > 6_000);
+}
+
+#[test]
+fn messages_arrive() {
+    let mut world = World::new();
+    let (anna, ben) = two(&mut world);
+    let topic = Topic::new("chat").unwrap();
+    anna.room
+        .send_message(&Recipients::All, &topic, b"hello")
+        .unwrap();
+    ben.wait(&mut world, |event| *event == Event::MessageReceived);
+    let mut body = [0; 640];
+    let message = ben.room.take_message(&mut body).unwrap().unwrap();
+    assert_eq!((message.topic, message.body), (topic, &b"hello"[..]));
+}
+
+#[test]
+fn leaves_and_joins_again_and_again() {
+    let mut world = World::new();
+    let (anna, ben) = two(&mut world);
+    for _ in 0..20 {
+        let room = anna.room;
+        world.run(async move { room.leave().await });
+        assert_eq!(
+            anna.room.closed(),
+            Some(CloseCause::Closed(CloseReason::Left))
+        );
+        ben.wait(&mut world, |event| {
+            matches!(event, Event::ParticipantLeft { .. })
+        });
+        anna.join(&mut world).unwrap();
+        ben.wait(&mut world, |event| {
+            matches!(event, Event::ParticipantJoined(_))
+        });
+    }
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+}
+
+#[test]
+fn a_server_that_was_killed_is_joined_again() {
+    let mut world = World::new();
+    let (anna, ben) = two(&mut world);
+    world.restart_server();
+    for party in [&anna, &ben] {
+        party.wait(&mut world, |event| matches!(event, Event::Reconnecting(_)));
+        party.wait(&mut world, |event| {
+            *event == Event::Joined { resumed: false }
+        });
+    }
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+}
+
+#[test]
+fn a_link_that_was_down_for_five_seconds_goes_on() {
+    let mut world = World::new();
+    let (anna, ben) = two(&mut world);
+    while anna.room.try_next_event().is_some() {}
+    world.set_link(&anna, false);
+    world.pass(Duration::from_secs(5));
+    world.set_link(&anna, true);
+    // Others have seen neither a leave nor a join.
+    while let Some(event) = ben.room.try_next_event() {
+        assert!(!matches!(event, Event::ParticipantLeft { .. }), "{event:?}");
+    }
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+    assert!(loudest(&mut world, &ben, &anna) > 6_000);
+    while let Some(event) = anna.room.try_next_event() {
+        assert!(!matches!(event, Event::Joined { resumed: false }));
+    }
+}
+
+#[test]
+fn a_server_is_found_by_its_name() {
+    let mut world = World::new();
+    let anna = world.party_with(
+        2,
+        "anna",
+        "rooms.test",
+        super::world::PORT,
+        Config::default(),
+    );
+    anna.join(&mut world).unwrap();
+    assert!(anna.room.is_joined());
+}
+
+#[test]
+fn silence_costs_no_wakes() {
+    let mut world = World::new();
+    let (anna, _ben) = two(&mut world);
+    world.pass(Duration::from_secs(5));
+    let before = anna.runner_polls();
+    world.pass(Duration::from_secs(60));
+    let polls = anna.runner_polls() - before;
+    // A keepalive in 10 s, and what it takes to answer one.
+    assert!((6..=40).contains(&polls), "{polls}");
+    let room = anna.room;
+    world.run(async move { room.leave().await });
+    world.pass(Duration::from_secs(1));
+    let before = anna.runner_polls();
+    world.pass(Duration::from_secs(60));
+    assert_eq!(anna.runner_polls(), before, "nothing to do");
+}

@@ -1,0 +1,172 @@
+//! Everything that a user, a network or a server can do wrong.
+
+use embassy_futures::poll_once;
+use embassy_time::Duration;
+use parlour_core::audio::codec::SampleRate;
+use parlour_core::client::{CloseCause, CommandError};
+use parlour_core::signal::JoinRefusal;
+use std::convert::Infallible;
+
+use super::world::{PORT, World, mic};
+use crate::{
+    AlwaysOpen, AudioCodec, AudioIn, AudioOut, Config, Duplex, DuplexError, JoinError,
+    NoEchoCanceller, PublishError, WriteError,
+};
+
+#[test]
+fn a_link_that_is_never_up_is_said_to_be() {
+    let mut world = World::new();
+    let anna = world.party(2, "anna", Config::default());
+    world.set_link(&anna, false);
+    assert_eq!(anna.join(&mut world), Err(JoinError::NoNetwork));
+    world.set_link(&anna, true);
+    assert_eq!(anna.join(&mut world), Ok(()));
+}
+
+#[test]
+fn a_link_that_comes_up_in_time_will_do() {
+    let mut world = World::new();
+    let anna = world.party(2, "anna", Config::default());
+    world.set_link(&anna, false);
+    let room = anna.room;
+    let polls = world.spawn(async move { room.join().await.unwrap() });
+    world.pass(Duration::from_secs(5));
+    assert!(!anna.room.is_joined() && polls.get() > 0);
+    world.set_link(&anna, true);
+    world.pass(Duration::from_secs(1));
+    assert!(anna.room.is_joined());
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_said_not_to() {
+    let mut world = World::new();
+    let nobody = world.party_with(2, "anna", "10.0.0.99", PORT, Config::default());
+    let closed = world.party_with(3, "ben", "10.0.0.1", 9, Config::default());
+    assert_eq!(nobody.join(&mut world), Err(JoinError::NoAnswer));
+    assert_eq!(closed.join(&mut world), Err(JoinError::NoAnswer));
+}
+
+#[test]
+fn a_name_that_nobody_has_is_said_to_be_unknown() {
+    let mut world = World::new();
+    let anna = world.party_with(2, "anna", "nowhere.test", PORT, Config::default());
+    assert_eq!(anna.join(&mut world), Err(JoinError::UnknownHost));
+}
+
+#[test]
+fn an_address_that_this_build_does_not_have_is_said_to_be_unreachable() {
+    let mut world = World::new();
+    let anna = world.party_with(2, "anna", "2001:db8::1", PORT, Config::default());
+    let expected = if cfg!(feature = "proto-ipv6") {
+        JoinError::NoAnswer
+    } else {
+        JoinError::Unreachable
+    };
+    assert_eq!(anna.join(&mut world), Err(expected));
+}
+
+#[test]
+fn a_token_that_is_refused_is_an_error_and_leaving_is_none() {
+    let mut world = World::new();
+    let anna = world.party(2, "bad", Config::default());
+    let refused = CloseCause::Refused(JoinRefusal::InvalidToken);
+    assert_eq!(anna.join(&mut world), Err(JoinError::Closed(refused)));
+    let room = anna.room;
+    world.run(async move { room.leave().await });
+}
+
+#[test]
+fn leaving_ends_also_when_the_server_is_gone() {
+    let mut world = World::new();
+    let anna = world.party(2, "anna", Config::default());
+    anna.join(&mut world).unwrap();
+    world.set_link(&anna, false);
+    let room = anna.room;
+    world.run(async move { room.leave().await });
+    assert!(anna.room.closed().is_some());
+}
+
+#[test]
+fn a_dropped_join_goes_on() {
+    let mut world = World::new();
+    let anna = world.party(2, "anna", Config::default());
+    let room = anna.room;
+    world.run(async move {
+        assert!(poll_once(room.join()).is_pending());
+    });
+    world.pass(Duration::from_secs(1));
+    assert!(anna.room.is_joined());
+    assert_eq!(anna.join(&mut world), Ok(()), "at once");
+}
+
+#[test]
+fn pcm_of_a_wrong_length_and_a_second_stream_are_errors() {
+    let mut world = World::new();
+    let anna = world.party(2, "anna", Config::default());
+    let rate = SampleRate::Hz48000;
+    let mut writer = anna
+        .room
+        .publish_audio(mic(), AudioCodec::Pcmu, rate)
+        .unwrap();
+    let second = parlour_core::room::StreamKey::new("second").unwrap();
+    assert_eq!(
+        anna.room
+            .publish_audio(second, AudioCodec::Pcmu, rate)
+            .unwrap_err(),
+        PublishError::Command(CommandError::TooManyStreams)
+    );
+    assert_eq!(
+        writer.write(&[0; 320]),
+        Err(WriteError::FrameLength { needed: 960 })
+    );
+    assert_eq!(writer.write(&[0; 960]), Ok(()), "not joined: dropped");
+    drop(writer);
+    anna.room
+        .publish_audio(mic(), AudioCodec::Pcmu, rate)
+        .unwrap();
+}
+
+struct File(SampleRate);
+
+impl AudioIn for File {
+    type Error = Infallible;
+    fn sample_rate(&self) -> SampleRate {
+        self.0
+    }
+    async fn read(&mut self, frame: &mut [i16]) -> Result<(), Infallible> {
+        frame.fill(1_000);
+        Ok(())
+    }
+}
+
+impl AudioOut for File {
+    type Error = Infallible;
+    fn sample_rate(&self) -> SampleRate {
+        self.0
+    }
+    async fn write(&mut self, _frame: &[i16]) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+#[test]
+fn parts_of_different_rates_do_not_talk() {
+    let mut world = World::new();
+    let anna = world.party(2, "anna", Config::default());
+    let room = anna.room;
+    for (microphone, good) in [(SampleRate::Hz16000, true), (SampleRate::Hz48000, false)] {
+        let stepped = world.run(async move {
+            let mut duplex = Duplex::<_, _, _, _, _, 320> {
+                microphone: File(microphone),
+                loudspeaker: File(SampleRate::Hz16000),
+                echo_canceller: NoEchoCanceller,
+                gate: AlwaysOpen,
+                writer: (room.publish_audio(mic(), AudioCodec::Pcmu, SampleRate::Hz16000)).unwrap(),
+                reader: room.mixed_audio(),
+            };
+            duplex.step().await
+        });
+        assert_eq!(stepped.is_ok(), good);
+        assert!(good || stepped == Err(DuplexError::SampleRate));
+    }
+}

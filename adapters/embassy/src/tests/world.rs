@@ -1,0 +1,378 @@
+//! An executor, a wire and a server, all on the mock clock.
+
+use std::boxed::Box;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::string::String;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::vec;
+use std::vec::Vec;
+
+use embassy_futures::select::{Either, select};
+use embassy_net::driver::{HardwareAddress, LinkState};
+use embassy_net::udp::{PacketMetadata, UdpSocket};
+use embassy_net::{IpEndpoint, Ipv4Address, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_net_driver_channel as channel;
+use embassy_time::{Duration, MockDriver};
+use parlour_core::client::Event;
+use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId, StreamKey};
+use parlour_core::secure::{KeyPair, PublicKey};
+use parlour_core::server::{Admission, Config as Limits, Event as ServerEvent, Path, Server};
+use parlour_core::signal::JoinRefusal;
+use parlour_core::ticket::Ticket;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+
+use crate::time::{now, wait_until};
+use crate::{Config, Device, G711, Resources, Room};
+
+const MTU: usize = 1_514;
+const SERVER: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
+pub(super) const PORT: u16 = 7_900;
+
+type Wire = channel::Runner<'static, MTU>;
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A task, and how often it was polled.
+struct Slot {
+    task: Option<Task>,
+    woken: Arc<Flag>,
+    polls: Rc<Cell<usize>>,
+}
+
+pub(super) struct World {
+    slots: Vec<Slot>,
+    wires: Vec<Wire>,
+    /// Of the wires, those that are cut.
+    cut: BTreeSet<usize>,
+    pub(super) server: Rc<RefCell<Server>>,
+    keys: KeyPair,
+    rng: ChaCha12Rng,
+    /// The clock is one for the whole process.
+    _clock: MutexGuard<'static, ()>,
+}
+
+/// One device.
+pub(super) struct Party {
+    pub(super) room: Room<'static, Device>,
+    wire: usize,
+    runner_polls: Rc<Cell<usize>>,
+}
+
+fn leak<T>(value: T) -> &'static mut T {
+    Box::leak(Box::new(value))
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        static CLOCK: Mutex<()> = Mutex::new(());
+        let clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rng = ChaCha12Rng::seed_from_u64(7);
+        let keys = KeyPair::generate(&mut rng);
+        let server = Server::new(Limits::default(), keys.clone(), now(), &mut rng);
+        let mut world = Self {
+            slots: Vec::new(),
+            wires: Vec::new(),
+            cut: BTreeSet::new(),
+            server: Rc::new(RefCell::new(server)),
+            keys,
+            rng,
+            _clock: clock,
+        };
+        let (stack, _) = world.stack(SERVER);
+        world.spawn(serve(stack, world.server.clone()));
+        world.spawn(name(stack));
+        world
+    }
+
+    /// A stack at `address` on the wire, and the number of its wire.
+    fn stack(&mut self, address: Ipv4Address) -> (Stack<'static>, usize) {
+        let [.., last] = address.octets();
+        let state = leak(channel::State::<MTU, 16, 16>::new());
+        let hardware = HardwareAddress::Ethernet([2, 0, 0, 0, 0, last]);
+        let (mut wire, device) = channel::new(state, hardware);
+        wire.set_link_state(LinkState::Up);
+        let config = embassy_net::Config::ipv4_static(StaticConfigV4 {
+            address: Ipv4Cidr::new(address, 24),
+            gateway: None,
+            dns_servers: [SERVER].into_iter().collect(),
+        });
+        let resources = leak(StackResources::<4>::new());
+        let (stack, runner) = embassy_net::new(device, config, resources, last.into());
+        let runner = leak(runner);
+        self.spawn(async move { runner.run().await });
+        self.wires.push(wire);
+        (stack, self.wires.len() - 1)
+    }
+
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + 'static) -> Rc<Cell<usize>> {
+        let polls = Rc::new(Cell::new(0));
+        self.slots.push(Slot {
+            task: Some(Box::pin(task)),
+            woken: Arc::new(Flag(AtomicBool::new(true))),
+            polls: polls.clone(),
+        });
+        polls
+    }
+
+    pub(super) fn public_key(&self) -> PublicKey {
+        *self.keys.public()
+    }
+
+    /// A device at 10.0.0.`last`, whose token names it `who`.
+    pub(super) fn party(&mut self, last: u8, who: &str, config: Config) -> Party {
+        self.party_with(last, who, "10.0.0.1", PORT, config)
+    }
+
+    pub(super) fn party_with(
+        &mut self,
+        last: u8,
+        who: &str,
+        host: &str,
+        port: u16,
+        config: Config,
+    ) -> Party {
+        let (stack, wire) = self.stack(Ipv4Address::new(10, 0, 0, last));
+        let ticket = Ticket {
+            host: leak(String::from(host)),
+            port,
+            server_key: self.public_key(),
+            token: leak(String::from(who)),
+        };
+        let resources = leak(Resources::<G711>::new());
+        let (room, runner) = crate::new(stack, ticket, config, resources, &mut self.rng).unwrap();
+        let runner = leak(runner);
+        let runner_polls = self.spawn(async move { runner.run().await });
+        Party {
+            room,
+            wire,
+            runner_polls,
+        }
+    }
+
+    /// The server is killed, and started again with the same key.
+    pub(super) fn restart_server(&mut self) {
+        let server = Server::new(Limits::default(), self.keys.clone(), now(), &mut self.rng);
+        *self.server.borrow_mut() = server;
+    }
+
+    pub(super) fn set_link(&mut self, party: &Party, up: bool) {
+        let state = if up {
+            self.cut.remove(&party.wire);
+            LinkState::Up
+        } else {
+            self.cut.insert(party.wire);
+            LinkState::Down
+        };
+        self.wires[party.wire].set_link_state(state);
+        self.settle();
+    }
+
+    /// Polls what is woken and carries what was sent, until all wait.
+    fn settle(&mut self) {
+        for round in 0.. {
+            assert!(round < 10_000, "somebody spins");
+            let mut moved = false;
+            for slot in &mut self.slots {
+                let Some(task) = &mut slot.task else {
+                    continue;
+                };
+                if slot.woken.0.swap(false, Ordering::Relaxed) {
+                    moved = true;
+                    slot.polls.set(slot.polls.get() + 1);
+                    let waker = Waker::from(slot.woken.clone());
+                    if task
+                        .as_mut()
+                        .poll(&mut Context::from_waker(&waker))
+                        .is_ready()
+                    {
+                        slot.task = None;
+                    }
+                }
+            }
+            if !self.carry() && !moved {
+                return;
+            }
+        }
+    }
+
+    /// Every frame reaches every other station that is not cut off.
+    fn carry(&mut self) -> bool {
+        let mut moved = false;
+        for from in 0..self.wires.len() {
+            while let Some(frame) = self.wires[from].try_tx_buf().map(|frame| frame.to_vec()) {
+                moved = true;
+                self.wires[from].tx_done();
+                if self.cut.contains(&from) {
+                    continue;
+                }
+                for (to, wire) in self.wires.iter_mut().enumerate() {
+                    if to != from
+                        && !self.cut.contains(&to)
+                        && let Some(buffer) = wire.try_rx_buf()
+                    {
+                        buffer[..frame.len()].copy_from_slice(&frame);
+                        wire.rx_done(frame.len());
+                    }
+                }
+            }
+        }
+        moved
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.settle();
+        for _ in 0..time.as_millis() {
+            MockDriver::get().advance(Duration::from_millis(1));
+            self.settle();
+        }
+    }
+
+    /// Runs `future` to its end, for at most a minute of virtual time.
+    pub(super) fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
+        let result = Rc::new(RefCell::new(None));
+        let place = result.clone();
+        self.spawn(async move {
+            *place.borrow_mut() = Some(future.await);
+        });
+        for _ in 0..60_000 {
+            self.settle();
+            if let Some(result) = result.borrow_mut().take() {
+                return result;
+            }
+            MockDriver::get().advance(Duration::from_millis(1));
+        }
+        panic!("it hangs");
+    }
+}
+
+impl Party {
+    pub(super) fn join(&self, world: &mut World) -> Result<(), crate::JoinError> {
+        let room = self.room;
+        world.run(async move { room.join().await })
+    }
+
+    /// Waits for an event that `wanted` likes.
+    pub(super) fn wait(
+        &self,
+        world: &mut World,
+        wanted: impl Fn(&Event) -> bool + 'static,
+    ) -> Event {
+        let room = self.room;
+        world.run(async move {
+            loop {
+                let event = room.next_event().await;
+                if wanted(&event) {
+                    return event;
+                }
+            }
+        })
+    }
+
+    /// How often the runner has been woken.
+    pub(super) fn runner_polls(&self) -> usize {
+        self.runner_polls.get()
+    }
+}
+
+pub(super) fn mic() -> StreamKey {
+    StreamKey::new("mic").unwrap()
+}
+
+/// The server's end: a token is the participant's name, and "bad" is no good one.
+async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
+    let meta = || leak([PacketMetadata::EMPTY; 32]);
+    let bytes = || leak(vec![0; 32 * MTU]);
+    let mut socket = UdpSocket::new(stack, meta(), bytes(), meta(), bytes());
+    socket.bind(PORT).unwrap();
+    let mut buffer = [0; 1_500];
+    loop {
+        let deadline = {
+            let mut server = server.borrow_mut();
+            if server.poll_timeout().is_some_and(|due| due <= now()) {
+                server.handle_timeout(now());
+            }
+            while let Some(event) = server.poll_event() {
+                let ServerEvent::JoinRequested { join, token, .. } = event else {
+                    continue;
+                };
+                if token == "bad" {
+                    let _ = server.refuse(now(), join, JoinRefusal::InvalidToken);
+                    continue;
+                }
+                let admission = Admission {
+                    room: RoomId::new("room").unwrap(),
+                    participant: ParticipantId::new(&token).unwrap(),
+                    name: DisplayName::new("").unwrap(),
+                    grants: Grants::PARTICIPANT,
+                    expires_in: None,
+                    lobby: false,
+                };
+                server.admit(now(), join, admission).unwrap();
+            }
+            server.poll_timeout()
+        };
+        loop {
+            let next = server
+                .borrow_mut()
+                .poll_transmit(now(), &mut buffer)
+                .unwrap();
+            let Some(transmit) = next else { break };
+            let Path::Udp(SocketAddr::V4(to)) = transmit.to else {
+                unreachable!()
+            };
+            let to = IpEndpoint::new((*to.ip()).into(), to.port());
+            socket.send_to(&buffer[..transmit.len], to).await.unwrap();
+        }
+        let deadline = deadline
+            .filter(|due| *due > now())
+            .or(server.borrow().poll_timeout());
+        if let Either::First(Ok((len, meta))) =
+            select(socket.recv_from(&mut buffer), wait_until(deadline)).await
+        {
+            let ip: IpAddr = meta.endpoint.addr.into();
+            let from = Path::Udp((ip, meta.endpoint.port).into());
+            let _ = server
+                .borrow_mut()
+                .handle_datagram(now(), from, &mut buffer[..len]);
+        }
+    }
+}
+
+/// A name server that knows `rooms.test`, which is where it is itself, and nothing else.
+async fn name(stack: Stack<'static>) {
+    let meta = || leak([PacketMetadata::EMPTY; 4]);
+    let bytes = || leak(vec![0; 4 * MTU]);
+    let mut socket = UdpSocket::new(stack, meta(), bytes(), meta(), bytes());
+    socket.bind(53).unwrap();
+    let mut query = [0; 512];
+    loop {
+        let (len, from) = socket.recv_from(&mut query).await.unwrap();
+        let query = &query[..len];
+        let known = query[12..].starts_with(b"\x05rooms\x04test\x00");
+        // RFC 1035: the question again, and a pointer to its name with an address.
+        let mut answer = query.to_vec();
+        answer[2..4].copy_from_slice(if known { &[0x81, 0x80] } else { &[0x81, 0x83] });
+        if known {
+            answer[7] = 1;
+            answer.extend([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+            answer.extend(SERVER.octets());
+        }
+        socket.send_to(&answer, from).await.unwrap();
+    }
+}

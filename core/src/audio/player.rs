@@ -1,0 +1,284 @@
+//! One slot's packets to PCM: the jitter buffer, the decoder behind it, and what is left over
+//! between the two.
+//!
+//! A packet holds 10 to 60 ms of sound, and whoever plays wants as many samples as *its* clock asks
+//! for. [`Player::read`] gives any number of them:
+//!
+//! ```text
+//! push ──► [ JitterBuffer ] ──pull──► [ Decoder ] ──► [ ready: up to PCM samples ] ──► read
+//! ```
+
+use super::codec::AudioDecoder;
+use super::decoder::Decoder;
+use super::{JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
+use crate::room::Codec;
+use crate::time::Instant;
+
+/// RTP timestamp units per ms in a slot.
+const CLOCK_PER_MS: usize = 48;
+
+/// Plays one slot at the decoder's rate.
+///
+/// `PACKETS` and `BYTES` are those of its [`JitterBuffer`]; `PCM` is how many samples the longest
+/// packet may decode to: 960 are 60 ms at 16 kHz, or 20 ms at 48 kHz. A packet that is longer is
+/// concealed instead.
+///
+/// ```
+/// use parlour_core::audio::codec::SampleRate;
+/// use parlour_core::audio::decoder::Decoder;
+/// use parlour_core::audio::{JitterConfig, Packet, Player};
+/// use parlour_core::room::Codec;
+/// use parlour_core::time::{Duration, Instant};
+///
+/// let decoder = Decoder::without_opus(SampleRate::Hz16000);
+/// let mut player = Player::<_, 8, 160, 960>::new(decoder, JitterConfig::default());
+/// let mut now = Instant::from_micros(0);
+/// let mut heard = false;
+/// for sequence in 0..10 {
+///     player.push(now, Packet {
+///         sequence,
+///         timestamp: sequence * 960,
+///         duration: 960,
+///         codec: Codec::Pcmu,
+///         speaker: Some(7),
+///         marker: sequence == 0,
+///         payload: &[0x80; 160],
+///     })?;
+///     let mut pcm = [0; 320];
+///     player.read(now, &mut pcm);
+///     heard |= player.speaker() == Some(7) && pcm.iter().any(|&sample| sample != 0);
+///     now += Duration::from_millis(20);
+/// }
+/// assert!(heard);
+/// # Ok::<(), parlour_core::audio::PushError>(())
+/// ```
+#[derive(Debug)]
+pub struct Player<O, const PACKETS: usize, const BYTES: usize, const PCM: usize> {
+    jitter: JitterBuffer<PACKETS, BYTES>,
+    decoder: Decoder<O>,
+    config: JitterConfig,
+    /// PCM that was decoded: of it, what lies from `read` to `end` is still to be played.
+    ready: [i16; PCM],
+    read: usize,
+    end: usize,
+    /// Codec and stream of what was decoded last.
+    heard: Codec,
+    speaker: Option<u32>,
+}
+
+impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize>
+    Player<O, PACKETS, BYTES, PCM>
+{
+    /// A player that has heard nothing yet. The jitter buffer's clock is that of slots, 48 kHz,
+    /// whatever `config` says.
+    pub fn new(decoder: Decoder<O>, config: JitterConfig) -> Self {
+        const {
+            // The jitter buffer asks for silence in pieces of up to 20 ms at 48 kHz.
+            assert!(PCM >= 160, "PCM must hold at least 20 ms at 8 kHz");
+        }
+        let config = JitterConfig {
+            clock_rate: CLOCK_PER_MS as u32 * 1000,
+            ..config
+        };
+        Self {
+            jitter: JitterBuffer::new(config),
+            decoder,
+            config,
+            ready: [0; PCM],
+            read: 0,
+            end: 0,
+            heard: Codec::Opus,
+            speaker: None,
+        }
+    }
+
+    /// Takes a packet that arrived at `now`.
+    ///
+    /// # Errors
+    /// [`PushError`]; the packet was dropped.
+    pub fn push(&mut self, now: Instant, packet: Packet<'_>) -> Result<(), PushError> {
+        self.jitter.push(now, packet)
+    }
+
+    /// Fills `pcm` with what is to be played from `now` on. Never waits.
+    pub fn read(&mut self, now: Instant, pcm: &mut [i16]) {
+        let mut rest = pcm;
+        while !rest.is_empty() {
+            if self.read >= self.end {
+                self.pull(now);
+            }
+            let ready = self.ready.get(self.read..self.end).unwrap_or_default();
+            let len = ready.len().min(rest.len());
+            let (filled, later) = rest.split_at_mut(len);
+            for (out, &sample) in filled.iter_mut().zip(ready) {
+                *out = sample;
+            }
+            self.read += len;
+            rest = later;
+        }
+    }
+
+    /// SSRC of the stream that the last sample read belongs to; `None` in silence, or if the slot does
+    /// not say.
+    pub fn speaker(&self) -> Option<u32> {
+        self.speaker
+    }
+
+    /// What the jitter buffer has seen and done.
+    pub fn statistics(&self) -> JitterStatistics {
+        self.jitter.statistics()
+    }
+
+    /// Forgets all that has arrived: another session begins.
+    pub fn restart(&mut self) {
+        self.jitter = JitterBuffer::new(self.config);
+        (self.read, self.end) = (0, 0);
+        self.speaker = None;
+    }
+
+    /// Makes the next piece of sound: at least one sample.
+    fn pull(&mut self, now: Instant) {
+        let rate = self.decoder.sample_rate();
+        let pull = self.jitter.pull(now);
+        let samples = pull.samples() as usize * rate.samples(1) / CLOCK_PER_MS;
+        let samples = samples.clamp(1, PCM);
+        let decoded = match pull {
+            Pull::Frame(frame) => {
+                self.speaker = frame.speaker;
+                self.heard = frame.codec;
+                (self.decoder).decode(frame.codec, frame.payload, &mut self.ready)
+            }
+            Pull::Lost { next, .. } => {
+                let missing = self.ready.get_mut(..samples).unwrap_or_default();
+                match next {
+                    Some(next) => {
+                        self.decoder.recover(self.heard, next, missing);
+                    }
+                    None => self.decoder.conceal(missing),
+                }
+                Ok(samples)
+            }
+            Pull::Silence { .. } | Pull::Buffering { .. } => {
+                self.speaker = None;
+                self.ready.fill(0);
+                Ok(samples)
+            }
+        };
+        self.read = 0;
+        self.end = match decoded {
+            Ok(decoded) => decoded.clamp(1, PCM),
+            Err(_) => {
+                let missing = self.ready.get_mut(..samples).unwrap_or_default();
+                self.decoder.conceal(missing);
+                samples
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::codec::SampleRate;
+    use crate::audio::decoder::NoOpus;
+    use crate::time::Duration;
+    use proptest::prelude::*;
+
+    type Small = Player<NoOpus, 8, 160, 320>;
+
+    fn player() -> Small {
+        let config = JitterConfig {
+            start_delay: Duration::from_millis(40),
+            ..JitterConfig::default()
+        };
+        Small::new(Decoder::without_opus(SampleRate::Hz16000), config)
+    }
+
+    fn packet(sequence: u64, payload: &[u8]) -> Packet<'_> {
+        Packet {
+            sequence,
+            timestamp: sequence * 960,
+            duration: payload.len() as u32 * 6,
+            codec: Codec::Pcmu,
+            speaker: Some(5),
+            marker: sequence == 0,
+            payload,
+        }
+    }
+
+    /// Plays `packets` 20 ms apart, read in pieces of `piece` samples; the sum of all magnitudes heard, and
+    /// whether the speaker was known.
+    fn play(piece: usize, lost: impl Fn(u64) -> bool) -> (u64, bool) {
+        let (mut player, mut heard, mut known) = (player(), 0, false);
+        for sequence in 0..50_u64 {
+            let now = Instant::from_micros(sequence * 20_000);
+            if !lost(sequence) {
+                player.push(now, packet(sequence, &[0x00; 160])).unwrap();
+            }
+            let mut pcm = [0; 320];
+            for piece in pcm.chunks_mut(piece) {
+                player.read(now, piece);
+            }
+            known |= player.speaker() == Some(5);
+            heard += (pcm.iter())
+                .map(|sample| u64::from(sample.unsigned_abs()))
+                .sum::<u64>();
+        }
+        (heard, known)
+    }
+
+    #[test]
+    fn pieces_of_any_length_are_the_same_sound() {
+        let whole = play(320, |_| false);
+        assert!(whole.0 > 40 * 320 * 20_000 && whole.1, "{whole:?}");
+        for piece in [1, 7, 160, 319] {
+            assert_eq!(play(piece, |_| false), whole, "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_lost_packet_is_concealed() {
+        let (whole, _) = play(320, |_| false);
+        let (holed, _) = play(320, |sequence| sequence % 10 == 9);
+        assert!(holed > whole * 8 / 10, "{holed} of {whole}");
+    }
+
+    #[test]
+    fn after_a_restart_earlier_sound_is_gone() {
+        let mut player = player();
+        for sequence in 0..6 {
+            let _ = player.push(Instant::from_micros(0), packet(sequence, &[0; 160]));
+        }
+        player.restart();
+        let mut pcm = [1; 2_000];
+        player.read(Instant::from_micros(100_000), &mut pcm);
+        assert_eq!(pcm, [0; 2_000]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn any_packets_in_any_order_fill_what_is_asked_for(
+            packets in proptest::collection::vec(
+                (0_u64..64, 0_u64..1_000_000, 0_u32..8_000, 0_usize..=200, 0_usize..2_000), 1..40),
+        ) {
+            let mut player = player();
+            let payload = [0x55; 200];
+            for (n, (sequence, timestamp, duration, len, read)) in packets.into_iter().enumerate() {
+                let now = Instant::from_micros(n as u64 * 10_000);
+                let _ = player.push(now, Packet {
+                    sequence,
+                    timestamp,
+                    duration,
+                    codec: if n % 3 == 0 { Codec::Opus } else { Codec::Pcma },
+                    speaker: None,
+                    marker: false,
+                    payload: &payload[..len],
+                });
+                let mut pcm = [0; 2_000];
+                player.read(now, &mut pcm[..read]);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which timestamp the next frame has, told from how much sound was made and how long was paused.
+
+use crate::time::{Duration, Instant};
+
+/// How long a pause between two frames may be before it counts as silence rather than as jitter.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Counts RTP timestamps of a published stream.
+///
+/// While frames come at the pace of sound, each starts where the one before it ended, however unevenly
+/// they are handed over. After a pause, the clock catches up with the time gone by.
+///
+/// ```
+/// use parlour_core::rtp::SendClock;
+/// use parlour_core::time::Instant;
+/// let at = |ms: u64| Instant::from_micros(ms * 1_000);
+/// let mut clock = SendClock::new(8_000);
+/// assert_eq!(clock.next(at(0), 160), 0);
+/// assert_eq!(clock.next(at(35), 160), 160); // a little late
+/// assert_eq!(clock.next(at(1_035), 160), 160 + 8_000); // a second of silence
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendClock {
+    rate: u32,
+    timestamp: u32,
+    last: Option<Instant>,
+}
+
+impl SendClock {
+    /// A clock of `rate` units per second that starts at 0.
+    pub const fn new(rate: u32) -> Self {
+        Self {
+            rate,
+            timestamp: 0,
+            last: None,
+        }
+    }
+
+    /// The timestamp of a frame of `units` that is ready at `now`.
+    pub fn next(&mut self, now: Instant, units: u32) -> u32 {
+        let last = self.last.replace(now).unwrap_or(now);
+        let pause = now.saturating_duration_since(last);
+        let timestamp = if pause > PAUSE {
+            // The frame before has moved the clock by its own length already.
+            let gone_by = pause.as_micros() * u128::from(self.rate) / 1_000_000;
+            // Modulo 2^32, as RTP counts: a truncation is what is meant.
+            (self.timestamp).wrapping_add((gone_by as u32).saturating_sub(units))
+        } else {
+            self.timestamp
+        };
+        self.timestamp = timestamp.wrapping_add(units);
+        timestamp
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(1_000_000 + ms * 1_000)
+    }
+
+    #[test]
+    fn time_runs_on_through_a_pause_and_not_through_jitter() {
+        let mut clock = SendClock {
+            rate: 48_000,
+            timestamp: u32::MAX - 959,
+            last: None,
+        };
+        assert_eq!(clock.next(at(0), 960), u32::MAX - 959);
+        assert_eq!(clock.next(at(200), 960), 0, "jitter");
+        assert_eq!(clock.next(at(1_200), 960), 48_000, "a pause of a second");
+        assert_eq!(clock.next(at(1_220), 960), 48_960);
+    }
+
+    #[test]
+    fn time_that_runs_backwards_is_no_pause() {
+        let mut clock = SendClock::new(8_000);
+        clock.next(at(500), 160);
+        assert_eq!(clock.next(at(0), 160), 160);
+    }
+}

@@ -1,0 +1,72 @@
+//! The UART: lines out, lines in.
+
+use core::fmt;
+
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_sync::channel::Channel;
+
+use crate::interrupts::{self, Source};
+use crate::mmio::Register;
+
+// SAFETY: the UART's registers, a byte each (NS16550A: data, interrupt enable, line status).
+const DATA: Register<u8> = unsafe { Register::at(0x1000_0000) };
+// SAFETY: as above.
+const INTERRUPTS: Register<u8> = unsafe { Register::at(0x1000_0001) };
+// SAFETY: as above.
+const STATUS: Register<u8> = unsafe { Register::at(0x1000_0005) };
+
+const RECEIVED: u8 = 1;
+
+static INPUT: Channel<CriticalSectionRawMutex, u8, 2048> = Channel::new();
+
+pub(crate) fn init() {
+    INTERRUPTS.write(RECEIVED);
+    interrupts::enable(Source::Uart);
+}
+
+/// Bytes came in: keeps those for which there is room, as any UART does.
+pub(crate) fn interrupt() {
+    while STATUS.read() & RECEIVED != 0 {
+        let _ = INPUT.try_send(DATA.read());
+    }
+}
+
+/// Waits for the next line; what is too long for `line` is cut off.
+pub async fn read_line(line: &mut [u8]) -> &str {
+    let mut len = 0;
+    loop {
+        match INPUT.receive().await {
+            b'\n' | b'\r' if len > 0 => break,
+            b'\n' | b'\r' => {}
+            byte => {
+                if let Some(place) = line.get_mut(len) {
+                    *place = byte;
+                    len += 1;
+                }
+            }
+        }
+    }
+    let line = line.get(..len).unwrap_or_default();
+    core::str::from_utf8(line).unwrap_or_default()
+}
+
+/// Where [`println!`](crate::println) writes.
+#[doc(hidden)]
+pub struct Output;
+
+impl fmt::Write for Output {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // QEMU's UART is always ready.
+        text.bytes().for_each(|byte| DATA.write(byte));
+        Ok(())
+    }
+}
+
+/// Writes a line to the console.
+#[macro_export]
+macro_rules! println {
+    ($($argument:tt)*) => {{
+        use core::fmt::Write as _;
+        let _ = writeln!($crate::console::Output, $($argument)*);
+    }};
+}

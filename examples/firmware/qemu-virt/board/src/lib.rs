@@ -1,0 +1,38 @@
+//! The parts of QEMU's RISC-V machine `virt` that embassy needs: console, timer, interrupts, network, and the host's
+//! files.
+//!
+//! What is unsafe here, and why it is sound, stands beside each line; the rest of the firmware has nothing unsafe.
+//!
+//! | module | device | addresses |
+//! |---|---|---|
+//! | [`console`] | NS16550A UART | `1000_0000` |
+//! | `timer` | CLINT | `0200_4000`, `0200_bff8` |
+//! | `interrupts` | PLIC | `0c00_0000` |
+//! | [`network`] | virtio-net in one of eight virtio-mmio slots | `1000_1000` to `1000_8fff` |
+//! | [`host`] | semihosting: QEMU traps a certain sequence of instructions | |
+//! | [`stack`] | RAM between `__ebss` and the stack pointer | |
+#![no_std]
+#![deny(missing_docs)]
+
+#[macro_use]
+pub mod console;
+pub mod host;
+mod interrupts;
+mod mmio;
+pub mod network;
+pub mod stack;
+mod timer;
+
+/// Starts timer and interrupts. Call it first, once.
+pub fn init() {
+    stack::paint();
+    timer::init();
+    console::init();
+    interrupts::init();
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    println!("{info}");
+    host::exit(101)
+}

@@ -1,0 +1,51 @@
+//! How much of the stack was ever used: it is painted at the start, and what is still painted was not.
+
+use core::arch::asm;
+
+const PAINT: u32 = 0x5741_4c4c;
+/// Left unpainted below the stack pointer: the frames of whoever paints.
+const MARGIN: usize = 1_024;
+
+unsafe extern "C" {
+    /// First address after all statics (riscv-rt's link.x).
+    static mut __ebss: u32;
+    /// First address after RAM.
+    static _stack_start: u32;
+}
+
+fn bottom() -> *mut u32 {
+    &raw mut __ebss
+}
+
+fn pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: reads a register.
+    unsafe { asm!("mv {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
+}
+
+/// Paints what is free.
+pub(crate) fn paint() {
+    let mut place = bottom();
+    while (place as usize) < pointer() - MARGIN {
+        // SAFETY: RAM between the statics and the stack belongs to nobody; the frames in use, and those of this
+        // loop, are above.
+        unsafe { place.write_volatile(PAINT) };
+        place = place.wrapping_add(1);
+    }
+}
+
+/// Bytes between the statics and the deepest that the stack has ever been.
+pub fn never_used() -> usize {
+    let mut place = bottom();
+    // SAFETY: as in `paint`; reads only.
+    while (place as usize) < pointer() && unsafe { place.read_volatile() } == PAINT {
+        place = place.wrapping_add(1);
+    }
+    place as usize - bottom() as usize
+}
+
+/// Bytes that the stack has had at its deepest.
+pub fn deepest() -> usize {
+    (&raw const _stack_start) as usize - bottom() as usize - never_used()
+}

@@ -1,0 +1,226 @@
+//! A talking device that runs in QEMU: joins a room with a ticket, says what it has recorded, and writes what it hears
+//! to a file of the host. See README.md for how to run it, and the console's commands.
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+mod sound;
+
+use embassy_executor::{Executor, Spawner};
+use embassy_net::StackResources;
+use parlour_embassy::core::client::Event;
+use parlour_embassy::core::rand_core::RngCore as _;
+use parlour_embassy::core::room::StreamKey;
+use parlour_embassy::core::ticket::Ticket;
+use parlour_embassy::{
+    AudioCodec, Config, Duplex, NoEchoCanceller, PushToTalk, Resources, Room, Runner,
+};
+use qemu_virt_board::host::{self, HostRng};
+use qemu_virt_board::network::Network;
+use qemu_virt_board::{console, println, stack};
+use sound::{Loudspeaker, RATE, Recording, SAID};
+use static_cell::StaticCell;
+
+#[cfg(not(feature = "opus-decode"))]
+type Decoded = parlour_embassy::G711;
+#[cfg(feature = "opus-decode")]
+type Decoded = parlour_embassy::Opus;
+
+type Telephone = Duplex<'static, Recording, Loudspeaker, NoEchoCanceller, &'static PushToTalk>;
+type Text = heapless::String<2_048>;
+
+static BUTTON: PushToTalk = PushToTalk::new();
+static SOCKETS: StaticCell<StackResources<4>> = StaticCell::new();
+static TICKET: StaticCell<Text> = StaticCell::new();
+static RESOURCES: StaticCell<Resources<Decoded>> = StaticCell::new();
+
+#[riscv_rt::entry]
+fn start() -> ! {
+    static EXECUTOR: StaticCell<Executor> = StaticCell::new();
+    qemu_virt_board::init();
+    let executor = EXECUTOR.init(Executor::new());
+    executor.run(|spawner| spawner.spawn(main(spawner).expect("its first task")))
+}
+
+#[embassy_executor::task]
+async fn carry_frames(mut runner: embassy_net::Runner<'static, &'static mut Network>) -> ! {
+    runner.run().await
+}
+
+#[embassy_executor::task]
+async fn carry_datagrams(mut runner: Runner<'static>) -> ! {
+    runner.run().await
+}
+
+#[embassy_executor::task]
+async fn talk_and_listen(mut telephone: Telephone) {
+    let error = telephone.run().await;
+    fail(format_args!("no more sound: {error:?}"));
+}
+
+#[embassy_executor::task]
+async fn tell(room: Room<'static>) -> ! {
+    loop {
+        match room.next_event().await {
+            Event::Joined { resumed } => println!("event joined resumed={resumed}"),
+            Event::Reconnecting(cause) => println!("event reconnecting {cause:?}"),
+            Event::Published { .. } => println!("event published"),
+            Event::PublishRefused { refusal, .. } => println!("event publish-refused {refusal}"),
+            Event::Closed(cause) => println!("event closed: {cause}"),
+            _ => {}
+        }
+    }
+}
+
+#[embassy_executor::task]
+async fn main(spawner: Spawner) {
+    let (ticket, output) = arguments();
+    let Ok(mut rng) = HostRng::open() else {
+        fail(format_args!("the host has no /dev/urandom"))
+    };
+    let Some(device) = Network::find() else {
+        fail(format_args!("QEMU was started without virtio-net-device"))
+    };
+    let config = embassy_net::Config::dhcpv4(Default::default());
+    let sockets = SOCKETS.init(StackResources::new());
+    let (network, runner) = embassy_net::new(device, config, sockets, rng.next_u64());
+    spawner.spawn(carry_frames(runner).expect("its only task"));
+
+    let ticket = TICKET.init(match ticket {
+        Some(ticket) => ticket,
+        None => ask("ticket?").await,
+    });
+    let ticket = match Ticket::parse(ticket) {
+        Ok(ticket) => ticket,
+        Err(error) => fail(format_args!("{error}")),
+    };
+    let resources = RESOURCES.init_with(Resources::new);
+    let made = parlour_embassy::new(network, ticket, Config::default(), resources, &mut rng);
+    let (room, runner) = match made {
+        Ok(made) => made,
+        Err(error) => fail(format_args!("{error}")),
+    };
+    spawner.spawn(carry_datagrams(runner).expect("its only task"));
+    spawner.spawn(tell(room).expect("its only task"));
+
+    let telephone = Duplex {
+        microphone: Recording::new(),
+        loudspeaker: Loudspeaker::new(output),
+        echo_canceller: NoEchoCanceller,
+        gate: &BUTTON,
+        writer: match publish(room) {
+            Ok(writer) => writer,
+            Err(error) => fail(format_args!("{error}")),
+        },
+        reader: room.mixed_audio(),
+    };
+    spawner.spawn(talk_and_listen(telephone).expect("its only task"));
+    println!("ready");
+    loop {
+        let line = ask("").await;
+        obey(room, &line).await;
+    }
+}
+
+fn publish(
+    room: Room<'static>,
+) -> Result<parlour_embassy::AudioWriter<'static>, parlour_embassy::PublishError> {
+    let key = StreamKey::new("mic").expect("a short name");
+    room.publish_audio(key, codec(), RATE)
+}
+
+#[cfg(not(feature = "opus-encode"))]
+fn codec() -> AudioCodec<'static> {
+    AudioCodec::Pcmu
+}
+
+#[cfg(feature = "opus-encode")]
+fn codec() -> AudioCodec<'static> {
+    use parlour_embassy::core::audio::opus::{EncoderConfig, OpusEncoder};
+    static ENCODER: StaticCell<OpusEncoder> = StaticCell::new();
+    let config = EncoderConfig {
+        sample_rate: RATE,
+        complexity: 0,
+        ..EncoderConfig::default()
+    };
+    AudioCodec::Opus(ENCODER.init(OpusEncoder::new(config).expect("these settings are supported")))
+}
+
+/// What the console can be told.
+async fn obey(room: Room<'static>, line: &str) {
+    let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
+    let number = argument.trim().parse::<u32>().unwrap_or(0);
+    match command {
+        "join" => match room.join().await {
+            Ok(()) => println!("joined"),
+            Err(error) => println!("not joined: {error}"),
+        },
+        "leave" => {
+            room.leave().await;
+            println!("left");
+        }
+        "talk" => {
+            BUTTON.set_pressed(true);
+            SAID.wait().await;
+            BUTTON.set_pressed(false);
+            println!("said");
+        }
+        "cycle" => cycle(room, number).await,
+        "exit" => host::exit(number.try_into().unwrap_or(u8::MAX)),
+        _ => println!("commands: join, leave, talk, cycle TIMES, exit CODE"),
+    }
+}
+
+/// Joins and leaves, so many times. There is no heap: what could grow is the stack.
+async fn cycle(room: Room<'static>, times: u32) {
+    let mut first = 0;
+    for n in 1..=times {
+        if let Err(error) = room.join().await {
+            println!("not joined in cycle {n}: {error}");
+            return;
+        }
+        room.leave().await;
+        if n == 1 {
+            first = stack::never_used();
+        }
+    }
+    let last = stack::never_used();
+    println!(
+        "cycled {times} free-first={first} free-last={last} stack={}",
+        stack::deepest()
+    );
+}
+
+/// Ticket and file from the command line.
+fn arguments() -> (Option<Text>, Option<Text>) {
+    let (mut ticket, mut output) = (None, None);
+    let read = host::arguments(|argument| {
+        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+        let value = Text::try_from(value).ok();
+        match name {
+            "ticket" => ticket = value,
+            "out" => output = value,
+            _ => {}
+        }
+    });
+    if read.is_err() {
+        fail(format_args!(
+            "the arguments are too long, or semihosting is off"
+        ));
+    }
+    (ticket, output)
+}
+
+async fn ask(prompt: &str) -> Text {
+    if !prompt.is_empty() {
+        println!("{prompt}");
+    }
+    let mut line = [0; 2_048];
+    // As long as the buffer.
+    Text::try_from(console::read_line(&mut line).await).unwrap_or_default()
+}
+
+fn fail(why: core::fmt::Arguments<'_>) -> ! {
+    println!("failed: {why}");
+    host::exit(1)
+}

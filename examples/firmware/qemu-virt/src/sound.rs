@@ -1,0 +1,105 @@
+//! A recording for a microphone, and a file for a loudspeaker.
+
+use core::convert::Infallible;
+use core::ffi::CStr;
+
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_sync::signal::Signal;
+use embassy_time::{Duration, Ticker};
+use parlour_embassy::core::audio::codec::SampleRate;
+use parlour_embassy::{AudioIn, AudioOut};
+use qemu_virt_board::host::File;
+use qemu_virt_board::println;
+
+use crate::{BUTTON, Text};
+
+pub const RATE: SampleRate = SampleRate::Hz16000;
+
+/// 16-bit mono PCM at 16 kHz behind a header of 44 bytes.
+static WAV: &[u8] = include_bytes!("../../../assets/device.wav");
+const HEADER: usize = 44;
+
+/// The recording has been said to its end.
+pub static SAID: Signal<CriticalSectionRawMutex, ()> = Signal::new();
+
+/// Says the recording from its start whenever the button is pressed, at the pace of a microphone.
+pub struct Recording {
+    clock: Ticker,
+    at: usize,
+}
+
+impl Recording {
+    pub fn new() -> Self {
+        Self {
+            clock: Ticker::every(Duration::from_millis(20)),
+            at: 0,
+        }
+    }
+}
+
+impl AudioIn for Recording {
+    type Error = Infallible;
+
+    fn sample_rate(&self) -> SampleRate {
+        RATE
+    }
+
+    async fn read(&mut self, frame: &mut [i16]) -> Result<(), Infallible> {
+        self.clock.next().await;
+        frame.fill(0);
+        if !BUTTON.is_pressed() {
+            self.at = 0;
+            return Ok(());
+        }
+        let rest = WAV.get(HEADER + 2 * self.at..).unwrap_or_default();
+        let samples = rest.chunks_exact(2);
+        if samples.len() == 0 {
+            SAID.signal(());
+        }
+        for (place, bytes) in frame.iter_mut().zip(samples) {
+            *place = i16::from_le_bytes([bytes[0], bytes[1]]);
+        }
+        self.at += frame.len();
+        Ok(())
+    }
+}
+
+/// Writes what is heard to a file of the host, as bare 16-bit little-endian PCM; without a file it is discarded.
+pub struct Loudspeaker(Option<File>);
+
+impl Loudspeaker {
+    pub fn new(path: Option<Text>) -> Self {
+        let Some(mut path) = path else {
+            return Self(None);
+        };
+        let file = (path.push('\0').ok())
+            .and_then(|()| CStr::from_bytes_with_nul(path.as_bytes()).ok())
+            .and_then(|path| File::create(path).ok());
+        if file.is_none() {
+            println!("cannot write what is heard to {path}");
+        }
+        Self(file)
+    }
+}
+
+impl AudioOut for Loudspeaker {
+    type Error = qemu_virt_board::host::Error;
+
+    fn sample_rate(&self) -> SampleRate {
+        RATE
+    }
+
+    async fn write(&mut self, frame: &[i16]) -> Result<(), Self::Error> {
+        let Some(file) = &mut self.0 else {
+            return Ok(());
+        };
+        for part in frame.chunks(160) {
+            let mut bytes = [0; 320];
+            for (place, sample) in bytes.chunks_exact_mut(2).zip(part) {
+                place.copy_from_slice(&sample.to_le_bytes());
+            }
+            file.write_all(&bytes[..2 * part.len()])?;
+        }
+        Ok(())
+    }
+}

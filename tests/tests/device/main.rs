@@ -1,0 +1,277 @@
+//! A microcontroller in a room: the firmware of `examples/firmware/qemu-virt` runs in QEMU, and meets a desktop's client
+//! at a real server over real sockets.
+//!
+//! Unlike all other tests these run in real time: nothing waits for a fixed while, except where the passing of time
+//! itself is tested (a link that is down for five seconds).
+
+mod machine;
+mod process;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use machine::{Machine, firmware};
+use parlour_core::client::Event as RoomEvent;
+use parlour_core::ticket::Ticket;
+use parlour_examples::impair::Impairment;
+use parlour_examples::measure::{RATE, find};
+use parlour_examples::network::Network;
+use parlour_examples::wav;
+use parlour_tokio::token::{ApiKey, Claims};
+use parlour_tokio::{AudioOptions, AudioWriter, Event, MixedReader, Room, Server, ServerConfig};
+use process::ServerProcess;
+
+/// 20 ms.
+const FRAME: usize = 320;
+/// Until everything said has been heard.
+const TAIL: usize = 75 * FRAME;
+
+fn recording(name: &str) -> Vec<i16> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples/assets")
+        .join(name);
+    wav::read(&path, RATE).unwrap()
+}
+
+/// A server, a desktop's client in its room, and a device that may join.
+struct Meeting {
+    desktop: Room,
+    events: parlour_tokio::Events,
+    writer: AudioWriter,
+    reader: MixedReader,
+    device: Machine,
+}
+
+/// What each side heard while both spoke, how alike that is to what was said.
+#[derive(Debug)]
+struct Similarity {
+    at_desktop: f64,
+    at_device: f64,
+}
+
+fn ticket(server: &Server, who: &str) -> String {
+    let claims = Claims::new("kitchen", who, Duration::from_secs(3_600)).unwrap();
+    server.ticket(&claims).unwrap()
+}
+
+/// The device's ticket: QEMU's network shows this machine's loopback address as 10.0.2.2.
+fn device_ticket(server: &Server, through: SocketAddr) -> String {
+    let text = ticket(server, "device");
+    let ticket = Ticket::parse(&text).unwrap();
+    let seen = Ticket {
+        host: "10.0.2.2",
+        port: through.port(),
+        ..ticket
+    };
+    seen.to_string()
+}
+
+impl Meeting {
+    async fn start(firmware: &Path, desktop: &str, device: &str) -> Self {
+        let desktop = Room::join(desktop).await.unwrap();
+        let events = desktop.events();
+        // What the device decodes without Opus.
+        let writer = desktop
+            .publish_audio("mic", AudioOptions::pcmu(RATE))
+            .await
+            .unwrap();
+        let reader = desktop.mixed_audio(RATE).unwrap();
+        let device = Machine::start(firmware, device);
+        Self {
+            desktop,
+            events,
+            writer,
+            reader,
+            device,
+        }
+    }
+
+    /// The device joins, and the desktop sees it.
+    async fn meet(&mut self) {
+        self.device.tell("join");
+        self.device.expect("joined");
+        self.until(|event| matches!(event, RoomEvent::ParticipantJoined(_)))
+            .await;
+    }
+
+    /// Waits for something to happen in the room.
+    async fn until(&mut self, wanted: impl Fn(&RoomEvent) -> bool) {
+        let found = async {
+            loop {
+                match self.events.next().await.expect("the room is closed") {
+                    Event::Room(event) if wanted(&event) => return,
+                    _ => {}
+                }
+            }
+        };
+        let limit = Duration::from_secs(30);
+        tokio::time::timeout(limit, found)
+            .await
+            .expect("it does not happen");
+    }
+
+    /// Both speak at once, each its whole recording.
+    async fn speak(&mut self) -> Similarity {
+        let (desktop_says, device_says) = (recording("host.wav"), recording("device.wav"));
+        let device_from = self.device.heard().len();
+        self.device.tell("talk");
+        let mut heard = Vec::new();
+        for frame in desktop_says
+            .chunks(FRAME)
+            .map(Some)
+            .chain([None; TAIL / FRAME])
+        {
+            let mut pcm = [0; FRAME];
+            self.reader.next_frame(&mut pcm).await;
+            heard.extend(pcm);
+            if let Some(frame) = frame {
+                self.writer.write(frame).unwrap();
+            }
+        }
+        self.device.expect("said");
+        let device_heard = self.device.heard();
+        Similarity {
+            at_desktop: find(&device_says, &heard).similarity,
+            at_device: find(&desktop_says, &device_heard[device_from..]).similarity,
+        }
+    }
+
+    async fn part(mut self) {
+        self.device.tell("leave");
+        self.device.expect("left");
+        self.until(|event| matches!(event, RoomEvent::ParticipantLeft { .. }))
+            .await;
+        self.device.exit(5);
+        self.desktop.leave().await;
+    }
+}
+
+fn serve(directory: &Path) -> Server {
+    serve_at("127.0.0.1:0", directory)
+}
+
+/// A server that has its key in `directory`.
+fn serve_at(address: &str, directory: &Path) -> Server {
+    let key = ApiKey::new("test", "0123456789abcdef0123456789abcdef").unwrap();
+    let config = ServerConfig {
+        workers: 1,
+        key_file: Some(directory.join("key")),
+        ..ServerConfig::new(address.parse().unwrap(), key)
+    };
+    Server::bind(config).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn device_and_desktop_hear_each_other() {
+    let Some(firmware) = firmware() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path());
+    let device = device_ticket(&server, server.addresses()[0]);
+    let mut meeting = Meeting::start(firmware, &ticket(&server, "desktop"), &device).await;
+    meeting.meet().await;
+    let similarity = meeting.speak().await;
+    assert!(
+        similarity.at_desktop > 0.8 && similarity.at_device > 0.8,
+        "{similarity:?}"
+    );
+    meeting.part().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_do_with_a_tenth_of_all_datagrams_lost() {
+    let Some(firmware) = firmware() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path());
+    let bad = Impairment {
+        loss: 0.1,
+        ..Impairment::default()
+    };
+    let network = Network::start(server.addresses()[0], bad, 1).await.unwrap();
+    let device = device_ticket(&server, network.address());
+    let mut meeting = Meeting::start(firmware, &ticket(&server, "desktop"), &device).await;
+    meeting.meet().await;
+    let similarity = meeting.speak().await;
+    assert!(
+        similarity.at_desktop > 0.7 && similarity.at_device > 0.7,
+        "{similarity:?}"
+    );
+    let lost: u64 = network
+        .flows()
+        .iter()
+        .map(|flow| flow.up.lost + flow.down.lost)
+        .sum();
+    assert!(lost > 50, "{lost}");
+    meeting.part().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_do_after_the_server_was_killed_and_restarted() {
+    let Some(firmware) = firmware() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = ServerProcess::start("127.0.0.1:0", directory.path());
+    let mut meeting = Meeting::start(firmware, &server.desktop, &server.device).await;
+    meeting.meet().await;
+
+    server.kill();
+    let address = server.address.clone();
+    let _restarted = ServerProcess::start(&address, directory.path());
+    meeting.device.expect("event reconnecting");
+    meeting.device.expect("event joined resumed=false");
+    meeting
+        .until(|event| *event == RoomEvent::Joined { resumed: false })
+        .await;
+
+    let similarity = meeting.speak().await;
+    assert!(
+        similarity.at_desktop > 0.8 && similarity.at_device > 0.8,
+        "{similarity:?}"
+    );
+    meeting.part().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_do_after_the_devices_link_was_down() {
+    let Some(firmware) = firmware() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path());
+    let device = device_ticket(&server, server.addresses()[0]);
+    let mut meeting = Meeting::start(firmware, &ticket(&server, "desktop"), &device).await;
+    meeting.meet().await;
+
+    meeting.device.set_link(false);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    meeting.device.set_link(true);
+
+    let similarity = meeting.speak().await;
+    assert!(
+        similarity.at_desktop > 0.7 && similarity.at_device > 0.7,
+        "{similarity:?}"
+    );
+    meeting.part().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_joins_leave_no_memory_taken() {
+    let Some(firmware) = firmware() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path());
+    let mut device = Machine::start(firmware, &device_ticket(&server, server.addresses()[0]));
+    // The first join is of a client that is new anyway.
+    device.tell("cycle 1");
+    device.expect("cycled");
+    device.tell("cycle 1000");
+    let cycled = device.expect_within(Duration::from_secs(150), "cycled");
+    let figure = |name: &str| {
+        let words = cycled.split(' ').filter_map(|word| word.split_once('='));
+        words
+            .into_iter()
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value.to_owned())
+    };
+    assert!(cycled.starts_with("1000 "), "{cycled}");
+    assert_eq!(figure("free-first"), figure("free-last"), "{cycled}");
+    device.exit(0);
+    assert!(server.rooms().await.is_empty());
+    server.shutdown().await;
+}
