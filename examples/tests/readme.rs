@@ -25,7 +25,7 @@ async fn with_tokio(mut speaker: App, mut microphone: App) -> Result<(), Box<dyn
 
     let ticket = std::env::var("PARLOUR_TICKET")?; // server address, server key and token in one string
     let room = Room::join(&ticket).await?;
-    let mut mic = room.publish_audio("mic", AudioOptions::opus(SampleRate::Hz48000)).await?;
+    let mut mic = room.publish_audio("mic", AudioOptions::opus_voice(SampleRate::Hz48000)).await?;
     let mut heard = room.mixed_audio(SampleRate::Hz48000)?; // everybody else, decoded and mixed
     let mut events = room.events();
     let mut pcm = [0; 960]; // 20 ms

@@ -8,7 +8,7 @@
 //!
 //! # async fn example(ticket: &str, mut microphone: impl FnMut() -> Vec<i16>) -> Result<(), Box<dyn std::error::Error>> {
 //! let room = Room::join(ticket).await?;
-//! let mut mic = room.publish_audio("mic", AudioOptions::opus(SampleRate::Hz48000)).await?;
+//! let mut mic = room.publish_audio("mic", AudioOptions::opus_voice(SampleRate::Hz48000)).await?;
 //! let mut heard = room.mixed_audio(SampleRate::Hz48000)?;
 //! let mut pcm = [0; 960];
 //! for _ in 0..500 {

@@ -78,7 +78,7 @@ impl Meeting {
         let began = self.scale.now();
         let microphone = host
             .room
-            .publish_audio("mic", AudioOptions::opus(party::RATE))
+            .publish_audio("mic", AudioOptions::opus_voice(party::RATE))
             .await?;
         self.timeline.note(
             "host",

@@ -28,7 +28,7 @@ pub enum JoinError {
     },
     /// Nobody answered.
     #[error(
-        "no answer from {address} by {tried}; check that the server runs there and no firewall is between"
+        "no answer from {address} by {tried}; check that the server runs there with the key that the ticket names (a server without a key file has a new one after each start) and that no firewall is between"
     )]
     NoAnswer {
         /// The address in the ticket.

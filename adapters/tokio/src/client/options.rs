@@ -67,7 +67,8 @@ pub enum AudioCodec {
     Opus {
         /// Bits per second, 6,000 to 128,000. Reduced by itself while much gets lost.
         bitrate: u32,
-        /// Whether silence is not sent.
+        /// Whether silence is not sent. For voices: the encoder takes steady sound (a tone, some music) for noise, and
+        /// all but stops sending it after a second.
         dtx: bool,
         /// Whether packets repeat their predecessors coarsely while some get lost.
         fec: bool,
@@ -100,8 +101,21 @@ pub struct AudioOptions {
 }
 
 impl AudioOptions {
-    /// Opus at 32 kb/s with DTX and FEC.
+    /// Opus at 32 kb/s with FEC, for any sound.
     pub const fn opus(sample_rate: SampleRate) -> Self {
+        Self {
+            codec: AudioCodec::Opus {
+                bitrate: 32_000,
+                dtx: false,
+                fec: true,
+            },
+            sample_rate,
+            muted: false,
+        }
+    }
+
+    /// Opus at 32 kb/s with FEC and DTX, for a voice: its pauses are not sent. Not for tones or music.
+    pub const fn opus_voice(sample_rate: SampleRate) -> Self {
         Self {
             codec: AudioCodec::Opus {
                 bitrate: 32_000,
