@@ -373,19 +373,23 @@ impl World {
             else {
                 return;
             };
-            // Whoever is silenced when its sound arrives, is not heard.
-            let room = self.server.room(&messages::room(0));
-            let state = room.and_then(|room| room.session).map(|(_, state)| state);
-            let present = state.and_then(|state| state.participant(&id(who)));
-            if present.is_some_and(|participant| !participant.censored) {
+            let before = self.may_speak(who);
+            let _ = self
+                .server
+                .handle_datagram(self.now, datagram.path, &mut datagram.bytes);
+            // Whoever is silenced when its sound arrives is not heard; the first packet may bring sound and its speaker.
+            if before.or(self.may_speak(who)) == Some(true) {
                 for sound in &datagram.sounds {
                     self.sounds[usize::from(*sound)].1 = true;
                 }
             }
-            let _ = self
-                .server
-                .handle_datagram(self.now, datagram.path, &mut datagram.bytes);
         }
+    }
+
+    /// Whether the participant is not censored; `None` if it is not in the session.
+    fn may_speak(&self, who: usize) -> Option<bool> {
+        let (_, state) = self.server.room(&messages::room(0))?.session?;
+        Some(!state.participant(&id(who))?.censored)
     }
 
     fn deliver_down(&mut self, who: usize, most: usize) {
