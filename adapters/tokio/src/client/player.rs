@@ -1,57 +1,35 @@
-//! One slot's frames to PCM: the jitter buffer and the decoder behind it.
+//! One slot's frames to PCM: the core's player, on the heap.
 
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::decoder::Decoder;
 use parlour_core::audio::opus::{Channels, OpusDecoder};
-use parlour_core::audio::{JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull};
-use parlour_core::room::Codec;
+use parlour_core::audio::{JitterConfig, JitterStatistics, Packet};
 use parlour_core::time::Instant;
 
 use super::ReadError;
 use super::shared::SlotFrame;
 
+/// Samples of the longest frame at the highest rate.
+const PCM: usize = SampleRate::Hz48000.samples(FrameDuration::MAX_MS);
+
 /// Frames that wait: half a second of 20 ms. One is never longer than a datagram.
-type Jitter = JitterBuffer<24, 1_200>;
+type Inner = parlour_core::audio::Player<OpusDecoder, 24, 1_200, PCM>;
 
 /// Enough to make a decoder in a debug build.
 const STACK: usize = 8 << 20;
 
-/// RTP timestamp units per ms in a slot.
-const CLOCK_PER_MS: usize = 48;
-
 #[derive(Debug)]
-pub(super) struct Player {
-    jitter: Box<Jitter>,
-    /// 179 KB.
-    decoder: Box<Decoder<OpusDecoder>>,
-    rate: SampleRate,
-    /// PCM that was decoded and not read.
-    ready: Vec<i16>,
-    /// Of `ready`, what was read.
-    read: usize,
-    /// Codec and stream of what was decoded last.
-    heard: Codec,
-    speaker: Option<u32>,
-}
+pub(super) struct Player(Box<Inner>);
 
 impl Player {
     /// # Errors
     /// [`ReadError::SampleRate`] at 8 kHz.
     pub(super) fn new(rate: SampleRate) -> Result<Self, ReadError> {
-        let (decoder, jitter) = on_a_large_stack(|| {
+        on_a_large_stack(|| {
             let opus = OpusDecoder::new(rate, Channels::Stereo);
             let opus = opus.map_err(|_| ReadError::SampleRate)?;
-            let jitter = Box::new(Jitter::new(JitterConfig::default()));
-            Ok((Box::new(Decoder::new(opus)), jitter))
-        })?;
-        Ok(Self {
-            jitter,
-            decoder,
-            rate,
-            ready: Vec::new(),
-            read: 0,
-            heard: Codec::Opus,
-            speaker: None,
+            let inner = Inner::new(Decoder::new(opus), JitterConfig::default());
+            Ok(Self(Box::new(inner)))
         })
     }
 
@@ -65,63 +43,19 @@ impl Player {
             marker: frame.marker,
             payload: &frame.payload,
         };
-        if let Err(error) = self.jitter.push(frame.arrived, packet) {
+        if let Err(error) = self.0.push(frame.arrived, packet) {
             tracing::trace!(slot = frame.slot, %error, "frame not taken");
         }
     }
 
     /// Fills `pcm` with what is to be played from `now` on, and says which stream speaks at its end.
     pub(super) fn read(&mut self, now: Instant, pcm: &mut [i16]) -> Option<u32> {
-        let mut rest = pcm;
-        while !rest.is_empty() {
-            if self.read == self.ready.len() {
-                self.pull(now);
-            }
-            let ready = self.ready.get(self.read..).unwrap_or_default();
-            let len = ready.len().min(rest.len());
-            let (now_filled, later) = rest.split_at_mut(len);
-            now_filled.copy_from_slice(&ready[..len]);
-            self.read += len;
-            rest = later;
-        }
-        self.speaker
+        self.0.read(now, pcm);
+        self.0.speaker()
     }
 
     pub(super) fn statistics(&self) -> JitterStatistics {
-        self.jitter.statistics()
-    }
-
-    /// Makes the next piece of sound.
-    fn pull(&mut self, now: Instant) {
-        let pull = self.jitter.pull(now);
-        let samples = pull.samples() as usize * self.rate.samples(1) / CLOCK_PER_MS;
-        self.read = 0;
-        self.ready.clear();
-        self.ready.resize(samples.max(1), 0);
-        match pull {
-            Pull::Frame(frame) => {
-                self.speaker = frame.speaker;
-                self.heard = frame.codec;
-                // The frame's own bytes may say that it holds more than its packet did.
-                let longest = self.rate.samples(FrameDuration::MAX_MS);
-                self.ready.resize(longest.max(samples), 0);
-                let decoded = self
-                    .decoder
-                    .decode(frame.codec, frame.payload, &mut self.ready);
-                self.ready.truncate(decoded.unwrap_or(samples).max(1));
-                if let Err(error) = decoded {
-                    tracing::trace!(%error, "frame not decoded");
-                    self.decoder.conceal(&mut self.ready);
-                }
-            }
-            Pull::Lost {
-                next: Some(next), ..
-            } => {
-                self.decoder.recover(self.heard, next, &mut self.ready);
-            }
-            Pull::Lost { next: None, .. } => self.decoder.conceal(&mut self.ready),
-            Pull::Silence { .. } | Pull::Buffering { .. } => self.speaker = None,
-        }
+        self.0.statistics()
     }
 }
 
