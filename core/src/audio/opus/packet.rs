@@ -1,6 +1,8 @@
 //! The outside of an Opus payload.
 
 use crate::audio::codec::{DecodeError, FrameDuration};
+use crate::room::Codec;
+use crate::rtp::frame_samples;
 
 /// What a payload says about itself before it is decoded.
 ///
@@ -48,9 +50,9 @@ impl OpusPacket {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Empty`], [`DecodeError::Malformed`] for a truncated head,
-    /// [`DecodeError::FrameTooShort`] and [`DecodeError::FrameTooLong`]. The inside of the
-    /// frames is not looked at.
+    /// [`DecodeError::Empty`], [`DecodeError::Malformed`] if the lengths of the frames do not make
+    /// up the payload, [`DecodeError::FrameTooShort`] and [`DecodeError::FrameTooLong`]. The inside
+    /// of the frames is not looked at.
     pub fn parse(payload: &[u8]) -> Result<Self, DecodeError> {
         let (&toc, rest) = payload.split_first().ok_or(DecodeError::Empty)?;
         let (mode, frame_ms) = match (toc >> 5, (toc >> 3) & 0x03) {
@@ -100,6 +102,8 @@ impl OpusPacket {
         match packet.duration_ms() {
             0 => Err(DecodeError::Malformed),
             ms if ms > FrameDuration::MAX_MS => Err(DecodeError::FrameTooLong),
+            // The codec takes some lengths that cannot be, which no depacketizer lets through.
+            _ if frame_samples(Codec::Opus, payload).is_err() => Err(DecodeError::Malformed),
             _ => Ok(packet),
         }
     }

@@ -280,6 +280,8 @@ fn heads_say_what_is_inside() {
         (&[0x9b, 0, 1], DecodeError::Malformed),
         (&[0x9b, 0x41, 255], DecodeError::Malformed),
         (&[0x92, 252], DecodeError::Malformed),
+        // Two frames of one size cannot have an odd number of bytes.
+        (&[0x01, 0x66], DecodeError::Malformed),
     ] {
         assert_eq!(OpusPacket::parse(payload), Err(error), "{payload:x?}");
     }
