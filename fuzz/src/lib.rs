@@ -14,6 +14,7 @@ pub mod opus_decode;
 pub mod packet_parse;
 mod peer;
 pub mod rtp_rtcp;
+mod sealed;
 pub mod server_datagrams;
 pub mod signal_decode;
 pub mod ticket_and_token;

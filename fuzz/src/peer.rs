@@ -3,10 +3,10 @@
 use parlour_core::secure::{InitiatorHandshake, PublicKey, Transport};
 use parlour_core::server::Path;
 use parlour_core::signal::{Answer, Joined, ServerMessage, decode};
-use parlour_core::wire::{
-    ConnectionId, DATA_HEADER, Frame, FrameWriter, Frames, MAX_DATAGRAM, MAX_PLAINTEXT, Packet,
-};
+use parlour_core::wire::{ConnectionId, Frame, Frames, MAX_DATAGRAM, Packet};
 use rand_chacha::ChaCha12Rng;
+
+use crate::sealed;
 
 /// One association with the server, seen from the client's end.
 pub(crate) struct Peer {
@@ -83,23 +83,13 @@ impl Peer {
 
     /// A Data packet with these frames; `None` without keys.
     pub(crate) fn seal(&mut self, frames: &[Frame<'_>]) -> Option<Vec<u8>> {
-        let mut plaintext = [0; MAX_PLAINTEXT];
-        let mut writer = FrameWriter::new(&mut plaintext);
-        for frame in frames {
-            writer.push(frame).ok()?;
-        }
-        let len = writer.len();
-        self.seal_bytes(&plaintext[..len])
+        self.seal_bytes(&sealed::plaintext(frames)?)
     }
 
     /// A Data packet with these bytes for frames; `None` without keys.
     pub(crate) fn seal_bytes(&mut self, plaintext: &[u8]) -> Option<Vec<u8>> {
-        let (transport, server_id) = self.association.as_mut()?;
-        let mut datagram = [0; MAX_DATAGRAM];
-        let plaintext = &plaintext[..plaintext.len().min(MAX_PLAINTEXT)];
-        datagram[DATA_HEADER..][..plaintext.len()].copy_from_slice(plaintext);
-        let len = transport.seal(*server_id, plaintext.len(), &mut datagram);
-        Some(datagram[..len.expect("it fits")].to_vec())
+        let (transport, receiver) = self.association.as_mut()?;
+        Some(sealed::datagram(transport, *receiver, plaintext))
     }
 
     /// Takes in what the server sent to `to`, if it is for this peer.

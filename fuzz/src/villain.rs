@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use parlour_core::room::{CloseReason, Version};
 use parlour_core::secure::{KeyPair, ResponderHandshake, Transport};
 use parlour_core::signal::{Join, LossyRequest, Request, RequestId, decode};
-use parlour_core::wire::{
-    ConnectionId, DATA_HEADER, Frame, FrameWriter, Frames, MAX_DATAGRAM, MAX_PLAINTEXT, Packet,
-};
+use parlour_core::wire::{ConnectionId, Frame, Frames, MAX_DATAGRAM, Packet};
 use rand_chacha::ChaCha12Rng;
+
+use crate::sealed;
 
 /// All reasons.
 pub(crate) const CLOSE_REASONS: [CloseReason; 10] = [
@@ -120,23 +120,13 @@ impl Villain {
 
     /// A Data packet with these frames; `None` without keys.
     pub(crate) fn seal(&mut self, frames: &[Frame<'_>]) -> Option<Vec<u8>> {
-        let mut plaintext = [0; MAX_PLAINTEXT];
-        let mut writer = FrameWriter::new(&mut plaintext);
-        for frame in frames {
-            writer.push(frame).ok()?;
-        }
-        let len = writer.len();
-        self.seal_bytes(&plaintext[..len])
+        self.seal_bytes(&sealed::plaintext(frames)?)
     }
 
     /// A Data packet with these bytes for frames; `None` without keys.
     pub(crate) fn seal_bytes(&mut self, plaintext: &[u8]) -> Option<Vec<u8>> {
-        let (transport, client_id) = self.association.as_mut()?;
-        let mut datagram = [0; MAX_DATAGRAM];
-        let plaintext = &plaintext[..plaintext.len().min(MAX_PLAINTEXT)];
-        datagram[DATA_HEADER..][..plaintext.len()].copy_from_slice(plaintext);
-        let len = transport.seal(*client_id, plaintext.len(), &mut datagram);
-        Some(datagram[..len.expect("it fits")].to_vec())
+        let (transport, receiver) = self.association.as_mut()?;
+        Some(sealed::datagram(transport, *receiver, plaintext))
     }
 
     /// Takes in what the client sent, which has to be well formed.
