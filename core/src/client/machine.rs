@@ -8,7 +8,7 @@ use rand_core::{CryptoRngCore, RngCore, SeedableRng};
 
 use super::events::{Event, Events, Incoming, ReconnectCause};
 use super::joining::{Joining, Written};
-use super::media::{self, Uplink};
+use super::media::{self, Downlink, Uplink};
 use super::profile::Parts;
 use super::requests::Requests;
 use super::statistics::Statistics;
@@ -70,7 +70,6 @@ pub(super) struct Leaving {
 }
 
 /// A client without the memory that its profile sizes.
-#[derive(Debug)]
 pub(super) struct Machine {
     /// The latest time that was told.
     pub(super) now: Instant,
@@ -89,6 +88,8 @@ pub(super) struct Machine {
     pub(super) link: Option<Link>,
     pub(super) reset_token: Option<ResetToken>,
     pub(super) membership: Option<Membership>,
+    /// What to show on coming back to the lobby.
+    pub(super) lobby_ticket: Option<ResumeTicket>,
     pub(super) requests: Requests,
     pub(super) events: Events,
     pub(super) subscriptions: Subscriptions,
@@ -108,6 +109,7 @@ pub(super) struct Machine {
     /// Whether packets wait to be sent.
     pub(super) packets_wait: bool,
     pub(super) uplink: Uplink,
+    pub(super) downlink: Downlink,
     /// What the application was last told of facts that are derived.
     pub(super) noticed: super::replica::Noticed,
     pub(super) statistics: Statistics,
@@ -146,6 +148,7 @@ impl Machine {
             link: None,
             reset_token: None,
             membership: None,
+            lobby_ticket: None,
             requests: Requests::new(),
             events: Events::new(),
             subscriptions: Subscriptions::new(config.policy),
@@ -160,6 +163,7 @@ impl Machine {
             report_at: None,
             packets_wait: false,
             uplink: Uplink::default(),
+            downlink: Downlink::default(),
             noticed: super::replica::Noticed::default(),
             statistics: Statistics::default(),
         })
@@ -362,6 +366,7 @@ impl Machine {
         let needs_rekey = link.needs_rekey();
         if reported {
             self.report_at = None;
+            self.downlink.measure(link.arrivals());
         }
         self.packets_wait = may_carry_media && !parts.outgoing.is_empty();
         if status.is_closed() {

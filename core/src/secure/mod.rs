@@ -93,4 +93,4 @@ pub use keys::{KeyPair, PublicKey, SecretKey};
 pub use reset::ResetKey;
 pub use reset::ResetToken;
 pub use resume::ResumeTicket;
-pub use transport::{OpenError, Opened, REKEY_AFTER_PACKETS, SealError, Transport};
+pub use transport::{Arrivals, OpenError, Opened, REKEY_AFTER_PACKETS, SealError, Transport};

@@ -37,12 +37,19 @@ pub struct Config {
     /// Most joins under way: said hello, but not yet proven to hold their keys. Those that were turned
     /// away and may have to be told again make room for others.
     pub half_open: usize,
+    /// Most of these from one address (IPv6: from one /64 network). So many Hellos per second are looked
+    /// into from it, too. Until an address is proven, more than that only makes a cookie necessary,
+    /// because anybody can use it.
+    pub half_open_per_address: usize,
     /// From so many joins under way on, a Hello must bring a cookie: an extra round trip, in which
     /// it proves its address. 0: always.
     pub retry_threshold: usize,
     /// Hellos that are looked into without a cookie, whatever comes of them: beyond this they must
     /// bring one, because a Diffie-Hellman is dear and anybody can ask for it in another's name.
     pub handshakes: Rate,
+    /// Hellos that are looked into though they bring a cookie or came over a stream; those beyond are
+    /// dropped, to be repeated.
+    pub proven_handshakes: Rate,
     /// How long a join may be under way.
     pub join_timeout: Duration,
     /// How often a participant has to send something; told to it in whole seconds.
@@ -108,10 +115,15 @@ impl Default for Config {
             waiting_per_room: 100,
             participants: 20_000,
             half_open: 256,
+            half_open_per_address: 32,
             retry_threshold: 64,
             handshakes: Rate {
                 per_second: 200,
                 burst: 200,
+            },
+            proven_handshakes: Rate {
+                per_second: 1_000,
+                burst: 1_000,
             },
             join_timeout: Duration::from_secs(5),
             keepalive: Duration::from_secs(10),

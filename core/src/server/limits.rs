@@ -1,7 +1,9 @@
 //! How often is too often.
 
+use alloc::collections::BTreeMap;
+
 use super::Rate;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// A token bucket: it is full at first, every event takes one token, and `per_second` tokens
 /// trickle in up to `burst`. It takes no timer, only the time of the event.
@@ -42,6 +44,47 @@ impl TokenBucket {
     }
 }
 
+/// How long a [`SharedBucket`] counts before it begins anew.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Takers that it counts in that time; those beyond share what the bucket has, uncounted.
+const MAX_COUNTED: usize = 1_024;
+
+/// A [`TokenBucket`] that nobody can empty alone: each taker gets a number of tokens per second.
+#[derive(Debug)]
+pub(super) struct SharedBucket<K> {
+    bucket: TokenBucket,
+    share: usize,
+    taken: BTreeMap<K, usize>,
+    counted_since: Instant,
+}
+
+impl<K: Ord> SharedBucket<K> {
+    pub(super) fn new(rate: Rate, share: usize, now: Instant) -> Self {
+        Self {
+            bucket: TokenBucket::new(rate, now),
+            share,
+            taken: BTreeMap::new(),
+            counted_since: now,
+        }
+    }
+
+    /// Takes a token for `taker`, if there is one for it.
+    pub(super) fn take(&mut self, now: Instant, taker: K) -> bool {
+        if now >= self.counted_since + WINDOW {
+            self.taken.clear();
+            self.counted_since = now;
+        }
+        let taken = self.taken.get(&taker).copied();
+        if taken.unwrap_or(0) >= self.share || !self.bucket.take(now) {
+            return false;
+        }
+        if taken.is_some() || self.taken.len() < MAX_COUNTED {
+            self.taken.insert(taker, taken.unwrap_or(0) + 1);
+        }
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -65,6 +108,32 @@ mod tests {
         assert!(!bucket.take(start + Duration::from_millis(199)));
         let rested = start + Duration::from_secs(100);
         assert_eq!((0..10).filter(|_| bucket.take(rested)).count(), 3);
+    }
+
+    #[test]
+    fn nobody_empties_a_shared_bucket_alone() {
+        let rate = Rate {
+            per_second: 10,
+            burst: 10,
+        };
+        let start = Instant::from_micros(7);
+        let mut bucket = SharedBucket::new(rate, 3, start);
+        let greedy =
+            |bucket: &mut SharedBucket<u32>, now| (0..100).filter(|_| bucket.take(now, 1)).count();
+        assert_eq!(greedy(&mut bucket, start), 3);
+        assert!(bucket.take(start, 2));
+        assert_eq!(greedy(&mut bucket, start + Duration::from_millis(999)), 0);
+        assert_eq!(greedy(&mut bucket, start + WINDOW), 3);
+        // All together get no more than the bucket has, and are counted in bounded memory.
+        let later = start + 10 * WINDOW;
+        assert_eq!((0..5_000).filter(|n| bucket.take(later, *n)).count(), 10);
+        let many = Rate {
+            per_second: 1,
+            burst: 10_000,
+        };
+        let mut bucket = SharedBucket::new(many, 3, start);
+        assert!((0..5_000).all(|n| bucket.take(start, n)));
+        assert_eq!(bucket.taken.len(), MAX_COUNTED);
     }
 
     proptest! {

@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 use super::ended::Ended;
 use super::event::Events;
 use super::joins::Joins;
-use super::limits::TokenBucket;
+use super::limits::{SharedBucket, TokenBucket};
 use super::member::Member;
+use super::path::Source;
 use super::pool::Pool;
 use super::room::Room;
 use super::timers::Timers;
@@ -101,7 +102,9 @@ pub struct Server {
     pub(super) cookies: CookieJar,
     pub(super) reset_key: ResetKey,
     resets: TokenBucket,
-    pub(super) handshakes: TokenBucket,
+    /// Those that anybody may have sent.
+    pub(super) hellos: TokenBucket,
+    pub(super) proven_hellos: SharedBucket<Source>,
     /// The latest time that the embedder told.
     pub(super) now: Instant,
     pub(super) shutting_down: bool,
@@ -140,7 +143,12 @@ impl Server {
             cookies: CookieJar::new(now, &mut rng),
             reset_key: ResetKey::derive(keys.secret(), config.instance),
             resets: TokenBucket::new(config.resets, now),
-            handshakes: TokenBucket::new(config.handshakes, now),
+            hellos: TokenBucket::new(config.handshakes, now),
+            proven_hellos: SharedBucket::new(
+                config.proven_handshakes,
+                config.half_open_per_address,
+                now,
+            ),
             now,
             shutting_down: false,
             ids: BTreeMap::new(),

@@ -212,7 +212,7 @@ impl World {
         while let Some(event) = server.poll_event() {
             match &event {
                 Event::JoinRequested { join, token, .. } => match &mut self.held {
-                    Some(held) => held.push((*join, token.clone())),
+                    Some(held) => held.push((*join, token.to_string())),
                     None => answer_join(server, clock, here, *join, token),
                 },
                 Event::RefreshRequested { refresh, token, .. } => {

@@ -91,7 +91,7 @@ fn a_rejoin_shows_the_refreshed_token() {
     assert_eq!(world.device(alice).grants().bits(), 8);
     let mut events = world.server_events().iter().rev();
     let shown = events.find_map(|(_, event)| match event {
-        parlour_core::server::Event::JoinRequested { token, .. } => Some(token.clone()),
+        parlour_core::server::Event::JoinRequested { token, .. } => Some(token.to_string()),
         _ => None,
     });
     assert_eq!(shown.as_deref(), Some(token));
