@@ -3,8 +3,7 @@
 
 use core::net::SocketAddr;
 
-use rand_chacha::ChaCha12Rng;
-use rand_core::{CryptoRngCore, RngCore, SeedableRng};
+use rand_core::{CryptoRngCore, RngCore};
 
 use super::events::{Event, Events, Incoming, ReconnectCause};
 use super::joining::{Joining, Written};
@@ -16,7 +15,7 @@ use super::subscriptions::Subscriptions;
 use super::{BufferTooSmall, CloseCause, Config, Dropped};
 use crate::link::{ComposeError, Link, Liveness, Received};
 use crate::room::{CloseReason, Grants, ParticipantId, SessionId};
-use crate::secure::{OpenError, PublicKey, ResetToken, ResumeTicket};
+use crate::secure::{Generator, OpenError, PublicKey, ResetToken, ResumeTicket};
 use crate::signal::MAX_TOKEN;
 use crate::ticket::{Ticket, TicketError};
 use crate::time::{Duration, Instant, earlier};
@@ -73,7 +72,7 @@ pub(super) struct Leaving {
 pub(super) struct Machine {
     /// The latest time that was told.
     pub(super) now: Instant,
-    pub(super) rng: ChaCha12Rng,
+    pub(super) rng: Generator,
     pub(super) server_key: PublicKey,
     pub(super) token: heapless::String<MAX_TOKEN>,
     pub(super) config: Config,
@@ -131,13 +130,11 @@ impl Machine {
             .token
             .try_into()
             .map_err(|_| TicketError::TokenTooLong)?;
-        let mut seed = <ChaCha12Rng as SeedableRng>::Seed::default();
-        rng.fill_bytes(&mut seed);
         let slots = u8::try_from(slots).unwrap_or(u8::MAX);
         let config = config.checked();
         Ok(Self {
             now,
-            rng: ChaCha12Rng::from_seed(seed),
+            rng: Generator::new(rng),
             server_key: ticket.server_key,
             token,
             config,

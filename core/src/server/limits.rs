@@ -44,25 +44,70 @@ impl TokenBucket {
     }
 }
 
+/// Over so many times what it may, a participant is not only limited but cut off.
+const FLOOD: u32 = 5;
+
+/// What one participant may send of something.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    granted: TokenBucket,
+    tolerated: TokenBucket,
+}
+
+/// What to do with one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Granted,
+    /// Too many: drop it, and say so where there is an answer.
+    Limited,
+    /// Far too many, for too long to be an accident: close the connection.
+    Flooded,
+}
+
+impl Allowance {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+        let tolerated = Rate {
+            per_second: rate.per_second.saturating_mul(FLOOD),
+            burst: rate.burst.saturating_mul(FLOOD),
+        };
+        Self {
+            granted: TokenBucket::new(rate, now),
+            tolerated: TokenBucket::new(tolerated, now),
+        }
+    }
+
+    pub(super) fn take(&mut self, now: Instant) -> Verdict {
+        if !self.tolerated.take(now) {
+            Verdict::Flooded
+        } else if self.granted.take(now) {
+            Verdict::Granted
+        } else {
+            Verdict::Limited
+        }
+    }
+}
+
 /// How long a [`SharedBucket`] counts before it begins anew.
 const WINDOW: Duration = Duration::from_secs(1);
+/// Which part of the tokens of that time a taker may have.
+const SHARE: u32 = 4;
 /// Takers that it counts in that time; those beyond share what the bucket has, uncounted.
 const MAX_COUNTED: usize = 1_024;
 
-/// A [`TokenBucket`] that nobody can empty alone: each taker gets a number of tokens per second.
+/// A [`TokenBucket`] that nobody can empty alone.
 #[derive(Debug)]
 pub(super) struct SharedBucket<K> {
     bucket: TokenBucket,
-    share: usize,
-    taken: BTreeMap<K, usize>,
+    share: u32,
+    taken: BTreeMap<K, u32>,
     counted_since: Instant,
 }
 
 impl<K: Ord> SharedBucket<K> {
-    pub(super) fn new(rate: Rate, share: usize, now: Instant) -> Self {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
         Self {
             bucket: TokenBucket::new(rate, now),
-            share,
+            share: rate.per_second.div_ceil(SHARE),
             taken: BTreeMap::new(),
             counted_since: now,
         }
@@ -111,13 +156,34 @@ mod tests {
     }
 
     #[test]
+    fn too_much_is_limited_and_far_too_much_is_a_flood() {
+        let start = Instant::from_micros(5);
+        let verdicts = |times: u32| {
+            let mut allowance = Allowance::new(RATE, start);
+            // Ten seconds at so many times the rate.
+            (0..times * RATE.per_second * 10)
+                .map(|n| {
+                    let gap = Duration::from_secs(1) / (times * RATE.per_second);
+                    allowance.take(start + gap * n)
+                })
+                .collect::<alloc::vec::Vec<_>>()
+        };
+        assert!(verdicts(1).iter().all(|v| *v == Verdict::Granted));
+        let limited = verdicts(5);
+        let granted = limited.iter().filter(|v| **v == Verdict::Granted).count();
+        assert!((100..=104).contains(&granted), "{granted}");
+        assert!(!limited.contains(&Verdict::Flooded));
+        assert!(verdicts(10).contains(&Verdict::Flooded));
+    }
+
+    #[test]
     fn nobody_empties_a_shared_bucket_alone() {
         let rate = Rate {
-            per_second: 10,
-            burst: 10,
+            per_second: 12,
+            burst: 12,
         };
         let start = Instant::from_micros(7);
-        let mut bucket = SharedBucket::new(rate, 3, start);
+        let mut bucket = SharedBucket::new(rate, start);
         let greedy =
             |bucket: &mut SharedBucket<u32>, now| (0..100).filter(|_| bucket.take(now, 1)).count();
         assert_eq!(greedy(&mut bucket, start), 3);
@@ -126,12 +192,12 @@ mod tests {
         assert_eq!(greedy(&mut bucket, start + WINDOW), 3);
         // All together get no more than the bucket has, and are counted in bounded memory.
         let later = start + 10 * WINDOW;
-        assert_eq!((0..5_000).filter(|n| bucket.take(later, *n)).count(), 10);
+        assert_eq!((0..5_000).filter(|n| bucket.take(later, *n)).count(), 12);
         let many = Rate {
             per_second: 1,
             burst: 10_000,
         };
-        let mut bucket = SharedBucket::new(many, 3, start);
+        let mut bucket = SharedBucket::new(many, start);
         assert!((0..5_000).all(|n| bucket.take(start, n)));
         assert_eq!(bucket.taken.len(), MAX_COUNTED);
     }

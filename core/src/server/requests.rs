@@ -4,6 +4,7 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::limits::Verdict;
 use super::machine::{MemberKey, RoomKey};
 use super::member::{Published, Refresh};
 use super::offer::{check_policy, check_publish};
@@ -28,14 +29,17 @@ impl Server {
             self.close(now, key, CloseReason::ProtocolError);
             return;
         };
-        if !member.buckets.flood.take(now) {
-            self.close(now, key, CloseReason::ProtocolError);
-            return;
-        }
         let id = request.id;
-        if !member.buckets.requests.take(now) {
-            self.reply(key, id, Err(Refusal::RateLimited));
-            return;
+        match member.buckets.requests.take(now) {
+            Verdict::Granted => {}
+            Verdict::Limited => {
+                self.reply(key, id, Err(Refusal::RateLimited));
+                return;
+            }
+            Verdict::Flooded => {
+                self.close(now, key, CloseReason::ProtocolError);
+                return;
+            }
         }
         match request.operation {
             Operation::Leave => {

@@ -267,6 +267,9 @@ impl World {
         };
         let now = self.now;
         let party = &mut self.parties[handle.0];
+        if party.is_deaf {
+            return;
+        }
         let clock = party.clock(now);
         let mut heard = Vec::new();
         let (seen, messages) = (&mut party.seen, &mut party.messages);
