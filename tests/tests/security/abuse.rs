@@ -1,6 +1,6 @@
 //! Participants with good tokens and bad manners: limited, told, cut off, and nobody else notices.
 
-use parlour_core::client::{CloseCause, RequestFailure};
+use parlour_core::client::{CloseCause, Event, RequestFailure};
 use parlour_core::room::{CloseReason, ParticipantId, Topic};
 use parlour_core::server::{Config, Rate};
 use parlour_core::signal::{Recipients, Refusal};
@@ -36,7 +36,9 @@ fn check_others(world: &mut World, [mallory, alice, bob]: [Handle; 3], frames: u
             .filter(|(_, event)| crate::disturbed(event));
         let about_others = told.filter(|(_, event)| !format!("{event:?}").contains(id.as_str()));
         let about_others: Vec<_> = about_others
-            .filter(|(_, event)| !matches!(event, parlour_core::client::Event::CountChanged(_)))
+            .filter(|(_, event)| {
+                !matches!(event, Event::CountChanged(_) | Event::FloorChanged(None))
+            })
             .collect();
         assert!(about_others.is_empty(), "{about_others:?}");
     }
