@@ -60,7 +60,9 @@ async fn tokens_and_keys_are_not_logged() {
         .await
         .unwrap();
     within(anna.refresh_token(&fresh)).await.unwrap();
-    within(anna.refresh_token("not.a.token")).await.unwrap_err();
+    within(anna.refresh_token("not.a.sesame"))
+        .await
+        .unwrap_err();
     let refused = within(Room::join(&server.ticket_with(&room, &expired))).await;
     assert_eq!(
         refused.unwrap_err(),
@@ -82,7 +84,7 @@ async fn tokens_and_keys_are_not_logged() {
             "{part} is not logged: the test shows nothing"
         );
     }
-    let secrets = [&good, &fresh, &expired, "not.a.token", "0123456789abcdef"];
+    let secrets = [&good, &fresh, &expired, "not.a.sesame", "0123456789abcdef"];
     for secret in secrets {
         // A JWT's signature is what must not get out; its claims stand in the log in other words.
         let signature = secret.rsplit('.').next().unwrap();
