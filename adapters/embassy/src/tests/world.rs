@@ -311,7 +311,7 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
                 let ServerEvent::JoinRequested { join, token, .. } = event else {
                     continue;
                 };
-                if token == "bad" {
+                if *token == "bad" {
                     let _ = server.refuse(now(), join, JoinRefusal::InvalidToken);
                     continue;
                 }
