@@ -46,9 +46,9 @@ mod messages;
 mod mix;
 #[cfg(feature = "opus-fullband")]
 mod mixing;
+mod moderation;
 #[cfg(not(feature = "opus-fullband"))]
 mod no_mixing;
-mod moderation;
 mod offer;
 mod path;
 mod pool;
@@ -70,7 +70,7 @@ pub use event::{Event, JoinId, RefreshId};
 pub use inspect::RoomView;
 pub use machine::{Admission, Server};
 #[cfg(feature = "opus-fullband")]
-pub use mix::MixConfig;
+pub use mix::{MixConfig, MixOpus};
 pub use path::Path;
 pub use statistics::{Accounting, ParticipantStatistics, Statistics};
 pub use transmit::Transmit;

@@ -8,9 +8,9 @@ use crate::audio::opus::{EncoderConfig, EncoderConfigError, FullbandEncoder};
 /// ```
 /// use parlour_core::audio::codec::SampleRate;
 /// use parlour_core::audio::opus::EncoderConfig;
-/// use parlour_core::server::{Config, MixConfig};
+/// use parlour_core::server::{Config, MixConfig, MixOpus};
 /// let music = EncoderConfig { sample_rate: SampleRate::Hz48000, bitrate: 64_000, ..EncoderConfig::default() };
-/// let mix = MixConfig { talkers: 4, ..MixConfig::default() }.with_opus(music)?;
+/// let mix = MixConfig { talkers: 4, opus: MixOpus::new(music)?, ..MixConfig::default() };
 /// let config = Config { mix: Some(mix), ..Config::default() };
 /// # Ok::<(), parlour_core::audio::opus::EncoderConfigError>(())
 /// ```
@@ -25,45 +25,47 @@ pub struct MixConfig {
     /// one for each who talks and listens, and one for each other choice of who is left out. Who would
     /// need one more hears nothing meanwhile.
     pub encoders: usize,
-    opus: EncoderConfig,
+    /// How the mixes of Opus listeners are encoded.
+    pub opus: MixOpus,
 }
 
-impl MixConfig {
-    /// Has the mixes of Opus listeners encoded so. The sample rate is also the one at which talkers are
-    /// decoded and mixed. Frames hold 20 ms, whatever `opus` says.
+/// Settings that the encoder of a mix takes. Their sample rate is also the one at which talkers are decoded
+/// and mixed. By default 16 kHz, 24 kb/s, and no DTX: who is silent sends nothing that could be mixed, and what
+/// several say at once an encoder may take for noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MixOpus(EncoderConfig);
+
+impl MixOpus {
+    /// These settings, but frames always hold 20 ms.
     ///
     /// # Errors
     /// [`EncoderConfigError`] for what a [`FullbandEncoder`] does not do.
-    pub fn with_opus(self, opus: EncoderConfig) -> Result<Self, EncoderConfigError> {
-        let opus = EncoderConfig {
+    pub fn new(config: EncoderConfig) -> Result<Self, EncoderConfigError> {
+        let config = EncoderConfig {
             frame: FrameDuration::Ms20,
-            ..opus
+            ..config
         };
-        FullbandEncoder::new(opus)?;
-        Ok(Self { opus, ..self })
+        FullbandEncoder::new(config)?;
+        Ok(Self(config))
     }
 
-    /// How the mixes of Opus listeners are encoded.
-    pub const fn opus(&self) -> EncoderConfig {
-        self.opus
+    pub(super) const fn get(self) -> EncoderConfig {
+        self.0
     }
 
-    pub(super) const fn rate(&self) -> SampleRate {
-        self.opus.sample_rate
+    pub(super) const fn rate(self) -> SampleRate {
+        self.0.sample_rate
     }
 }
 
 impl Default for MixConfig {
-    /// 64 sessions of at most 8 talkers and 32 mixes, at 16 kHz and 24 kb/s with DTX.
+    /// 64 sessions of at most 8 talkers and 32 mixes.
     fn default() -> Self {
         Self {
             sessions: 64,
             talkers: 8,
             encoders: 32,
-            opus: EncoderConfig {
-                dtx: true,
-                ..EncoderConfig::default()
-            },
+            opus: MixOpus::default(),
         }
     }
 }

@@ -23,7 +23,7 @@ use core::ops::Add;
 
 use rand_core::CryptoRngCore;
 
-pub use config::MixConfig;
+pub use config::{MixConfig, MixOpus};
 use group::Group;
 pub(super) use group::Sound;
 use voice::Voice;
@@ -138,7 +138,7 @@ impl Mix {
         let Some(place) = self.places.take(now, source) else {
             return false;
         };
-        let rate = self.config.rate();
+        let rate = self.config.opus.rate();
         let Some(voice) = self.voices.get_mut(place.ssrc as usize) else {
             return false;
         };
@@ -290,7 +290,7 @@ impl Mix {
     }
 
     fn samples(&self) -> usize {
-        self.config.rate().samples(BLOCK_MS)
+        self.config.opus.rate().samples(BLOCK_MS)
     }
 }
 

@@ -45,7 +45,7 @@ variants! {
     Recipients { All, List }
     Targets { All, List }
     Moderation { Kick, Censor, Uncensor, Admit, Deny }
-    SubscribePolicy { All, None, Mix }
+    SubscribePolicy { All, None, Mix, MixPcmu }
     StreamKind { Audio, Video, Screen }
     Codec { Opus, Pcmu, Pcma, Vp8, H264 }
     ServerMessage {
@@ -208,6 +208,7 @@ fn requests() -> Named<Request<'static>> {
         SubscribePolicy::All,
         SubscribePolicy::None,
         SubscribePolicy::Mix,
+        SubscribePolicy::MixPcmu,
     ] {
         let operation = Operation::SetSubscribePolicy(policy);
         all.push((format!("subscribe policy {policy:?}"), operation));
