@@ -2,10 +2,8 @@
 
 use std::hint::black_box;
 
-use parlour_core::secure::{
-    DATA_HEADER, InitiatorHandshake, KeyPair, ResponderHandshake, Transport,
-};
-use parlour_core::wire::{ConnectionId, MAX_DATAGRAM};
+use parlour_core::secure::{InitiatorHandshake, KeyPair, ResponderHandshake, Transport};
+use parlour_core::wire::{ConnectionId, DATA_HEADER, MAX_DATAGRAM};
 
 use crate::{Bench, Case, case, rng};
 

@@ -7,7 +7,7 @@ use parlour_core::room::{
     Codec, DisplayName, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
 };
 use parlour_core::rtp::AudioLevel;
-use parlour_core::secure::KeyPair;
+use parlour_core::secure::{KeyPair, PublicKey};
 use parlour_core::server::{self, Admission, Event, Path, Server};
 use parlour_core::signal::{Publish, SubscribePolicy};
 use parlour_core::ticket::Ticket;
@@ -25,7 +25,7 @@ pub(crate) struct Lab {
     pub(crate) clients: Vec<Client<Small>>,
     said: u32,
     key: StreamKey,
-    public: [u8; 32],
+    public: PublicKey,
     rng: ChaCha12Rng,
 }
 
