@@ -1,5 +1,7 @@
 //! One flow of all talkers, mixed by the server.
 
+use allocation_counter::measure;
+use parlour_core::audio::opus::{EncoderConfig, FullbandEncoder, OpusState};
 use parlour_core::client::RequestFailure;
 use parlour_core::room::{Codec, RoomId, StreamKind};
 use parlour_core::server::{Config, MixConfig};
@@ -286,6 +288,31 @@ fn a_hundred_listeners_and_three_talkers_take_three_decoders_and_four_encoders()
     let accounting = world.server().accounting();
     assert_eq!((accounting.mixes, accounting.mix_bytes), (0, 0));
     assert_eq!(accounting.media_buffers, 0);
+}
+
+/// So the figures of the accounting, which the core cannot measure, are true.
+#[test]
+fn the_accounting_tells_what_is_allocated() {
+    let mut encoder = None;
+    let settings = EncoderConfig::default();
+    let of_encoder = measure(|| encoder = FullbandEncoder::new(settings).ok().map(Box::new))
+        .bytes_current as usize;
+    let mut world = World::with_config("the_accounting_tells_what_is_allocated", config());
+    let talker = world.joined("talker", listening(SubscribePolicy::Mix).publishing("mic"));
+    let _device = world.joined("device", listening(SubscribePolicy::Mix));
+    let before = world.server().accounting().mix_bytes;
+    world.sing(Codec::Opus, talker, "mic", TONES[0], s(1));
+    world.run_for(s(1));
+    let told = world.server().accounting();
+    assert_eq!((before, told.mix_decoders, told.mix_encoders), (0, 1, 1));
+    let of_decoder = size_of::<OpusState>() + 16 * 1_175;
+    let allocated = of_encoder + of_decoder;
+    let apart = told.mix_bytes.abs_diff(allocated);
+    assert!(
+        apart * 10 < allocated,
+        "{} told, {allocated} allocated: {of_encoder} for the encoder",
+        told.mix_bytes
+    );
 }
 
 #[test]

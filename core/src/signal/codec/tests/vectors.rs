@@ -208,7 +208,6 @@ fn requests() -> Named<Request<'static>> {
         SubscribePolicy::All,
         SubscribePolicy::None,
         SubscribePolicy::Mix,
-        SubscribePolicy::MixPcmu,
     ] {
         let operation = Operation::SetSubscribePolicy(policy);
         all.push((format!("subscribe policy {policy:?}"), operation));
@@ -223,6 +222,9 @@ fn requests() -> Named<Request<'static>> {
         let operation = Operation::Moderate { action, targets };
         all.push((format!("{action:?} some"), operation));
     }
+    // After all that was here before it, so that they stay as they are.
+    let policy = Operation::SetSubscribePolicy(SubscribePolicy::MixPcmu);
+    all.push(("subscribe policy MixPcmu".into(), policy));
     all.into_iter()
         .zip([7, 127, 128, 0xffff].into_iter().cycle())
         .map(|((name, operation), id)| {
