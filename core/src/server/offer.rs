@@ -80,7 +80,7 @@ impl Server {
             .map_or(SessionId([0; 16]), Room::session_id);
         let slots = wish.slots.min(self.config.slots);
         let slot_ssrc = self.allocate_ssrcs(slots.max(1).into());
-        let (policy, policy_refused) = allowed_policy(wish.policy, grants);
+        let (policy, policy_refused) = self.allowed_policy(room, wish.policy, grants);
         let mut streams: Vec<Stream> = Vec::new();
         let mut results = StreamResults::new();
         for publish in &wish.publish {
@@ -177,6 +177,7 @@ impl Server {
         }
     }
 
+<<<<<<< HEAD
     /// A ticket with a handle that no other has.
     pub(super) fn new_ticket(&mut self) -> ResumeTicket {
         let mut handle = self.rng.next_u64();
@@ -205,6 +206,47 @@ pub(super) fn check_policy(policy: SubscribePolicy, grants: Grants) -> Result<()
         SubscribePolicy::Mix => Err(Refusal::MixUnavailable),
         SubscribePolicy::All if grants.contains(Grants::SUBSCRIBE) => Ok(()),
         SubscribePolicy::All => Err(Refusal::NotPermitted),
+=======
+    /// The policy that a participant gets for the one that it asks for.
+    fn allowed_policy(
+        &self,
+        room: RoomKey,
+        policy: SubscribePolicy,
+        grants: Grants,
+    ) -> (SubscribePolicy, Option<Refusal>) {
+        match self.check_policy(room, policy, grants) {
+            Ok(()) => (policy, None),
+            Err(refusal) => (SubscribePolicy::None, Some(refusal)),
+        }
+    }
+
+    pub(super) fn check_policy(
+        &self,
+        room: RoomKey,
+        policy: SubscribePolicy,
+        grants: Grants,
+    ) -> Result<(), Refusal> {
+        match policy {
+            SubscribePolicy::None => Ok(()),
+            _ if !grants.contains(Grants::SUBSCRIBE) => Err(Refusal::NotPermitted),
+            SubscribePolicy::All => Ok(()),
+            SubscribePolicy::Mix | SubscribePolicy::MixPcmu if self.can_mix(room) => Ok(()),
+            SubscribePolicy::Mix | SubscribePolicy::MixPcmu => Err(Refusal::MixUnavailable),
+        }
+    }
+
+    pub(super) fn reset_token(&self, local: ConnectionId) -> [u8; 16] {
+        *self.reset_key.token(local).expose_bytes()
+    }
+}
+
+/// What publishing a stream of this kind takes.
+pub(super) const fn needed_grant(kind: StreamKind) -> Grants {
+    match kind {
+        StreamKind::Audio => Grants::PUBLISH_AUDIO,
+        StreamKind::Video => Grants::PUBLISH_VIDEO,
+        StreamKind::Screen => Grants::PUBLISH_SCREEN,
+>>>>>>> mix
     }
 }
 
