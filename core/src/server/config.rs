@@ -106,6 +106,9 @@ pub struct Config {
     pub speaker_hold: Duration,
     /// How often publishers are told what of their media arrives.
     pub report_interval: Duration,
+    /// Whether and how rooms are mixed for those who ask for that; `None`: they are refused.
+    #[cfg(feature = "opus-fullband")]
+    pub mix: Option<super::MixConfig>,
 }
 
 impl Default for Config {
@@ -166,6 +169,8 @@ impl Default for Config {
             slot_hold: Duration::from_millis(200),
             speaker_hold: Duration::from_secs(2),
             report_interval: Duration::from_secs(2),
+            #[cfg(feature = "opus-fullband")]
+            mix: None,
         }
     }
 }

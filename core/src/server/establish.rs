@@ -234,6 +234,7 @@ impl Server {
         for stream in offer.streams {
             self.stream_appeared(room_key, key, &id, stream);
         }
+        self.start_or_end_mix(now, room_key);
         self.wake_session(room_key);
     }
 

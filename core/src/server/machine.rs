@@ -68,6 +68,8 @@ pub(super) enum Wake {
     Join(JoinKey),
     Member(MemberKey),
     Speaker(RoomKey),
+    #[cfg(feature = "opus-fullband")]
+    Mix(RoomKey),
 }
 
 /// Rooms full of participants, without sockets, clock or threads. See the [module](super).
@@ -126,6 +128,9 @@ pub struct Server {
     pub(super) stateless: VecDeque<(Path, Stateless)>,
     pub(super) events: Events,
     pub(super) pool: Pool,
+    /// Sessions that are mixed.
+    #[cfg(feature = "opus-fullband")]
+    pub(super) mixes: usize,
     pub(super) statistics: Statistics,
 }
 
@@ -160,6 +165,8 @@ impl Server {
             stateless: VecDeque::new(),
             events: Events::new(config.events),
             pool: Pool::new(config.media_buffers),
+            #[cfg(feature = "opus-fullband")]
+            mixes: 0,
             statistics: Statistics::default(),
             config,
             keys,
@@ -225,6 +232,8 @@ impl Server {
                 Wake::Join(key) => self.forget_join(key),
                 Wake::Member(key) => self.handle_member_timeout(now, key),
                 Wake::Speaker(key) => self.decide_speaker(now, key),
+                #[cfg(feature = "opus-fullband")]
+                Wake::Mix(key) => self.tick_mix(now, key),
             }
         }
     }

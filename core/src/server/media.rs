@@ -7,6 +7,11 @@ use crate::room::StreamKind;
 use crate::rtp::{AudioLevel, RtpHeader};
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
 
+/// Most streams that one packet is made of.
+pub(super) const MAX_CONTRIBUTORS: usize = 8;
+/// The SSRCs of those streams.
+pub(super) type Csrcs = heapless::Vec<u32, MAX_CONTRIBUTORS, u8>;
+
 /// One frame to send: the payload is shared with other receivers, the rest is this one's own.
 #[derive(Debug)]
 pub(super) struct Queued {
@@ -16,15 +21,15 @@ pub(super) struct Queued {
 }
 
 /// What the receiver's RTP header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MediaHeader {
     pub(super) marker: bool,
     pub(super) payload_type: u8,
     pub(super) sequence: u16,
     pub(super) timestamp: u32,
     pub(super) ssrc: u32,
-    /// The stream whose sound it is; `None`: no sound, and the stream is `ssrc`.
-    pub(super) csrc: Option<u32>,
+    /// The streams whose sound it is; none: no sound, and the stream is `ssrc`.
+    pub(super) csrcs: Csrcs,
     pub(super) audio_level: Option<AudioLevel>,
 }
 
@@ -36,7 +41,7 @@ impl MediaHeader {
             sequence: self.sequence,
             timestamp: self.timestamp,
             ssrc: self.ssrc,
-            csrcs: self.csrc.as_slice(),
+            csrcs: &self.csrcs,
             audio_level: self.audio_level,
         })
     }
@@ -106,10 +111,11 @@ impl MediaQueue {
         for queued in core::mem::take(&mut self.queue) {
             let is_wanted = match &queued.header {
                 None => true,
-                Some(header) => match header.csrc {
-                    Some(source) => wanted(source, StreamKind::Audio),
-                    None => wanted(header.ssrc, StreamKind::Video),
-                },
+                Some(header) if header.csrcs.is_empty() => wanted(header.ssrc, StreamKind::Video),
+                Some(header) => {
+                    let mut sources = header.csrcs.iter();
+                    sources.all(|source| wanted(*source, StreamKind::Audio))
+                }
             };
             if is_wanted {
                 self.queue.push_back(queued);
@@ -147,7 +153,7 @@ mod tests {
             sequence,
             timestamp: 960,
             ssrc: 5,
-            csrc: Some(9),
+            csrcs: Csrcs::from_iter([9]),
             audio_level: Some(AudioLevel {
                 voice: true,
                 level: 30,
@@ -209,7 +215,7 @@ mod tests {
         let payload = pool.insert(b"picture").unwrap();
         let header = Some(MediaHeader {
             ssrc: 7,
-            csrc: None,
+            csrcs: Csrcs::new(),
             ..header(3)
         });
         queue.capacity = 4;

@@ -180,6 +180,8 @@ pub(super) struct Member {
     pub(super) subscriptions: Subscriptions,
     pub(super) slots: Slots,
     pub(super) media: MediaQueue,
+    #[cfg(feature = "opus-fullband")]
+    pub(super) mixed: super::mixing::Mixed,
     pub(super) view: Option<View>,
     /// Encoded replies and other messages that go before all others.
     pub(super) control: VecDeque<Box<[u8]>>,
@@ -238,6 +240,8 @@ impl Member {
             subscriptions: new.subscriptions,
             slots: new.slots,
             media: MediaQueue::new(config.queued_media),
+            #[cfg(feature = "opus-fullband")]
+            mixed: super::mixing::Mixed::default(),
             view: None,
             control: VecDeque::new(),
             pending: None,

@@ -80,7 +80,7 @@ impl Server {
             .map_or(SessionId([0; 16]), Room::session_id);
         let slots = wish.slots.min(self.config.slots);
         let slot_ssrc = self.allocate_ssrcs(slots.max(1).into());
-        let (policy, policy_refused) = allowed_policy(wish.policy, grants);
+        let (policy, policy_refused) = self.allowed_policy(room, wish.policy, grants);
         let mut streams: Vec<Stream> = Vec::new();
         let mut results = StreamResults::new();
         for publish in &wish.publish {
@@ -189,22 +189,33 @@ impl Server {
     pub(super) fn reset_token(&self, local: ConnectionId) -> Secret<[u8; 16]> {
         Secret(*self.reset_key.token(local).expose_bytes())
     }
-}
 
-/// The policy that a participant gets for the one that it asks for.
-fn allowed_policy(policy: SubscribePolicy, grants: Grants) -> (SubscribePolicy, Option<Refusal>) {
-    match check_policy(policy, grants) {
-        Ok(()) => (policy, None),
-        Err(refusal) => (SubscribePolicy::None, Some(refusal)),
+    /// The policy that a participant gets for the one that it asks for.
+    fn allowed_policy(
+        &self,
+        room: RoomKey,
+        policy: SubscribePolicy,
+        grants: Grants,
+    ) -> (SubscribePolicy, Option<Refusal>) {
+        match self.check_policy(room, policy, grants) {
+            Ok(()) => (policy, None),
+            Err(refusal) => (SubscribePolicy::None, Some(refusal)),
+        }
     }
-}
 
-pub(super) fn check_policy(policy: SubscribePolicy, grants: Grants) -> Result<(), Refusal> {
-    match policy {
-        SubscribePolicy::None => Ok(()),
-        SubscribePolicy::Mix => Err(Refusal::MixUnavailable),
-        SubscribePolicy::All if grants.contains(Grants::SUBSCRIBE) => Ok(()),
-        SubscribePolicy::All => Err(Refusal::NotPermitted),
+    pub(super) fn check_policy(
+        &self,
+        room: RoomKey,
+        policy: SubscribePolicy,
+        grants: Grants,
+    ) -> Result<(), Refusal> {
+        match policy {
+            SubscribePolicy::None => Ok(()),
+            _ if !grants.contains(Grants::SUBSCRIBE) => Err(Refusal::NotPermitted),
+            SubscribePolicy::All => Ok(()),
+            SubscribePolicy::Mix | SubscribePolicy::MixPcmu if self.can_mix(room) => Ok(()),
+            SubscribePolicy::Mix | SubscribePolicy::MixPcmu => Err(Refusal::MixUnavailable),
+        }
     }
 }
 

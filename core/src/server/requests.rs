@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::limits::Verdict;
 use super::machine::{MemberKey, RoomKey};
 use super::member::{Published, Refresh};
-use super::offer::{check_policy, check_publish};
+use super::offer::check_publish;
 use super::subscriptions::Subscriptions;
 use super::{Event, RefreshId, Server};
 use crate::room::{CloseReason, Grants, ParticipantId, RoomUpdate, Stream, StreamKey, StreamKind};
@@ -88,7 +88,7 @@ impl Server {
             Operation::SetMuted { key: stream, muted } => self.set_muted(now, key, &stream, muted),
             Operation::Subscribe(stream) => self.subscribe(key, stream),
             Operation::Unsubscribe(stream) => self.unsubscribe(key, stream),
-            Operation::SetSubscribePolicy(policy) => self.set_policy(key, policy),
+            Operation::SetSubscribePolicy(policy) => self.set_policy(now, key, policy),
             Operation::Pin(stream) => self.pin(key, stream),
             Operation::Send { to, topic, body } => self.send_from(now, key, &to, &topic, body),
             Operation::Moderate { action, targets } => self.moderate(now, key, action, &targets),
@@ -202,6 +202,7 @@ impl Server {
             return;
         }
         let grants = member.grants;
+        let room = member.room;
         if !grants.contains(Grants::SUBSCRIBE) {
             member.subscriptions = Subscriptions::new(SubscribePolicy::None);
             member.slots.pin(None);
@@ -220,6 +221,7 @@ impl Server {
         if !grants.contains(Grants::REQUEST_FLOOR) {
             let _ = self.release_floor(key);
         }
+        self.start_or_end_mix(now, room);
     }
 
     fn set_muted(
@@ -261,6 +263,7 @@ impl Server {
                 other.slots.release(ssrc);
             }
         }
+        self.silence_in_mix(room, ssrc);
     }
 
     /// Takes back what waits of a stream for its receivers.
@@ -319,12 +322,17 @@ impl Server {
         Ok(Outcome::Done)
     }
 
-    fn set_policy(&mut self, key: MemberKey, policy: SubscribePolicy) -> Result {
-        self.authorize(key, Grants::empty())?;
+    fn set_policy(&mut self, now: Instant, key: MemberKey, policy: SubscribePolicy) -> Result {
+        let room = self.authorize(key, Grants::empty())?;
+        let grants = self.member(key).ok_or(Refusal::NotPermitted)?.grants;
+        self.check_policy(room, policy, grants)?;
         let member = self.member_mut(key).ok_or(Refusal::NotPermitted)?;
-        check_policy(policy, member.grants)?;
         member.subscriptions.set_policy(policy);
+        if member.subscriptions.mix().is_some() {
+            member.slots.retain(|_| false);
+        }
         self.drop_unwanted(key);
+        self.start_or_end_mix(now, room);
         Ok(Outcome::Done)
     }
 
@@ -333,7 +341,11 @@ impl Server {
     fn drop_unwanted(&mut self, key: MemberKey) {
         if let Some(member) = self.members.get_mut(key.0) {
             let subscriptions = &member.subscriptions;
-            let wanted = |ssrc, kind| subscriptions.want(ssrc, kind);
+            // A mix stands for all sound, whatever is said of single streams.
+            let is_mixed = subscriptions.mix().is_some();
+            let wanted = |ssrc, kind| {
+                subscriptions.want(ssrc, kind) || (is_mixed && kind == StreamKind::Audio)
+            };
             member.slots.retain(|ssrc| wanted(ssrc, StreamKind::Audio));
             member.media.retain(&mut self.pool, wanted);
         }

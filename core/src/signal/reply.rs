@@ -68,8 +68,8 @@ pub enum Refusal {
     /// One's own floor is not one's to release.
     #[error("you do not hold the floor")]
     FloorNotHeld,
-    /// The server does not mix.
-    #[error("this server does not mix: subscribe to streams instead")]
+    /// The server does not mix, or mixes as many sessions as it may.
+    #[error("this server mixes nothing, or nothing more: subscribe to streams instead")]
     MixUnavailable,
     /// The body is longer than [`MAX_BODY`](super::MAX_BODY).
     #[error("the message is too long: at most 640 bytes")]

@@ -65,8 +65,10 @@ pub enum SubscribePolicy {
     All,
     /// Only those subscribed.
     None,
-    /// One stream that the server mixes of all others.
+    /// One stream in Opus that the server mixes of all others, but for those unsubscribed.
     Mix,
+    /// The same in PCMU, for ends that decode nothing else.
+    MixPcmu,
 }
 
 /// Whom a moderation concerns.

@@ -17,6 +17,7 @@ use super::{SERVER_ADDRESS, World, random_lead, run::answer_join};
 use crate::device::Device;
 use crate::network::{Datagram, LinkConfig};
 use crate::party::{Handle, Options, Party, Talk};
+use crate::tone::Tone;
 
 /// How loud people talk unless said otherwise.
 const USUAL: u8 = 30;
@@ -44,6 +45,7 @@ impl World {
             said: Default::default(),
             events: Vec::new(),
             heard: Vec::new(),
+            mixed: Vec::new(),
             seen: Vec::new(),
             messages: Vec::new(),
         });
@@ -159,9 +161,20 @@ impl World {
             key,
             codec,
             level: AudioLevel { voice: true, level },
+            tone: None,
             next: self.now,
             until: self.now + time,
         });
+    }
+
+    /// Lets the party sing a tone of `hz` into its stream `key` from now on for `time`: real sound, which
+    /// can be decoded and mixed.
+    pub fn sing(&mut self, codec: Codec, handle: Handle, key: &str, hz: u32, time: Duration) {
+        self.talk_in(codec, handle, key, USUAL, time);
+        self.is_sung = true;
+        if let Some(talk) = self.parties[handle.0].talks.last_mut() {
+            talk.tone = Some(Tone::new(codec, hz));
+        }
     }
 
     /// Lets the party fall silent.

@@ -3,6 +3,8 @@
 mod joining;
 mod limits;
 mod media;
+#[cfg(feature = "opus-fullband")]
+mod mix;
 mod presence;
 mod requests;
 mod resuming;

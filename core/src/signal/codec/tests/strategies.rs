@@ -96,6 +96,7 @@ fn policy() -> impl Strategy<Value = SubscribePolicy> {
         SubscribePolicy::All,
         SubscribePolicy::None,
         SubscribePolicy::Mix,
+        SubscribePolicy::MixPcmu,
     ])
 }
 

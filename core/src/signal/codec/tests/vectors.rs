@@ -45,7 +45,7 @@ variants! {
     Recipients { All, List }
     Targets { All, List }
     Moderation { Kick, Censor, Uncensor, Admit, Deny }
-    SubscribePolicy { All, None, Mix }
+    SubscribePolicy { All, None, Mix, MixPcmu }
     StreamKind { Audio, Video, Screen }
     Codec { Opus, Pcmu, Pcma, Vp8, H264 }
     ServerMessage {
@@ -224,6 +224,9 @@ fn requests() -> Named<Request<'static>> {
         let operation = Operation::Moderate { action, targets };
         all.push((format!("{action:?} some"), operation));
     }
+    // After all that was here before it, so that they stay as they are.
+    let policy = Operation::SetSubscribePolicy(SubscribePolicy::MixPcmu);
+    all.push(("subscribe policy MixPcmu".into(), policy));
     all.into_iter()
         .zip([7, 127, 128, 0xffff].into_iter().cycle())
         .map(|((name, operation), id)| {
