@@ -41,7 +41,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Bytes that one takes: almost all is the Opus encoder.s state, as measured.
+    /// Bytes that one takes: almost all is the Opus encoder's state, as measured.
     pub(super) const BYTES: usize = size_of::<Self>() + 38 * 1024;
 
     /// `None` if mixes are not made in this codec.
