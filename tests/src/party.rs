@@ -242,6 +242,8 @@ pub struct Party {
     pub reads_messages: bool,
     /// Whether its radio takes nothing to send at the moment. It still receives.
     pub is_radio_busy: bool,
+    /// Whether what is for it gets lost.
+    pub is_deaf: bool,
     /// Frames that it wanted to say and that its device did not take.
     pub unsaid: u32,
     pub(crate) options: Options,

@@ -1,13 +1,14 @@
 //! Media on its way through the server: one packet in, a header of its own for each receiver out,
 //! the payload kept once.
 
+use super::limits::Verdict;
 use super::machine::{MemberKey, RoomKey, Wake, set_ready};
 use super::media::{Csrcs, MediaHeader, Queued};
 use super::pool::Payload;
 use super::slots::Source;
 use super::{Event, Server};
 use crate::audio::Score;
-use crate::room::{Codec, RoomUpdate, StreamKind};
+use crate::room::{CloseReason, Codec, RoomUpdate, StreamKind};
 use crate::rtp::{AudioLevel, RtpPacket};
 use crate::time::{Duration, Instant};
 
@@ -39,7 +40,19 @@ impl Live<'_> {
 impl Server {
     /// Takes in an RTP packet from a publisher, for all who want it.
     pub(super) fn forward(&mut self, now: Instant, sender: MemberKey, bytes: &[u8]) {
-        let Some(live) = self.receive_media(now, sender, bytes) else {
+        let Some(member) = self.member_mut(sender) else {
+            return;
+        };
+        let verdict = member.buckets.media.take(now);
+        if verdict == Verdict::Flooded {
+            self.close(now, sender, CloseReason::ProtocolError);
+            return;
+        }
+        let live = match verdict {
+            Verdict::Granted => self.receive_media(now, sender, bytes),
+            _ => None,
+        };
+        let Some(live) = live else {
             self.statistics.media_rejected += 1;
             return;
         };
@@ -97,7 +110,7 @@ impl Server {
     ) -> Option<Live<'p>> {
         let report_interval = self.config.report_interval;
         let member = self.member_mut(sender)?;
-        if !member.is_present() || !member.buckets.media.take(now) {
+        if !member.is_present() {
             return None;
         }
         let packet = RtpPacket::parse(bytes).ok()?;

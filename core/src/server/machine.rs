@@ -4,23 +4,21 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use core::fmt;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::SeedableRng;
 use rand_core::{CryptoRngCore, RngCore};
 use slab::Slab;
-use zeroize::Zeroizing;
 
 use super::ended::Ended;
 use super::event::Events;
 use super::joins::Joins;
-use super::limits::TokenBucket;
+use super::limits::{SharedBucket, TokenBucket};
 use super::member::Member;
+use super::path::Source;
 use super::pool::Pool;
 use super::room::Room;
 use super::timers::Timers;
 use super::{Config, Dropped, Event, Path, RefreshId, Statistics};
 use crate::room::{DisplayName, Grants, ParticipantId, RoomId, SessionId};
-use crate::secure::{CookieJar, KeyPair, ResetKey};
+use crate::secure::{CookieJar, Generator, KeyPair, ResetKey};
 use crate::time::{Duration, Instant, earlier};
 use crate::wire::{ConnectionId, Packet, PacketError};
 
@@ -99,11 +97,13 @@ pub(super) enum Wake {
 pub struct Server {
     pub(super) config: Config,
     pub(super) keys: KeyPair,
-    pub(super) rng: ChaCha12Rng,
+    pub(super) rng: Generator,
     pub(super) cookies: CookieJar,
     pub(super) reset_key: ResetKey,
     resets: TokenBucket,
-    pub(super) handshakes: TokenBucket,
+    /// Those that anybody may have sent.
+    pub(super) hellos: TokenBucket,
+    pub(super) proven_hellos: SharedBucket<Source>,
     /// The latest time that the embedder told.
     pub(super) now: Instant,
     pub(super) shutting_down: bool,
@@ -138,14 +138,13 @@ impl Server {
     /// A server that holds the private key of `keys`, which tickets name. From `rng` it seeds its
     /// own generator, on which all secrecy then rests.
     pub fn new(config: Config, keys: KeyPair, now: Instant, rng: &mut dyn CryptoRngCore) -> Self {
-        let mut seed = Zeroizing::new([0; 32]);
-        rng.fill_bytes(&mut *seed);
-        let mut rng = ChaCha12Rng::from_seed(*seed);
+        let mut rng = Generator::new(rng);
         Self {
             cookies: CookieJar::new(now, &mut rng),
             reset_key: ResetKey::derive(keys.secret(), config.instance),
             resets: TokenBucket::new(config.resets, now),
-            handshakes: TokenBucket::new(config.handshakes, now),
+            hellos: TokenBucket::new(config.handshakes, now),
+            proven_hellos: SharedBucket::new(config.proven_handshakes, now),
             now,
             shutting_down: false,
             ids: BTreeMap::new(),

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 
 use super::pool::{Payload, Pool};
+use crate::room::StreamKind;
 use crate::rtp::{AudioLevel, RtpHeader};
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
 
@@ -27,6 +28,7 @@ pub(super) struct MediaHeader {
     pub(super) sequence: u16,
     pub(super) timestamp: u32,
     pub(super) ssrc: u32,
+    /// The streams whose sound it is; none: no sound, and the stream is `ssrc`.
     pub(super) csrcs: Csrcs,
     pub(super) audio_level: Option<AudioLevel>,
 }
@@ -102,6 +104,25 @@ impl MediaQueue {
             }
         }
         media
+    }
+
+    /// Takes back the packets of streams that are not wanted. Lossy messages stay.
+    pub(super) fn retain(&mut self, pool: &mut Pool, wanted: impl Fn(u32, StreamKind) -> bool) {
+        for queued in core::mem::take(&mut self.queue) {
+            let is_wanted = match &queued.header {
+                None => true,
+                Some(header) if header.csrcs.is_empty() => wanted(header.ssrc, StreamKind::Video),
+                Some(header) => {
+                    let mut sources = header.csrcs.iter();
+                    sources.all(|source| wanted(*source, StreamKind::Audio))
+                }
+            };
+            if is_wanted {
+                self.queue.push_back(queued);
+            } else {
+                pool.release(queued.payload);
+            }
+        }
     }
 
     pub(super) fn clear(&mut self, pool: &mut Pool) {
@@ -184,6 +205,31 @@ mod tests {
         assert_eq!(queue.drain_into(&mut writer, &mut pool), 1);
         let last = Frames::new(&bytes).nth(1);
         assert_eq!(last, Some(Ok(Frame::Message(b"new"))));
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_taken_back() {
+        let mut pool = Pool::new(8);
+        let mut queue = queue_with(&mut pool, &[1, 2]);
+        let payload = pool.insert(b"picture").unwrap();
+        let header = Some(MediaHeader {
+            ssrc: 7,
+            csrcs: Csrcs::new(),
+            ..header(3)
+        });
+        queue.capacity = 4;
+        queue.push(Queued { payload, header }, &mut pool);
+        let payload = pool.insert(b"message").unwrap();
+        let header = None;
+        queue.push(Queued { payload, header }, &mut pool);
+        queue.retain(&mut pool, |ssrc, kind| {
+            (ssrc, kind) != (9, StreamKind::Audio)
+        });
+        assert_eq!((queue.len(), pool.used()), (2, 2));
+        queue.retain(&mut pool, |ssrc, _| ssrc != 7);
+        assert_eq!((queue.len(), pool.used()), (1, 1));
+        queue.clear(&mut pool);
         assert_eq!(pool.used(), 0);
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Joined, RequestId};
-use crate::room::{CloseReason, DisplayName, ParticipantId, RoomUpdate, Topic, Version};
+use crate::room::{CloseReason, DisplayName, Grants, ParticipantId, RoomUpdate, Topic, Version};
 
 /// What a granted request brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -142,5 +142,11 @@ pub enum ServerMessage<'a> {
     Closed {
         /// Why.
         reason: CloseReason,
+    },
+    /// What the participant may do from now on, because its new token says so. What it published and
+    /// may not publish any more has ended.
+    GrantsChanged {
+        /// All that it may do.
+        grants: Grants,
     },
 }

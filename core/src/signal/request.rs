@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Secret;
 use crate::room::{Codec, ParticipantId, StreamKey, StreamKind, Topic};
 
 /// Most participants that one message names.
@@ -157,7 +158,8 @@ pub enum Operation<'a> {
     /// Replace the token by a newer one for the same participant and room.
     RefreshToken {
         /// The new token, at most [`MAX_TOKEN`] bytes.
-        token: &'a str,
+        #[serde(borrow)]
+        token: Secret<&'a str>,
     },
     /// Ask for the floor: the right to be the one who speaks.
     RequestFloor,

@@ -61,8 +61,10 @@ impl Room {
         let server_key = *keys.public();
         let config = server::Config {
             participants_per_room: 1_000,
+            half_open_per_address: usize::MAX,
             retry_threshold: usize::MAX,
             handshakes: UNLIMITED,
+            proven_handshakes: UNLIMITED,
             media: UNLIMITED,
             mix: Some(MixConfig::default()),
             // Those who listen say nothing while they are measured.

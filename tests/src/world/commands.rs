@@ -35,6 +35,7 @@ impl World {
             link: options.link,
             reads_messages: true,
             is_radio_busy: false,
+            is_deaf: false,
             unsaid: 0,
             options,
             address,
@@ -208,6 +209,18 @@ impl World {
         let clock = party.clock(self.now);
         party.device.network_changed(clock);
         address
+    }
+
+    /// Has the party send a ping.
+    pub fn ping(&mut self, handle: Handle) {
+        let party = &mut self.parties[handle.0];
+        let clock = party.clock(self.now);
+        party.device.network_changed(clock);
+    }
+
+    /// From now on nothing reaches the party; what it sends arrives.
+    pub fn deafen(&mut self, handle: Handle) {
+        self.parties[handle.0].is_deaf = true;
     }
 
     /// Pulls the party's plug: it says nothing more and notices nothing more.

@@ -212,7 +212,7 @@ impl World {
         while let Some(event) = server.poll_event() {
             match &event {
                 Event::JoinRequested { join, token, .. } => match &mut self.held {
-                    Some(held) => held.push((*join, token.clone())),
+                    Some(held) => held.push((*join, token.to_string())),
                     None => answer_join(server, clock, here, *join, token),
                 },
                 Event::RefreshRequested { refresh, token, .. } => {
@@ -267,6 +267,9 @@ impl World {
         };
         let now = self.now;
         let party = &mut self.parties[handle.0];
+        if party.is_deaf {
+            return;
+        }
         let clock = party.clock(now);
         let mut heard = Vec::new();
         let (seen, messages) = (&mut party.seen, &mut party.messages);
