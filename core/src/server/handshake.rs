@@ -53,7 +53,7 @@ impl Server {
                 return Err(Dropped::TooManyHellos);
             }
         } else if self.joins.len() >= self.config.retry_threshold
-            || self.joins.from_source(source) >= per_address
+            || self.joins.count_from(source) >= per_address
             || !self.hellos.take(now)
         {
             let cookie = self.cookies.issue(&address, client_id);
