@@ -7,34 +7,9 @@ use parlour_core::room::{CloseReason, Topic};
 use parlour_core::signal::Recipients;
 use std::vec::Vec;
 
+use super::sound::{loudest, tone};
 use super::world::{Party, World, mic};
 use crate::{AudioCodec, Config};
-
-/// A square wave of 500 Hz at 16 kHz.
-fn tone() -> [i16; 320] {
-    std::array::from_fn(|n| if n / 16 % 2 == 0 { 8_000 } else { -8_000 })
-}
-
-/// The loudest sample that `listener` hears while `talker` has its microphone open for a second.
-fn loudest(world: &mut World, talker: &Party, listener: &Party) -> i16 {
-    let (talking, listening) = (talker.room, listener.room);
-    world.run(async move {
-        let mut writer = talking
-            .publish_audio(mic(), AudioCodec::Pcmu, SampleRate::Hz16000)
-            .unwrap();
-        let mut reader = listening.mixed_audio();
-        let mut ticks = Ticker::every(Duration::from_millis(20));
-        let mut heard = 0;
-        for _ in 0..50 {
-            ticks.next().await;
-            writer.write(&tone()).unwrap();
-            let mut pcm = [0; 320];
-            reader.read(&mut pcm);
-            heard = pcm.into_iter().fold(heard, i16::max);
-        }
-        heard
-    })
-}
 
 fn two(world: &mut World) -> (Party, Party) {
     let anna = world.party(2, "anna", Config::default());
@@ -155,6 +130,40 @@ fn a_link_that_was_down_for_five_seconds_goes_on() {
     assert!(loudest(&mut world, &ben, &anna) > 6_000);
     while let Some(event) = anna.room.try_next_event() {
         assert!(!matches!(event, Event::Joined { resumed: false }));
+    }
+}
+
+#[test]
+fn a_device_that_roams_goes_on_from_its_new_address() {
+    let mut world = World::new();
+    let (anna, ben) = two(&mut world);
+    for party in [&anna, &ben] {
+        while party.room.try_next_event().is_some() {}
+    }
+    // smoltcp asks for no neighbour's hardware address twice in a second.
+    world.pass(Duration::from_secs(1));
+    // Another access point of the same network: the stack learns of it from DHCP alone.
+    world.readdress(&anna, 20);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+    assert!(loudest(&mut world, &ben, &anna) > 6_000);
+    // Another network: the link goes, and comes back without an address for a while.
+    world.set_link(&anna, false);
+    world.take_address(&anna);
+    world.pass(Duration::from_secs(1));
+    world.set_link(&anna, true);
+    world.pass(Duration::from_secs(1));
+    world.readdress(&anna, 21);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+    assert!(loudest(&mut world, &ben, &anna) > 6_000);
+    // It is the same connection, and nobody has seen anything.
+    while let Some(event) = anna.room.try_next_event() {
+        assert!(
+            !matches!(event, Event::Joined { .. } | Event::Reconnecting(_)),
+            "{event:?}"
+        );
+    }
+    while let Some(event) = ben.room.try_next_event() {
+        assert!(!matches!(event, Event::ParticipantLeft { .. }), "{event:?}");
     }
 }
 
