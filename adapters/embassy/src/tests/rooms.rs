@@ -8,8 +8,8 @@ use parlour_core::signal::Recipients;
 use std::vec::Vec;
 
 use super::sound::{loudest, tone};
-use super::world::{Party, World, mic};
-use crate::{AudioCodec, Config};
+use super::world::{PORT, Party, World, mic};
+use crate::{AudioCodec, Config, JoinError};
 
 fn two(world: &mut World) -> (Party, Party) {
     let anna = world.party(2, "anna", Config::default());
@@ -168,15 +168,34 @@ fn a_device_that_roams_goes_on_from_its_new_address() {
 }
 
 #[test]
+fn another_ticket_is_for_the_next_join_and_not_for_this_room() {
+    let mut world = World::new();
+    let ben = world.party(3, "ben", Config::default());
+    ben.join(&mut world).unwrap();
+    let anna = world.party_with(2, "anna", "10.0.0.99", PORT, Config::default());
+    let name = |party: &Party| party.room.with_client(|client| client.me().cloned());
+
+    anna.room
+        .set_ticket(world.ticket("10.0.0.1", PORT, "bella"));
+    anna.join(&mut world).unwrap();
+    assert_eq!(name(&anna).unwrap().as_str(), "bella");
+
+    // Another while it is joined: where the server is, it goes on knowing.
+    (anna.room).set_ticket(world.ticket("10.0.0.98", PORT, "cleo"));
+    world.set_link(&anna, false);
+    world.pass(Duration::from_secs(1));
+    world.set_link(&anna, true);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+    assert_eq!(name(&anna).unwrap().as_str(), "bella");
+    let room = anna.room;
+    world.run(async move { room.leave().await });
+    assert_eq!(anna.join(&mut world), Err(JoinError::NoAnswer));
+}
+
+#[test]
 fn a_server_is_found_by_its_name() {
     let mut world = World::new();
-    let anna = world.party_with(
-        2,
-        "anna",
-        "rooms.test",
-        super::world::PORT,
-        Config::default(),
-    );
+    let anna = world.party_with(2, "anna", "rooms.test", PORT, Config::default());
     anna.join(&mut world).unwrap();
     assert!(anna.room.is_joined());
 }
