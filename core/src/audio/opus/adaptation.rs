@@ -23,7 +23,7 @@ const MIN_BITRATE: u32 = 12_000;
 /// let mut adaptation = Adaptation::new(24_000);
 /// // With each frame; the loss is `client.statistics().uplink_loss`.
 /// let adapted = adaptation.poll(at(1), || Some(26));
-/// assert_eq!(adapted, Some(Adapted { bitrate: 21_000, expected_loss: 10 }));
+/// assert_eq!(adapted, Some(Adapted { bitrate: 21_120, expected_loss: 10 }));
 /// assert_eq!(adaptation.poll(at(2), || Some(0)), None, "not yet");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
