@@ -168,6 +168,15 @@ fn a_device_that_roams_goes_on_from_its_new_address() {
 }
 
 #[test]
+fn a_device_that_only_listens_tells_its_new_address_at_once() {
+    let mut world = World::new();
+    let (anna, ben) = two(&mut world);
+    world.pass(Duration::from_secs(1));
+    world.readdress(&ben, 20);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+}
+
+#[test]
 fn another_ticket_is_for_the_next_join_and_not_for_this_room() {
     let mut world = World::new();
     let ben = world.party(3, "ben", Config::default());
