@@ -61,8 +61,7 @@ async fn a_stream_published_with_the_join_is_there_at_once() {
 
     hears(&ben, &anna).await;
 
-    // Dropping the writer unpublishes.
-    drop(mic);
+    // The writer was dropped, which unpublishes.
     until_state(&ben, &mut events, |state| {
         let anna = state.participant(&id("anna"));
         anna.is_some_and(|anna| anna.streams.is_empty())
