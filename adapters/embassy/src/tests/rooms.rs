@@ -9,20 +9,12 @@ use std::vec::Vec;
 
 use super::sound::{loudest, tone};
 use super::world::{PORT, Party, World, mic};
-use crate::{AudioCodec, Config, JoinError};
-
-fn two(world: &mut World) -> (Party, Party) {
-    let anna = world.party(2, "anna", Config::default());
-    let ben = world.party(3, "ben", Config::default());
-    anna.join(world).unwrap();
-    ben.join(world).unwrap();
-    (anna, ben)
-}
+use crate::{AudioCodec, Config, G711, JoinError};
 
 #[test]
 fn two_devices_hear_each_other() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     assert!(loudest(&mut world, &anna, &ben) > 6_000);
     assert!(loudest(&mut world, &ben, &anna) > 6_000);
     assert_eq!(ben.room.mixed_audio().statistics(0).unwrap().lost, 0);
@@ -32,7 +24,7 @@ fn two_devices_hear_each_other() {
 #[test]
 fn a_muted_device_is_not_heard_also_when_it_comes_back() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     let (talking, listening) = (anna.room, ben.room);
     let heard = world.run(async move {
         let mut writer = talking
@@ -67,7 +59,7 @@ fn a_muted_device_is_not_heard_also_when_it_comes_back() {
 #[test]
 fn messages_arrive() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     let topic = Topic::new("chat").unwrap();
     anna.room
         .send_message(&Recipients::All, &topic, b"hello")
@@ -81,7 +73,7 @@ fn messages_arrive() {
 #[test]
 fn leaves_and_joins_again_and_again() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     for _ in 0..20 {
         let room = anna.room;
         world.run(async move { room.leave().await });
@@ -103,7 +95,7 @@ fn leaves_and_joins_again_and_again() {
 #[test]
 fn a_server_that_was_killed_is_joined_again() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     world.restart_server();
     for party in [&anna, &ben] {
         party.wait(&mut world, |event| matches!(event, Event::Reconnecting(_)));
@@ -117,7 +109,7 @@ fn a_server_that_was_killed_is_joined_again() {
 #[test]
 fn a_link_that_was_down_for_five_seconds_goes_on() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     while anna.room.try_next_event().is_some() {}
     world.set_link(&anna, false);
     world.pass(Duration::from_secs(5));
@@ -136,7 +128,7 @@ fn a_link_that_was_down_for_five_seconds_goes_on() {
 #[test]
 fn a_device_that_roams_goes_on_from_its_new_address() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     for party in [&anna, &ben] {
         while party.room.try_next_event().is_some() {}
     }
@@ -170,7 +162,7 @@ fn a_device_that_roams_goes_on_from_its_new_address() {
 #[test]
 fn a_device_that_only_listens_tells_its_new_address_at_once() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     world.pass(Duration::from_secs(1));
     world.readdress(&ben, 20);
     assert!(loudest(&mut world, &anna, &ben) > 6_000);
@@ -212,7 +204,7 @@ fn a_server_is_found_by_its_name() {
 #[test]
 fn silence_costs_no_wakes() {
     let mut world = World::new();
-    let (anna, _ben) = two(&mut world);
+    let (anna, _ben) = world.two::<G711>();
     world.pass(Duration::from_secs(5));
     let before = anna.runner_polls();
     world.pass(Duration::from_secs(60));

@@ -10,7 +10,7 @@ use parlour_core::rtp::{AudioLevel, FrameError};
 use std::vec::Vec;
 
 use super::world::{Party, World, mic};
-use crate::{AudioCodec, Config, WriteError};
+use crate::{AudioCodec, G711, WriteError};
 
 /// Samples of 20 ms that are heard: 16 kHz.
 const HEARD: usize = 320;
@@ -76,18 +76,10 @@ fn settled(heard: &[i16]) -> &[i16] {
     &heard[heard.len() / 2..]
 }
 
-fn two(world: &mut World) -> (Party, Party) {
-    let anna = world.party(2, "anna", Config::default());
-    let ben = world.party(3, "ben", Config::default());
-    anna.join(world).unwrap();
-    ben.join(world).unwrap();
-    (anna, ben)
-}
-
 #[test]
 fn pcm_of_every_rate_is_heard_at_its_pitch() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     for rate in [
         SampleRate::Hz8000,
         SampleRate::Hz16000,
@@ -117,7 +109,7 @@ fn pcm_of_every_rate_is_heard_at_its_pitch() {
 #[test]
 fn frames_that_are_encoded_already_are_heard_and_bytes_that_are_none_are_errors() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     let mut writer = anna.room.publish_encoded(mic(), Codec::Pcma).unwrap();
     let level = AudioLevel {
         voice: true,
@@ -153,7 +145,7 @@ fn frames_that_are_encoded_already_are_heard_and_bytes_that_are_none_are_errors(
 #[test]
 fn time_runs_on_while_nothing_is_written() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     let rate = SampleRate::Hz8000;
     let mut writer = anna
         .room
@@ -191,7 +183,7 @@ mod opus {
 
     use super::*;
     use crate::tests::world::PORT;
-    use crate::{Opus, PublishError, SetupError};
+    use crate::{Config, Opus, PublishError, SetupError};
 
     /// An encoder for packets of `frame`. Making one takes much of the stack.
     fn encoder(frame: FrameDuration) -> &'static mut OpusEncoder {
@@ -206,20 +198,10 @@ mod opus {
         Box::leak(made.unwrap().join().unwrap())
     }
 
-    fn two(world: &mut World) -> (Party, Party) {
-        let parties = [(2, "anna"), (3, "ben")].map(|(last, who)| {
-            let ticket = world.ticket("10.0.0.1", PORT, who);
-            let party = world.party_decoding::<Opus>(last, ticket, Config::default());
-            party.join(world).unwrap();
-            party
-        });
-        parties.into()
-    }
-
     #[test]
     fn opus_is_heard_from_every_rate() {
         let mut world = World::new();
-        let (anna, ben) = two(&mut world);
+        let (anna, ben) = world.two::<Opus>();
         for rate in [SampleRate::Hz8000, SampleRate::Hz16000, SampleRate::Hz48000] {
             let codec = AudioCodec::Opus(encoder(FrameDuration::Ms20));
             let mut writer = anna.room.publish_audio(mic(), codec, rate).unwrap();
@@ -237,7 +219,7 @@ mod opus {
     #[test]
     fn what_opus_does_not_do_is_an_error() {
         let mut world = World::new();
-        let (anna, _) = two(&mut world);
+        let (anna, _) = world.two::<Opus>();
         let codec = AudioCodec::Opus(encoder(FrameDuration::Ms10));
         let published = anna.room.publish_audio(mic(), codec, SampleRate::Hz16000);
         assert_eq!(published.unwrap_err(), PublishError::FrameDuration);
@@ -253,7 +235,7 @@ mod opus {
     #[test]
     fn loss_takes_bits_away_and_no_loss_gives_them_back() {
         let mut world = World::new();
-        let (anna, ben) = two(&mut world);
+        let (anna, ben) = world.two::<Opus>();
         let rate = SampleRate::Hz16000;
         let codec = AudioCodec::Opus(encoder(FrameDuration::Ms20));
         let writer = anna.room.publish_audio(mic(), codec, rate).unwrap();

@@ -170,6 +170,17 @@ impl World {
         }
     }
 
+    /// Anna and Ben, who have joined.
+    pub(super) fn two<D: Decoding + 'static>(&mut self) -> (Party, Party) {
+        let parties = [(2, "anna"), (3, "ben")].map(|(last, who)| {
+            let ticket = self.ticket("10.0.0.1", PORT, who);
+            let party = self.party_decoding::<D>(last, ticket, Config::default());
+            party.join(self).unwrap();
+            party
+        });
+        parties.into()
+    }
+
     pub(super) fn party_decoding<D: Decoding + 'static>(
         &mut self,
         last: u8,
