@@ -1,16 +1,15 @@
 //! A microcontroller in a room: the firmware of `examples/firmware/qemu-virt` runs in QEMU, and meets a desktop's client
 //! at a real server over real sockets.
 //!
-//! Unlike all other tests these run in real time, so that what is said while the machine is too busy for that counts
-//! for nothing, and is said again. Nothing waits for a fixed while, except where the passing of time
+//! Unlike all other tests these run in real time: nothing waits for a fixed while, except where the passing of time
 //! itself is tested (a link that is down for five seconds).
 
 mod machine;
 mod process;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use machine::{Machine, firmware};
 use parlour_core::client::Event as RoomEvent;
@@ -25,10 +24,6 @@ use process::ServerProcess;
 
 /// 20 ms.
 const FRAME: usize = 320;
-const PACE: Duration = Duration::from_millis(20);
-/// What jitter buffers and queues are sure to make up for.
-const MAX_LATE: Duration = Duration::from_millis(60);
-const ATTEMPTS: usize = 8;
 /// Until everything said has been heard.
 const TAIL: usize = 75 * FRAME;
 
@@ -122,24 +117,12 @@ impl Meeting {
             .expect("it does not happen");
     }
 
-    /// Both speak at once, each its whole recording, until this machine has kept up with them.
+    /// Both speak at once, each its whole recording.
     async fn speak(&mut self) -> Similarity {
-        for _ in 0..ATTEMPTS {
-            let (similarity, late) = self.speak_once().await;
-            if late <= MAX_LATE {
-                return similarity;
-            }
-            eprintln!("not in real time: {late:?} late; {similarity:?}");
-        }
-        panic!("this machine is too busy to run a device and a desktop in real time");
-    }
-
-    /// Also gives how late the latest frame of either was: sound that is not made in time cannot be heard.
-    async fn speak_once(&mut self) -> (Similarity, Duration) {
         let (desktop_says, device_says) = (recording("host.wav"), recording("device.wav"));
         let device_from = self.device.heard().len();
         self.device.tell("talk");
-        let (mut heard, mut latest, mut last) = (Vec::new(), Duration::ZERO, None);
+        let mut heard = Vec::new();
         for frame in desktop_says
             .chunks(FRAME)
             .map(Some)
@@ -147,22 +130,17 @@ impl Meeting {
         {
             let mut pcm = [0; FRAME];
             self.reader.next_frame(&mut pcm).await;
-            let now = Instant::now();
-            let since = last.replace(now).map_or(PACE, |last| now - last);
-            latest = latest.max(since.saturating_sub(PACE));
             heard.extend(pcm);
             if let Some(frame) = frame {
                 self.writer.write(frame).unwrap();
             }
         }
-        let said = self.device.expect("said late-ms=");
-        let device_late = Duration::from_millis(said.parse().unwrap());
+        self.device.expect("said");
         let device_heard = self.device.heard();
-        let similarity = Similarity {
+        Similarity {
             at_desktop: find(&device_says, &heard).similarity,
             at_device: find(&desktop_says, &device_heard[device_from..]).similarity,
-        };
-        (similarity, latest.max(device_late))
+        }
     }
 
     async fn part(mut self) {
@@ -273,9 +251,8 @@ async fn they_do_after_the_devices_link_was_down() {
         similarity.at_desktop > 0.7 && similarity.at_device > 0.7,
         "{similarity:?}"
     );
-    // It is the connection that there was before.
-    assert_eq!(meeting.device.times_said("event joined"), 1);
-    assert_eq!(meeting.device.times_said("event reconnecting"), 0);
+    // It has joined once. Whether it had to resume depends on when it last heard of the server.
+    assert_eq!(meeting.device.times_said("event joined resumed=false"), 1);
     meeting.part().await;
 }
 
@@ -289,16 +266,13 @@ async fn tickets_that_do_not_open_the_room_are_said_not_to() {
 
     let directory = tempfile::tempdir().unwrap();
     let server = serve(directory.path());
-    let elsewhere = tempfile::tempdir().unwrap();
-    let another = serve(elsewhere.path());
-    let another_port = another.addresses()[0];
-    another.shutdown().await;
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let good = device_ticket(&server, server.addresses()[0]);
     let (but_token, _) = good.split_once('#').unwrap();
     for (ticket, expected) in [
         (format!("{but_token}#forged"), "not admitted"),
         (
-            device_ticket(&server, another_port),
+            device_ticket(&server, silent.local_addr().unwrap()),
             "the server does not answer",
         ),
     ] {

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::signal::Signal;
-use embassy_time::{Duration, Instant, Ticker};
+use embassy_time::{Duration, Ticker};
 use parlour_embassy::core::audio::codec::SampleRate;
 use parlour_embassy::{AudioIn, AudioOut};
 use qemu_virt_board::host::File;
@@ -14,31 +14,25 @@ use qemu_virt_board::println;
 use crate::{BUTTON, Text};
 
 pub const RATE: SampleRate = SampleRate::Hz16000;
-const FRAME: Duration = Duration::from_millis(20);
 
 /// 16-bit mono PCM at 16 kHz behind a header of 44 bytes.
 static WAV: &[u8] = include_bytes!("../../../assets/device.wav");
 const HEADER: usize = 44;
 
-/// The recording has been said to its end; by how much the latest of its frames was late.
-pub static SAID: Signal<CriticalSectionRawMutex, Duration> = Signal::new();
+/// The recording has been said to its end.
+pub static SAID: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 
 /// Says the recording from its start whenever the button is pressed, at the pace of a microphone.
 pub struct Recording {
     clock: Ticker,
-    /// When the next frame is due.
-    due: Instant,
     at: usize,
-    late: Duration,
 }
 
 impl Recording {
     pub fn new() -> Self {
         Self {
-            clock: Ticker::every(FRAME),
-            due: Instant::now() + FRAME,
+            clock: Ticker::every(Duration::from_millis(20)),
             at: 0,
-            late: Duration::MIN,
         }
     }
 }
@@ -52,18 +46,15 @@ impl AudioIn for Recording {
 
     async fn read(&mut self, frame: &mut [i16]) -> Result<(), Infallible> {
         self.clock.next().await;
-        let late = Instant::now().saturating_duration_since(self.due);
-        self.late = self.late.max(late);
-        self.due += FRAME;
         frame.fill(0);
         if !BUTTON.is_pressed() {
-            (self.at, self.late) = (0, Duration::MIN);
+            self.at = 0;
             return Ok(());
         }
         let rest = WAV.get(HEADER + 2 * self.at..).unwrap_or_default();
         let samples = rest.chunks_exact(2);
         if samples.len() == 0 {
-            SAID.signal(self.late);
+            SAID.signal(());
         }
         for (place, bytes) in frame.iter_mut().zip(samples) {
             *place = i16::from_le_bytes([bytes[0], bytes[1]]);
