@@ -28,12 +28,8 @@ pub(super) struct MediaHeader {
     pub(super) sequence: u16,
     pub(super) timestamp: u32,
     pub(super) ssrc: u32,
-<<<<<<< HEAD
-    /// The stream whose sound it is; `None`: no sound, and the stream is `ssrc`.
-    pub(super) csrc: Option<u32>,
-=======
+    /// The streams whose sound it is; none: no sound, and the stream is `ssrc`.
     pub(super) csrcs: Csrcs,
->>>>>>> mix
     pub(super) audio_level: Option<AudioLevel>,
 }
 
@@ -115,10 +111,11 @@ impl MediaQueue {
         for queued in core::mem::take(&mut self.queue) {
             let is_wanted = match &queued.header {
                 None => true,
-                Some(header) => match header.csrc {
-                    Some(source) => wanted(source, StreamKind::Audio),
-                    None => wanted(header.ssrc, StreamKind::Video),
-                },
+                Some(header) if header.csrcs.is_empty() => wanted(header.ssrc, StreamKind::Video),
+                Some(header) => {
+                    let mut sources = header.csrcs.iter();
+                    sources.all(|source| wanted(*source, StreamKind::Audio))
+                }
             };
             if is_wanted {
                 self.queue.push_back(queued);
@@ -218,7 +215,7 @@ mod tests {
         let payload = pool.insert(b"picture").unwrap();
         let header = Some(MediaHeader {
             ssrc: 7,
-            csrc: None,
+            csrcs: Csrcs::new(),
             ..header(3)
         });
         queue.capacity = 4;

@@ -177,7 +177,6 @@ impl Server {
         }
     }
 
-<<<<<<< HEAD
     /// A ticket with a handle that no other has.
     pub(super) fn new_ticket(&mut self) -> ResumeTicket {
         let mut handle = self.rng.next_u64();
@@ -190,23 +189,7 @@ impl Server {
     pub(super) fn reset_token(&self, local: ConnectionId) -> Secret<[u8; 16]> {
         Secret(*self.reset_key.token(local).expose_bytes())
     }
-}
 
-/// The policy that a participant gets for the one that it asks for.
-fn allowed_policy(policy: SubscribePolicy, grants: Grants) -> (SubscribePolicy, Option<Refusal>) {
-    match check_policy(policy, grants) {
-        Ok(()) => (policy, None),
-        Err(refusal) => (SubscribePolicy::None, Some(refusal)),
-    }
-}
-
-pub(super) fn check_policy(policy: SubscribePolicy, grants: Grants) -> Result<(), Refusal> {
-    match policy {
-        SubscribePolicy::None => Ok(()),
-        SubscribePolicy::Mix => Err(Refusal::MixUnavailable),
-        SubscribePolicy::All if grants.contains(Grants::SUBSCRIBE) => Ok(()),
-        SubscribePolicy::All => Err(Refusal::NotPermitted),
-=======
     /// The policy that a participant gets for the one that it asks for.
     fn allowed_policy(
         &self,
@@ -233,20 +216,6 @@ pub(super) fn check_policy(policy: SubscribePolicy, grants: Grants) -> Result<()
             SubscribePolicy::Mix | SubscribePolicy::MixPcmu if self.can_mix(room) => Ok(()),
             SubscribePolicy::Mix | SubscribePolicy::MixPcmu => Err(Refusal::MixUnavailable),
         }
-    }
-
-    pub(super) fn reset_token(&self, local: ConnectionId) -> [u8; 16] {
-        *self.reset_key.token(local).expose_bytes()
-    }
-}
-
-/// What publishing a stream of this kind takes.
-pub(super) const fn needed_grant(kind: StreamKind) -> Grants {
-    match kind {
-        StreamKind::Audio => Grants::PUBLISH_AUDIO,
-        StreamKind::Video => Grants::PUBLISH_VIDEO,
-        StreamKind::Screen => Grants::PUBLISH_SCREEN,
->>>>>>> mix
     }
 }
 

@@ -7,11 +7,7 @@ use alloc::vec::Vec;
 use super::limits::Verdict;
 use super::machine::{MemberKey, RoomKey};
 use super::member::{Published, Refresh};
-<<<<<<< HEAD
-use super::offer::{check_policy, check_publish};
-=======
-use super::offer::{check_publish, needed_grant};
->>>>>>> mix
+use super::offer::check_publish;
 use super::subscriptions::Subscriptions;
 use super::{Event, RefreshId, Server};
 use crate::room::{CloseReason, Grants, ParticipantId, RoomUpdate, Stream, StreamKey, StreamKind};
@@ -332,15 +328,11 @@ impl Server {
         self.check_policy(room, policy, grants)?;
         let member = self.member_mut(key).ok_or(Refusal::NotPermitted)?;
         member.subscriptions.set_policy(policy);
-<<<<<<< HEAD
+        if member.subscriptions.mix().is_some() {
+            member.slots.retain(|_| false);
+        }
         self.drop_unwanted(key);
-=======
-        let subscriptions = &member.subscriptions;
-        member
-            .slots
-            .retain(|ssrc| subscriptions.want(ssrc, StreamKind::Audio));
         self.start_or_end_mix(now, room);
->>>>>>> mix
         Ok(Outcome::Done)
     }
 
@@ -349,7 +341,11 @@ impl Server {
     fn drop_unwanted(&mut self, key: MemberKey) {
         if let Some(member) = self.members.get_mut(key.0) {
             let subscriptions = &member.subscriptions;
-            let wanted = |ssrc, kind| subscriptions.want(ssrc, kind);
+            // A mix stands for all sound, whatever is said of single streams.
+            let is_mixed = subscriptions.mix().is_some();
+            let wanted = |ssrc, kind| {
+                subscriptions.want(ssrc, kind) || (is_mixed && kind == StreamKind::Audio)
+            };
             member.slots.retain(|ssrc| wanted(ssrc, StreamKind::Audio));
             member.media.retain(&mut self.pool, wanted);
         }
