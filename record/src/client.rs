@@ -119,16 +119,12 @@ fn command<P: Profile>(
         Operation::SetMuted { key, muted } => Checksum::of(&client.set_muted(&key, muted)),
         Operation::Subscribe(stream) => Checksum::of(&client.subscribe(&stream)),
         Operation::Unsubscribe(stream) => Checksum::of(&client.unsubscribe(&stream)),
-        Operation::SetSubscribePolicy(policy) => {
-            Checksum::of(&client.set_subscribe_policy(policy))
-        }
+        Operation::SetSubscribePolicy(policy) => Checksum::of(&client.set_subscribe_policy(policy)),
         Operation::Pin(stream) => Checksum::of(&client.pin(stream.as_ref())),
         Operation::Send { to, topic, body } => {
             Checksum::of(&client.send_message(&to, &topic, body))
         }
-        Operation::Moderate { action, targets } => {
-            Checksum::of(&client.moderate(action, &targets))
-        }
+        Operation::Moderate { action, targets } => Checksum::of(&client.moderate(action, &targets)),
         Operation::EndSession => Checksum::of(&client.end_session()),
         Operation::RefreshToken { token } => Checksum::of(&client.refresh_token(token)),
         Operation::RequestFloor => Checksum::of(&client.request_floor()),

@@ -58,6 +58,6 @@ mod sink;
 mod tape;
 
 pub use client::Client;
-pub use replay::{Replayed, ReplayError, replay};
+pub use replay::{ReplayError, Replayed, replay};
 pub use server::Server;
 pub use sink::Sink;

@@ -36,7 +36,9 @@ pub enum ReplayError {
     #[error("this is no input log of this version")]
     NotALog,
     /// An entry does not decode.
-    #[error("call {call} of the log is damaged, or of another version: replay with the version that recorded it")]
+    #[error(
+        "call {call} of the log is damaged, or of another version: replay with the version that recorded it"
+    )]
     Damaged {
         /// Counted from 0.
         call: u64,
@@ -45,7 +47,9 @@ pub enum ReplayError {
     #[error("the log is of a client with other capacities than Small and Desktop")]
     Profile,
     /// The machine did something else than when it was recorded.
-    #[error("call {call}, {at:?} after the first, came out otherwise: replay with the version that recorded the log")]
+    #[error(
+        "call {call}, {at:?} after the first, came out otherwise: replay with the version that recorded the log"
+    )]
     Differs {
         /// Counted from 0.
         call: u64,
@@ -95,9 +99,7 @@ fn server(made: &MadeServer, log: Reader<impl Read>) -> Result<Replayed, ReplayE
 /// A call, and when it was made, `now` being the time of the one before.
 fn decode<'e, C: Deserialize<'e>>(entry: &'e [u8], now: Instant) -> Option<(Instant, C)> {
     let entry: Entry<C> = postcard::from_bytes(entry).ok()?;
-    let micros = now
-        .as_micros()
-        .wrapping_add(entry.elapsed.cast_unsigned());
+    let micros = now.as_micros().wrapping_add(entry.elapsed.cast_unsigned());
     Some((Instant::from_micros(micros), entry.call))
 }
 
@@ -112,8 +114,7 @@ fn repeat(
     let mut calls = 0;
     let mut is_cut = false;
     while log.next_entry()? {
-        let (at, checksum) =
-            call(&log.entry, now).ok_or(ReplayError::Damaged { call: calls })?;
+        let (at, checksum) = call(&log.entry, now).ok_or(ReplayError::Damaged { call: calls })?;
         now = at;
         match log.next_checksum()? {
             Some(recorded) if recorded != checksum => {
