@@ -11,6 +11,7 @@ pub mod measure;
 pub mod network;
 pub mod options;
 pub mod party;
+pub mod record;
 pub mod recording;
 pub mod report;
 pub mod script;

@@ -122,7 +122,18 @@ impl Network {
     }
 
     /// Sends `datagram` over a link like `link`.
-    pub fn send(&mut self, now: Instant, link: &LinkConfig, mut datagram: Datagram) {
+    pub fn send(&mut self, now: Instant, link: &LinkConfig, datagram: Datagram) {
+        self.send_as_of(now, now, link, datagram);
+    }
+
+    /// Sends `datagram`, which counts as sent at `sent_at`.
+    pub fn send_as_of(
+        &mut self,
+        sent_at: Instant,
+        now: Instant,
+        link: &LinkConfig,
+        mut datagram: Datagram,
+    ) {
         let is_lost =
             link.partitioned || datagram.bytes.len() > link.mtu || self.happens(link.loss);
         if is_lost
@@ -140,7 +151,7 @@ impl Network {
             }
             let last = copy + 1 == copies;
             let arrival = Arrival {
-                sent_at: now,
+                sent_at,
                 datagram: Datagram {
                     bytes: if last {
                         std::mem::take(&mut datagram.bytes)

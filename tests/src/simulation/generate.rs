@@ -253,7 +253,9 @@ impl Dice {
             Habit::Link => Op::Link(one, Box::new(self.link())),
             Habit::Rebind => Op::Rebind(one),
             Habit::NewSocket => Op::NewSocket(one),
-            Habit::BusyRadio => Op::BusyRadio(one, self.millis(100, 5_000)),
+            // What waits meanwhile is sent at once, and overtakes itself: by 100 packets, and it counts as another source's
+            // (RFC 3550 A.1).
+            Habit::BusyRadio => Op::BusyRadio(one, self.millis(100, 1_500)),
         }
     }
 

@@ -7,11 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::network::Datagram;
-use crate::world::World;
+use crate::world::{Crossing, World};
 
 /// How old a datagram is that is repeated from elsewhere. A copy that overtakes the original would be the true first one, and
 /// move its sender's association for a moment, as it does in any protocol that roams.
 const ARRIVED: Duration = Duration::from_secs(2);
+/// How old it is at most.
+const MEMORY: Duration = Duration::from_secs(60);
 /// The first byte of a Hello.
 const HELLO: u8 = 8;
 
@@ -28,32 +30,42 @@ fn elsewhere(dice: &mut ChaCha8Rng) -> SocketAddr {
     ))
 }
 
-/// Any of the datagrams that were sent not after `before`.
-fn pick(world: &World, dice: &mut ChaCha8Rng, before: Instant) -> Option<Datagram> {
-    let history = world.history();
-    let end = history.partition_point(|crossing| crossing.at <= before);
-    let number = dice.next_u64().checked_rem(end as u64)?;
-    Some(history[number as usize].datagram.clone())
+/// Any of the datagrams that are at least so old.
+fn pick(world: &World, dice: &mut ChaCha8Rng, age: Duration) -> Option<Crossing> {
+    let sent_by = |age: Duration| {
+        let then = world
+            .now()
+            .as_micros()
+            .checked_sub(age.as_micros() as u64)?;
+        let then = Instant::from_micros(then);
+        Some(
+            world
+                .history()
+                .partition_point(|crossing| crossing.at <= then),
+        )
+    };
+    let (first, end) = (sent_by(MEMORY).unwrap_or(0), sent_by(age)?);
+    let choice = world.history().get(first..end)?;
+    let number = dice.next_u64().checked_rem(choice.len() as u64)?;
+    Some(choice[number as usize].clone())
 }
 
 pub(super) fn replay(world: &mut World, seed: u64, step: usize, count: u32) {
     let mut dice = dice(seed, step);
     for _ in 0..count {
-        if let Some(datagram) = pick(world, &mut dice, world.now()) {
-            world.inject_datagram(datagram);
+        if let Some(Crossing { at, datagram }) = pick(world, &mut dice, Duration::ZERO) {
+            world.inject_datagram(at, datagram);
         }
     }
 }
 
 pub(super) fn spoof(world: &mut World, seed: u64, step: usize, count: u32) {
     let mut dice = dice(seed, step);
-    let now = world.now().as_micros();
-    let before = Instant::from_micros(now.saturating_sub(ARRIVED.as_micros() as u64));
     for _ in 0..count {
-        let datagram = pick(world, &mut dice, before);
+        let picked = pick(world, &mut dice, ARRIVED);
         let from = elsewhere(&mut dice);
-        if let Some(datagram) = datagram {
-            world.inject_datagram(Datagram { from, ..datagram });
+        if let Some(Crossing { at, datagram }) = picked {
+            world.inject_datagram(at, Datagram { from, ..datagram });
         }
     }
 }
@@ -61,14 +73,14 @@ pub(super) fn spoof(world: &mut World, seed: u64, step: usize, count: u32) {
 pub(super) fn flip(world: &mut World, seed: u64, step: usize, count: u32) {
     let mut dice = dice(seed, step);
     for _ in 0..count {
-        let Some(mut datagram) = pick(world, &mut dice, world.now()) else {
+        let Some(Crossing { at, mut datagram }) = pick(world, &mut dice, Duration::ZERO) else {
             return;
         };
         for _ in 0..=dice.next_u32() % 3 {
             let bit = dice.next_u32() as usize % (datagram.bytes.len() * 8);
             datagram.bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        world.inject_datagram(datagram);
+        world.inject_datagram(at, datagram);
     }
 }
 

@@ -16,8 +16,8 @@ pub(super) struct Timeline<T> {
 }
 
 impl<T: Copy + PartialEq> Timeline<T> {
-    /// Longer than any datagram is under way.
-    const KEPT: Duration = Duration::from_secs(5);
+    /// Longer than any datagram is under way, or kept by the hostile.
+    const KEPT: Duration = Duration::from_secs(70);
 
     pub(super) fn new(value: T) -> Self {
         Self {
@@ -86,6 +86,8 @@ pub(super) struct Wants {
     pub(super) wished: BTreeMap<usize, Instant>,
     /// Since when the server has confirmed that somebody is not to be heard.
     pub(super) unwanted_since: BTreeMap<usize, Instant>,
+    /// It has pinned somebody, for whom a slot is kept, talking or not.
+    pub(super) has_pinned: bool,
     /// The server refused something: what is in force is not modelled until the next join.
     pub(super) is_unclear: bool,
 }
@@ -98,6 +100,7 @@ impl Wants {
             none_since: None,
             wished: BTreeMap::new(),
             unwanted_since: BTreeMap::new(),
+            has_pinned: false,
             is_unclear: false,
         }
     }

@@ -287,7 +287,9 @@ impl Run<'_> {
             Op::Policy(one, policy) => self.set_policy(*one, *policy),
             Op::Pin(one, other) => {
                 let stream = other.map(|other| self.mic_of(other));
-                self.ask(*one, Meaning::Other, |device| device.pin(stream.as_ref()));
+                if self.ask(*one, Meaning::Other, |device| device.pin(stream.as_ref())) {
+                    self.with(*one, |person| person.wants.has_pinned = true);
+                }
             }
             Op::Message(one, reliable) => {
                 let topic = Topic::new("chat").expect("a topic");

@@ -253,9 +253,9 @@ impl World {
         });
     }
 
-    /// Sends any datagram from and to anywhere.
-    pub fn inject_datagram(&mut self, datagram: Datagram) {
-        self.send(datagram);
+    /// Sends any datagram from and to anywhere. If it arrives, it counts as sent at `sent_at`: as one that was long under way.
+    pub fn inject_datagram(&mut self, sent_at: Instant, datagram: Datagram) {
+        self.send_as_of(sent_at, datagram);
     }
 
     /// Sends the party a datagram as if from the server.

@@ -53,7 +53,7 @@ pub const OTHER_ADDRESS: &str = "198.51.100.1:7901";
 
 /// Somebody who is told of all that happens, when it happens.
 pub trait Observer: Debug {
-    /// A datagram sets out. Whether it arrives is another matter.
+    /// The server or a device sends a datagram. Whether it arrives is another matter.
     fn sent(&mut self, now: Instant, datagram: &Datagram);
     /// A datagram reaches the server, or a device with power.
     fn arrived(&mut self, now: Instant, datagram: &Datagram);

@@ -173,6 +173,7 @@ impl World {
             }
         }
         for datagram in sent {
+            self.tell(|observer| observer.sent(now, &datagram));
             self.send(datagram);
         }
     }
@@ -195,11 +196,13 @@ impl World {
                 panic!("the world has no streams");
             };
             let from = self.reached.get(&to).copied();
-            self.send(Datagram {
+            let datagram = Datagram {
                 from: from.unwrap_or(self.server_address),
                 to,
                 bytes: out[..transmit.len].to_vec(),
-            });
+            };
+            self.tell(|observer| observer.sent(self.now, &datagram));
+            self.send(datagram);
         }
         self.tell(|observer| observer.served(self.now, &server));
         self.server = Some(server);
@@ -232,6 +235,10 @@ impl World {
 
     /// Sends a datagram over the link of whichever party is at one of its ends.
     pub(super) fn send(&mut self, datagram: Datagram) {
+        self.send_as_of(self.now, datagram);
+    }
+
+    pub(super) fn send_as_of(&mut self, sent_at: Instant, datagram: Datagram) {
         assert!(
             datagram.bytes.len() <= MAX_DATAGRAM,
             "a datagram of {} bytes",
@@ -245,9 +252,11 @@ impl World {
         let link = self.addresses.get(&party);
         let link = link.and_then(|handle| self.parties.get(handle.0));
         let link = link.map_or(crate::network::LinkConfig::GOOD, |party| party.link);
-        self.record(&datagram);
-        self.tell(|observer| observer.sent(self.now, &datagram));
-        self.network.send(self.now, &link, datagram);
+        // What is sent once more is known already, as it was sent first.
+        if sent_at == self.now {
+            self.record(&datagram);
+        }
+        self.network.send_as_of(sent_at, self.now, &link, datagram);
     }
 
     fn is_server(&self, address: SocketAddr) -> bool {

@@ -191,7 +191,7 @@ impl Checks {
             && listener.standing.now().present
             && listener.standing.since() + HEARD <= now
             && listener.may(Grants::SUBSCRIBE)
-            && talkers <= listener.slots()
+            && talkers + usize::from(wants.has_pinned) <= listener.slots()
             && wants.policy.now() == SubscribePolicy::All
             && wants.policy.since() + HEALED <= now
             && !wants.wished.contains_key(&other)

@@ -133,17 +133,21 @@ impl Checks {
             let known = device
                 .version()
                 .filter(|_| device.session() == Some(history.session));
-            let current = history.versions.back().map(|(_, version)| *version);
-            if known.is_some() && known == current && device.is_joined() {
-                // A view that has no place for all changes without a new version.
-                let is_small = device.capacity() < self.people.len();
-                if let (false, Err(wrong)) = (is_small, world.check_replica(handle)) {
+            let is_due = person.is_calm(now, HEALED) && self.server_back + HEALED <= now;
+            if let Some((since, current)) = history.versions.back()
+                && known == Some(*current)
+                && device.is_joined()
+            {
+                // Who may not have a place for all is told of newcomers after what else has changed, under the same version.
+                let has_places = device.capacity() >= self.limits.participants_per_room;
+                let is_settled = is_due && *since + KNOWN <= now;
+                if let (true, Err(wrong)) = (has_places || is_settled, world.check_replica(handle))
+                {
                     return self.fail(Invariant::ReplicaAgrees, now, wrong);
                 }
             }
             let mut versions = history.versions.iter().rev();
             let due = versions.find(|(since, _)| *since + KNOWN <= now);
-            let is_due = person.is_calm(now, HEALED) && self.server_back + HEALED <= now;
             if let Some((since, due)) = due.filter(|_| is_due)
                 && known.is_none_or(|known| known < *due)
             {
