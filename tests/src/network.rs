@@ -126,14 +126,14 @@ impl Network {
         self.send_as_of(now, now, link, datagram);
     }
 
-    /// Sends `datagram`, which counts as sent at `sent_at`.
+    /// Sends `datagram`, which counts as sent at `sent_at`; false if it is lost.
     pub fn send_as_of(
         &mut self,
         sent_at: Instant,
         now: Instant,
         link: &LinkConfig,
         mut datagram: Datagram,
-    ) {
+    ) -> bool {
         let is_lost =
             link.partitioned || datagram.bytes.len() > link.mtu || self.happens(link.loss);
         if is_lost
@@ -141,7 +141,7 @@ impl Network {
                 .burst
                 .is_some_and(|burst| self.is_in_burst(now, burst, &datagram))
         {
-            return;
+            return false;
         }
         let copies = 1 + u8::from(self.happens(link.duplication));
         for copy in 0..copies {
@@ -164,6 +164,7 @@ impl Network {
             self.under_way.insert((at, self.sent), arrival);
             self.sent += 1;
         }
+        true
     }
 
     fn is_in_burst(&mut self, now: Instant, burst: Burst, datagram: &Datagram) -> bool {

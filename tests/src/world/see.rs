@@ -14,7 +14,7 @@ use crate::facts::Facts;
 use crate::network::Datagram;
 use crate::party::{Handle, Heard, Received, Seen};
 
-/// A datagram that was sent, whether or not it arrived.
+/// A datagram that was sent, whether or not it arrived; in an observed world, one that did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crossing {
     /// When it was sent.
@@ -221,13 +221,13 @@ impl World {
         self.history.clear();
     }
 
-    pub(super) fn record(&mut self, datagram: &Datagram) {
+    pub(super) fn record(&mut self, datagram: Datagram) {
         if self.history.len() >= self.history_limit {
             self.history.drain(..self.history_limit / 2);
         }
         self.history.push(Crossing {
             at: self.now,
-            datagram: datagram.clone(),
+            datagram,
         });
     }
 
