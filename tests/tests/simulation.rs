@@ -20,7 +20,10 @@ fn what_must_hold_holds() {
         joined += outcome.joined;
     }
     // Of nothing, everything holds.
-    assert!(heard > 10_000 && joined > 30, "{heard} frames heard, {joined} joins");
+    assert!(
+        heard > 10_000 && joined > 30,
+        "{heard} frames heard, {joined} joins"
+    );
 }
 
 #[test]

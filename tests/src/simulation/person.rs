@@ -46,11 +46,16 @@ impl<T: Copy + PartialEq> Timeline<T> {
 
     /// The values that it had at `at`: two, if it changed at that very moment.
     pub(super) fn at(&self, at: Instant) -> impl Iterator<Item = T> {
+        self.within(at, at)
+    }
+
+    /// The values that it had from `first` to `last`.
+    pub(super) fn within(&self, first: Instant, last: Instant) -> impl Iterator<Item = T> {
         let ends = self.values.iter().skip(1).map(|(end, _)| Some(*end));
         let ends = ends.chain([None]);
         let spans = self.values.iter().zip(ends);
         spans
-            .filter(move |((since, _), end)| *since <= at && end.is_none_or(|end| at <= end))
+            .filter(move |((since, _), end)| *since <= last && end.is_none_or(|end| first <= end))
             .map(|((_, value), _)| *value)
     }
 }

@@ -14,6 +14,9 @@ use crate::party::{Handle, Heard};
 const HEARD: Duration = Duration::from_secs(3);
 /// How long after the last trouble of either that holds.
 const HEALED: Duration = Duration::from_secs(30);
+/// How long sound may wait in the server for somebody whose new address is not proven, and for how long after the change.
+const WITHHELD: Duration = Duration::from_secs(2);
+const ROAMING: Duration = Duration::from_secs(20);
 /// Frames that are remembered for each flow: more than any datagram is late.
 const KEPT: usize = 128;
 
@@ -104,7 +107,13 @@ impl Checks {
     ) -> Option<&'static str> {
         let (listener, talker) = (&self.people[one], &self.people[other]);
         let said_at = Instant::from_micros(frame.said.said_at);
-        let before = |since: Option<&Instant>| since.is_some_and(|since| *since < sent_at);
+        let is_roaming = sent_at <= listener.troubled_until + ROAMING;
+        let waited = if is_roaming { WITHHELD } else { Duration::ZERO };
+        let before = |since: Option<&Instant>| since.is_some_and(|since| *since + waited < sent_at);
+        let forwarded = sent_at
+            .as_micros()
+            .saturating_sub(waited.as_micros() as u64);
+        let forwarded = Instant::from_micros(forwarded);
         let wants = &listener.wants;
         let asked_for = wants.wished.contains_key(&other);
         if listener.options.room != talker.options.room {
@@ -117,7 +126,11 @@ impl Checks {
             Some("is in a session, and the listener is not")
         } else if !listener.may(Grants::SUBSCRIBE) {
             Some("is not for those who may not subscribe")
-        } else if !talker.standing.at(sent_at).any(|standing| standing.present) {
+        } else if !talker
+            .standing
+            .within(forwarded, sent_at)
+            .any(|standing| standing.present)
+        {
             Some("is not in the session")
         } else if !talker
             .standing
