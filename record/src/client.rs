@@ -11,7 +11,8 @@ use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{StreamKey, Topic};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{
-    Moderation, Operation, Publish, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
+    Moderation, Operation, Publish, Recipients, RequestId, Secret, StreamRef, SubscribePolicy,
+    Targets,
 };
 use parlour_core::ticket::{Ticket, TicketError};
 use parlour_core::time::Instant;
@@ -126,7 +127,7 @@ fn command<P: Profile>(
         }
         Operation::Moderate { action, targets } => Checksum::of(&client.moderate(action, &targets)),
         Operation::EndSession => Checksum::of(&client.end_session()),
-        Operation::RefreshToken { token } => Checksum::of(&client.refresh_token(token)),
+        Operation::RefreshToken { token } => Checksum::of(&client.refresh_token(token.0)),
         Operation::RequestFloor => Checksum::of(&client.request_floor()),
         Operation::ReleaseFloor => Checksum::of(&client.release_floor()),
         Operation::Leave => Checksum::of(&client.leave(now)),
@@ -369,7 +370,9 @@ impl<P: Profile> Client<P> {
     }
 
     pub fn refresh_token(&mut self, token: &str) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::RefreshToken { token };
+        let operation = || Operation::RefreshToken {
+            token: Secret(token),
+        };
         self.ask(operation, |client| client.refresh_token(token))
     }
 

@@ -12,7 +12,7 @@ use super::World;
 use crate::device::Device;
 use crate::facts::Facts;
 use crate::network::Datagram;
-use crate::party::{Handle, Heard, Received, Seen};
+use crate::party::{Handle, Heard, Mixed, Received, Seen};
 
 /// A datagram that was sent, whether or not it arrived; in an observed world, one that did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,7 @@ impl World {
         let party = &mut self.parties[handle.0];
         party.events.clear();
         party.heard.clear();
+        party.mixed.clear();
         party.seen.clear();
         party.messages.clear();
     }
@@ -119,6 +120,11 @@ impl World {
     /// What the server told its embedder, and when.
     pub fn server_events(&self) -> &[(Instant, server::Event)] {
         &self.server_events
+    }
+
+    /// Frames of a mix that the party heard.
+    pub fn mixed(&self, handle: Handle) -> &[Mixed] {
+        &self.parties[handle.0].mixed
     }
 
     /// Frames of sound that the party heard.
