@@ -9,7 +9,7 @@ use parlour_core::rtp::compact_ntp;
 
 use crate::assert_heard;
 use crate::flow::{Encoder, Flow, SSRC};
-use crate::peer::{PATIENCE, Program, Sound, Tap, is_there};
+use crate::peer::{Program, Sound, Tap, is_there};
 
 const INSPECT: &str = "gst-inspect-1.0";
 
@@ -43,30 +43,27 @@ const fn elements(codec: Codec) -> (&'static str, &'static str) {
     }
 }
 
+/// Starts it, and returns when it receives.
 fn launch(pipeline: &str) -> Program {
-    Program::start(
-        Command::new("gst-launch-1.0")
-            .arg("-q")
-            .args(pipeline.split_ascii_whitespace()),
-    )
+    let mut command = Command::new("gst-launch-1.0");
+    let mut program = Program::start(command.args(pipeline.split_ascii_whitespace()));
+    // Paused, its elements have opened their sockets.
+    program.await_lines("Pipeline is live", 1);
+    program
 }
 
 /// What GStreamer decodes of `flow`.
 pub fn decode(flow: &Flow) -> Vec<i16> {
     let tap = Tap::open();
-    let (sound, port, connected) = Sound::listen();
+    let (sound, port) = Sound::listen();
     let (caps, decoder) = elements(flow.codec);
-    let program = launch(&format!(
+    let mut program = launch(&format!(
         "udpsrc address=127.0.0.1 port={} caps={caps} ! {decoder} ! audioconvert ! audioresample \
          ! audio/x-raw,format=S16LE,rate=16000,channels=1 ! tcpclientsink host=127.0.0.1 port={port} sync=false",
         tap.port
     ));
-    // All elements open their sockets in one step, before the sink connects in the next.
-    if connected.recv_timeout(PATIENCE).is_err() {
-        panic!("it did not start:\n{}", program.said());
-    }
-    let heard = sound.of(&program, &tap, flow);
-    assert_eq!(program.said(), "", "warnings");
+    let heard = sound.of(&mut program, &tap, flow);
+    program.assert_content();
     heard
 }
 
@@ -109,9 +106,9 @@ fn gstreamer_takes_our_sender_reports_and_we_its_receiver_reports() {
         return;
     }
     let tap = Tap::open();
-    let (_sound, port, connected) = Sound::listen();
+    let (_sound, port) = Sound::listen();
     let (caps, decoder) = elements(Codec::Pcmu);
-    let program = launch(&format!(
+    let mut program = launch(&format!(
         "rtpbin name=session \
          udpsrc address=127.0.0.1 port={} caps={caps} ! session.recv_rtp_sink_0 \
          session. ! {decoder} ! tcpclientsink host=127.0.0.1 port={port} sync=false \
@@ -121,9 +118,6 @@ fn gstreamer_takes_our_sender_reports_and_we_its_receiver_reports() {
         tap.port + 1,
         tap.report_port
     ));
-    if connected.recv_timeout(PATIENCE).is_err() {
-        panic!("it did not start:\n{}", program.said());
-    }
     let flow = Flow::of(Encoder::G711(Law::Mu), 1);
     // A second, and with it the numbers' wrap-around; the report is of the packets before it.
     let (second, (report, info)) = (&flow.packets[..50], &flow.reports[1]);
@@ -137,7 +131,11 @@ fn gstreamer_takes_our_sender_reports_and_we_its_receiver_reports() {
             .find(|block| block.ssrc == SSRC && block.last_sr != 0)
     });
     assert_eq!(block.last_sr, compact_ntp(info.ntp));
-    assert_eq!((block.cumulative_lost, block.fraction_lost), (0, 0));
+    // It may count a packet twice that made it believe in the flow, but it misses none.
+    assert!(
+        block.cumulative_lost <= 0 && block.fraction_lost == 0,
+        "{block:?}"
+    );
     assert_eq!(block.highest_sequence, 65_500 + 49);
-    assert_eq!(program.said(), "", "warnings");
+    program.assert_content();
 }

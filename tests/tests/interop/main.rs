@@ -17,12 +17,12 @@ use parlour_examples::measure::find;
 
 /// Fails unless `heard` is what the flow's talker said; prints how alike the two are.
 ///
-/// 0.9 is between what every codec here keeps (0.98 or more) and other speech, which seldom gives 0.5.
+/// 0.85 is between what every codec here keeps (0.92 or more) and other speech, which seldom gives 0.5.
 fn assert_heard(what: &str, said: &[i16], heard: &[i16]) {
     let found = find(said, heard);
     println!(
         "{what}: similarity {:.3}, {:?} late",
         found.similarity, found.delay
     );
-    assert!(found.similarity > 0.9, "{what}: not what was said");
+    assert!(found.similarity > 0.85, "{what}: not what was said");
 }

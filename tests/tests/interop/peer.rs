@@ -1,9 +1,9 @@
 //! A foreign program that receives RTP and gives back sound.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use parlour_core::rtp::{Report, RtcpCompound};
@@ -14,9 +14,18 @@ use crate::flow::Flow;
 /// Set where these tests must run: what is missing then fails them.
 const REQUIRED: &str = "PARLOUR_REQUIRE_INTEROP";
 /// After so long without a sign of life, the other program is taken to hang.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How much may be sent and not have come back as sound: fits the buffer of a socket.
 const AHEAD: Duration = Duration::from_secs(2);
+/// How lines begin or are marked in which FFmpeg and GStreamer object to something.
+const OBJECTIONS: [&str; 6] = [
+    "[warning]",
+    "[error]",
+    "[fatal]",
+    "WARNING",
+    "ERROR",
+    "CRITICAL",
+];
 /// Sound that may stay in the other program's buffers when all has been sent.
 const HELD_BACK: Duration = Duration::from_millis(200);
 
@@ -116,16 +125,13 @@ pub struct Sound {
 }
 
 impl Sound {
-    /// Where to send 16-bit little-endian mono PCM at [`RATE`], by TCP; `connected` tells when.
-    pub fn listen() -> (Self, u16, Receiver<()>) {
+    /// To be sent to the port by TCP, as 16-bit little-endian mono PCM at [`RATE`].
+    pub fn listen() -> (Self, u16) {
         let listener = TcpListener::bind(local(0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (give, chunks) = channel();
-        let (connect, connected) = channel();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            // Nobody listens to either any more once the test is over.
-            let _ = connect.send(());
             let mut chunk = [0; 4096];
             while let Ok(len @ 1..) = stream.read(&mut chunk) {
                 if give.send(chunk[..len].to_vec()).is_err() {
@@ -138,10 +144,10 @@ impl Sound {
             chunks,
             odd: None,
         };
-        (sound, port, connected)
+        (sound, port)
     }
 
-    fn receive(&mut self, program: &Program) {
+    fn receive(&mut self, program: &mut Program) {
         let Ok(chunk) = self.chunks.recv_timeout(PATIENCE) else {
             panic!(
                 "no more sound after {} samples; it said:\n{}",
@@ -158,7 +164,7 @@ impl Sound {
     }
 
     /// Sends `flow` as fast as `program` decodes it, and returns what it decoded.
-    pub fn of(mut self, program: &Program, tap: &Tap, flow: &Flow) -> Vec<i16> {
+    pub fn of(mut self, program: &mut Program, tap: &Tap, flow: &Flow) -> Vec<i16> {
         let mut reports = flow.reports.iter().map(|(report, _)| report).peekable();
         for packet in &flow.packets {
             while samples(packet.at) > self.pcm.len() + samples(AHEAD) {
@@ -181,46 +187,67 @@ impl Sound {
 pub struct Program {
     child: Child,
     lines: Receiver<String>,
+    said: Vec<String>,
 }
 
 impl Program {
     pub fn start(command: &mut Command) -> Self {
-        let command = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        let command = command.env("LC_ALL", "C").stdin(Stdio::null());
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let errors = BufReader::new(child.stderr.take().unwrap());
         let (give, lines) = channel();
-        std::thread::spawn(move || {
-            for line in errors.lines().map_while(Result::ok) {
-                if give.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
+        pass_on(child.stdout.take().unwrap(), give.clone());
+        pass_on(child.stderr.take().unwrap(), give);
+        Self {
+            child,
+            lines,
+            said: Vec::new(),
+        }
     }
 
-    /// Waits for `count` lines that `contain` this; returns all until then.
-    pub fn await_lines(&self, contain: &str, count: usize) -> Vec<String> {
-        let mut said: Vec<String> = Vec::new();
-        while said.iter().filter(|line| line.contains(contain)).count() < count {
+    /// Waits for `count` lines that `contain` this.
+    pub fn await_lines(&mut self, contain: &str, count: usize) {
+        while self
+            .said
+            .iter()
+            .filter(|line| line.contains(contain))
+            .count()
+            < count
+        {
             match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => said.push(line),
+                Ok(line) => self.said.push(line),
                 Err(_) => panic!(
                     "it never said {contain:?} {count} times, but:\n{}",
-                    said.join("\n")
+                    self.said()
                 ),
             }
         }
-        said
     }
 
-    /// What it said on stderr and nobody has looked at.
-    pub fn said(&self) -> String {
-        self.lines.try_iter().collect::<Vec<_>>().join("\n")
+    /// All that it has said.
+    pub fn said(&mut self) -> String {
+        self.said.extend(self.lines.try_iter());
+        self.said.join("\n")
     }
+
+    /// Fails if it has objected to anything.
+    pub fn assert_content(&mut self) {
+        let said = self.said();
+        let objects = |line: &&str| OBJECTIONS.iter().any(|mark| line.contains(mark));
+        let objections: Vec<&str> = said.lines().filter(objects).collect();
+        assert_eq!(objections, [""; 0]);
+    }
+}
+
+fn pass_on(output: impl Read + Send + 'static, give: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // Nobody listens any more once the test is over.
+            if give.send(line).is_err() {
+                return;
+            }
+        }
+    });
 }
 
 impl Drop for Program {
