@@ -94,23 +94,23 @@ impl Flow {
         wav::read(&path, rate).unwrap()
     }
 
-    /// The recording `times` over.
-    pub fn of(encoder: Encoder, times: usize) -> Self {
+    /// The recording, from its beginning to its end.
+    pub fn of(encoder: Encoder) -> Self {
         // Unoptimised builds copy the encoder's large state about the stack as it is made.
         let thread = std::thread::Builder::new().stack_size(16 << 20);
-        let flow = thread.spawn(move || Self::encode(encoder, times)).unwrap();
+        let flow = thread.spawn(move || Self::encode(encoder)).unwrap();
         flow.join().unwrap()
     }
 
-    fn encode(encoder: Encoder, times: usize) -> Self {
+    fn encode(encoder: Encoder) -> Self {
         let codec = encoder.codec();
         let mut encoder = encoder.make();
         let rate = encoder.sample_rate();
-        let pcm = Self::recording(rate).repeat(times);
+        let pcm = Self::recording(rate);
         let mut packetizer = Packetizer::new(codec, SSRC, FIRST_SEQUENCE, FIRST_TIMESTAMP);
         let mut flow = Self {
             codec,
-            said: Self::recording(RATE).repeat(times),
+            said: Self::recording(RATE),
             packets: Vec::new(),
             reports: Vec::new(),
             levels: Vec::new(),

@@ -69,7 +69,7 @@ pub fn decode(flow: &Flow) -> Vec<i16> {
 
 fn decodes(encoder: Encoder) {
     if is_installed() {
-        let flow = Flow::of(encoder, 1);
+        let flow = Flow::of(encoder);
         assert_heard(
             &format!("GStreamer, {encoder:?}"),
             &flow.said,
@@ -118,7 +118,7 @@ fn gstreamer_takes_our_sender_reports_and_we_its_receiver_reports() {
         tap.port + 1,
         tap.report_port
     ));
-    let flow = Flow::of(Encoder::G711(Law::Mu), 1);
+    let flow = Flow::of(Encoder::G711(Law::Mu));
     // A second, and with it the numbers' wrap-around; the report is of the packets before it.
     let (second, (report, info)) = (&flow.packets[..50], &flow.reports[1]);
     for packet in second {

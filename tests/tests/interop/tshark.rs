@@ -109,7 +109,7 @@ pub fn assert_dissected(packets: &[Packet]) {
 #[test]
 fn tshark_reads_rtp_as_we_do() {
     for encoder in [Encoder::Dtx, Encoder::G711(Law::Mu), Encoder::G711(Law::A)] {
-        let flow = Flow::of(encoder, 1);
+        let flow = Flow::of(encoder);
         assert_dissected(&flow.packets);
         let told = flow.packets.iter().map(|packet| {
             RtpPacket::parse(&packet.bytes)
@@ -123,7 +123,7 @@ fn tshark_reads_rtp_as_we_do() {
 
 #[test]
 fn tshark_reads_rtcp_as_we_wrote_it() {
-    let flow = Flow::of(Encoder::G711(Law::Mu), 1);
+    let flow = Flow::of(Encoder::G711(Law::Mu));
     let blocks = [
         ReportBlock {
             ssrc: 0xCAFE,
