@@ -70,6 +70,7 @@ pub(super) enum Wake {
     Join(JoinKey),
     Member(MemberKey),
     Speaker(RoomKey),
+    Gather(RoomKey),
 }
 
 /// Rooms full of participants, without sockets, clock or threads. See the [module](super).
@@ -105,6 +106,8 @@ pub struct Server {
     /// The latest time that the embedder told.
     pub(super) now: Instant,
     pub(super) shutting_down: bool,
+    /// How busy the embedder is, in percent of the time.
+    pub(super) load: u8,
 
     pub(super) ids: BTreeMap<ConnectionId, Owner>,
     pub(super) joins: Joins,
@@ -143,6 +146,7 @@ impl Server {
             handshakes: TokenBucket::new(config.handshakes, now),
             now,
             shutting_down: false,
+            load: 0,
             ids: BTreeMap::new(),
             joins: Joins::new(),
             promised: 0,
@@ -226,6 +230,7 @@ impl Server {
                 Wake::Join(key) => self.forget_join(key),
                 Wake::Member(key) => self.handle_member_timeout(now, key),
                 Wake::Speaker(key) => self.decide_speaker(now, key),
+                Wake::Gather(key) => self.close_window(key),
             }
         }
     }

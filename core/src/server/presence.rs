@@ -209,6 +209,8 @@ impl Server {
         };
         self.timers
             .set(Wake::Speaker(key), &mut session.alarm, None);
+        self.timers
+            .set(Wake::Gather(key), &mut session.window, None);
         let session = session.id;
         self.emit(key, |room| Event::SessionEnded {
             room,

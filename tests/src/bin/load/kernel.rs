@@ -47,7 +47,11 @@ pub(crate) fn socket_drops(address: SocketAddr) -> Result<u64, Failure> {
             let mut fields = line.split_whitespace();
             let local = fields.nth(1).unwrap_or_default();
             if local.rsplit(':').next() == Some(port.as_str()) {
-                drops += line.split_whitespace().last().unwrap_or("0").parse::<u64>()?;
+                drops += line
+                    .split_whitespace()
+                    .last()
+                    .unwrap_or("0")
+                    .parse::<u64>()?;
             }
         }
     }

@@ -60,6 +60,8 @@ fn main() -> Result<(), Failure> {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    eprintln!("the load generator needs Linux: it reads CPU time from /proc and sends with sendmmsg");
+    eprintln!(
+        "the load generator needs Linux: it reads CPU time from /proc and sends with sendmmsg"
+    );
     std::process::exit(1);
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use parlour_tokio::token::{ApiKey, Claims, mint_token};
-use parlour_tokio::{Server, ServerConfig};
+use parlour_tokio::{Gather, Server, ServerConfig};
 
 use crate::Failure;
 use crate::kernel::{pin, socket_drops};
@@ -85,6 +85,9 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
     let mut config = ServerConfig::new("127.0.0.1:0".parse()?, api_key(key.trim())?);
     config.workers = options.server_cores.len();
     config.limits.participants_per_room = config.limits.participants;
+    if let Some(gather) = options.gather {
+        config.limits.gather = Gather::Always(Duration::from_millis(gather));
+    }
     let server = Server::bind(config)?;
     println!("{}", server.ticket_base());
     input.read_to_end(&mut Vec::new())?;
