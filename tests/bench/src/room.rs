@@ -6,8 +6,8 @@ use parlour_core::room::{
 };
 use parlour_core::rtp::AudioLevel;
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{self, Admission, Path, Rate, Server};
-use parlour_core::signal::Publish;
+use parlour_core::server::{self, Admission, MixConfig, Path, Rate, Server};
+use parlour_core::signal::{Publish, SubscribePolicy};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::MAX_DATAGRAM;
@@ -31,6 +31,8 @@ pub struct Room {
     pub clients: Vec<Client<Small>>,
     pub now: Instant,
     mic: StreamKey,
+    /// What is said, over and over.
+    frames: Vec<Vec<u8>>,
     timestamp: u32,
     datagram: Vec<u8>,
 }
@@ -38,15 +40,33 @@ pub struct Room {
 impl Room {
     /// A room with so many who talk, who come first, and so many who only listen.
     pub fn new(talkers: usize, listeners: usize) -> Self {
+        Self::with(
+            talkers,
+            listeners,
+            SubscribePolicy::All,
+            vec![FRAME.to_vec()],
+        )
+    }
+
+    /// The same, in which all hear by `policy` and `frames` are said.
+    pub fn with(
+        talkers: usize,
+        listeners: usize,
+        policy: SubscribePolicy,
+        frames: Vec<Vec<u8>>,
+    ) -> Self {
         let mut rng = ChaCha12Rng::seed_from_u64(1);
         let now = Instant::from_micros(1_000_000);
         let keys = KeyPair::generate(&mut rng);
         let server_key = *keys.public();
         let config = server::Config {
             participants_per_room: 1_000,
+            half_open_per_address: usize::MAX,
             retry_threshold: usize::MAX,
             handshakes: UNLIMITED,
+            proven_handshakes: UNLIMITED,
             media: UNLIMITED,
+            mix: Some(MixConfig::default()),
             ..server::Config::default()
         };
         let mic = StreamKey::new("mic").expect("a short name");
@@ -58,7 +78,7 @@ impl Room {
                 server_key,
                 token: &name,
             };
-            let mut client = new_client::<Small>(&ticket, now, &mut rng);
+            let mut client = new_client::<Small>(&ticket, policy, now, &mut rng);
             if number < talkers {
                 let publish = Publish {
                     key: mic.clone(),
@@ -76,6 +96,7 @@ impl Room {
             clients,
             now,
             mic,
+            frames,
             timestamp: 0,
             datagram: vec![0; MAX_DATAGRAM],
         };
@@ -137,9 +158,18 @@ impl Room {
     /// `number` says one frame, which waits to be sent.
     pub fn encode(&mut self, number: usize) {
         let level = AudioLevel::from_byte(0x80 | (20 + number as u8));
+        // They do not say the same at the same time.
+        let frame = (self.timestamp / SAMPLES) as usize + 50 * number;
+        let frame = &self.frames[frame % self.frames.len()];
         self.clients[number]
-            .send_audio(self.now, &self.mic, self.timestamp, level, &FRAME)
+            .send_audio(self.now, &self.mic, self.timestamp, level, frame)
             .expect("it publishes");
+    }
+
+    /// 20 ms later.
+    pub fn tick(&mut self) {
+        self.now += Duration::from_millis(20);
+        self.server.handle_timeout(self.now);
     }
 
     /// Lets time of the media pass, as `say` does.
@@ -178,8 +208,13 @@ const FRAME: [u8; PAYLOAD] = {
 /// The participant of `ticket`.
 pub fn new_client<P: Profile>(
     ticket: &Ticket<'_>,
+    policy: SubscribePolicy,
     now: Instant,
     rng: &mut ChaCha12Rng,
 ) -> Client<P> {
-    Client::new(ticket, &client::Config::default(), now, rng).expect("a ticket as it should be")
+    let config = client::Config {
+        policy,
+        ..client::Config::default()
+    };
+    Client::new(ticket, &config, now, rng).expect("a ticket as it should be")
 }

@@ -39,11 +39,11 @@ mod tests {
 
     #[test]
     fn what_is_not_waited_is_worked() {
-        let at = |ms| Instant::from_micros(ms * 1000);
+        let at = |ms: u64| Instant::from_micros(ms * 1000);
         let mut load = Load::new(at(0));
         assert_eq!(load.waited(at(0), at(20)), None);
         assert_eq!(load.waited(at(60), at(70)), None);
-        assert_eq!(load.waited(at(95), at(105)), Some(100 - 40 * 100 / 105));
+        assert_eq!(load.waited(at(95), at(105)), Some(62));
         assert_eq!(load.waited(at(105), at(1105)), Some(0));
         assert_eq!(load.waited(at(2105), at(2105)), Some(100));
     }

@@ -8,6 +8,7 @@ use parlour_core::audio::mixer::Mixer;
 use parlour_core::audio::opus::{
     Channels, EncoderConfig, FullbandEncoder, OpusDecoder, OpusEncoder, OpusState,
 };
+use parlour_core::audio::resample::Resampler;
 use parlour_core::audio::{JitterBuffer, JitterConfig, Packet};
 use parlour_core::room::Codec;
 use parlour_core::time::{Duration, Instant};
@@ -49,6 +50,18 @@ pub const CASES: &[Case] = &[
                     mixer.add(voice).expect("blocks of one length");
                 }
                 black_box(mixer.finish(&mut out)).expect("blocks of one length");
+            })
+        },
+    },
+    Case {
+        name: "audio/resample 16 to 8 kHz",
+        prepare: |_| {
+            let frame = speech(SampleRate::Hz16000, 1).remove(0);
+            let mut resampler = Resampler::new(SampleRate::Hz16000, SampleRate::Hz8000);
+            let mut out = [0; SampleRate::Hz8000.samples(20)];
+            Box::new(move || {
+                let len = resampler.process(black_box(&frame), &mut out);
+                black_box(len).expect("a whole number of samples");
             })
         },
     },

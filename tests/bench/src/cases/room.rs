@@ -2,8 +2,13 @@
 
 use std::hint::black_box;
 
+use parlour_core::audio::codec::{AudioEncoder, SampleRate};
+use parlour_core::audio::opus::{EncoderConfig, FullbandEncoder, MAX_PAYLOAD};
+use parlour_core::signal::SubscribePolicy;
+
 use crate::Case;
 use crate::room::Room;
+use crate::sound::speech;
 
 pub const CASES: &[Case] = &[
     Case {
@@ -56,6 +61,14 @@ pub const CASES: &[Case] = &[
         prepare: |_| forward(3),
     },
     Case {
+        name: "server/mix 3 talkers for 100 and themselves",
+        prepare: |_| mix(SubscribePolicy::Mix),
+    },
+    Case {
+        name: "server/mix 3 talkers for 100 and themselves, PCMU",
+        prepare: |_| mix(SubscribePolicy::MixPcmu),
+    },
+    Case {
         name: "server/idle poll of 1000 participants",
         prepare: |_| {
             let mut room = Room::new(0, 1_000);
@@ -81,5 +94,37 @@ fn forward(talkers: usize) -> Box<dyn FnMut()> {
             datagrams += 1;
         });
         assert!(datagrams >= 100);
+    })
+}
+
+/// Talkers who listen, too, and speech that can be decoded. With what it costs the talkers to seal it.
+fn mix(policy: SubscribePolicy) -> Box<dyn FnMut()> {
+    let mut encoder =
+        FullbandEncoder::new(EncoderConfig::default()).expect("settings that it takes");
+    let mut out = [0; MAX_PAYLOAD];
+    let frames = speech(SampleRate::Hz16000, 400).into_iter().map(|frame| {
+        let encoded = encoder.encode(&frame, &mut out).expect("whole frames");
+        encoded.payload(&out).expect("no DTX").to_vec()
+    });
+    let mut room = Room::with(3, 100, policy, frames.collect());
+    // Until the jitter buffers have filled.
+    for _ in 0..50 {
+        room.tick();
+        room.say(3);
+        room.drain(|_, _| {});
+    }
+    let before = room.server.statistics().mix_encoded;
+    let mut ticks = 0;
+    Box::new(move || {
+        room.tick();
+        room.say(3);
+        let mut datagrams = 0;
+        room.drain(|_, bytes| {
+            black_box(bytes);
+            datagrams += 1;
+        });
+        assert!(datagrams >= 100);
+        ticks += 1;
+        assert!(room.server.statistics().mix_encoded <= before + 4 * ticks);
     })
 }
