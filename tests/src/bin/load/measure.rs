@@ -157,7 +157,7 @@ fn join(
     rng: &mut ChaCha12Rng,
     speech: Speech,
 ) -> Result<Crowd<Member>, Failure> {
-    let ticket = format!("{}", target.ticket(0, 0)?);
+    let ticket = target.ticket(0, 0)?;
     let ticket = Ticket::parse(&ticket)?;
     let mut crowd = Crowd::new(
         clock,
