@@ -38,8 +38,6 @@ pub struct Reference {
 /// A function that an address lies in: itself, or inlined.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// Demangled.
-    pub function: String,
     pub file: PathBuf,
     pub line: u32,
 }
@@ -128,10 +126,7 @@ impl Image {
             let Some(location) = frame.location else {
                 continue;
             };
-            let function = frame.function.as_ref().map(|name| name.raw_name());
-            let function = function.transpose()?.unwrap_or_default();
             found.push(Frame {
-                function: format!("{:#}", rustc_demangle::demangle(&function)),
                 file: location.file.unwrap_or_default().into(),
                 line: location.line.unwrap_or_default(),
             });

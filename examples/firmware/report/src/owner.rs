@@ -176,7 +176,6 @@ mod tests {
 
     fn frame(file: &str) -> Frame {
         Frame {
-            function: String::new(),
             file: file.into(),
             line: 1,
         }
