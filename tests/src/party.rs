@@ -12,6 +12,7 @@ use parlour_core::time::{Duration, Instant};
 use crate::device::{Device, Size};
 use crate::network::LinkConfig;
 use crate::token::Token;
+use crate::tone::Tone;
 use crate::voice::Utterance;
 
 /// Which party of a world.
@@ -165,6 +166,27 @@ impl Heard {
     }
 }
 
+/// A frame of a mix that somebody heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mixed {
+    /// When it arrived.
+    pub at: Instant,
+    /// In which slot.
+    pub slot: u8,
+    /// Its place in the slot's flow.
+    pub sequence: u64,
+    /// Its time in the slot's flow, in samples at 48 kHz.
+    pub timestamp: u64,
+    /// Whether it follows a pause.
+    pub marker: bool,
+    /// The streams that are heard in it, the loudest first.
+    pub contributors: Vec<u32>,
+    /// How it is coded.
+    pub codec: Codec,
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
 /// A packet of video or screen that somebody received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -201,6 +223,8 @@ pub(crate) struct Talk {
     pub(crate) key: StreamKey,
     pub(crate) codec: Codec,
     pub(crate) level: AudioLevel,
+    /// What is sung, if it is not speech that tells who said it.
+    pub(crate) tone: Option<Tone>,
     pub(crate) next: Instant,
     pub(crate) until: Instant,
 }
@@ -218,6 +242,8 @@ pub struct Party {
     pub reads_messages: bool,
     /// Whether its radio takes nothing to send at the moment. It still receives.
     pub is_radio_busy: bool,
+    /// Whether what is for it gets lost.
+    pub is_deaf: bool,
     /// Frames that it wanted to say and that its device did not take.
     pub unsaid: u32,
     pub(crate) options: Options,
@@ -230,6 +256,7 @@ pub struct Party {
     pub(crate) said: BTreeMap<StreamKey, (u16, u32)>,
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) heard: Vec<Heard>,
+    pub(crate) mixed: Vec<Mixed>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) messages: Vec<Received>,
 }

@@ -286,7 +286,7 @@ async fn the_application_moderates_too() {
         loop {
             match happened.next().await {
                 Some(ServerEvent::SessionEnded { .. }) => return,
-                Some(ServerEvent::JoinRequested { token, .. }) => panic!("told {token}"),
+                Some(ServerEvent::JoinRequested { token, .. }) => panic!("told {token:?}"),
                 Some(_) => {}
                 None => panic!("it is over"),
             }

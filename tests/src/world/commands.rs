@@ -17,6 +17,7 @@ use super::{SERVER_ADDRESS, World, random_lead, run::answer_join};
 use crate::device::Device;
 use crate::network::{Datagram, LinkConfig};
 use crate::party::{Handle, Options, Party, Talk};
+use crate::tone::Tone;
 
 /// How loud people talk unless said otherwise.
 const USUAL: u8 = 30;
@@ -34,6 +35,7 @@ impl World {
             link: options.link,
             reads_messages: true,
             is_radio_busy: false,
+            is_deaf: false,
             unsaid: 0,
             options,
             address,
@@ -43,6 +45,7 @@ impl World {
             said: Default::default(),
             events: Vec::new(),
             heard: Vec::new(),
+            mixed: Vec::new(),
             seen: Vec::new(),
             messages: Vec::new(),
         });
@@ -158,9 +161,20 @@ impl World {
             key,
             codec,
             level: AudioLevel { voice: true, level },
+            tone: None,
             next: self.now,
             until: self.now + time,
         });
+    }
+
+    /// Lets the party sing a tone of `hz` into its stream `key` from now on for `time`: real sound, which
+    /// can be decoded and mixed.
+    pub fn sing(&mut self, codec: Codec, handle: Handle, key: &str, hz: u32, time: Duration) {
+        self.talk_in(codec, handle, key, USUAL, time);
+        self.is_sung = true;
+        if let Some(talk) = self.parties[handle.0].talks.last_mut() {
+            talk.tone = Some(Tone::new(codec, hz));
+        }
     }
 
     /// Lets the party fall silent.
@@ -195,6 +209,18 @@ impl World {
         let clock = party.clock(self.now);
         party.device.network_changed(clock);
         address
+    }
+
+    /// Has the party send a ping.
+    pub fn ping(&mut self, handle: Handle) {
+        let party = &mut self.parties[handle.0];
+        let clock = party.clock(self.now);
+        party.device.network_changed(clock);
+    }
+
+    /// From now on nothing reaches the party; what it sends arrives.
+    pub fn deafen(&mut self, handle: Handle) {
+        self.parties[handle.0].is_deaf = true;
     }
 
     /// Pulls the party's plug: it says nothing more and notices nothing more.

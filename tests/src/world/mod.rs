@@ -69,6 +69,8 @@ pub struct World {
     addresses: BTreeMap<SocketAddr, Handle>,
     /// Whose voice an SSRC is, as the first frame under it told.
     voices: BTreeMap<(u32, u32), (u16, u16)>,
+    /// Whether anybody sang: real sound, which tells nobody who said it.
+    is_sung: bool,
     streams: u16,
     sockets: u16,
     server_events: Vec<(Instant, server::Event)>,
@@ -116,6 +118,7 @@ impl World {
             parties: Vec::new(),
             addresses: BTreeMap::new(),
             voices: BTreeMap::new(),
+            is_sung: false,
             streams: 0,
             sockets: 0,
             server_events: Vec::new(),

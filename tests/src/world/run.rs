@@ -9,7 +9,7 @@ use parlour_core::wire::MAX_DATAGRAM;
 
 use super::World;
 use crate::network::Datagram;
-use crate::party::{Handle, Heard, Received, Seen};
+use crate::party::{Handle, Heard, Mixed, Received, Seen};
 use crate::token::{self, Token};
 use crate::voice::{FRAME, Utterance};
 
@@ -212,7 +212,7 @@ impl World {
         while let Some(event) = server.poll_event() {
             match &event {
                 Event::JoinRequested { join, token, .. } => match &mut self.held {
-                    Some(held) => held.push((*join, token.clone())),
+                    Some(held) => held.push((*join, token.to_string())),
                     None => answer_join(server, clock, here, *join, token),
                 },
                 Event::RefreshRequested { refresh, token, .. } => {
@@ -267,14 +267,30 @@ impl World {
         };
         let now = self.now;
         let party = &mut self.parties[handle.0];
+        if party.is_deaf {
+            return;
+        }
         let clock = party.clock(now);
         let mut heard = Vec::new();
         let (seen, messages) = (&mut party.seen, &mut party.messages);
+        let mixed = &mut party.mixed;
         let _ = party
             .device
             .handle_datagram(clock, &mut datagram.bytes, &mut |incoming| match incoming {
                 Incoming::Audio { slot, frame } => {
-                    let said = Utterance::decode(frame.codec, frame.payload);
+                    let Some(said) = Utterance::decode(frame.codec, frame.payload) else {
+                        mixed.push(Mixed {
+                            at: now,
+                            slot,
+                            sequence: frame.sequence,
+                            timestamp: frame.timestamp,
+                            marker: frame.marker,
+                            contributors: frame.contributors.iter().collect(),
+                            codec: frame.codec,
+                            payload: frame.payload.to_vec(),
+                        });
+                        return;
+                    };
                     heard.push(Heard {
                         at: now,
                         slot,
@@ -282,7 +298,7 @@ impl World {
                         timestamp: frame.timestamp,
                         ssrc: frame.speaker.expect("a slot's packet says whose it is"),
                         marker: frame.marker,
-                        said: said.expect("nothing else is said here"),
+                        said,
                     });
                 }
                 Incoming::Media(packet) => seen.push(Seen {
@@ -300,6 +316,10 @@ impl World {
                     body: message.body.to_vec(),
                 }),
             });
+        assert!(
+            party.mixed.is_empty() || self.is_sung,
+            "nothing else is said here"
+        );
         for frame in heard {
             self.hear(handle, frame);
         }
@@ -343,7 +363,10 @@ impl World {
                     *number += 1;
                     let rate = u64::from(talk.codec.clock_rate());
                     let timestamp = talk.next.as_micros() * rate / 1_000_000;
-                    let payload = said.encode(talk.codec);
+                    let payload = match &mut talk.tone {
+                        Some(tone) => tone.next_frame(),
+                        None => said.encode(talk.codec),
+                    };
                     let taken = party.device.send_audio(
                         clock,
                         &talk.key,

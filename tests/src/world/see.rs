@@ -11,7 +11,7 @@ use parlour_core::time::{Duration, Instant};
 use super::World;
 use crate::facts::Facts;
 use crate::network::Datagram;
-use crate::party::{Handle, Heard, Received, Seen};
+use crate::party::{Handle, Heard, Mixed, Received, Seen};
 
 /// Datagrams that are remembered.
 const HISTORY: usize = 50_000;
@@ -106,6 +106,7 @@ impl World {
         let party = &mut self.parties[handle.0];
         party.events.clear();
         party.heard.clear();
+        party.mixed.clear();
         party.seen.clear();
         party.messages.clear();
     }
@@ -113,6 +114,11 @@ impl World {
     /// What the server told its embedder, and when.
     pub fn server_events(&self) -> &[(Instant, server::Event)] {
         &self.server_events
+    }
+
+    /// Frames of a mix that the party heard.
+    pub fn mixed(&self, handle: Handle) -> &[Mixed] {
+        &self.parties[handle.0].mixed
     }
 
     /// Frames of sound that the party heard.

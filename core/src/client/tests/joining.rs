@@ -260,9 +260,9 @@ fn a_redirect_that_leads_nowhere_is_given_up() {
     world.run(ms(20));
     world.redirect = None;
     world.node(ann).up = false;
-    world.run(secs(10));
+    world.run(secs(7));
     assert_eq!(world.client_mut(ann).redirected_to(), Some(elsewhere));
-    world.run(secs(12));
+    world.run(secs(6));
     assert_eq!(world.client_mut(ann).redirected_to(), None);
     let told = [Event::Redirected(elsewhere), Event::RedirectEnded];
     assert_eq!(world.node(ann).events, told);
