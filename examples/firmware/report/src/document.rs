@@ -91,7 +91,8 @@ fn number(word: &str) -> Option<f64> {
     word.replace(',', "").parse().ok()
 }
 
-/// What is wrong with the table of panics: rows `| file | what | lines | … |` below the mark.
+/// Panics that the table does not allow: its rows are `| file | what | lines | … |`. That one is gone is no fault: the
+/// optimiser of another day may keep it.
 pub fn panics(path: &Path, found: &Panics) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path)?;
     let allowed = allowed(&text[place(&text, "panics")?]);
@@ -106,12 +107,6 @@ pub fn panics(path: &Path, found: &Panics) -> Result<Vec<String>> {
                 lines.len()
             ));
         }
-    }
-    for panic in allowed.keys().filter(|panic| !found.contains_key(panic)) {
-        wrong.push(format!(
-            "{}: {} is no longer called: strike it out",
-            panic.file, panic.what
-        ));
     }
     Ok(wrong)
 }
@@ -149,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_panic_and_one_that_is_gone_are_told() {
+    fn a_new_panic_is_told() {
         let panic = |file: &str| Panic {
             file: file.into(),
             what: "p".into(),
@@ -171,7 +166,7 @@ mod tests {
         };
         assert_eq!(of(&[("a", &[1, 2])]), 0);
         assert_eq!(of(&[("a", &[1, 2, 3])]), 1);
-        assert_eq!(of(&[("b", &[1])]), 2);
+        assert_eq!(of(&[("b", &[1])]), 1);
         std::fs::remove_file(dir).unwrap();
     }
 }

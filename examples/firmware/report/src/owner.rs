@@ -101,25 +101,25 @@ const CORE: &[&str] = &["base64ct", "cobs", "postcard"];
 /// The parts of the core that code sound.
 const CODEC_FILES: &[&str] = &["codec", "decoder", "g711", "opus", "resample"];
 
+/// What Rust's library is made of, without an operating system.
+const LIBRARY: &[&str] = &[
+    "alloc",
+    "compiler-builtins",
+    "core",
+    "portable-simd",
+    "stdarch",
+];
+
 /// Where `file` belongs; `repository` is this one.
 pub fn source(file: &Path, repository: &Path) -> Source {
     if let Ok(file) = file.strip_prefix(repository) {
         return Source::Of(own(file));
     }
     let parts: Vec<_> = file.iter().filter_map(|part| part.to_str()).collect();
-    if let Some(at) = parts.iter().position(|part| *part == "library") {
-        if parts.get(at + 1).is_some_and(|name| {
-            [
-                "core",
-                "alloc",
-                "compiler-builtins",
-                "stdarch",
-                "portable-simd",
-            ]
-            .contains(name)
-        }) {
-            return Source::Shared;
-        }
+    let library = parts.iter().position(|part| *part == "library");
+    let within = library.and_then(|at| parts.get(at + 1));
+    if within.is_some_and(|name| LIBRARY.contains(name)) {
+        return Source::Shared;
     }
     // …/registry/src/INDEX/NAME-VERSION/…
     let package = parts

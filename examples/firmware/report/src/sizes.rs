@@ -122,7 +122,7 @@ fn variable(name: &str) -> Part {
     let of = |part: &str| name.contains(part);
     match name {
         _ if of("RESOURCES") => Part::Adapter,
-        _ if of("ENCODER") => Part::Codec,
+        _ if of("ENCODER") || of("opus_rs") => Part::Codec,
         _ if of("SOCKETS") || of("carry_frames") => Part::NetworkStack,
         _ if of("carry_datagrams") || of("talk_and_listen") => Part::Adapter,
         _ if of("EXECUTOR") || of("embassy_executor") || of("embassy_time") => Part::Executor,
