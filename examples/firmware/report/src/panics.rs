@@ -99,7 +99,9 @@ pub fn find(image: &Image, repository: &Path) -> Result<Panics> {
             file: file.to_string_lossy().into_owned(),
             what,
         };
-        found.entry(panic).or_default().insert(line);
+        let lines = found.entry(panic).or_default();
+        // Line 0 is what the compiler has merged of several, and says nothing.
+        lines.extend(Some(line).filter(|line| *line > 0));
     }
     Ok(found)
 }
