@@ -85,7 +85,7 @@ impl World {
                 client.handle_timeout(now);
                 // Each at a time of its own.
                 let step = now.as_micros() / STEP.as_micros() as u64 + n as u64;
-                if talking && n < TALKERS && step % FRAME_STEPS == 0 {
+                if talking && n < TALKERS && step.is_multiple_of(FRAME_STEPS) {
                     let timestamp = (now.as_micros() * 48 / 1000) as u32;
                     let (level, payload) = (AudioLevel::from_byte(0x80 | 20), [0x78; 80]);
                     client
