@@ -15,7 +15,8 @@ use parlour_core::room::{ConnectionState, DisplayName, Participant, RoomUpdate, 
 use parlour_core::rtp::{AudioLevel, ReportBlock, RtpHeader, SenderInfo, write_report};
 use parlour_core::secure::KeyPair;
 use parlour_core::signal::{
-    Answer, JoinRefusal, Joined, LossyDelivery, Outcome, Refusal, RequestId, ServerMessage, encode,
+    Answer, JoinRefusal, Joined, LossyDelivery, Outcome, Refusal, RequestId, Secret, ServerMessage,
+    encode,
 };
 use parlour_core::ticket::Ticket;
 use parlour_core::time::{Duration, Instant};
@@ -436,8 +437,9 @@ fn answer(input: &mut Input<'_>) -> Answer {
         0 => Answer::Refused(JoinRefusal::RoomFull),
         1 => Answer::Redirect(([198, 51, 100, 2], 7_900).into()),
         2 => Answer::Waiting {
-            reset_token: [3; 16],
+            reset_token: Secret([3; 16]),
             keepalive: input.byte(),
+            resume_ticket: Secret([how; 24]),
         },
         _ => Answer::Joined(joined(how, input)),
     }
@@ -458,8 +460,8 @@ fn joined(how: u8, input: &mut Input<'_>) -> Joined {
             })
             .collect(),
         policy_refused: (how & 8 != 0).then_some(Refusal::MixUnavailable),
-        resume_ticket: [how; 24],
-        reset_token: [3; 16],
+        resume_ticket: Secret([how; 24]),
+        reset_token: Secret([3; 16]),
         keepalive: input.byte(),
         grace: input.byte(),
     }

@@ -4,7 +4,7 @@ use parlour_core::room::{
     Codec, Grants, ParticipantId, RoomId, StreamKey, StreamKind, Topic, Version,
 };
 use parlour_core::signal::{
-    Join, MAX_MESSAGE, Moderation, Operation, ParticipantList, Publish, Recipients, Resume,
+    Join, MAX_MESSAGE, Moderation, Operation, ParticipantList, Publish, Recipients, Resume, Secret,
     StreamRef, SubscribePolicy, Targets, encode,
 };
 
@@ -129,7 +129,9 @@ pub(crate) fn operation<'a>(input: &mut Input<'a>) -> Operation<'a> {
             targets: targets(input),
         },
         11 => Operation::EndSession,
-        12 => Operation::RefreshToken { token: "newer" },
+        12 => Operation::RefreshToken {
+            token: Secret("newer"),
+        },
         13 => Operation::RequestFloor,
         14 => Operation::ReleaseFloor,
         _ => Operation::Leave,
@@ -142,13 +144,13 @@ pub(crate) fn join(input: &mut Input<'_>, ticket: Option<[u8; 24]>) -> Vec<u8> {
     let publishes = (0..how & 3).map(|_| publish(input)).collect();
     let resume = match ticket {
         Some(ticket) if how & 4 != 0 => Some(Resume {
-            ticket,
+            ticket: Secret(ticket),
             version: input.flag().then(|| Version(input.byte().into())),
         }),
         _ => None,
     };
     let join = Join {
-        token: "token",
+        token: Secret("token"),
         participants: input.choose(&[8, 2, 1, 0]),
         slots: input.below(40),
         policy: policy(input),

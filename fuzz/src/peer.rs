@@ -130,7 +130,7 @@ impl Peer {
     }
 
     fn joined(&mut self, joined: &Joined) {
-        self.ticket = Some(joined.resume_ticket);
+        self.ticket = Some(*joined.resume_ticket);
         self.slot_ssrc = joined.slot_ssrc;
         self.streams = joined.streams.iter().filter_map(|ssrc| ssrc.ok()).collect();
     }

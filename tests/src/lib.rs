@@ -4,12 +4,14 @@ pub mod device;
 pub mod facts;
 pub mod network;
 pub mod party;
+pub mod simulation;
 pub mod token;
+pub mod tone;
 pub mod voice;
 pub mod world;
 
 pub use device::{Device, Size};
 pub use facts::Facts;
 pub use network::LinkConfig;
-pub use party::{Handle, Heard, Options, Received, microphone, screen};
+pub use party::{Handle, Heard, Mixed, Options, Received, microphone, screen};
 pub use world::World;

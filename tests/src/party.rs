@@ -12,6 +12,7 @@ use parlour_core::time::{Duration, Instant};
 use crate::device::{Device, Size};
 use crate::network::LinkConfig;
 use crate::token::Token;
+use crate::tone::Tone;
 use crate::voice::Utterance;
 
 /// Which party of a world.
@@ -43,6 +44,8 @@ pub struct Options {
     pub policy: SubscribePolicy,
     /// What it publishes from the start.
     pub publish: Vec<Publish>,
+    /// By how many millionths its clock runs fast.
+    pub drift: u32,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             slots: None,
             policy: SubscribePolicy::All,
             publish: Vec::new(),
+            drift: 0,
         }
     }
 }
@@ -165,6 +169,27 @@ impl Heard {
     }
 }
 
+/// A frame of a mix that somebody heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mixed {
+    /// When it arrived.
+    pub at: Instant,
+    /// In which slot.
+    pub slot: u8,
+    /// Its place in the slot's flow.
+    pub sequence: u64,
+    /// Its time in the slot's flow, in samples at 48 kHz.
+    pub timestamp: u64,
+    /// Whether it follows a pause.
+    pub marker: bool,
+    /// The streams that are heard in it, the loudest first.
+    pub contributors: Vec<u32>,
+    /// How it is coded.
+    pub codec: Codec,
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
 /// A packet of video or screen that somebody received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -201,8 +226,39 @@ pub(crate) struct Talk {
     pub(crate) key: StreamKey,
     pub(crate) codec: Codec,
     pub(crate) level: AudioLevel,
+    /// What is sung, if it is not speech that tells who said it.
+    pub(crate) tone: Option<Tone>,
     pub(crate) next: Instant,
     pub(crate) until: Instant,
+}
+
+/// A clock that shows another time than the world's, and runs faster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    /// What it shows when the world begins.
+    pub(crate) lead: Duration,
+    /// By how many millionths it runs fast.
+    pub(crate) drift: u32,
+}
+
+impl Clock {
+    const MILLION: u64 = 1_000_000;
+
+    /// What it shows when the world's shows `now`.
+    pub(crate) fn at(&self, now: Instant) -> Instant {
+        let micros = now.as_micros();
+        now + self.lead + Duration::from_micros(micros * u64::from(self.drift) / Self::MILLION)
+    }
+
+    /// What the world's shows when this one first shows `then`.
+    pub(crate) fn world_time(&self, then: Instant) -> Instant {
+        let micros = then
+            .as_micros()
+            .saturating_sub(self.lead.as_micros() as u64);
+        // Times that mean never are beyond all that this has to tell exactly.
+        let scaled = micros.saturating_mul(Self::MILLION);
+        Instant::from_micros(scaled.div_ceil(Self::MILLION + u64::from(self.drift)))
+    }
 }
 
 /// One party.
@@ -218,18 +274,21 @@ pub struct Party {
     pub reads_messages: bool,
     /// Whether its radio takes nothing to send at the moment. It still receives.
     pub is_radio_busy: bool,
+    /// Whether what is for it gets lost.
+    pub is_deaf: bool,
     /// Frames that it wanted to say and that its device did not take.
     pub unsaid: u32,
     pub(crate) options: Options,
     pub(crate) address: SocketAddr,
     pub(crate) is_on: bool,
-    /// Its clock's lead over the world's: no two ends agree on the time.
-    pub(crate) lead: Duration,
+    /// No two ends agree on the time.
+    pub(crate) clock: Clock,
     pub(crate) talks: Vec<Talk>,
     /// Streams by key: number in the world, and frames said.
     pub(crate) said: BTreeMap<StreamKey, (u16, u32)>,
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) heard: Vec<Heard>,
+    pub(crate) mixed: Vec<Mixed>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) messages: Vec<Received>,
 }
@@ -242,15 +301,12 @@ impl Party {
 
     /// Its clock, when the world's shows `now`.
     pub(crate) fn clock(&self, now: Instant) -> Instant {
-        now + self.lead
+        self.clock.at(now)
     }
 
     /// The world's clock, when its own shows `then`.
     pub(crate) fn world_time(&self, then: Instant) -> Instant {
-        Instant::from_micros(
-            then.as_micros()
-                .saturating_sub(self.lead.as_micros() as u64),
-        )
+        self.clock.world_time(then)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -262,5 +318,25 @@ impl Party {
 
     pub(crate) fn next_talk(&self) -> Option<Instant> {
         self.talks.iter().map(|talk| talk.next).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_drifts_is_set_to_the_first_moment_that_it_shows() {
+        let clock = Clock {
+            lead: Duration::from_secs(7),
+            drift: 150,
+        };
+        for micros in (0..3_000).chain(599_999_000..600_000_000) {
+            let now = Instant::from_micros(micros);
+            let back = clock.world_time(clock.at(now));
+            assert_eq!(back, now);
+            let next = clock.at(now) + Duration::from_micros(1);
+            assert!(clock.at(clock.world_time(next)) >= next);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The public face: one generic parameter, and no logic behind it but in [`Machine`].
 
+use core::fmt;
 use core::mem::MaybeUninit;
 use core::net::SocketAddr;
 
@@ -29,7 +30,6 @@ use crate::time::Instant;
 /// is asked for again whenever a new connection needs that. Such a command gives the number of
 /// the request if there is a session to ask in, whose answer comes as [`Event::Replied`]; else `None`, and
 /// nothing but [`Event::Published`] and [`Event::PublishRefused`] follows. All other commands need a session.
-#[derive(Debug)]
 pub struct Client<P: Profile = Small> {
     memory: P::Memory,
     machine: Machine,
@@ -429,5 +429,15 @@ impl<P: Profile> Client<P> {
     /// Figures about one audio slot; `None` if there are not as many slots.
     pub fn slot_statistics(&self, slot: u8) -> Option<SlotStatistics> {
         (self.memory.slots().get(usize::from(slot))).map(|slot| slot.statistics())
+    }
+}
+
+impl<P: Profile> fmt::Debug for Client<P> {
+    /// Shows neither keys nor the token, nor what is said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("status", &self.machine.status)
+            .field("me", &self.me())
+            .finish_non_exhaustive()
     }
 }

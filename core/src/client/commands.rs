@@ -15,7 +15,7 @@ use super::{CloseCause, MAX_OUTSTANDING};
 use crate::room::{CloseReason, StreamKey, Topic};
 use crate::signal::{
     EncodeError, LossyRequest, MAX_MESSAGE, MAX_TOKEN, Operation, Publish, Recipients, Request,
-    RequestId, ServerMessage, StreamRef, SubscribePolicy, decode, encode,
+    RequestId, Secret, ServerMessage, StreamRef, SubscribePolicy, decode, encode,
 };
 use crate::time::{Duration, Instant};
 
@@ -177,7 +177,9 @@ impl Machine {
             return Err(CommandError::TokenLength);
         }
         if self.is_joined() {
-            let request = self.request(Operation::RefreshToken { token })?;
+            let request = self.request(Operation::RefreshToken {
+                token: Secret(token),
+            })?;
             self.joining.keep_token(request, token);
             return Ok(Some(request));
         }

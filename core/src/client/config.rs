@@ -13,7 +13,7 @@ use crate::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
-    /// Which audio to hear from the start.
+    /// Which audio to hear from the start: the loudest streams, or a mix of them if the server makes one.
     pub policy: SubscribePolicy,
     /// How many audio streams to hear at a time; as many as the profile has slots if `None`, and
     /// never more than those.

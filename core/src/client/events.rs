@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use thiserror::Error;
 
 use super::requests::{MAX_OUTSTANDING, RequestFailure};
-use crate::room::{CloseReason, ConnectionState, DisplayName, ParticipantId, StreamKey};
+use crate::room::{CloseReason, ConnectionState, DisplayName, Grants, ParticipantId, StreamKey};
 use crate::rtp::{AudioFrame, RtpPacket};
 use crate::signal::{JoinRefusal, Outcome, Refusal, RequestId, StreamRef};
 
@@ -125,6 +125,9 @@ pub enum Event {
         /// In so many seconds.
         seconds: u16,
     },
+    /// A new token allows more than the one before, or less: these are all the grants now. For each
+    /// stream that may not be published any more [`PublishRefused`](Self::PublishRefused) follows.
+    GrantsChanged(Grants),
     /// The connection broke; it is being restored, for as long as the client is driven.
     Reconnecting(ReconnectCause),
     /// Events were dropped, because too many waited: read the client's state anew. No

@@ -8,8 +8,9 @@
 //!                         or it was sent often enough
 //! ```
 //!
-//! Pauses between two sendings start at 250 ms and double up to 4 s, each made up to a quarter
+//! Pauses between two sendings start at 250 ms and double up to 2 s, each made up to a quarter
 //! longer or shorter at random, so that the clients of a restarted server do not come all at once.
+//! Once a whole Hello went unanswered, the pauses are of 4 s: then it is not for loss.
 
 use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
@@ -20,9 +21,9 @@ use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MIN_NOISE, Packet};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Doublings until the longest pause, 4 s.
-const MAX_DOUBLINGS: u8 = 4;
-/// A Hello unanswered for so many sendings, a quarter of a minute, is made anew: with new keys, and
+/// Doublings until the longest pause of the first Hello, 2 s.
+const MAX_DOUBLINGS: u8 = 3;
+/// A Hello unanswered for so many sendings, about ten seconds, is made anew: with new keys, and
 /// with what is by now known of the room.
 const MAX_SENDINGS: u8 = 7;
 /// Anybody can forge that the server speaks another version; it is believed if no Welcome came
@@ -285,7 +286,8 @@ impl Joining {
     }
 
     fn next_pause(&self, rng: &mut dyn CryptoRngCore) -> Duration {
-        let pause = FIRST_PAUSE * (1 << self.unanswered.min(MAX_DOUBLINGS));
+        let is_patient = u8::from(self.unanswered >= MAX_SENDINGS);
+        let pause = FIRST_PAUSE * (1 << (self.unanswered.min(MAX_DOUBLINGS) + is_patient));
         // Between three and five quarters.
         let micros = u32::try_from(pause.as_micros()).unwrap_or(u32::MAX);
         let half = micros / 2;

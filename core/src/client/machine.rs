@@ -3,12 +3,11 @@
 
 use core::net::SocketAddr;
 
-use rand_chacha::ChaCha12Rng;
-use rand_core::{CryptoRngCore, RngCore, SeedableRng};
+use rand_core::{CryptoRngCore, RngCore};
 
 use super::events::{Event, Events, Incoming, ReconnectCause};
 use super::joining::{Joining, Written};
-use super::media::{self, Uplink};
+use super::media::{self, Downlink, Uplink};
 use super::profile::Parts;
 use super::requests::Requests;
 use super::statistics::Statistics;
@@ -16,7 +15,7 @@ use super::subscriptions::Subscriptions;
 use super::{BufferTooSmall, CloseCause, Config, Dropped};
 use crate::link::{ComposeError, Link, Liveness, Received};
 use crate::room::{CloseReason, Grants, ParticipantId, SessionId};
-use crate::secure::{OpenError, PublicKey, ResetToken, ResumeTicket};
+use crate::secure::{Generator, OpenError, PublicKey, ResetToken, ResumeTicket};
 use crate::signal::MAX_TOKEN;
 use crate::ticket::{Ticket, TicketError};
 use crate::time::{Duration, Instant, earlier};
@@ -70,11 +69,10 @@ pub(super) struct Leaving {
 }
 
 /// A client without the memory that its profile sizes.
-#[derive(Debug)]
 pub(super) struct Machine {
     /// The latest time that was told.
     pub(super) now: Instant,
-    pub(super) rng: ChaCha12Rng,
+    pub(super) rng: Generator,
     pub(super) server_key: PublicKey,
     pub(super) token: heapless::String<MAX_TOKEN>,
     pub(super) config: Config,
@@ -89,6 +87,8 @@ pub(super) struct Machine {
     pub(super) link: Option<Link>,
     pub(super) reset_token: Option<ResetToken>,
     pub(super) membership: Option<Membership>,
+    /// What to show on coming back to the lobby.
+    pub(super) lobby_ticket: Option<ResumeTicket>,
     pub(super) requests: Requests,
     pub(super) events: Events,
     pub(super) subscriptions: Subscriptions,
@@ -108,6 +108,7 @@ pub(super) struct Machine {
     /// Whether packets wait to be sent.
     pub(super) packets_wait: bool,
     pub(super) uplink: Uplink,
+    pub(super) downlink: Downlink,
     /// What the application was last told of facts that are derived.
     pub(super) noticed: super::replica::Noticed,
     pub(super) statistics: Statistics,
@@ -129,13 +130,11 @@ impl Machine {
             .token
             .try_into()
             .map_err(|_| TicketError::TokenTooLong)?;
-        let mut seed = <ChaCha12Rng as SeedableRng>::Seed::default();
-        rng.fill_bytes(&mut seed);
         let slots = u8::try_from(slots).unwrap_or(u8::MAX);
         let config = config.checked();
         Ok(Self {
             now,
-            rng: ChaCha12Rng::from_seed(seed),
+            rng: Generator::new(rng),
             server_key: ticket.server_key,
             token,
             config,
@@ -146,6 +145,7 @@ impl Machine {
             link: None,
             reset_token: None,
             membership: None,
+            lobby_ticket: None,
             requests: Requests::new(),
             events: Events::new(),
             subscriptions: Subscriptions::new(config.policy),
@@ -160,6 +160,7 @@ impl Machine {
             report_at: None,
             packets_wait: false,
             uplink: Uplink::default(),
+            downlink: Downlink::default(),
             noticed: super::replica::Noticed::default(),
             statistics: Statistics::default(),
         })
@@ -362,6 +363,7 @@ impl Machine {
         let needs_rekey = link.needs_rekey();
         if reported {
             self.report_at = None;
+            self.downlink.measure(link.arrivals());
         }
         self.packets_wait = may_carry_media && !parts.outgoing.is_empty();
         if status.is_closed() {

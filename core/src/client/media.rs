@@ -15,6 +15,7 @@ use crate::rtp::{
     AudioLevel, Depacketizer, ReceptionStats, ReportBlock, RtcpCompound, RtpPacket, SenderInfo,
     ntp_timestamp, quality, report_len, write_report as write_rtcp,
 };
+use crate::secure::Arrivals;
 use crate::signal::{LossyDelivery, MAX_SLOTS, decode};
 use crate::time::{Duration, Instant};
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
@@ -79,6 +80,31 @@ impl Slot {
 pub(super) struct Uplink {
     loss: Option<u8>,
     jitter: Duration,
+}
+
+/// How many of the server's datagrams get lost on their way here, by the counters that they carry: a
+/// talker's packets that got lost before the server leave no gap in these.
+#[derive(Debug, Default)]
+pub(super) struct Downlink {
+    measured: Arrivals,
+    loss: Option<u8>,
+}
+
+impl Downlink {
+    /// Takes in what has arrived under the keys in use.
+    pub(super) fn measure(&mut self, arrivals: Arrivals) {
+        if arrivals.expected < self.measured.expected {
+            // The keys are new, and so are the counters.
+            self.measured = Arrivals::default();
+        }
+        let expected = arrivals.expected - self.measured.expected;
+        let received = arrivals.received.saturating_sub(self.measured.received);
+        self.measured = arrivals;
+        let lost = expected.saturating_sub(received);
+        if let Some(share) = (lost * 256).checked_div(expected) {
+            self.loss = Some(u8::try_from(share).unwrap_or(u8::MAX));
+        }
+    }
 }
 
 /// Appends a record to the ring, and drops as many of the oldest for it as it takes; returns how
@@ -311,7 +337,7 @@ impl Machine {
 
     pub(super) fn statistics(&self, slots: &[Slot]) -> Statistics {
         let rtt = (self.link.as_ref()).and_then(|link| link.rtt().smoothed());
-        let downlink_loss = slots.iter().filter_map(|slot| slot.loss).max();
+        let downlink_loss = self.downlink.loss;
         let jitters = slots.iter().map(|slot| slot.reception.jitter_duration());
         let jitter = jitters.fold(self.uplink.jitter, Duration::max);
         let loss = self.uplink.loss.max(downlink_loss).unwrap_or(0);
@@ -391,6 +417,22 @@ mod tests {
         let reports = RtcpCompound::parse(bytes).unwrap();
         let read = |r: crate::rtp::Report<'_>| (r.ssrc(), r.sender(), r.blocks().collect());
         reports.map(read).collect()
+    }
+
+    #[test]
+    fn loss_is_of_the_last_interval_and_of_the_keys_in_use() {
+        let mut downlink = Downlink::default();
+        let mut measure = |expected, received| {
+            downlink.measure(Arrivals { expected, received });
+            downlink.loss
+        };
+        assert_eq!(measure(0, 0), None);
+        assert_eq!(measure(10, 10), Some(0));
+        assert_eq!(measure(18, 14), Some(128));
+        assert_eq!(measure(18, 14), Some(128), "no news");
+        // New keys; then late ones after all.
+        assert_eq!(measure(4, 3), Some(64));
+        assert_eq!(measure(8, 8), Some(0));
     }
 
     #[test]

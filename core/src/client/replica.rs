@@ -6,7 +6,7 @@ use super::profile::Parts;
 use super::publications::{Publication, Stage};
 use super::subscriptions::Answered;
 use super::{CloseCause, subscriptions};
-use crate::room::{Change, Participant, ParticipantId, RoomUpdate, Stream, Version};
+use crate::room::{Change, Grants, Participant, ParticipantId, RoomUpdate, Stream, Version};
 use crate::signal::{Outcome, Refusal, RequestId, ServerMessage, StreamRef, decode};
 use crate::time::Duration;
 
@@ -65,6 +65,7 @@ impl Machine {
             ServerMessage::TokenExpiring { seconds } => {
                 self.events.push(Event::TokenExpiring { seconds });
             }
+            ServerMessage::GrantsChanged { grants } => self.grants_changed(parts, grants),
             ServerMessage::Admitted(_) => self.count_bad_frame(),
         }
         true
@@ -306,6 +307,39 @@ impl Machine {
         if asked_by_application {
             (self.events).push_reply(request, result.map_err(Into::into));
         }
+    }
+
+    /// Takes in what this end may do from now on. What it may not do any more the server has ended, and
+    /// this end asks for no more.
+    pub(super) fn grants_changed(&mut self, parts: &mut Parts<'_>, grants: Grants) {
+        let Some(membership) = &mut self.membership else {
+            return;
+        };
+        if core::mem::replace(&mut membership.grants, grants) == grants {
+            return;
+        }
+        self.events.push(Event::GrantsChanged(grants));
+        let events = &mut self.events;
+        parts.publications.retain(|publication| {
+            let is_allowed = grants.contains(Grants::to_publish(publication.publish.kind));
+            if !is_allowed && publication.stage != Stage::Withdrawn {
+                events.push(Event::PublishRefused {
+                    key: publication.publish.key.clone(),
+                    refusal: Refusal::NotPermitted,
+                });
+            }
+            is_allowed
+        });
+        if !grants.contains(Grants::SUBSCRIBE) {
+            parts.wishes.clear();
+            if self.subscriptions.give_up() {
+                self.events
+                    .push(Event::PolicyRefused(Refusal::NotPermitted));
+            }
+        }
+        self.notice(parts);
+        // A Hello under way asks for what was.
+        self.joining.renew(self.now);
     }
 
     fn publish_answered(

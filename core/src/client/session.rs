@@ -14,7 +14,7 @@ use super::{CloseCause, Dropped};
 use crate::link::{Ids, Link};
 use crate::room::{CloseReason, Version};
 use crate::secure::{ResetToken, ResumeTicket, Transport};
-use crate::signal::{Answer, Join, JoinRefusal, Joined, Resume, decode};
+use crate::signal::{Answer, Join, JoinRefusal, Joined, Resume, Secret, decode};
 use crate::time::Duration;
 use crate::wire::{ConnectionId, MAX_DATAGRAM};
 
@@ -41,15 +41,17 @@ impl Machine {
             .publications
             .iter()
             .filter(|publication| publication.stage != Stage::Withdrawn);
-        let ticket = (self.membership.as_ref()).and_then(|membership| membership.ticket.as_ref());
+        let ticket = (self.membership.as_ref())
+            .and_then(|membership| membership.ticket.as_ref())
+            .or(self.lobby_ticket.as_ref());
         let join = Join {
-            token: &self.token,
+            token: Secret(&self.token),
             participants: self.participants,
             slots: self.slots,
             policy: self.subscriptions.policy,
             publish: wanted.map(|wanted| wanted.publish.clone()).collect(),
             resume: ticket.map(|ticket| Resume {
-                ticket: *ticket.expose_bytes(),
+                ticket: Secret(*ticket.expose_bytes()),
                 version: parts.room.version_for_resume(),
             }),
         };
@@ -62,6 +64,7 @@ impl Machine {
         };
         let (now, rng) = (self.now, &mut self.rng);
         (self.joining).build(now, &join, &self.server_key, client_id, rng);
+        self.rng.forget_past();
     }
 
     pub(super) fn handle_welcome(
@@ -94,9 +97,11 @@ impl Machine {
             Answer::Waiting {
                 reset_token,
                 keepalive,
+                resume_ticket,
             } => {
                 self.joining.finish();
-                self.waiting(parts, established, reset_token, keepalive);
+                self.lobby_ticket = Some(ResumeTicket::from_bytes(*resume_ticket));
+                self.waiting(parts, established, *reset_token, keepalive);
             }
             Answer::Refused(refusal) => self.refused(parts, refusal),
             Answer::Redirect(address) => {
@@ -143,6 +148,7 @@ impl Machine {
         }
         self.status = Status::Joined;
         if resumed {
+            self.grants_changed(parts, joined.grants);
             self.remember(parts, joined);
         } else {
             self.start_over(parts);
@@ -265,13 +271,14 @@ impl Machine {
                 ssrc = ssrc.wrapping_add(1);
             }
         }
-        self.reset_token = Some(ResetToken::from_bytes(joined.reset_token));
+        self.lobby_ticket = None;
+        self.reset_token = Some(ResetToken::from_bytes(*joined.reset_token));
         self.membership = Some(Membership {
             me: joined.participant.clone(),
             session: joined.session,
             grants: joined.grants,
             slot_ssrc: joined.slot_ssrc,
-            ticket: Some(ResumeTicket::from_bytes(joined.resume_ticket)),
+            ticket: Some(ResumeTicket::from_bytes(*joined.resume_ticket)),
         });
         self.redirects = 0;
         self.probe = None;

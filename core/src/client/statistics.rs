@@ -26,7 +26,8 @@ pub struct Statistics {
     /// How unevenly this end's packets lately reached the server.
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub uplink_jitter: Duration,
-    /// Share of the slots' packets that this end lately missed, in 1/256.
+    /// Share of the server's datagrams that lately got lost on their way here, in 1/256; `None` while no media
+    /// has come. What talkers' packets lost before the server shows in [`SlotStatistics`] only.
     pub downlink_loss: Option<u8>,
     /// What the figures mean for a conversation, 0 (unusable) to 100 (perfect); see [`quality`](crate::rtp::quality).
     pub quality: Option<u8>,

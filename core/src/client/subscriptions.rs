@@ -118,6 +118,13 @@ impl Subscriptions {
         self.told_policy = SubscribePolicy::None;
     }
 
+    /// Nothing may be received any more. Gives true if something was to be.
+    pub(super) fn give_up(&mut self) -> bool {
+        let had_policy = self.policy != SubscribePolicy::None;
+        *self = Self::new(SubscribePolicy::None);
+        had_policy
+    }
+
     /// Takes in the answer to a request that may be one of these. Gives true if the pin is gone.
     pub(super) fn answered(&mut self, request: RequestId, answer: Answered) -> bool {
         let of_policy = (self.policy_request).take_if(|(asked, _)| *asked == request);

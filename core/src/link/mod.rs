@@ -23,6 +23,8 @@ mod ping;
 use thiserror::Error;
 
 use self::ping::Pinger;
+#[cfg(feature = "client")]
+use crate::secure::Arrivals;
 use crate::secure::{OpenError, Opened, SealError, Transport};
 use crate::signal::RttEstimator;
 use crate::signal::channel::{Arrival, Receiver, SendError, Sender};
@@ -158,6 +160,12 @@ impl Link {
     #[cfg(feature = "client")]
     pub(crate) fn needs_rekey(&self) -> bool {
         self.keys.transport.needs_rekey()
+    }
+
+    /// What has arrived under the keys in use.
+    #[cfg(feature = "client")]
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        self.keys.transport.arrivals()
     }
 
     /// Opens a Data packet in place, under the current keys or the former ones. A packet under

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::StreamKind;
+
 bitflags::bitflags! {
     /// What a participant may do. On the wire: the bits as a `u16`; bits that a receiver does not
     /// know are dropped, so that an older peer never grants what it does not understand.
@@ -47,6 +49,17 @@ bitflags::bitflags! {
             | Self::CENSOR.bits()
             | Self::END_SESSION.bits()
             | Self::ADMIT.bits();
+    }
+}
+
+impl Grants {
+    /// What publishing a stream of this kind takes.
+    pub const fn to_publish(kind: StreamKind) -> Self {
+        match kind {
+            StreamKind::Audio => Self::PUBLISH_AUDIO,
+            StreamKind::Video => Self::PUBLISH_VIDEO,
+            StreamKind::Screen => Self::PUBLISH_SCREEN,
+        }
     }
 }
 

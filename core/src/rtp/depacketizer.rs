@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::frame::{FrameError, frame_samples};
 use super::level::AudioLevel;
-use super::packet::RtpPacket;
+use super::packet::{Contributors, RtpPacket};
 use super::sequence::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::room::Codec;
 
@@ -36,8 +36,10 @@ pub struct AudioFrame<'a> {
     pub level: Option<AudioLevel>,
     /// The frame starts a talkspurt: before it there was silence.
     pub marker: bool,
-    /// In a slot, the SSRC of the stream that is heard (the first CSRC).
+    /// In a slot, the SSRC of the stream that is heard, in a mix of the loudest (the first CSRC).
     pub speaker: Option<u32>,
+    /// The SSRCs of all streams that are heard.
+    pub contributors: Contributors<'a>,
     /// The encoded sound. Never empty.
     pub payload: &'a [u8],
 }
@@ -108,6 +110,7 @@ impl Depacketizer {
             level: packet.audio_level(),
             marker: packet.marker(),
             speaker: packet.csrcs().next(),
+            contributors: packet.contributors(),
             payload: packet.payload(),
         })
     }

@@ -158,8 +158,13 @@ impl<'a> RtpPacket<'a> {
 
     /// The flows that contribute to this one: in a slot, the SSRC of the stream heard in it.
     pub fn csrcs(&self) -> impl ExactSizeIterator<Item = u32> + Clone + use<'a> {
+        self.contributors().iter()
+    }
+
+    /// The same, to keep.
+    pub fn contributors(&self) -> Contributors<'a> {
         let (words, _) = self.csrcs.as_chunks();
-        words.iter().map(|word| u32::from_be_bytes(*word))
+        Contributors(words)
     }
 
     /// The header extension as it stands: its profile, and its bytes (a multiple of four).
@@ -221,6 +226,18 @@ pub enum RtpWriteError {
     /// More than [`MAX_CSRCS`] contributing sources.
     #[error("a packet can name at most 15 contributing sources: leave out the quietest")]
     TooManyCsrcs,
+}
+
+/// The streams that one packet's sound is made of: one in a slot, several in a mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Contributors<'a>(&'a [[u8; 4]]);
+
+impl<'a> Contributors<'a> {
+    /// Their SSRCs, the loudest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = u32> + Clone + use<'a> {
+        self.0.iter().map(|word| u32::from_be_bytes(*word))
+    }
 }
 
 /// What stands before the payload of a packet that is to be sent.

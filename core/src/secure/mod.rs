@@ -67,6 +67,8 @@
 
 #[cfg(feature = "server")]
 mod cookie;
+#[cfg(any(feature = "client", feature = "server"))]
+mod generator;
 mod handshake;
 mod keys;
 #[cfg(feature = "server")]
@@ -82,6 +84,8 @@ mod transport;
 
 #[cfg(feature = "server")]
 pub use cookie::{COOKIE_LIFETIME, CookieJar};
+#[cfg(any(feature = "client", feature = "server"))]
+pub(crate) use generator::Generator;
 #[cfg(feature = "server")]
 pub use handshake::ResponderHandshake;
 pub use handshake::{
@@ -93,4 +97,4 @@ pub use keys::{KeyPair, PublicKey, SecretKey};
 pub use reset::ResetKey;
 pub use reset::ResetToken;
 pub use resume::ResumeTicket;
-pub use transport::{OpenError, Opened, REKEY_AFTER_PACKETS, SealError, Transport};
+pub use transport::{Arrivals, OpenError, Opened, REKEY_AFTER_PACKETS, SealError, Transport};

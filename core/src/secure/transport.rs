@@ -35,6 +35,16 @@ pub struct Transport {
     /// The counter of the next packet; `u64::MAX`, which Noise reserves, when there are no more.
     next_counter: u64,
     replay: ReplayWindow,
+    received: u64,
+}
+
+/// How many packets have come, and how many were sent as far as their counters tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Arrivals {
+    /// Sent, up to the highest counter that came.
+    pub expected: u64,
+    /// Of these, received.
+    pub received: u64,
 }
 
 /// A Data packet, opened.
@@ -99,6 +109,7 @@ impl Transport {
             receiving: cipher(receiving),
             next_counter: 0,
             replay: ReplayWindow::new(),
+            received: 0,
         }
     }
 
@@ -169,6 +180,7 @@ impl Transport {
             .decrypt_in_place_detached(&nonce(counter), header, plaintext, Tag::from_slice(tag))
             .map_err(|_| OpenError::Forged)?;
         self.replay.accept(counter);
+        self.received += 1;
         Ok(Opened {
             counter,
             plaintext,
@@ -179,6 +191,14 @@ impl Transport {
     /// How many packets were sealed.
     pub const fn sent(&self) -> u64 {
         self.next_counter
+    }
+
+    /// How many packets were opened, and how many there were to open.
+    pub const fn arrivals(&self) -> Arrivals {
+        Arrivals {
+            expected: self.replay.next(),
+            received: self.received,
+        }
     }
 
     /// Whether the keys have served [`REKEY_AFTER_PACKETS`] in either direction.

@@ -37,12 +37,18 @@ pub struct Config {
     /// Most joins under way: said hello, but not yet proven to hold their keys. Those that were turned
     /// away and may have to be told again make room for others.
     pub half_open: usize,
+    /// Most of these from one address (IPv6: from one /64 network), whose owners may be many, behind a
+    /// NAT. Until an address is proven, more only make a cookie necessary, because anybody can use it.
+    pub half_open_per_address: usize,
     /// From so many joins under way on, a Hello must bring a cookie: an extra round trip, in which
     /// it proves its address. 0: always.
     pub retry_threshold: usize,
     /// Hellos that are looked into without a cookie, whatever comes of them: beyond this they must
     /// bring one, because a Diffie-Hellman is dear and anybody can ask for it in another's name.
     pub handshakes: Rate,
+    /// Hellos that are looked into of those that bring a cookie or came over a stream: altogether, and a
+    /// quarter of that from one address. Those beyond are dropped, to be repeated.
+    pub proven_handshakes: Rate,
     /// How long a join may be under way.
     pub join_timeout: Duration,
     /// How often a participant has to send something; told to it in whole seconds.
@@ -69,12 +75,15 @@ pub struct Config {
     /// Most audio slots that a participant gets, whatever it asks for; at most
     /// [`MAX_SLOTS`](crate::signal::MAX_SLOTS).
     pub slots: u8,
-    /// How often one participant may ask for something.
+    /// How often one participant may ask for something. Of this and the three that follow: what is beyond
+    /// is refused or dropped, and who goes on with five times as much is cut off.
     pub requests: Rate,
     /// How often one participant may send a message, reliable or lossy.
     pub messages: Rate,
     /// Media packets that one participant may send.
     pub media: Rate,
+    /// Pings and reports that one participant may send.
+    pub control: Rate,
     /// How often the server says that it does not know a connection.
     pub resets: Rate,
     /// Most messages from others that wait for one slow participant; newer ones are lost to it.
@@ -97,6 +106,9 @@ pub struct Config {
     pub speaker_hold: Duration,
     /// How often publishers are told what of their media arrives.
     pub report_interval: Duration,
+    /// Whether and how rooms are mixed for those who ask for that; `None`: they are refused.
+    #[cfg(feature = "opus-fullband")]
+    pub mix: Option<super::MixConfig>,
 }
 
 impl Default for Config {
@@ -108,10 +120,15 @@ impl Default for Config {
             waiting_per_room: 100,
             participants: 20_000,
             half_open: 256,
+            half_open_per_address: 64,
             retry_threshold: 64,
             handshakes: Rate {
                 per_second: 200,
                 burst: 200,
+            },
+            proven_handshakes: Rate {
+                per_second: 1_000,
+                burst: 1_000,
             },
             join_timeout: Duration::from_secs(5),
             keepalive: Duration::from_secs(10),
@@ -135,6 +152,10 @@ impl Default for Config {
                 per_second: 2_000,
                 burst: 2_000,
             },
+            control: Rate {
+                per_second: 20,
+                burst: 40,
+            },
             resets: Rate {
                 per_second: 100,
                 burst: 100,
@@ -148,6 +169,8 @@ impl Default for Config {
             slot_hold: Duration::from_millis(200),
             speaker_hold: Duration::from_secs(2),
             report_interval: Duration::from_secs(2),
+            #[cfg(feature = "opus-fullband")]
+            mix: None,
         }
     }
 }

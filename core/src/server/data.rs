@@ -1,12 +1,13 @@
 //! Data packets of participants, and the frames in them.
 
+use super::limits::Verdict;
 use super::machine::{MemberKey, set_ready};
 use super::member::{Phase, Reach};
 use super::{Dropped, Path, Server};
 use crate::link::Received;
 use crate::room::CloseReason;
 use crate::time::Instant;
-use crate::wire::Frames;
+use crate::wire::{Frame, Frames};
 
 impl Server {
     pub(super) fn handle_data(
@@ -49,6 +50,16 @@ impl Server {
             let Ok(frame) = frame else {
                 break;
             };
+            if is_open && matches!(frame, Frame::Ping { .. } | Frame::Report(_)) {
+                match member.buckets.control.take(now) {
+                    Verdict::Granted => {}
+                    Verdict::Limited => continue,
+                    Verdict::Flooded => {
+                        self.close(now, key, CloseReason::ProtocolError);
+                        break;
+                    }
+                }
+            }
             let Ok(received) = member.link.receive(now, frame) else {
                 if is_open {
                     self.close(now, key, CloseReason::ProtocolError);

@@ -35,6 +35,7 @@ impl Ended {
             CloseReason::Kicked => JoinRefusal::Kicked,
             CloseReason::SessionEnded => JoinRefusal::SessionEnded,
             CloseReason::Replaced => JoinRefusal::Replaced,
+            CloseReason::Denied => JoinRefusal::Denied,
             _ => return,
         };
         self.forget(handle);

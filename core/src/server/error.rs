@@ -24,9 +24,12 @@ pub enum Dropped {
     /// The server is shutting down.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// As many joins as allowed are under way.
+    /// As many joins as allowed are under way, altogether or from there.
     #[error("too many joins are under way")]
     HalfOpenFull,
+    /// More Hellos come, all of them or from there, than the server looks into.
+    #[error("too many Hellos: more than the server looks into")]
+    TooManyHellos,
     /// The Hello repeats one that still waits for the embedder's answer.
     #[error("the Hello repeats one that is being answered")]
     Repeated,
@@ -50,13 +53,14 @@ pub enum Dropped {
 
 impl Dropped {
     /// All reasons, in the order of [`Statistics::dropped`](super::Statistics::dropped).
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotParlour,
         Self::Malformed,
         Self::Misdirected,
         Self::OutboxFull,
         Self::ShuttingDown,
         Self::HalfOpenFull,
+        Self::TooManyHellos,
         Self::Repeated,
         Self::BadHandshake,
         Self::UnknownConnection,

@@ -163,7 +163,7 @@ impl Server {
         match entry {
             _ if kicked => self.say_goodbye(now, key, CloseReason::Kicked),
             Entry::New(offer) => self.join_session(now, key, offer),
-            Entry::Lobby(wish) => self.wait_in_lobby(now, key, wish),
+            Entry::Lobby(wish, ticket) => self.wait_in_lobby(now, key, wish, ticket),
             Entry::Resume { .. } => {}
         }
         self.rearm(key);
@@ -234,6 +234,7 @@ impl Server {
         for stream in offer.streams {
             self.stream_appeared(room_key, key, &id, stream);
         }
+        self.start_or_end_mix(now, room_key);
         self.wake_session(room_key);
     }
 
@@ -251,11 +252,18 @@ impl Server {
         self.emit(key, |room| Event::SessionStarted { room, session: id });
     }
 
-    fn wait_in_lobby(&mut self, now: Instant, key: MemberKey, wish: Box<Wish>) {
+    fn wait_in_lobby(
+        &mut self,
+        now: Instant,
+        key: MemberKey,
+        wish: Box<Wish>,
+        ticket: ResumeTicket,
+    ) {
         let Some(member) = self.member_mut(key) else {
             return;
         };
         member.phase = Phase::Waiting(wish);
+        member.tickets = Some(Tickets::new(ticket));
         let (room_key, id) = (member.room, member.id.clone());
         let Some(room) = self.rooms.get(room_key.0) else {
             return;

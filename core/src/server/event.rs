@@ -7,6 +7,7 @@ use super::Path;
 use crate::room::{
     CloseReason, ConnectionState, ParticipantId, RoomId, SessionId, Stream, StreamKey,
 };
+use crate::signal::Secret;
 
 /// One join that waits for the embedder's answer. Never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +28,7 @@ pub enum Event {
         /// Stands in the answer again.
         join: JoinId,
         /// Who this is and what it may do, for the embedder to verify.
-        token: String,
+        token: Secret<String>,
         /// Where it comes from. Unproven: anybody can have sent it.
         from: Path,
     },
@@ -40,7 +41,7 @@ pub enum Event {
         /// Who.
         participant: ParticipantId,
         /// For the embedder to verify.
-        token: String,
+        token: Secret<String>,
     },
     /// The first participant is in the room.
     SessionStarted {
@@ -222,7 +223,7 @@ mod tests {
     fn join(id: u64) -> Event {
         Event::JoinRequested {
             join: JoinId(id),
-            token: "t".to_string(),
+            token: Secret("t".to_string()),
             from: Path::Stream(1),
         }
     }

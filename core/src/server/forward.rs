@@ -1,13 +1,14 @@
 //! Media on its way through the server: one packet in, a header of its own for each receiver out,
 //! the payload kept once.
 
+use super::limits::Verdict;
 use super::machine::{MemberKey, RoomKey, Wake, set_ready};
-use super::media::{MediaHeader, Queued};
+use super::media::{Csrcs, MediaHeader, Queued};
 use super::pool::Payload;
 use super::slots::Source;
 use super::{Event, Server};
 use crate::audio::Score;
-use crate::room::{Codec, RoomUpdate, StreamKind};
+use crate::room::{CloseReason, Codec, RoomUpdate, StreamKind};
 use crate::rtp::{AudioLevel, RtpPacket};
 use crate::time::{Duration, Instant};
 
@@ -22,10 +23,36 @@ struct Live<'p> {
     score: Score,
 }
 
+impl Live<'_> {
+    /// What a slot takes it by.
+    fn source(&self) -> Source {
+        Source {
+            ssrc: self.packet.ssrc(),
+            sequence: self.packet.sequence(),
+            timestamp: self.packet.timestamp(),
+            marker: self.packet.marker(),
+            clock_rate: self.codec.clock_rate(),
+            score: self.score,
+        }
+    }
+}
+
 impl Server {
     /// Takes in an RTP packet from a publisher, for all who want it.
     pub(super) fn forward(&mut self, now: Instant, sender: MemberKey, bytes: &[u8]) {
-        let Some(live) = self.receive_media(now, sender, bytes) else {
+        let Some(member) = self.member_mut(sender) else {
+            return;
+        };
+        let verdict = member.buckets.media.take(now);
+        if verdict == Verdict::Flooded {
+            self.close(now, sender, CloseReason::ProtocolError);
+            return;
+        }
+        let live = match verdict {
+            Verdict::Granted => self.receive_media(now, sender, bytes),
+            _ => None,
+        };
+        let Some(live) = live else {
             self.statistics.media_rejected += 1;
             return;
         };
@@ -40,6 +67,17 @@ impl Server {
         else {
             return;
         };
+        #[cfg(feature = "opus-fullband")]
+        if live.kind == StreamKind::Audio
+            && let Some(mix) = &mut session.mix
+        {
+            let payload = live.packet.payload();
+            if !mix.feed(now, &live.source(), live.codec, payload) {
+                self.statistics.media_outranked += 1;
+            }
+            self.timers
+                .set(Wake::Mix(room_key), &mut mix.alarm, mix.due);
+        }
         // Lent out for the time of the loop, so that it can change what is beside it.
         let order = core::mem::take(&mut session.order);
         let mut payload = None;
@@ -72,7 +110,7 @@ impl Server {
     ) -> Option<Live<'p>> {
         let report_interval = self.config.report_interval;
         let member = self.member_mut(sender)?;
-        if !member.is_present() || !member.buckets.media.take(now) {
+        if !member.is_present() {
             return None;
         }
         let packet = RtpPacket::parse(bytes).ok()?;
@@ -127,31 +165,21 @@ impl Server {
             self.statistics.media_overflowed += 1;
             return;
         }
-        let mut in_slot = None;
         let header = if live.kind == StreamKind::Audio {
-            let source = Source {
-                ssrc: packet.ssrc(),
-                sequence: packet.sequence(),
-                timestamp: packet.timestamp(),
-                marker: packet.marker(),
-                clock_rate: live.codec.clock_rate(),
-                score: live.score,
-            };
-            let Some(slot) = member.slots.take(now, &source) else {
+            let Some(slot) = member.slots.take(now, &live.source()) else {
                 self.statistics.media_outranked += 1;
                 return;
             };
             if slot.changed {
                 member.wanted_changed();
             }
-            in_slot = Some(slot);
             MediaHeader {
                 marker: slot.marker,
                 payload_type: packet.payload_type(),
                 sequence: slot.sequence,
                 timestamp: slot.timestamp,
                 ssrc: slot.ssrc,
-                csrc: Some(packet.ssrc()),
+                csrcs: Csrcs::from_iter([packet.ssrc()]),
                 audio_level: packet.audio_level(),
             }
         } else {
@@ -161,7 +189,7 @@ impl Server {
                 sequence: packet.sequence(),
                 timestamp: packet.timestamp(),
                 ssrc: packet.ssrc(),
-                csrc: None,
+                csrcs: Csrcs::new(),
                 audio_level: None,
             }
         };
@@ -176,15 +204,28 @@ impl Server {
             self.statistics.media_overflowed += 1;
             return;
         };
+        let payload = self.pool.share(payload);
+        self.queue_media(receiver, header, payload);
+    }
+
+    /// Queues a packet that is for a receiver, and takes over its hold on the payload.
+    pub(super) fn queue_media(
+        &mut self,
+        receiver: MemberKey,
+        header: MediaHeader,
+        payload: Payload,
+    ) {
+        let Some(member) = self.members.get_mut(receiver.0) else {
+            self.pool.release(payload);
+            return;
+        };
+        member.slots.sent(header.ssrc, header.sequence);
         let queued = Queued {
-            payload: self.pool.share(payload),
+            payload,
             header: Some(header),
         };
         if !member.media.push(queued, &mut self.pool) {
             self.statistics.media_overflowed += 1;
-        }
-        if let Some(slot) = &in_slot {
-            member.slots.sent(slot);
         }
         self.statistics.media_forwarded += 1;
         set_ready(&mut self.ready, receiver, member);

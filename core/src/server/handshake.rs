@@ -1,7 +1,7 @@
 //! Hello and the answers to it.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::ToString;
 use core::net::SocketAddr;
 
 use zeroize::Zeroizing;
@@ -16,7 +16,9 @@ use crate::room::RoomId;
 use crate::secure::{
     MAX_HELLO_PAYLOAD, ResponderHandshake, ResumeTicket, Transport, ephemeral_key,
 };
-use crate::signal::{Answer, Join, JoinRefusal, MAX_MESSAGE, MAX_SLOTS, Resume, decode, encode};
+use crate::signal::{
+    Answer, Join, JoinRefusal, MAX_MESSAGE, MAX_SLOTS, Resume, Secret, decode, encode,
+};
 use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MAX_DATAGRAM, Packet};
 
@@ -38,22 +40,30 @@ impl Server {
         if let Some(key) = self.joins.find(&hello) {
             return self.repeat_welcome(key, len);
         }
-        let is_busy = self.joins.len() >= self.config.retry_threshold || !self.handshakes.take(now);
-        if is_busy && !from.is_proven() {
-            self.cookies.handle_timeout(now, &mut self.rng);
-            let address = from.to_bytes();
-            let proven =
-                cookie.is_some_and(|cookie| self.cookies.verify(&address, client_id, cookie));
-            if !proven {
-                let cookie = self.cookies.issue(&address, client_id);
-                let retry = Packet::Retry {
-                    client_id,
-                    cookie: &cookie,
-                };
-                self.send_stateless(from, &retry)?;
-                self.statistics.retries += 1;
-                return Ok(());
+        let (source, address) = (from.source(), from.to_bytes());
+        self.cookies.handle_timeout(now, &mut self.rng);
+        let is_proven = from.is_proven()
+            || cookie.is_some_and(|cookie| self.cookies.verify(&address, client_id, cookie));
+        let per_address = self.config.half_open_per_address;
+        if is_proven {
+            if self.joins.count_proven_from(source) >= per_address {
+                return Err(Dropped::HalfOpenFull);
             }
+            if !self.proven_hellos.take(now, source) {
+                return Err(Dropped::TooManyHellos);
+            }
+        } else if self.joins.len() >= self.config.retry_threshold
+            || self.joins.count_from(source) >= per_address
+            || !self.hellos.take(now)
+        {
+            let cookie = self.cookies.issue(&address, client_id);
+            let retry = Packet::Retry {
+                client_id,
+                cookie: &cookie,
+            };
+            self.send_stateless(from, &retry)?;
+            self.statistics.retries += 1;
+            return Ok(());
         }
         if self.joins.len() >= self.config.half_open {
             // Who was turned away is kept only to be told again: others come first.
@@ -78,7 +88,7 @@ impl Server {
             handshake: Box::new(handshake),
             wish,
         };
-        let (key, id) = self.joins.insert(hello, reach, stage);
+        let (key, id) = self.joins.insert(hello, reach, is_proven, stage);
         if let Some(half_open) = self.joins.get_mut(key) {
             self.timers
                 .set(Wake::Join(key), &mut half_open.alarm, Some(expires));
@@ -86,7 +96,7 @@ impl Server {
         match join {
             Some(join) => self.events.push(Event::JoinRequested {
                 join: id,
-                token: String::from(join.token),
+                token: Secret(join.token.to_string()),
                 from,
             }),
             None => self.answer_refused(key, JoinRefusal::Malformed),
@@ -152,7 +162,7 @@ impl Server {
         let known = self.rooms_by_id.get(&room).copied();
         let resume = self.resume_of(key);
         let handle =
-            (resume.as_ref()).map(|resume| ResumeTicket::from_bytes(resume.ticket).handle());
+            (resume.as_ref()).map(|resume| ResumeTicket::from_bytes(*resume.ticket).handle());
         if let Some(refusal) = handle.and_then(|handle| self.ended.refusal(handle)) {
             return Err(AdmitError::Ended(refusal));
         }
@@ -176,11 +186,13 @@ impl Server {
                 offer.ok_or(AdmitError::UnknownJoin)?
             }
             None if lobby => {
+                let ticket = self.new_ticket();
                 let answer = Answer::Waiting {
                     reset_token: self.reset_token(local),
                     keepalive: seconds(self.config.keepalive),
+                    resume_ticket: Secret(*ticket.expose_bytes()),
                 };
-                (answer, Entry::Lobby(wish))
+                (answer, Entry::Lobby(wish, ticket))
             }
             None => {
                 let (offer, joined) = self.offer(room, &participant, &wish, grants, local);
@@ -189,7 +201,7 @@ impl Server {
         };
         if let Some(entry_room) = self.rooms.get_mut(room.0) {
             match &entry {
-                Entry::Lobby(_) => entry_room.reserve_waiting(&participant),
+                Entry::Lobby(..) => entry_room.reserve_waiting(&participant),
                 _ => entry_room.reserve(&participant),
             }
         }
@@ -292,6 +304,7 @@ impl Server {
         let (len, transport) = handshake
             .answer(&mut self.rng, local, payload, &mut noise)
             .ok()?;
+        self.rng.forget_past();
         let packet = Packet::Welcome {
             client_id: peer,
             noise: noise.get(..len)?,
@@ -377,7 +390,7 @@ impl Server {
         }
         if let Some(room) = self.rooms.get_mut(pending.room.0) {
             match pending.entry {
-                Entry::Lobby(_) => room.unreserve_waiting(&pending.participant),
+                Entry::Lobby(..) => room.unreserve_waiting(&pending.participant),
                 _ => room.unreserve(&pending.participant),
             }
         }

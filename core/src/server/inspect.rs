@@ -94,6 +94,14 @@ impl Server {
                 .unwrap_or(0),
             media_buffers: self.pool.used(),
             media_bytes: self.pool.allocated(),
+            #[cfg(feature = "opus-fullband")]
+            mixes: self.mixes,
+            #[cfg(feature = "opus-fullband")]
+            mix_decoders: self.mix_size().voices,
+            #[cfg(feature = "opus-fullband")]
+            mix_encoders: self.mix_size().encoders,
+            #[cfg(feature = "opus-fullband")]
+            mix_bytes: self.mix_size().bytes(),
         }
     }
 }

@@ -7,13 +7,14 @@
 //! ```
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque, btree_map};
 use alloc::vec::Vec;
 
 use slab::Slab;
 
 use super::machine::{JoinKey, MemberKey, RoomKey};
 use super::member::Reach;
+use super::path::Source;
 use super::timers::Alarm;
 use super::{JoinId, Path};
 use crate::link::Ids;
@@ -32,6 +33,8 @@ pub(super) struct HalfOpen {
     pub(super) id: JoinId,
     pub(super) hello: HelloId,
     pub(super) reach: Reach,
+    /// Whether the Hello brought a cookie, or came over a stream.
+    is_proven: bool,
     pub(super) alarm: Alarm,
     pub(super) stage: Stage,
     /// Whether the Welcome is to be sent.
@@ -107,8 +110,8 @@ pub(super) struct Pending {
 pub(super) enum Entry {
     /// Into the session, as somebody new.
     New(Offer),
-    /// Into the lobby.
-    Lobby(Box<Wish>),
+    /// Into the lobby, with a ticket by which it is known again.
+    Lobby(Box<Wish>, ResumeTicket),
     /// As the participant that it was, who last applied the version.
     Resume {
         member: MemberKey,
@@ -136,8 +139,17 @@ pub(super) struct Joins {
     slab: Slab<HalfOpen>,
     by_hello: BTreeMap<HelloId, JoinKey>,
     by_id: BTreeMap<JoinId, JoinKey>,
+    by_source: BTreeMap<Source, FromSource>,
     next_id: u64,
     ready: VecDeque<JoinKey>,
+}
+
+/// Joins under way from one source.
+#[derive(Debug, Default)]
+struct FromSource {
+    all: usize,
+    /// Those whose Hello proved its address.
+    proven: usize,
 }
 
 impl Joins {
@@ -146,6 +158,7 @@ impl Joins {
             slab: Slab::new(),
             by_hello: BTreeMap::new(),
             by_id: BTreeMap::new(),
+            by_source: BTreeMap::new(),
             next_id: 0,
             ready: VecDeque::new(),
         }
@@ -159,6 +172,7 @@ impl Joins {
         &mut self,
         hello: HelloId,
         reach: Reach,
+        is_proven: bool,
         stage: Stage,
     ) -> (JoinKey, JoinId) {
         let id = JoinId(self.next_id);
@@ -167,6 +181,7 @@ impl Joins {
             id,
             hello,
             reach,
+            is_proven,
             alarm: Alarm::default(),
             stage,
             ready: false,
@@ -174,6 +189,9 @@ impl Joins {
         }));
         self.by_hello.insert(hello, key);
         self.by_id.insert(id, key);
+        let source = self.by_source.entry(hello.0.source()).or_default();
+        source.all += 1;
+        source.proven += usize::from(is_proven);
         (key, id)
     }
 
@@ -181,10 +199,28 @@ impl Joins {
         let join = self.slab.try_remove(key.0)?;
         self.by_hello.remove(&join.hello);
         self.by_id.remove(&join.id);
+        if let btree_map::Entry::Occupied(mut source) = self.by_source.entry(join.hello.0.source())
+        {
+            source.get_mut().all -= 1;
+            source.get_mut().proven -= usize::from(join.is_proven);
+            if source.get().all == 0 {
+                source.remove();
+            }
+        }
         if join.ready {
             self.ready.retain(|ready| *ready != key);
         }
         Some(join)
+    }
+
+    /// How many are from there.
+    pub(super) fn count_from(&self, source: Source) -> usize {
+        self.by_source.get(&source).map_or(0, |from| from.all)
+    }
+
+    /// How many of these proved it.
+    pub(super) fn count_proven_from(&self, source: Source) -> usize {
+        self.by_source.get(&source).map_or(0, |from| from.proven)
     }
 
     pub(super) fn get_mut(&mut self, key: JoinKey) -> Option<&mut HalfOpen> {

@@ -1,7 +1,9 @@
 //! How often is too often.
 
+use alloc::collections::BTreeMap;
+
 use super::Rate;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// A token bucket: it is full at first, every event takes one token, and `per_second` tokens
 /// trickle in up to `burst`. It takes no timer, only the time of the event.
@@ -42,6 +44,92 @@ impl TokenBucket {
     }
 }
 
+/// Over so many times what it may, a participant is not only limited but cut off.
+const FLOOD: u32 = 5;
+
+/// What one participant may send of something.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    granted: TokenBucket,
+    tolerated: TokenBucket,
+}
+
+/// What to do with one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Granted,
+    /// Too many: drop it, and say so where there is an answer.
+    Limited,
+    /// Far too many, for too long to be an accident: close the connection.
+    Flooded,
+}
+
+impl Allowance {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+        let tolerated = Rate {
+            per_second: rate.per_second.saturating_mul(FLOOD),
+            burst: rate.burst.saturating_mul(FLOOD),
+        };
+        Self {
+            granted: TokenBucket::new(rate, now),
+            tolerated: TokenBucket::new(tolerated, now),
+        }
+    }
+
+    pub(super) fn take(&mut self, now: Instant) -> Verdict {
+        if !self.tolerated.take(now) {
+            Verdict::Flooded
+        } else if self.granted.take(now) {
+            Verdict::Granted
+        } else {
+            Verdict::Limited
+        }
+    }
+}
+
+/// How long a [`SharedBucket`] counts before it begins anew.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Which part of the tokens of that time a taker may have.
+const SHARE: u32 = 4;
+/// Takers that it counts in that time; those beyond share what the bucket has, uncounted.
+const MAX_COUNTED: usize = 1_024;
+
+/// A [`TokenBucket`] that nobody can empty alone.
+#[derive(Debug)]
+pub(super) struct SharedBucket<K> {
+    bucket: TokenBucket,
+    share: u32,
+    taken: BTreeMap<K, u32>,
+    counted_since: Instant,
+}
+
+impl<K: Ord> SharedBucket<K> {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+        Self {
+            bucket: TokenBucket::new(rate, now),
+            share: rate.per_second.div_ceil(SHARE),
+            taken: BTreeMap::new(),
+            counted_since: now,
+        }
+    }
+
+    /// Takes a token for `taker`, if there is one for it.
+    pub(super) fn take(&mut self, now: Instant, taker: K) -> bool {
+        if now >= self.counted_since + WINDOW {
+            self.taken.clear();
+            self.counted_since = now;
+        }
+        let taken = self.taken.get(&taker).copied();
+        if taken.unwrap_or(0) >= self.share || !self.bucket.take(now) {
+            return false;
+        }
+        if taken.is_some() || self.taken.len() < MAX_COUNTED {
+            self.taken.insert(taker, taken.unwrap_or(0) + 1);
+        }
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -65,6 +153,53 @@ mod tests {
         assert!(!bucket.take(start + Duration::from_millis(199)));
         let rested = start + Duration::from_secs(100);
         assert_eq!((0..10).filter(|_| bucket.take(rested)).count(), 3);
+    }
+
+    #[test]
+    fn too_much_is_limited_and_far_too_much_is_a_flood() {
+        let start = Instant::from_micros(5);
+        let verdicts = |times: u32| {
+            let mut allowance = Allowance::new(RATE, start);
+            // Ten seconds at so many times the rate.
+            (0..times * RATE.per_second * 10)
+                .map(|n| {
+                    let gap = Duration::from_secs(1) / (times * RATE.per_second);
+                    allowance.take(start + gap * n)
+                })
+                .collect::<alloc::vec::Vec<_>>()
+        };
+        assert!(verdicts(1).iter().all(|v| *v == Verdict::Granted));
+        let limited = verdicts(5);
+        let granted = limited.iter().filter(|v| **v == Verdict::Granted).count();
+        assert!((100..=104).contains(&granted), "{granted}");
+        assert!(!limited.contains(&Verdict::Flooded));
+        assert!(verdicts(10).contains(&Verdict::Flooded));
+    }
+
+    #[test]
+    fn nobody_empties_a_shared_bucket_alone() {
+        let rate = Rate {
+            per_second: 12,
+            burst: 12,
+        };
+        let start = Instant::from_micros(7);
+        let mut bucket = SharedBucket::new(rate, start);
+        let greedy =
+            |bucket: &mut SharedBucket<u32>, now| (0..100).filter(|_| bucket.take(now, 1)).count();
+        assert_eq!(greedy(&mut bucket, start), 3);
+        assert!(bucket.take(start, 2));
+        assert_eq!(greedy(&mut bucket, start + Duration::from_millis(999)), 0);
+        assert_eq!(greedy(&mut bucket, start + WINDOW), 3);
+        // All together get no more than the bucket has, and are counted in bounded memory.
+        let later = start + 10 * WINDOW;
+        assert_eq!((0..5_000).filter(|n| bucket.take(later, *n)).count(), 12);
+        let many = Rate {
+            per_second: 1,
+            burst: 10_000,
+        };
+        let mut bucket = SharedBucket::new(many, start);
+        assert!((0..5_000).all(|n| bucket.take(start, n)));
+        assert_eq!(bucket.taken.len(), MAX_COUNTED);
     }
 
     proptest! {

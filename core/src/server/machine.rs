@@ -4,23 +4,21 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use core::fmt;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::SeedableRng;
 use rand_core::{CryptoRngCore, RngCore};
 use slab::Slab;
-use zeroize::Zeroizing;
 
 use super::ended::Ended;
 use super::event::Events;
 use super::joins::Joins;
-use super::limits::TokenBucket;
+use super::limits::{SharedBucket, TokenBucket};
 use super::member::Member;
+use super::path::Source;
 use super::pool::Pool;
 use super::room::Room;
 use super::timers::Timers;
 use super::{Config, Dropped, Event, Path, RefreshId, Statistics};
 use crate::room::{DisplayName, Grants, ParticipantId, RoomId, SessionId};
-use crate::secure::{CookieJar, KeyPair, ResetKey};
+use crate::secure::{CookieJar, Generator, KeyPair, ResetKey};
 use crate::time::{Duration, Instant, earlier};
 use crate::wire::{ConnectionId, Packet, PacketError};
 
@@ -70,6 +68,8 @@ pub(super) enum Wake {
     Join(JoinKey),
     Member(MemberKey),
     Speaker(RoomKey),
+    #[cfg(feature = "opus-fullband")]
+    Mix(RoomKey),
 }
 
 /// Rooms full of participants, without sockets, clock or threads. See the [module](super).
@@ -97,11 +97,13 @@ pub(super) enum Wake {
 pub struct Server {
     pub(super) config: Config,
     pub(super) keys: KeyPair,
-    pub(super) rng: ChaCha12Rng,
+    pub(super) rng: Generator,
     pub(super) cookies: CookieJar,
     pub(super) reset_key: ResetKey,
     resets: TokenBucket,
-    pub(super) handshakes: TokenBucket,
+    /// Those that anybody may have sent.
+    pub(super) hellos: TokenBucket,
+    pub(super) proven_hellos: SharedBucket<Source>,
     /// The latest time that the embedder told.
     pub(super) now: Instant,
     pub(super) shutting_down: bool,
@@ -126,6 +128,9 @@ pub struct Server {
     pub(super) stateless: VecDeque<(Path, Stateless)>,
     pub(super) events: Events,
     pub(super) pool: Pool,
+    /// Sessions that are mixed.
+    #[cfg(feature = "opus-fullband")]
+    pub(super) mixes: usize,
     pub(super) statistics: Statistics,
 }
 
@@ -133,14 +138,13 @@ impl Server {
     /// A server that holds the private key of `keys`, which tickets name. From `rng` it seeds its
     /// own generator, on which all secrecy then rests.
     pub fn new(config: Config, keys: KeyPair, now: Instant, rng: &mut dyn CryptoRngCore) -> Self {
-        let mut seed = Zeroizing::new([0; 32]);
-        rng.fill_bytes(&mut *seed);
-        let mut rng = ChaCha12Rng::from_seed(*seed);
+        let mut rng = Generator::new(rng);
         Self {
             cookies: CookieJar::new(now, &mut rng),
             reset_key: ResetKey::derive(keys.secret(), config.instance),
             resets: TokenBucket::new(config.resets, now),
-            handshakes: TokenBucket::new(config.handshakes, now),
+            hellos: TokenBucket::new(config.handshakes, now),
+            proven_hellos: SharedBucket::new(config.proven_handshakes, now),
             now,
             shutting_down: false,
             ids: BTreeMap::new(),
@@ -161,6 +165,8 @@ impl Server {
             stateless: VecDeque::new(),
             events: Events::new(config.events),
             pool: Pool::new(config.media_buffers),
+            #[cfg(feature = "opus-fullband")]
+            mixes: 0,
             statistics: Statistics::default(),
             config,
             keys,
@@ -226,6 +232,8 @@ impl Server {
                 Wake::Join(key) => self.forget_join(key),
                 Wake::Member(key) => self.handle_member_timeout(now, key),
                 Wake::Speaker(key) => self.decide_speaker(now, key),
+                #[cfg(feature = "opus-fullband")]
+                Wake::Mix(key) => self.tick_mix(now, key),
             }
         }
     }

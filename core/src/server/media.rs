@@ -3,8 +3,14 @@
 use alloc::collections::VecDeque;
 
 use super::pool::{Payload, Pool};
+use crate::room::StreamKind;
 use crate::rtp::{AudioLevel, RtpHeader};
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
+
+/// Most streams that one packet is made of.
+pub(super) const MAX_CONTRIBUTORS: usize = 8;
+/// The SSRCs of those streams.
+pub(super) type Csrcs = heapless::Vec<u32, MAX_CONTRIBUTORS, u8>;
 
 /// One frame to send: the payload is shared with other receivers, the rest is this one's own.
 #[derive(Debug)]
@@ -15,14 +21,15 @@ pub(super) struct Queued {
 }
 
 /// What the receiver's RTP header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MediaHeader {
     pub(super) marker: bool,
     pub(super) payload_type: u8,
     pub(super) sequence: u16,
     pub(super) timestamp: u32,
     pub(super) ssrc: u32,
-    pub(super) csrc: Option<u32>,
+    /// The streams whose sound it is; none: no sound, and the stream is `ssrc`.
+    pub(super) csrcs: Csrcs,
     pub(super) audio_level: Option<AudioLevel>,
 }
 
@@ -34,7 +41,7 @@ impl MediaHeader {
             sequence: self.sequence,
             timestamp: self.timestamp,
             ssrc: self.ssrc,
-            csrcs: self.csrc.as_slice(),
+            csrcs: &self.csrcs,
             audio_level: self.audio_level,
         })
     }
@@ -99,6 +106,25 @@ impl MediaQueue {
         media
     }
 
+    /// Takes back the packets of streams that are not wanted. Lossy messages stay.
+    pub(super) fn retain(&mut self, pool: &mut Pool, wanted: impl Fn(u32, StreamKind) -> bool) {
+        for queued in core::mem::take(&mut self.queue) {
+            let is_wanted = match &queued.header {
+                None => true,
+                Some(header) if header.csrcs.is_empty() => wanted(header.ssrc, StreamKind::Video),
+                Some(header) => {
+                    let mut sources = header.csrcs.iter();
+                    sources.all(|source| wanted(*source, StreamKind::Audio))
+                }
+            };
+            if is_wanted {
+                self.queue.push_back(queued);
+            } else {
+                pool.release(queued.payload);
+            }
+        }
+    }
+
     pub(super) fn clear(&mut self, pool: &mut Pool) {
         for queued in self.queue.drain(..) {
             pool.release(queued.payload);
@@ -127,7 +153,7 @@ mod tests {
             sequence,
             timestamp: 960,
             ssrc: 5,
-            csrc: Some(9),
+            csrcs: Csrcs::from_iter([9]),
             audio_level: Some(AudioLevel {
                 voice: true,
                 level: 30,
@@ -179,6 +205,31 @@ mod tests {
         assert_eq!(queue.drain_into(&mut writer, &mut pool), 1);
         let last = Frames::new(&bytes).nth(1);
         assert_eq!(last, Some(Ok(Frame::Message(b"new"))));
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_taken_back() {
+        let mut pool = Pool::new(8);
+        let mut queue = queue_with(&mut pool, &[1, 2]);
+        let payload = pool.insert(b"picture").unwrap();
+        let header = Some(MediaHeader {
+            ssrc: 7,
+            csrcs: Csrcs::new(),
+            ..header(3)
+        });
+        queue.capacity = 4;
+        queue.push(Queued { payload, header }, &mut pool);
+        let payload = pool.insert(b"message").unwrap();
+        let header = None;
+        queue.push(Queued { payload, header }, &mut pool);
+        queue.retain(&mut pool, |ssrc, kind| {
+            (ssrc, kind) != (9, StreamKind::Audio)
+        });
+        assert_eq!((queue.len(), pool.used()), (2, 2));
+        queue.retain(&mut pool, |ssrc, _| ssrc != 7);
+        assert_eq!((queue.len(), pool.used()), (1, 1));
+        queue.clear(&mut pool);
         assert_eq!(pool.used(), 0);
     }
 

@@ -5,7 +5,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::joins::Wish;
-use super::limits::TokenBucket;
+use super::limits::Allowance;
 use super::machine::RoomKey;
 use super::media::MediaQueue;
 use super::messages::Messages;
@@ -13,7 +13,7 @@ use super::slots::Slots;
 use super::subscriptions::Subscriptions;
 use super::tickets::Tickets;
 use super::timers::Alarm;
-use super::{Config, Path, Rate, RefreshId};
+use super::{Config, Path, RefreshId};
 use crate::audio::Loudness;
 use crate::link::Link;
 use crate::room::{
@@ -30,8 +30,6 @@ use crate::wire::ConnectionId;
 const MAX_CONTROL: usize = 16;
 /// Media packets that wait for an address which is not proven.
 const MAX_UNPROVEN: usize = 4;
-/// Over this many times the allowed rate of requests, a participant is cut off.
-const FLOOD: u32 = 10;
 
 /// Where a participant is reached, and how much may be sent there.
 #[derive(Debug, Clone, Copy)]
@@ -114,23 +112,19 @@ pub(super) enum Phase {
 /// What a participant sends too much of.
 #[derive(Debug)]
 pub(super) struct Buckets {
-    pub(super) requests: TokenBucket,
-    pub(super) flood: TokenBucket,
-    pub(super) messages: TokenBucket,
-    pub(super) media: TokenBucket,
+    pub(super) requests: Allowance,
+    pub(super) messages: Allowance,
+    pub(super) media: Allowance,
+    pub(super) control: Allowance,
 }
 
 impl Buckets {
     fn new(config: &Config, now: Instant) -> Self {
-        let flood = Rate {
-            per_second: config.requests.per_second.saturating_mul(FLOOD),
-            burst: config.requests.burst.saturating_mul(FLOOD),
-        };
         Self {
-            requests: TokenBucket::new(config.requests, now),
-            flood: TokenBucket::new(flood, now),
-            messages: TokenBucket::new(config.messages, now),
-            media: TokenBucket::new(config.media, now),
+            requests: Allowance::new(config.requests, now),
+            messages: Allowance::new(config.messages, now),
+            media: Allowance::new(config.media, now),
+            control: Allowance::new(config.control, now),
         }
     }
 }
@@ -186,6 +180,8 @@ pub(super) struct Member {
     pub(super) subscriptions: Subscriptions,
     pub(super) slots: Slots,
     pub(super) media: MediaQueue,
+    #[cfg(feature = "opus-fullband")]
+    pub(super) mixed: super::mixing::Mixed,
     pub(super) view: Option<View>,
     /// Encoded replies and other messages that go before all others.
     pub(super) control: VecDeque<Box<[u8]>>,
@@ -244,6 +240,8 @@ impl Member {
             subscriptions: new.subscriptions,
             slots: new.slots,
             media: MediaQueue::new(config.queued_media),
+            #[cfg(feature = "opus-fullband")]
+            mixed: super::mixing::Mixed::default(),
             view: None,
             control: VecDeque::new(),
             pending: None,

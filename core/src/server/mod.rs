@@ -42,7 +42,13 @@ mod machine;
 mod media;
 mod member;
 mod messages;
+#[cfg(feature = "opus-fullband")]
+mod mix;
+#[cfg(feature = "opus-fullband")]
+mod mixing;
 mod moderation;
+#[cfg(not(feature = "opus-fullband"))]
+mod no_mixing;
 mod offer;
 mod path;
 mod pool;
@@ -63,6 +69,8 @@ pub use error::{AdmitError, Dropped, ModerateError, RefreshError, UnknownJoin};
 pub use event::{Event, JoinId, RefreshId};
 pub use inspect::RoomView;
 pub use machine::{Admission, Server};
+#[cfg(feature = "opus-fullband")]
+pub use mix::{MixConfig, MixOpus};
 pub use path::Path;
 pub use statistics::{Accounting, ParticipantStatistics, Statistics};
 pub use transmit::Transmit;

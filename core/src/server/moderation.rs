@@ -119,6 +119,7 @@ impl Server {
         if censored {
             for ssrc in silenced {
                 self.release_slots(room, ssrc);
+                self.take_back(room, ssrc);
             }
             self.decide_speaker(now, room);
         }
@@ -302,10 +303,11 @@ impl Server {
         let room = self.rooms.get(member.room.0).map(|room| &room.id);
         let (result, done) = match answer {
             Ok(new) if Some(&new.room) == room && new.participant == member.id => {
-                member.renew(
-                    new.grants,
-                    new.expires_in.map(|expires_in| now + expires_in),
-                );
+                let grants = new.grants;
+                if member.is_present() && member.grants != grants {
+                    member.tell(&ServerMessage::GrantsChanged { grants });
+                }
+                member.renew(grants, new.expires_in.map(|expires_in| now + expires_in));
                 (Ok(Outcome::Done), Ok(()))
             }
             Ok(_) => (Err(Refusal::InvalidToken), Err(RefreshError::Mismatch)),

@@ -9,9 +9,9 @@ use super::joins::{Entry, Offer, Wish};
 use super::machine::{MemberKey, RoomKey};
 use super::room::Room;
 use super::{AdmitError, Config, Server};
-use crate::room::{Grants, MAX_STREAMS, ParticipantId, SessionId, Stream, StreamKind, Version};
+use crate::room::{Grants, MAX_STREAMS, ParticipantId, SessionId, Stream, Version};
 use crate::secure::ResumeTicket;
-use crate::signal::{Answer, Joined, Publish, Refusal, Resume, SubscribePolicy};
+use crate::signal::{Answer, Joined, Publish, Refusal, Resume, Secret, SubscribePolicy};
 use crate::time::Instant;
 use crate::wire::ConnectionId;
 
@@ -26,7 +26,7 @@ impl Server {
         room: RoomKey,
         participant: &ParticipantId,
     ) -> Option<MemberKey> {
-        let shown = ResumeTicket::from_bytes(resume.ticket);
+        let shown = ResumeTicket::from_bytes(*resume.ticket);
         let key = *self.tickets.get(&shown.handle())?;
         let member = self.member(key)?;
         let matches = member.is_present()
@@ -80,7 +80,7 @@ impl Server {
             .map_or(SessionId([0; 16]), Room::session_id);
         let slots = wish.slots.min(self.config.slots);
         let slot_ssrc = self.allocate_ssrcs(slots.max(1).into());
-        let (policy, policy_refused) = allowed_policy(wish.policy, grants);
+        let (policy, policy_refused) = self.allowed_policy(room, wish.policy, grants);
         let mut streams: Vec<Stream> = Vec::new();
         let mut results = StreamResults::new();
         for publish in &wish.publish {
@@ -95,11 +95,7 @@ impl Server {
             // There are as many places for results as for wishes.
             let _ = results.push(result);
         }
-        let mut handle = self.rng.next_u64();
-        while self.tickets.contains_key(&handle) {
-            handle = self.rng.next_u64();
-        }
-        let ticket = ResumeTicket::generate(handle, &mut self.rng);
+        let ticket = self.new_ticket();
         let joined = Joined {
             participant: participant.clone(),
             session,
@@ -108,7 +104,7 @@ impl Server {
             slot_ssrc,
             streams: results,
             policy_refused,
-            resume_ticket: *ticket.expose_bytes(),
+            resume_ticket: Secret(*ticket.expose_bytes()),
             reset_token: self.reset_token(local),
             keepalive: seconds(self.config.keepalive),
             grace: seconds(self.config.grace),
@@ -157,7 +153,7 @@ impl Server {
                 .map(|stream| Ok(stream.ssrc))
                 .collect(),
             policy_refused: None,
-            resume_ticket: *ticket.expose_bytes(),
+            resume_ticket: Secret(*ticket.expose_bytes()),
             reset_token,
             keepalive: seconds(self.config.keepalive),
             grace: seconds(self.config.grace),
@@ -181,34 +177,45 @@ impl Server {
         }
     }
 
-    pub(super) fn reset_token(&self, local: ConnectionId) -> [u8; 16] {
-        *self.reset_key.token(local).expose_bytes()
+    /// A ticket with a handle that no other has.
+    pub(super) fn new_ticket(&mut self) -> ResumeTicket {
+        let mut handle = self.rng.next_u64();
+        while self.tickets.contains_key(&handle) {
+            handle = self.rng.next_u64();
+        }
+        ResumeTicket::generate(handle, &mut self.rng)
     }
-}
 
-/// The policy that a participant gets for the one that it asks for.
-fn allowed_policy(policy: SubscribePolicy, grants: Grants) -> (SubscribePolicy, Option<Refusal>) {
-    match check_policy(policy, grants) {
-        Ok(()) => (policy, None),
-        Err(refusal) => (SubscribePolicy::None, Some(refusal)),
+    pub(super) fn reset_token(&self, local: ConnectionId) -> Secret<[u8; 16]> {
+        Secret(*self.reset_key.token(local).expose_bytes())
     }
-}
 
-pub(super) fn check_policy(policy: SubscribePolicy, grants: Grants) -> Result<(), Refusal> {
-    match policy {
-        SubscribePolicy::None => Ok(()),
-        SubscribePolicy::Mix => Err(Refusal::MixUnavailable),
-        SubscribePolicy::All if grants.contains(Grants::SUBSCRIBE) => Ok(()),
-        SubscribePolicy::All => Err(Refusal::NotPermitted),
+    /// The policy that a participant gets for the one that it asks for.
+    fn allowed_policy(
+        &self,
+        room: RoomKey,
+        policy: SubscribePolicy,
+        grants: Grants,
+    ) -> (SubscribePolicy, Option<Refusal>) {
+        match self.check_policy(room, policy, grants) {
+            Ok(()) => (policy, None),
+            Err(refusal) => (SubscribePolicy::None, Some(refusal)),
+        }
     }
-}
 
-/// What publishing a stream of this kind takes.
-pub(super) const fn needed_grant(kind: StreamKind) -> Grants {
-    match kind {
-        StreamKind::Audio => Grants::PUBLISH_AUDIO,
-        StreamKind::Video => Grants::PUBLISH_VIDEO,
-        StreamKind::Screen => Grants::PUBLISH_SCREEN,
+    pub(super) fn check_policy(
+        &self,
+        room: RoomKey,
+        policy: SubscribePolicy,
+        grants: Grants,
+    ) -> Result<(), Refusal> {
+        match policy {
+            SubscribePolicy::None => Ok(()),
+            _ if !grants.contains(Grants::SUBSCRIBE) => Err(Refusal::NotPermitted),
+            SubscribePolicy::All => Ok(()),
+            SubscribePolicy::Mix | SubscribePolicy::MixPcmu if self.can_mix(room) => Ok(()),
+            SubscribePolicy::Mix | SubscribePolicy::MixPcmu => Err(Refusal::MixUnavailable),
+        }
     }
 }
 
@@ -220,7 +227,7 @@ pub(super) fn check_publish(
     count: usize,
     config: &Config,
 ) -> Result<(), Refusal> {
-    if !grants.contains(needed_grant(publish.kind)) {
+    if !grants.contains(Grants::to_publish(publish.kind)) {
         return Err(Refusal::NotPermitted);
     }
     if !publish.codec.carries(publish.kind) {

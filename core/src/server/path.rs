@@ -1,6 +1,6 @@
 //! Where datagrams come from and go to.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// One way to a participant, as the embedder knows it.
 ///
@@ -56,9 +56,42 @@ impl Path {
     }
 }
 
+/// Whose a path is, as far as anybody can tell: those who have one address have the rest of its
+/// ports, and of an IPv6 network, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    V4(Ipv4Addr),
+    /// A network of 64 bits.
+    V6(u64),
+    Stream(u64),
+}
+
+impl Path {
+    pub(super) fn source(&self) -> Source {
+        match self {
+            Self::Udp(address) => match address.ip().to_canonical() {
+                IpAddr::V4(v4) => Source::V4(v4),
+                IpAddr::V6(v6) => Source::V6((v6.to_bits() >> 64) as u64),
+            },
+            Self::Stream(number) => Source::Stream(*number),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_an_address_has_its_ports_and_network() {
+        let source = |address: &str| Path::Udp(address.parse().unwrap()).source();
+        assert_eq!(source("192.0.2.1:5"), source("192.0.2.1:6"));
+        assert_eq!(source("192.0.2.1:5"), source("[::ffff:192.0.2.1]:6"));
+        assert_ne!(source("192.0.2.1:5"), source("192.0.2.2:5"));
+        assert_eq!(source("[2001:db8::1]:5"), source("[2001:db8::2]:5"));
+        assert_ne!(source("[2001:db8::1]:5"), source("[2001:db8:0:1::1]:5"));
+        assert_ne!(Path::Stream(1).source(), Path::Stream(2).source());
+    }
 
     #[test]
     fn every_field_is_in_the_encoding() {

@@ -179,6 +179,10 @@ impl Server {
                 other.slots.forget(*ssrc);
             }
         }
+        for ssrc in ssrcs {
+            self.silence_in_mix(room_key, ssrc);
+        }
+        self.start_or_end_mix(now, room_key);
         self.emit(room_key, |room| Event::ParticipantLeft {
             room,
             participant,
@@ -209,6 +213,8 @@ impl Server {
         };
         self.timers
             .set(Wake::Speaker(key), &mut session.alarm, None);
+        #[cfg(feature = "opus-fullband")]
+        self.forget_mix(key, session.mix.take());
         let session = session.id;
         self.emit(key, |room| Event::SessionEnded {
             room,

@@ -1,17 +1,18 @@
 //! What participants ask for. Each request gets exactly one reply: the link hands each over once,
 //! and does not while there is no room for the reply.
 
-use alloc::string::String;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::limits::Verdict;
 use super::machine::{MemberKey, RoomKey};
 use super::member::{Published, Refresh};
-use super::offer::{check_policy, check_publish, needed_grant};
+use super::offer::check_publish;
 use super::subscriptions::Subscriptions;
 use super::{Event, RefreshId, Server};
 use crate::room::{CloseReason, Grants, ParticipantId, RoomUpdate, Stream, StreamKey, StreamKind};
 use crate::signal::{
-    Operation, Outcome, Publish, Refusal, Request, RequestId, ServerMessage, StreamRef,
+    Operation, Outcome, Publish, Refusal, Request, RequestId, Secret, ServerMessage, StreamRef,
     SubscribePolicy, decode,
 };
 use crate::time::Instant;
@@ -28,14 +29,17 @@ impl Server {
             self.close(now, key, CloseReason::ProtocolError);
             return;
         };
-        if !member.buckets.flood.take(now) {
-            self.close(now, key, CloseReason::ProtocolError);
-            return;
-        }
         let id = request.id;
-        if !member.buckets.requests.take(now) {
-            self.reply(key, id, Err(Refusal::RateLimited));
-            return;
+        match member.buckets.requests.take(now) {
+            Verdict::Granted => {}
+            Verdict::Limited => {
+                self.reply(key, id, Err(Refusal::RateLimited));
+                return;
+            }
+            Verdict::Flooded => {
+                self.close(now, key, CloseReason::ProtocolError);
+                return;
+            }
         }
         match request.operation {
             Operation::Leave => {
@@ -50,7 +54,7 @@ impl Server {
                 Err(refusal) => self.reply(key, id, Err(refusal)),
             },
             Operation::RefreshToken { token } => {
-                if let Err(refusal) = self.ask_refresh(key, id, token) {
+                if let Err(refusal) = self.ask_refresh(key, id, &token) {
                     self.reply(key, id, Err(refusal));
                 }
             }
@@ -84,7 +88,7 @@ impl Server {
             Operation::SetMuted { key: stream, muted } => self.set_muted(now, key, &stream, muted),
             Operation::Subscribe(stream) => self.subscribe(key, stream),
             Operation::Unsubscribe(stream) => self.unsubscribe(key, stream),
-            Operation::SetSubscribePolicy(policy) => self.set_policy(key, policy),
+            Operation::SetSubscribePolicy(policy) => self.set_policy(now, key, policy),
             Operation::Pin(stream) => self.pin(key, stream),
             Operation::Send { to, topic, body } => self.send_from(now, key, &to, &topic, body),
             Operation::Moderate { action, targets } => self.moderate(now, key, action, &targets),
@@ -198,6 +202,7 @@ impl Server {
             return;
         }
         let grants = member.grants;
+        let room = member.room;
         if !grants.contains(Grants::SUBSCRIBE) {
             member.subscriptions = Subscriptions::new(SubscribePolicy::None);
             member.slots.pin(None);
@@ -206,7 +211,8 @@ impl Server {
             member.wanted_changed();
         }
         let withdrawn = member.streams.iter();
-        let withdrawn = withdrawn.filter(|stream| !grants.contains(needed_grant(stream.kind)));
+        let withdrawn =
+            withdrawn.filter(|stream| !grants.contains(Grants::to_publish(stream.kind)));
         let withdrawn: Vec<StreamKey> = withdrawn.map(|stream| stream.key.clone()).collect();
         // Each is published, and the floor may be another's: there is nothing to refuse to anybody.
         for stream in withdrawn {
@@ -215,6 +221,7 @@ impl Server {
         if !grants.contains(Grants::REQUEST_FLOOR) {
             let _ = self.release_floor(key);
         }
+        self.start_or_end_mix(now, room);
     }
 
     fn set_muted(
@@ -256,6 +263,17 @@ impl Server {
                 other.slots.release(ssrc);
             }
         }
+        self.silence_in_mix(room, ssrc);
+    }
+
+    /// Takes back what waits of a stream for its receivers.
+    pub(super) fn take_back(&mut self, room: RoomKey, ssrc: u32) {
+        let session = (self.rooms.get(room.0)).and_then(|room| room.session.as_ref());
+        for key in session.iter().flat_map(|session| &session.order) {
+            if let Some(other) = self.members.get_mut(key.0) {
+                other.media.retain(&mut self.pool, |other, _| other != ssrc);
+            }
+        }
     }
 
     /// The kind and SSRC of another participant's stream.
@@ -289,9 +307,7 @@ impl Server {
             }
         };
         self.wish(key, name, false, ssrc)?;
-        if let Some((member, ssrc)) = self.member_mut(key).zip(ssrc) {
-            member.slots.release(ssrc);
-        }
+        self.drop_unwanted(key);
         Ok(Outcome::Done)
     }
 
@@ -306,20 +322,39 @@ impl Server {
         Ok(Outcome::Done)
     }
 
-    fn set_policy(&mut self, key: MemberKey, policy: SubscribePolicy) -> Result {
-        self.authorize(key, Grants::empty())?;
+    fn set_policy(&mut self, now: Instant, key: MemberKey, policy: SubscribePolicy) -> Result {
+        let room = self.authorize(key, Grants::empty())?;
+        let grants = self.member(key).ok_or(Refusal::NotPermitted)?.grants;
+        self.check_policy(room, policy, grants)?;
         let member = self.member_mut(key).ok_or(Refusal::NotPermitted)?;
-        check_policy(policy, member.grants)?;
         member.subscriptions.set_policy(policy);
-        let subscriptions = &member.subscriptions;
-        member
-            .slots
-            .retain(|ssrc| subscriptions.want(ssrc, StreamKind::Audio));
+        if member.subscriptions.mix().is_some() {
+            member.slots.retain(|_| false);
+        }
+        self.drop_unwanted(key);
+        self.start_or_end_mix(now, room);
         Ok(Outcome::Done)
     }
 
+    /// Frees the slots of streams that a participant does not want any more, and takes back what
+    /// waits for it of them.
+    fn drop_unwanted(&mut self, key: MemberKey) {
+        if let Some(member) = self.members.get_mut(key.0) {
+            let subscriptions = &member.subscriptions;
+            // A mix stands for all sound, whatever is said of single streams.
+            let is_mixed = subscriptions.mix().is_some();
+            let wanted = |ssrc, kind| {
+                subscriptions.want(ssrc, kind) || (is_mixed && kind == StreamKind::Audio)
+            };
+            member.slots.retain(|ssrc| wanted(ssrc, StreamKind::Audio));
+            member.media.retain(&mut self.pool, wanted);
+        }
+    }
+
     fn pin(&mut self, key: MemberKey, name: Option<StreamRef>) -> Result {
-        let room = self.authorize(key, Grants::SUBSCRIBE)?;
+        // To pin nothing takes nothing.
+        let needed = name.as_ref().map_or(Grants::empty(), |_| Grants::SUBSCRIBE);
+        let room = self.authorize(key, needed)?;
         let ssrc = match &name {
             Some(name) => match self.find_stream(room, name)? {
                 (StreamKind::Audio, ssrc) => Some(ssrc),
@@ -377,7 +412,7 @@ impl Server {
             refresh: id,
             room,
             participant,
-            token: String::from(token),
+            token: Secret(token.to_string()),
         });
         Ok(())
     }

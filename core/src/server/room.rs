@@ -73,6 +73,9 @@ pub(super) struct Session {
     /// Not to be decided again before this.
     pub(super) next_decision: Instant,
     pub(super) alarm: Alarm,
+    /// While anybody listens to it.
+    #[cfg(feature = "opus-fullband")]
+    pub(super) mix: Option<alloc::boxed::Box<super::mix::Mix>>,
 }
 
 impl Room {
@@ -153,7 +156,20 @@ impl Session {
             told_speaker: None,
             next_decision: Instant::from_micros(0),
             alarm: Alarm::default(),
+            #[cfg(feature = "opus-fullband")]
+            mix: None,
         }
+    }
+
+    /// The streams that are heard in the mix by who has these subscriptions.
+    #[cfg(feature = "opus-fullband")]
+    pub(super) fn heard_in_mix(
+        &self,
+        subscriptions: &super::subscriptions::Subscriptions,
+    ) -> impl Iterator<Item = u32> {
+        let listens = subscriptions.mix().is_some();
+        let mix = self.mix.as_ref().filter(|_| listens);
+        mix.into_iter().flat_map(|mix| mix.speakers())
     }
 
     pub(super) fn enter(&mut self, participant: ParticipantId, member: MemberKey) {

@@ -21,7 +21,7 @@ use crate::signal::MAX_SLOTS;
 use crate::time::{Duration, Instant};
 
 /// Ticks per second of every slot's timestamps.
-const SLOT_CLOCK: u32 = 48_000;
+pub(super) const SLOT_CLOCK: u32 = 48_000;
 /// By how much time a change of stream moves a slot's timestamps at least: 20 ms, a usual frame.
 const LEAST_ADVANCE: u32 = SLOT_CLOCK / 50;
 /// A source whose sequence numbers jump by this much, or back by that much, has begun anew.
@@ -124,10 +124,10 @@ impl Slots {
         self.first_ssrc
     }
 
-    /// Takes in that a packet is on its way to the receiver.
-    pub(super) fn sent(&mut self, packet: &SlotPacket) {
-        if let Some(slot) = self.slot_mut(packet.ssrc) {
-            slot.delivery.sent(packet.sequence);
+    /// Takes in that a packet is on its way to the receiver, if it is of one of the slots.
+    pub(super) fn sent(&mut self, ssrc: u32, sequence: u16) {
+        if let Some(slot) = self.slot_mut(ssrc) {
+            slot.delivery.sent(sequence);
         }
     }
 
@@ -149,6 +149,12 @@ impl Slots {
     /// The streams in slots.
     pub(super) fn sources(&self) -> impl Iterator<Item = u32> {
         self.slots.iter().filter_map(|slot| Some(slot.turn?.ssrc))
+    }
+
+    /// The stream in the slot with this number.
+    #[cfg(feature = "opus-fullband")]
+    pub(super) fn source(&self, slot: usize) -> Option<u32> {
+        Some(self.slots.get(slot)?.turn?.ssrc)
     }
 
     /// Frees the slot of a stream that is muted or gone.

@@ -40,6 +40,15 @@ pub struct Statistics {
     pub media_overflowed: u64,
     /// Messages that a receiver did not get because its queue was full.
     pub messages_overflowed: u64,
+    /// Talkers' sound decoded for mixes, in blocks of 20 ms.
+    #[cfg(feature = "opus-fullband")]
+    pub mix_decoded: u64,
+    /// Packets of mixes encoded, each for all who hear the same.
+    #[cfg(feature = "opus-fullband")]
+    pub mix_encoded: u64,
+    /// Packets of mixes that a receiver did not get because the session's encoders were all in use.
+    #[cfg(feature = "opus-fullband")]
+    pub mix_overflowed: u64,
     dropped: [u64; Dropped::ALL.len()],
 }
 
@@ -110,4 +119,16 @@ pub struct Accounting {
     pub media_buffers: usize,
     /// Bytes allocated for payload buffers.
     pub media_bytes: usize,
+    /// Sessions that are mixed.
+    #[cfg(feature = "opus-fullband")]
+    pub mixes: usize,
+    /// Talkers' decoders that they have, all together.
+    #[cfg(feature = "opus-fullband")]
+    pub mix_decoders: usize,
+    /// Encoders that they have, all together.
+    #[cfg(feature = "opus-fullband")]
+    pub mix_encoders: usize,
+    /// Bytes that those take.
+    #[cfg(feature = "opus-fullband")]
+    pub mix_bytes: usize,
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::room::{ParticipantId, StreamKind};
+use crate::room::{Codec, ParticipantId, StreamKind};
 use crate::signal::{StreamRef, SubscribePolicy};
 
 /// A policy, and the streams for which the participant said otherwise.
@@ -41,13 +41,34 @@ impl Subscriptions {
         self.policy = policy;
     }
 
-    /// Whether a stream is to be forwarded.
+    /// Whether a stream is to be forwarded as it is.
     pub(super) fn want(&self, ssrc: u32, kind: StreamKind) -> bool {
-        let wish = self.wishes.iter().find(|wish| wish.ssrc == Some(ssrc));
-        match wish {
+        if kind == StreamKind::Audio && self.mix().is_some() {
+            return false;
+        }
+        match self.wish_for(ssrc) {
             Some(wish) => wish.wanted,
             None => kind == StreamKind::Audio && self.policy == SubscribePolicy::All,
         }
+    }
+
+    /// The codec of the mix that takes the place of all audio streams, if that is what it wants.
+    pub(super) fn mix(&self) -> Option<Codec> {
+        match self.policy {
+            SubscribePolicy::Mix => Some(Codec::Opus),
+            SubscribePolicy::MixPcmu => Some(Codec::Pcmu),
+            _ => None,
+        }
+    }
+
+    /// Whether a stream is to be left out of the mix.
+    #[cfg(feature = "opus-fullband")]
+    pub(super) fn is_unwanted(&self, ssrc: u32) -> bool {
+        self.wish_for(ssrc).is_some_and(|wish| !wish.wanted)
+    }
+
+    fn wish_for(&self, ssrc: u32) -> Option<&Wish> {
+        self.wishes.iter().find(|wish| wish.ssrc == Some(ssrc))
     }
 
     /// Takes a wish for or against a stream, at most `limit` of each.

@@ -3,12 +3,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::limits::Verdict;
 use super::machine::{MemberKey, RoomKey, set_ready};
 use super::media::Queued;
 use super::member::encoded;
 use super::requests::Result as Reply;
 use super::{ModerateError, Server};
-use crate::room::{Grants, ParticipantId, RoomId, Topic};
+use crate::room::{CloseReason, Grants, ParticipantId, RoomId, Topic};
 use crate::signal::{
     LossyDelivery, LossyRequest, MAX_BODY, MAX_MESSAGE, Outcome, Recipients, Refusal,
     ServerMessage, decode, encode,
@@ -28,7 +29,7 @@ impl Server {
     ) -> Reply {
         let room = self.authorize(key, Grants::SEND_MESSAGES)?;
         let member = self.member_mut(key).ok_or(Refusal::NotPermitted)?;
-        if !member.buckets.messages.take(now) {
+        if member.buckets.messages.take(now) != Verdict::Granted {
             return Err(Refusal::RateLimited);
         }
         let from = member.id.clone();
@@ -78,9 +79,15 @@ impl Server {
         let Some(member) = self.member_mut(key) else {
             return;
         };
-        if !member.buckets.messages.take(now) {
-            self.statistics.messages_overflowed += 1;
-            return;
+        match member.buckets.messages.take(now) {
+            Verdict::Granted => {}
+            verdict => {
+                self.statistics.messages_overflowed += 1;
+                if verdict == Verdict::Flooded {
+                    self.close(now, key, CloseReason::ProtocolError);
+                }
+                return;
+            }
         }
         let delivery = LossyDelivery {
             from: member.id.clone(),

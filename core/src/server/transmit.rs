@@ -229,7 +229,10 @@ fn tell(members: &mut Slab<Box<Member>>, room: Option<&Room>, key: MemberKey) ->
     let session = room?.session.as_ref()?;
     let mut view = members.get_mut(key.0)?.view.take()?;
     let told = members.get(key.0).and_then(|member| {
-        let heard = member.slots.sources().filter_map(|ssrc| {
+        let heard = member.slots.sources();
+        #[cfg(feature = "opus-fullband")]
+        let heard = heard.chain(session.heard_in_mix(&member.subscriptions));
+        let heard = heard.filter_map(|ssrc| {
             session.order.iter().find_map(|other| {
                 let other = members.get(other.0)?;
                 let speaks = other.streams.iter().any(|stream| stream.ssrc == ssrc);

@@ -102,7 +102,7 @@ impl Checked for Request<'_> {
     fn check(&self) -> Result<(), Limit> {
         match self.operation {
             Operation::Send { body, .. } => check_body(body),
-            Operation::RefreshToken { token } => check_token(token),
+            Operation::RefreshToken { token } => check_token(&token),
             _ => Ok(()),
         }
     }
@@ -119,7 +119,7 @@ impl Checked for ServerMessage<'_> {
 
 impl Checked for Join<'_> {
     fn check(&self) -> Result<(), Limit> {
-        check_token(self.token)
+        check_token(&self.token)
     }
 }
 

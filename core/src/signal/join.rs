@@ -5,14 +5,14 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Publish, Refusal, SubscribePolicy};
+use super::{Publish, Refusal, Secret, SubscribePolicy};
 use crate::room::{Grants, MAX_STREAMS, ParticipantId, SessionId, Version};
 
 /// Continues an earlier connection of the same participant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
-    /// The secret from [`Joined::resume_ticket`].
-    pub ticket: [u8; 24],
+    /// The secret from [`Joined::resume_ticket`] or [`Answer::Waiting`].
+    pub ticket: Secret<[u8; 24]>,
     /// The last room version that was applied; `None` if a snapshot was under way or never came.
     pub version: Option<Version>,
 }
@@ -21,7 +21,8 @@ pub struct Resume {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join<'a> {
     /// Says who this is and what it may do, at most [`MAX_TOKEN`](super::MAX_TOKEN) bytes.
-    pub token: &'a str,
+    #[serde(borrow)]
+    pub token: Secret<&'a str>,
     /// How many participants this end can track, itself among them; at least 1.
     pub participants: u16,
     /// How many audio streams this end can decode at a time: 0 to [`MAX_SLOTS`](super::MAX_SLOTS).
@@ -53,9 +54,9 @@ pub struct Joined {
     /// Why [`Join::policy`] was not taken (then it is [`SubscribePolicy::None`]).
     pub policy_refused: Option<Refusal>,
     /// The secret for [`Resume::ticket`].
-    pub resume_ticket: [u8; 24],
+    pub resume_ticket: Secret<[u8; 24]>,
     /// Proves that a Reset comes from this server.
-    pub reset_token: [u8; 16],
+    pub reset_token: Secret<[u8; 16]>,
     /// Send something at least this often, in seconds.
     pub keepalive: u8,
     /// How long the server keeps the place of a silent participant, in seconds.
@@ -109,9 +110,12 @@ pub enum Answer {
     /// [`ServerMessage::Closed`](super::ServerMessage::Closed) follows.
     Waiting {
         /// Proves that a Reset comes from this server.
-        reset_token: [u8; 16],
+        reset_token: Secret<[u8; 16]>,
         /// Send something at least this often, in seconds.
         keepalive: u8,
+        /// The secret for [`Resume::ticket`]: who comes back to the lobby shows it, and is told if the
+        /// waiting was ended meanwhile.
+        resume_ticket: Secret<[u8; 24]>,
     },
     /// Not admitted; there is no connection.
     Refused(JoinRefusal),

@@ -40,6 +40,7 @@
 //! | [`Knock`](ServerMessage::Knock), [`KnockEnded`](ServerMessage::KnockEnded) | somebody waits in the lobby, or no longer | |
 //! | [`TokenExpiring`](ServerMessage::TokenExpiring) | refresh the token | |
 //! | [`Closed`](ServerMessage::Closed) | the connection is over | the last message |
+//! | [`GrantsChanged`](ServerMessage::GrantsChanged) | a new token allows more, or less | |
 
 pub mod channel;
 mod codec;
@@ -48,6 +49,7 @@ mod message;
 mod reply;
 mod request;
 mod rtt;
+mod secret;
 
 pub use codec::{DecodeError, EncodeError, Message, decode, encode};
 pub use join::{Answer, Join, JoinRefusal, Joined, Resume};
@@ -58,6 +60,7 @@ pub use request::{
     Request, RequestId, StreamRef, SubscribePolicy, Targets,
 };
 pub use rtt::RttEstimator;
+pub use secret::Secret;
 
 /// Most bytes in one encoded message.
 pub const MAX_MESSAGE: usize = 1024;

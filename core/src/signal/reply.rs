@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Joined, RequestId};
-use crate::room::{CloseReason, DisplayName, ParticipantId, RoomUpdate, Topic, Version};
+use crate::room::{CloseReason, DisplayName, Grants, ParticipantId, RoomUpdate, Topic, Version};
 
 /// What a granted request brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,8 +68,8 @@ pub enum Refusal {
     /// One's own floor is not one's to release.
     #[error("you do not hold the floor")]
     FloorNotHeld,
-    /// The server does not mix.
-    #[error("this server does not mix: subscribe to streams instead")]
+    /// The server does not mix, or mixes as many sessions as it may.
+    #[error("this server mixes nothing, or nothing more: subscribe to streams instead")]
     MixUnavailable,
     /// The body is longer than [`MAX_BODY`](super::MAX_BODY).
     #[error("the message is too long: at most 640 bytes")]
@@ -142,5 +142,11 @@ pub enum ServerMessage<'a> {
     Closed {
         /// Why.
         reason: CloseReason,
+    },
+    /// What the participant may do from now on, because its new token says so. What it published and
+    /// may not publish any more has ended.
+    GrantsChanged {
+        /// All that it may do.
+        grants: Grants,
     },
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Secret;
 use crate::room::{Codec, ParticipantId, StreamKey, StreamKind, Topic};
 
 /// Most participants that one message names.
@@ -64,8 +65,10 @@ pub enum SubscribePolicy {
     All,
     /// Only those subscribed.
     None,
-    /// One stream that the server mixes of all others.
+    /// One stream in Opus that the server mixes of all others, but for those unsubscribed.
     Mix,
+    /// The same in PCMU, for ends that decode nothing else.
+    MixPcmu,
 }
 
 /// Whom a moderation concerns.
@@ -155,7 +158,8 @@ pub enum Operation<'a> {
     /// Replace the token by a newer one for the same participant and room.
     RefreshToken {
         /// The new token, at most [`MAX_TOKEN`] bytes.
-        token: &'a str,
+        #[serde(borrow)]
+        token: Secret<&'a str>,
     },
     /// Ask for the floor: the right to be the one who speaks.
     RequestFloor,

@@ -4,6 +4,7 @@ use parlour_core::client::{CloseCause, Event};
 use parlour_core::room::{CloseReason, RoomId};
 use parlour_core::server;
 use parlour_core::signal::{JoinRefusal, Moderation, Outcome};
+use parlour_core::time::Duration;
 use parlour_tests::{Handle, Options, World};
 
 use crate::{id, only, s};
@@ -143,4 +144,65 @@ fn the_application_admits() {
     server.admit_waiting(clock, &room, &id("alice")).unwrap();
     world.run_until("she is in", s(5), |world| world.is_joined(alice));
     world.run_until_agreed(&[alice], s(2));
+}
+
+/// Someone is turned away and does not hear of it.
+fn unheard(broken: Duration) {
+    let mut world = World::new("one_turned_away_who_missed_it_does_not_knock_again");
+    let host = world.joined("host", Options::moderator());
+    let alice = world.join("alice", guest());
+    wait(&mut world, alice);
+    world.run_for(s(1));
+    world.partition(alice, true);
+    let deny = Moderation::Deny;
+    let done = world.ask(host, |device| device.moderate(deny, &only(&["alice"])));
+    assert_eq!(done, Ok(Outcome::Moderated { participants: 1 }));
+    world.run_for(broken);
+    world.partition(alice, false);
+    world.run_until("she is told", s(60), |world| world.closed(alice).is_some());
+    let cause = world.closed(alice).unwrap();
+    let denied = [
+        CloseCause::Closed(CloseReason::Denied),
+        CloseCause::Refused(JoinRefusal::Denied),
+    ];
+    assert!(denied.contains(&cause), "{cause}");
+    world.run_for(s(10));
+    assert_eq!(knocked(&world, host, "alice"), 1, "a knock came back");
+
+    // Who comes by herself, without the ticket of that wait, may knock again.
+    let again = world.join("alice", guest());
+    wait(&mut world, again);
+    world.run_for(s(1));
+    assert_eq!(knocked(&world, host, "alice"), 2);
+}
+
+#[test]
+fn one_turned_away_who_missed_it_does_not_knock_again() {
+    for broken in [s(2), s(7), s(20), s(90)] {
+        unheard(broken);
+    }
+}
+
+#[test]
+fn one_replaced_in_the_lobby_does_not_come_back() {
+    let mut world = World::new("one_replaced_in_the_lobby_does_not_come_back");
+    let host = world.joined("host", Options::moderator());
+    let first = world.join("alice", guest());
+    wait(&mut world, first);
+    world.partition(first, true);
+    world.run_for(s(1));
+    let second = world.join("alice", guest());
+    wait(&mut world, second);
+    world.run_for(s(12));
+    world.partition(first, false);
+    world.run_until("the first is told", s(60), |world| {
+        world.closed(first).is_some()
+    });
+    let cause = world.closed(first);
+    assert_eq!(cause, Some(CloseCause::Refused(JoinRefusal::Replaced)));
+    let admit = Moderation::Admit;
+    world
+        .ask(host, |device| device.moderate(admit, &only(&["alice"])))
+        .unwrap();
+    world.run_until("the second is in", s(5), |world| world.is_joined(second));
 }

@@ -14,6 +14,7 @@ mod leave;
 mod limits;
 mod lobby;
 mod lost_closed;
+mod mix;
 mod mute_censor;
 mod publish;
 mod reconnect_resume;

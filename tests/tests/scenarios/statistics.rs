@@ -106,3 +106,23 @@ fn the_active_speaker_is_who_speaks() {
     world.run_for(s(5));
     assert_eq!(world.facts(carol).speaker, None, "nobody speaks any more");
 }
+
+#[test]
+fn what_a_talker_loses_on_its_way_up_is_not_the_listeners_loss() {
+    let mut world = World::new("what_a_talker_loses_on_its_way_up_is_not_the_listeners_loss");
+    let lossy = LinkConfig {
+        loss: 20,
+        ..LinkConfig::GOOD
+    };
+    let alice = world.joined("alice", Options::small().publishing("mic").over(lossy));
+    let bob = world.joined("bob", Options::small());
+    world.talk(alice, "mic", s(20));
+    world.run_for(s(15));
+    let of_bob = world.device(bob).statistics();
+    assert_eq!(of_bob.downlink_loss, Some(0), "{of_bob:?}");
+    assert!(of_bob.quality >= Some(90), "{of_bob:?}");
+    // Of the sound it is lost all the same.
+    let slot = world.heard(bob)[0].slot;
+    let slot = world.device(bob).slot_statistics(slot).unwrap();
+    assert!(slot.lost > 100, "{slot:?}");
+}

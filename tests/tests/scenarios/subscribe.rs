@@ -140,3 +140,22 @@ fn what_is_not_there_or_not_granted_is_refused() {
     assert_eq!(asked, refused(Refusal::NotPermitted));
     assert_eq!(hears(&mut world, carol, parlour_tests::Handle(0)), 0);
 }
+
+#[test]
+fn to_pin_nothing_takes_no_grant() {
+    let mut world = World::new("to_pin_nothing_takes_no_grant");
+    let options = Options {
+        grants: Grants::PUBLISH_AUDIO,
+        ..Options::default()
+    };
+    let alice = world.joined("alice", options.publishing("mic"));
+    let bob = world.joined("bob", Options::default().publishing("mic"));
+    let request = world.device(alice).pin(Some(&stream("bob", "mic")));
+    let request = request.unwrap().unwrap();
+    world.run_for(s(1));
+    let refused = Some(Err(RequestFailure::Refused(Refusal::NotPermitted)));
+    assert_eq!(world.reply(alice, request), refused);
+    let unpinned = world.ask(alice, |device| device.pin(None));
+    assert_eq!(unpinned, Ok(Outcome::Done));
+    world.run_until_agreed(&[alice, bob], s(1));
+}

@@ -1,11 +1,11 @@
 //! A token runs out: told in time, refreshed or out.
 
 use parlour_core::client::{CloseCause, Event, RequestFailure};
-use parlour_core::room::CloseReason;
-use parlour_core::signal::{JoinRefusal, Outcome, Refusal};
-use parlour_tests::{Options, World};
+use parlour_core::room::{CloseReason, Grants};
+use parlour_core::signal::{JoinRefusal, Outcome, Refusal, SubscribePolicy};
+use parlour_tests::{Options, World, microphone};
 
-use crate::s;
+use crate::{key, s};
 
 fn expiring() -> Options {
     Options {
@@ -91,7 +91,7 @@ fn a_rejoin_shows_the_refreshed_token() {
     assert_eq!(world.device(alice).grants().bits(), 8);
     let mut events = world.server_events().iter().rev();
     let shown = events.find_map(|(_, event)| match event {
-        parlour_core::server::Event::JoinRequested { token, .. } => Some(token.clone()),
+        parlour_core::server::Event::JoinRequested { token, .. } => Some(token.to_string()),
         _ => None,
     });
     assert_eq!(shown.as_deref(), Some(token));
@@ -112,4 +112,60 @@ fn an_expired_token_is_refused_at_the_next_join() {
     world.run_until("it is refused", s(5), |world| world.closed(late).is_some());
     let expired = CloseCause::Refused(JoinRefusal::TokenExpired);
     assert_eq!(world.closed(late), Some(expired));
+}
+
+#[test]
+fn who_shows_a_new_token_is_told_what_it_grants() {
+    let mut world = World::new("who_shows_a_new_token_is_told_what_it_grants");
+    let alice = world.joined("alice", Options::default().publishing("mic"));
+    let bob = world.joined("bob", Options::default().publishing("mic"));
+    world.forget(alice);
+    let changed = |grants| move |event: &Event| *event == Event::GrantsChanged(grants);
+
+    // The same again is no news.
+    let same = "green/alice?expires=600";
+    world
+        .ask(alice, |device| device.refresh_token(same))
+        .unwrap();
+    assert!(!world.saw(alice, |event| matches!(event, Event::GrantsChanged(_))));
+
+    // Less: what is not granted any more ends, here as there.
+    let less = Grants::SEND_MESSAGES;
+    let token = format!("green/alice?grants={}", less.bits());
+    world
+        .ask(alice, |device| device.refresh_token(&token))
+        .unwrap();
+    assert_eq!(world.device(alice).grants(), less);
+    assert_eq!(world.count_seen(alice, changed(less)), 1);
+    let refused = Event::PublishRefused {
+        key: key("mic"),
+        refusal: Refusal::NotPermitted,
+    };
+    assert_eq!(world.count_seen(alice, |event| *event == refused), 1);
+    let policy = Event::PolicyRefused(Refusal::NotPermitted);
+    assert_eq!(world.count_seen(alice, |event| *event == policy), 1);
+    world.run_until_agreed(&[alice, bob], s(1));
+    world.talk(bob, "mic", s(1));
+    world.run_for(s(2));
+    assert!(world.heard(alice).is_empty());
+
+    // More: she may begin anew.
+    let more = Grants::PARTICIPANT;
+    let token = format!("green/alice?grants={}", more.bits());
+    world
+        .ask(alice, |device| device.refresh_token(&token))
+        .unwrap();
+    assert_eq!(world.count_seen(alice, changed(more)), 1);
+    let all = SubscribePolicy::All;
+    world
+        .ask(alice, |device| device.set_subscribe_policy(all))
+        .unwrap();
+    world
+        .ask(alice, |device| device.publish(&microphone("mic")))
+        .unwrap();
+    world.talk(bob, "mic", s(1));
+    world.talk(alice, "mic", s(1));
+    world.run_for(s(2));
+    assert_eq!((world.heard(alice).len(), world.heard(bob).len()), (50, 50));
+    world.run_until_agreed(&[alice, bob], s(1));
 }

@@ -11,11 +11,13 @@ use crate::token::ApiKey;
 ///
 /// ```
 /// use parlour_tokio::ServerConfig;
+/// use parlour_tokio::core::server::{Config, MixConfig};
 /// use parlour_tokio::token::ApiKey;
 /// let key = ApiKey::new("my-app", "c2VjcmV0IG9mIGF0IGxlYXN0IDMyIGJ5dGVz")?;
 /// let config = ServerConfig {
 ///     host: Some("rooms.example.org".to_owned()),
 ///     key_file: Some("/var/lib/parlour/key".into()),
+///     limits: Config { mix: Some(MixConfig::default()), ..Config::default() },
 ///     ..ServerConfig::new("[::]:7900".parse()?, key)
 /// };
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -35,10 +37,14 @@ pub struct ServerConfig {
     pub key_file: Option<PathBuf>,
     /// Whose tokens are accepted; at least one. The first one signs the tickets that this server mints.
     pub api_keys: Vec<ApiKey>,
-    /// Limits and times of each worker.
+    /// Limits and times of each worker, and whether it mixes: for those who have one decoder, or none for Opus.
     pub limits: Limits,
     /// TCP connections that one worker accepts at a time; 0: no TCP.
     pub tcp_connections: usize,
+    /// Where the workers' input logs go, one for each; those that have none are not recorded. **A log holds this server's
+    /// private key and everybody's tokens and words**: see [`record`](crate::record).
+    #[cfg(feature = "record")]
+    pub record: Vec<crate::record::Sink>,
 }
 
 impl ServerConfig {
@@ -52,6 +58,8 @@ impl ServerConfig {
             api_keys: vec![key],
             limits: Limits::default(),
             tcp_connections: 1_024,
+            #[cfg(feature = "record")]
+            record: Vec::new(),
         }
     }
 }

@@ -120,3 +120,38 @@ async fn serve(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// In tokio's own time, which jumps to what is next.
+    #[tokio::test(start_paused = true)]
+    async fn who_trickles_a_packet_byte_by_byte_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut client, (stream, from)) = (client.unwrap(), accepted.unwrap());
+        let (mut streams, mut received) = Streams::new(1, Duration::from_secs(90));
+        streams.accept(stream, from);
+        let began = Instant::now();
+        // The length of a packet, and then never the whole of it.
+        let trickle = async {
+            loop {
+                let _ = client.write_all(&[4]).await;
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let ended = tokio::select! {
+            () = trickle => unreachable!(),
+            ended = received.recv() => ended,
+        };
+        assert!(matches!(ended, Some(FromStream::Ended(0))), "{ended:?}");
+        let after = began.elapsed();
+        assert!(after >= GREETING && after <= GREETING * 2, "{after:?}");
+    }
+}

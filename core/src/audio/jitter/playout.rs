@@ -383,7 +383,8 @@ impl Playout {
     fn drop_packet(&mut self, cell: &Cell) {
         self.count_lost_before(cell);
         self.next_sequence = Some(cell.sequence + 1);
-        self.floor = Some(cell.timestamp);
+        // A contradictory packet between others may be below what was played already.
+        self.floor = self.floor.max(Some(cell.timestamp));
         self.statistics.dropped += 1;
     }
 

@@ -813,6 +813,37 @@ fn timestamps_that_contradict_the_sequence_are_not_played() {
 }
 
 #[test]
+fn contrary_timestamps_are_not_played_after_one_of_them_was_dropped() {
+    let mut buffer = JitterBuffer::<4, 16>::new(fixed(0));
+    let sent = steady(20, FRAME);
+    let push = |buffer: &mut JitterBuffer<4, 16>, number: usize, timestamp: usize| {
+        let mut packet = sent[number];
+        packet.arrival = sent[10].arrival;
+        packet.timestamp = sent[timestamp].timestamp;
+        assert_eq!(packet.push(buffer), Ok(()));
+    };
+    push(&mut buffer, 5, 5);
+    push(&mut buffer, 9, 9);
+    let now = Instant::from_micros(sent[10].arrival);
+    let first = buffer.pull(now);
+    assert!(
+        matches!(first, Pull::Frame(frame) if frame.sequence == SEQUENCE + 5),
+        "{first:?}"
+    );
+    push(&mut buffer, 6, 3);
+    push(&mut buffer, 7, 4);
+    push(&mut buffer, 8, 8);
+    push(&mut buffer, 10, 10); // there is no place for it: the sixth is dropped
+    let mut played = Vec::new();
+    for _ in 0..20 {
+        if let Pull::Frame(frame) = buffer.pull(now) {
+            played.push(frame.sequence - SEQUENCE);
+        }
+    }
+    assert_eq!(played, [8, 9, 10]);
+}
+
+#[test]
 fn one_stray_packet_changes_nothing() {
     let mut sent = steady(1_000, FRAME);
     let mut stray = sent[500];

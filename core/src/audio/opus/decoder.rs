@@ -101,6 +101,26 @@ impl OpusDecoder {
     }
 }
 
+#[cfg(any(feature = "server", feature = "opus-fullband"))]
+impl OpusDecoder<alloc::boxed::Box<OpusState>> {
+    /// A decoder whose state is on the heap.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsupportedRate`] at 8 kHz.
+    pub fn boxed(rate: SampleRate, channels: Channels) -> Result<Self, UnsupportedRate> {
+        match OpusState::new(codec_rate(rate)?, channels.count()) {
+            Ok(state) => Ok(Self {
+                state: alloc::boxed::Box::new(state),
+                rate,
+                channels,
+                mode: None,
+            }),
+            Err(_) => Err(UnsupportedRate),
+        }
+    }
+}
+
 impl<'m> OpusDecoder<&'m mut OpusState> {
     /// A decoder whose state is built in `memory`, never on the stack. Memory can be used anew
     /// once its decoder is gone: also the way to start over.

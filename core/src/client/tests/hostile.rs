@@ -221,15 +221,16 @@ impl Bad {
             // As many answers as asked, or more, or fewer.
             streams: (0..u32::from(way) % 5).map(Ok).collect(),
             policy_refused: (way == 3).then_some(Refusal::NotPermitted),
-            resume_ticket: [way; 24],
-            reset_token: [way; 16],
+            resume_ticket: Secret([way; 24]),
+            reset_token: Secret([way; 16]),
             keepalive: way % 3,
             grace: 0,
         };
         let answer = match way {
             0 => Answer::Waiting {
-                reset_token: [0; 16],
+                reset_token: Secret([0; 16]),
                 keepalive: 0,
+                resume_ticket: Secret([9; 24]),
             },
             1 if join.resume.is_some() => Answer::Refused(JoinRefusal::Unavailable),
             2 => Answer::Redirect("127.0.0.1:1".parse().unwrap()),

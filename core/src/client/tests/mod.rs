@@ -308,7 +308,7 @@ impl World {
             match event {
                 server::Event::JoinRequested { join, token, .. } => {
                     let now = self.now;
-                    self.tokens.push(token.clone());
+                    self.tokens.push(token.to_string());
                     if let Some(refusal) = self.refusal {
                         self.server.refuse(now, join, refusal).unwrap();
                     } else if let Some(to) = self.redirect {

@@ -382,3 +382,50 @@ fn that_the_speaker_is_gone_is_an_event() {
     });
     assert_eq!(changes.collect::<Vec<_>>(), [Some(pid("anna")), None]);
 }
+
+#[test]
+fn what_waits_of_a_stream_is_not_sent_once_it_is_not_wanted() {
+    let unsubscribe = || Operation::Unsubscribe(stream("anna", "mic"));
+    let none = || Operation::SetSubscribePolicy(SubscribePolicy::None);
+    for change in [unsubscribe(), none()] {
+        let mut world = World::new();
+        let anna = world.join(&Hello::publishing("room/anna"));
+        let carl = world.join(&Hello::publishing("room/carl"));
+        let ben = world.join(&Hello::new("room/ben"));
+        let expected = match change {
+            Operation::Unsubscribe(_) => 1,
+            _ => 0,
+        };
+        // In one batch with what was said before: nothing has been sent of that.
+        for talker in [anna, carl] {
+            world.peers[talker].speak(30);
+        }
+        world.peers[ben].request(change);
+        for peer in [anna, carl, ben] {
+            let mut bytes = world.compose(peer).unwrap();
+            let from = world.peers[peer].path;
+            world.deliver(from, &mut bytes).unwrap();
+        }
+        world.run();
+        let carls = world.peers[carl].ssrc();
+        let media = world.peers[ben].take_media();
+        assert_eq!(media.len(), expected, "{media:?}");
+        assert!(media.iter().all(|packet| packet.1 == Some(carls)));
+        assert_eq!(world.server.accounting().media_buffers, 0);
+    }
+}
+
+#[test]
+fn what_waits_of_the_censored_is_not_sent() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::new("room/ben"));
+    world.peers[anna].speak(30);
+    let mut bytes = world.compose(anna).unwrap();
+    let from = world.peers[anna].path;
+    world.deliver(from, &mut bytes).unwrap();
+    let (room, now) = (room_id("room"), world.now);
+    world.server.censor(now, &room, &pid("anna"), true).unwrap();
+    world.run();
+    assert_eq!(world.peers[ben].take_media(), []);
+}

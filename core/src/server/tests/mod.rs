@@ -3,6 +3,8 @@
 mod joining;
 mod limits;
 mod media;
+#[cfg(feature = "opus-fullband")]
+mod mix;
 mod presence;
 mod requests;
 mod resuming;
@@ -103,6 +105,7 @@ enum Heard {
     KnockEnded(ParticipantId),
     TokenExpiring(u16),
     Closed(CloseReason),
+    GrantsChanged(Grants),
 }
 
 /// One participant's end.
@@ -281,7 +284,7 @@ impl World {
 
     fn hello(&mut self, hello: &Hello, client_id: ConnectionId) -> (InitiatorHandshake, Vec<u8>) {
         let join = Join {
-            token: &hello.token,
+            token: Secret(&hello.token),
             participants: hello.participants,
             slots: hello.slots,
             policy: hello.policy,
@@ -637,6 +640,7 @@ impl Peer {
             ServerMessage::KnockEnded { participant } => Heard::KnockEnded(participant),
             ServerMessage::TokenExpiring { seconds } => Heard::TokenExpiring(seconds),
             ServerMessage::Closed { reason } => Heard::Closed(reason),
+            ServerMessage::GrantsChanged { grants } => Heard::GrantsChanged(grants),
         };
         self.heard.push(heard);
     }

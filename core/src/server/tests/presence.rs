@@ -144,12 +144,14 @@ fn a_token_that_runs_out_is_announced_and_ends_the_stay() {
         [Heard::TokenExpiring(29..=30)]
     ));
 
-    let id = world.peers[anna].request(Operation::RefreshToken { token: "new" });
+    let id = world.peers[anna].request(Operation::RefreshToken {
+        token: Secret("new"),
+    });
     world.run();
     let Some(Event::RefreshRequested { refresh, token, .. }) = world.events.last().cloned() else {
         panic!("{:?}", world.events.last())
     };
-    assert_eq!(token, "new");
+    assert_eq!(*token, "new");
     let answer = Ok(admission("room/anna/minute"));
     assert_eq!(world.server.refresh(world.now, refresh, answer), Ok(()));
     world.run();
@@ -176,8 +178,12 @@ fn a_new_token_must_be_for_the_same_participant() {
         (Ok(admission("other/anna")), Err(RefreshError::Mismatch)),
         (Err(()), Ok(())),
     ] {
-        let id = world.peers[anna].request(Operation::RefreshToken { token: "new" });
-        let second = world.peers[anna].request(Operation::RefreshToken { token: "two" });
+        let id = world.peers[anna].request(Operation::RefreshToken {
+            token: Secret("new"),
+        });
+        let second = world.peers[anna].request(Operation::RefreshToken {
+            token: Secret("two"),
+        });
         world.run();
         assert_eq!(world.peers[anna].reply(second), Err(Refusal::RateLimited));
         let Some(Event::RefreshRequested { refresh, .. }) = world.events.last().cloned() else {

@@ -452,7 +452,9 @@ fn what_a_new_token_does_not_grant_ends() {
     world.peers[anna].take_media();
     world.peers[ben].take_media();
     let refresh = |world: &mut World, index: usize, admission: Admission| {
-        let id = world.peers[index].request(Operation::RefreshToken { token: "new" });
+        let id = world.peers[index].request(Operation::RefreshToken {
+            token: Secret("new"),
+        });
         world.run();
         let Some(Event::RefreshRequested { refresh, .. }) = world.events.last().cloned() else {
             panic!("{:?}", world.events.last())

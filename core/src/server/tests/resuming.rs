@@ -164,7 +164,7 @@ fn the_promise_of_a_resume_outlasts_the_grace() {
 fn a_ticket_that_nobody_knows_is_a_new_join() {
     let (mut world, anna, _) = talking();
     let mut hello = world.resume_hello(anna, "room/anna");
-    hello.resume.as_mut().unwrap().ticket[20] ^= 1;
+    hello.resume.as_mut().unwrap().ticket.0[20] ^= 1;
     let guess = world.join(&hello);
     assert!(!world.peers[guess].joined().resumed);
     // Nor does somebody else's ticket help.

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::room::{ParticipantId, StreamKey, Topic};
 use crate::signal::{
-    MAX_TARGETS, ParticipantList, Publish, Recipients, RequestId, Resume, SubscribePolicy, Targets,
+    MAX_TARGETS, ParticipantList, Publish, Recipients, RequestId, Resume, Secret, SubscribePolicy,
+    Targets,
 };
 
 fn encoded(message: &impl Message) -> Vec<u8> {
@@ -121,13 +122,13 @@ fn join(token: &str) -> Join<'_> {
         muted: true,
     };
     Join {
-        token,
+        token: Secret(token),
         participants: u16::MAX,
         slots: u8::MAX,
         policy: SubscribePolicy::Mix,
         publish: core::iter::repeat_n(publish, crate::room::MAX_STREAMS).collect(),
         resume: Some(Resume {
-            ticket: [0xff; 24],
+            ticket: Secret([0xff; 24]),
             version: Some(crate::room::Version(u64::MAX)),
         }),
     }
@@ -142,7 +143,9 @@ fn bodies_and_tokens_go_up_to_their_limits() {
     let topic = Topic::new(&"t".repeat(Topic::MAX_LEN)).unwrap();
     let refresh = |token| Request {
         id: RequestId(0xffff),
-        operation: Operation::RefreshToken { token },
+        operation: Operation::RefreshToken {
+            token: Secret(token),
+        },
     };
     let lossy = |body| LossyRequest {
         to: Recipients::List(list_of(ParticipantId::MAX_LEN, MAX_TARGETS)),

@@ -16,7 +16,7 @@ use crate::room::{
 use crate::signal::{
     Answer, Join, JoinRefusal, Joined, LossyDelivery, LossyRequest, MAX_BODY, MAX_TARGETS,
     MAX_TOKEN, Moderation, Operation, Outcome, ParticipantList, Publish, Recipients, Refusal,
-    Request, RequestId, Resume, ServerMessage, StreamRef, SubscribePolicy, Targets,
+    Request, RequestId, Resume, Secret, ServerMessage, StreamRef, SubscribePolicy, Targets,
 };
 
 fn participant_id() -> impl Strategy<Value = ParticipantId> {
@@ -96,6 +96,7 @@ fn policy() -> impl Strategy<Value = SubscribePolicy> {
         SubscribePolicy::All,
         SubscribePolicy::None,
         SubscribePolicy::Mix,
+        SubscribePolicy::MixPcmu,
     ])
 }
 
@@ -207,10 +208,9 @@ fn update() -> impl Strategy<Value = RoomUpdate> {
 }
 
 fn joined() -> impl Strategy<Value = Joined> {
-    let grants = any::<u16>().prop_map(Grants::from_bits_truncate);
     let streams = vec(prop::result::maybe_err(any::<u32>(), refusal()), 0..=4);
     (
-        (participant_id(), any::<[u8; 16]>(), grants, any::<bool>()),
+        (participant_id(), any::<[u8; 16]>(), grants(), any::<bool>()),
         (any::<u32>(), streams, option::of(refusal())),
         (any::<[u8; 24]>(), any::<[u8; 16]>(), any::<[u8; 2]>()),
     )
@@ -227,12 +227,16 @@ fn joined() -> impl Strategy<Value = Joined> {
                 slot_ssrc,
                 streams: streams.into_iter().collect(),
                 policy_refused,
-                resume_ticket,
-                reset_token,
+                resume_ticket: Secret(resume_ticket),
+                reset_token: Secret(reset_token),
                 keepalive,
                 grace,
             },
         )
+}
+
+fn grants() -> impl Strategy<Value = Grants> {
+    any::<u16>().prop_map(Grants::from_bits_truncate)
 }
 
 pub(super) fn request() -> impl Strategy<Value = Request<'static>> {
@@ -252,7 +256,9 @@ pub(super) fn request() -> impl Strategy<Value = Request<'static>> {
         (moderation(), targets())
             .prop_map(|(action, targets)| Operation::Moderate { action, targets }),
         Just(Operation::EndSession),
-        token().prop_map(|token| Operation::RefreshToken { token }),
+        token().prop_map(|token| Operation::RefreshToken {
+            token: Secret(token)
+        }),
         Just(Operation::RequestFloor),
         Just(Operation::ReleaseFloor),
         Just(Operation::Leave),
@@ -283,12 +289,15 @@ pub(super) fn server_message() -> impl Strategy<Value = ServerMessage<'static>> 
         participant_id().prop_map(|participant| ServerMessage::KnockEnded { participant }),
         any::<u16>().prop_map(|seconds| ServerMessage::TokenExpiring { seconds }),
         close_reason().prop_map(|reason| ServerMessage::Closed { reason }),
+        grants().prop_map(|grants| ServerMessage::GrantsChanged { grants }),
     ]
 }
 
 pub(super) fn join() -> impl Strategy<Value = Join<'static>> {
-    let resume = (any::<[u8; 24]>(), option::of(version()))
-        .prop_map(|(ticket, version)| Resume { ticket, version });
+    let resume = (any::<[u8; 24]>(), option::of(version())).prop_map(|(ticket, version)| Resume {
+        ticket: Secret(ticket),
+        version,
+    });
     let publish = vec(publish(), 0..=MAX_STREAMS);
     (
         token(),
@@ -300,7 +309,7 @@ pub(super) fn join() -> impl Strategy<Value = Join<'static>> {
     )
         .prop_map(
             |(token, participants, slots, policy, publish, resume)| Join {
-                token,
+                token: Secret(token),
                 participants,
                 slots,
                 policy,
@@ -314,10 +323,13 @@ pub(super) fn answer() -> impl Strategy<Value = Answer> {
     let refusal = select(&[JoinRefusal::InvalidToken, JoinRefusal::Replaced]);
     prop_oneof![
         joined().prop_map(Answer::Joined),
-        (any::<[u8; 16]>(), any::<u8>()).prop_map(|(reset_token, keepalive)| Answer::Waiting {
-            reset_token,
-            keepalive
-        }),
+        (any::<[u8; 16]>(), any::<u8>(), any::<[u8; 24]>()).prop_map(
+            |(reset_token, keepalive, resume_ticket)| Answer::Waiting {
+                reset_token: Secret(reset_token),
+                keepalive,
+                resume_ticket: Secret(resume_ticket),
+            }
+        ),
         refusal.prop_map(Answer::Refused),
         any::<([u8; 4], u16)>().prop_map(|address| Answer::Redirect(SocketAddr::from(address))),
         any::<([u8; 16], u16)>().prop_map(|address| Answer::Redirect(SocketAddr::from(address))),

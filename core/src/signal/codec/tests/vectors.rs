@@ -15,7 +15,7 @@ use crate::room::{
 };
 use crate::signal::{
     JoinRefusal, Joined, Moderation, Outcome, ParticipantList, Publish, Recipients, Refusal,
-    RequestId, Resume, StreamRef, SubscribePolicy, Targets,
+    RequestId, Resume, Secret, StreamRef, SubscribePolicy, Targets,
 };
 use crate::vectors::{Vector, check};
 
@@ -45,12 +45,12 @@ variants! {
     Recipients { All, List }
     Targets { All, List }
     Moderation { Kick, Censor, Uncensor, Admit, Deny }
-    SubscribePolicy { All, None, Mix }
+    SubscribePolicy { All, None, Mix, MixPcmu }
     StreamKind { Audio, Video, Screen }
     Codec { Opus, Pcmu, Pcma, Vp8, H264 }
     ServerMessage {
         SnapshotBegin, Update, SnapshotEnd, Reply, Deliver, Missed, Admitted, Knock, KnockEnded,
-        TokenExpiring, Closed,
+        TokenExpiring, Closed, GrantsChanged,
     }
     RoomUpdate {
         Joined, Left, Hidden, Connection, Published, Unpublished, Muted, Censored, Speaker, Floor,
@@ -113,8 +113,8 @@ fn joined() -> Joined {
             .into_iter()
             .collect(),
         policy_refused: Some(Refusal::MixUnavailable),
-        resume_ticket: [0x11; 24],
-        reset_token: [0x22; 16],
+        resume_ticket: Secret([0x11; 24]),
+        reset_token: Secret([0x22; 16]),
         keepalive: 10,
         grace: 30,
     }
@@ -194,7 +194,9 @@ fn requests() -> Named<Request<'static>> {
         ("end the session", Operation::EndSession),
         (
             "refresh the token",
-            Operation::RefreshToken { token: "ey.J.x" },
+            Operation::RefreshToken {
+                token: Secret("ey.J.x"),
+            },
         ),
         ("request the floor", Operation::RequestFloor),
         ("release the floor", Operation::ReleaseFloor),
@@ -222,6 +224,9 @@ fn requests() -> Named<Request<'static>> {
         let operation = Operation::Moderate { action, targets };
         all.push((format!("{action:?} some"), operation));
     }
+    // After all that was here before it, so that they stay as they are.
+    let policy = Operation::SetSubscribePolicy(SubscribePolicy::MixPcmu);
+    all.push(("subscribe policy MixPcmu".into(), policy));
     all.into_iter()
         .zip([7, 127, 128, 0xffff].into_iter().cycle())
         .map(|((name, operation), id)| {
@@ -364,6 +369,12 @@ fn server_messages() -> Named<ServerMessage<'static>> {
             "token expiring",
             ServerMessage::TokenExpiring { seconds: 60 },
         ),
+        (
+            "grants changed",
+            ServerMessage::GrantsChanged {
+                grants: Grants::PARTICIPANT,
+            },
+        ),
     ]));
     for outcome in [
         Outcome::Done,
@@ -418,7 +429,7 @@ fn joins() -> Named<Join<'static>> {
         publish("screen", StreamKind::Screen, Codec::Vp8),
     ];
     let least = Join {
-        token: "",
+        token: Secret(""),
         participants: 1,
         slots: 0,
         policy: SubscribePolicy::None,
@@ -426,14 +437,14 @@ fn joins() -> Named<Join<'static>> {
         resume: None,
     };
     let resume = |version| {
-        let ticket = [0x11; 24];
+        let ticket = Secret([0x11; 24]);
         Some(Resume { ticket, version })
     };
     named([
         (
             "join",
             Join {
-                token: "ey.J.x",
+                token: Secret("ey.J.x"),
                 participants: 300,
                 slots: 2,
                 policy: SubscribePolicy::All,
@@ -474,8 +485,9 @@ fn answers() -> Named<Answer> {
         (
             "waiting",
             Answer::Waiting {
-                reset_token: [0x22; 16],
+                reset_token: Secret([0x22; 16]),
                 keepalive: 10,
+                resume_ticket: Secret([0x11; 24]),
             },
         ),
         (

@@ -1,0 +1,32 @@
+//! What must not be printed by accident.
+
+use core::fmt;
+use core::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+/// A token, or another secret, inside a message or an event: it is encoded as what it holds, and `{:?}` does
+/// not show it, so that no log of messages or events gives it away. It is not wiped when dropped.
+///
+/// ```
+/// use parlour_core::signal::Secret;
+/// let token = Secret("eyJhbGciOi");
+/// assert_eq!(format!("{token:?}"), "Secret(..)");
+/// assert_eq!(token.len(), 10);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Secret<T>(pub T);
+
+impl<T> Deref for Secret<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
