@@ -1,4 +1,4 @@
-//! The small device: the core's `Client<Small>` in a loop such as firmware runs, with one decoder for the whole room.
+//! The small device: the core's `Client<Small>`, recorded if wished, in a loop such as firmware runs, with one decoder for the whole room.
 //!
 //! There is nothing of the tokio adapter's client in it. The socket and the timers are tokio's, since they have to come
 //! from somewhere.
@@ -10,16 +10,15 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use parlour_core::audio::codec::AudioEncoder as _;
 use parlour_core::audio::level::level;
-use parlour_core::audio::opus::{EncoderConfig, MAX_PAYLOAD, OpusEncoder};
-use parlour_core::client::{
-    Client, CloseCause, CommandError, Config, Event as RoomEvent, Incoming, Small,
-};
+use parlour_core::audio::opus::{Adaptation, EncoderConfig, MAX_PAYLOAD, OpusEncoder};
+use parlour_core::client::{CloseCause, CommandError, Config, Event as RoomEvent, Incoming, Small};
 use parlour_core::room::{Codec, StreamKey, StreamKind, Topic};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{MAX_BODY, Publish, Recipients, RequestId};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
+use parlour_record::{Client, Sink};
 use parlour_tokio::Event;
 use rand_core::OsRng;
 use tokio::net::UdpSocket;
@@ -34,8 +33,6 @@ use crate::speech::{Mouth, Speech};
 const FRAME: usize = RATE.samples(20);
 /// Of 48 kHz, the RTP clock of Opus, per step of the time scale.
 const UNITS: u32 = 960;
-/// How often the encoder is told what the network loses.
-const ADAPT: usize = 100;
 /// The longest that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -72,19 +69,24 @@ impl Device {
     ///
     /// # Errors
     /// If the ticket is none, or the server does not let it in.
-    pub async fn join(ticket: &str, speech: Speech, scale: Scale) -> anyhow::Result<Self> {
+    pub async fn join(
+        ticket: &str,
+        speech: Speech,
+        scale: Scale,
+        record: Option<Sink>,
+    ) -> anyhow::Result<Self> {
         let ticket = Ticket::parse(ticket)?;
         let server = SocketAddr::new(ticket.host.parse()?, ticket.port);
         let config = Config {
             slots: Some(1),
             ..Config::default()
         };
-        let mut client = Box::new(Client::<Small>::new(
-            &ticket,
-            &config,
-            now(scale),
-            &mut OsRng,
-        )?);
+        let now = now(scale);
+        let client = match record {
+            Some(sink) => Client::<Small>::recorded(&ticket, &config, now, &mut OsRng, sink)?,
+            None => Client::new(&ticket, &config, now, &mut OsRng)?,
+        };
+        let mut client = Box::new(client);
         let mic = StreamKey::new("mic")?;
         client.publish(Publish {
             key: mic.clone(),
@@ -100,13 +102,15 @@ impl Device {
             commands,
             _task: JoinSet::new(),
         };
+        let encoding = EncoderConfig::default();
         let unit = Unit {
             client,
             socket: connect(server).await?,
             server,
             mic,
             scale,
-            encoder: Box::new(OpusEncoder::new(EncoderConfig::default())?),
+            adaptation: Adaptation::new(encoding.bitrate),
+            encoder: Box::new(OpusEncoder::new(encoding)?),
             ear: Ear::new()?,
             speech,
             mouth: device.mouth.clone(),
@@ -229,6 +233,7 @@ struct Unit {
     mic: StreamKey,
     scale: Scale,
     encoder: Box<OpusEncoder>,
+    adaptation: Adaptation,
     ear: Ear,
     speech: Speech,
     mouth: Mouth,
@@ -310,11 +315,12 @@ impl Unit {
             self.speech.next(&mut said);
             self.send(tick, &said);
         }
-        if tick.is_multiple_of(ADAPT) {
-            let loss = self.client.statistics().uplink_loss.unwrap_or_default();
-            let percent = u32::from(loss) * 100 / 256;
-            // It takes any percentage.
-            let _ = self.encoder.set_expected_loss(percent as u8);
+        let client = &self.client;
+        let adapted = (self.adaptation).poll(now(self.scale), || client.statistics().uplink_loss);
+        if let Some(adapted) = adapted {
+            // Both are within what the encoder takes.
+            let _ = self.encoder.set_bitrate(adapted.bitrate);
+            let _ = self.encoder.set_expected_loss(adapted.expected_loss);
         }
         self.ear.read(now(self.scale), &mut heard);
         let jitter = self.ear.statistics();

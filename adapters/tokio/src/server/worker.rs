@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{Config as Limits, Path, Server, Transmit};
+use parlour_core::server::{Config as Limits, Path, Transmit};
 use parlour_core::time::Instant;
 use rand_core::OsRng;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -21,6 +21,7 @@ use super::load::Load;
 use super::streams::{FromStream, Streams};
 use super::udp::Udp;
 use crate::clock::Clock;
+use crate::machine::Server;
 
 /// Packets from TCP connections that are taken in before anything is sent, as with datagrams.
 const BATCH: usize = 64;
@@ -41,6 +42,8 @@ pub(super) struct Worker {
     pub(super) limits: Limits,
     pub(super) tcp_connections: usize,
     pub(super) identity: KeyPair,
+    #[cfg(feature = "record")]
+    pub(super) record: Option<parlour_record::Sink>,
     pub(super) admitter: Admitter,
     /// Closed when the server is to shut down.
     pub(super) commands: mpsc::Receiver<Command>,
@@ -70,7 +73,14 @@ impl Worker {
             instance,
             ..self.limits
         };
-        let server = Server::new(limits, self.identity, clock.now(), &mut OsRng);
+        let (keys, now, rng) = (self.identity, clock.now(), &mut OsRng);
+        #[cfg(feature = "record")]
+        let server = match self.record {
+            Some(sink) => Server::recorded(limits, keys, now, rng, sink),
+            None => Server::new(limits, keys, now, rng),
+        };
+        #[cfg(not(feature = "record"))]
+        let server = Server::new(limits, keys, now, rng);
         let (admitter, commands, events) = (self.admitter, self.commands, self.events);
         let (index, running) = (self.index, self.running);
         let span = tracing::info_span!("worker", index);
