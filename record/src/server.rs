@@ -26,6 +26,7 @@ const MAX_QUESTIONS: usize = 65_536;
 
 /// A call of a server, as a log keeps it. A question is known by its place among all questions of its kind.
 #[derive(Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Call<'a> {
     Datagram {
         from: From,
