@@ -51,7 +51,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]> + ?Sized> ByteQueue<S> {
     }
 
     /// The oldest record.
-    #[cfg_attr(not(test), allow(dead_code))] // for the packet and message queues of both ends
+    #[cfg(any(feature = "client", test))]
     pub(crate) fn front(&self) -> Option<&[u8]> {
         self.iter().next()
     }
@@ -75,7 +75,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]> + ?Sized> ByteQueue<S> {
     }
 
     /// Removes all records.
-    #[cfg_attr(not(test), allow(dead_code))] // for the packet and message queues of both ends
+    #[cfg(any(feature = "client", test))]
     pub(crate) fn clear(&mut self) {
         self.ring = Ring::EMPTY;
     }
@@ -90,14 +90,8 @@ impl<S: AsRef<[u8]> + AsMut<[u8]> + ?Sized> ByteQueue<S> {
         self.ring.records == 0
     }
 
-    /// How many bytes the waiting records have together.
-    #[cfg_attr(not(test), allow(dead_code))] // for the packet and message queues of both ends
-    pub(crate) const fn bytes(&self) -> usize {
-        self.ring.bytes
-    }
-
     /// The longest record that an empty queue takes, in bytes; storage of less than two takes none.
-    #[cfg_attr(not(test), allow(dead_code))] // for the packet and message queues of both ends
+    #[cfg(any(feature = "client", test))]
     pub(crate) fn max_record(&self) -> usize {
         let room = self.storage.as_ref().len().saturating_sub(PREFIX);
         room.min(usize::from(u16::MAX))
@@ -131,7 +125,6 @@ struct Ring {
     /// Where the records from `head` on end, if newer ones start over at 0.
     wrap: Option<usize>,
     records: usize,
-    bytes: usize,
 }
 
 impl Ring {
@@ -140,7 +133,6 @@ impl Ring {
         tail: 0,
         wrap: None,
         records: 0,
-        bytes: 0,
     };
 
     fn push(&mut self, storage: &mut [u8], parts: &[&[u8]]) -> Result<(), Full> {
@@ -169,7 +161,6 @@ impl Ring {
             tail: end,
             wrap,
             records: self.records + 1,
-            bytes: self.bytes + length,
         };
         Ok(())
     }
@@ -199,7 +190,6 @@ impl Ring {
             return;
         }
         self.head = self.head.saturating_add(PREFIX + length);
-        self.bytes = self.bytes.saturating_sub(length);
         if self.wrap == Some(self.head) {
             self.head = 0;
             self.wrap = None;
@@ -239,7 +229,6 @@ mod tests {
     ) -> Result<(), TestCaseError> {
         prop_assert_eq!(queue.len(), model.len());
         prop_assert_eq!(queue.is_empty(), model.is_empty());
-        prop_assert_eq!(queue.bytes(), model.iter().map(Vec::len).sum::<usize>());
         prop_assert_eq!(queue.front(), model.front().map(Vec::as_slice));
         prop_assert!(queue.iter().eq(model.iter().map(Vec::as_slice)));
         for index in 0..=model.len() {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use parlour_core::audio::codec::AudioEncoder as _;
 use parlour_core::audio::level::level;
-use parlour_core::audio::opus::{EncoderConfig, MAX_PAYLOAD, OpusEncoder};
+use parlour_core::audio::opus::{Adaptation, EncoderConfig, MAX_PAYLOAD, OpusEncoder};
 use parlour_core::client::{CloseCause, CommandError, Config, Event as RoomEvent, Incoming, Small};
 use parlour_core::room::{Codec, StreamKey, StreamKind, Topic};
 use parlour_core::rtp::AudioLevel;
@@ -33,8 +33,6 @@ use crate::speech::{Mouth, Speech};
 const FRAME: usize = RATE.samples(20);
 /// Of 48 kHz, the RTP clock of Opus, per step of the time scale.
 const UNITS: u32 = 960;
-/// How often the encoder is told what the network loses.
-const ADAPT: usize = 100;
 /// The longest that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -104,13 +102,15 @@ impl Device {
             commands,
             _task: JoinSet::new(),
         };
+        let encoding = EncoderConfig::default();
         let unit = Unit {
             client,
             socket: connect(server).await?,
             server,
             mic,
             scale,
-            encoder: Box::new(OpusEncoder::new(EncoderConfig::default())?),
+            adaptation: Adaptation::new(encoding.bitrate),
+            encoder: Box::new(OpusEncoder::new(encoding)?),
             ear: Ear::new()?,
             speech,
             mouth: device.mouth.clone(),
@@ -233,6 +233,7 @@ struct Unit {
     mic: StreamKey,
     scale: Scale,
     encoder: Box<OpusEncoder>,
+    adaptation: Adaptation,
     ear: Ear,
     speech: Speech,
     mouth: Mouth,
@@ -314,11 +315,12 @@ impl Unit {
             self.speech.next(&mut said);
             self.send(tick, &said);
         }
-        if tick.is_multiple_of(ADAPT) {
-            let loss = self.client.statistics().uplink_loss.unwrap_or_default();
-            let percent = u32::from(loss) * 100 / 256;
-            // It takes any percentage.
-            let _ = self.encoder.set_expected_loss(percent as u8);
+        let client = &self.client;
+        let adapted = (self.adaptation).poll(now(self.scale), || client.statistics().uplink_loss);
+        if let Some(adapted) = adapted {
+            // Both are within what the encoder takes.
+            let _ = self.encoder.set_bitrate(adapted.bitrate);
+            let _ = self.encoder.set_expected_loss(adapted.expected_loss);
         }
         self.ear.read(now(self.scale), &mut heard);
         let jitter = self.ear.statistics();

@@ -78,9 +78,11 @@ impl<'d, P: Profile> Room<'d, P> {
         }
     }
 
-    /// Replaces the ticket; the next [`join`](Self::join) that joins anew uses it.
+    /// Replaces the ticket: the next [`join`](Self::join) that joins anew uses it. In a room that is joined it
+    /// changes nothing; there, a token that is to go on is refreshed by
+    /// [`Client::refresh_token`](parlour_core::client::Client::refresh_token).
     pub fn set_ticket(&self, ticket: Ticket<'d>) {
-        self.shared.inner.borrow_mut().ticket = ticket;
+        self.shared.set_ticket(ticket);
     }
 
     /// Waits for the next event. Events that are not taken collapse, see [`Event::EventsMissed`].

@@ -5,7 +5,11 @@ use core::future::{Future, poll_fn};
 use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 
-use embassy_futures::select::{Either3, Either4, select, select3, select4};
+use embassy_futures::select::{Either3, Either4, select3, select4};
+#[cfg(feature = "proto-ipv4")]
+use embassy_net::Ipv4Cidr;
+#[cfg(feature = "proto-ipv6")]
+use embassy_net::Ipv6Cidr;
 use embassy_net::udp::UdpSocket;
 use embassy_net::{IpAddress, IpEndpoint, Stack};
 use parlour_core::client::{Incoming, Profile};
@@ -30,7 +34,7 @@ const RESOLVE_PAUSE: Duration = Duration::from_secs(2);
 /// It sleeps until a datagram, a timer or a command wakes it, and for ever while no room is joined.
 ///
 /// The stack must have one socket free for it, two with feature `dns`. Where the link or the address
-/// goes away, and comes back, it binds anew and has the connection restored. embassy-net remembers one
+/// goes away and comes back, or another address takes its place, it binds anew and has the connection restored. embassy-net remembers one
 /// task only that waits for that: let no other task *keep* waiting for the stack's link or configuration
 /// to change, or the two will wake each other in turn.
 pub struct Runner<'d, P: Profile = Device> {
@@ -69,16 +73,17 @@ impl<'d, P: Profile> Runner<'d, P> {
             let Some(server) = locate(shared, datagram).await else {
                 continue;
             };
+            let here = Addresses::of(&shared.stack);
             socket.close();
             if socket.bind(0).is_err() {
                 // It has just been closed, and has a port: this cannot be.
-                meanwhile(shared, datagram, wait_down(&shared.stack)).await;
+                meanwhile(shared, datagram, wait_gone(&shared.stack, here)).await;
                 continue;
             }
             debug!("parlour: bound");
             shared.network.set(Network::Up);
             shared.with(|client| client.network_changed(now()));
-            exchange(shared, &socket, datagram, server).await;
+            exchange(shared, &socket, datagram, server, here).await;
             socket.close();
         }
     }
@@ -102,8 +107,34 @@ async fn wait_up(stack: &Stack<'_>) {
     }
 }
 
-async fn wait_down(stack: &Stack<'_>) {
-    select(stack.wait_link_down(), stack.wait_config_down()).await;
+/// The addresses that datagrams are sent from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Addresses {
+    #[cfg(feature = "proto-ipv4")]
+    v4: Option<Ipv4Cidr>,
+    #[cfg(feature = "proto-ipv6")]
+    v6: Option<Ipv6Cidr>,
+}
+
+impl Addresses {
+    fn of(stack: &Stack<'_>) -> Self {
+        Self {
+            #[cfg(feature = "proto-ipv4")]
+            v4: stack.config_v4().map(|config| config.address),
+            #[cfg(feature = "proto-ipv6")]
+            v6: stack.config_v6().map(|config| config.address),
+        }
+    }
+}
+
+/// Waits until the link goes away, or other addresses take the place of `here`.
+async fn wait_gone(stack: &Stack<'_>, here: Addresses) {
+    // The stack has no future for this, but wakes those next to it whenever its configuration changes.
+    let elsewhere = poll_fn(|_| match Addresses::of(stack) == here {
+        true => Poll::Pending,
+        false => Poll::Ready(()),
+    });
+    select3(stack.wait_link_down(), stack.wait_config_down(), elsewhere).await;
 }
 
 /// Drives the client without a network until `event`; what it wants to send is lost. `None` if it is not
@@ -133,6 +164,7 @@ async fn exchange(
     socket: &UdpSocket<'_>,
     datagram: &mut [u8],
     server: IpEndpoint,
+    here: Addresses,
 ) {
     let named = literal(&shared.inner.borrow().ticket).is_none();
     let mut was_joined = false;
@@ -152,7 +184,7 @@ async fn exchange(
             socket.recv_from(datagram),
             wait_until(deadline),
             shared.command.wait(),
-            wait_down(&shared.stack),
+            wait_gone(&shared.stack, here),
         );
         match received.await {
             Either4::First(Ok((len, from))) if from.endpoint == target => {
@@ -268,7 +300,7 @@ async fn resolve(
     datagram: &mut [u8],
     ticket: &Ticket<'_>,
 ) -> Option<IpEndpoint> {
-    use embassy_futures::select::Either;
+    use embassy_futures::select::{Either, select};
     use embassy_net::dns::DnsQueryType;
 
     shared.network.set(Network::Resolving);
@@ -286,7 +318,8 @@ async fn resolve(
         }
         None
     };
-    let query = select(query, wait_down(&shared.stack));
+    let here = Addresses::of(&shared.stack);
+    let query = select(query, wait_gone(&shared.stack, here));
     match meanwhile(shared, datagram, query).await? {
         Either::First(Some(server)) => Some(server),
         Either::First(None) => {

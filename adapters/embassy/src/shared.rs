@@ -38,11 +38,14 @@ pub(crate) enum Network {
 pub(crate) struct Inner<'d, P: Profile> {
     /// Where it is, it stays: it is too large to be moved about on a small stack.
     pub(crate) client: &'d mut Client<P>,
+    /// What the client joins with, and so where the server is.
     pub(crate) ticket: Ticket<'d>,
+    /// What the next client is to join with.
+    next_ticket: Ticket<'d>,
     pub(crate) publication: Option<Publish>,
     rng: ChaCha12Rng,
-    /// Whether the client has been in use, so that another join needs another one.
-    used: bool,
+    /// Whether another join needs another client: this one has been in use, or has another ticket.
+    stale: bool,
     /// Whether the runner drives the client.
     pub(crate) driven: bool,
 }
@@ -62,7 +65,8 @@ pub(crate) struct Shared<'d, P: Profile> {
 impl<P: Profile> Inner<'_, P> {
     /// Makes the client a new one, which publishes what the last one did.
     fn renew(&mut self, config: &Config) -> Result<(), TicketError> {
-        (self.client).restart(&self.ticket, &config.client, now(), &mut self.rng)?;
+        (self.client).restart(&self.next_ticket, &config.client, now(), &mut self.rng)?;
+        self.ticket = self.next_ticket;
         if let Some(publish) = self.publication.clone() {
             // A new client has room for the one stream that there is.
             let _ = self.client.publish(publish);
@@ -86,9 +90,10 @@ impl<'d, P: Profile> Shared<'d, P> {
             inner: RefCell::new(Inner {
                 client,
                 ticket,
+                next_ticket: ticket,
                 publication: None,
                 rng,
-                used: false,
+                stale: false,
                 driven: false,
             }),
             playback,
@@ -116,13 +121,19 @@ impl<'d, P: Profile> Shared<'d, P> {
         if inner.driven {
             return Ok(());
         }
-        if inner.used {
+        if inner.stale {
             inner.renew(&self.config)?;
             self.playback.borrow_mut().restart();
         }
-        (inner.used, inner.driven) = (true, true);
+        (inner.stale, inner.driven) = (true, true);
         self.command.signal(());
         Ok(())
+    }
+
+    /// Has the next client that is made join with `ticket`.
+    pub(crate) fn set_ticket(&self, ticket: Ticket<'d>) {
+        let mut inner = self.inner.borrow_mut();
+        (inner.next_ticket, inner.stale) = (ticket, true);
     }
 
     /// Drives the client no more.

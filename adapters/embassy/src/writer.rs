@@ -6,11 +6,13 @@ use parlour_core::audio::codec::{AudioEncoder, EncodeError, Encoded, FrameDurati
 use parlour_core::audio::g711::{G711Encoder, Law};
 use parlour_core::audio::level::level;
 #[cfg(feature = "opus")]
-use parlour_core::audio::opus::OpusEncoder;
+use parlour_core::audio::opus::{Adaptation, OpusEncoder};
 use parlour_core::audio::resample::Resampler;
 use parlour_core::client::{CommandError, Profile, SendError};
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioLevel, SendClock, frame_samples};
+#[cfg(feature = "opus")]
+use parlour_core::time::Instant;
 
 use crate::error::{PublishError, WriteError};
 use crate::shared::Shared;
@@ -31,7 +33,8 @@ pub enum AudioCodec<'e> {
     Pcmu,
     /// G.711 A-law.
     Pcma,
-    /// Opus at 16 kHz, by an encoder made for frames of 20 ms: it is so large (309 KB) that it is lent.
+    /// Opus at 16 kHz, by an encoder made for frames of 20 ms: it is so large (309 KB) that it is lent. Where packets
+    /// are lost, it is given less than its bit rate, and made to repeat what may be missing.
     #[cfg(feature = "opus")]
     Opus(&'e mut OpusEncoder),
     #[doc(hidden)]
@@ -42,7 +45,7 @@ pub enum AudioCodec<'e> {
 enum Encoder<'e> {
     G711(G711Encoder),
     #[cfg(feature = "opus")]
-    Opus(&'e mut OpusEncoder),
+    Opus(&'e mut OpusEncoder, Adaptation),
     #[cfg(not(feature = "opus"))]
     _Lent(core::convert::Infallible, core::marker::PhantomData<&'e ()>),
 }
@@ -53,7 +56,10 @@ impl<'e> Encoder<'e> {
             AudioCodec::Pcmu => Self::G711(G711Encoder::new(Law::Mu, FRAME)),
             AudioCodec::Pcma => Self::G711(G711Encoder::new(Law::A, FRAME)),
             #[cfg(feature = "opus")]
-            AudioCodec::Opus(encoder) => Self::Opus(encoder),
+            AudioCodec::Opus(encoder) => {
+                let adaptation = Adaptation::new(encoder.bitrate());
+                Self::Opus(encoder, adaptation)
+            }
             #[cfg(not(feature = "opus"))]
             AudioCodec::_Lent(never, _) => match never {},
         }
@@ -63,7 +69,7 @@ impl<'e> Encoder<'e> {
         match self {
             Self::G711(encoder) => encoder.sample_rate(),
             #[cfg(feature = "opus")]
-            Self::Opus(encoder) => encoder.sample_rate(),
+            Self::Opus(encoder, _) => encoder.sample_rate(),
             #[cfg(not(feature = "opus"))]
             Self::_Lent(never, _) => match *never {},
         }
@@ -73,9 +79,22 @@ impl<'e> Encoder<'e> {
         match self {
             Self::G711(encoder) => encoder.frame_samples(),
             #[cfg(feature = "opus")]
-            Self::Opus(encoder) => encoder.frame_samples(),
+            Self::Opus(encoder, _) => encoder.frame_samples(),
             #[cfg(not(feature = "opus"))]
             Self::_Lent(never, _) => match *never {},
+        }
+    }
+
+    /// Adapts to the share of packets that are lost on the way, when it is time for that.
+    #[cfg(feature = "opus")]
+    fn adapt(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) {
+        let Self::Opus(encoder, adaptation) = self else {
+            return;
+        };
+        if let Some(adapted) = adaptation.poll(now, loss) {
+            // Both are within what the encoder took when it was made.
+            let _ = encoder.set_bitrate(adapted.bitrate);
+            let _ = encoder.set_expected_loss(adapted.expected_loss);
         }
     }
 
@@ -83,7 +102,7 @@ impl<'e> Encoder<'e> {
         match self {
             Self::G711(encoder) => encoder.encode(pcm, out),
             #[cfg(feature = "opus")]
-            Self::Opus(encoder) => encoder.encode(pcm, out),
+            Self::Opus(encoder, _) => encoder.encode(pcm, out),
             #[cfg(not(feature = "opus"))]
             Self::_Lent(never, _) => match *never {},
         }
@@ -234,6 +253,12 @@ impl<'d, P: Profile> AudioWriter<'d, P> {
         let needed = self.frame_samples();
         if pcm.len() != needed {
             return Err(WriteError::FrameLength { needed });
+        }
+        #[cfg(feature = "opus")]
+        {
+            let shared = self.stream.shared;
+            let loss = || shared.with(|client| client.statistics().uplink_loss);
+            self.encoder.adapt(now(), loss);
         }
         let (mut encodable, mut payload) = ([0; MAX_ENCODED], [0; MAX_PAYLOAD]);
         let encodable = (encodable.get_mut(..self.encoder.frame_samples())).unwrap_or_default();

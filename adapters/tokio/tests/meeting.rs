@@ -59,19 +59,9 @@ async fn a_stream_published_with_the_join_is_there_at_once() {
     })
     .await;
 
-    let mut mic = within(anna.publish_audio("mic", AudioOptions::opus(RATE)))
-        .await
-        .unwrap();
-    let mut heard = ben.mixed_audio(RATE).unwrap();
-    sing_until_heard(
-        &mut [(&mut mic, &mut Tone::new(440.0))],
-        &mut heard,
-        &[440.0],
-    )
-    .await;
+    hears(&ben, &anna).await;
 
-    // Dropping the writer unpublishes.
-    drop(mic);
+    // The writer was dropped, which unpublishes.
     until_state(&ben, &mut events, |state| {
         let anna = state.participant(&id("anna"));
         anna.is_some_and(|anna| anna.streams.is_empty())

@@ -10,7 +10,7 @@ use parlour_tokio::core::room::{CloseReason, RoomId, SessionId};
 use parlour_tokio::core::ticket::Ticket;
 use parlour_tokio::token::mint_token;
 use parlour_tokio::{
-    AudioOptions, CloseCause, Event, JoinOptions, Room, RoomEvent, RoomInfo, Server, ServerConfig,
+    CloseCause, Event, JoinOptions, Room, RoomEvent, RoomInfo, Server, ServerConfig,
     TransportChoice,
 };
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -77,19 +77,6 @@ async fn until_in_session(server: &Server, participants: usize) -> Option<Sessio
         }
         events.next().await.expect("the server is gone");
     }
-}
-
-async fn hears(listener: &Room, talker: &Room) {
-    let mut mic = within(talker.publish_audio("mic", AudioOptions::opus(RATE)))
-        .await
-        .unwrap();
-    let mut heard = listener.mixed_audio(RATE).unwrap();
-    sing_until_heard(
-        &mut [(&mut mic, &mut Tone::new(440.0))],
-        &mut heard,
-        &[440.0],
-    )
-    .await;
 }
 
 #[tokio::test]
@@ -295,20 +282,11 @@ async fn a_server_that_was_gone_finds_everybody_back() {
     })
     .unwrap();
     online.send(Some(address)).unwrap();
-    // Something to say, so that the new server has something to not understand.
-    let mut mic = within(anna.publish_audio("mic", AudioOptions::opus(RATE)))
-        .await
-        .unwrap();
+    // She publishes: something for the new server not to understand.
     let ben = within(Room::join(&common::ticket(&server, "room", "ben")))
         .await
         .unwrap();
-    let mut heard = ben.mixed_audio(RATE).unwrap();
-    sing_until_heard(
-        &mut [(&mut mic, &mut Tone::new(440.0))],
-        &mut heard,
-        &[440.0],
-    )
-    .await;
+    hears(&ben, &anna).await;
     assert_ne!(anna.session(), first);
     assert_eq!(anna.session(), ben.session());
 }

@@ -150,16 +150,7 @@ async fn requests_that_are_given_up_break_nothing() {
         _ => None,
     })
     .await;
-    let mut mic = within(anna.publish_audio("mic", AudioOptions::opus(RATE)))
-        .await
-        .unwrap();
-    let mut heard = ben.mixed_audio(RATE).unwrap();
-    sing_until_heard(
-        &mut [(&mut mic, &mut Tone::new(440.0))],
-        &mut heard,
-        &[440.0],
-    )
-    .await;
+    hears(&ben, &anna).await;
 }
 
 #[tokio::test]

@@ -22,8 +22,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendClock {
     rate: u32,
+    /// Of the next frame, unless there is a pause before it.
     timestamp: u32,
-    last: Option<Instant>,
+    /// When the last frame was handed over, and its timestamp.
+    last: Option<(Instant, u32)>,
 }
 
 impl SendClock {
@@ -36,19 +38,29 @@ impl SendClock {
         }
     }
 
+    /// Skips the pause that there was before `now`; false if there was none. [`next`](Self::next) does
+    /// it, too: this is for who collects sound for a frame, and has to forget what is from before.
+    pub fn skip_pause(&mut self, now: Instant) -> bool {
+        let Some((last, timestamp)) = self.last else {
+            return false;
+        };
+        let pause = now.saturating_duration_since(last);
+        if pause <= PAUSE {
+            return false;
+        }
+        let units = pause.as_micros() * u128::from(self.rate) / 1_000_000;
+        // Modulo 2^32, as RTP counts: a truncation is what is meant.
+        self.timestamp = timestamp.wrapping_add(units as u32);
+        self.last = Some((now, self.timestamp));
+        true
+    }
+
     /// The timestamp of a frame of `units` that is ready at `now`.
     pub fn next(&mut self, now: Instant, units: u32) -> u32 {
-        let last = self.last.replace(now).unwrap_or(now);
-        let pause = now.saturating_duration_since(last);
-        let timestamp = if pause > PAUSE {
-            // The frame before has moved the clock by its own length already.
-            let gone_by = pause.as_micros() * u128::from(self.rate) / 1_000_000;
-            // Modulo 2^32, as RTP counts: a truncation is what is meant.
-            (self.timestamp).wrapping_add((gone_by as u32).saturating_sub(units))
-        } else {
-            self.timestamp
-        };
+        self.skip_pause(now);
+        let timestamp = self.timestamp;
         self.timestamp = timestamp.wrapping_add(units);
+        self.last = Some((now, timestamp));
         timestamp
     }
 }
@@ -72,6 +84,21 @@ mod tests {
         assert_eq!(clock.next(at(200), 960), 0, "jitter");
         assert_eq!(clock.next(at(1_200), 960), 48_000, "a pause of a second");
         assert_eq!(clock.next(at(1_220), 960), 48_960);
+    }
+
+    #[test]
+    fn a_pause_is_told_once_and_a_frame_may_be_collected_after_it() {
+        let mut clock = SendClock::new(48_000);
+        assert!(!clock.skip_pause(at(0)), "nothing was before");
+        assert_eq!(clock.next(at(0), 960), 0);
+        assert!(!clock.skip_pause(at(200)));
+        assert!(clock.skip_pause(at(1_000)));
+        assert!(!clock.skip_pause(at(1_000)));
+        // Its first samples came at 1,000 ms.
+        assert_eq!(clock.next(at(1_015), 960), 48_000);
+        // Frames that are handed over together stand one behind the other.
+        assert_eq!(clock.next(at(1_015), 960), 48_960);
+        assert_eq!(clock.next(at(2_015), 960), 48_960 + 48_000);
     }
 
     #[test]

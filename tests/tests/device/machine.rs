@@ -1,5 +1,6 @@
 //! The device: firmware in QEMU, told what to do and asked what happened over its console.
 
+use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -102,13 +103,21 @@ pub(crate) struct Machine {
     qemu: Child,
     input: ChildStdin,
     output: Receiver<String>,
-    monitor: UnixStream,
+    /// What it has said that nobody waited for.
+    skipped: RefCell<Vec<String>>,
     directory: TempDir,
 }
 
 impl Machine {
-    /// A device with `ticket`, as `./run` of the firmware starts it.
+    /// A device with `ticket` that has started.
     pub(crate) fn start(firmware: &Path, ticket: &str) -> Self {
+        let machine = Self::power_on(firmware, ticket);
+        machine.expect("ready");
+        machine
+    }
+
+    /// A device with `ticket`, as `./run` of the firmware starts it.
+    pub(crate) fn power_on(firmware: &Path, ticket: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let monitor = directory.path().join("monitor");
         let heard = directory.path().join("heard");
@@ -136,17 +145,11 @@ impl Machine {
                 }
             }
         });
-        // It is there before the firmware runs.
-        let ready = output
-            .recv_timeout(Duration::from_secs(30))
-            .expect("the device starts");
-        assert_eq!(ready.trim(), "ready");
-        let monitor = UnixStream::connect(monitor).unwrap();
         Self {
             qemu,
             input,
             output,
-            monitor,
+            skipped: RefCell::default(),
             directory,
         }
     }
@@ -172,6 +175,7 @@ impl Machine {
                         !line.contains("panicked") && !line.starts_with("failed"),
                         "{line}"
                     );
+                    self.skipped.borrow_mut().push(line);
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("the device does not say {beginning:?}"),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -181,10 +185,23 @@ impl Machine {
         }
     }
 
-    /// Pulls the network cable, or plugs it in.
+    /// How many lines it has said that start with `beginning`, and that nobody waited for.
+    pub(crate) fn times_said(&self, beginning: &str) -> usize {
+        let skipped = self.skipped.borrow();
+        let found = skipped.iter().filter(|line| line.starts_with(beginning));
+        found.count()
+    }
+
+    /// Pulls the network cable, or plugs it in; waits until the device has noticed.
     pub(crate) fn set_link(&mut self, up: bool) {
         let state = if up { "on" } else { "off" };
-        writeln!(self.monitor, "set_link nic {state}").unwrap();
+        let mut monitor = UnixStream::connect(self.directory.path().join("monitor")).unwrap();
+        writeln!(monitor, "set_link nic {state}").unwrap();
+        let wanted = if up { "up" } else { "down" };
+        while {
+            self.tell("link");
+            self.expect("link") != wanted
+        } {}
     }
 
     /// All that its loudspeaker has played since it started, 16 kHz.
@@ -199,6 +216,11 @@ impl Machine {
     /// Has it end with `code`.
     pub(crate) fn exit(mut self, code: u8) {
         self.tell(&format!("exit {code}"));
+        self.ends_with(code);
+    }
+
+    /// Waits for its end, which is one with `code`.
+    pub(crate) fn ends_with(mut self, code: u8) {
         let ended = self.qemu.wait().unwrap();
         assert_eq!(ended.code(), Some(code.into()));
     }

@@ -7,7 +7,7 @@
 mod machine;
 mod process;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
@@ -85,6 +85,12 @@ impl Meeting {
             reader,
             device,
         }
+    }
+
+    /// They are to meet at `server`, the device through the network at `address`.
+    async fn at(firmware: &Path, server: &Server, address: SocketAddr) -> Self {
+        let device = device_ticket(server, address);
+        Self::start(firmware, &ticket(server, "desktop"), &device).await
     }
 
     /// The device joins, and the desktop sees it.
@@ -167,8 +173,7 @@ async fn device_and_desktop_hear_each_other() {
     let Some(firmware) = firmware() else { return };
     let directory = tempfile::tempdir().unwrap();
     let server = serve(directory.path());
-    let device = device_ticket(&server, server.addresses()[0]);
-    let mut meeting = Meeting::start(firmware, &ticket(&server, "desktop"), &device).await;
+    let mut meeting = Meeting::at(firmware, &server, server.addresses()[0]).await;
     meeting.meet().await;
     let similarity = meeting.speak().await;
     assert!(
@@ -188,8 +193,7 @@ async fn they_do_with_a_tenth_of_all_datagrams_lost() {
         ..Impairment::default()
     };
     let network = Network::start(server.addresses()[0], bad, 1).await.unwrap();
-    let device = device_ticket(&server, network.address());
-    let mut meeting = Meeting::start(firmware, &ticket(&server, "desktop"), &device).await;
+    let mut meeting = Meeting::at(firmware, &server, network.address()).await;
     meeting.meet().await;
     let similarity = meeting.speak().await;
     assert!(
@@ -235,8 +239,7 @@ async fn they_do_after_the_devices_link_was_down() {
     let Some(firmware) = firmware() else { return };
     let directory = tempfile::tempdir().unwrap();
     let server = serve(directory.path());
-    let device = device_ticket(&server, server.addresses()[0]);
-    let mut meeting = Meeting::start(firmware, &ticket(&server, "desktop"), &device).await;
+    let mut meeting = Meeting::at(firmware, &server, server.addresses()[0]).await;
     meeting.meet().await;
 
     meeting.device.set_link(false);
@@ -248,7 +251,37 @@ async fn they_do_after_the_devices_link_was_down() {
         similarity.at_desktop > 0.7 && similarity.at_device > 0.7,
         "{similarity:?}"
     );
+    // It has joined once. Whether it had to resume depends on when it last heard of the server.
+    assert_eq!(meeting.device.times_said("event joined resumed=false"), 1);
     meeting.part().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tickets_that_do_not_open_the_room_are_said_not_to() {
+    let Some(firmware) = firmware() else { return };
+    let device = Machine::power_on(firmware, "parlour://10.0.2.2/key#token");
+    let why = device.expect("failed:");
+    assert!(why.contains("host:port"), "{why}");
+    device.ends_with(1);
+
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path());
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let good = device_ticket(&server, server.addresses()[0]);
+    let (but_token, _) = good.split_once('#').unwrap();
+    for (ticket, expected) in [
+        (format!("{but_token}#forged"), "not admitted"),
+        (
+            device_ticket(&server, silent.local_addr().unwrap()),
+            "the server does not answer",
+        ),
+    ] {
+        let mut device = Machine::start(firmware, &ticket);
+        device.tell("join");
+        let why = device.expect("not joined:");
+        assert!(why.starts_with(expected), "{why}");
+        device.exit(0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,47 +7,14 @@ use parlour_core::room::{CloseReason, Topic};
 use parlour_core::signal::Recipients;
 use std::vec::Vec;
 
-use super::world::{Party, World, mic};
-use crate::{AudioCodec, Config};
-
-/// A square wave of 500 Hz at 16 kHz.
-fn tone() -> [i16; 320] {
-    std::array::from_fn(|n| if n / 16 % 2 == 0 { 8_000 } else { -8_000 })
-}
-
-/// The loudest sample that `listener` hears while `talker` has its microphone open for a second.
-fn loudest(world: &mut World, talker: &Party, listener: &Party) -> i16 {
-    let (talking, listening) = (talker.room, listener.room);
-    world.run(async move {
-        let mut writer = talking
-            .publish_audio(mic(), AudioCodec::Pcmu, SampleRate::Hz16000)
-            .unwrap();
-        let mut reader = listening.mixed_audio();
-        let mut ticks = Ticker::every(Duration::from_millis(20));
-        let mut heard = 0;
-        for _ in 0..50 {
-            ticks.next().await;
-            writer.write(&tone()).unwrap();
-            let mut pcm = [0; 320];
-            reader.read(&mut pcm);
-            heard = pcm.into_iter().fold(heard, i16::max);
-        }
-        heard
-    })
-}
-
-fn two(world: &mut World) -> (Party, Party) {
-    let anna = world.party(2, "anna", Config::default());
-    let ben = world.party(3, "ben", Config::default());
-    anna.join(world).unwrap();
-    ben.join(world).unwrap();
-    (anna, ben)
-}
+use super::sound::{loudest, tone};
+use super::world::{PORT, Party, World, mic};
+use crate::{AudioCodec, Config, G711, JoinError};
 
 #[test]
 fn two_devices_hear_each_other() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     assert!(loudest(&mut world, &anna, &ben) > 6_000);
     assert!(loudest(&mut world, &ben, &anna) > 6_000);
     assert_eq!(ben.room.mixed_audio().statistics(0).unwrap().lost, 0);
@@ -57,7 +24,7 @@ fn two_devices_hear_each_other() {
 #[test]
 fn a_muted_device_is_not_heard_also_when_it_comes_back() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     let (talking, listening) = (anna.room, ben.room);
     let heard = world.run(async move {
         let mut writer = talking
@@ -92,7 +59,7 @@ fn a_muted_device_is_not_heard_also_when_it_comes_back() {
 #[test]
 fn messages_arrive() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     let topic = Topic::new("chat").unwrap();
     anna.room
         .send_message(&Recipients::All, &topic, b"hello")
@@ -106,7 +73,7 @@ fn messages_arrive() {
 #[test]
 fn leaves_and_joins_again_and_again() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     for _ in 0..20 {
         let room = anna.room;
         world.run(async move { room.leave().await });
@@ -128,7 +95,7 @@ fn leaves_and_joins_again_and_again() {
 #[test]
 fn a_server_that_was_killed_is_joined_again() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     world.restart_server();
     for party in [&anna, &ben] {
         party.wait(&mut world, |event| matches!(event, Event::Reconnecting(_)));
@@ -142,7 +109,7 @@ fn a_server_that_was_killed_is_joined_again() {
 #[test]
 fn a_link_that_was_down_for_five_seconds_goes_on() {
     let mut world = World::new();
-    let (anna, ben) = two(&mut world);
+    let (anna, ben) = world.two::<G711>();
     while anna.room.try_next_event().is_some() {}
     world.set_link(&anna, false);
     world.pass(Duration::from_secs(5));
@@ -159,15 +126,77 @@ fn a_link_that_was_down_for_five_seconds_goes_on() {
 }
 
 #[test]
+fn a_device_that_roams_goes_on_from_its_new_address() {
+    let mut world = World::new();
+    let (anna, ben) = world.two::<G711>();
+    for party in [&anna, &ben] {
+        while party.room.try_next_event().is_some() {}
+    }
+    // smoltcp asks for no neighbour's hardware address twice in a second.
+    world.pass(Duration::from_secs(1));
+    // Another access point of the same network: the stack learns of it from DHCP alone.
+    world.readdress(&anna, 20);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+    assert!(loudest(&mut world, &ben, &anna) > 6_000);
+    // Another network: the link goes, and comes back without an address for a while.
+    world.set_link(&anna, false);
+    world.take_address(&anna);
+    world.pass(Duration::from_secs(1));
+    world.set_link(&anna, true);
+    world.pass(Duration::from_secs(1));
+    world.readdress(&anna, 21);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+    assert!(loudest(&mut world, &ben, &anna) > 6_000);
+    // It is the same connection, and nobody has seen anything.
+    while let Some(event) = anna.room.try_next_event() {
+        assert!(
+            !matches!(event, Event::Joined { .. } | Event::Reconnecting(_)),
+            "{event:?}"
+        );
+    }
+    while let Some(event) = ben.room.try_next_event() {
+        assert!(!matches!(event, Event::ParticipantLeft { .. }), "{event:?}");
+    }
+}
+
+#[test]
+fn a_device_that_only_listens_tells_its_new_address_at_once() {
+    let mut world = World::new();
+    let (anna, ben) = world.two::<G711>();
+    world.pass(Duration::from_secs(1));
+    world.readdress(&ben, 20);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+}
+
+#[test]
+fn another_ticket_is_for_the_next_join_and_not_for_this_room() {
+    let mut world = World::new();
+    let ben = world.party(3, "ben", Config::default());
+    ben.join(&mut world).unwrap();
+    let anna = world.party_with(2, "anna", "10.0.0.99", PORT, Config::default());
+    let name = |party: &Party| party.room.with_client(|client| client.me().cloned());
+
+    anna.room
+        .set_ticket(world.ticket("10.0.0.1", PORT, "bella"));
+    anna.join(&mut world).unwrap();
+    assert_eq!(name(&anna).unwrap().as_str(), "bella");
+
+    // Another while it is joined: where the server is, it goes on knowing.
+    (anna.room).set_ticket(world.ticket("10.0.0.98", PORT, "cleo"));
+    world.set_link(&anna, false);
+    world.pass(Duration::from_secs(1));
+    world.set_link(&anna, true);
+    assert!(loudest(&mut world, &anna, &ben) > 6_000);
+    assert_eq!(name(&anna).unwrap().as_str(), "bella");
+    let room = anna.room;
+    world.run(async move { room.leave().await });
+    assert_eq!(anna.join(&mut world), Err(JoinError::NoAnswer));
+}
+
+#[test]
 fn a_server_is_found_by_its_name() {
     let mut world = World::new();
-    let anna = world.party_with(
-        2,
-        "anna",
-        "rooms.test",
-        super::world::PORT,
-        Config::default(),
-    );
+    let anna = world.party_with(2, "anna", "rooms.test", PORT, Config::default());
     anna.join(&mut world).unwrap();
     assert!(anna.room.is_joined());
 }
@@ -175,7 +204,7 @@ fn a_server_is_found_by_its_name() {
 #[test]
 fn silence_costs_no_wakes() {
     let mut world = World::new();
-    let (anna, _ben) = two(&mut world);
+    let (anna, _ben) = world.two::<G711>();
     world.pass(Duration::from_secs(5));
     let before = anna.runner_polls();
     world.pass(Duration::from_secs(60));

@@ -3,14 +3,16 @@
 use embassy_futures::poll_once;
 use embassy_time::Duration;
 use parlour_core::audio::codec::SampleRate;
-use parlour_core::client::{CloseCause, CommandError};
+use parlour_core::client::{CloseCause, CommandError, Event, ReconnectCause};
 use parlour_core::signal::JoinRefusal;
+use parlour_core::ticket::{Ticket, TicketError};
 use std::convert::Infallible;
+use std::string::String;
 
-use super::world::{PORT, World, mic};
+use super::world::{PORT, Party, World, mic};
 use crate::{
-    AlwaysOpen, AudioCodec, AudioIn, AudioOut, Config, Duplex, DuplexError, JoinError,
-    NoEchoCanceller, PublishError, WriteError,
+    AlwaysOpen, AudioCodec, AudioIn, AudioOut, Config, Duplex, DuplexError, G711, JoinError,
+    NoEchoCanceller, PublishError, SetupError, WriteError,
 };
 
 #[test]
@@ -44,6 +46,89 @@ fn a_server_that_does_not_answer_is_said_not_to() {
     let closed = world.party_with(3, "ben", "10.0.0.1", 9, Config::default());
     assert_eq!(nobody.join(&mut world), Err(JoinError::NoAnswer));
     assert_eq!(closed.join(&mut world), Err(JoinError::NoAnswer));
+}
+
+#[test]
+fn a_server_that_stops_answering_is_an_event_and_its_return_another() {
+    let mut world = World::new();
+    let anna = world.party(2, "anna", Config::default());
+    anna.join(&mut world).unwrap();
+    while anna.room.try_next_event().is_some() {}
+    world.set_server_reachable(false);
+    let event = anna.wait(&mut world, |event| matches!(event, Event::Reconnecting(_)));
+    assert_eq!(event, Event::Reconnecting(ReconnectCause::Silence));
+    assert!(!anna.room.is_joined() && anna.room.closed().is_none());
+    // Sound that nobody takes is no error, and nobody waits for it.
+    let rate = SampleRate::Hz16000;
+    let mut writer = anna
+        .room
+        .publish_audio(mic(), AudioCodec::Pcmu, rate)
+        .unwrap();
+    assert_eq!(writer.write(&[0; 320]), Ok(()));
+    // It tries on, without haste: every four seconds, give or take.
+    let sent = |anna: &Party| {
+        anna.room
+            .with_client(|client| client.statistics().sent.datagrams)
+    };
+    let before = sent(&anna);
+    world.pass(Duration::from_secs(600));
+    let tries = sent(&anna) - before;
+    assert!((100..=200).contains(&tries), "{tries}");
+    world.set_server_reachable(true);
+    anna.wait(&mut world, |event| matches!(event, Event::Joined { .. }));
+}
+
+#[test]
+fn a_malformed_ticket_is_an_error_at_every_place_that_takes_one() {
+    let mut world = World::new();
+    for (text, error) in [
+        ("", TicketError::Scheme),
+        ("https://10.0.0.1", TicketError::Scheme),
+        ("parlour://10.0.0.1/key#token", TicketError::Address),
+        ("parlour://10.0.0.1:7900/key#token", TicketError::Key),
+        ("parlour://10.0.0.1:7900/key", TicketError::Token),
+    ] {
+        assert_eq!(Ticket::parse(text).unwrap_err(), error, "{text}");
+    }
+    for (token, error) in [
+        (String::new(), TicketError::Token),
+        ("x".repeat(10_000), TicketError::TokenTooLong),
+    ] {
+        let ticket = world.ticket("10.0.0.1", PORT, &token);
+        let made = world.try_party::<G711>(2, ticket, Config::default());
+        assert_eq!(made.err(), Some(SetupError::Ticket(error)));
+
+        let ben = world.party(3, "ben", Config::default());
+        ben.join(&mut world).unwrap();
+        let room = ben.room;
+        room.set_ticket(ticket);
+        world.run(async move { room.leave().await });
+        assert_eq!(ben.join(&mut world), Err(JoinError::Ticket(error)));
+        room.set_ticket(world.ticket("10.0.0.1", PORT, "ben"));
+        assert_eq!(ben.join(&mut world), Ok(()));
+    }
+}
+
+#[test]
+fn who_may_not_publish_is_told_so() {
+    let mut world = World::new();
+    let anna = world.party(2, "listener", Config::default());
+    let rate = SampleRate::Hz16000;
+    let writer = anna.room.publish_audio(mic(), AudioCodec::Pcmu, rate);
+    let mut writer = writer.unwrap();
+    anna.join(&mut world).unwrap();
+    anna.wait(&mut world, |event| {
+        matches!(event, Event::PublishRefused { .. })
+    });
+    assert_eq!(writer.write(&[0; 320]), Err(WriteError::NotPublished));
+}
+
+#[test]
+fn an_address_that_never_comes_is_no_network() {
+    let mut world = World::new();
+    let anna = world.party(2, "anna", Config::default());
+    world.take_address(&anna);
+    assert_eq!(anna.join(&mut world), Err(JoinError::NoNetwork));
 }
 
 #[test]

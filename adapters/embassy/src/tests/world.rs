@@ -2,7 +2,7 @@
 
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -17,12 +17,14 @@ use std::vec::Vec;
 use embassy_futures::select::{Either, select};
 use embassy_net::driver::{HardwareAddress, LinkState};
 use embassy_net::udp::{PacketMetadata, UdpSocket};
-use embassy_net::{IpEndpoint, Ipv4Address, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_net::{
+    ConfigV4, IpEndpoint, Ipv4Address, Ipv4Cidr, Stack, StackResources, StaticConfigV4,
+};
 use embassy_net_driver_channel as channel;
 use embassy_time::{Duration, MockDriver};
 use parlour_core::client::Event;
 use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId, StreamKey};
-use parlour_core::secure::{KeyPair, PublicKey};
+use parlour_core::secure::KeyPair;
 use parlour_core::server::{Admission, Config as Limits, Event as ServerEvent, Path, Server};
 use parlour_core::signal::JoinRefusal;
 use parlour_core::ticket::Ticket;
@@ -30,7 +32,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::time::{now, wait_until};
-use crate::{Config, Device, G711, Resources, Room};
+use crate::{Config, Decoding, Device, G711, Resources, Room, SetupError};
 
 const MTU: usize = 1_514;
 const SERVER: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
@@ -59,6 +61,8 @@ pub(super) struct World {
     wires: Vec<Wire>,
     /// Of the wires, those that are cut.
     cut: BTreeSet<usize>,
+    /// Of the wires, those that lose every n-th frame that is sent, and how many were.
+    lossy: BTreeMap<usize, (u32, u32)>,
     pub(super) server: Rc<RefCell<Server>>,
     keys: KeyPair,
     rng: ChaCha12Rng,
@@ -69,8 +73,20 @@ pub(super) struct World {
 /// One device.
 pub(super) struct Party {
     pub(super) room: Room<'static, Device>,
+    stack: Stack<'static>,
     wire: usize,
     runner_polls: Rc<Cell<usize>>,
+}
+
+/// The server's wire: the first.
+const SERVERS: usize = 0;
+
+fn address(ip: Ipv4Address) -> StaticConfigV4 {
+    StaticConfigV4 {
+        address: Ipv4Cidr::new(ip, 24),
+        gateway: None,
+        dns_servers: [SERVER].into_iter().collect(),
+    }
 }
 
 fn leak<T>(value: T) -> &'static mut T {
@@ -81,6 +97,7 @@ impl World {
     pub(super) fn new() -> Self {
         static CLOCK: Mutex<()> = Mutex::new(());
         let clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
+        // Everything else follows from this, and from what the test does.
         let mut rng = ChaCha12Rng::seed_from_u64(7);
         let keys = KeyPair::generate(&mut rng);
         let server = Server::new(Limits::default(), keys.clone(), now(), &mut rng);
@@ -88,6 +105,7 @@ impl World {
             slots: Vec::new(),
             wires: Vec::new(),
             cut: BTreeSet::new(),
+            lossy: BTreeMap::new(),
             server: Rc::new(RefCell::new(server)),
             keys,
             rng,
@@ -106,11 +124,7 @@ impl World {
         let hardware = HardwareAddress::Ethernet([2, 0, 0, 0, 0, last]);
         let (mut wire, device) = channel::new(state, hardware);
         wire.set_link_state(LinkState::Up);
-        let config = embassy_net::Config::ipv4_static(StaticConfigV4 {
-            address: Ipv4Cidr::new(address, 24),
-            gateway: None,
-            dns_servers: [SERVER].into_iter().collect(),
-        });
+        let config = embassy_net::Config::ipv4_static(self::address(address));
         let resources = leak(StackResources::<4>::new());
         let (stack, runner) = embassy_net::new(device, config, resources, last.into());
         let runner = leak(runner);
@@ -129,10 +143,6 @@ impl World {
         polls
     }
 
-    pub(super) fn public_key(&self) -> PublicKey {
-        *self.keys.public()
-    }
-
     /// A device at 10.0.0.`last`, whose token names it `who`.
     pub(super) fn party(&mut self, last: u8, who: &str, config: Config) -> Party {
         self.party_with(last, who, "10.0.0.1", PORT, config)
@@ -146,22 +156,57 @@ impl World {
         port: u16,
         config: Config,
     ) -> Party {
-        let (stack, wire) = self.stack(Ipv4Address::new(10, 0, 0, last));
-        let ticket = Ticket {
+        let ticket = self.ticket(host, port, who);
+        self.party_decoding::<G711>(last, ticket, config)
+    }
+
+    /// A ticket for the server's key, whatever else it says.
+    pub(super) fn ticket(&self, host: &str, port: u16, token: &str) -> Ticket<'static> {
+        Ticket {
             host: leak(String::from(host)),
             port,
-            server_key: self.public_key(),
-            token: leak(String::from(who)),
-        };
-        let resources = leak(Resources::<G711>::new());
-        let (room, runner) = crate::new(stack, ticket, config, resources, &mut self.rng).unwrap();
+            server_key: *self.keys.public(),
+            token: leak(String::from(token)),
+        }
+    }
+
+    /// Anna and Ben, who have joined.
+    pub(super) fn two<D: Decoding + 'static>(&mut self) -> (Party, Party) {
+        let parties = [(2, "anna"), (3, "ben")].map(|(last, who)| {
+            let ticket = self.ticket("10.0.0.1", PORT, who);
+            let party = self.party_decoding::<D>(last, ticket, Config::default());
+            party.join(self).unwrap();
+            party
+        });
+        parties.into()
+    }
+
+    pub(super) fn party_decoding<D: Decoding + 'static>(
+        &mut self,
+        last: u8,
+        ticket: Ticket<'static>,
+        config: Config,
+    ) -> Party {
+        self.try_party::<D>(last, ticket, config).unwrap()
+    }
+
+    pub(super) fn try_party<D: Decoding + 'static>(
+        &mut self,
+        last: u8,
+        ticket: Ticket<'static>,
+        config: Config,
+    ) -> Result<Party, SetupError> {
+        let (stack, wire) = self.stack(Ipv4Address::new(10, 0, 0, last));
+        let resources = leak(Resources::<D>::new());
+        let (room, runner) = crate::new(stack, ticket, config, resources, &mut self.rng)?;
         let runner = leak(runner);
         let runner_polls = self.spawn(async move { runner.run().await });
-        Party {
+        Ok(Party {
             room,
+            stack,
             wire,
             runner_polls,
-        }
+        })
     }
 
     /// The server is killed, and started again with the same key.
@@ -180,6 +225,41 @@ impl World {
         };
         self.wires[party.wire].set_link_state(state);
         self.settle();
+    }
+
+    /// The party gets another address, as from another access point; its cable is not touched.
+    pub(super) fn readdress(&mut self, party: &Party, last: u8) {
+        let new = address(Ipv4Address::new(10, 0, 0, last));
+        party.stack.set_config_v4(ConfigV4::Static(new));
+        self.settle();
+    }
+
+    /// The party's address is taken away, as by a DHCP server that gives it no other.
+    pub(super) fn take_address(&mut self, party: &Party) {
+        party.stack.set_config_v4(ConfigV4::None);
+        self.settle();
+    }
+
+    /// The server says nothing more, and hears nothing; nobody is told.
+    pub(super) fn set_server_reachable(&mut self, reachable: bool) {
+        if reachable {
+            self.cut.remove(&SERVERS);
+        } else {
+            self.cut.insert(SERVERS);
+        }
+    }
+
+    /// Every `n`-th frame that the party sends is lost from now on.
+    pub(super) fn lose_every(&mut self, n: u32, party: &Party) {
+        self.lossy.insert(party.wire, (n, 0));
+    }
+
+    fn is_lost(&mut self, from: usize) -> bool {
+        let Some((every, sent)) = self.lossy.get_mut(&from) else {
+            return false;
+        };
+        *sent += 1;
+        sent.is_multiple_of(*every)
     }
 
     /// Polls what is woken and carries what was sent, until all wait.
@@ -217,7 +297,7 @@ impl World {
             while let Some(frame) = self.wires[from].try_tx_buf().map(|frame| frame.to_vec()) {
                 moved = true;
                 self.wires[from].tx_done();
-                if self.cut.contains(&from) {
+                if self.cut.contains(&from) || self.is_lost(from) {
                     continue;
                 }
                 for (to, wire) in self.wires.iter_mut().enumerate() {
@@ -294,7 +374,8 @@ pub(super) fn mic() -> StreamKey {
     StreamKey::new("mic").unwrap()
 }
 
-/// The server's end: a token is the participant's name, and "bad" is no good one.
+/// The server's end: a token is the participant's name, "bad" is no good one, and who is
+/// "listener" may not publish.
 async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
     let meta = || leak([PacketMetadata::EMPTY; 32]);
     let bytes = || leak(vec![0; 32 * MTU]);
@@ -311,15 +392,20 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
                 let ServerEvent::JoinRequested { join, token, .. } = event else {
                     continue;
                 };
-                if token == "bad" {
+                if *token == "bad" {
                     let _ = server.refuse(now(), join, JoinRefusal::InvalidToken);
                     continue;
                 }
+                let grants = if *token == "listener" {
+                    Grants::SUBSCRIBE
+                } else {
+                    Grants::PARTICIPANT
+                };
                 let admission = Admission {
                     room: RoomId::new("room").unwrap(),
                     participant: ParticipantId::new(&token).unwrap(),
                     name: DisplayName::new("").unwrap(),
-                    grants: Grants::PARTICIPANT,
+                    grants,
                     expires_in: None,
                     lobby: false,
                 };

@@ -10,13 +10,15 @@ use parlour_core::audio::mixer::Mixer;
 use parlour_core::signal::StreamRef;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::Interval;
 
 use super::ReadError;
 use super::player::Player;
 use super::shared::{Shared, SlotFrame};
 
 const FRAME: Duration = Duration::from_millis(20);
+/// Whoever is later than this has not been late but has paused.
+const CATCH_UP: Duration = Duration::from_millis(500);
 
 /// The frames that have arrived for one reader. If it is slow, the oldest are lost to it.
 #[derive(Debug)]
@@ -34,18 +36,17 @@ impl Frames {
     }
 }
 
-/// Ticks every 20 ms, from its first use on.
+/// Ticks every 20 ms, from its first use on. Whoever comes late, on a busy machine, catches up: sound that is not read
+/// would pile up in the jitter buffer and be dropped there.
 #[derive(Debug, Default)]
 struct Ticks(Option<Interval>);
 
 impl Ticks {
     async fn next(&mut self) {
-        let interval = self.0.get_or_insert_with(|| {
-            let mut interval = tokio::time::interval(FRAME);
-            interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            interval
-        });
-        interval.tick().await;
+        let interval = self.0.get_or_insert_with(|| tokio::time::interval(FRAME));
+        if interval.tick().await.elapsed() > CATCH_UP {
+            interval.reset();
+        }
     }
 }
 
@@ -124,7 +125,8 @@ impl MixedReader {
     }
 
     /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds. For
-    /// those who have no sound card that asks.
+    /// those who have no sound card that asks. Whoever calls it late does not wait until what was missed is made up
+    /// for; a pause of more than half a second is none of that.
     ///
     /// Cancellation-safe.
     pub async fn next_frame(&mut self, pcm: &mut [i16]) {
@@ -176,5 +178,35 @@ impl SlotReader {
     pub async fn next_frame(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
         self.ticks.next().await;
         self.read(pcm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    /// How many ticks come at once.
+    async fn at_once(ticks: &mut Ticks) -> usize {
+        let start = Instant::now();
+        let mut count = 0;
+        loop {
+            ticks.next().await;
+            if start.elapsed() > Duration::ZERO {
+                return count;
+            }
+            count += 1;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_late_catches_up_and_who_has_paused_goes_on() {
+        let mut ticks = Ticks::default();
+        assert_eq!(at_once(&mut ticks).await, 1, "the first");
+        advance(Duration::from_millis(100)).await;
+        assert_eq!(at_once(&mut ticks).await, 5);
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(at_once(&mut ticks).await, 1);
     }
 }

@@ -3,24 +3,23 @@
 use parlour_core::audio::codec::{AudioEncoder, EncodeError, FrameDuration, SampleRate};
 use parlour_core::audio::g711::{G711Encoder, Law};
 use parlour_core::audio::level::level;
-use parlour_core::audio::opus::{EncoderConfig, EncoderConfigError, FullbandEncoder, MAX_PAYLOAD};
+use parlour_core::audio::opus::{
+    Adaptation, EncoderConfig, EncoderConfigError, FullbandEncoder, MAX_PAYLOAD,
+};
 use parlour_core::audio::resample::Resampler;
 use parlour_core::rtp::AudioLevel;
+use parlour_core::time::Instant;
 
 use super::{AudioCodec, AudioOptions};
 
 /// What one packet holds.
 const FRAME: FrameDuration = FrameDuration::Ms20;
-/// Loss that the FEC is tuned for at most, in percent: beyond, more redundancy costs more than it brings.
-const MAX_EXPECTED_LOSS: u8 = 30;
-/// The bit rate is reduced to this share, in percent, where a quarter or more is lost.
-const MIN_RATE_SHARE: u32 = 50;
 
 #[derive(Debug)]
 enum Codec {
     Opus {
         encoder: Box<FullbandEncoder>,
-        bitrate: u32,
+        adaptation: Adaptation,
         fec: bool,
     },
     G711(G711Encoder),
@@ -62,7 +61,7 @@ impl Encoder {
                 })?);
                 let codec = Codec::Opus {
                     encoder,
-                    bitrate,
+                    adaptation: Adaptation::new(bitrate),
                     fec,
                 };
                 (codec, rate)
@@ -128,38 +127,34 @@ impl Encoder {
         self.pending.clear();
     }
 
-    /// Adapts to the share of packets that are lost on the way, in 1/256: FEC for what is lost, fewer bits when it is
-    /// much, as then the network is likely too narrow.
-    pub(super) fn adapt(&mut self, loss: u8) {
+    /// Adapts to the share of packets that are lost on the way, when it is time for that.
+    pub(super) fn adapt(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) {
         let Codec::Opus {
             encoder,
-            bitrate,
+            adaptation,
             fec,
         } = &mut self.codec
         else {
             return;
         };
-        let percent = u32::from(loss) * 100 / 256;
-        // From 5 % on, 2.5 % fewer bits for each percent lost.
-        let share = 100 - (percent.saturating_sub(5) * 5 / 2).min(100 - MIN_RATE_SHARE);
-        let adapted = (*bitrate * share / 100).max(MIN_BITRATE.min(*bitrate));
+        let Some(adapted) = adaptation.poll(now, loss) else {
+            return;
+        };
         // Both are within what the encoder took when it was made.
-        let _ = encoder.set_bitrate(adapted);
+        let _ = encoder.set_bitrate(adapted.bitrate);
         if *fec {
-            let expected = u8::try_from(percent)
-                .unwrap_or(u8::MAX)
-                .min(MAX_EXPECTED_LOSS);
-            let _ = encoder.set_expected_loss(expected);
+            let _ = encoder.set_expected_loss(adapted.expected_loss);
         }
     }
 }
 
-/// Below this, Opus is hard to understand.
-const MIN_BITRATE: u32 = 12_000;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
 
     fn tone(samples: usize, hz: usize, rate: usize) -> Vec<i16> {
         (0..samples)
@@ -218,8 +213,8 @@ mod tests {
             ..AudioOptions::opus(SampleRate::Hz48000)
         };
         let mut encoder = Encoder::new(&options).unwrap();
-        let mut bytes = |loss| {
-            encoder.adapt(loss);
+        let mut bytes = |seconds, loss| {
+            encoder.adapt(at(seconds), || Some(loss));
             let pcm = tone(48_000, 440, 48_000);
             let (mut rest, mut bytes) = (&pcm[..], 0);
             while let Some(frame) = encoder.take(&mut rest).unwrap() {
@@ -227,7 +222,7 @@ mod tests {
             }
             bytes
         };
-        let (none, much, again) = (bytes(0), bytes(80), bytes(0));
+        let (none, much, again) = (bytes(2, 0), bytes(4, 80), bytes(6, 0));
         assert!(much * 10 < none * 7, "{much} of {none}");
         assert!(again * 10 > none * 9, "{again} of {none}");
     }

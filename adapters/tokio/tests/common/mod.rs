@@ -11,8 +11,8 @@ use parlour_tokio::core::audio::codec::SampleRate;
 use parlour_tokio::core::room::{Grants, ParticipantId};
 use parlour_tokio::token::{ApiKey, Claims};
 use parlour_tokio::{
-    AudioWriter, Event, Events, JoinOptions, MixedReader, Room, RoomEvent, Server, ServerConfig,
-    ServerEvent,
+    AudioOptions, AudioWriter, Event, Events, JoinOptions, MixedReader, Room, RoomEvent, Server,
+    ServerConfig, ServerEvent,
 };
 
 pub const RATE: SampleRate = SampleRate::Hz48000;
@@ -183,4 +183,14 @@ pub async fn sing_until_heard(
         }
     })
     .await;
+}
+
+/// Lets `talker` sing until `listener` hears it.
+pub async fn hears(listener: &Room, talker: &Room) {
+    let mut mic = within(talker.publish_audio("mic", AudioOptions::opus(RATE)))
+        .await
+        .unwrap();
+    let mut heard = listener.mixed_audio(RATE).unwrap();
+    let singing = &mut [(&mut mic, &mut Tone::new(440.0))];
+    sing_until_heard(singing, &mut heard, &[440.0]).await;
 }

@@ -85,6 +85,12 @@ impl OpusEncoder {
         Ok(())
     }
 
+    /// The bits per second that it aims at.
+    pub fn bitrate(&self) -> u32 {
+        // It was a `u32` when it was set.
+        self.codec.bitrate_bps as u32
+    }
+
     /// Prepares for `percent` of the packets being lost, from the next frame on; see
     /// [`EncoderConfig::expected_loss`].
     ///

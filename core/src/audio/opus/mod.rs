@@ -7,10 +7,12 @@
 //! | [`OpusDecoder`] | `opus` | decodes anything of 10 to 60 ms to 16, 24 or 48 kHz mono; no heap |
 //! | [`OpusEncoder`] | `opus` | encodes wideband speech at 16 kHz; no heap |
 //! | `FullbandEncoder` | `opus-fullband` | encodes at 16, 24 or 48 kHz with DTX; needs `std` |
+//! | [`Adaptation`] | `opus` | says what an encoder is to be set to for the loss that is reported |
 //!
 //! Each of them does only what the codec library under it was measured to do well, and answers
 //! anything else with an error.
 
+mod adaptation;
 mod config;
 mod decoder;
 mod encoder;
@@ -18,6 +20,7 @@ mod encoder;
 mod fullband;
 mod packet;
 
+pub use adaptation::{Adaptation, Adapted};
 pub use config::{EncoderConfig, EncoderConfigError, MAX_PAYLOAD};
 pub use decoder::{Channels, OpusDecoder, OpusMemory, OpusState, UnsupportedRate};
 pub use encoder::OpusEncoder;

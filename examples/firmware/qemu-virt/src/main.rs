@@ -7,7 +7,7 @@
 mod sound;
 
 use embassy_executor::{Executor, Spawner};
-use embassy_net::StackResources;
+use embassy_net::{Stack, StackResources};
 use parlour_embassy::core::client::Event;
 use parlour_embassy::core::rand_core::RngCore as _;
 use parlour_embassy::core::room::StreamKey;
@@ -118,7 +118,7 @@ async fn main(spawner: Spawner) {
     println!("ready");
     loop {
         let line = ask("").await;
-        obey(room, &line).await;
+        obey(room, network, &line).await;
     }
 }
 
@@ -147,7 +147,7 @@ fn codec() -> AudioCodec<'static> {
 }
 
 /// What the console can be told.
-async fn obey(room: Room<'static>, line: &str) {
+async fn obey(room: Room<'static>, network: Stack<'static>, line: &str) {
     let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
     let number = argument.trim().parse::<u32>().unwrap_or(0);
     match command {
@@ -165,9 +165,11 @@ async fn obey(room: Room<'static>, line: &str) {
             BUTTON.set_pressed(false);
             println!("said");
         }
+        "link" if network.is_link_up() => println!("link up"),
+        "link" => println!("link down"),
         "cycle" => cycle(room, number).await,
         "exit" => host::exit(number.try_into().unwrap_or(u8::MAX)),
-        _ => println!("commands: join, leave, talk, cycle TIMES, exit CODE"),
+        _ => println!("commands: join, leave, talk, link, cycle TIMES, exit CODE"),
     }
 }
 

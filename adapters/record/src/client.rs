@@ -127,7 +127,7 @@ fn command<P: Profile>(
         }
         Operation::Moderate { action, targets } => Checksum::of(&client.moderate(action, &targets)),
         Operation::EndSession => Checksum::of(&client.end_session()),
-        Operation::RefreshToken { token } => Checksum::of(&client.refresh_token(token.0)),
+        Operation::RefreshToken { token } => Checksum::of(&client.refresh_token(&token)),
         Operation::RequestFloor => Checksum::of(&client.request_floor()),
         Operation::ReleaseFloor => Checksum::of(&client.release_floor()),
         Operation::Leave => Checksum::of(&client.leave(now)),

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use parlour_core::audio::codec::SampleRate;
-use parlour_core::audio::opus::EncoderConfig;
 use parlour_core::client::{self, Profile};
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId};
 use parlour_core::secure::{KeyPair, PublicKey};
-use parlour_core::server::{self, MixConfig, MixOpus, Rate};
+use parlour_core::server::{self, MixConfig, Rate};
 use parlour_core::signal::SubscribePolicy;
 use parlour_core::ticket::{Ticket, TicketError};
 use parlour_core::time::Instant;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::tape::Played;
+
+mod mix;
 
 /// The first entry of a log.
 #[derive(Serialize, Deserialize)]
@@ -149,9 +149,9 @@ struct ServerConfig {
     #[serde(with = "RateFields")]
     media: Rate,
     #[serde(with = "RateFields")]
-    control: Rate,
-    #[serde(with = "RateFields")]
     resets: Rate,
+    #[serde(with = "RateFields")]
+    control: Rate,
     queued_messages: usize,
     queued_media: usize,
     media_buffers: usize,
@@ -207,67 +207,5 @@ impl From<Admission> for server::Admission {
             expires_in: admission.expires_in,
             lobby: admission.lobby,
         }
-    }
-}
-
-/// How rooms are mixed, as a log keeps it.
-mod mix {
-    use serde::de::Error as _;
-
-    use super::*;
-
-    #[derive(Serialize, Deserialize)]
-    struct Fields {
-        sessions: usize,
-        talkers: u8,
-        encoders: usize,
-        hz: u32,
-        bitrate: u32,
-        complexity: u8,
-        expected_loss: u8,
-        dtx: bool,
-    }
-
-    pub(super) fn serialize<S: Serializer>(
-        mix: &Option<MixConfig>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        let fields = mix.map(|mix| {
-            let opus = mix.opus.get();
-            Fields {
-                sessions: mix.sessions,
-                talkers: mix.talkers,
-                encoders: mix.encoders,
-                hz: opus.sample_rate.hz(),
-                bitrate: opus.bitrate,
-                complexity: opus.complexity,
-                expected_loss: opus.expected_loss,
-                dtx: opus.dtx,
-            }
-        });
-        fields.serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<MixConfig>, D::Error> {
-        let Some(fields) = Option::<Fields>::deserialize(from)? else {
-            return Ok(None);
-        };
-        let rate = SampleRate::from_hz(fields.hz);
-        let opus = MixOpus::new(EncoderConfig {
-            sample_rate: rate.ok_or_else(|| D::Error::custom("no such sample rate"))?,
-            bitrate: fields.bitrate,
-            complexity: fields.complexity,
-            expected_loss: fields.expected_loss,
-            dtx: fields.dtx,
-            ..EncoderConfig::default()
-        });
-        Ok(Some(MixConfig {
-            sessions: fields.sessions,
-            talkers: fields.talkers,
-            encoders: fields.encoders,
-            opus: opus.map_err(D::Error::custom)?,
-        }))
     }
 }
