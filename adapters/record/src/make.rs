@@ -18,6 +18,7 @@ mod mix;
 
 /// The first entry of a log.
 #[derive(Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Made {
     Client(MadeClient),
     Server(Box<MadeServer>),
