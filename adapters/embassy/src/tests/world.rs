@@ -392,11 +392,11 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
                 let ServerEvent::JoinRequested { join, token, .. } = event else {
                     continue;
                 };
-                if token == "bad" {
+                if *token == "bad" {
                     let _ = server.refuse(now(), join, JoinRefusal::InvalidToken);
                     continue;
                 }
-                let grants = if token == "listener" {
+                let grants = if *token == "listener" {
                     Grants::SUBSCRIBE
                 } else {
                     Grants::PARTICIPANT
