@@ -46,14 +46,14 @@ impl Server {
             || cookie.is_some_and(|cookie| self.cookies.verify(&address, client_id, cookie));
         let per_address = self.config.half_open_per_address;
         if is_proven {
-            if self.joins.proven_from_source(source) >= per_address {
+            if self.joins.count_proven_from(source) >= per_address {
                 return Err(Dropped::HalfOpenFull);
             }
             if !self.proven_hellos.take(now, source) {
                 return Err(Dropped::TooManyHellos);
             }
         } else if self.joins.len() >= self.config.retry_threshold
-            || self.joins.from_source(source) >= per_address
+            || self.joins.count_from(source) >= per_address
             || !self.hellos.take(now)
         {
             let cookie = self.cookies.issue(&address, client_id);

@@ -214,12 +214,12 @@ impl Joins {
     }
 
     /// How many are from there.
-    pub(super) fn from_source(&self, source: Source) -> usize {
+    pub(super) fn count_from(&self, source: Source) -> usize {
         self.by_source.get(&source).map_or(0, |from| from.all)
     }
 
     /// How many of these proved it.
-    pub(super) fn proven_from_source(&self, source: Source) -> usize {
+    pub(super) fn count_proven_from(&self, source: Source) -> usize {
         self.by_source.get(&source).map_or(0, |from| from.proven)
     }
 

@@ -67,6 +67,8 @@ impl Room {
             proven_handshakes: UNLIMITED,
             media: UNLIMITED,
             mix: Some(MixConfig::default()),
+            // Those who listen say nothing while they are measured.
+            silence: Duration::from_secs(3_600),
             ..server::Config::default()
         };
         let mic = StreamKey::new("mic").expect("a short name");
@@ -108,22 +110,27 @@ impl Room {
     /// Carries datagrams and admits whoever asks, for three seconds.
     fn settle(&mut self) {
         for _ in 0..300 {
-            for number in 0..self.clients.len() {
-                self.carry_from(number);
-            }
-            self.admit();
-            let mut sent = Vec::new();
-            self.drain(|to, bytes| sent.push((to, bytes.to_vec())));
-            for (to, mut bytes) in sent {
-                let client = &mut self.clients[to];
-                let _ = client.handle_datagram(self.now, &mut bytes, &mut |_| {});
-                while client.poll_event().is_some() {}
-            }
+            self.exchange();
             self.now += Duration::from_millis(10);
             for client in &mut self.clients {
                 client.handle_timeout(self.now);
             }
             self.server.handle_timeout(self.now);
+        }
+    }
+
+    /// Carries what there is to carry, once each way.
+    pub fn exchange(&mut self) {
+        for number in 0..self.clients.len() {
+            self.carry_from(number);
+        }
+        self.admit();
+        let mut sent = Vec::new();
+        self.drain(|to, bytes| sent.push((to, bytes.to_vec())));
+        for (to, mut bytes) in sent {
+            let client = &mut self.clients[to];
+            let _ = client.handle_datagram(self.now, &mut bytes, &mut |_| {});
+            while client.poll_event().is_some() {}
         }
     }
 

@@ -3,6 +3,7 @@
 //! ```sh
 //! cd tests/libopus
 //! cargo test                                              # decoders: the same sound
+//! cargo test every_frame -- --nocapture                   # the table of docs/TESTING.md
 //! cargo test --release -- --ignored --nocapture           # encoders: the table in the docs
 //! SPEECH=file cargo test --release -- --ignored --nocapture
 //! ```
@@ -12,7 +13,9 @@
 #![cfg(test)]
 
 use opusic_c as libopus;
-use parlour_core::audio::codec::{AudioDecoder, AudioEncoder, FrameDuration, SampleRate};
+use parlour_core::audio::codec::{
+    AudioDecoder, AudioEncoder, DecodeError, FrameDuration, SampleRate,
+};
 use parlour_core::audio::opus::{
     Channels, EncoderConfig, FullbandEncoder, MAX_PAYLOAD, OpusDecoder, OpusEncoder, OpusPacket,
 };
@@ -219,6 +222,109 @@ fn decodes_conceals_and_recovers_as_the_reference_does() {
     });
 }
 
+/// Frames of libopus's encoder in ms, and as Parlour takes them.
+const FRAMES: [(f64, Option<FrameDuration>); 6] = [
+    (2.5, None),
+    (5.0, None),
+    (10.0, Some(FrameDuration::Ms10)),
+    (20.0, Some(FrameDuration::Ms20)),
+    (40.0, Some(FrameDuration::Ms40)),
+    (60.0, Some(FrameDuration::Ms60)),
+];
+const BITRATES: [u32; 8] = [6, 8, 12, 16, 24, 32, 48, 64];
+
+/// Either's payloads in the other's decoder: that both decoders make the same of them, and how far that is from what was
+/// said. A frame below 10 ms is refused for its length, and not decoded to something else.
+#[test]
+fn every_frame_and_bit_rate_crosses_over() {
+    on_a_large_stack(|| {
+        let said = speech();
+        println!(
+            "| encoder | frame, ms | {} |",
+            BITRATES.map(|kbps| kbps.to_string()).join(" | ")
+        );
+        for (ms, frame) in FRAMES {
+            crossing("libopus", ms, &said, |bitrate| {
+                let config = EncoderConfig {
+                    sample_rate: RATE,
+                    bitrate,
+                    ..EncoderConfig::default()
+                };
+                Some((Box::new(reference_encoder(1, config)), RATE))
+            });
+            let Some(frame) = frame else { continue };
+            crossing("ropus", ms, &said, |bitrate| {
+                let config = EncoderConfig {
+                    sample_rate: RATE,
+                    frame,
+                    bitrate,
+                    ..EncoderConfig::default()
+                };
+                Some((
+                    Box::new(parlour_encoder(FullbandEncoder::new(config).ok()?)),
+                    RATE,
+                ))
+            });
+            crossing("opus-rs", ms, &said, |bitrate| {
+                let config = EncoderConfig {
+                    frame,
+                    bitrate,
+                    ..EncoderConfig::default()
+                };
+                let encoder = OpusEncoder::new(config).ok()?;
+                Some((Box::new(parlour_encoder(encoder)), config.sample_rate))
+            });
+        }
+    });
+}
+
+/// Prints a row: the spectral distance in dB of what is heard, for each bit rate.
+fn crossing(name: &str, ms: f64, said: &[i16], new: impl Fn(u32) -> Option<(Encode, SampleRate)>) {
+    let cells = BITRATES.map(|kbps| {
+        let Some((mut encode, rate)) = new(kbps * 1_000) else {
+            return "–".to_owned();
+        };
+        let input = at_rate(said, rate);
+        let frame = (f64::from(rate.hz()) * ms / 1_000.0) as usize;
+        let samples = (f64::from(RATE.hz()) * ms / 1_000.0) as usize;
+        let mut decoder = Box::new(OpusDecoder::new(RATE, Channels::Mono).unwrap());
+        let mut reference =
+            libopus::Decoder::new(libopus::Channels::Mono, reference_rate(RATE)).unwrap();
+        let (mut ours, mut theirs) = (vec![], vec![]);
+        for pcm in input.chunks_exact(frame) {
+            let payload = encode(pcm).unwrap();
+            theirs.extend(reference_decode(&mut reference, &payload, samples, false));
+            let mut pcm = vec![0; samples];
+            match decoder.decode(&payload, &mut pcm) {
+                Err(DecodeError::FrameTooShort) if ms < 10.0 => {}
+                decoded => assert_eq!(decoded, Ok(samples)),
+            }
+            ours.extend(pcm);
+        }
+        let limit_hz = rate.hz() / 2;
+        if ms < 10.0 {
+            return format!("({:.1})", spectral_distance(said, &theirs, limit_hz));
+        }
+        let error = power(&difference(&ours, &theirs));
+        let snr = 10.0 * (power(&theirs) / error.max(1e-9)).log10();
+        assert!(snr > 50.0, "{name}, {ms} ms, {kbps} kb/s: {snr:.1} dB");
+        format!("{:.1}", spectral_distance(said, &ours, limit_hz))
+    });
+    println!("| {name} | {ms} | {} |", cells.join(" | "));
+}
+
+/// `said`, at 48 kHz, at another rate.
+fn at_rate(said: &[i16], rate: SampleRate) -> Vec<i16> {
+    let mut input = said.to_vec();
+    if rate != RATE {
+        let len = Resampler::new(RATE, rate)
+            .process(said, &mut input)
+            .unwrap();
+        input.truncate(len);
+    }
+    input
+}
+
 /// Prints a table, and asserts nothing: what is good enough is for the reader to say.
 #[test]
 #[ignore = "measures; see the top of this file"]
@@ -283,13 +389,7 @@ fn measure(
     config: EncoderConfig,
     new: impl Fn(EncoderConfig) -> Option<Encode>,
 ) -> Measured {
-    let step = (RATE.hz() / config.sample_rate.hz()) as usize;
-    let mut input = said.to_vec();
-    if step > 1 {
-        let mut down = Resampler::new(RATE, config.sample_rate);
-        let len = down.process(said, &mut input).unwrap();
-        input.truncate(len);
-    }
+    let input = at_rate(said, config.sample_rate);
     let frame = config.sample_rate.samples(20);
     // The best of three runs: other work on the machine only ever slows it.
     let mut payloads = vec![];

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 
 use parlour_core::room::{DisplayName, Participant, ParticipantId, RoomId, SessionId, Topic};
 use parlour_core::secure::{KeyPair, PublicKey};
-use parlour_core::server::{
-    ModerateError, ParticipantStatistics, RoomView, Server as Core, Statistics,
-};
+use parlour_core::server::{ModerateError, ParticipantStatistics, RoomView, Statistics};
 use parlour_core::signal::Recipients;
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
@@ -18,6 +16,7 @@ use super::admission::{Admitter, worker_of};
 use super::bind::{advertise, bind_all};
 use super::worker::{Command, Worker};
 use super::{BindError, ServerConfig, ServerEvent, TicketError, load_or_create};
+use crate::machine::Server as Core;
 use crate::token::{ApiKey, Claims, mint_token};
 
 /// Events that wait for the slowest reader.
@@ -119,6 +118,8 @@ impl Server {
                 limits: config.limits.clone(),
                 tcp_connections: config.tcp_connections,
                 identity: identity.clone(),
+                #[cfg(feature = "record")]
+                record: config.record.get(index).cloned(),
                 admitter,
                 commands: receiver,
                 events: events.clone(),

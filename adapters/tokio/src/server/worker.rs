@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{Config as Limits, Path, Server, Transmit};
+use parlour_core::server::{Config as Limits, Path, Transmit};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use rand_core::OsRng;
@@ -20,6 +20,7 @@ use super::admission::Admitter;
 use super::bind::Sockets;
 use super::streams::{FromStream, Streams};
 use crate::clock::Clock;
+use crate::machine::Server;
 
 /// Datagrams that are taken in before anything is sent, so that frames for the same receiver share datagrams.
 const BATCH: usize = 64;
@@ -40,6 +41,8 @@ pub(super) struct Worker {
     pub(super) limits: Limits,
     pub(super) tcp_connections: usize,
     pub(super) identity: KeyPair,
+    #[cfg(feature = "record")]
+    pub(super) record: Option<parlour_record::Sink>,
     pub(super) admitter: Admitter,
     /// Closed when the server is to shut down.
     pub(super) commands: mpsc::Receiver<Command>,
@@ -69,7 +72,14 @@ impl Worker {
             instance,
             ..self.limits
         };
-        let server = Server::new(limits, self.identity, clock.now(), &mut OsRng);
+        let (keys, now, rng) = (self.identity, clock.now(), &mut OsRng);
+        #[cfg(feature = "record")]
+        let server = match self.record {
+            Some(sink) => Server::recorded(limits, keys, now, rng, sink),
+            None => Server::new(limits, keys, now, rng),
+        };
+        #[cfg(not(feature = "record"))]
+        let server = Server::new(limits, keys, now, rng);
         let worker = Running {
             clock,
             server,

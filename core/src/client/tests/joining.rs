@@ -1,5 +1,8 @@
 //! Into the session, by all ways; out of it.
 
+use alloc::boxed::Box;
+use core::mem::MaybeUninit;
+
 use super::*;
 
 #[test]
@@ -143,6 +146,7 @@ fn the_lobby_holds_back_all_but_leaving() {
     world.run(ms(100));
     assert_eq!(world.node(ann).events, [Event::Waiting]);
     let client = world.client_mut(ann);
+    assert!(client.is_waiting());
     assert_eq!(client.end_session(), Err(CommandError::NotJoined));
     // One stream more, one less, one muted: all come true behind the door.
     assert_eq!(client.unpublish(&key("mic")), Ok(None));
@@ -318,4 +322,44 @@ fn on_another_network_another_cookie_is_obeyed_at_once() {
     world.client_mut(ann).network_changed(now);
     world.run(ms(50));
     assert!(world.client_mut(ann).is_joined());
+}
+
+/// The first datagram tells all that a client knows.
+#[test]
+fn a_client_made_in_place_or_restarted_is_as_a_new_one() {
+    let mut world = World::new();
+    world.joined("bob");
+    let ann = world.joined("ann");
+    world.speak(ann, 100);
+    let now = world.now;
+    world.client_mut(ann).leave(now).unwrap();
+    world.run(secs(1));
+
+    let now = world.now;
+    let server_key = *world.keys.public();
+    let ticket = ticket(&server_key, "ann");
+    let config = Config::default();
+    let rng = || ChaCha12Rng::seed_from_u64(9);
+    let hello = |client: &mut Client<Small>| {
+        client.publish(mic()).unwrap();
+        let mut out = [0; MAX_DATAGRAM];
+        let len = client.poll_transmit(now, &mut out).unwrap().unwrap();
+        out[..len].to_vec()
+    };
+    let mut new = Client::new(&ticket, &config, now, &mut rng()).unwrap();
+    let expected = hello(&mut new);
+    let mut place = Box::new(MaybeUninit::uninit());
+    let made = Client::new_in(&mut place, &ticket, &config, now, &mut rng()).unwrap();
+    assert_eq!(hello(made), expected);
+
+    let client = world.client_mut(ann);
+    assert!(client.closed().is_some() && client.state().participants().count() > 0);
+    client.restart(&ticket, &config, now, &mut rng()).unwrap();
+    assert_eq!(client.closed(), None);
+    assert_eq!(client.state().participants().count(), 0);
+    assert_eq!(client.published_ssrc(&key("mic")), None);
+    assert_eq!(hello(client), expected);
+    world.node(ann).events.clear();
+    world.run(secs(3));
+    assert!(world.node(ann).has(&Event::Joined { resumed: false }));
 }

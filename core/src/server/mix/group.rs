@@ -41,13 +41,15 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Bytes that one takes: almost all is the codec's own state, as measured.
-    pub(super) const BYTES: usize = size_of::<Self>() + 64 * 1024;
+    /// Bytes that one takes: almost all is the Opus encoder's state, as measured.
+    pub(super) const BYTES: usize = size_of::<Self>() + 38 * 1024;
 
     /// `None` if mixes are not made in this codec.
     pub(super) fn new(codec: Codec, without: Talkers, config: &MixConfig) -> Option<Self> {
         let encoder = match codec {
-            Codec::Opus => Encoder::Opus(Box::new(FullbandEncoder::new(config.opus.get()).ok()?)),
+            Codec::Opus => {
+                Encoder::Opus(Box::new(FullbandEncoder::new(config.opus.config()).ok()?))
+            }
             Codec::Pcmu => Encoder::Pcmu(Box::new(Resampler::new(
                 config.opus.rate(),
                 SampleRate::Hz8000,

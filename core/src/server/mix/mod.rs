@@ -54,6 +54,10 @@ impl Talkers {
         self.0 |= u8::from(is_one) << place;
     }
 
+    fn are_among(self, others: Self) -> bool {
+        self.0 & !others.0 == 0
+    }
+
     fn has(self, place: usize) -> bool {
         self.0 >> place & 1 == 1
     }
@@ -214,6 +218,9 @@ impl Mix {
         pool: &mut Pool,
         cost: &mut Cost,
     ) -> Result<Option<&Sound>, NoEncoder> {
+        if self.speaking.are_among(without) {
+            return Ok(None);
+        }
         let index = self.group(codec, without).ok_or(NoEncoder)?;
         let samples = self.samples();
         let group = self.groups.get_mut(index).ok_or(NoEncoder)?;

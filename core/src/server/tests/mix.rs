@@ -129,3 +129,26 @@ fn an_idle_mix_holds_no_timer_and_an_ended_one_no_memory() {
     let next = mixed.last().unwrap().2.wrapping_add(1);
     assert_eq!((forwarded[0].0, forwarded[0].2), (mixed[0].0, next));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(24))]
+
+    #[test]
+    fn whatever_talkers_send_is_survived(
+        payloads in proptest::collection::vec(
+            proptest::collection::vec(proptest::prelude::any::<u8>(), 1..200),
+            1..40,
+        ),
+    ) {
+        let mut world = world(MixConfig::default());
+        let anna = talker(&mut world, "anna");
+        let dan = talker(&mut world, "dan");
+        let ssrc = world.peers[anna].ssrc();
+        for payload in &payloads {
+            world.peers[anna].send_rtp(ssrc, 111, 30, payload);
+            world.advance(ms(20));
+        }
+        talk(&mut world, &[(anna, 30)], 50);
+        proptest::prop_assert!(heard(&mut world, dan).len() > 20);
+    }
+}

@@ -107,11 +107,11 @@ fn mix(policy: SubscribePolicy) -> Box<dyn FnMut()> {
         encoded.payload(&out).expect("no DTX").to_vec()
     });
     let mut room = Room::with(3, 100, policy, frames.collect());
-    // Until the jitter buffers have filled.
+    // Until the jitter buffers have filled, and all know who speaks.
     for _ in 0..50 {
         room.tick();
         room.say(3);
-        room.drain(|_, _| {});
+        room.exchange();
     }
     let before = room.server.statistics().mix_encoded;
     let mut ticks = 0;

@@ -1,0 +1,6 @@
+//! What of the device needs no chip, and is tested on a host.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod lamp;
+pub mod slot;

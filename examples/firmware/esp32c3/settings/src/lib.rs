@@ -1,0 +1,194 @@
+//! What `config.toml` says, checked when the firmware is built: a board cannot ask.
+
+use parlour_core::ticket::{Ticket, TicketError};
+use thiserror::Error;
+use toml::{Table, Value};
+
+/// What the firmware is built with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Says which room, on which server, as whom.
+    pub ticket: String,
+    /// Of a chip with a radio.
+    pub wifi: Option<Wifi>,
+}
+
+/// A Wi-Fi network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wifi {
+    /// Its name, 1 to 32 bytes.
+    pub ssid: String,
+    /// For WPA2, 8 to 64 bytes; none for an open network.
+    pub password: Option<String>,
+}
+
+/// Why the firmware cannot be built with these settings.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SettingsError {
+    /// No TOML.
+    #[error("it is not TOML: {0}")]
+    Syntax(String),
+    /// A value is not there.
+    #[error("`{0}` is missing: see config.example.toml")]
+    Missing(&'static str),
+    /// Something other than a text.
+    #[error("`{0}` must be a text in quotes")]
+    NotText(&'static str),
+    /// A key, or a table, that means nothing.
+    #[error("`{0}` means nothing: see config.example.toml for what there is")]
+    Unknown(String),
+    /// The name of no network.
+    #[error("`wifi.ssid` must have 1 to 32 bytes, not {0}")]
+    Ssid(usize),
+    /// No password of WPA2.
+    #[error("`wifi.password` must have 8 to 64 bytes, not {0}; leave it out for an open network")]
+    Password(usize),
+    /// The text is no ticket.
+    #[error("`ticket`: {0}")]
+    Ticket(#[from] TicketError),
+}
+
+impl Settings {
+    /// Reads the text of a settings file. Wi-Fi is required where there is a radio; where there is none it may be said,
+    /// so that one file does for several boards.
+    ///
+    /// # Errors
+    /// [`SettingsError`] says which value is wrong, and how.
+    pub fn parse(text: &str, radio: bool) -> Result<Self, SettingsError> {
+        let mut table: Table = (text.parse())
+            .map_err(|error: toml::de::Error| SettingsError::Syntax(error.to_string()))?;
+        let ticket =
+            take(&mut table, "ticket", "ticket")?.ok_or(SettingsError::Missing("ticket"))?;
+        let ticket = ticket.trim().to_owned();
+        Ticket::parse(&ticket)?;
+        let wifi = match table.remove("wifi") {
+            Some(Value::Table(wifi)) => Some(Wifi::parse(wifi)?),
+            Some(_) => return Err(SettingsError::Missing("[wifi]")),
+            None => None,
+        };
+        nothing_left(&table, "")?;
+        if radio && wifi.is_none() {
+            return Err(SettingsError::Missing("[wifi]"));
+        }
+        Ok(Self { ticket, wifi })
+    }
+
+    /// The constants that the firmware includes.
+    pub fn to_rust(&self) -> String {
+        let mut source = format!("pub const TICKET: &str = {:?};\n", self.ticket);
+        if let Some(Wifi { ssid, password }) = &self.wifi {
+            source += &format!("pub const SSID: &str = {ssid:?};\n");
+            source += &format!("pub const PASSWORD: Option<&str> = {password:?};\n");
+        }
+        source
+    }
+}
+
+impl Wifi {
+    fn parse(mut table: Table) -> Result<Self, SettingsError> {
+        let ssid = take(&mut table, "ssid", "wifi.ssid")?;
+        let ssid = ssid.ok_or(SettingsError::Missing("wifi.ssid"))?;
+        if !(1..=32).contains(&ssid.len()) {
+            return Err(SettingsError::Ssid(ssid.len()));
+        }
+        let password = take(&mut table, "password", "wifi.password")?;
+        if let Some(password) = &password
+            && !(8..=64).contains(&password.len())
+        {
+            return Err(SettingsError::Password(password.len()));
+        }
+        nothing_left(&table, "wifi.")?;
+        Ok(Self { ssid, password })
+    }
+}
+
+fn take(table: &mut Table, key: &str, name: &'static str) -> Result<Option<String>, SettingsError> {
+    match table.remove(key) {
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(SettingsError::NotText(name)),
+        None => Ok(None),
+    }
+}
+
+/// A key with a slip of the pen would otherwise be a value that is silently not used.
+fn nothing_left(table: &Table, prefix: &str) -> Result<(), SettingsError> {
+    match table.keys().next() {
+        Some(key) => Err(SettingsError::Unknown(format!("{prefix}{key}"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../config.example.toml");
+    const TICKET: &str =
+        r#"ticket = "parlour://10.0.0.2:7900/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8#a.b.c""#;
+
+    fn error(text: &str) -> SettingsError {
+        Settings::parse(text, true).expect_err(text)
+    }
+
+    #[test]
+    fn the_example_can_be_built_for_every_chip() {
+        let settings = Settings::parse(EXAMPLE, true).expect("the example");
+        assert!(settings.wifi.is_some());
+        assert_eq!(Settings::parse(EXAMPLE, false), Ok(settings));
+    }
+
+    #[test]
+    fn what_is_said_reaches_the_firmware_as_it_was_said() {
+        let text = format!("{TICKET}\n[wifi]\nssid = 'a \"b\\'\npassword = \"\\u00e9 12345678\"");
+        let settings = Settings::parse(&text, true).expect("settings");
+        let source = settings.to_rust();
+        assert!(
+            source.contains(r#"pub const SSID: &str = "a \"b\\";"#),
+            "{source}"
+        );
+        assert!(
+            source.contains(r#"PASSWORD: Option<&str> = Some("é 12345678");"#),
+            "{source}"
+        );
+        assert!(source.contains("parlour://10.0.0.2:7900/"), "{source}");
+    }
+
+    #[test]
+    fn an_open_network_has_no_password() {
+        let text = format!("{TICKET}\n[wifi]\nssid = 'cafe'");
+        let wifi = Settings::parse(&text, true).expect("settings").wifi;
+        assert_eq!(wifi.expect("wifi").password, None);
+    }
+
+    #[test]
+    fn every_slip_has_an_error_of_its_own() {
+        assert!(matches!(error("ticket = "), SettingsError::Syntax(_)));
+        assert_eq!(error(""), SettingsError::Missing("ticket"));
+        assert_eq!(error("ticket = 7"), SettingsError::NotText("ticket"));
+        assert_eq!(
+            error("ticket = 'https://example.org'"),
+            TicketError::Scheme.into()
+        );
+        assert_eq!(error(&TICKET.replace("Hh8#", "#")), TicketError::Key.into());
+        assert_eq!(error(TICKET), SettingsError::Missing("[wifi]"));
+        let wifi = |rest: &str| error(&format!("{TICKET}\n[wifi]\n{rest}"));
+        assert_eq!(wifi(""), SettingsError::Missing("wifi.ssid"));
+        assert_eq!(wifi("ssid = 1"), SettingsError::NotText("wifi.ssid"));
+        assert_eq!(wifi("ssid = ''"), SettingsError::Ssid(0));
+        assert_eq!(
+            wifi(&format!("ssid = '{}'", "x".repeat(33))),
+            SettingsError::Ssid(33)
+        );
+        assert_eq!(
+            wifi("ssid = 'x'\npassword = '1234567'"),
+            SettingsError::Password(7)
+        );
+        let unknown = SettingsError::Unknown("wifi.pasword".into());
+        assert_eq!(wifi("ssid = 'x'\npasword = '12345678'"), unknown);
+    }
+
+    #[test]
+    fn a_chip_without_radio_needs_no_wifi() {
+        assert_eq!(Settings::parse(TICKET, false).expect("settings").wifi, None);
+    }
+}

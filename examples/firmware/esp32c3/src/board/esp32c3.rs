@@ -1,0 +1,31 @@
+//! ESP32-C3-DevKitM-1 and alike; the button is BOOT.
+
+use esp_hal::gpio::Pin as _;
+use esp_hal::peripherals::Peripherals;
+
+use super::{Board, Sound, Wires};
+use crate::network::Parts;
+
+pub fn divide(chip: Peripherals) -> Board {
+    Board {
+        sound: Sound {
+            i2s: chip.I2S0,
+            dma: chip.DMA_CH0,
+            microphone: Wires {
+                bit_clock: chip.GPIO4.degrade(),
+                word_select: chip.GPIO5.degrade(),
+                data: chip.GPIO6.degrade(),
+            },
+            loudspeaker: Wires {
+                bit_clock: chip.GPIO7.degrade(),
+                word_select: chip.GPIO3.degrade(),
+                data: chip.GPIO10.degrade(),
+            },
+        },
+        button: chip.GPIO9.degrade(),
+        lamp: chip.GPIO1.degrade(),
+        network: Parts { wifi: chip.WIFI },
+        timer: chip.TIMG0,
+        interrupt: chip.FROM_CPU_INTR0,
+    }
+}

@@ -1,0 +1,31 @@
+//! ESP32-C6-DevKitC-1 and alike; the button is BOOT.
+
+use esp_hal::gpio::Pin as _;
+use esp_hal::peripherals::Peripherals;
+
+use super::{Board, Sound, Wires};
+use crate::network::Parts;
+
+pub fn divide(chip: Peripherals) -> Board {
+    Board {
+        sound: Sound {
+            i2s: chip.I2S0,
+            dma: chip.DMA_CH0,
+            microphone: Wires {
+                bit_clock: chip.GPIO18.degrade(),
+                word_select: chip.GPIO19.degrade(),
+                data: chip.GPIO20.degrade(),
+            },
+            loudspeaker: Wires {
+                bit_clock: chip.GPIO21.degrade(),
+                word_select: chip.GPIO22.degrade(),
+                data: chip.GPIO23.degrade(),
+            },
+        },
+        button: chip.GPIO9.degrade(),
+        lamp: chip.GPIO10.degrade(),
+        network: Parts { wifi: chip.WIFI },
+        timer: chip.TIMG0,
+        interrupt: chip.FROM_CPU_INTR0,
+    }
+}

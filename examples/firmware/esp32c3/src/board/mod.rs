@@ -1,0 +1,42 @@
+//! Which pin is what, chip by chip; README.md has the same as a table.
+
+use esp_hal::gpio::AnyPin;
+use esp_hal::peripherals::{DMA_CH0, FROM_CPU_INTR0, I2S0, Peripherals, TIMG0};
+
+use crate::network;
+
+#[cfg_attr(feature = "esp32c3", path = "esp32c3.rs")]
+#[cfg_attr(feature = "esp32c6", path = "esp32c6.rs")]
+#[cfg_attr(feature = "esp32p4", path = "esp32p4.rs")]
+mod chip;
+
+/// The chip, divided up.
+pub struct Board {
+    pub sound: Sound,
+    pub button: AnyPin<'static>,
+    pub lamp: AnyPin<'static>,
+    pub network: network::Parts,
+    pub timer: TIMG0<'static>,
+    pub interrupt: FROM_CPU_INTR0<'static>,
+}
+
+/// What microphone and loudspeaker take.
+pub struct Sound {
+    pub i2s: I2S0<'static>,
+    pub dma: DMA_CH0<'static>,
+    pub microphone: Wires,
+    pub loudspeaker: Wires,
+}
+
+/// One direction of I2S.
+pub struct Wires {
+    pub bit_clock: AnyPin<'static>,
+    pub word_select: AnyPin<'static>,
+    pub data: AnyPin<'static>,
+}
+
+impl Board {
+    pub fn new(chip: Peripherals) -> Self {
+        chip::divide(chip)
+    }
+}

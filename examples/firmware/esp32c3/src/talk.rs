@@ -1,0 +1,122 @@
+//! The room: stays in it, and talks.
+
+use embassy_executor::{SpawnError, Spawner};
+use embassy_net::Stack;
+use embassy_time::{Duration, Timer};
+use log::{error, info, warn};
+use parlour_embassy::core::audio::codec::SampleRate;
+use parlour_embassy::core::client::Event;
+use parlour_embassy::core::room::{IdError, StreamKey};
+use parlour_embassy::core::ticket::{Ticket, TicketError};
+use parlour_embassy::{
+    AudioCodec, Config, Duplex, NoEchoCanceller, PublishError, PushToTalk, Resources, Room, Runner,
+    SetupError,
+};
+use static_cell::StaticCell;
+use thiserror::Error;
+
+use crate::network::Random;
+use crate::settings::TICKET;
+use crate::sound::{Loudspeaker, Microphone};
+
+type Telephone = Duplex<'static, Microphone, Loudspeaker, NoEchoCanceller, &'static PushToTalk>;
+
+pub static BUTTON: PushToTalk = PushToTalk::new();
+static RESOURCES: StaticCell<Resources> = StaticCell::new();
+
+/// Why there is no room.
+#[derive(Debug, Error)]
+pub enum TalkError {
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Name(#[from] IdError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Task(#[from] SpawnError),
+}
+
+/// How far the device has got.
+pub struct Place {
+    stack: Stack<'static>,
+    room: Room<'static>,
+}
+
+impl Place {
+    pub fn has_network(&self) -> bool {
+        self.stack.is_config_up()
+    }
+
+    pub fn is_joined(&self) -> bool {
+        self.room.is_joined()
+    }
+}
+
+/// Begins to join, to talk and to listen.
+pub fn start(
+    spawner: Spawner,
+    stack: Stack<'static>,
+    mut random: Random,
+    microphone: Microphone,
+    loudspeaker: Loudspeaker,
+) -> Result<Place, TalkError> {
+    let ticket = Ticket::parse(TICKET)?;
+    let resources = RESOURCES.init_with(Resources::new);
+    let config = Config::default();
+    let (room, runner) = parlour_embassy::new(stack, ticket, config, resources, &mut random)?;
+    let key = StreamKey::new("mic")?;
+    let telephone = Duplex {
+        microphone,
+        loudspeaker,
+        echo_canceller: NoEchoCanceller,
+        gate: &BUTTON,
+        writer: room.publish_audio(key, AudioCodec::Pcmu, SampleRate::Hz16000)?,
+        reader: room.mixed_audio(),
+    };
+    spawner.spawn(carry_datagrams(runner)?);
+    spawner.spawn(talk_and_listen(telephone)?);
+    spawner.spawn(stay_in(room)?);
+    Ok(Place { stack, room })
+}
+
+#[embassy_executor::task]
+async fn carry_datagrams(mut runner: Runner<'static>) -> ! {
+    runner.run().await
+}
+
+#[embassy_executor::task]
+async fn talk_and_listen(mut telephone: Telephone) {
+    let why = telephone.run().await;
+    error!("no more sound: {why:?}");
+}
+
+/// Joins, for as long as it takes, and again when it is over. A lost connection is not over: the runner restores it.
+#[embassy_executor::task]
+async fn stay_in(room: Room<'static>) -> ! {
+    loop {
+        match room.join().await {
+            Ok(()) => tell_until_closed(room).await,
+            Err(error) => warn!("not in the room: {error}"),
+        }
+        Timer::after(Duration::from_secs(10)).await;
+    }
+}
+
+async fn tell_until_closed(room: Room<'static>) {
+    loop {
+        match room.next_event().await {
+            Event::Joined { resumed: false } => info!("in the room"),
+            Event::Joined { resumed: true } => info!("in the room again"),
+            Event::Reconnecting(cause) => warn!("connection lost: {cause:?}"),
+            Event::ParticipantJoined(who) => info!("{who:?} came"),
+            Event::ParticipantLeft { participant, .. } => info!("{participant:?} left"),
+            Event::SpeakerChanged(Some(who)) => info!("{who:?} speaks"),
+            Event::PublishRefused { refusal, .. } => warn!("may not talk: {refusal}"),
+            Event::Closed(cause) => return warn!("out of the room: {cause}"),
+            _ => {}
+        }
+    }
+}
