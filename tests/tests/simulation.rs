@@ -21,7 +21,7 @@ fn what_must_hold_holds() {
     }
     // Of nothing, everything holds.
     assert!(
-        heard > 10_000 && joined > 30,
+        heard > 5_000 && joined > 30,
         "{heard} frames heard, {joined} joins"
     );
 }

@@ -6,7 +6,7 @@ use parlour_core::client::{self, Profile};
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId};
 use parlour_core::secure::{KeyPair, PublicKey};
-use parlour_core::server::{self, MixConfig, Rate};
+use parlour_core::server::{self, Gather, MixConfig, Rate};
 use parlour_core::signal::SubscribePolicy;
 use parlour_core::ticket::{Ticket, TicketError};
 use parlour_core::time::Instant;
@@ -18,9 +18,10 @@ mod mix;
 
 /// The first entry of a log.
 #[derive(Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Made {
     Client(MadeClient),
-    Server(MadeServer),
+    Server(Box<MadeServer>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,6 +118,16 @@ struct RateFields {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Gather")]
+enum GatherFields {
+    UnderLoad(Duration),
+    Always(Duration),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LoggedGather(#[serde(with = "GatherFields")] pub(crate) Gather);
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "server::Config")]
 struct ServerConfig {
     instance: u64,
@@ -160,6 +171,8 @@ struct ServerConfig {
     slot_hold: Duration,
     speaker_hold: Duration,
     report_interval: Duration,
+    #[serde(with = "GatherFields")]
+    gather: Gather,
     #[serde(with = "mix")]
     mix: Option<MixConfig>,
 }

@@ -9,8 +9,8 @@ use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{ParticipantId, RoomId, Topic};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{
-    self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, JoinId, ModerateError,
-    Path, RefreshError, RefreshId, Transmit, UnknownJoin,
+    self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
+    ModerateError, Path, RefreshError, RefreshId, Transmit, UnknownJoin,
 };
 use parlour_core::signal::{JoinRefusal, Recipients};
 use parlour_core::time::Instant;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sink;
 use crate::log::{Checksum, Log};
-use crate::make::{Admission as LoggedAdmission, Made, MadeServer};
+use crate::make::{Admission as LoggedAdmission, LoggedGather, Made, MadeServer};
 use crate::tape::Tape;
 
 /// Questions that are remembered. The server forgets a join after seconds, so one further back is answered for nothing.
@@ -26,6 +26,10 @@ const MAX_QUESTIONS: usize = 65_536;
 
 /// A call of a server, as a log keeps it. A question is known by its place among all questions of its kind.
 #[derive(Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time is on the stack, none is kept"
+)]
 pub(crate) enum Call<'a> {
     Datagram {
         from: From,
@@ -38,7 +42,7 @@ pub(crate) enum Call<'a> {
     Event,
     Admit {
         join: u64,
-        admission: LoggedAdmission,
+        admission: Box<LoggedAdmission>,
     },
     Refuse {
         join: u64,
@@ -50,7 +54,7 @@ pub(crate) enum Call<'a> {
     },
     Refresh {
         refresh: u64,
-        answer: Option<LoggedAdmission>,
+        answer: Option<Box<LoggedAdmission>>,
     },
     AdmitWaiting(RoomId, ParticipantId),
     DenyWaiting(RoomId, ParticipantId),
@@ -65,6 +69,8 @@ pub(crate) enum Call<'a> {
         body: &'a [u8],
     },
     Shutdown,
+    Load(u8),
+    Gather(RoomId, Option<LoggedGather>),
 }
 
 /// A [`Path`], as a log keeps it.
@@ -167,7 +173,7 @@ impl Call<'_> {
                 Checksum::of(&event)
             }
             Self::Admit { join, admission } => match questions.joins.find(join) {
-                Some(join) => Checksum::of(&server.admit(now, join, admission.into())),
+                Some(join) => Checksum::of(&server.admit(now, join, (*admission).into())),
                 None => Checksum::of(&Err::<(), _>(AdmitError::UnknownJoin)),
             },
             Self::Refuse { join, refusal } => match questions.joins.find(join) {
@@ -180,7 +186,7 @@ impl Call<'_> {
             },
             Self::Refresh { refresh, answer } => match questions.refreshes.find(refresh) {
                 Some(refresh) => {
-                    let answer = answer.map(Into::into).ok_or(());
+                    let answer = answer.map(|admission| (*admission).into()).ok_or(());
                     Checksum::of(&server.refresh(now, refresh, answer))
                 }
                 None => Checksum::of(&Err::<(), _>(RefreshError::UnknownRefresh)),
@@ -202,6 +208,13 @@ impl Call<'_> {
             Self::Shutdown => {
                 server.shutdown(now);
                 0
+            }
+            Self::Load(percent) => {
+                server.set_load(percent);
+                Checksum::of(&())
+            }
+            Self::Gather(room, gather) => {
+                Checksum::of(&server.set_gather(&room, gather.map(|gather| gather.0)))
             }
         }
     }
@@ -265,7 +278,7 @@ impl Server {
         let server = server::Server::new(config.clone(), keys.clone(), now, &mut tape);
         let made = MadeServer::new(config, &keys, now, tape.bytes);
         let record = Some(Record {
-            log: Log::new(sink, now, &Made::Server(made)),
+            log: Log::new(sink, now, &Made::Server(Box::new(made))),
             questions: Questions::new(),
         });
         Self { server, record }
@@ -328,7 +341,7 @@ impl Server {
     ) -> Result<(), AdmitError> {
         let call = |questions: &mut Questions| Call::Admit {
             join: questions.joins.take(join),
-            admission: (&admission).into(),
+            admission: Box::new((&admission).into()),
         };
         self.command(Some(now), call, |server| {
             server.admit(now, join, admission.clone())
@@ -370,7 +383,10 @@ impl Server {
     ) -> Result<(), RefreshError> {
         let call = |questions: &mut Questions| Call::Refresh {
             refresh: questions.refreshes.take(refresh),
-            answer: answer.as_ref().ok().map(Into::into),
+            answer: answer
+                .as_ref()
+                .ok()
+                .map(|admission| Box::new(admission.into())),
         };
         self.command(Some(now), call, |server| {
             server.refresh(now, refresh, answer.clone())
@@ -429,6 +445,23 @@ impl Server {
     pub fn end_session(&mut self, now: Instant, room: &RoomId) -> Result<(), ModerateError> {
         let call = |_: &mut _| Call::EndSession(room.clone());
         self.command(Some(now), call, |server| server.end_session(now, room))
+    }
+
+    pub fn set_load(&mut self, percent: u8) {
+        self.command(
+            None,
+            |_| Call::Load(percent),
+            |server| server.set_load(percent),
+        );
+    }
+
+    pub fn set_gather(
+        &mut self,
+        room: &RoomId,
+        gather: Option<Gather>,
+    ) -> Result<(), ModerateError> {
+        let call = |_: &mut _| Call::Gather(room.clone(), gather.map(LoggedGather));
+        self.command(None, call, |server| server.set_gather(room, gather))
     }
 
     pub fn send(

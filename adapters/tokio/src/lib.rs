@@ -60,7 +60,7 @@ pub use parlour_core as core;
 pub use parlour_record as record;
 #[cfg(feature = "server")]
 pub use server::{
-    BindError, KeyFileError, RoomInfo, Server, ServerConfig, ServerEvent, ServerEvents,
+    BindError, Gather, KeyFileError, RoomInfo, Server, ServerConfig, ServerEvent, ServerEvents,
     TicketError, load_or_create as load_or_create_key,
 };
 #[cfg(feature = "tap")]
