@@ -109,7 +109,7 @@ impl Device {
             server,
             mic,
             scale,
-            adaptation: Adaptation::new(encoding.bitrate),
+            adaptation: Adaptation::not_below(OpusEncoder::MIN_FEC_BITRATE, encoding.bitrate),
             encoder: Box::new(OpusEncoder::new(encoding)?),
             ear: Ear::new()?,
             speech,

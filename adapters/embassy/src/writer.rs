@@ -34,7 +34,8 @@ pub enum AudioCodec<'e> {
     /// G.711 A-law.
     Pcma,
     /// Opus at 16 kHz, by an encoder made for frames of 20 ms: it is so large (309 KB) that it is lent. Where packets
-    /// are lost, it is given less than its bit rate, and made to repeat what may be missing.
+    /// are lost, it is made to repeat what may be missing, and gets fewer bits, but not below
+    /// [`OpusEncoder::MIN_FEC_BITRATE`].
     #[cfg(feature = "opus")]
     Opus(&'e mut OpusEncoder),
     #[doc(hidden)]
@@ -57,7 +58,8 @@ impl<'e> Encoder<'e> {
             AudioCodec::Pcma => Self::G711(G711Encoder::new(Law::A, FRAME)),
             #[cfg(feature = "opus")]
             AudioCodec::Opus(encoder) => {
-                let adaptation = Adaptation::new(encoder.bitrate());
+                let (least, bitrate) = (OpusEncoder::MIN_FEC_BITRATE, encoder.bitrate());
+                let adaptation = Adaptation::not_below(least, bitrate);
                 Self::Opus(encoder, adaptation)
             }
             #[cfg(not(feature = "opus"))]

@@ -188,7 +188,7 @@ mod opus {
     /// An encoder for packets of `frame`. Making one takes much of the stack.
     fn encoder(frame: FrameDuration) -> &'static mut OpusEncoder {
         let config = EncoderConfig {
-            bitrate: 32_000,
+            bitrate: 40_000,
             complexity: 0,
             frame,
             ..EncoderConfig::default()

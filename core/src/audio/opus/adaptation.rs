@@ -11,7 +11,7 @@ const TOLERATED_LOSS: u32 = 5;
 /// The bit rate is reduced to this share at most, in percent: where a quarter of the packets is lost.
 const MIN_RATE_SHARE: u32 = 50;
 /// Below this, in bits per second, Opus is hard to understand.
-const MIN_BITRATE: u32 = 12_000;
+const INTELLIGIBLE: u32 = 12_000;
 
 /// Adapts an encoder to the loss that the server reports: redundancy for what is lost, fewer bits when that is
 /// much, as then the network is likely too narrow.
@@ -29,6 +29,7 @@ const MIN_BITRATE: u32 = 12_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adaptation {
     bitrate: u32,
+    min_bitrate: u32,
     due: Instant,
 }
 
@@ -45,8 +46,15 @@ pub struct Adapted {
 impl Adaptation {
     /// For an encoder that has `bitrate` bits per second where nothing is lost.
     pub const fn new(bitrate: u32) -> Self {
+        Self::not_below(INTELLIGIBLE, bitrate)
+    }
+
+    /// The same, for an encoder that makes no redundancy below `min_bitrate`: it is not set to less, unless
+    /// `bitrate` is less.
+    pub const fn not_below(min_bitrate: u32, bitrate: u32) -> Self {
         Self {
             bitrate,
+            min_bitrate,
             due: Instant::from_micros(0),
         }
     }
@@ -69,7 +77,7 @@ impl Adaptation {
         let bitrate = u64::from(self.bitrate) * u64::from(share) / 100;
         Adapted {
             // No more than it was.
-            bitrate: (bitrate as u32).max(MIN_BITRATE.min(self.bitrate)),
+            bitrate: (bitrate as u32).max(self.min_bitrate.min(self.bitrate)),
             expected_loss: (percent as u8).min(MAX_EXPECTED_LOSS),
         }
     }
@@ -94,6 +102,14 @@ mod tests {
         assert_eq!(adapted(16_000, 255), (12_000, 30));
         assert_eq!(adapted(8_000, 255), (8_000, 30), "it was chosen");
         assert_eq!(adapted(u32::MAX, 255).1, 30, "no overflow");
+    }
+
+    #[test]
+    fn bits_that_redundancy_needs_are_kept() {
+        let adapted = |bitrate| Adaptation::not_below(24_000, bitrate).adapted(66).bitrate;
+        assert_eq!(adapted(40_000), 24_000);
+        assert_eq!(adapted(24_000), 24_000);
+        assert_eq!(adapted(16_000), 16_000);
     }
 
     #[test]

@@ -19,7 +19,9 @@ use core::ops::RangeInclusive;
 /// this is for computers and the largest boards.
 ///
 /// With [`EncoderConfig::expected_loss`], what is rebuilt is somewhat coarser than what libopus
-/// makes of the same bits; where `std` is at hand, `FullbandEncoder` is the better choice.
+/// makes of the same bits; where `std` is at hand, `FullbandEncoder` is the better choice. Below
+/// [`MIN_FEC_BITRATE`](Self::MIN_FEC_BITRATE) there is no redundancy: the codec library would
+/// narrow the band for it, and make noise.
 ///
 /// ```
 /// use parlour_core::audio::codec::{AudioEncoder, Encoded};
@@ -38,6 +40,9 @@ pub struct OpusEncoder {
 }
 
 impl OpusEncoder {
+    /// The lowest bit rate, in bits per second, at which lost packets are prepared for.
+    pub const MIN_FEC_BITRATE: u32 = 24_000;
+
     const RATE: SampleRate = SampleRate::Hz16000;
     const BITRATES: RangeInclusive<u32> = 12_000..=40_000;
 
@@ -82,6 +87,7 @@ impl OpusEncoder {
     pub fn set_bitrate(&mut self, bitrate: u32) -> Result<(), EncoderConfigError> {
         check_bitrate(bitrate, Self::BITRATES)?;
         self.codec.bitrate_bps = bitrate as i32;
+        choose_fec(&mut self.codec);
         Ok(())
     }
 
@@ -105,8 +111,14 @@ impl OpusEncoder {
 }
 
 fn expect_loss(codec: &mut opus_rs::OpusEncoder, percent: u8) {
-    codec.use_inband_fec = percent > 0;
     codec.packet_loss_perc = percent.into();
+    choose_fec(codec);
+}
+
+/// Asks for redundancy where it is wanted, and done well.
+fn choose_fec(codec: &mut opus_rs::OpusEncoder) {
+    let enough = codec.bitrate_bps >= OpusEncoder::MIN_FEC_BITRATE as i32;
+    codec.use_inband_fec = enough && codec.packet_loss_perc > 0;
 }
 
 impl AudioEncoder for OpusEncoder {

@@ -166,6 +166,36 @@ fn redundancy_rebuilds_what_concealment_cannot() {
 }
 
 #[test]
+fn redundancy_spoils_nothing_at_any_bit_rate() {
+    on_a_large_stack(|| {
+        let said = synth::voice(SampleRate::Hz16000, 2000);
+        let heard = |bitrate, expected_loss| {
+            let config = EncoderConfig {
+                expected_loss,
+                ..config(FrameDuration::Ms20, bitrate)
+            };
+            let mut encoder = Box::new(OpusEncoder::new(config).unwrap());
+            let payloads = encode_all(&mut *encoder, &said);
+            decode_all(
+                &mut *decoder(SampleRate::Hz16000, Channels::Mono),
+                &payloads,
+            )
+        };
+        let energy = |pcm: &mut dyn Iterator<Item = f64>| pcm.map(|s| s * s).sum::<f64>();
+        for bitrate in (12_000..=40_000).step_by(1_000) {
+            let plain = heard(bitrate, 0);
+            let whole = energy(&mut plain.iter().map(|s| f64::from(*s)));
+            for loss in [10, 30] {
+                let redundant = heard(bitrate, loss);
+                let pairs = plain.iter().zip(&redundant);
+                let off = energy(&mut pairs.map(|(a, b)| f64::from(*a) - f64::from(*b)));
+                assert!(off < whole, "{off} of {whole} at {bitrate} b/s, {loss} %");
+            }
+        }
+    });
+}
+
+#[test]
 fn has_fec_is_what_the_codec_finds() {
     on_a_large_stack(|| {
         // `recover` says true exactly if the rebuilt frame differs from a concealed one.
