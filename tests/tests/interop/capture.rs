@@ -10,10 +10,10 @@ const UDP_HEADER: u16 = 8;
 
 /// A file that is being written.
 #[derive(Debug)]
-pub struct Capture(Vec<u8>);
+pub(crate) struct Capture(Vec<u8>);
 
 impl Capture {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut file = Vec::new();
         file.extend(0xA1B2_C3D4_u32.to_le_bytes());
         file.extend([2_u16, 4].map(u16::to_le_bytes).concat());
@@ -22,7 +22,7 @@ impl Capture {
     }
 
     /// From a port to the same port of this machine.
-    pub fn add(&mut self, at: Duration, port: u16, payload: &[u8]) {
+    pub(crate) fn add(&mut self, at: Duration, port: u16, payload: &[u8]) {
         let udp_len = UDP_HEADER + u16::try_from(payload.len()).unwrap();
         let ip_len = IP_HEADER + udp_len;
         let micros = at.as_micros() as u32;
@@ -43,7 +43,7 @@ impl Capture {
         self.0.extend(payload);
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }

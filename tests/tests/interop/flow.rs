@@ -13,14 +13,14 @@ use parlour_examples::measure::RATE;
 use parlour_examples::wav;
 
 /// The flow's name in each of its packets.
-pub const SSRC: u32 = 0x0050_4152;
+pub(crate) const SSRC: u32 = 0x0050_4152;
 /// Its numbers and its time wrap soon.
 const FIRST_SEQUENCE: u16 = 65_500;
 const FIRST_TIMESTAMP: u32 = u32::MAX - 100_000;
 
 /// Who encodes, and how.
 #[derive(Debug, Clone, Copy)]
-pub enum Encoder {
+pub(crate) enum Encoder {
     /// Opus of a computer: 48 kHz.
     Fullband(FrameDuration),
     /// The same, which leaves out silence.
@@ -32,7 +32,7 @@ pub enum Encoder {
 }
 
 impl Encoder {
-    pub const fn codec(self) -> Codec {
+    pub(crate) const fn codec(self) -> Codec {
         match self {
             Self::G711(Law::Mu) => Codec::Pcmu,
             Self::G711(Law::A) => Codec::Pcma,
@@ -68,34 +68,34 @@ impl Encoder {
 
 /// A packet of RTP, or of RTCP.
 #[derive(Debug, Clone)]
-pub struct Packet {
+pub(crate) struct Packet {
     /// Since the flow began.
-    pub at: Duration,
-    pub bytes: Vec<u8>,
+    pub(crate) at: Duration,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// All that is sent of a recording.
 #[derive(Debug)]
-pub struct Flow {
-    pub codec: Codec,
+pub(crate) struct Flow {
+    pub(crate) codec: Codec,
     /// What was said, at [`RATE`].
-    pub said: Vec<i16>,
-    pub packets: Vec<Packet>,
+    pub(crate) said: Vec<i16>,
+    pub(crate) packets: Vec<Packet>,
     /// Sender reports, one for each second, and what each says.
-    pub reports: Vec<(Packet, SenderInfo)>,
+    pub(crate) reports: Vec<(Packet, SenderInfo)>,
     /// The level that each of `packets` tells.
-    pub levels: Vec<AudioLevel>,
+    pub(crate) levels: Vec<AudioLevel>,
 }
 
 impl Flow {
     /// What is said, once.
-    pub fn recording(rate: SampleRate) -> Vec<i16> {
+    pub(crate) fn recording(rate: SampleRate) -> Vec<i16> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/assets/host.wav");
         wav::read(&path, rate).unwrap()
     }
 
     /// The recording, from its beginning to its end.
-    pub fn of(encoder: Encoder) -> Self {
+    pub(crate) fn of(encoder: Encoder) -> Self {
         // Unoptimised builds copy the encoder's large state about the stack as it is made.
         let thread = std::thread::Builder::new().stack_size(16 << 20);
         let flow = thread.spawn(move || Self::encode(encoder)).unwrap();

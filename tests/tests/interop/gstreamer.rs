@@ -13,7 +13,7 @@ use crate::peer::{Program, Sound, Tap, is_there};
 
 const INSPECT: &str = "gst-inspect-1.0";
 
-pub fn is_installed() -> bool {
+pub(crate) fn is_installed() -> bool {
     [
         (
             "rtpopusdepay",
@@ -53,7 +53,7 @@ fn launch(pipeline: &str) -> Program {
 }
 
 /// What GStreamer decodes of `flow`.
-pub fn decode(flow: &Flow) -> Vec<i16> {
+pub(crate) fn decode(flow: &Flow) -> Vec<i16> {
     let tap = Tap::open();
     let (sound, port) = Sound::listen();
     let (caps, decoder) = elements(flow.codec);

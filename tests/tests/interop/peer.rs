@@ -17,6 +17,8 @@ const REQUIRED: &str = "PARLOUR_REQUIRE_INTEROP";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How much may be sent and not have come back as sound: fits the buffer of a socket.
 const AHEAD: Duration = Duration::from_secs(2);
+/// After so many reports in vain there is no hope for another one.
+const REPORTS: usize = 10;
 /// How lines begin or are marked in which FFmpeg and GStreamer object to something.
 const OBJECTIONS: [&str; 6] = [
     "[warning]",
@@ -34,7 +36,7 @@ const fn samples(duration: Duration) -> usize {
 }
 
 /// Whether `command` succeeds. If not, its test is skipped, or fails where it must run.
-pub fn is_there(command: &[&str], package: &str) -> bool {
+pub(crate) fn is_there(command: &[&str], package: &str) -> bool {
     let there = Command::new(command[0])
         .args(&command[1..])
         .stdin(Stdio::null())
@@ -62,7 +64,7 @@ fn bind_pair() -> (UdpSocket, UdpSocket) {
         let rtp = UdpSocket::bind(local(0)).unwrap();
         let port = rtp.local_addr().unwrap().port();
         match UdpSocket::bind(local(port | 1)) {
-            Ok(rtcp) if port % 2 == 0 => return (rtp, rtcp),
+            Ok(rtcp) if port.is_multiple_of(2) => return (rtp, rtcp),
             _ => unfit.push(rtp),
         }
     }
@@ -70,17 +72,17 @@ fn bind_pair() -> (UdpSocket, UdpSocket) {
 
 /// Where plain RTP goes out, and the reports of the other end come in.
 #[derive(Debug)]
-pub struct Tap {
+pub(crate) struct Tap {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     /// Where the other end is to listen for RTP; RTCP is one above.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Where it may send its reports.
-    pub report_port: u16,
+    pub(crate) report_port: u16,
 }
 
 impl Tap {
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let (rtp, rtcp) = bind_pair();
         let report_port = rtcp.local_addr().unwrap().port();
         let (theirs, their_rtcp) = bind_pair();
@@ -94,31 +96,32 @@ impl Tap {
         }
     }
 
-    pub fn send(&self, packet: &[u8]) {
+    pub(crate) fn send(&self, packet: &[u8]) {
         self.rtp.send_to(packet, local(self.port)).unwrap();
     }
 
-    pub fn send_report(&self, packet: &[u8]) {
+    pub(crate) fn send_report(&self, packet: &[u8]) {
         self.rtcp.send_to(packet, local(self.port + 1)).unwrap();
     }
 
     /// The first of the other end's reports that `choose` wants something of.
-    pub fn await_report<T>(&self, choose: impl Fn(&Report<'_>) -> Option<T>) -> T {
+    pub(crate) fn await_report<T>(&self, choose: impl Fn(&Report<'_>) -> Option<T>) -> T {
         self.rtcp.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut bytes = [0; 1500];
-        loop {
+        for _ in 0..REPORTS {
             let len = self.rtcp.recv(&mut bytes).expect("a report");
             let mut reports = RtcpCompound::parse(&bytes[..len]).expect("RTCP");
             if let Some(chosen) = reports.find_map(|report| choose(&report)) {
                 return chosen;
             }
         }
+        panic!("none of {REPORTS} reports was of any use");
     }
 }
 
 /// What the other program decoded, as it comes.
 #[derive(Debug)]
-pub struct Sound {
+pub(crate) struct Sound {
     pcm: Vec<i16>,
     chunks: Receiver<Vec<u8>>,
     odd: Option<u8>,
@@ -126,7 +129,7 @@ pub struct Sound {
 
 impl Sound {
     /// To be sent to the port by TCP, as 16-bit little-endian mono PCM at [`RATE`].
-    pub fn listen() -> (Self, u16) {
+    pub(crate) fn listen() -> (Self, u16) {
         let listener = TcpListener::bind(local(0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (give, chunks) = channel();
@@ -164,7 +167,7 @@ impl Sound {
     }
 
     /// Sends `flow` as fast as `program` decodes it, and returns what it decoded.
-    pub fn of(mut self, program: &mut Program, tap: &Tap, flow: &Flow) -> Vec<i16> {
+    pub(crate) fn of(mut self, program: &mut Program, tap: &Tap, flow: &Flow) -> Vec<i16> {
         let mut reports = flow.reports.iter().map(|(report, _)| report).peekable();
         for packet in &flow.packets {
             while samples(packet.at) > self.pcm.len() + samples(AHEAD) {
@@ -184,14 +187,14 @@ impl Sound {
 
 /// A running program, stopped when dropped.
 #[derive(Debug)]
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     lines: Receiver<String>,
     said: Vec<String>,
 }
 
 impl Program {
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let command = command.env("LC_ALL", "C").stdin(Stdio::null());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -206,7 +209,7 @@ impl Program {
     }
 
     /// Waits for `count` lines that `contain` this.
-    pub fn await_lines(&mut self, contain: &str, count: usize) {
+    pub(crate) fn await_lines(&mut self, contain: &str, count: usize) {
         while self
             .said
             .iter()
@@ -225,13 +228,13 @@ impl Program {
     }
 
     /// All that it has said.
-    pub fn said(&mut self) -> String {
+    pub(crate) fn said(&mut self) -> String {
         self.said.extend(self.lines.try_iter());
         self.said.join("\n")
     }
 
     /// Fails if it has objected to anything.
-    pub fn assert_content(&mut self) {
+    pub(crate) fn assert_content(&mut self) {
         let said = self.said();
         let objects = |line: &&str| OBJECTIONS.iter().any(|mark| line.contains(mark));
         let objections: Vec<&str> = said.lines().filter(objects).collect();

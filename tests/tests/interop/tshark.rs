@@ -72,7 +72,7 @@ const RTP_FIELDS: [&str; 12] = [
 ];
 
 /// Fails unless tshark reads `packets` as the core does.
-pub fn assert_dissected(packets: &[Packet]) {
+pub(crate) fn assert_dissected(packets: &[Packet]) {
     let mut capture = Capture::new();
     for packet in packets {
         capture.add(packet.at, RTP, &packet.bytes);
