@@ -1,4 +1,4 @@
-//! The small device: the core's `Client<Small>` in a loop such as firmware runs, with one decoder for the whole room.
+//! The small device: the core's `Client<Small>`, recorded if wished, in a loop such as firmware runs, with one decoder for the whole room.
 //!
 //! There is nothing of the tokio adapter's client in it. The socket and the timers are tokio's, since they have to come
 //! from somewhere.
@@ -11,15 +11,14 @@ use bytes::Bytes;
 use parlour_core::audio::codec::AudioEncoder as _;
 use parlour_core::audio::level::level;
 use parlour_core::audio::opus::{Adaptation, EncoderConfig, MAX_PAYLOAD, OpusEncoder};
-use parlour_core::client::{
-    Client, CloseCause, CommandError, Config, Event as RoomEvent, Incoming, Small,
-};
+use parlour_core::client::{CloseCause, CommandError, Config, Event as RoomEvent, Incoming, Small};
 use parlour_core::room::{Codec, StreamKey, StreamKind, Topic};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{MAX_BODY, Publish, Recipients, RequestId};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
+use parlour_record::{Client, Sink};
 use parlour_tokio::Event;
 use rand_core::OsRng;
 use tokio::net::UdpSocket;
@@ -70,19 +69,24 @@ impl Device {
     ///
     /// # Errors
     /// If the ticket is none, or the server does not let it in.
-    pub async fn join(ticket: &str, speech: Speech, scale: Scale) -> anyhow::Result<Self> {
+    pub async fn join(
+        ticket: &str,
+        speech: Speech,
+        scale: Scale,
+        record: Option<Sink>,
+    ) -> anyhow::Result<Self> {
         let ticket = Ticket::parse(ticket)?;
         let server = SocketAddr::new(ticket.host.parse()?, ticket.port);
         let config = Config {
             slots: Some(1),
             ..Config::default()
         };
-        let mut client = Box::new(Client::<Small>::new(
-            &ticket,
-            &config,
-            now(scale),
-            &mut OsRng,
-        )?);
+        let now = now(scale);
+        let client = match record {
+            Some(sink) => Client::<Small>::recorded(&ticket, &config, now, &mut OsRng, sink)?,
+            None => Client::new(&ticket, &config, now, &mut OsRng)?,
+        };
+        let mut client = Box::new(client);
         let mic = StreamKey::new("mic")?;
         client.publish(Publish {
             key: mic.clone(),

@@ -14,6 +14,7 @@ pub mod network;
 pub mod options;
 pub mod parrot;
 pub mod party;
+pub mod record;
 pub mod recording;
 pub mod report;
 pub mod script;

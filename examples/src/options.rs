@@ -29,6 +29,9 @@ pub struct Options {
     /// Where to write the results as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Where to write the input logs of the server, the host, the listener and the device, secrets and all; none without.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
     /// What the network's accidents follow from.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 
 use parlour_core::client::{
-    BufferTooSmall, Client, CloseCause, CommandError, Config, Desktop, Dropped, Event, Incoming,
-    Message, Profile, SendError, SlotStatistics, Small, Statistics,
+    BufferTooSmall, CloseCause, CommandError, Config, Desktop, Dropped, Event, Incoming, Message,
+    Profile, SendError, SlotStatistics, Small, Statistics,
 };
 use parlour_core::rand_core::CryptoRngCore;
-use parlour_core::room::{Grants, ParticipantId, SessionId, StreamKey, Topic};
+use parlour_core::room::{Grants, ParticipantId, SessionId, StreamKey, Topic, Version};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{
     Moderation, Publish, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
 };
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
+use parlour_record::{Client, Sink};
 
 use crate::facts::Facts;
 use crate::party::Options;
@@ -46,6 +47,20 @@ macro_rules! each {
     };
 }
 
+fn make<P: Profile>(
+    ticket: &Ticket<'_>,
+    config: &Config,
+    now: Instant,
+    rng: &mut dyn CryptoRngCore,
+    sink: Option<Sink>,
+) -> Box<Client<P>> {
+    let client = match sink {
+        Some(sink) => Client::recorded(ticket, config, now, rng, sink),
+        None => Client::new(ticket, config, now, rng),
+    };
+    Box::new(client.expect("the token fits"))
+}
+
 /// What [`Client`]'s methods of the same names do.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Device {
@@ -54,6 +69,7 @@ impl Device {
         ticket: &Ticket<'_>,
         now: Instant,
         rng: &mut dyn CryptoRngCore,
+        sink: Option<Sink>,
     ) -> Self {
         let config = Config {
             policy: options.policy,
@@ -61,12 +77,8 @@ impl Device {
             ..Config::default()
         };
         match options.size {
-            Size::Small => Self::Small(Box::new(
-                Client::new(ticket, &config, now, rng).expect("the token fits"),
-            )),
-            Size::Desktop => Self::Desktop(Box::new(
-                Client::new(ticket, &config, now, rng).expect("the token fits"),
-            )),
+            Size::Small => Self::Small(make(ticket, &config, now, rng, sink)),
+            Size::Desktop => Self::Desktop(make(ticket, &config, now, rng, sink)),
         }
     }
 
@@ -215,6 +227,15 @@ impl Device {
 
     pub fn is_joined(&self) -> bool {
         each!(self, client => client.is_joined())
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        each!(self, client => client.is_waiting())
+    }
+
+    /// The version of its replica, if that is complete.
+    pub fn version(&self) -> Option<Version> {
+        each!(self, client => client.state().version_for_resume())
     }
 
     pub fn me(&self) -> Option<&ParticipantId> {

@@ -4,6 +4,7 @@ pub mod device;
 pub mod facts;
 pub mod network;
 pub mod party;
+pub mod simulation;
 pub mod token;
 pub mod tone;
 pub mod voice;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use parlour_core::time::{Duration, Instant};
+use parlour_core::wire::MAX_DATAGRAM;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
@@ -20,8 +21,29 @@ pub struct LinkConfig {
     pub delay: Duration,
     /// Time by which the delay of a datagram may be longer, evenly distributed.
     pub jitter: Duration,
+    /// Times in which all is lost, if there are any.
+    pub burst: Option<Burst>,
+    /// Longer datagrams are lost.
+    pub mtu: usize,
     /// Nothing gets through.
     pub partitioned: bool,
+}
+
+/// A Gilbert-Elliott channel whose bad state loses all. Either state lasts up to twice as long as said, evenly
+/// distributed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burst {
+    /// How long all is well, on average.
+    pub good: Duration,
+    /// How long all is lost, on average.
+    pub bad: Duration,
+}
+
+/// In which state a direction of a link is, and until when.
+#[derive(Debug, Clone, Copy)]
+struct Channel {
+    is_bad: bool,
+    until: Instant,
 }
 
 impl LinkConfig {
@@ -32,6 +54,8 @@ impl LinkConfig {
         reordering: 0,
         delay: Duration::from_millis(10),
         jitter: Duration::ZERO,
+        burst: None,
+        mtu: MAX_DATAGRAM,
         partitioned: false,
     };
 
@@ -42,6 +66,8 @@ impl LinkConfig {
         reordering: 2,
         delay: Duration::from_millis(20),
         jitter: Duration::from_millis(40),
+        burst: None,
+        mtu: MAX_DATAGRAM,
         partitioned: false,
     };
 
@@ -65,11 +91,22 @@ pub struct Datagram {
     pub bytes: Vec<u8>,
 }
 
+/// A datagram that has arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it was sent.
+    pub sent_at: Instant,
+    /// What was sent.
+    pub datagram: Datagram,
+}
+
 /// All datagrams under way.
 #[derive(Debug)]
 pub struct Network {
     rng: ChaCha8Rng,
-    under_way: BTreeMap<(Instant, u64), Datagram>,
+    under_way: BTreeMap<(Instant, u64), Arrival>,
+    /// The state of links with bursts, by where from and where to.
+    channels: BTreeMap<(SocketAddr, SocketAddr), Channel>,
     sent: u64,
 }
 
@@ -79,24 +116,75 @@ impl Network {
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
             under_way: BTreeMap::new(),
+            channels: BTreeMap::new(),
             sent: 0,
         }
     }
 
     /// Sends `datagram` over a link like `link`.
     pub fn send(&mut self, now: Instant, link: &LinkConfig, datagram: Datagram) {
-        if link.partitioned || self.happens(link.loss) {
-            return;
+        self.send_as_of(now, now, link, datagram);
+    }
+
+    /// Sends `datagram`, which counts as sent at `sent_at`; false if it is lost.
+    pub fn send_as_of(
+        &mut self,
+        sent_at: Instant,
+        now: Instant,
+        link: &LinkConfig,
+        mut datagram: Datagram,
+    ) -> bool {
+        let is_lost =
+            link.partitioned || datagram.bytes.len() > link.mtu || self.happens(link.loss);
+        if is_lost
+            || link
+                .burst
+                .is_some_and(|burst| self.is_in_burst(now, burst, &datagram))
+        {
+            return false;
         }
         let copies = 1 + u8::from(self.happens(link.duplication));
-        for _ in 0..copies {
+        for copy in 0..copies {
             let mut at = now + link.delay + self.up_to(link.jitter);
             if self.happens(link.reordering) {
                 at += link.delay + Duration::from_millis(20);
             }
-            self.under_way.insert((at, self.sent), datagram.clone());
+            let last = copy + 1 == copies;
+            let arrival = Arrival {
+                sent_at,
+                datagram: Datagram {
+                    bytes: if last {
+                        std::mem::take(&mut datagram.bytes)
+                    } else {
+                        datagram.bytes.clone()
+                    },
+                    ..datagram
+                },
+            };
+            self.under_way.insert((at, self.sent), arrival);
             self.sent += 1;
         }
+        true
+    }
+
+    fn is_in_burst(&mut self, now: Instant, burst: Burst, datagram: &Datagram) -> bool {
+        let ends = (datagram.from, datagram.to);
+        let channel = self.channels.get(&ends).copied();
+        let mut channel = channel.unwrap_or(Channel {
+            is_bad: true,
+            until: now,
+        });
+        while channel.until <= now {
+            channel.is_bad = !channel.is_bad;
+            let mean = if channel.is_bad {
+                burst.bad
+            } else {
+                burst.good
+            };
+            channel.until += self.up_to(mean * 2) + Duration::from_micros(1);
+        }
+        self.channels.insert(ends, channel);
+        channel.is_bad
     }
 
     /// When the next datagram arrives.
@@ -105,7 +193,7 @@ impl Network {
     }
 
     /// The next datagram that has arrived by `now`.
-    pub fn poll_arrival(&mut self, now: Instant) -> Option<Datagram> {
+    pub fn poll_arrival(&mut self, now: Instant) -> Option<Arrival> {
         let entry = self.under_way.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }
@@ -141,7 +229,7 @@ mod tests {
         }
         let mut arrived = Vec::new();
         while let Some(now) = network.next_arrival() {
-            let datagram = network.poll_arrival(now).unwrap();
+            let datagram = network.poll_arrival(now).unwrap().datagram;
             arrived.push((now.as_micros(), datagram.bytes[0]));
         }
         arrived
@@ -151,6 +239,50 @@ mod tests {
     fn a_good_link_delivers_in_order() {
         let expected: Vec<_> = (0..50).map(|number| (10_000, number)).collect();
         assert_eq!(arrivals(1, LinkConfig::GOOD, 50), expected);
+    }
+
+    #[test]
+    fn bursts_lose_all_for_a_while_and_nothing_in_between() {
+        let burst = Burst {
+            good: Duration::from_millis(400),
+            bad: Duration::from_millis(100),
+        };
+        let link = LinkConfig {
+            burst: Some(burst),
+            ..LinkConfig::GOOD
+        };
+        let address = "192.0.2.1:1".parse().unwrap();
+        let mut network = Network::new(3);
+        for number in 0..10_000 {
+            let datagram = Datagram {
+                from: address,
+                to: address,
+                bytes: vec![0],
+            };
+            network.send(Instant::from_micros(number * 10_000), &link, datagram);
+        }
+        let mut arrived = Vec::new();
+        while let Some(now) = network.next_arrival() {
+            arrived.push(network.poll_arrival(now).unwrap().sent_at.as_micros() / 10_000);
+        }
+        let gaps: Vec<_> = arrived
+            .windows(2)
+            .map(|pair| pair[1] - pair[0] - 1)
+            .collect();
+        let bursts = gaps.iter().filter(|gap| **gap > 0).count();
+        let longest = gaps.iter().max().unwrap();
+        assert!((7_500..8_500).contains(&arrived.len()), "{}", arrived.len());
+        assert!((150..250).contains(&bursts), "{bursts}");
+        assert!((15..=20).contains(longest), "{longest}");
+    }
+
+    #[test]
+    fn what_is_longer_than_the_mtu_is_lost() {
+        let link = LinkConfig {
+            mtu: 0,
+            ..LinkConfig::GOOD
+        };
+        assert_eq!(arrivals(1, link, 5), []);
     }
 
     #[test]

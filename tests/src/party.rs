@@ -44,6 +44,8 @@ pub struct Options {
     pub policy: SubscribePolicy,
     /// What it publishes from the start.
     pub publish: Vec<Publish>,
+    /// By how many millionths its clock runs fast.
+    pub drift: u32,
 }
 
 impl Default for Options {
@@ -61,6 +63,7 @@ impl Default for Options {
             slots: None,
             policy: SubscribePolicy::All,
             publish: Vec::new(),
+            drift: 0,
         }
     }
 }
@@ -229,6 +232,35 @@ pub(crate) struct Talk {
     pub(crate) until: Instant,
 }
 
+/// A clock that shows another time than the world's, and runs faster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    /// What it shows when the world begins.
+    pub(crate) lead: Duration,
+    /// By how many millionths it runs fast.
+    pub(crate) drift: u32,
+}
+
+impl Clock {
+    const MILLION: u64 = 1_000_000;
+
+    /// What it shows when the world's shows `now`.
+    pub(crate) fn at(&self, now: Instant) -> Instant {
+        let micros = now.as_micros();
+        now + self.lead + Duration::from_micros(micros * u64::from(self.drift) / Self::MILLION)
+    }
+
+    /// What the world's shows when this one first shows `then`.
+    pub(crate) fn world_time(&self, then: Instant) -> Instant {
+        let micros = then
+            .as_micros()
+            .saturating_sub(self.lead.as_micros() as u64);
+        // Times that mean never are beyond all that this has to tell exactly.
+        let scaled = micros.saturating_mul(Self::MILLION);
+        Instant::from_micros(scaled.div_ceil(Self::MILLION + u64::from(self.drift)))
+    }
+}
+
 /// One party.
 #[derive(Debug)]
 pub struct Party {
@@ -249,8 +281,8 @@ pub struct Party {
     pub(crate) options: Options,
     pub(crate) address: SocketAddr,
     pub(crate) is_on: bool,
-    /// Its clock's lead over the world's: no two ends agree on the time.
-    pub(crate) lead: Duration,
+    /// No two ends agree on the time.
+    pub(crate) clock: Clock,
     pub(crate) talks: Vec<Talk>,
     /// Streams by key: number in the world, and frames said.
     pub(crate) said: BTreeMap<StreamKey, (u16, u32)>,
@@ -269,15 +301,12 @@ impl Party {
 
     /// Its clock, when the world's shows `now`.
     pub(crate) fn clock(&self, now: Instant) -> Instant {
-        now + self.lead
+        self.clock.at(now)
     }
 
     /// The world's clock, when its own shows `then`.
     pub(crate) fn world_time(&self, then: Instant) -> Instant {
-        Instant::from_micros(
-            then.as_micros()
-                .saturating_sub(self.lead.as_micros() as u64),
-        )
+        self.clock.world_time(then)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -289,5 +318,25 @@ impl Party {
 
     pub(crate) fn next_talk(&self) -> Option<Instant> {
         self.talks.iter().map(|talk| talk.next).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_drifts_is_set_to_the_first_moment_that_it_shows() {
+        let clock = Clock {
+            lead: Duration::from_secs(7),
+            drift: 150,
+        };
+        for micros in (0..3_000).chain(599_999_000..600_000_000) {
+            let now = Instant::from_micros(micros);
+            let back = clock.world_time(clock.at(now));
+            assert_eq!(back, now);
+            let next = clock.at(now) + Duration::from_micros(1);
+            assert!(clock.at(clock.world_time(next)) >= next);
+        }
     }
 }

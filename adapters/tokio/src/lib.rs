@@ -42,6 +42,7 @@
 mod client;
 mod clock;
 mod framing;
+mod machine;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "tap")]
@@ -55,9 +56,11 @@ pub use client::{
     RequestError, Room, RoomEvent, RoomState, SlotReader, TransportChoice, WriteError,
 };
 pub use parlour_core as core;
+#[cfg(feature = "record")]
+pub use parlour_record as record;
 #[cfg(feature = "server")]
 pub use server::{
-    BindError, KeyFileError, RoomInfo, Server, ServerConfig, ServerEvent, ServerEvents,
+    BindError, Gather, KeyFileError, RoomInfo, Server, ServerConfig, ServerEvent, ServerEvents,
     TicketError, load_or_create as load_or_create_key,
 };
 #[cfg(feature = "tap")]

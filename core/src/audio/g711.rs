@@ -66,7 +66,7 @@ impl Law {
                     magnitude
                 };
                 let biased = clipped + MU_BIAS;
-                let segment = biased.ilog2() as i32 - 7;
+                let segment = segment(biased >> 7);
                 let step = (biased >> (segment + 3)) & STEP_MASK;
                 !(sign(sample < 0) | (segment << STEP_BITS | step) as u8)
             }
@@ -76,7 +76,7 @@ impl Law {
                 let code = if magnitude < 32 {
                     magnitude
                 } else {
-                    let segment = magnitude.ilog2() as i32 - 3;
+                    let segment = segment(magnitude >> 4) + 1;
                     segment << STEP_BITS | (magnitude >> (segment - 1)) & STEP_MASK
                 };
                 (sign(sample >= 0) | code as u8) ^ A_INVERTED
@@ -105,6 +105,13 @@ impl Law {
         };
         (if negative { -magnitude } else { magnitude }) as i16
     }
+}
+
+/// The highest bit set in `size`, 1 to 255: many a small chip has no instruction for that, which `ilog2` would need.
+const fn segment(size: i32) -> i32 {
+    let four = (size > 0x0f) as i32 * 4;
+    let two = (size >> four > 3) as i32 * 2;
+    four + two + (size >> (four + two) > 1) as i32
 }
 
 const fn sign(set: bool) -> u8 {
@@ -209,14 +216,8 @@ impl G711Decoder {
 
     fn remember(&mut self, pcm: &[i16]) {
         let kept = pcm.len().min(HISTORY);
-        self.history.rotate_left(kept);
-        for (old, &new) in self
-            .history
-            .iter_mut()
-            .rev()
-            .zip(pcm.iter().rev())
-            .take(kept)
-        {
+        self.history.copy_within(kept.., 0);
+        for (old, &new) in self.history.iter_mut().rev().zip(pcm.iter().rev()) {
             *old = new;
         }
     }

@@ -25,8 +25,9 @@ const SILENCE: u8 = 127;
 /// ```
 pub fn level(pcm: &[i16]) -> u8 {
     let energy = pcm.iter().fold(0_u64, |sum, &sample| {
-        let magnitude = u64::from(sample.unsigned_abs());
-        sum.saturating_add(magnitude * magnitude)
+        let sample = i32::from(sample);
+        // At most 2^30 each: no block is long enough to overflow.
+        sum.wrapping_add(u64::from((sample * sample).unsigned_abs()))
     });
     if energy == 0 {
         return SILENCE;

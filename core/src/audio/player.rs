@@ -160,7 +160,10 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
             }
             Pull::Silence { .. } | Pull::Buffering { .. } => {
                 self.speaker = None;
-                self.ready.fill(0);
+                self.ready
+                    .iter_mut()
+                    .take(samples)
+                    .for_each(|sample| *sample = 0);
                 Ok(samples)
             }
         };

@@ -13,6 +13,8 @@
 //! linear in phase and delays by 16 samples of the lower rate (24 output samples from 16 to
 //! 24 kHz): 2 ms where that is 8 kHz.
 
+mod halfband;
+
 use super::codec::SampleRate;
 use super::mixer::clamp;
 use thiserror::Error;
@@ -55,7 +57,7 @@ impl Resampler {
         let filter: &[i16] = match up.max(down) {
             6 => &FILTER_6,
             3 => &FILTER_3,
-            2 => &FILTER_2,
+            // `halfband` has its own.
             _ => &[],
         };
         Self {
@@ -89,10 +91,30 @@ impl Resampler {
         let out = out
             .get_mut(..len)
             .ok_or(ResampleError::OutputTooSmall { needed: len })?;
-        if self.filter.is_empty() {
-            out.copy_from_slice(input);
-            return Ok(len);
+        match (self.up, self.down) {
+            (1, 1) => out
+                .iter_mut()
+                .zip(input)
+                .for_each(|(out, sample)| *out = *sample),
+            (2, 1) | (1, 2) => self.convert_by_two(input, out),
+            _ => self.convert(input, out),
         }
+        Ok(len)
+    }
+
+    /// With as much of `line` as that takes, in an order of its own.
+    fn convert_by_two(&mut self, input: &[i16], out: &mut [i16]) {
+        let ([first, second, ..], _) = self.line.as_chunks_mut::<{ halfband::TAPS }>() else {
+            return;
+        };
+        match self.up {
+            1 => halfband::halve(first, second, input, out),
+            _ => halfband::double(first, input, out),
+        }
+    }
+
+    /// Any other ratio, sample by sample.
+    fn convert(&mut self, input: &[i16], out: &mut [i16]) {
         for (input, out) in input.chunks(self.down).zip(out.chunks_mut(self.up)) {
             // At the common rate, input i stands at i·L and output j at j·M.
             let mut taken = 0;
@@ -109,7 +131,6 @@ impl Resampler {
                 self.push(sample);
             }
         }
-        Ok(len)
     }
 
     fn push(&mut self, sample: i16) {

@@ -35,10 +35,11 @@ pub fn quality(loss: u8, round_trip: Duration, jitter: Duration) -> u8 {
         .zip(LOSS_COST.iter().skip(1))
         .find(|(_, (upper, _))| loss <= *upper)
         .map_or(83, |((x0, y0), (x1, y1))| {
-            y0 + (y1 - y0) * (loss - x0) / (x1 - x0)
+            let share = ((y1 - y0) * (loss - x0)).checked_div(x1 - x0);
+            y0 + share.unwrap_or(0)
         });
     // A jitter buffer holds about twice the jitter.
-    let delay = round_trip / 2 + jitter * 2;
+    let delay = (round_trip / 2).saturating_add(jitter.saturating_mul(2));
     let delay = u32::try_from(delay.as_millis())
         .unwrap_or(u32::MAX)
         .min(10_000);
@@ -52,6 +53,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn no_delay_is_too_long() {
+        assert_eq!(quality(0, Duration::MAX, Duration::MAX), 0);
+    }
 
     proptest! {
         #[test]

@@ -65,6 +65,7 @@
 //! # run(&mut Rng(0)).unwrap();
 //! ```
 
+mod cipher;
 #[cfg(feature = "server")]
 mod cookie;
 #[cfg(any(feature = "client", feature = "server"))]

@@ -15,11 +15,10 @@
 
 use core::fmt;
 
-use chacha20poly1305::aead::AeadInPlace;
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce, Tag};
 use clatter::cipherstate::{CipherState, CipherStates};
 use clatter::crypto::cipher::ChaChaPoly;
 
+use super::cipher::{Cipher, NONCE};
 use super::replay::ReplayWindow;
 use crate::wire::{ConnectionId, DATA, DATA_HEADER, MAX_DATAGRAM, TAG};
 
@@ -30,8 +29,8 @@ pub const REKEY_AFTER_PACKETS: u64 = 1 << 31;
 ///
 /// 210 bytes or so: two keys, a counter, the replay window.
 pub struct Transport {
-    sending: ChaCha20Poly1305,
-    receiving: ChaCha20Poly1305,
+    sending: Cipher,
+    receiving: Cipher,
     /// The counter of the next packet; `u64::MAX`, which Noise reserves, when there are no more.
     next_counter: u64,
     replay: ReplayWindow,
@@ -147,9 +146,8 @@ impl Transport {
         *header = data_header(receiver_id, counter as u32);
         *tag = self
             .sending
-            .encrypt_in_place_detached(&nonce(counter), header, plaintext)
-            .map_err(|_| SealError::TooLong)?
-            .into();
+            .seal(&nonce(counter), header, plaintext)
+            .ok_or(SealError::TooLong)?;
         self.next_counter = next_counter;
         Ok(len)
     }
@@ -165,9 +163,9 @@ impl Transport {
         let (header, body) = datagram
             .split_first_chunk_mut::<DATA_HEADER>()
             .ok_or(OpenError::NotData)?;
-        let (plaintext, tag) = body
-            .split_last_chunk_mut::<TAG>()
-            .ok_or(OpenError::NotData)?;
+        if body.len() < TAG {
+            return Err(OpenError::NotData);
+        }
         let [DATA, _, _, _, _, low @ ..] = *header else {
             return Err(OpenError::NotData);
         };
@@ -176,9 +174,8 @@ impl Transport {
         if !self.replay.is_new(counter) {
             return Err(OpenError::Replayed);
         }
-        self.receiving
-            .decrypt_in_place_detached(&nonce(counter), header, plaintext, Tag::from_slice(tag))
-            .map_err(|_| OpenError::Forged)?;
+        let opened = self.receiving.open(&nonce(counter), header, body);
+        let plaintext = opened.ok_or(OpenError::Forged)?;
         self.replay.accept(counter);
         self.received += 1;
         Ok(Opened {
@@ -216,10 +213,9 @@ impl fmt::Debug for Transport {
     }
 }
 
-fn cipher(state: CipherState<ChaChaPoly>) -> ChaCha20Poly1305 {
+fn cipher(state: CipherState<ChaChaPoly>) -> Cipher {
     let (key, _) = state.take();
-    let key: &[u8; 32] = &key;
-    ChaCha20Poly1305::new(key.into())
+    Cipher::new(&key)
 }
 
 fn data_header(receiver_id: ConnectionId, counter: u32) -> [u8; DATA_HEADER] {
@@ -228,13 +224,9 @@ fn data_header(receiver_id: ConnectionId, counter: u32) -> [u8; DATA_HEADER] {
     [DATA, i0, i1, i2, i3, c0, c1, c2, c3]
 }
 
-fn nonce(counter: u64) -> Nonce {
-    let mut nonce = Nonce::default();
-    let [_, _, _, _, rest @ ..] = nonce.as_mut_slice() else {
-        return nonce;
-    };
-    rest.copy_from_slice(&counter.to_le_bytes());
-    nonce
+fn nonce(counter: u64) -> [u8; NONCE] {
+    let [c0, c1, c2, c3, c4, c5, c6, c7] = counter.to_le_bytes();
+    [0, 0, 0, 0, c0, c1, c2, c3, c4, c5, c6, c7]
 }
 
 /// The number with the low 32 bits `low` that is nearest to `expected`.
@@ -269,10 +261,9 @@ mod tests {
         /// Seals a message without associated data, as the published vectors have it.
         pub(in crate::secure) fn seal_bare(&self, counter: u64, plaintext: &[u8]) -> Vec<u8> {
             let mut message = plaintext.to_vec();
-            let nonce = nonce(counter);
             let tag = self
                 .sending
-                .encrypt_in_place_detached(&nonce, &[], &mut message)
+                .seal(&nonce(counter), &[], &mut message)
                 .unwrap();
             message.extend_from_slice(&tag);
             message
@@ -280,13 +271,9 @@ mod tests {
 
         /// Opens a message without associated data, as the published vectors have it.
         pub(in crate::secure) fn open_bare(&self, counter: u64, message: &[u8]) -> Option<Vec<u8>> {
-            let (ciphertext, tag) = message.split_last_chunk::<TAG>()?;
-            let mut plaintext = ciphertext.to_vec();
-            let (nonce, tag) = (nonce(counter), Tag::from_slice(tag));
-            self.receiving
-                .decrypt_in_place_detached(&nonce, &[], &mut plaintext, tag)
-                .ok()?;
-            Some(plaintext)
+            let mut message = message.to_vec();
+            let opened = self.receiving.open(&nonce(counter), &[], &mut message)?;
+            Some(opened.to_vec())
         }
 
         /// As if all packets before `counter` had been sent.
@@ -305,7 +292,7 @@ mod tests {
     #[test]
     fn the_nonce_is_the_counter_little_endian() {
         let expected = [0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1];
-        assert_eq!(nonce(0x0102_0304_0506_0708).as_slice(), expected);
+        assert_eq!(nonce(0x0102_0304_0506_0708), expected);
     }
 
     proptest! {

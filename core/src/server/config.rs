@@ -1,5 +1,6 @@
 //! What an operator may set.
 
+use super::Gather;
 use crate::room::MAX_STREAMS;
 use crate::time::Duration;
 
@@ -102,6 +103,8 @@ pub struct Config {
     pub kicked: usize,
     /// How long an audio slot stays with a stream that has fallen silent.
     pub slot_hold: Duration,
+    /// How long frames wait for others to the same receiver; see [`Server::set_gather`](super::Server::set_gather).
+    pub gather: Gather,
     /// How long the active speaker stays so in silence.
     pub speaker_hold: Duration,
     /// How often publishers are told what of their media arrives.
@@ -167,6 +170,7 @@ impl Default for Config {
             room_log: 256,
             kicked: 1_024,
             slot_hold: Duration::from_millis(200),
+            gather: Gather::UnderLoad(Duration::from_millis(5)),
             speaker_hold: Duration::from_secs(2),
             report_interval: Duration::from_secs(2),
             #[cfg(feature = "opus-fullband")]

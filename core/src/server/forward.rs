@@ -80,9 +80,24 @@ impl Server {
         }
         // Lent out for the time of the loop, so that it can change what is beside it.
         let order = core::mem::take(&mut session.order);
+        let mut gathered = core::mem::take(&mut session.gathered);
+        let window = match live.kind {
+            StreamKind::Audio => self.gather_window(room_key),
+            StreamKind::Video | StreamKind::Screen => Duration::ZERO,
+        };
         let mut payload = None;
         for receiver in order.iter().filter(|key| **key != sender) {
-            self.forward_to(now, *receiver, &live, &mut payload);
+            if !self.forward_to(now, *receiver, &live, &mut payload) {
+                continue;
+            }
+            if let Some(member) = self.members.get_mut(receiver.0) {
+                if window.is_zero() {
+                    set_ready(&mut self.ready, *receiver, member);
+                } else if !member.gathered {
+                    member.gathered = true;
+                    gathered.push(*receiver);
+                }
+            }
         }
         if let Some(payload) = payload {
             self.pool.release(payload);
@@ -95,10 +110,12 @@ impl Server {
             return;
         };
         session.order = order;
+        session.gathered = gathered;
         if live.kind == StreamKind::Audio && now >= session.next_decision {
             session.next_decision = now + DECISION_INTERVAL;
             self.decide_speaker(now, room_key);
         }
+        self.open_window(room_key, now + window);
     }
 
     /// `None` if the packet is not what its sender may send now.
@@ -146,29 +163,29 @@ impl Server {
         })
     }
 
-    /// Queues a packet for one receiver, if it wants it and has a place for it.
+    /// Queues a packet for one receiver, if it wants it and has a place for it; says whether it did.
     fn forward_to(
         &mut self,
         now: Instant,
         receiver: MemberKey,
         live: &Live<'_>,
         payload: &mut Option<Payload>,
-    ) {
+    ) -> bool {
         let Some(member) = self.members.get_mut(receiver.0) else {
-            return;
+            return false;
         };
         let packet = &live.packet;
         if !member.is_listening() || !member.subscriptions.want(packet.ssrc(), live.kind) {
-            return;
+            return false;
         }
         if member.is_held_back() {
             self.statistics.media_overflowed += 1;
-            return;
+            return false;
         }
         let header = if live.kind == StreamKind::Audio {
             let Some(slot) = member.slots.take(now, &live.source()) else {
                 self.statistics.media_outranked += 1;
-                return;
+                return false;
             };
             if slot.changed {
                 member.wanted_changed();
@@ -195,20 +212,21 @@ impl Server {
         };
         if !header.fits(packet.payload().len()) {
             self.statistics.media_overflowed += 1;
-            return;
+            return false;
         }
         if payload.is_none() {
             *payload = self.pool.insert(packet.payload());
         }
         let Some(payload) = payload else {
             self.statistics.media_overflowed += 1;
-            return;
+            return false;
         };
         let payload = self.pool.share(payload);
         self.queue_media(receiver, header, payload);
+        true
     }
 
-    /// Queues a packet that is for a receiver, and takes over its hold on the payload.
+    /// Queues a packet that is for a receiver, and takes over its hold on the payload. When it is sent is the caller's matter.
     pub(super) fn queue_media(
         &mut self,
         receiver: MemberKey,
@@ -228,7 +246,6 @@ impl Server {
             self.statistics.media_overflowed += 1;
         }
         self.statistics.media_forwarded += 1;
-        set_ready(&mut self.ready, receiver, member);
     }
 
     /// Compares all who may be heard, and tells the room if another is the active speaker.

@@ -68,6 +68,7 @@ pub(super) enum Wake {
     Join(JoinKey),
     Member(MemberKey),
     Speaker(RoomKey),
+    Gather(RoomKey),
     #[cfg(feature = "opus-fullband")]
     Mix(RoomKey),
 }
@@ -107,6 +108,8 @@ pub struct Server {
     /// The latest time that the embedder told.
     pub(super) now: Instant,
     pub(super) shutting_down: bool,
+    /// How busy the embedder is, in percent of the time.
+    pub(super) load: u8,
 
     pub(super) ids: BTreeMap<ConnectionId, Owner>,
     pub(super) joins: Joins,
@@ -147,6 +150,7 @@ impl Server {
             proven_hellos: SharedBucket::new(config.proven_handshakes, now),
             now,
             shutting_down: false,
+            load: 0,
             ids: BTreeMap::new(),
             joins: Joins::new(),
             promised: 0,
@@ -232,6 +236,7 @@ impl Server {
                 Wake::Join(key) => self.forget_join(key),
                 Wake::Member(key) => self.handle_member_timeout(now, key),
                 Wake::Speaker(key) => self.decide_speaker(now, key),
+                Wake::Gather(key) => self.close_window(key),
                 #[cfg(feature = "opus-fullband")]
                 Wake::Mix(key) => self.tick_mix(now, key),
             }

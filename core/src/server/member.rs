@@ -156,6 +156,8 @@ pub(super) struct Member {
     pub(super) alarm: Alarm,
     /// Whether it stands in the queue of those with something to send.
     pub(super) ready: bool,
+    /// Whether it stands in its room's list of those with frames that wait for others.
+    pub(super) gathered: bool,
     pub(super) buckets: Buckets,
 
     // What it may do, and until when.
@@ -223,6 +225,7 @@ impl Member {
             grace_limit: None,
             alarm: Alarm::default(),
             ready: false,
+            gathered: false,
             buckets: Buckets::new(config, now),
             grants: new.grants,
             expires: new.expires,

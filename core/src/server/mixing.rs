@@ -191,5 +191,6 @@ impl Server {
         };
         let payload = self.pool.share(&sound.payload);
         self.queue_media(receiver, header, payload);
+        self.wake(receiver);
     }
 }

@@ -34,6 +34,7 @@ mod error;
 mod establish;
 mod event;
 mod forward;
+mod gather;
 mod handshake;
 mod inspect;
 mod joins;
@@ -67,6 +68,7 @@ mod transmit;
 pub use config::{Config, Rate};
 pub use error::{AdmitError, Dropped, ModerateError, RefreshError, UnknownJoin};
 pub use event::{Event, JoinId, RefreshId};
+pub use gather::Gather;
 pub use inspect::RoomView;
 pub use machine::{Admission, Server};
 #[cfg(feature = "opus-fullband")]

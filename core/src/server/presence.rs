@@ -213,6 +213,8 @@ impl Server {
         };
         self.timers
             .set(Wake::Speaker(key), &mut session.alarm, None);
+        self.timers
+            .set(Wake::Gather(key), &mut session.window, None);
         #[cfg(feature = "opus-fullband")]
         self.forget_mix(key, session.mix.take());
         let session = session.id;

@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use super::Gather;
 use super::machine::MemberKey;
 use super::timers::Alarm;
 use crate::audio::Dominance;
@@ -14,6 +15,8 @@ use crate::time::{Duration, Instant};
 pub(super) struct Room {
     pub(super) id: RoomId,
     pub(super) session: Option<Session>,
+    /// How long frames wait here, if not as the configuration says.
+    pub(super) gather: Option<Gather>,
     /// What the next session will be called: joins under way are promised to it.
     pub(super) next_session: SessionId,
     /// Those in the lobby.
@@ -73,6 +76,10 @@ pub(super) struct Session {
     /// Not to be decided again before this.
     pub(super) next_decision: Instant,
     pub(super) alarm: Alarm,
+    /// Those with frames that wait for others.
+    pub(super) gathered: Vec<MemberKey>,
+    /// When they have waited long enough.
+    pub(super) window: Alarm,
     /// While anybody listens to it.
     #[cfg(feature = "opus-fullband")]
     pub(super) mix: Option<alloc::boxed::Box<super::mix::Mix>>,
@@ -83,6 +90,7 @@ impl Room {
         Self {
             id,
             session: None,
+            gather: None,
             next_session,
             waiting: BTreeMap::new(),
             waiting_version: 0,
@@ -156,6 +164,8 @@ impl Session {
             told_speaker: None,
             next_decision: Instant::from_micros(0),
             alarm: Alarm::default(),
+            gathered: Vec::new(),
+            window: Alarm::default(),
             #[cfg(feature = "opus-fullband")]
             mix: None,
         }

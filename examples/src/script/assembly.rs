@@ -22,7 +22,11 @@ impl Meeting {
         self.timeline.part("Join");
         let began = self.scale.now();
         let ticket = self.ticket("host", Grants::PARTICIPANT | Grants::MODERATOR)?;
-        let mut host = Party::join(&ticket, JoinOptions::default(), self.scale)
+        let recorded = JoinOptions {
+            record: self.record.sink("host")?,
+            ..JoinOptions::default()
+        };
+        let mut host = Party::join(&ticket, recorded, self.scale)
             .await
             .context("the host")?;
         self.timeline.note(
@@ -35,6 +39,7 @@ impl Meeting {
         let none = JoinOptions {
             policy: SubscribePolicy::None,
             slots: 4,
+            record: self.record.sink("listener")?,
             ..JoinOptions::default()
         };
         let mut listener = Party::join(&ticket, none, self.scale)
@@ -47,7 +52,8 @@ impl Meeting {
 
         let began = self.scale.now();
         let ticket = self.ticket("device", Grants::PARTICIPANT)?;
-        let device = Device::join(&ticket, device_speech, self.scale)
+        let record = self.record.sink("device")?;
+        let device = Device::join(&ticket, device_speech, self.scale, record)
             .await
             .context("the device")?;
         self.timeline.note(

@@ -14,6 +14,7 @@ use crate::device::Device;
 use crate::network::Network;
 use crate::options::Options;
 use crate::party::{self, Party};
+use crate::record::Record;
 use crate::recording::{Recording, Scale};
 use crate::report::Report;
 use crate::speech::{Mouth, Speech, Turn};
@@ -61,6 +62,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         ("listener", listener.recording.clone()),
     ];
     meeting.close(host, listener, device).await;
+    meeting.record.finish()?;
 
     for (who, recording) in recordings {
         let path = options.out.join(format!("{who}-heard.wav"));
@@ -81,6 +83,7 @@ pub(super) struct Meeting {
     pub(super) timeline: Timeline,
     pub(super) server: Server,
     pub(super) network: Network,
+    pub(super) record: Record,
     pub(super) stretch: f64,
     pub(super) expectations: Vec<Expectation>,
 }
@@ -114,8 +117,10 @@ impl Meeting {
         let address = SocketAddr::from(([127, 0, 0, 1], options.port));
         // In earnest, draw one with `openssl rand -hex 32` and keep it.
         let key = ApiKey::new("meeting", "an example needs no real secret.")?;
+        let record = Record::new(options.record.clone())?;
         let server = Server::bind(ServerConfig {
             workers: 1,
+            record: record.sink("server")?.into_iter().collect(),
             ..ServerConfig::new(address, key)
         })?;
         let listens = *server
@@ -141,6 +146,7 @@ impl Meeting {
             timeline,
             server,
             network,
+            record,
             stretch,
             expectations: Vec::new(),
         })

@@ -6,17 +6,18 @@ use parlour_core::client::{CommandError, RequestFailure};
 use parlour_core::rand_core::RngCore as _;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::AudioLevel;
-use parlour_core::server::{JoinId, Server};
+use parlour_core::server::JoinId;
 use parlour_core::signal::{Outcome, RequestId};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::{Duration, Instant};
+use parlour_record::Server;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use super::{SERVER_ADDRESS, World, random_lead, run::answer_join};
 use crate::device::Device;
 use crate::network::{Datagram, LinkConfig};
-use crate::party::{Handle, Options, Party, Talk};
+use crate::party::{Clock, Handle, Options, Party, Talk};
 use crate::tone::Tone;
 
 /// How loud people talk unless said otherwise.
@@ -26,9 +27,12 @@ impl World {
     /// Starts a device that joins as `name`.
     pub fn join(&mut self, name: &str, options: Options) -> Handle {
         let handle = Handle(self.parties.len());
-        let lead = random_lead(&mut self.rng);
+        let clock = Clock {
+            lead: random_lead(&mut self.rng),
+            drift: options.drift,
+        };
         let address = self.new_address(handle);
-        let device = self.make_device(name, &options, self.now + lead);
+        let device = self.make_device(name, &options, clock.at(self.now));
         self.parties.push(Party {
             name: name.to_owned(),
             device,
@@ -40,7 +44,7 @@ impl World {
             options,
             address,
             is_on: true,
-            lead,
+            clock,
             talks: Vec::new(),
             said: Default::default(),
             events: Vec::new(),
@@ -73,7 +77,8 @@ impl World {
             token: &token,
         };
         let mut rng = ChaCha12Rng::seed_from_u64(self.rng.next_u64());
-        let mut device = Device::new(options, &ticket, clock, &mut rng);
+        let sink = self.sink(&format!("{:03}-{name}", self.parties.len()));
+        let mut device = Device::new(options, &ticket, clock, &mut rng, sink);
         for publish in &options.publish {
             device
                 .publish(publish)
@@ -247,11 +252,15 @@ impl World {
     /// Starts a server with the same keys, that remembers nothing.
     pub fn start_server(&mut self) {
         self.life += 1;
-        self.server_lead = random_lead(&mut self.rng);
+        self.server_clock.lead = random_lead(&mut self.rng);
         let clock = self.server_clock();
         let keys = self.keys();
         let config = self.server_config.clone();
-        self.server = Some(Server::new(config, keys, clock, &mut self.rng));
+        let server = match self.sink(&format!("server-{}", self.life)) {
+            Some(sink) => Server::recorded(config, keys, clock, &mut self.rng, sink),
+            None => Server::new(config, keys, clock, &mut self.rng),
+        };
+        self.server = Some(server);
     }
 
     /// Stops the server without a word, and starts it anew.
@@ -268,6 +277,11 @@ impl World {
             to,
             bytes: bytes.to_vec(),
         });
+    }
+
+    /// Sends any datagram from and to anywhere. If it arrives, it counts as sent at `sent_at`: as one that was long under way.
+    pub fn inject_datagram(&mut self, sent_at: Instant, datagram: Datagram) {
+        self.send_as_of(sent_at, datagram);
     }
 
     /// Sends the party a datagram as if from the server.

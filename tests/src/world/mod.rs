@@ -25,18 +25,24 @@ mod commands;
 mod run;
 mod see;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
 
+use parlour_core::client;
 use parlour_core::rand_core::RngCore as _;
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{self, JoinId, Server};
+use parlour_core::server::{self, JoinId};
 use parlour_core::time::{Duration, Instant};
+use parlour_record::{Server, Sink};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::network::{Datagram, Network};
-use crate::party::{Handle, Party};
+use crate::party::{Clock, Handle, Heard, Party};
 
 pub use see::Crossing;
 
@@ -44,6 +50,22 @@ pub use see::Crossing;
 pub const SERVER_ADDRESS: &str = "198.51.100.1:7900";
 /// Where it is, too: for those who are sent elsewhere.
 pub const OTHER_ADDRESS: &str = "198.51.100.1:7901";
+
+/// Somebody who is told of all that happens, when it happens.
+pub trait Observer: Debug {
+    /// The server or a device sends a datagram. Whether it arrives is another matter.
+    fn sent(&mut self, now: Instant, datagram: &Datagram);
+    /// A datagram reaches the server, or a device with power.
+    fn arrived(&mut self, now: Instant, datagram: &Datagram);
+    /// The server has taken in all that there is for now.
+    fn served(&mut self, now: Instant, server: &parlour_core::server::Server);
+    /// The server told its embedder something.
+    fn served_event(&mut self, now: Instant, event: &server::Event);
+    /// A party was told something.
+    fn told(&mut self, handle: Handle, now: Instant, event: &client::Event);
+    /// A party hears a frame, which the server sent at `sent_at`.
+    fn heard(&mut self, handle: Handle, sent_at: Instant, frame: &Heard);
+}
 
 /// Everything there is; see the [module](self).
 #[derive(Debug)]
@@ -62,7 +84,7 @@ pub struct World {
     other_address: SocketAddr,
     /// At which of its addresses the server was last reached from where; it answers from there.
     reached: BTreeMap<SocketAddr, SocketAddr>,
-    server_lead: Duration,
+    server_clock: Clock,
     /// Counts the server's restarts: SSRCs of one life mean nothing in the next.
     life: u32,
     parties: Vec<Party>,
@@ -77,7 +99,11 @@ pub struct World {
     /// Joins that the test wants to answer itself.
     held: Option<Vec<(JoinId, String)>>,
     history: Vec<Crossing>,
+    history_limit: usize,
     strays: Vec<(Instant, Datagram)>,
+    observer: Option<Rc<RefCell<dyn Observer>>>,
+    /// Where the machines' input logs go.
+    logs: Option<PathBuf>,
 }
 
 impl World {
@@ -99,7 +125,10 @@ impl World {
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
         let mut server_secret = [0; 32];
         rng.fill_bytes(&mut server_secret);
-        let server_lead = random_lead(&mut rng);
+        let server_clock = Clock {
+            lead: random_lead(&mut rng),
+            drift: 0,
+        };
         let mut world = Self {
             name,
             seed,
@@ -113,7 +142,7 @@ impl World {
             server_address: SERVER_ADDRESS.parse().expect("an address"),
             other_address: OTHER_ADDRESS.parse().expect("an address"),
             reached: BTreeMap::new(),
-            server_lead,
+            server_clock,
             life: 0,
             parties: Vec::new(),
             addresses: BTreeMap::new(),
@@ -124,10 +153,42 @@ impl World {
             server_events: Vec::new(),
             held: None,
             history: Vec::new(),
+            history_limit: 50_000,
             strays: Vec::new(),
+            observer: None,
+            logs: None,
         };
         world.start_server();
         world
+    }
+
+    /// Has `observer` told of all that happens. Events, frames that somebody hears and stray datagrams are then not kept
+    /// here, and but few datagrams: a world that goes on for long takes no more memory with time.
+    pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
+        self.observer = Some(observer);
+        self.history_limit = 512;
+    }
+
+    /// Has the input logs of all ends that are made from now on written to `folder`.
+    pub fn record_to(&mut self, folder: PathBuf) {
+        self.logs = Some(folder);
+    }
+
+    /// Lets the clock of servers that are started from now on run fast by so many millionths.
+    pub fn set_server_drift(&mut self, drift: u32) {
+        self.server_clock.drift = drift;
+    }
+
+    fn sink(&self, name: &str) -> Option<Sink> {
+        let file = self.logs.as_ref()?.join(format!("{name}.log"));
+        Some(Sink::file(&file).expect("a folder for input logs that can be written to"))
+    }
+
+    /// Tells the observer, if there is one.
+    fn tell(&self, what: impl FnOnce(&mut dyn Observer)) {
+        if let Some(observer) = &self.observer {
+            what(&mut *observer.borrow_mut());
+        }
     }
 
     fn keys(&self) -> KeyPair {
@@ -135,13 +196,14 @@ impl World {
     }
 
     fn server_clock(&self) -> Instant {
-        self.now + self.server_lead
+        self.server_clock.at(self.now)
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // Who observes sees that for itself.
+        if std::thread::panicking() && self.observer.is_none() {
             let program = std::env::current_exe().unwrap_or_default();
             let stem = program.file_stem().unwrap_or_default().to_string_lossy();
             // Cargo appends a hash to a test program's name.

@@ -8,7 +8,7 @@ use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::MAX_DATAGRAM;
 
 use super::World;
-use crate::network::Datagram;
+use crate::network::{Arrival, Datagram};
 use crate::party::{Handle, Heard, Mixed, Received, Seen};
 use crate::token::{self, Token};
 use crate::voice::{FRAME, Utterance};
@@ -72,9 +72,7 @@ impl World {
             .server
             .as_ref()
             .and_then(|server| server.poll_timeout());
-        let lead = self.server_lead.as_micros() as u64;
-        let server =
-            server.map(|timeout| Instant::from_micros(timeout.as_micros().saturating_sub(lead)));
+        let server = server.map(|timeout| self.server_clock.world_time(timeout));
         let parties = self.parties.iter();
         parties
             .flat_map(|party| [party.poll_timeout(), party.next_talk()])
@@ -91,11 +89,11 @@ impl World {
             self.drain();
             let mut is_quiet = !self.say();
             for _ in 0..BATCH {
-                let Some(datagram) = self.network.poll_arrival(self.now) else {
+                let Some(arrival) = self.network.poll_arrival(self.now) else {
                     break;
                 };
                 is_quiet = false;
-                self.deliver(datagram);
+                self.deliver(arrival);
             }
             is_quiet &= !self.fire_timers();
             if is_quiet {
@@ -153,7 +151,10 @@ impl World {
             });
         }
         while let Some(event) = party.device.poll_event() {
-            party.events.push((now, event));
+            match &self.observer {
+                Some(observer) => observer.borrow_mut().told(handle, now, &event),
+                None => party.events.push((now, event)),
+            }
         }
         if party.reads_messages {
             let mut body = [0; MAX_DATAGRAM];
@@ -172,6 +173,7 @@ impl World {
             }
         }
         for datagram in sent {
+            self.tell(|observer| observer.sent(now, &datagram));
             self.send(datagram);
         }
     }
@@ -194,12 +196,15 @@ impl World {
                 panic!("the world has no streams");
             };
             let from = self.reached.get(&to).copied();
-            self.send(Datagram {
+            let datagram = Datagram {
                 from: from.unwrap_or(self.server_address),
                 to,
                 bytes: out[..transmit.len].to_vec(),
-            });
+            };
+            self.tell(|observer| observer.sent(self.now, &datagram));
+            self.send(datagram);
         }
+        self.tell(|observer| observer.served(self.now, &server));
         self.server = Some(server);
     }
 
@@ -221,12 +226,19 @@ impl World {
                 }
                 _ => {}
             }
-            self.server_events.push((self.now, event));
+            match &self.observer {
+                Some(observer) => observer.borrow_mut().served_event(self.now, &event),
+                None => self.server_events.push((self.now, event)),
+            }
         }
     }
 
     /// Sends a datagram over the link of whichever party is at one of its ends.
     pub(super) fn send(&mut self, datagram: Datagram) {
+        self.send_as_of(self.now, datagram);
+    }
+
+    pub(super) fn send_as_of(&mut self, sent_at: Instant, datagram: Datagram) {
         assert!(
             datagram.bytes.len() <= MAX_DATAGRAM,
             "a datagram of {} bytes",
@@ -240,16 +252,26 @@ impl World {
         let link = self.addresses.get(&party);
         let link = link.and_then(|handle| self.parties.get(handle.0));
         let link = link.map_or(crate::network::LinkConfig::GOOD, |party| party.link);
-        self.record(&datagram);
-        self.network.send(self.now, &link, datagram);
+        let is_new = sent_at == self.now;
+        let copy = is_new.then(|| datagram.clone());
+        let is_under_way = self.network.send_as_of(sent_at, self.now, &link, datagram);
+        // An observed world's hostile repeat what has arrived: what is lost and sent later is merely late.
+        if let Some(copy) = copy.filter(|_| is_under_way || self.observer.is_none()) {
+            self.record(copy);
+        }
     }
 
     fn is_server(&self, address: SocketAddr) -> bool {
         address == self.server_address || address == self.other_address
     }
 
-    fn deliver(&mut self, mut datagram: Datagram) {
+    fn deliver(&mut self, arrival: Arrival) {
+        let Arrival {
+            sent_at,
+            mut datagram,
+        } = arrival;
         if self.is_server(datagram.to) {
+            self.tell(|observer| observer.arrived(self.now, &datagram));
             self.reached.insert(datagram.from, datagram.to);
             let clock = self.server_clock();
             if let Some(server) = &mut self.server {
@@ -262,9 +284,12 @@ impl World {
         }
         let handle = self.addresses.get(&datagram.to).copied();
         let Some(handle) = handle.filter(|handle| self.parties[handle.0].is_on) else {
-            self.strays.push((self.now, datagram));
+            if self.observer.is_none() {
+                self.strays.push((self.now, datagram));
+            }
             return;
         };
+        self.tell(|observer| observer.arrived(self.now, &datagram));
         let now = self.now;
         let party = &mut self.parties[handle.0];
         if party.is_deaf {
@@ -321,13 +346,13 @@ impl World {
             "nothing else is said here"
         );
         for frame in heard {
-            self.hear(handle, frame);
+            self.hear(handle, sent_at, frame);
         }
         // Events and answers are taken at once, as an embedder does between two datagrams.
         self.drain_party(handle);
     }
 
-    fn hear(&mut self, handle: Handle, frame: Heard) {
+    fn hear(&mut self, handle: Handle, sent_at: Instant, frame: Heard) {
         let said = frame.said;
         let voice = (said.talker, said.stream);
         let name = &self.parties[handle.0].name;
@@ -335,6 +360,9 @@ impl World {
         assert!(name != talker, "{name} hears itself");
         let known = self.voices.entry((self.life, frame.ssrc)).or_insert(voice);
         assert_eq!(*known, voice, "{name} hears {talker} under another's SSRC");
+        if let Some(observer) = &self.observer {
+            return observer.borrow_mut().heard(handle, sent_at, &frame);
+        }
         let party = &mut self.parties[handle.0];
         let again = party.heard.iter().rev().take(200).any(|h| h.said == said);
         assert!(!again, "{} hears {said:?} twice", party.name);
@@ -387,7 +415,7 @@ impl World {
 }
 
 pub(super) fn answer_join(
-    server: &mut parlour_core::server::Server,
+    server: &mut parlour_record::Server,
     clock: Instant,
     here: SocketAddr,
     join: parlour_core::server::JoinId,

@@ -9,14 +9,12 @@ use parlour_core::signal::{Outcome, RequestId};
 use parlour_core::time::{Duration, Instant};
 
 use super::World;
+use crate::device::Device;
 use crate::facts::Facts;
 use crate::network::Datagram;
 use crate::party::{Handle, Heard, Mixed, Received, Seen};
 
-/// Datagrams that are remembered.
-const HISTORY: usize = 50_000;
-
-/// A datagram that was sent, whether or not it arrived.
+/// A datagram that was sent, whether or not it arrived; in an observed world, one that did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crossing {
     /// When it was sent.
@@ -111,6 +109,14 @@ impl World {
         party.messages.clear();
     }
 
+    /// Forgets what all parties saw and read so far.
+    pub fn forget_messages(&mut self) {
+        for party in &mut self.parties {
+            party.seen.clear();
+            party.messages.clear();
+        }
+    }
+
     /// What the server told its embedder, and when.
     pub fn server_events(&self) -> &[(Instant, server::Event)] {
         &self.server_events
@@ -148,6 +154,16 @@ impl World {
     /// Whether the party is in the session, as far as its device knows.
     pub fn is_joined(&self, handle: Handle) -> bool {
         self.parties[handle.0].device.is_joined()
+    }
+
+    /// The party's device, to look at.
+    pub fn device_of(&self, handle: Handle) -> &Device {
+        &self.parties[handle.0].device
+    }
+
+    /// The server, to look at, if it is running.
+    pub fn running_server(&self) -> Option<&parlour_core::server::Server> {
+        self.server.as_deref()
     }
 
     /// What the party's replica says.
@@ -211,13 +227,13 @@ impl World {
         self.history.clear();
     }
 
-    pub(super) fn record(&mut self, datagram: &Datagram) {
-        if self.history.len() >= HISTORY {
-            self.history.drain(..HISTORY / 2);
+    pub(super) fn record(&mut self, datagram: Datagram) {
+        if self.history.len() >= self.history_limit {
+            self.history.drain(..self.history_limit / 2);
         }
         self.history.push(Crossing {
             at: self.now,
-            datagram: datagram.clone(),
+            datagram,
         });
     }
 
@@ -245,7 +261,7 @@ impl World {
             );
         }
         let next = self.server.as_ref().map(|server| server.poll_timeout());
-        text += &format!("  server next: {next:?}, lead {:?}\n", self.server_lead);
+        text += &format!("  server next: {next:?}, {:?}\n", self.server_clock);
         let events = self.server_events.iter().rev().take(12).rev();
         for (at, event) in events {
             text += &format!("      {:>10} {event:?}\n", at.as_micros());

@@ -396,7 +396,7 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
                     let _ = server.refuse(now(), join, JoinRefusal::InvalidToken);
                     continue;
                 }
-                let grants = if token == "listener" {
+                let grants = if *token == "listener" {
                     Grants::SUBSCRIBE
                 } else {
                     Grants::PARTICIPANT

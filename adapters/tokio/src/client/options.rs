@@ -43,6 +43,10 @@ pub struct JoinOptions {
     pub wait_in_lobby: bool,
     /// After how long without an answer joining gives up. Less than 1.5 s leave no time for TCP.
     pub timeout: Duration,
+    /// Where the client's input log goes, if anywhere. **It holds the token, the keys' seed and all that is said and
+    /// written**: see [`record`](crate::record).
+    #[cfg(feature = "record")]
+    pub record: Option<crate::record::Sink>,
 }
 
 impl Default for JoinOptions {
@@ -55,6 +59,8 @@ impl Default for JoinOptions {
             transport: TransportChoice::Auto,
             wait_in_lobby: true,
             timeout: Duration::from_secs(10),
+            #[cfg(feature = "record")]
+            record: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parlour_core::audio::codec::SampleRate;
-use parlour_core::client::{Client, CloseCause, Config, Desktop, Profile, Statistics};
+use parlour_core::client::{CloseCause, Config, Desktop, Profile, Statistics};
 use parlour_core::room::{Codec, Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
 use parlour_core::signal::{
     MAX_SLOTS, Moderation, Outcome, Publish, Recipients, Refusal, StreamRef, SubscribePolicy,
@@ -24,6 +24,7 @@ use super::{
     MixedReader, PublishError, ReadError, RequestError, SlotReader, TransportChoice,
 };
 use crate::clock::Clock;
+use crate::machine::Client;
 
 /// What is true in a room, as far as this participant knows.
 pub type RoomState = parlour_core::room::RoomState<<Desktop as Profile>::Roster>;
@@ -456,7 +457,14 @@ fn start(ticket: &Ticket<'_>, options: &JoinOptions) -> Result<Arc<Shared>, Join
         slots: Some(options.slots),
         ..Config::default()
     };
-    let mut client = Client::new(ticket, &config, clock.now(), &mut OsRng)?;
+    let (now, rng) = (clock.now(), &mut OsRng);
+    #[cfg(feature = "record")]
+    let mut client = match &options.record {
+        Some(sink) => Client::recorded(ticket, &config, now, rng, sink.clone())?,
+        None => Client::new(ticket, &config, now, rng)?,
+    };
+    #[cfg(not(feature = "record"))]
+    let mut client = Client::new(ticket, &config, now, rng)?;
     let mut prepared = BTreeMap::new();
     for (key, options) in &options.publish {
         let published = client.publish(publication(key, options));

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use parlour_core::client::{
-    Client, CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure,
-    SendError,
+    CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure, SendError,
 };
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::AudioFrame;
@@ -19,6 +18,7 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use super::{Event, MediaPacket, RequestError, WriteError};
 use crate::clock::Clock;
+use crate::machine::Client;
 
 /// Events that wait for the slowest reader.
 const EVENTS: usize = 256;

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use parlour_core::room::RoomId;
-use parlour_core::server::{Admission, JoinId, Path, RefreshId, Server};
+use parlour_core::server::{Admission, JoinId, Path, RefreshId};
 use parlour_core::signal::JoinRefusal;
 use parlour_core::time::Instant;
 
 use crate::clock::unix_seconds;
+use crate::machine::Server;
 use crate::token::{ApiKey, Claims, TokenError, verify_token};
 
 /// The worker that a room lives on, of so many. Stable: the FNV-1a hash of the room's id, modulo the number of workers.

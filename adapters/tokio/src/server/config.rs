@@ -41,6 +41,10 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// TCP connections that one worker accepts at a time; 0: no TCP.
     pub tcp_connections: usize,
+    /// Where the workers' input logs go, one for each; those that have none are not recorded. **A log holds this server's
+    /// private key and everybody's tokens and words**: see [`record`](crate::record).
+    #[cfg(feature = "record")]
+    pub record: Vec<crate::record::Sink>,
 }
 
 impl ServerConfig {
@@ -54,6 +58,8 @@ impl ServerConfig {
             api_keys: vec![key],
             limits: Limits::default(),
             tcp_connections: 1_024,
+            #[cfg(feature = "record")]
+            record: Vec::new(),
         }
     }
 }

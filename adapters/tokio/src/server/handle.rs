@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 
 use parlour_core::room::{DisplayName, Participant, ParticipantId, RoomId, SessionId, Topic};
 use parlour_core::secure::{KeyPair, PublicKey};
-use parlour_core::server::{
-    ModerateError, ParticipantStatistics, RoomView, Server as Core, Statistics,
-};
+use parlour_core::server::{Gather, ModerateError, ParticipantStatistics, RoomView, Statistics};
 use parlour_core::signal::Recipients;
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
@@ -18,6 +16,7 @@ use super::admission::{Admitter, worker_of};
 use super::bind::{advertise, bind_all};
 use super::worker::{Command, Worker};
 use super::{BindError, ServerConfig, ServerEvent, TicketError, load_or_create};
+use crate::machine::Server as Core;
 use crate::token::{ApiKey, Claims, mint_token};
 
 /// Events that wait for the slowest reader.
@@ -119,6 +118,8 @@ impl Server {
                 limits: config.limits.clone(),
                 tcp_connections: config.tcp_connections,
                 identity: identity.clone(),
+                #[cfg(feature = "record")]
+                record: config.record.get(index).cloned(),
                 admitter,
                 commands: receiver,
                 events: events.clone(),
@@ -300,6 +301,21 @@ impl Server {
     pub async fn end_session(&self, room: &RoomId) -> Result<(), ModerateError> {
         let id = room.clone();
         self.moderate(room, move |server, now| server.end_session(now, &id))
+            .await
+    }
+
+    /// Sets how long frames of sound wait for others to the same receiver, so that they share a datagram, in one room as
+    /// long as somebody is there; `None`: as [`ServerConfig::limits`](crate::ServerConfig::limits) says.
+    ///
+    /// # Errors
+    /// [`ModerateError`]
+    pub async fn set_gather(
+        &self,
+        room: &RoomId,
+        gather: Option<Gather>,
+    ) -> Result<(), ModerateError> {
+        let id = room.clone();
+        self.moderate(room, move |server, _| server.set_gather(&id, gather))
             .await
     }
 

@@ -15,11 +15,13 @@ mod config;
 mod error;
 mod handle;
 mod keyfile;
+mod load;
 mod streams;
+mod udp;
 mod worker;
 
 pub use config::ServerConfig;
 pub use error::{BindError, TicketError};
 pub use handle::{RoomInfo, Server, ServerEvents};
 pub use keyfile::{KeyFileError, load_or_create};
-pub use parlour_core::server::Event as ServerEvent;
+pub use parlour_core::server::{Event as ServerEvent, Gather};

@@ -2,14 +2,13 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{Config as Limits, Path, Server, Transmit};
+use parlour_core::server::{Config as Limits, Path, Transmit};
 use parlour_core::time::Instant;
-use parlour_core::wire::MAX_DATAGRAM;
 use rand_core::OsRng;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{broadcast, mpsc};
@@ -18,10 +17,13 @@ use tracing::Instrument as _;
 use super::ServerEvent;
 use super::admission::Admitter;
 use super::bind::Sockets;
+use super::load::Load;
 use super::streams::{FromStream, Streams};
+use super::udp::Udp;
 use crate::clock::Clock;
+use crate::machine::Server;
 
-/// Datagrams that are taken in before anything is sent, so that frames for the same receiver share datagrams.
+/// Packets from TCP connections that are taken in before anything is sent, as with datagrams.
 const BATCH: usize = 64;
 /// How long the last words may take.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -40,6 +42,8 @@ pub(super) struct Worker {
     pub(super) limits: Limits,
     pub(super) tcp_connections: usize,
     pub(super) identity: KeyPair,
+    #[cfg(feature = "record")]
+    pub(super) record: Option<parlour_record::Sink>,
     pub(super) admitter: Admitter,
     /// Closed when the server is to shut down.
     pub(super) commands: mpsc::Receiver<Command>,
@@ -69,25 +73,33 @@ impl Worker {
             instance,
             ..self.limits
         };
-        let server = Server::new(limits, self.identity, clock.now(), &mut OsRng);
-        let worker = Running {
-            clock,
-            server,
-            udp,
-            tcp,
-            streams,
-            from_streams,
-            admitter: self.admitter,
-            commands: self.commands,
-            events: self.events,
-            unsent: None,
-            accept_at: None,
-            shutdown_by: None,
+        let (keys, now, rng) = (self.identity, clock.now(), &mut OsRng);
+        #[cfg(feature = "record")]
+        let server = match self.record {
+            Some(sink) => Server::recorded(limits, keys, now, rng, sink),
+            None => Server::new(limits, keys, now, rng),
         };
+        #[cfg(not(feature = "record"))]
+        let server = Server::new(limits, keys, now, rng);
+        let (admitter, commands, events) = (self.admitter, self.commands, self.events);
         let (index, running) = (self.index, self.running);
         let span = tracing::info_span!("worker", index);
         let thread = std::thread::Builder::new().name(format!("parlour-{index}"));
         thread.spawn(move || {
+            let worker = Running {
+                clock,
+                server,
+                udp: Udp::new(udp),
+                tcp,
+                streams,
+                from_streams,
+                admitter,
+                commands,
+                events,
+                is_held_back: false,
+                accept_at: None,
+                shutdown_by: None,
+            };
             runtime.block_on(worker.run().instrument(span));
             drop(running);
         })?;
@@ -98,15 +110,15 @@ impl Worker {
 struct Running {
     clock: Clock,
     server: Server,
-    udp: UdpSocket,
+    udp: Udp,
     tcp: Option<TcpListener>,
     streams: Streams,
     from_streams: mpsc::Receiver<FromStream>,
     admitter: Admitter,
     commands: mpsc::Receiver<Command>,
     events: broadcast::Sender<ServerEvent>,
-    /// A datagram that the socket had no room for.
-    unsent: Option<(SocketAddr, Vec<u8>)>,
+    /// Whether the socket had no room for all that is queued.
+    is_held_back: bool,
     /// When to accept TCP connections again.
     accept_at: Option<Instant>,
     /// When to stop in any case.
@@ -115,7 +127,7 @@ struct Running {
 
 /// What a worker waits for.
 enum Wakeup {
-    Datagram(io::Result<(usize, SocketAddr)>),
+    Readable,
     Writable,
     Stream(FromStream),
     Accepted(io::Result<(TcpStream, SocketAddr)>),
@@ -125,15 +137,20 @@ enum Wakeup {
 
 impl Running {
     async fn run(mut self) {
-        let mut buffer = [0; MAX_DATAGRAM + 1];
+        let mut load = Load::new(self.clock.now());
         loop {
             self.answer();
-            self.transmit(&mut buffer);
+            self.transmit();
             if self.is_finished() {
                 return;
             }
-            match self.wait(&mut buffer).await {
-                Wakeup::Datagram(received) => self.take_in(received, &mut buffer),
+            let waits = self.clock.now();
+            let wakeup = self.wait().await;
+            if let Some(percent) = load.waited(waits, self.clock.now()) {
+                self.server.set_load(percent);
+            }
+            match wakeup {
+                Wakeup::Readable => self.take_in(),
                 Wakeup::Stream(from_stream) => self.take_in_streams(from_stream),
                 Wakeup::Accepted(accepted) => self.accept(accepted),
                 Wakeup::Command(Some(command)) => command(&mut self.server, self.clock.now()),
@@ -165,52 +182,36 @@ impl Running {
     }
 
     /// Sends what there is to send, as long as the socket takes it.
-    fn transmit(&mut self, buffer: &mut [u8]) {
-        if let Some((to, datagram)) = self.unsent.take()
-            && !self.send(to, &datagram)
-        {
-            self.unsent = Some((to, datagram));
-            return;
-        }
-        loop {
-            let transmit = self.server.poll_transmit(self.clock.now(), buffer);
-            // The buffer holds any datagram, so there is no other error than the end.
+    fn transmit(&mut self) {
+        self.is_held_back = self.is_held_back && !self.udp.flush();
+        let now = self.clock.now();
+        while !self.is_held_back {
+            let transmit = self.server.poll_transmit(now, self.udp.place());
+            // The place holds any datagram, so there is no other error than the end.
             let Ok(Some(Transmit { to, len })) = transmit else {
-                return;
-            };
-            let Some(datagram) = buffer.get(..len) else {
+                self.is_held_back = !self.udp.flush();
                 return;
             };
             match to {
-                Path::Stream(id) => self.streams.send(id, datagram),
+                Path::Stream(id) => {
+                    let packet = self.udp.place().get(..len).unwrap_or_default();
+                    self.streams.send(id, packet);
+                }
                 Path::Udp(to) => {
-                    if !self.send(to, datagram) {
-                        self.unsent = Some((to, datagram.to_vec()));
-                        return;
-                    }
+                    self.udp.queue(to, len);
+                    self.is_held_back = self.udp.is_full() && !self.udp.flush();
                 }
             }
         }
     }
 
-    /// Sends a datagram, or gives it up for lost; false if there is no room for it now.
-    fn send(&self, to: SocketAddr, datagram: &[u8]) -> bool {
-        match self.udp.try_send_to(datagram, to) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(error) => {
-                tracing::debug!(%to, %error, "datagram not sent");
-                true
-            }
-            Ok(_) => true,
-        }
-    }
-
-    async fn wait(&mut self, buffer: &mut [u8]) -> Wakeup {
+    async fn wait(&mut self) -> Wakeup {
         let server = self.server.poll_timeout();
-        let server = match self.unsent {
+        let server = if self.is_held_back {
             // It would have output sent at once, which has to wait; its timers need not.
-            Some(_) => server.map(|at| at.max(self.clock.now() + HELD_BACK)),
-            None => server,
+            server.map(|at| at.max(self.clock.now() + HELD_BACK))
+        } else {
+            server
         };
         let timeout = [server, self.accept_at, self.shutdown_by];
         let timeout = timeout.into_iter().flatten().min();
@@ -227,8 +228,8 @@ impl Running {
             }
         };
         tokio::select! {
-            received = self.udp.recv_from(buffer) => Wakeup::Datagram(received),
-            _ = self.udp.writable(), if self.unsent.is_some() => Wakeup::Writable,
+            () = self.udp.readable() => Wakeup::Readable,
+            () = self.udp.writable(), if self.is_held_back => Wakeup::Writable,
             Some(from_stream) = self.from_streams.recv() => Wakeup::Stream(from_stream),
             accepted = accept => Wakeup::Accepted(accepted),
             command = self.commands.recv(), if self.shutdown_by.is_none() => Wakeup::Command(command),
@@ -236,34 +237,21 @@ impl Running {
         }
     }
 
-    /// Takes in the datagram in `buffer` and those that are here already.
-    fn take_in(&mut self, first: io::Result<(usize, SocketAddr)>, buffer: &mut [u8]) {
-        let mut next = first;
-        for more in (0..BATCH).rev() {
-            match next {
-                Ok((len, from)) => {
-                    if let Some(datagram) = buffer.get_mut(..len) {
-                        handle(&mut self.server, &self.clock, Path::Udp(from), datagram);
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // Some systems tell here that an earlier datagram did not arrive.
-                Err(error) => tracing::trace!(%error, "nothing received"),
-            }
-            if more == 0 {
-                return;
-            }
-            next = self.udp.try_recv_from(buffer);
-        }
+    /// Takes in the datagrams that are here already.
+    fn take_in(&mut self) {
+        let (server, now) = (&mut self.server, self.clock.now());
+        self.udp
+            .receive(|from, datagram| handle(server, now, Path::Udp(from), datagram));
     }
 
     fn take_in_streams(&mut self, first: FromStream) {
+        let now = self.clock.now();
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(from_stream) = next {
             match from_stream {
                 FromStream::Packet(id, mut packet) => {
-                    handle(&mut self.server, &self.clock, Path::Stream(id), &mut packet);
+                    handle(&mut self.server, now, Path::Stream(id), &mut packet);
                 }
                 FromStream::Ended(id) => self.streams.forget(id),
             }
@@ -304,14 +292,14 @@ impl Running {
     /// Whether everybody knows of the shutdown, or has had the time to.
     fn is_finished(&self) -> bool {
         self.shutdown_by.is_some_and(|by| {
-            let all_told = self.server.accounting().participants == 0 && self.unsent.is_none();
+            let all_told = self.server.accounting().participants == 0 && self.udp.is_empty();
             all_told || self.clock.now() >= by
         })
     }
 }
 
-fn handle(server: &mut Server, clock: &Clock, from: Path, datagram: &mut [u8]) {
-    if let Err(dropped) = server.handle_datagram(clock.now(), from, datagram) {
+fn handle(server: &mut Server, now: Instant, from: Path, datagram: &mut [u8]) {
+    if let Err(dropped) = server.handle_datagram(now, from, datagram) {
         tracing::trace!(?from, %dropped, "datagram dropped");
     }
 }

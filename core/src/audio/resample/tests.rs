@@ -128,6 +128,17 @@ fn wrong_lengths_change_nothing() {
     assert_eq!((down.output_len(6), down.input_len(2)), (Some(2), Some(6)));
 }
 
+/// By the way of all other ratios.
+fn converted_by_two(from: SampleRate, to: SampleRate, pcm: &[i16]) -> std::vec::Vec<i16> {
+    let mut resampler = Resampler {
+        filter: &FILTER_2,
+        ..Resampler::new(from, to)
+    };
+    let mut out = std::vec![0; resampler.output_len(pcm.len()).unwrap()];
+    resampler.convert(pcm, &mut out);
+    out
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -148,5 +159,23 @@ proptest! {
         let rest = resampler.process(second, &mut cut_up[middle..]).unwrap();
         prop_assert_eq!(middle + rest, len);
         prop_assert_eq!(whole, cut_up);
+    }
+
+    #[test]
+    fn the_short_way_for_two_is_exact(
+        pcm in proptest::collection::vec(prop_oneof![any::<i16>(), Just(i16::MIN), Just(i16::MAX)], 480),
+        cut in 0_usize..=240,
+    ) {
+        for (from, to) in [
+            (SampleRate::Hz8000, SampleRate::Hz16000),
+            (SampleRate::Hz48000, SampleRate::Hz24000),
+        ] {
+            let mut resampler = Resampler::new(from, to);
+            let mut out = std::vec![0; 960];
+            let (first, second) = pcm.split_at(2 * cut);
+            let middle = resampler.process(first, &mut out).unwrap();
+            let end = middle + resampler.process(second, &mut out[middle..]).unwrap();
+            prop_assert_eq!(&out[..end], converted_by_two(from, to, &pcm));
+        }
     }
 }

@@ -49,7 +49,8 @@ impl MixOpus {
         Ok(Self(config))
     }
 
-    pub(super) const fn get(self) -> EncoderConfig {
+    /// The settings.
+    pub const fn config(self) -> EncoderConfig {
         self.0
     }
 

@@ -47,7 +47,9 @@ impl Group {
     /// `None` if mixes are not made in this codec.
     pub(super) fn new(codec: Codec, without: Talkers, config: &MixConfig) -> Option<Self> {
         let encoder = match codec {
-            Codec::Opus => Encoder::Opus(Box::new(FullbandEncoder::new(config.opus.get()).ok()?)),
+            Codec::Opus => {
+                Encoder::Opus(Box::new(FullbandEncoder::new(config.opus.config()).ok()?))
+            }
             Codec::Pcmu => Encoder::Pcmu(Box::new(Resampler::new(
                 config.opus.rate(),
                 SampleRate::Hz8000,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::rtp::{ReceptionStats, RtcpCompound, write_report};
+use crate::server::Gather;
 
 /// The streams that were heard, each once, in order.
 fn heard(world: &mut World, index: usize) -> Vec<u32> {
@@ -381,6 +382,92 @@ fn that_the_speaker_is_gone_is_an_event() {
         _ => None,
     });
     assert_eq!(changes.collect::<Vec<_>>(), [Some(pid("anna")), None]);
+}
+
+/// Three talkers speak, a millisecond apart; how many datagrams with their frames went to the listener, and when.
+fn datagrams(world: &mut World, talkers: [usize; 3], listener: usize) -> Vec<(u64, usize)> {
+    let start = world.now;
+    let mut datagrams = Vec::new();
+    for step in 0..12 {
+        if let Some(talker) = talkers.get(step) {
+            world.peers[*talker].speak(30);
+            let mut bytes = world.compose(*talker).unwrap();
+            let from = world.peers[*talker].path;
+            world.deliver(from, &mut bytes).unwrap();
+        }
+        world.server.handle_timeout(world.now);
+        world.serve();
+        let heard = world.peers[listener].take_media().len();
+        if heard > 0 {
+            let after = world.now.saturating_duration_since(start);
+            datagrams.push((after.as_millis() as u64, heard));
+        }
+        world.now += ms(1);
+    }
+    world.run();
+    datagrams
+}
+
+#[test]
+fn frames_wait_for_each_other_as_long_as_the_load_or_the_room_asks() {
+    let mut world = World::new();
+    let talkers =
+        ["a", "b", "c"].map(|name| world.join(&Hello::publishing(&alloc::format!("room/{name}"))));
+    let listener = world.join(&Hello::new("room/listener/listener"));
+    world.advance(ms(1_000));
+    world.peers[listener].take_media();
+    let at_once = [(0, 1), (1, 1), (2, 1)];
+    assert_eq!(datagrams(&mut world, talkers, listener), at_once);
+
+    world.server.set_load(70);
+    let together = [(3, 3)];
+    assert_eq!(datagrams(&mut world, talkers, listener), together);
+    world.server.set_load(100);
+    assert_eq!(datagrams(&mut world, talkers, listener), [(5, 3)]);
+
+    let room = room_id("room");
+    world
+        .server
+        .set_gather(&room, Some(Gather::Always(Duration::ZERO)))
+        .unwrap();
+    assert_eq!(datagrams(&mut world, talkers, listener), at_once);
+    world
+        .server
+        .set_gather(&room, Some(Gather::Always(ms(1))))
+        .unwrap();
+    assert_eq!(datagrams(&mut world, talkers, listener), [(1, 2), (3, 1)]);
+    let nowhere = world.server.set_gather(&room_id("nowhere"), None);
+    assert_eq!(nowhere, Err(ModerateError::UnknownRoom));
+}
+
+#[test]
+fn signalling_takes_along_what_waits_and_nothing_is_left_of_it() {
+    let mut world = World::with(Config {
+        gather: Gather::Always(ms(5)),
+        ..Config::default()
+    });
+    let talker = world.join(&Hello::publishing("room/a"));
+    let listener = world.join(&Hello::new("room/listener/listener"));
+    world.advance(ms(1_000));
+    world.peers[listener].take_media();
+    world.peers[talker].speak(30);
+    let mut bytes = world.compose(talker).unwrap();
+    let from = world.peers[talker].path;
+    world.deliver(from, &mut bytes).unwrap();
+    let timers = world.server.accounting().timers;
+    world.serve();
+    assert_eq!(world.peers[listener].take_media(), []);
+    let (room, sender, topic) = (room_id("room"), pid("app"), Topic::new("").unwrap());
+    let everybody = Recipients::All;
+    let sent = (world.server).send(world.now, &room, &sender, &everybody, &topic, b"hello");
+    assert_eq!(sent, Ok(2));
+    world.serve();
+    assert_eq!(world.peers[listener].take_media().len(), 1);
+    world.now += ms(5);
+    world.server.handle_timeout(world.now);
+    assert_eq!(world.server.accounting().timers, timers - 1);
+    world.serve();
+    assert_eq!(world.peers[listener].take_media(), []);
 }
 
 #[test]

@@ -55,10 +55,9 @@ static FRAMES_IN_FLIGHT: StaticCell<EthernetDmaStorage<FRAMES, FRAMES>> = Static
 pub fn start(spawner: Spawner, parts: Parts) -> Result<(Stack<'static>, Random), Error> {
     let mut reset = Output::new(parts.reset, Level::Low, OutputConfig::default());
     Delay::new().delay_millis(10);
+    // It stays so: a pin keeps its level when its driver is gone.
     reset.set_high();
     Delay::new().delay_millis(10);
-    // The pin has to stay high.
-    core::mem::forget(reset);
 
     let mut address = [0; 6];
     address.copy_from_slice(efuse::base_mac_address().as_bytes());

@@ -1,0 +1,134 @@
+//! The same inputs once more.
+
+use std::io::{self, Read};
+
+use parlour_core::client::{self, Desktop, Profile, Small};
+use parlour_core::time::{Duration, Instant};
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::log::{Entry, Reader};
+use crate::make::{Made, MadeClient, MadeServer, capacities};
+use crate::server::Questions;
+use crate::{client as recorded_client, server as recorded_server};
+
+/// A log that was replayed, and came out as it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Which machine it is of.
+    pub machine: &'static str,
+    /// Calls made.
+    pub calls: u64,
+    /// Time from the first to the last of them.
+    pub duration: Duration,
+    /// Whether the log ends within a call, of which nothing is known: the program stopped there.
+    pub is_cut: bool,
+}
+
+/// Why a log was not replayed to its end.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// It cannot be read.
+    #[error("the log cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// It does not start as one.
+    #[error("this is no input log of this version")]
+    NotALog,
+    /// An entry does not decode.
+    #[error(
+        "call {call} of the log is damaged, or of another version: replay with the version that recorded it"
+    )]
+    Damaged {
+        /// Counted from 0.
+        call: u64,
+    },
+    /// The client has capacities of its own.
+    #[error("the log is of a client with other capacities than Small and Desktop")]
+    Profile,
+    /// The machine did something else than when it was recorded.
+    #[error(
+        "call {call}, {at:?} after the first, came out otherwise: replay with the version that recorded the log"
+    )]
+    Differs {
+        /// Counted from 0.
+        call: u64,
+        /// When.
+        at: Duration,
+    },
+}
+
+/// Makes the machine that `log` is of, repeats all calls, and compares what comes out.
+///
+/// # Errors
+/// [`ReplayError`]; `Differs` at the first output that is another one.
+pub fn replay(log: impl Read) -> Result<Replayed, ReplayError> {
+    let mut log = Reader::new(log)?.ok_or(ReplayError::NotALog)?;
+    if !log.next_entry()? {
+        return Err(ReplayError::NotALog);
+    }
+    let made = postcard::from_bytes(&log.entry).map_err(|_| ReplayError::NotALog)?;
+    match made {
+        Made::Client(made) if made.profile == capacities::<Small>() => client::<Small>(&made, log),
+        Made::Client(made) if made.profile == capacities::<Desktop>() => {
+            client::<Desktop>(&made, log)
+        }
+        Made::Client(_) => Err(ReplayError::Profile),
+        Made::Server(made) => server(&made, log),
+    }
+}
+
+fn client<P: Profile>(made: &MadeClient, log: Reader<impl Read>) -> Result<Replayed, ReplayError> {
+    let client = made.make::<P>().map_err(|_| ReplayError::NotALog)?;
+    let mut client: Box<client::Client<P>> = Box::new(client);
+    repeat("client", made.now, log, |entry, now| {
+        let (at, call) = decode::<recorded_client::Call<'_>>(entry, now)?;
+        Some((at, call.repeat(&mut client, at)))
+    })
+}
+
+fn server(made: &MadeServer, log: Reader<impl Read>) -> Result<Replayed, ReplayError> {
+    let mut server = made.make();
+    let mut questions = Questions::new();
+    repeat("server", made.now, log, |entry, now| {
+        let (at, call) = decode::<recorded_server::Call<'_>>(entry, now)?;
+        Some((at, call.repeat(&mut server, &mut questions, at)))
+    })
+}
+
+/// A call, and when it was made, `now` being the time of the one before.
+fn decode<'e, C: Deserialize<'e>>(entry: &'e [u8], now: Instant) -> Option<(Instant, C)> {
+    let entry: Entry<C> = postcard::from_bytes(entry).ok()?;
+    let micros = now.as_micros().wrapping_add(entry.elapsed.cast_unsigned());
+    Some((Instant::from_micros(micros), entry.call))
+}
+
+fn repeat(
+    machine: &'static str,
+    began: u64,
+    mut log: Reader<impl Read>,
+    mut call: impl FnMut(&[u8], Instant) -> Option<(Instant, u32)>,
+) -> Result<Replayed, ReplayError> {
+    let began = Instant::from_micros(began);
+    let mut now = began;
+    let mut calls = 0;
+    let mut is_cut = false;
+    while log.next_entry()? {
+        let (at, checksum) = call(&log.entry, now).ok_or(ReplayError::Damaged { call: calls })?;
+        now = at;
+        match log.next_checksum()? {
+            Some(recorded) if recorded != checksum => {
+                let at = now.saturating_duration_since(began);
+                return Err(ReplayError::Differs { call: calls, at });
+            }
+            Some(_) => calls += 1,
+            None => is_cut = true,
+        }
+    }
+    Ok(Replayed {
+        machine,
+        calls,
+        duration: now.saturating_duration_since(began),
+        is_cut,
+    })
+}

@@ -1,0 +1,90 @@
+//! One datagram per system call.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use parlour_core::wire::MAX_DATAGRAM;
+use tokio::net::UdpSocket;
+
+use super::BATCH;
+
+#[derive(Debug)]
+pub(in crate::server) struct Udp {
+    socket: UdpSocket,
+    /// One byte too many, so that a datagram that is too long shows as such.
+    incoming: Box<[u8; MAX_DATAGRAM + 1]>,
+    outgoing: Box<[u8; MAX_DATAGRAM]>,
+    /// Where to, and how long.
+    queued: Option<(SocketAddr, usize)>,
+}
+
+impl Udp {
+    pub(in crate::server) fn new(socket: UdpSocket) -> Self {
+        Self {
+            socket,
+            incoming: Box::new([0; MAX_DATAGRAM + 1]),
+            outgoing: Box::new([0; MAX_DATAGRAM]),
+            queued: None,
+        }
+    }
+
+    pub(in crate::server) async fn readable(&self) {
+        // An error shows when something is received.
+        let _ = self.socket.readable().await;
+    }
+
+    /// Waits until what is queued may be sent.
+    pub(in crate::server) async fn writable(&self) {
+        let _ = self.socket.writable().await;
+    }
+
+    /// Hands out what is here already, at most a batch.
+    pub(in crate::server) fn receive(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8])) {
+        for _ in 0..BATCH {
+            match self.socket.try_recv_from(&mut self.incoming[..]) {
+                Ok((len, from)) => {
+                    if let Some(datagram) = self.incoming.get_mut(..len) {
+                        each(from, datagram);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // Some systems tell here that an earlier datagram did not arrive.
+                Err(error) => tracing::trace!(%error, "nothing received"),
+            }
+        }
+    }
+
+    /// Whether [`flush`](Self::flush) has to come before another datagram is queued.
+    pub(in crate::server) fn is_full(&self) -> bool {
+        self.queued.is_some()
+    }
+
+    pub(in crate::server) fn is_empty(&self) -> bool {
+        self.queued.is_none()
+    }
+
+    /// Where the next datagram is to be written. Of a full queue it is the last one's, which is lost then.
+    pub(in crate::server) fn place(&mut self) -> &mut [u8] {
+        &mut self.outgoing[..]
+    }
+
+    /// Has the datagram that was written to [`place`](Self::place) sent with the next [`flush`](Self::flush).
+    pub(in crate::server) fn queue(&mut self, to: SocketAddr, len: usize) {
+        self.queued = Some((to, len));
+    }
+
+    /// Sends what is queued; false if the socket has no room for it now. What cannot be sent at all is lost.
+    pub(in crate::server) fn flush(&mut self) -> bool {
+        let Some((to, len)) = self.queued else {
+            return true;
+        };
+        let datagram = self.outgoing.get(..len).unwrap_or_default();
+        match self.socket.try_send_to(datagram, to) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) => tracing::debug!(%to, %error, "datagram not sent"),
+            Ok(_) => {}
+        }
+        self.queued = None;
+        true
+    }
+}

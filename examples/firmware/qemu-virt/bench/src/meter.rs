@@ -1,0 +1,78 @@
+//! Instructions, by who takes them.
+
+use core::cell::Cell;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+
+use critical_section::Mutex;
+use qemu_virt_board::println;
+use riscv::register::minstret;
+
+/// What somebody has taken so far.
+pub struct Meter(Mutex<Cell<u64>>);
+
+impl Meter {
+    pub const fn new() -> Self {
+        Self(Mutex::new(Cell::new(0)))
+    }
+
+    pub fn read(&self) -> u64 {
+        critical_section::with(|section| self.0.borrow(section).get())
+    }
+
+    fn set(&self, sum: u64) {
+        critical_section::with(|section| self.0.borrow(section).set(sum));
+    }
+
+    /// Does it, and counts what it takes.
+    pub fn count<T>(&self, action: impl FnOnce() -> T) -> T {
+        let start = minstret::read64();
+        let result = action();
+        let taken = minstret::read64() - start;
+        self.set(self.read() + taken);
+        result
+    }
+
+    /// Counts what the polls of `future` take, and not what it waits.
+    pub async fn count_polls<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|cx| self.count(|| future.as_mut().poll(cx))).await
+    }
+}
+
+/// What the executor has taken, all that its tasks have among it. Waiting is not counted; what interrupts the waiting
+/// is not, either.
+pub static EXECUTOR: Meter = Meter::new();
+
+/// The executor's own hooks (feature `trace`). It is single-threaded, and only two of them count.
+#[allow(unsafe_code)]
+mod trace {
+    use super::*;
+
+    static POLLED: Meter = Meter::new();
+
+    // SAFETY, for all: the names and signatures are those that embassy-executor calls, and nobody else has them.
+    #[unsafe(no_mangle)]
+    fn _embassy_trace_poll_start(_executor: u32) {
+        POLLED.set(minstret::read64());
+    }
+    #[unsafe(no_mangle)]
+    fn _embassy_trace_executor_idle(_executor: u32) {
+        EXECUTOR.set(EXECUTOR.read() + minstret::read64() - POLLED.read());
+    }
+    #[unsafe(no_mangle)]
+    fn _embassy_trace_task_new(_executor: u32, _task: u32) {}
+    #[unsafe(no_mangle)]
+    fn _embassy_trace_task_end(_executor: u32, _task: u32) {}
+    #[unsafe(no_mangle)]
+    fn _embassy_trace_task_ready_begin(_executor: u32, _task: u32) {}
+    #[unsafe(no_mangle)]
+    fn _embassy_trace_task_exec_begin(_executor: u32, _task: u32) {}
+    #[unsafe(no_mangle)]
+    fn _embassy_trace_task_exec_end(_executor: u32, _task: u32) {}
+}
+
+/// Prints what one of `frames` took.
+pub fn figure(name: &str, instructions: u64, frames: u64) {
+    println!("figure {name} {}", instructions / frames);
+}

@@ -1,0 +1,133 @@
+//! Flash and RAM, by part.
+//!
+//! **Code** is attributed by address: the line tables say which functions each instruction is inlined from, and the
+//! innermost that is not Rust's library, nor a container that everybody uses, has it. So inlining across crates,
+//! which blurs sizes of symbols, does no harm. **Constants** belong to the first code, or constant, that refers to them.
+//! **Variables** go by name.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::code::instructions;
+use crate::image::{Image, Kind, Symbol};
+use crate::owner::{Part, owner};
+
+/// Bytes, by part.
+pub type Parts = BTreeMap<Part, u64>;
+
+#[derive(Debug, Default)]
+pub struct Sizes {
+    pub flash: Parts,
+    pub ram: Parts,
+}
+
+/// What is no part of a device: the recording that it says.
+fn is_recording(symbol: &Symbol) -> bool {
+    symbol.bytes.starts_with(b"RIFF")
+}
+
+pub fn measure(image: &Image, repository: &Path) -> Result<Sizes> {
+    let mut sizes = Sizes::default();
+    let mut owners = BTreeMap::new();
+    for symbol in image.symbols.values() {
+        match symbol.kind {
+            Kind::Code => code(image, repository, symbol, &mut sizes.flash, &mut owners)?,
+            Kind::Constants => {}
+            Kind::Data | Kind::Zeroed => {
+                *sizes.ram.entry(variable(&symbol.name)).or_default() += symbol.size;
+            }
+        }
+    }
+    constants(image, &owners, &mut sizes.flash);
+    let recording: u64 = image
+        .symbols
+        .values()
+        .filter(|symbol| is_recording(symbol))
+        .map(|symbol| symbol.size)
+        .sum();
+    let flash = [Kind::Code, Kind::Constants, Kind::Data]
+        .map(|kind| image.total(kind))
+        .iter()
+        .sum::<u64>();
+    rest(&mut sizes.flash, flash - recording);
+    rest(
+        &mut sizes.ram,
+        image.total(Kind::Data) + image.total(Kind::Zeroed),
+    );
+    Ok(sizes)
+}
+
+/// What no symbol covers: gaps between them.
+fn rest(parts: &mut Parts, total: u64) {
+    let known: u64 = parts.values().sum();
+    *parts.entry(Part::Unattributed).or_default() += total.saturating_sub(known);
+}
+
+fn code(
+    image: &Image,
+    repository: &Path,
+    symbol: &Symbol,
+    flash: &mut Parts,
+    owners: &mut BTreeMap<u64, Part>,
+) -> Result<()> {
+    let mut places: Vec<_> = instructions(&symbol.bytes)
+        .map(|(at, _)| at as u64)
+        .collect();
+    places.push(symbol.size);
+    for place in places.windows(2) {
+        let address = symbol.address + place[0];
+        let part = owner(&image.frames(address)?, repository);
+        owners.insert(address, part);
+        *flash.entry(part).or_default() += place[1] - place[0];
+    }
+    Ok(())
+}
+
+fn constants(image: &Image, code: &BTreeMap<u64, Part>, flash: &mut Parts) {
+    let mut owners = BTreeMap::<u64, Part>::new();
+    // Constants refer to constants: again until nothing is new.
+    loop {
+        let known = owners.len();
+        for reference in &image.references {
+            let from = image.symbol(reference.from).map(|symbol| symbol.address);
+            let part = code.get(&reference.from).or_else(|| owners.get(&from?));
+            let to = image
+                .symbol(reference.to)
+                .filter(|symbol| symbol.kind == Kind::Constants);
+            if let (Some(&part), Some(to)) = (part, to) {
+                owners.entry(to.address).or_insert(part);
+            }
+        }
+        if owners.len() == known {
+            break;
+        }
+    }
+    let constants = image
+        .symbols
+        .values()
+        .filter(|symbol| symbol.kind == Kind::Constants);
+    for symbol in constants.filter(|symbol| !is_recording(symbol)) {
+        let part = owners
+            .get(&symbol.address)
+            .copied()
+            .unwrap_or(Part::Unattributed);
+        *flash.entry(part).or_default() += symbol.size;
+    }
+}
+
+/// Whose a variable is, by its path.
+fn variable(name: &str) -> Part {
+    let of = |part: &str| name.contains(part);
+    match name {
+        _ if of("RESOURCES") => Part::Adapter,
+        _ if of("ENCODER") || of("opus_rs") => Part::Codec,
+        _ if of("SOCKETS") || of("carry_frames") => Part::NetworkStack,
+        _ if of("carry_datagrams") || of("talk_and_listen") => Part::Adapter,
+        _ if of("EXECUTOR") || of("embassy_executor") || of("embassy_time") => Part::Executor,
+        _ if of("qemu_virt_board") || of("riscv") => Part::Board,
+        _ if of("parlour_qemu_virt") => Part::Application,
+        _ => Part::Unattributed,
+    }
+}

@@ -1,0 +1,59 @@
+//! What Linux says of a process.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::Failure;
+
+/// Keeps this process, and threads that it starts later, on these cores.
+pub(crate) fn pin(cores: &[usize]) -> Result<(), Failure> {
+    let mut set = CpuSet::new();
+    for &core in cores {
+        set.set(core)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// CPU time that all threads of a process have used, by the scheduler's own count (`/proc/PID/task/TID/schedstat`).
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration, Failure> {
+    let mut nanos = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = fs::read_to_string(task?.path().join("schedstat"))?;
+        let on_cpu = stat.split_whitespace().next().unwrap_or_default();
+        nanos += on_cpu.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// Bytes of memory that a process occupies.
+pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap_or_default().trim().trim_end_matches(" kB");
+    Ok(kib.parse::<u64>()? * 1024)
+}
+
+/// Datagrams that the kernel dropped because the socket at this address was full.
+pub(crate) fn socket_drops(address: SocketAddr) -> Result<u64, Failure> {
+    let port = format!("{:04X}", address.port());
+    let mut drops = 0;
+    for table in ["/proc/net/udp", "/proc/net/udp6"] {
+        let table = fs::read_to_string(table).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let mut fields = line.split_whitespace();
+            let local = fields.nth(1).unwrap_or_default();
+            if local.rsplit(':').next() == Some(port.as_str()) {
+                drops += line
+                    .split_whitespace()
+                    .last()
+                    .unwrap_or("0")
+                    .parse::<u64>()?;
+            }
+        }
+    }
+    Ok(drops)
+}

@@ -1,0 +1,273 @@
+//! Many participants in one thread: a socket each, one wait for all of them.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::IoSliceMut;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::{TimeSpec, TimeValLike as _};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use parlour_core::time::Instant;
+
+use crate::Failure;
+use crate::talkers::Party;
+
+/// Microseconds since the program began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock(std::time::Instant);
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what is measured here is time, and this program is the embedder"
+)]
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_micros(self.0.elapsed().as_micros() as u64)
+    }
+
+    /// The clock by which the kernel stamps what comes in.
+    fn nanos_since_1970() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| since.as_nanos() as u64)
+    }
+}
+
+struct Seat<P> {
+    party: P,
+    socket: UdpSocket,
+    armed: Option<Instant>,
+    /// When it talks next, and what its clock says then.
+    speech: Option<(Instant, u32)>,
+}
+
+/// What was sent and heard.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) said: u64,
+    pub(crate) heard: u64,
+    pub(crate) datagrams: u64,
+    /// From before the sending to the arrival at the listener's socket, in microseconds.
+    pub(crate) latency: Vec<u32>,
+}
+
+/// How those who talk do it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Speech {
+    pub(crate) interval: Duration,
+    pub(crate) payload: usize,
+}
+
+pub(crate) struct Crowd<P> {
+    clock: Clock,
+    server: SocketAddr,
+    epoll: Epoll,
+    timer: TimerFd,
+    seats: Vec<Seat<P>>,
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    speeches: BinaryHeap<Reverse<(Instant, usize)>>,
+    pub(crate) tally: Tally,
+}
+
+/// The timer's number among the sockets.
+const TIMER: u64 = u64::MAX;
+/// In the 48 kHz clock of Opus.
+const CLOCK_RATE: u32 = 48_000;
+
+impl<P: Party> Crowd<P> {
+    pub(crate) fn new(clock: Clock, server: SocketAddr) -> Result<Self, Failure> {
+        let epoll = Epoll::new(EpollCreateFlags::empty())?;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK)?;
+        epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
+        Ok(Self {
+            clock,
+            server,
+            epoll,
+            timer,
+            seats: Vec::new(),
+            timers: BinaryHeap::new(),
+            speeches: BinaryHeap::new(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Takes a participant in, who begins at once.
+    pub(crate) fn add(&mut self, party: P) -> Result<usize, Failure> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(self.server)?;
+        socket.set_nonblocking(true)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        let index = self.seats.len();
+        self.epoll
+            .add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
+        self.seats.push(Seat {
+            party,
+            socket,
+            armed: None,
+            speech: None,
+        });
+        self.flush(index)?;
+        Ok(index)
+    }
+
+    pub(crate) fn joined(&self) -> usize {
+        let parties = self.seats.iter();
+        parties.filter(|seat| seat.party.is_joined()).count()
+    }
+
+    /// Has these talk from now on, each so much later.
+    pub(crate) fn start_talking(&mut self, talkers: &[(usize, Duration)]) {
+        let now = self.clock.now();
+        for &(index, phase) in talkers {
+            if let Some(seat) = self.seats.get_mut(index) {
+                let at = now + phase;
+                // Its clock has run on while it was silent.
+                let timestamp = (at.as_micros() * u64::from(CLOCK_RATE) / 1_000_000) as u32;
+                seat.speech = Some((at, timestamp));
+                self.speeches.push(Reverse((at, index)));
+            }
+        }
+    }
+
+    pub(crate) fn stop_talking(&mut self) {
+        self.speeches.clear();
+    }
+
+    /// Lets everybody do what they do for so long.
+    pub(crate) fn run_for(&mut self, time: Duration, speech: Speech) -> Result<(), Failure> {
+        let end = self.clock.now() + time;
+        let mut events = vec![EpollEvent::empty(); 256];
+        loop {
+            let now = self.clock.now();
+            if now >= end {
+                return Ok(());
+            }
+            self.speak(now, speech)?;
+            self.handle_timeouts(now)?;
+            let next = [self.speeches.peek(), self.timers.peek()];
+            let next = next
+                .into_iter()
+                .flatten()
+                .map(|Reverse((at, _))| *at)
+                .fold(end, Instant::min);
+            let wait = next.saturating_duration_since(self.clock.now());
+            // Zero would stop the timer.
+            let wait = TimeSpec::nanoseconds(wait.as_nanos().max(1) as i64);
+            let once = Expiration::OneShot(wait);
+            self.timer.set(once, TimerSetTimeFlags::empty())?;
+            let ready = self.epoll.wait(&mut events, EpollTimeout::NONE)?;
+            for event in events.iter().take(ready) {
+                if event.data() != TIMER {
+                    self.receive(event.data() as usize)?;
+                }
+            }
+        }
+    }
+
+    fn speak(&mut self, now: Instant, speech: Speech) -> Result<(), Failure> {
+        let mut payload = vec![0; speech.payload];
+        while let Some(Reverse((at, index))) = self.speeches.peek().copied() {
+            if at > now {
+                return Ok(());
+            }
+            self.speeches.pop();
+            let Some(seat) = self.seats.get_mut(index) else {
+                continue;
+            };
+            let Some((_, timestamp)) = seat.speech else {
+                continue;
+            };
+            // One frame of 20 ms, as its first byte says (RFC 6716); then the stamp.
+            payload[0] = 0x78;
+            payload[1..9].copy_from_slice(&Clock::nanos_since_1970().to_be_bytes());
+            seat.party.speak(now, timestamp, &payload)?;
+            self.tally.said += 1;
+            let next = at + speech.interval;
+            let samples = speech.interval.as_micros() as u32 * (CLOCK_RATE / 1000) / 1000;
+            seat.speech = Some((next, timestamp.wrapping_add(samples)));
+            self.speeches.push(Reverse((next, index)));
+            self.flush(index)?;
+        }
+        Ok(())
+    }
+
+    fn handle_timeouts(&mut self, now: Instant) -> Result<(), Failure> {
+        while let Some(Reverse((at, index))) = self.timers.peek().copied() {
+            if at > now {
+                return Ok(());
+            }
+            self.timers.pop();
+            if let Some(seat) = self.seats.get_mut(index)
+                && seat.armed == Some(at)
+            {
+                seat.armed = None;
+                seat.party.handle_timeout(now);
+                self.flush(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, index: usize) -> Result<(), Failure> {
+        let Some(seat) = self.seats.get_mut(index) else {
+            return Ok(());
+        };
+        let mut datagram = [0; 1500];
+        let mut stamp = nix::cmsg_space!(TimeSpec);
+        let mut slices = [IoSliceMut::new(&mut datagram)];
+        let received = recvmsg::<()>(
+            seat.socket.as_raw_fd(),
+            &mut slices,
+            Some(&mut stamp),
+            MsgFlags::MSG_DONTWAIT,
+        );
+        let (len, arrived) = match received {
+            Ok(received) => {
+                let arrived = received.cmsgs()?.find_map(|message| match message {
+                    ControlMessageOwned::ScmTimestampns(at) => Some(at.num_nanoseconds() as u64),
+                    _ => None,
+                });
+                (received.bytes, arrived)
+            }
+            Err(_) => return Ok(()),
+        };
+        let now = self.clock.now();
+        let tally = &mut self.tally;
+        tally.datagrams += 1;
+        seat.party.take(now, &mut datagram[..len], &mut |payload| {
+            tally.heard += 1;
+            let stamp = payload.get(1..9).and_then(|stamp| stamp.try_into().ok());
+            if let (Some(arrived), Some(stamp)) = (arrived, stamp) {
+                let nanos = arrived.saturating_sub(u64::from_be_bytes(stamp));
+                tally.latency.push((nanos / 1000) as u32);
+            }
+        });
+        self.flush(index)
+    }
+
+    /// Sends what a participant has to send, and sees when it wants to be woken.
+    fn flush(&mut self, index: usize) -> Result<(), Failure> {
+        let Some(seat) = self.seats.get_mut(index) else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let mut datagram = [0; 1200];
+        while let Some(len) = seat.party.transmit(now, &mut datagram) {
+            seat.socket.send(&datagram[..len])?;
+        }
+        if let Some(at) = seat.party.timeout()
+            && seat.armed.is_none_or(|armed| at < armed)
+        {
+            seat.armed = Some(at);
+            self.timers.push(Reverse((at, index)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! What the user may choose.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Loads the room server with simulated participants and says what a delivered frame costs it, beside a
+/// program that does no more than the cipher and the sending.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "load", version)]
+pub(crate) struct Options {
+    /// Participants of each room that only listen; several numbers measure one after the other.
+    #[arg(long, value_delimiter = ',', default_value = "100")]
+    pub(crate) listeners: Vec<usize>,
+    /// Participants of each room that only talk; 0 measures idle participants.
+    #[arg(long, value_delimiter = ',', default_value = "3")]
+    pub(crate) talkers: Vec<usize>,
+    /// Rooms.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    pub(crate) rooms: Vec<usize>,
+    /// Bytes of sound in a frame, at least 16.
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u16).range(16..=1000))]
+    pub(crate) payload: u16,
+    /// Frames per second of each talker.
+    #[arg(long, value_delimiter = ',', default_value = "50")]
+    pub(crate) pps: Vec<u32>,
+    /// When talkers send: each at a time of its own, as in life, or all at once, which is the best case.
+    #[arg(long, value_enum, default_value = "random")]
+    pub(crate) phases: Phases,
+    /// Seconds that the server is measured; the floor takes as many between them.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+    /// Seconds that joined participants are left alone, for the cost of idle ones.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) idle: u32,
+    /// The server's gather window in milliseconds; without it, as the server thinks best.
+    #[arg(long, value_name = "MS")]
+    pub(crate) gather: Option<u64>,
+    /// A server that runs already: its ticket without the token. Needs `--key` and `--pid`.
+    #[arg(long, value_name = "TICKET", requires_all = ["key", "pid"])]
+    pub(crate) server: Option<String>,
+    /// The API key of that server.
+    #[arg(long, value_name = "ID:SECRET")]
+    pub(crate) key: Option<String>,
+    /// The process of that server, which must run on this machine.
+    #[arg(long)]
+    pub(crate) pid: Option<u32>,
+    /// Cores of the server and of the floor, one worker each.
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    pub(crate) server_cores: Vec<usize>,
+    /// The core of the simulated participants.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) core: usize,
+    /// What the talkers' phases follow from.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where to write the results as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Where to draw the cost of a frame against the number of listeners.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// What this process is, when the program has started itself.
+    #[arg(long, value_enum, hide = true)]
+    pub(crate) role: Option<Role>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Phases {
+    Random,
+    Same,
+}
+
+impl Phases {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Same => "same",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    Server,
+    Floor,
+}
+
+/// One load to measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scenario {
+    pub(crate) rooms: usize,
+    pub(crate) listeners: usize,
+    pub(crate) talkers: usize,
+    pub(crate) pps: u32,
+}
+
+impl Scenario {
+    pub(crate) fn participants(&self) -> usize {
+        self.rooms * (self.listeners + self.talkers)
+    }
+}
+
+impl Options {
+    /// Every combination of what was asked for.
+    pub(crate) fn scenarios(&self) -> Vec<Scenario> {
+        let mut scenarios = Vec::new();
+        for &rooms in &self.rooms {
+            for &listeners in &self.listeners {
+                for &talkers in &self.talkers {
+                    scenarios.extend(self.pps.iter().map(|&pps| Scenario {
+                        rooms,
+                        listeners,
+                        talkers,
+                        pps: pps.max(1),
+                    }));
+                }
+            }
+        }
+        scenarios
+    }
+}

@@ -1,0 +1,43 @@
+//! The results as a table, a line per load.
+
+use crate::measure::Measured;
+
+pub(crate) fn print_row(result: &Measured, is_first: bool) {
+    if is_first {
+        println!(
+            "rooms × listeners × talkers, pps, phases | delivered | µs/frame | floor | ratio | datagrams/frame | \
+             latency µs p50 p99 max | floor's | RSS/participant | µs/join | idle µs/s | drops"
+        );
+    }
+    let Measured {
+        rooms,
+        listeners,
+        talkers,
+        pps,
+        phases,
+        ..
+    } = result;
+    let (latency, floor) = (result.latency_us, result.floor_latency_us);
+    let idle = match result.idle_cpu_us_per_second {
+        Some(micros) => format!("{micros:.1}"),
+        None => "–".to_owned(),
+    };
+    println!(
+        "{rooms} × {listeners} × {talkers}, {pps}, {phases} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | \
+         {} {} {} | {} {} {} | {} | {:.0} | {idle} | {}",
+        result.delivered * 100.0,
+        result.cpu_us_per_frame,
+        result.floor_us_per_frame,
+        result.ratio,
+        result.datagrams_per_frame,
+        latency.p50,
+        latency.p99,
+        latency.max,
+        floor.p50,
+        floor.p99,
+        floor.max,
+        result.rss_bytes_per_participant,
+        result.cpu_us_per_join,
+        result.server_socket_drops,
+    );
+}

@@ -1,0 +1,189 @@
+//! Simulated participants: the core's client for the server, a bare association for the floor.
+
+use parlour_core::client::{Capacity, Client, Config, Event, Incoming};
+use parlour_core::room::{Codec, StreamKey, StreamKind};
+use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
+use parlour_core::secure::Transport;
+use parlour_core::signal::{Publish, SubscribePolicy};
+use parlour_core::ticket::Ticket;
+use parlour_core::time::Instant;
+use parlour_core::wire::{ConnectionId, Frame, FrameWriter, Frames};
+use rand_chacha::ChaCha12Rng;
+
+use crate::Failure;
+
+/// How loud everybody is: a voice at -20 dBov.
+const LEVEL: u8 = 0x80 | 20;
+/// Many slots, so that nobody is outranked.
+type Listener = Capacity<4, 1, 32, 768, 2048>;
+
+/// One participant, whatever it talks to.
+pub(crate) trait Party {
+    /// Queues a frame of sound.
+    fn speak(&mut self, now: Instant, timestamp: u32, payload: &[u8]) -> Result<(), Failure>;
+    /// Writes the next datagram.
+    fn transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize>;
+    /// Takes a datagram and hands out the sound in it.
+    fn take(&mut self, now: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(&[u8]));
+    fn timeout(&self) -> Option<Instant>;
+    fn handle_timeout(&mut self, now: Instant);
+    fn is_joined(&self) -> bool;
+}
+
+pub(crate) struct Member {
+    client: Box<Client<Listener>>,
+    mic: StreamKey,
+}
+
+impl Member {
+    pub(crate) fn new(
+        ticket: &str,
+        talks: bool,
+        now: Instant,
+        rng: &mut ChaCha12Rng,
+    ) -> Result<Self, Failure> {
+        let config = Config {
+            policy: if talks {
+                SubscribePolicy::None
+            } else {
+                SubscribePolicy::All
+            },
+            slots: if talks { Some(0) } else { None },
+            ..Config::default()
+        };
+        let ticket = Ticket::parse(ticket)?;
+        let mut client = Box::new(Client::new(&ticket, &config, now, rng)?);
+        let mic = StreamKey::new("mic")?;
+        if talks {
+            let (key, kind, codec) = (mic.clone(), StreamKind::Audio, Codec::Opus);
+            client.publish(Publish {
+                key,
+                kind,
+                codec,
+                muted: false,
+            })?;
+        }
+        Ok(Self { client, mic })
+    }
+}
+
+impl Party for Member {
+    fn speak(&mut self, now: Instant, timestamp: u32, payload: &[u8]) -> Result<(), Failure> {
+        let level = AudioLevel::from_byte(LEVEL);
+        Ok(self
+            .client
+            .send_audio(now, &self.mic, timestamp, level, payload)?)
+    }
+
+    fn transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        self.client.poll_transmit(now, out).ok()?
+    }
+
+    fn take(&mut self, now: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(&[u8])) {
+        // What the server sends on loopback is sound; what was late or repeated shows as not delivered.
+        let _ = self.client.handle_datagram(now, datagram, &mut |incoming| {
+            if let Incoming::Audio { frame, .. } = incoming {
+                hear(frame.payload);
+            }
+        });
+        while let Some(event) = self.client.poll_event() {
+            if let Event::Closed(cause) = event {
+                eprintln!("a participant was closed: {cause:?}");
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.client.handle_timeout(now);
+    }
+
+    fn is_joined(&self) -> bool {
+        self.client.is_joined()
+    }
+}
+
+/// A participant of the floor: it seals what it says, opens what it hears, and does nothing else.
+pub(crate) struct Bare {
+    transport: Transport,
+    id: ConnectionId,
+    sequence: u16,
+    outgoing: Option<Vec<u8>>,
+}
+
+impl Bare {
+    /// Greets first, so that the floor learns where it is.
+    pub(crate) fn new(id: ConnectionId, mut transport: Transport) -> Result<Self, Failure> {
+        let mut hello = vec![0; 64];
+        let mut writer = FrameWriter::in_datagram(&mut hello);
+        writer.push(&Frame::Ping { nonce: 0 })?;
+        let len = writer.len();
+        let len = transport.seal(id, len, &mut hello)?;
+        hello.truncate(len);
+        Ok(Self {
+            transport,
+            id,
+            sequence: 0,
+            outgoing: Some(hello),
+        })
+    }
+}
+
+impl Party for Bare {
+    fn speak(&mut self, _: Instant, timestamp: u32, payload: &[u8]) -> Result<(), Failure> {
+        // As a slot's packet has it: with the talker and the level.
+        let header = RtpHeader {
+            marker: false,
+            payload_type: Codec::Opus.payload_type(),
+            sequence: self.sequence,
+            timestamp,
+            ssrc: 1,
+            csrcs: &[self.id.0],
+            audio_level: Some(AudioLevel::from_byte(LEVEL)),
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut datagram = vec![0; 1200];
+        let mut writer = FrameWriter::in_datagram(&mut datagram);
+        header.write(
+            payload,
+            writer.push_media(header.header_len() + payload.len())?,
+        )?;
+        let len = writer.len();
+        let len = self.transport.seal(self.id, len, &mut datagram)?;
+        datagram.truncate(len);
+        self.outgoing = Some(datagram);
+        Ok(())
+    }
+
+    fn transmit(&mut self, _: Instant, out: &mut [u8]) -> Option<usize> {
+        let datagram = self.outgoing.take()?;
+        out.get_mut(..datagram.len())?.copy_from_slice(&datagram);
+        Some(datagram.len())
+    }
+
+    fn take(&mut self, _: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(&[u8])) {
+        let Ok(opened) = self.transport.open(datagram) else {
+            return;
+        };
+        for frame in Frames::new(opened.plaintext) {
+            if let Ok(Frame::Media(bytes)) = frame
+                && let Ok(packet) = RtpPacket::parse(bytes)
+            {
+                hear(packet.payload());
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn handle_timeout(&mut self, _: Instant) {}
+
+    fn is_joined(&self) -> bool {
+        self.outgoing.is_none()
+    }
+}
