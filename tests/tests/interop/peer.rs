@@ -17,6 +17,8 @@ const REQUIRED: &str = "PARLOUR_REQUIRE_INTEROP";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How much may be sent and not have come back as sound: fits the buffer of a socket.
 const AHEAD: Duration = Duration::from_secs(2);
+/// After so many reports in vain there is no hope for another one.
+const REPORTS: usize = 10;
 /// How lines begin or are marked in which FFmpeg and GStreamer object to something.
 const OBJECTIONS: [&str; 6] = [
     "[warning]",
@@ -106,13 +108,14 @@ impl Tap {
     pub(crate) fn await_report<T>(&self, choose: impl Fn(&Report<'_>) -> Option<T>) -> T {
         self.rtcp.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut bytes = [0; 1500];
-        loop {
+        for _ in 0..REPORTS {
             let len = self.rtcp.recv(&mut bytes).expect("a report");
             let mut reports = RtcpCompound::parse(&bytes[..len]).expect("RTCP");
             if let Some(chosen) = reports.find_map(|report| choose(&report)) {
                 return chosen;
             }
         }
+        panic!("none of {REPORTS} reports was of any use");
     }
 }
 
