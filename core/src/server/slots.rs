@@ -24,8 +24,10 @@ use crate::time::{Duration, Instant};
 pub(super) const SLOT_CLOCK: u32 = 48_000;
 /// By how much time a change of stream moves a slot's timestamps at least: 20 ms, a usual frame.
 const LEAST_ADVANCE: u32 = SLOT_CLOCK / 50;
-/// A source whose sequence numbers jump by this much, or back by that much, has begun anew.
+/// A source whose sequence numbers jump by this much has begun anew.
 const MAX_AHEAD: i16 = 3_000;
+/// What is so far behind is too late for any jitter buffer. RFC 3550 A.1 would take two such packets for a new beginning,
+/// but no publisher goes back, and somebody on the way who held packets back could have them heard long after.
 const MAX_BEHIND: i16 = 100;
 
 /// One packet of a stream that would like to be heard.
@@ -231,7 +233,7 @@ impl Slot {
     fn put(&mut self, now: Instant, source: &Source, ssrc: u32) -> Option<SlotPacket> {
         if let Some(turn) = &mut self.turn
             && turn.ssrc == source.ssrc
-            && turn.is_stray(source)
+            && (turn.is_too_late(source) || turn.is_stray(source))
         {
             return None;
         }
@@ -311,7 +313,11 @@ impl Turn {
 
     fn has_begun_anew(&self, source: &Source) -> bool {
         let ahead = sequence_difference(source.sequence, self.highest);
-        ahead >= MAX_AHEAD || ahead <= -MAX_BEHIND
+        ahead >= MAX_AHEAD
+    }
+
+    fn is_too_late(&self, source: &Source) -> bool {
+        sequence_difference(source.sequence, self.highest) <= -MAX_BEHIND
     }
 }
 

@@ -279,6 +279,18 @@ fn a_click_takes_nothing() {
 }
 
 #[test]
+fn what_was_held_back_for_long_is_not_heard() {
+    let mut slots = slots(1);
+    let quiet = Score::default();
+    let first = slots.take(at(0), &source(1, 500, quiet)).unwrap();
+    for old in [400, 401, 402, 30] {
+        assert_eq!(slots.take(at(10), &source(1, old, quiet)), None);
+    }
+    let next = slots.take(at(20), &source(1, 501, quiet)).unwrap();
+    assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+}
+
+#[test]
 fn one_stray_packet_does_not_move_the_flow() {
     let mut slots = slots(1);
     let quiet = Score::default();
