@@ -27,8 +27,11 @@ impl Sink {
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = BufWriter::new(options.open(path)?);
-        Ok(Self::new(Target::File(file)))
+        let file = options.open(path)?;
+        // One that is there already keeps its mode otherwise.
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(Self::new(Target::File(BufWriter::new(file))))
     }
 
     /// Memory, without bound: for tests.
@@ -82,5 +85,28 @@ impl fmt::Debug for Sink {
     /// Leaves out what was written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sink").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_log_is_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, old) = (folder.path().join("new"), folder.path().join("old"));
+        std::fs::write(&old, "for everybody").unwrap();
+        std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o644)).unwrap();
+        for path in [new, old] {
+            let sink = Sink::file(&path).unwrap();
+            sink.write(b"secret");
+            sink.flush().unwrap();
+            let mode = path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            assert_eq!(std::fs::read(&path).unwrap(), b"secret");
+        }
     }
 }

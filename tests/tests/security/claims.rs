@@ -8,6 +8,7 @@ const PLACES: &[(&str, &str)] = &[
     ("security", "tests/tests/security"),
     ("scenarios", "tests/tests/scenarios"),
     ("core", "core/src"),
+    ("record", "adapters/record/src"),
     ("tokio", "adapters/tokio/tests"),
     ("tokio-src", "adapters/tokio/src"),
 ];
