@@ -13,6 +13,9 @@ use crate::tables::Tables;
 const TOLERANCE: f64 = 0.03;
 /// So many bytes or instructions are no difference, however small the part.
 const SMALL: f64 = 100.0;
+/// The same for a part of the flash: where the checkout lies goes into the compiler's names, by which it orders its work, and
+/// so decides what is inlined where. Between two checkouts one part had 800 bytes more, another as many less.
+const SMALL_PART_OF_FLASH: f64 = 1_024.0;
 /// Nor is one of the last place.
 const LAST_PLACE: f64 = 0.11;
 
@@ -51,12 +54,17 @@ pub fn differences(path: &Path, tables: &Tables) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path)?;
     let mut found = Vec::new();
     for (name, table) in tables {
+        let small = if *name == "flash" {
+            SMALL_PART_OF_FLASH
+        } else {
+            SMALL
+        };
         let stated = &text[place(&text, name)?];
         if stated.lines().count() != table.lines().count() {
             found.push(format!("{name}: the table has other rows"));
         }
         for (stated, measured) in stated.lines().zip(table.lines()) {
-            if !alike(stated, measured) {
+            if !alike(stated, measured, small) {
                 found.push(format!(
                     "{name}\n  stated   {stated}\n  measured {measured}"
                 ));
@@ -66,8 +74,8 @@ pub fn differences(path: &Path, tables: &Tables) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Whether two lines have the same words, and about the same numbers.
-fn alike(stated: &str, measured: &str) -> bool {
+/// Whether two lines have the same words, and about the same numbers; whole ones may differ by `small` in any case.
+fn alike(stated: &str, measured: &str, small: f64) -> bool {
     let (stated, measured): (Vec<_>, Vec<_>) = (
         stated.split_whitespace().collect(),
         measured.split_whitespace().collect(),
@@ -76,7 +84,7 @@ fn alike(stated: &str, measured: &str) -> bool {
         let difference = (stated - measured).abs();
         let fraction = stated.fract() != 0.0 || measured.fract() != 0.0;
         difference <= TOLERANCE * stated.max(measured)
-            || difference <= if fraction { LAST_PLACE } else { SMALL }
+            || difference <= if fraction { LAST_PLACE } else { small }
     };
     stated.len() == measured.len()
         && stated.iter().zip(&measured).all(|(stated, measured)| {
@@ -135,12 +143,16 @@ mod tests {
 
     #[test]
     fn figures_may_differ_a_little() {
-        assert!(alike("| a | 10,000 | 2.4 % |", "| a | 10,250 | 2.5 % |"));
-        assert!(alike("| a | 20 |", "| a | 110 |"));
-        assert!(!alike("| a | 10,000 |", "| a | 10,400 |"));
-        assert!(!alike("| a | 2.4 % |", "| a | 2.6 % |"));
-        assert!(!alike("| a | 1 |", "| b | 1 |"));
-        assert!(!alike("| a | 1 |", "| a | 1 | 2 |"));
+        assert!(alike(
+            "| a | 10,000 | 2.4 % |",
+            "| a | 10,250 | 2.5 % |",
+            SMALL
+        ));
+        assert!(alike("| a | 20 |", "| a | 110 |", SMALL));
+        assert!(!alike("| a | 10,000 |", "| a | 10,400 |", SMALL));
+        assert!(!alike("| a | 2.4 % |", "| a | 2.6 % |", SMALL));
+        assert!(!alike("| a | 1 |", "| b | 1 |", SMALL));
+        assert!(!alike("| a | 1 |", "| a | 1 | 2 |", SMALL));
     }
 
     #[test]
