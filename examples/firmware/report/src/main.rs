@@ -5,10 +5,12 @@
 //! cargo run --release -- --json   # the same as JSON
 //! cargo run --release -- --write  # puts the tables into docs/MEMORY.md
 //! cargo run --release -- --check  # fails if docs/MEMORY.md or the panics of docs/FIRMWARE.md say otherwise
+//! cargo run --release -- boards   # an ESP32-C3's images; also with --write and --check
 //! ```
 //!
-//! Needs nightly Rust with `rust-src`, and `qemu-system-riscv32`.
+//! Needs nightly Rust with `rust-src`, and `qemu-system-riscv32`; for boards `esptool` in its place.
 
+mod boards;
 mod code;
 mod document;
 mod firmware;
@@ -32,27 +34,35 @@ const VARIANTS: [(&str, &str); 3] = [
 ];
 
 fn main() -> Result<()> {
-    let argument = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    let is_boards = arguments.next_if(|first| first == "boards").is_some();
+    let option = arguments.next();
     let firmware = Firmware::new()?;
-    let report = measure(&firmware)?;
+    let (tables, report) = if is_boards {
+        (boards::tables(&firmware.repository)?, None)
+    } else {
+        let report = measure(&firmware)?;
+        (report.tables(), Some(report))
+    };
     let documents = firmware.repository.join("docs");
-    match argument.as_deref() {
-        None => {
-            for (name, table) in report.tables() {
+    let memory = documents.join("MEMORY.md");
+    match (option.as_deref(), report) {
+        (None, report) => {
+            for (name, table) in &tables {
                 println!("{name}\n\n{table}");
             }
-            for (panic, lines) in &report.panics {
+            for (panic, lines) in report.iter().flat_map(|report| &report.panics) {
                 println!("{} | {} | lines {lines:?}", panic.file, panic.what);
             }
         }
-        Some("--json") => println!("{:#}", report.json()),
-        Some("--write") => document::write(&documents.join("MEMORY.md"), &report.tables())?,
-        Some("--check") => {
-            let mut wrong = document::differences(&documents.join("MEMORY.md"), &report.tables())?;
-            wrong.extend(document::panics(
-                &documents.join("FIRMWARE.md"),
-                &report.panics,
-            )?);
+        (Some("--json"), Some(report)) => println!("{:#}", report.json()),
+        (Some("--write"), _) => document::write(&memory, &tables)?,
+        (Some("--check"), report) => {
+            let mut wrong = document::differences(&memory, &tables)?;
+            if let Some(report) = &report {
+                let firmware = documents.join("FIRMWARE.md");
+                wrong.extend(document::panics(&firmware, &report.panics)?);
+            }
             for line in &wrong {
                 eprintln!("{line}");
             }
@@ -61,7 +71,9 @@ fn main() -> Result<()> {
                 "the documents say otherwise; see the top of examples/firmware/report/src/main.rs"
             );
         }
-        Some(other) => bail!("no {other}: there are --json, --write and --check"),
+        (Some(other), _) => {
+            bail!("no {other}: see the top of examples/firmware/report/src/main.rs")
+        }
     }
     Ok(())
 }
