@@ -127,7 +127,8 @@ mod tests {
                 () = ready(()) => {}
             }
             let at = later(5);
-            timer.wait(Some(at)).await;
+            let wait = tokio::time::timeout(Duration::from_secs(30), timer.wait(Some(at)));
+            wait.await.expect("it takes far too long");
             assert!(clock.now() >= at);
             timer.wait(Some(at)).await;
         }

@@ -108,9 +108,9 @@ impl SendingThread {
 
     /// Waits until something more is sent, or the thread is gone.
     pub(super) fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match ready!(self.sent.poll_recv(context)) {
-            Some(batch) => self.took(batch),
-            None => self.is_gone = true,
+        // If it is gone, `collect` sees that.
+        if let Some(batch) = ready!(self.sent.poll_recv(context)) {
+            self.took(batch);
         }
         Poll::Ready(())
     }

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::outbound::FEW;
@@ -46,19 +47,29 @@ fn received(peer: &UdpSocket) -> Option<usize> {
     Some(usize::from_be_bytes(bytes))
 }
 
+/// Fails the test rather than to wait forever.
+async fn within<F: Future>(future: F) -> F::Output {
+    let limit = Duration::from_secs(30);
+    let waited = tokio::time::timeout(limit, future).await;
+    waited.expect("it takes far too long")
+}
+
 async fn flush(udp: &mut Outbound) {
     while !udp.flush() {
-        udp.writable().await;
+        within(udp.writable()).await;
     }
 }
 
 /// Waits until all is sent.
 async fn drain(udp: &mut Outbound) {
-    flush(udp).await;
-    while !udp.is_empty() {
-        udp.writable().await;
+    within(async {
         flush(udp).await;
-    }
+        while !udp.is_empty() {
+            udp.writable().await;
+            flush(udp).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -126,7 +137,7 @@ async fn a_thread_that_does_not_keep_up_holds_the_worker_back_until_it_has() {
         () = std::future::ready(()) => {}
     }
     open.send(()).unwrap();
-    udp.writable().await;
+    within(udp.writable()).await;
     assert!(udp.flush() && !udp.is_empty());
     drop(open);
     drain(&mut udp).await;
