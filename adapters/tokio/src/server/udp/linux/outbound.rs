@@ -88,9 +88,12 @@ impl Outbound {
     /// Sends or hands over what is queued; false if there is no room for all of it now: see
     /// [`writable`](Self::writable). What cannot be sent at all is lost.
     pub(in crate::server) fn flush(&mut self) -> bool {
-        let (socket, headers) = (&self.socket, &mut self.headers);
-        let lanes = self.lanes.iter_mut();
-        lanes.fold(true, |all, lane| lane.flush(socket, headers) && all)
+        // Every one of them, whatever the others say.
+        let mut has_room = true;
+        for lane in &mut self.lanes {
+            has_room &= lane.flush(&self.socket, &mut self.headers);
+        }
+        has_room
     }
 
     /// Waits until there is room for something more, or something more is sent.
