@@ -50,7 +50,9 @@ mod tests {
         let peers = [(); 2].map(|()| Std::bind("127.0.0.1:0").unwrap());
         // More than one batch, each datagram of another length, to two receivers in turn.
         for n in 0..BATCH + 3 {
-            assert_eq!(udp.is_full(), n > 0 && n % BATCH == 0);
+            if cfg!(target_os = "linux") {
+                assert_eq!(udp.is_full(), n > 0 && n % BATCH == 0);
+            }
             if udp.is_full() {
                 flush(&mut udp).await;
             }
