@@ -158,21 +158,22 @@ fn run(
 ) {
     let clock = Clock::new();
     loop {
-        // Before the last look at the queue, so that what was handed over before the end is sent.
+        // Before the look at the queue, so that what was handed over before the end is sent.
         let ends = shared.ends.load(Ordering::Acquire);
-        while let Ok(mut batch) = to_send.pop() {
-            let began = clock.now();
-            send(&mut batch, &|| !shared.ends.load(Ordering::Acquire));
-            let took = clock.now().saturating_duration_since(began);
-            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            shared.busy.fetch_add(micros, Ordering::Relaxed);
-            // There is room for all that there are; nobody takes it when the worker is gone.
-            let _ = give_back.try_send(batch);
+        match to_send.pop() {
+            Ok(mut batch) => {
+                let began = clock.now();
+                send(&mut batch, &|| !shared.ends.load(Ordering::Acquire));
+                let took = clock.now().saturating_duration_since(began);
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                shared.busy.fetch_add(micros, Ordering::Relaxed);
+                // There is room for all that there are; nobody takes it when the worker is gone.
+                let _ = give_back.try_send(batch);
+            }
+            Err(_) if ends => return,
+            // An unpark since these two looks makes this return at once. One before them may be spent, for sending may
+            // park, too (a subscriber of tracing, say): so nothing comes between them and this.
+            Err(_) => thread::park(),
         }
-        if ends {
-            return;
-        }
-        // An unpark since the last look makes this return at once.
-        thread::park();
     }
 }
