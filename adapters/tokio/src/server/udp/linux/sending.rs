@@ -11,7 +11,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -97,11 +97,12 @@ impl SendingThread {
 
     /// Takes back what is sent by now.
     pub(super) fn collect(&mut self) {
-        loop {
-            match self.sent.try_recv() {
-                Ok(batch) => self.took(batch),
-                Err(mpsc::error::TryRecvError::Empty) => return,
-                Err(mpsc::error::TryRecvError::Disconnected) => return self.is_gone = true,
+        // Not `try_recv`, which waits for a thread that is just giving something back.
+        let mut nobody = Context::from_waker(Waker::noop());
+        while let Poll::Ready(sent) = self.sent.poll_recv(&mut nobody) {
+            match sent {
+                Some(batch) => self.took(batch),
+                None => return self.is_gone = true,
             }
         }
     }

@@ -174,8 +174,13 @@ async fn when_a_thread_dies_the_worker_sends_itself() {
     }
 }
 
-#[tokio::test]
-async fn handing_over_allocates_nothing() {
+#[test]
+fn handing_over_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let _inside = runtime.enter();
     let bound = Bound::new(socket(), "test", 2, Arc::default()).unwrap();
     let (_, mut udp) = bound.split();
     let peers: Vec<_> = (0..100).map(|_| socket()).collect();
