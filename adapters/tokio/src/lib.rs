@@ -61,7 +61,7 @@ pub use parlour_record as record;
 #[cfg(feature = "server")]
 pub use server::{
     BindError, Gather, KeyFileError, RoomInfo, Server, ServerConfig, ServerEvent, ServerEvents,
-    TicketError, load_or_create as load_or_create_key,
+    SocketStatistics, TicketError, load_or_create as load_or_create_key,
 };
 #[cfg(feature = "tap")]
 pub use tap::{Tap, TapError};

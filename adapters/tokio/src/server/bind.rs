@@ -22,6 +22,8 @@ const BACKLOG: i32 = 128;
 pub(super) struct Sockets {
     pub(super) address: SocketAddr,
     pub(super) udp: UdpSocket,
+    /// Bytes that the operating system holds for it: received ones, and ones to be sent.
+    pub(super) buffers: (usize, usize),
     pub(super) tcp: Option<TcpListener>,
 }
 
@@ -56,12 +58,13 @@ fn bind_free(any: SocketAddr, with_tcp: bool) -> Result<Sockets, BindError> {
 }
 
 fn bind(address: SocketAddr, with_tcp: bool) -> Result<Sockets, BindError> {
-    let udp = bind_udp(address).map_err(|error| explain(address, error))?;
+    let (udp, buffers) = bind_udp(address).map_err(|error| explain(address, error))?;
     let address = udp.local_addr().map_err(|error| explain(address, error))?;
     let tcp = with_tcp.then(|| bind_tcp(address)).transpose();
     Ok(Sockets {
         address,
         udp,
+        buffers,
         tcp: tcp.map_err(|error| explain(address, error))?,
     })
 }
@@ -73,7 +76,7 @@ fn explain(address: SocketAddr, source: io::Error) -> BindError {
     }
 }
 
-fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+fn bind_udp(address: SocketAddr) -> io::Result<(UdpSocket, (usize, usize))> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -83,8 +86,9 @@ fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     // Less is no reason not to serve.
     let _ = socket.set_recv_buffer_size(BUFFER);
     let _ = socket.set_send_buffer_size(BUFFER);
+    let buffers = (socket.recv_buffer_size()?, socket.send_buffer_size()?);
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok((socket.into(), buffers))
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {

@@ -30,8 +30,13 @@ pub struct ServerConfig {
     /// The name or address literal by which participants reach this machine: what tickets say. Without one it is
     /// `address`, or this machine's loopback address if that is unspecified.
     pub host: Option<String>,
-    /// Threads that serve rooms, at least 1. A room lives on one of them.
+    /// Threads that serve rooms, at least 1. A room lives on one of them: what is said in it is opened, forwarded and sealed
+    /// there.
     pub workers: usize,
+    /// Threads for each worker that take the sending off it, on Linux; 0: it sends itself. Sending is most of what a room
+    /// costs, so a room that is too large for one core has room with one or two of them. Where many rooms keep the cores
+    /// busy already, more workers are better.
+    pub senders: usize,
     /// Where the private key is kept; made if there is none. Without a file, every start draws another key and makes
     /// all former tickets invalid.
     pub key_file: Option<PathBuf>,
@@ -54,6 +59,7 @@ impl ServerConfig {
             address,
             host: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            senders: 0,
             key_file: None,
             api_keys: vec![key],
             limits: Limits::default(),

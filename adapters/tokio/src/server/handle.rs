@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parlour_core::room::{DisplayName, Participant, ParticipantId, RoomId, SessionId, Topic};
 use parlour_core::secure::{KeyPair, PublicKey};
@@ -31,12 +33,33 @@ const COMMANDS: usize = 64;
 pub struct Server {
     workers: Vec<mpsc::Sender<Command>>,
     addresses: Vec<SocketAddr>,
+    sockets: Vec<Socket>,
     host: String,
     public_key: PublicKey,
     key: ApiKey,
     events: broadcast::Sender<ServerEvent>,
     /// Closed when the last worker has ended.
     done: mpsc::Receiver<Infallible>,
+}
+
+/// What is known of a worker's UDP socket.
+#[derive(Debug)]
+struct Socket {
+    buffers: (usize, usize),
+    drops: Arc<AtomicU64>,
+}
+
+/// How a worker's UDP socket fares: what it can hold, and what it could not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketStatistics {
+    /// Bytes of received datagrams that the operating system holds until the worker takes them, by its own account: Linux
+    /// counts what it needs for each datagram, too. 4 MiB are asked for; `net.core.rmem_max` may allow less.
+    pub receive_buffer: usize,
+    /// The same for datagrams to be sent, and `net.core.wmem_max`.
+    pub send_buffer: usize,
+    /// Datagrams that arrived when there was no room for them, since the server began, as far as it noticed: it looks
+    /// with every 64th batch that it receives. Only Linux tells.
+    pub receive_drops: Option<u64>,
 }
 
 /// One room, as it was when asked for.
@@ -98,6 +121,9 @@ impl Server {
         if config.workers == 0 {
             return Err(BindError::Config("at least one worker is needed"));
         }
+        if config.senders > 0 && !cfg!(target_os = "linux") {
+            return Err(BindError::Config("threads that only send need Linux"));
+        }
         let identity = match &config.key_file {
             Some(path) => load_or_create(path)?,
             None => KeyPair::generate(&mut OsRng),
@@ -109,12 +135,17 @@ impl Server {
         let (events, _) = broadcast::channel(EVENTS);
         let (running, done) = mpsc::channel(1);
         let mut workers = Vec::new();
+        let mut about = Vec::new();
         for (index, sockets) in sockets.into_iter().enumerate() {
             let (commands, receiver) = mpsc::channel(COMMANDS);
+            let (buffers, drops) = (sockets.buffers, Arc::default());
+            let socket = Socket { buffers, drops };
             let admitter = Admitter::new(index, reachable.clone(), config.api_keys.clone());
             Worker {
                 index,
                 sockets,
+                senders: config.senders,
+                drops: Arc::clone(&socket.drops),
                 limits: config.limits.clone(),
                 tcp_connections: config.tcp_connections,
                 identity: identity.clone(),
@@ -128,10 +159,12 @@ impl Server {
             .spawn()
             .map_err(BindError::Worker)?;
             workers.push(commands);
+            about.push(socket);
         }
         Ok(Self {
             workers,
             addresses,
+            sockets: about,
             host,
             public_key: *identity.public(),
             key,
@@ -229,6 +262,16 @@ impl Server {
             statistics.push(counted.await.unwrap_or_default());
         }
         statistics
+    }
+
+    /// How each worker's UDP socket fares. Asks no worker, so it answers even when they are overloaded.
+    pub fn socket_statistics(&self) -> Vec<SocketStatistics> {
+        let sockets = self.sockets.iter().map(|socket| SocketStatistics {
+            receive_buffer: socket.buffers.0,
+            send_buffer: socket.buffers.1,
+            receive_drops: cfg!(target_os = "linux").then(|| socket.drops.load(Ordering::Relaxed)),
+        });
+        sockets.collect()
     }
 
     /// Removes a participant from the session.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Nothing is shared between workers. A room belongs to one, by a stable hash of its id; whoever knocks at another one
-//! is redirected, and tickets minted here name the right one at once.
+//! is redirected, and tickets minted here name the right one at once. A worker may have threads that send for it, through
+//! its own socket ([`ServerConfig::senders`]): that is most of the work, and takes no part of a room's state along.
 
 mod admission;
 mod bind;
@@ -17,11 +18,14 @@ mod handle;
 mod keyfile;
 mod load;
 mod streams;
+mod timer;
 mod udp;
+#[cfg(target_os = "linux")]
+mod watch;
 mod worker;
 
 pub use config::ServerConfig;
 pub use error::{BindError, TicketError};
-pub use handle::{RoomInfo, Server, ServerEvents};
+pub use handle::{RoomInfo, Server, ServerEvents, SocketStatistics};
 pub use keyfile::{KeyFileError, load_or_create};
 pub use parlour_core::server::{Event as ServerEvent, Gather};

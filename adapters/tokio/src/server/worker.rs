@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{Config as Limits, Path, Transmit};
 use parlour_core::time::Instant;
 use rand_core::OsRng;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
 use tracing::Instrument as _;
 
@@ -19,7 +21,8 @@ use super::admission::Admitter;
 use super::bind::Sockets;
 use super::load::Load;
 use super::streams::{FromStream, Streams};
-use super::udp::Udp;
+use super::timer::Timer;
+use super::udp::{Bound, Inbound, Outbound};
 use crate::clock::Clock;
 use crate::machine::Server;
 
@@ -39,6 +42,10 @@ pub(super) type Command = Box<dyn FnOnce(&mut Server, Instant) + Send>;
 pub(super) struct Worker {
     pub(super) index: usize,
     pub(super) sockets: Sockets,
+    /// Threads that send for it.
+    pub(super) senders: usize,
+    /// Counts what the kernel had no room for on arrival.
+    pub(super) drops: Arc<AtomicU64>,
     pub(super) limits: Limits,
     pub(super) tcp_connections: usize,
     pub(super) identity: KeyPair,
@@ -53,20 +60,23 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the worker's thread.
+    /// Starts the worker's thread, and those that send for it.
     pub(super) fn spawn(self) -> io::Result<()> {
+        let name = format!("parlour-{}", self.index);
+        let span = tracing::info_span!("worker", index = self.index);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let clock = Clock::new();
         // Sockets belong to the runtime that they are made in.
-        let (udp, tcp) = {
-            let _inside = runtime.enter();
+        let (udp, tcp, timer) = {
+            let (_inside, _of_worker) = (runtime.enter(), span.enter());
             let tcp = self.sockets.tcp.map(TcpListener::from_std).transpose()?;
-            (UdpSocket::from_std(self.sockets.udp)?, tcp)
+            let udp = Bound::new(self.sockets.udp, &name, self.senders, self.drops)?;
+            (udp, tcp, Timer::new(clock)?)
         };
         let idle = (self.limits.silence + self.limits.grace) * 2;
         let (streams, from_streams) = Streams::new(self.tcp_connections, idle);
-        let clock = Clock::new();
         // Workers share the key.
         let instance = self.limits.instance << 16 | self.index as u64;
         let limits = Limits {
@@ -82,14 +92,16 @@ impl Worker {
         #[cfg(not(feature = "record"))]
         let server = Server::new(limits, keys, now, rng);
         let (admitter, commands, events) = (self.admitter, self.commands, self.events);
-        let (index, running) = (self.index, self.running);
-        let span = tracing::info_span!("worker", index);
-        let thread = std::thread::Builder::new().name(format!("parlour-{index}"));
+        let running = self.running;
+        let thread = std::thread::Builder::new().name(name);
         thread.spawn(move || {
+            let (inbound, outbound) = udp.split();
             let worker = Running {
                 clock,
                 server,
-                udp: Udp::new(udp),
+                inbound,
+                outbound,
+                timer,
                 tcp,
                 streams,
                 from_streams,
@@ -110,14 +122,16 @@ impl Worker {
 struct Running {
     clock: Clock,
     server: Server,
-    udp: Udp,
+    inbound: Inbound,
+    outbound: Outbound,
+    timer: Timer,
     tcp: Option<TcpListener>,
     streams: Streams,
     from_streams: mpsc::Receiver<FromStream>,
     admitter: Admitter,
     commands: mpsc::Receiver<Command>,
     events: broadcast::Sender<ServerEvent>,
-    /// Whether the socket had no room for all that is queued.
+    /// Whether there was no room for all that is queued, in the socket or with those who send.
     is_held_back: bool,
     /// When to accept TCP connections again.
     accept_at: Option<Instant>,
@@ -139,6 +153,8 @@ impl Running {
     async fn run(mut self) {
         let mut load = Load::new(self.clock.now());
         loop {
+            // However many datagrams come, the TCP connections of this thread get their turn.
+            tokio::task::coop::consume_budget().await;
             self.answer();
             self.transmit();
             if self.is_finished() {
@@ -146,7 +162,8 @@ impl Running {
             }
             let waits = self.clock.now();
             let wakeup = self.wait().await;
-            if let Some(percent) = load.waited(waits, self.clock.now()) {
+            let busiest = || self.outbound.busiest();
+            if let Some(percent) = load.waited(waits, self.clock.now(), busiest) {
                 self.server.set_load(percent);
             }
             match wakeup {
@@ -181,25 +198,25 @@ impl Running {
         }
     }
 
-    /// Sends what there is to send, as long as the socket takes it.
+    /// Sends what there is to send, or has it sent, as long as there is room for it.
     fn transmit(&mut self) {
-        self.is_held_back = self.is_held_back && !self.udp.flush();
+        self.is_held_back = self.is_held_back && !self.outbound.flush();
         let now = self.clock.now();
         while !self.is_held_back {
-            let transmit = self.server.poll_transmit(now, self.udp.place());
+            let transmit = self.server.poll_transmit(now, self.outbound.place());
             // The place holds any datagram, so there is no other error than the end.
             let Ok(Some(Transmit { to, len })) = transmit else {
-                self.is_held_back = !self.udp.flush();
+                self.is_held_back = !self.outbound.flush();
                 return;
             };
             match to {
                 Path::Stream(id) => {
-                    let packet = self.udp.place().get(..len).unwrap_or_default();
+                    let packet = self.outbound.place().get(..len).unwrap_or_default();
                     self.streams.send(id, packet);
                 }
                 Path::Udp(to) => {
-                    self.udp.queue(to, len);
-                    self.is_held_back = self.udp.is_full() && !self.udp.flush();
+                    self.outbound.queue(to, len);
+                    self.is_held_back = self.outbound.is_full() && !self.outbound.flush();
                 }
             }
         }
@@ -215,32 +232,28 @@ impl Running {
         };
         let timeout = [server, self.accept_at, self.shutdown_by];
         let timeout = timeout.into_iter().flatten().min();
-        let sleep = async {
-            match timeout {
-                Some(at) => tokio::time::sleep_until(self.clock.at(at)).await,
-                None => pending().await,
-            }
-        };
         let accept = async {
             match &self.tcp {
                 Some(tcp) if self.accept_at.is_none() => tcp.accept().await,
                 _ => pending().await,
             }
         };
+        // At the end, what others still send is waited for.
+        let is_ending = self.shutdown_by.is_some();
         tokio::select! {
-            () = self.udp.readable() => Wakeup::Readable,
-            () = self.udp.writable(), if self.is_held_back => Wakeup::Writable,
+            () = self.inbound.readable() => Wakeup::Readable,
+            () = self.outbound.writable(), if self.is_held_back || is_ending => Wakeup::Writable,
             Some(from_stream) = self.from_streams.recv() => Wakeup::Stream(from_stream),
             accepted = accept => Wakeup::Accepted(accepted),
-            command = self.commands.recv(), if self.shutdown_by.is_none() => Wakeup::Command(command),
-            () = sleep => Wakeup::Timeout,
+            command = self.commands.recv(), if !is_ending => Wakeup::Command(command),
+            () = self.timer.wait(timeout) => Wakeup::Timeout,
         }
     }
 
     /// Takes in the datagrams that are here already.
     fn take_in(&mut self) {
         let (server, now) = (&mut self.server, self.clock.now());
-        self.udp
+        self.inbound
             .receive(|from, datagram| handle(server, now, Path::Udp(from), datagram));
     }
 
@@ -292,7 +305,7 @@ impl Running {
     /// Whether everybody knows of the shutdown, or has had the time to.
     fn is_finished(&self) -> bool {
         self.shutdown_by.is_some_and(|by| {
-            let all_told = self.server.accounting().participants == 0 && self.udp.is_empty();
+            let all_told = self.server.accounting().participants == 0 && self.outbound.is_empty();
             all_told || self.clock.now() >= by
         })
     }

@@ -1,5 +1,6 @@
 //! What Linux says of a process.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,15 +19,24 @@ pub(crate) fn pin(cores: &[usize]) -> Result<(), Failure> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// CPU time that all threads of a process have used, by the scheduler's own count (`/proc/PID/task/TID/schedstat`).
+/// CPU time that all threads of a process have used.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration, Failure> {
-    let mut nanos = 0;
+    Ok(thread_times(pid)?.values().sum())
+}
+
+/// CPU time that each thread of a process has used, by the scheduler's own count (`/proc/PID/task/TID/schedstat`), under
+/// its name.
+pub(crate) fn thread_times(pid: u32) -> Result<BTreeMap<String, Duration>, Failure> {
+    let mut times = BTreeMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let stat = fs::read_to_string(task?.path().join("schedstat"))?;
+        let task = task?.path();
+        let name = fs::read_to_string(task.join("comm"))?;
+        let stat = fs::read_to_string(task.join("schedstat"))?;
         let on_cpu = stat.split_whitespace().next().unwrap_or_default();
-        nanos += on_cpu.parse::<u64>()?;
+        let time = times.entry(name.trim().to_owned()).or_default();
+        *time += Duration::from_nanos(on_cpu.parse()?);
     }
-    Ok(Duration::from_nanos(nanos))
+    Ok(times)
 }
 
 /// Bytes of memory that a process occupies.

@@ -1,5 +1,6 @@
 //! One load: join, leave alone, talk to server and floor in turn, compare.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parlour_core::ticket::Ticket;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::floor::{Floor, keys};
-use crate::kernel::{cpu_time, pin, resident};
+use crate::kernel::{cpu_time, pin, resident, thread_times};
 use crate::network::{Clock, Crowd, Speech};
 use crate::options::{Options, Phases, Scenario};
 use crate::server::Target;
@@ -25,6 +26,12 @@ const MOMENT: Duration = Duration::from_millis(2);
 const SETTLE: Duration = Duration::from_millis(100);
 /// How long server and floor are measured in turn.
 const TURN: Duration = Duration::from_secs(1);
+
+/// The thread of the server's first worker.
+const WORKER: &str = "parlour-0";
+
+/// By the threads' names.
+type ThreadTimes = BTreeMap<String, Duration>;
 
 /// Microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -67,6 +74,9 @@ pub(crate) struct Measured {
     pub(crate) floor_us_per_frame: f64,
     /// Each turn of the server by the turn of the floor after it.
     pub(crate) ratio: f64,
+    /// Of those, what the thread took that took most, and the first worker's: that is what limits a room.
+    pub(crate) busiest_thread_us_per_frame: f64,
+    pub(crate) worker_us_per_frame: f64,
     /// Of a core.
     pub(crate) cpu_share: f64,
     pub(crate) datagrams_per_frame: f64,
@@ -111,8 +121,12 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
 
     let talkers = talkers(options.phases, scenario, speech.interval, &mut rng);
     let mut turns = Vec::new();
+    let mut threads = Vec::new();
     for _ in 0..options.seconds {
+        let before = (thread_times(target.pid)?, crowd.tally.heard);
         let server = turn(target.pid, &mut crowd, &talkers, speech)?;
+        let heard = crowd.tally.heard - before.1;
+        threads.push(by_thread(&before.0, &thread_times(target.pid)?, heard));
         let floor = turn(floor.pid(), &mut base, &talkers, speech)?;
         turns.push((server, floor));
     }
@@ -136,6 +150,8 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
         cpu_us_per_frame,
         floor_us_per_frame: median(turns.iter().map(|(_, floor)| *floor)),
         ratio: median(turns.iter().map(|(server, floor)| ratio(*server, *floor))),
+        busiest_thread_us_per_frame: median(threads.iter().map(|(busiest, _)| *busiest)),
+        worker_us_per_frame: median(threads.iter().map(|(_, worker)| *worker)),
         cpu_share: cpu_us_per_frame * per_second / 1e6,
         datagrams_per_frame: ratio(crowd.tally.datagrams as f64, crowd.tally.heard as f64),
         latency_us: Latency::new(std::mem::take(&mut crowd.tally.latency)),
@@ -229,6 +245,16 @@ fn turn<P: Party>(
     crowd.run_for(SETTLE, speech)?;
     let used = micros(cpu_time(pid)? - cpu);
     Ok(ratio(used, (crowd.tally.heard - heard) as f64))
+}
+
+/// CPU-µs per frame of the thread that used most of it, and of the first worker.
+fn by_thread(before: &ThreadTimes, after: &ThreadTimes, heard: u64) -> (f64, f64) {
+    let used = |(name, time): (&String, &Duration)| {
+        let used = time.saturating_sub(before.get(name).copied().unwrap_or_default());
+        ratio(micros(used), heard as f64)
+    };
+    let busiest = after.iter().map(used).fold(0.0, f64::max);
+    (busiest, after.get_key_value(WORKER).map_or(0.0, used))
 }
 
 /// CPU-µs per second of a participant that does nothing.

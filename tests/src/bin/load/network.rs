@@ -43,6 +43,8 @@ impl Clock {
 struct Seat<P> {
     party: P,
     socket: UdpSocket,
+    /// Where that sends to.
+    server: SocketAddr,
     armed: Option<Instant>,
     /// When it talks next, and what its clock says then.
     speech: Option<(Instant, u32)>,
@@ -110,6 +112,7 @@ impl<P: Party> Crowd<P> {
         self.seats.push(Seat {
             party,
             socket,
+            server: self.server,
             armed: None,
             speech: None,
         });
@@ -257,6 +260,12 @@ impl<P: Party> Crowd<P> {
         let Some(seat) = self.seats.get_mut(index) else {
             return Ok(());
         };
+        if let Some(server) = seat.party.redirected_to()
+            && server != seat.server
+        {
+            seat.socket.connect(server)?;
+            seat.server = server;
+        }
         let now = self.clock.now();
         let mut datagram = [0; 1200];
         while let Some(len) = seat.party.transmit(now, &mut datagram) {

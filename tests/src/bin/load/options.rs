@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// The server's gather window in milliseconds; without it, as the server thinks best.
     #[arg(long, value_name = "MS")]
     pub(crate) gather: Option<u64>,
+    /// Threads that send for each worker of the server; 0: the worker sends itself.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) senders: usize,
     /// A server that runs already: its ticket without the token. Needs `--key` and `--pid`.
     #[arg(long, value_name = "TICKET", requires_all = ["key", "pid"])]
     pub(crate) server: Option<String>,
@@ -45,7 +48,7 @@ pub(crate) struct Options {
     /// The process of that server, which must run on this machine.
     #[arg(long)]
     pub(crate) pid: Option<u32>,
-    /// Cores of the server and of the floor, one worker each.
+    /// Cores of the server and of the floor, one for each worker and each sender.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     pub(crate) server_cores: Vec<usize>,
     /// The core of the simulated participants.

@@ -5,7 +5,7 @@ use crate::measure::Measured;
 pub(crate) fn print_row(result: &Measured, is_first: bool) {
     if is_first {
         println!(
-            "rooms × listeners × talkers, pps, phases | delivered | µs/frame | floor | ratio | datagrams/frame | \
+            "rooms × listeners × talkers, pps, phases | delivered | µs/frame | busiest thread's | worker's | floor | ratio | datagrams/frame | \
              latency µs p50 p99 max | floor's | RSS/participant | µs/join | idle µs/s | drops"
         );
     }
@@ -23,10 +23,12 @@ pub(crate) fn print_row(result: &Measured, is_first: bool) {
         None => "–".to_owned(),
     };
     println!(
-        "{rooms} × {listeners} × {talkers}, {pps}, {phases} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | \
+        "{rooms} × {listeners} × {talkers}, {pps}, {phases} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | \
          {} {} {} | {} {} {} | {} | {:.0} | {idle} | {}",
         result.delivered * 100.0,
         result.cpu_us_per_frame,
+        result.busiest_thread_us_per_frame,
+        result.worker_us_per_frame,
         result.floor_us_per_frame,
         result.ratio,
         result.datagrams_per_frame,

@@ -40,6 +40,7 @@ impl Target {
         if let Some(gather) = options.gather {
             arguments.extend(["--gather".to_owned(), gather.to_string()]);
         }
+        arguments.extend(["--senders".to_owned(), options.senders.to_string()]);
         let process = Process::start(Role::Server, &arguments, KEY)?;
         Ok(Self {
             ticket_base: process.greeting.clone(),
@@ -83,7 +84,9 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
     let mut key = String::new();
     input.read_line(&mut key)?;
     let mut config = ServerConfig::new("127.0.0.1:0".parse()?, api_key(key.trim())?);
-    config.workers = options.server_cores.len();
+    // With senders, the cores are one worker's and theirs.
+    config.workers = (options.server_cores.len() / (1 + options.senders)).max(1);
+    config.senders = options.senders;
     config.limits.participants_per_room = config.limits.participants;
     if let Some(gather) = options.gather {
         config.limits.gather = Gather::Always(Duration::from_millis(gather));

@@ -1,5 +1,7 @@
 //! Simulated participants: the core's client for the server, a bare association for the floor.
 
+use std::net::SocketAddr;
+
 use parlour_core::client::{Capacity, Client, Config, Event, Incoming};
 use parlour_core::room::{Codec, StreamKey, StreamKind};
 use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
@@ -28,6 +30,10 @@ pub(crate) trait Party {
     fn timeout(&self) -> Option<Instant>;
     fn handle_timeout(&mut self, now: Instant);
     fn is_joined(&self) -> bool;
+    /// Where to send, if not to where it began.
+    fn redirected_to(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 pub(crate) struct Member {
@@ -103,6 +109,10 @@ impl Party for Member {
 
     fn is_joined(&self) -> bool {
         self.client.is_joined()
+    }
+
+    fn redirected_to(&self) -> Option<SocketAddr> {
+        self.client.redirected_to()
     }
 }
 

@@ -1,41 +1,57 @@
 //! One datagram per system call.
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, UdpSocket as Std};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use parlour_core::wire::MAX_DATAGRAM;
 use tokio::net::UdpSocket;
 
 use super::BATCH;
 
+/// The socket before the worker's thread has it.
 #[derive(Debug)]
-pub(in crate::server) struct Udp {
-    socket: UdpSocket,
-    /// One byte too many, so that a datagram that is too long shows as such.
-    incoming: Box<[u8; MAX_DATAGRAM + 1]>,
-    outgoing: Box<[u8; MAX_DATAGRAM]>,
-    /// Where to, and how long.
-    queued: Option<(SocketAddr, usize)>,
-}
+pub(in crate::server) struct Bound(UdpSocket);
 
-impl Udp {
-    pub(in crate::server) fn new(socket: UdpSocket) -> Self {
-        Self {
-            socket,
-            incoming: Box::new([0; MAX_DATAGRAM + 1]),
-            outgoing: Box::new([0; MAX_DATAGRAM]),
-            queued: None,
-        }
+impl Bound {
+    /// Needs a runtime. Drops are not counted, and there are no threads that send: nobody gets here who asks for them.
+    pub(in crate::server) fn new(
+        socket: Std,
+        _name: &str,
+        _senders: usize,
+        _drops: Arc<AtomicU64>,
+    ) -> io::Result<Self> {
+        UdpSocket::from_std(socket).map(Self)
     }
 
+    pub(in crate::server) fn split(self) -> (Inbound, Outbound) {
+        let socket = Arc::new(self.0);
+        let inbound = Inbound {
+            socket: Arc::clone(&socket),
+            incoming: Box::new([0; MAX_DATAGRAM + 1]),
+        };
+        let outbound = Outbound {
+            socket,
+            outgoing: Box::new([0; MAX_DATAGRAM]),
+            queued: None,
+        };
+        (inbound, outbound)
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::server) struct Inbound {
+    socket: Arc<UdpSocket>,
+    /// One byte too many, so that a datagram that is too long shows as such.
+    incoming: Box<[u8; MAX_DATAGRAM + 1]>,
+}
+
+impl Inbound {
     pub(in crate::server) async fn readable(&self) {
         // An error shows when something is received.
         let _ = self.socket.readable().await;
-    }
-
-    /// Waits until what is queued may be sent.
-    pub(in crate::server) async fn writable(&self) {
-        let _ = self.socket.writable().await;
     }
 
     /// Hands out what is here already, at most a batch.
@@ -53,12 +69,23 @@ impl Udp {
             }
         }
     }
+}
 
+#[derive(Debug)]
+pub(in crate::server) struct Outbound {
+    socket: Arc<UdpSocket>,
+    outgoing: Box<[u8; MAX_DATAGRAM]>,
+    /// Where to, and how long.
+    queued: Option<(SocketAddr, usize)>,
+}
+
+impl Outbound {
     /// Whether [`flush`](Self::flush) has to come before another datagram is queued.
     pub(in crate::server) fn is_full(&self) -> bool {
         self.queued.is_some()
     }
 
+    /// Whether all that was queued is sent.
     pub(in crate::server) fn is_empty(&self) -> bool {
         self.queued.is_none()
     }
@@ -86,5 +113,19 @@ impl Udp {
         }
         self.queued = None;
         true
+    }
+
+    /// Waits until the socket takes something more, if anything waits for that.
+    pub(in crate::server) async fn writable(&mut self) {
+        match self.queued {
+            // An error shows when something is sent.
+            Some(_) => drop(self.socket.writable().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How long others have been sending for the worker: nobody does.
+    pub(in crate::server) fn busiest(&mut self) -> Duration {
+        Duration::ZERO
     }
 }

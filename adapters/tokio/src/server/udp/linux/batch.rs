@@ -1,0 +1,128 @@
+//! Datagrams that are sent with one system call.
+
+use std::array;
+use std::fmt;
+use std::io::IoSlice;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{MsgFlags, SockaddrStorage, sendmmsg};
+use parlour_core::wire::MAX_DATAGRAM;
+
+use super::{BATCH, Headers, headers};
+
+/// How often a sending thread that waits for the socket sees whether it is still wanted, in milliseconds.
+const LOOK: u8 = 50;
+
+/// Up to [`BATCH`] datagrams and where they go.
+pub(super) struct Batch {
+    datagrams: [[u8; MAX_DATAGRAM]; BATCH],
+    to: [Option<SockaddrStorage>; BATCH],
+    lens: [usize; BATCH],
+    queued: usize,
+    /// How many of those are sent already.
+    sent: usize,
+}
+
+impl Batch {
+    pub(super) fn new() -> Box<Self> {
+        Box::new(Self {
+            datagrams: [[0; MAX_DATAGRAM]; BATCH],
+            to: [None; BATCH],
+            lens: [0; BATCH],
+            queued: 0,
+            sent: 0,
+        })
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.queued - self.sent
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queued == 0
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queued == BATCH
+    }
+
+    /// Where the next datagram is to be written. Of a full batch it is the last one's, which is lost then.
+    pub(super) fn place(&mut self) -> &mut [u8] {
+        let place = self.queued.min(BATCH - 1);
+        self.datagrams
+            .get_mut(place)
+            .map_or(&mut [], |place| &mut place[..])
+    }
+
+    /// Takes in the datagram that was written to [`place`](Self::place).
+    pub(super) fn queue(&mut self, to: SocketAddr, len: usize) {
+        let place = self.queued.min(BATCH - 1);
+        if let (Some(its_to), Some(its_len)) = (self.to.get_mut(place), self.lens.get_mut(place)) {
+            *its_to = Some(SockaddrStorage::from(to));
+            *its_len = len;
+            self.queued = place + 1;
+        }
+    }
+
+    /// Sends what waits; false if the socket has no room for all of it now. What cannot be sent at all is lost.
+    pub(super) fn send(&mut self, socket: &UdpSocket, headers: &mut Headers) -> bool {
+        while self.sent < self.queued {
+            let range = self.sent..self.queued;
+            let slices: [[IoSlice<'_>; 1]; BATCH] = array::from_fn(|n| {
+                let datagram = self.datagrams.get(n).zip(self.lens.get(n));
+                let bytes = datagram.and_then(|(bytes, len)| bytes.get(..*len));
+                [IoSlice::new(bytes.unwrap_or_default())]
+            });
+            let slices = slices.get(range.clone()).unwrap_or_default();
+            let to = self.to.get(range).unwrap_or_default();
+            let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+            let sent = sendmmsg(fd, headers, slices, to, [], flags).map(Iterator::count);
+            match sent {
+                Ok(sent) => self.sent += sent.max(1),
+                Err(Errno::EAGAIN) => return false,
+                // It is about the first one; those behind it have another receiver.
+                Err(error) => {
+                    tracing::debug!(%error, "datagram not sent");
+                    self.sent += 1;
+                }
+            }
+        }
+        self.clear();
+        true
+    }
+
+    pub(super) fn clear(&mut self) {
+        (self.sent, self.queued) = (0, 0);
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("queued", &self.queued)
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a sending thread sends: all of a batch, however long the socket takes for it. When the thread is to end, what
+/// the socket does not take at once is lost.
+pub(super) fn send_whole(socket: Arc<UdpSocket>) -> impl FnMut(&mut Batch, &dyn Fn() -> bool) {
+    let mut headers = headers();
+    move |batch, is_wanted| {
+        while !batch.send(&socket, &mut headers) {
+            if !is_wanted() {
+                batch.clear();
+                return;
+            }
+            let mut room = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            // Whatever it says, the next attempt to send says it again.
+            let _ = poll(&mut room, LOOK);
+        }
+    }
+}
