@@ -4,6 +4,7 @@
 //! cargo run --release             # prints the tables of docs/MEMORY.md, and the panics
 //! cargo run --release -- --json   # the same as JSON
 //! cargo run --release -- --write  # puts the tables into docs/MEMORY.md
+//! cargo run --release -- --top 60 # prints the 60 largest functions of the firmware with G.711
 //! cargo run --release -- --check  # fails if docs/MEMORY.md or the panics of docs/FIRMWARE.md say otherwise
 //! ```
 //!
@@ -17,8 +18,9 @@ mod owner;
 mod panics;
 mod sizes;
 mod tables;
+mod top;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use firmware::{Firmware, RUNS, count};
 use image::Image;
@@ -32,8 +34,15 @@ const VARIANTS: [(&str, &str); 3] = [
 ];
 
 fn main() -> Result<()> {
-    let argument = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let argument = arguments.next();
     let firmware = Firmware::new()?;
+    if argument.as_deref() == Some("--top") {
+        let count = arguments.next().context("how many?")?.parse()?;
+        let (features, _) = VARIANTS[0];
+        let image = Image::read(&firmware.build("parlour-qemu-virt", features)?)?;
+        return top::print(&image, &firmware.repository, count);
+    }
     let report = measure(&firmware)?;
     let documents = firmware.repository.join("docs");
     match argument.as_deref() {
@@ -61,7 +70,7 @@ fn main() -> Result<()> {
                 "the documents say otherwise; see the top of examples/firmware/report/src/main.rs"
             );
         }
-        Some(other) => bail!("no {other}: there are --json, --write and --check"),
+        Some(other) => bail!("no {other}: there are --json, --write, --check and --top"),
     }
     Ok(())
 }
