@@ -11,6 +11,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod audio;
+mod bytes;
 #[cfg(feature = "client")]
 pub mod client;
 mod link;

@@ -40,8 +40,7 @@ impl core::ops::Add<Duration> for Instant {
 
     /// Saturates at the end of time (584,000 years after the origin).
     fn add(self, duration: Duration) -> Self {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(micros))
+        Self(self.0.saturating_add(micros(duration)))
     }
 }
 
@@ -49,6 +48,13 @@ impl core::ops::AddAssign<Duration> for Instant {
     fn add_assign(&mut self, duration: Duration) {
         *self = *self + duration;
     }
+}
+
+/// `duration` in µs; as much as fits if it is over 584,000 years. [`Duration::as_micros`] counts with 128 bits, for which a
+/// microcontroller has no instructions: 3 KB of flash, where it was inlined.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000);
+    seconds.saturating_add(duration.subsec_micros().into())
 }
 
 /// The earlier of two optional wake-ups, where `None` means never.

@@ -85,9 +85,8 @@ use embassy_net::Stack;
 use parlour_core::audio::codec::FrameDuration;
 use parlour_core::client::Client;
 use parlour_core::rand_core::CryptoRngCore;
+use parlour_core::secure::Generator;
 use parlour_core::ticket::Ticket;
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::SeedableRng as _;
 
 pub use config::Config;
 pub use duplex::{AudioIn, AudioOut, Duplex, DuplexError, EchoCanceller, NoEchoCanceller};
@@ -135,9 +134,7 @@ pub fn new<
     ),
     SetupError,
 > {
-    let mut seed = [0; 32];
-    rng.fill_bytes(&mut seed);
-    let mut rng = ChaCha12Rng::from_seed(seed);
+    let mut rng = Generator::new(rng);
     let Resources {
         client,
         shared,

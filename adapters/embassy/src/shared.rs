@@ -9,9 +9,9 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
 use parlour_core::client::{Client, Profile};
+use parlour_core::secure::Generator;
 use parlour_core::signal::Publish;
 use parlour_core::ticket::{Ticket, TicketError};
-use rand_chacha::ChaCha12Rng;
 
 use crate::Config;
 use crate::playback::Playback;
@@ -43,7 +43,7 @@ pub(crate) struct Inner<'d, P: Profile> {
     /// What the next client is to join with.
     next_ticket: Ticket<'d>,
     pub(crate) publication: Option<Publish>,
-    rng: ChaCha12Rng,
+    rng: Generator,
     /// Whether another join needs another client: this one has been in use, or has another ticket.
     stale: bool,
     /// Whether the runner drives the client.
@@ -82,7 +82,7 @@ impl<'d, P: Profile> Shared<'d, P> {
         config: Config,
         client: &'d mut Client<P>,
         playback: &'d RefCell<dyn Playback + 'd>,
-        rng: ChaCha12Rng,
+        rng: Generator,
     ) -> Self {
         Self {
             stack,

@@ -15,7 +15,7 @@ use super::{CloseCause, MAX_OUTSTANDING};
 use crate::room::{CloseReason, StreamKey, Topic};
 use crate::signal::{
     EncodeError, LossyRequest, MAX_MESSAGE, MAX_TOKEN, Operation, Publish, Recipients, Request,
-    RequestId, Secret, ServerMessage, StreamRef, SubscribePolicy, decode, encode,
+    RequestId, Secret, ServerMessage, StreamRef, SubscribePolicy, decode, encode_whole,
 };
 use crate::time::{Duration, Instant};
 
@@ -262,7 +262,7 @@ impl Machine {
     fn send_request(&mut self, operation: Operation<'_>) -> Result<RequestId, CommandError> {
         let id = self.requests.next_id();
         let mut buffer = [0; MAX_MESSAGE];
-        let encoded = encode(&Request { id, operation }, &mut buffer);
+        let encoded = encode_whole(&Request { id, operation }, &mut buffer);
         let len = encoded.map_err(|error| match error {
             EncodeError::TokenTooLong => CommandError::TokenLength,
             _ => CommandError::MessageTooLong,
@@ -290,7 +290,7 @@ impl Machine {
             body,
         };
         let mut buffer = [0; MAX_MESSAGE];
-        let encoded = encode(&message, &mut buffer);
+        let encoded = encode_whole(&message, &mut buffer);
         let len = encoded.map_err(|_| CommandError::MessageTooLong)?;
         let message = buffer.get(..len).unwrap_or_default();
         if message.len() >= parts.outgoing.max_record() {

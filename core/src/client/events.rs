@@ -252,7 +252,7 @@ impl Events {
         // One place for the notice, one for the event.
         while self.waiting.len() > MAX_EVENTS - 2 {
             // Messages that nobody takes would stop all signalling: that notice stays.
-            let notice = self.waiting.first() == Some(&Event::MessageReceived);
+            let notice = matches!(self.waiting.first(), Some(Event::MessageReceived));
             self.waiting.remove(usize::from(notice));
         }
         let _ = self.waiting.push(Event::EventsMissed);
@@ -262,7 +262,10 @@ impl Events {
     /// Adds `event` to one that waits, where two say no more than one.
     fn merge(&mut self, event: &Event) -> bool {
         match event {
-            Event::MessageReceived => self.waiting.contains(event),
+            Event::MessageReceived => {
+                let mut waiting = self.waiting.iter();
+                waiting.any(|waiting| matches!(waiting, Event::MessageReceived))
+            }
             Event::PacketsDropped(more) => self.waiting.iter_mut().any(|waiting| {
                 let Event::PacketsDropped(packets) = waiting else {
                     return false;

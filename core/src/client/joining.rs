@@ -16,8 +16,8 @@ use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
 
 use crate::secure::{InitiatorHandshake, PublicKey};
-use crate::signal::{Join, MAX_MESSAGE, MAX_TOKEN, RequestId, encode};
-use crate::time::{Duration, Instant};
+use crate::signal::{Join, MAX_MESSAGE, MAX_TOKEN, RequestId, encode_whole};
+use crate::time::{Duration, Instant, micros};
 use crate::wire::{ConnectionId, MIN_NOISE, Packet};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -125,8 +125,7 @@ impl Joining {
 
     /// Begins again after a pause, which grows each time.
     pub(super) fn postpone(&mut self, now: Instant, rng: &mut dyn CryptoRngCore) {
-        let pause = self.next_pause(rng);
-        self.state = State::Due(now + pause);
+        self.state = State::Due(now + next_pause(self.unanswered, rng));
     }
 
     /// Ends it: answered for good, or no longer wanted.
@@ -176,7 +175,7 @@ impl Joining {
     ) {
         self.token = None;
         let mut payload = Zeroizing::new([0; MAX_MESSAGE]);
-        let started = encode(join, payload.as_mut_slice()).ok().and_then(|len| {
+        let started = encode_whole(join, &mut payload).ok().and_then(|len| {
             let payload = payload.get(..len)?;
             InitiatorHandshake::start(server_key, client_id, rng, payload, &mut self.buffer).ok()
         });
@@ -205,7 +204,6 @@ impl Joining {
         out: &mut [u8],
         rng: &mut dyn CryptoRngCore,
     ) -> Written {
-        let pause = self.next_pause(rng);
         let State::Underway(attempt) = &mut self.state else {
             return Written::Nothing;
         };
@@ -217,7 +215,7 @@ impl Joining {
         {
             return Written::Mismatch(supported);
         }
-        attempt.due = now + pause;
+        attempt.due = now + next_pause(self.unanswered, rng);
         attempt.sent = now;
         attempt.sendings = attempt.sendings.saturating_add(1);
         self.unanswered = self.unanswered.saturating_add(1);
@@ -284,16 +282,17 @@ impl Joining {
         let text = core::str::from_utf8(self.buffer.get(..len)?).ok()?;
         text.try_into().ok()
     }
+}
 
-    fn next_pause(&self, rng: &mut dyn CryptoRngCore) -> Duration {
-        let is_patient = u8::from(self.unanswered >= MAX_SENDINGS);
-        let pause = FIRST_PAUSE * (1 << (self.unanswered.min(MAX_DOUBLINGS) + is_patient));
-        // Between three and five quarters.
-        let micros = u32::try_from(pause.as_micros()).unwrap_or(u32::MAX);
-        let half = micros / 2;
-        let random = rng.next_u32() % half.max(1);
-        pause * 3 / 4 + Duration::from_micros(random.into())
-    }
+/// How long to wait for an answer after so many sendings without one. It draws, so ask only when there is a use for it.
+fn next_pause(unanswered: u8, rng: &mut dyn CryptoRngCore) -> Duration {
+    let is_patient = u8::from(unanswered >= MAX_SENDINGS);
+    let pause = FIRST_PAUSE * (1 << (unanswered.min(MAX_DOUBLINGS) + is_patient));
+    // Between three and five quarters.
+    let micros = u32::try_from(micros(pause)).unwrap_or(u32::MAX);
+    let half = micros / 2;
+    let random = rng.next_u32() % half.max(1);
+    pause * 3 / 4 + Duration::from_micros(random.into())
 }
 
 impl Attempt {

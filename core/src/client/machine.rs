@@ -272,11 +272,12 @@ impl Machine {
         }
         // Before the next Hello is written, so that the embedder knows where to send it.
         self.end_vain_redirect();
-        let nonce = self.rng.next_u32();
-        let Some(link) = self.live_link() else {
+        let is_live = self.status.is_live();
+        let Some(link) = self.link.as_mut().filter(|_| is_live) else {
             return;
         };
-        if link.handle_timeout(now, nonce) == Liveness::Lost {
+        let rng = &mut self.rng;
+        if link.handle_timeout(now, || rng.next_u32()) == Liveness::Lost {
             self.reconnect(parts, ReconnectCause::Silence);
         } else if self.probe.is_some_and(|deadline| deadline <= now) {
             self.reconnect(parts, ReconnectCause::NetworkChanged);
@@ -435,10 +436,8 @@ impl Machine {
 
     /// The link, if it is in use.
     pub(super) fn live_link(&mut self) -> Option<&mut Link> {
-        match self.status {
-            Status::Waiting | Status::Joined => self.link.as_mut(),
-            Status::Joining | Status::Closed(_) => None,
-        }
+        let is_live = self.status.is_live();
+        self.link.as_mut().filter(|_| is_live)
     }
 
     pub(super) fn ping(&mut self) {
@@ -485,6 +484,11 @@ impl Machine {
 }
 
 impl Status {
+    /// Whether there is a link in use.
+    const fn is_live(self) -> bool {
+        matches!(self, Self::Waiting | Self::Joined)
+    }
+
     pub(super) const fn is_closed(self) -> bool {
         matches!(self, Self::Closed(_))
     }

@@ -2,9 +2,11 @@
 
 use super::errors::SendError;
 use crate::room::{Codec, StreamKey, StreamKind};
-use crate::rtp::{AudioLevel, PacketizeError, Packetizer, RtpHeader, RtpWriteError, SenderInfo};
+use crate::rtp::{
+    AudioLevel, PacketizeError, Packetizer, RtpHeader, RtpWriteError, SenderInfo, units,
+};
 use crate::signal::{Publish, RequestId};
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 
 /// What the server knows of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,10 +248,8 @@ impl Flow {
     fn sender_info(&self, now: Instant) -> SenderInfo {
         let ntp = crate::rtp::ntp_timestamp(now);
         let (then, timestamp) = self.last;
-        let since = now.saturating_duration_since(then).as_micros();
-        let units = since.saturating_mul(self.codec.clock_rate().into()) / 1_000_000;
-        // Modulo 2^32, as timestamps are.
-        let timestamp = timestamp.wrapping_add(units as u32);
+        let since = micros(now.saturating_duration_since(then));
+        let timestamp = timestamp.wrapping_add(units(since, self.codec.clock_rate()));
         match &self.packets {
             Packets::Sound(packetizer) => packetizer.sender_info(ntp, timestamp),
             Packets::Pictures {

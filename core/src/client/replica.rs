@@ -120,78 +120,30 @@ impl Machine {
     /// Turns a change into events.
     fn announce(&mut self, before: Option<&Participant>, change: Change, update: &RoomUpdate) {
         let me = self.membership.as_ref().map(|membership| &membership.me);
-        let remote = update.participant() != me;
+        let participant = update.participant();
+        let remote = participant != me;
         let event = match (change, update) {
-            (Change::Joined { evicted }, RoomUpdate::Joined(participant)) => {
-                if let Some(evicted) = evicted {
-                    self.events.push(Event::ParticipantHidden(evicted));
-                }
-                remote.then(|| Event::ParticipantJoined(participant.id.clone()))
-            }
+            (Change::Nothing, _) => None,
             (Change::Refreshed, RoomUpdate::Joined(after)) => {
                 if let Some(before) = before {
                     self.announce_differences(before, after, remote);
                 }
                 None
             }
-            (
-                Change::Left,
-                RoomUpdate::Left {
-                    participant,
-                    reason,
-                },
-            ) => remote.then(|| Event::ParticipantLeft {
-                participant: participant.clone(),
-                reason: *reason,
-            }),
-            (Change::Hidden, RoomUpdate::Hidden { participant }) => {
-                remote.then(|| Event::ParticipantHidden(participant.clone()))
-            }
-            (Change::Connection, RoomUpdate::Connection { participant, state }) => {
-                remote.then(|| Event::ConnectionChanged {
-                    participant: participant.clone(),
-                    state: *state,
-                })
-            }
-            (
-                Change::Published,
-                RoomUpdate::Published {
-                    participant,
-                    stream,
-                },
-            ) => remote.then(|| Event::StreamPublished(stream_ref(participant, &stream.key))),
-            (Change::Unpublished, RoomUpdate::Unpublished { participant, key }) => {
-                remote.then(|| Event::StreamUnpublished(stream_ref(participant, key)))
-            }
-            (
-                Change::Muted,
-                RoomUpdate::Muted {
-                    participant,
-                    key,
-                    muted,
-                },
-            ) => Some(Event::StreamMuted {
-                stream: stream_ref(participant, key),
-                muted: *muted,
-            }),
-            (
-                Change::Censored,
-                RoomUpdate::Censored {
-                    participant,
-                    censored,
-                },
-            ) => Some(Event::Censored {
-                participant: participant.clone(),
-                censored: *censored,
-            }),
-            (Change::Speaker, RoomUpdate::Speaker { participant }) => {
+            (_, RoomUpdate::Speaker { participant }) => {
                 Some(Event::SpeakerChanged(participant.clone()))
             }
-            (Change::Floor, RoomUpdate::Floor { holder }) => {
-                Some(Event::FloorChanged(holder.clone()))
+            (_, RoomUpdate::Floor { holder }) => Some(Event::FloorChanged(holder.clone())),
+            (change, _) => {
+                if let Change::Joined {
+                    evicted: Some(evicted),
+                } = change
+                {
+                    self.events.push(Event::ParticipantHidden(evicted));
+                }
+                let participant = participant.cloned();
+                participant.and_then(|participant| news_of(participant, update, remote))
             }
-            // The count is noticed with what follows from other changes.
-            _ => None,
         };
         if let Some(event) = event {
             self.events.push(event);
@@ -384,6 +336,47 @@ fn unpublish_answered(parts: &mut Parts<'_>, request: RequestId, result: Result<
     } else if let Some(publication) = parts.publications.iter_mut().find(|p| ending(p)) {
         publication.withdrawn(None);
     }
+}
+
+/// What to tell of an update that changed something about `participant`. Of oneself it is no news but for what others can
+/// do.
+fn news_of(participant: ParticipantId, update: &RoomUpdate, remote: bool) -> Option<Event> {
+    Some(match update {
+        RoomUpdate::Muted { key, muted, .. } => Event::StreamMuted {
+            stream: StreamRef {
+                participant,
+                key: key.clone(),
+            },
+            muted: *muted,
+        },
+        RoomUpdate::Censored { censored, .. } => Event::Censored {
+            participant,
+            censored: *censored,
+        },
+        _ if !remote => return None,
+        RoomUpdate::Joined(_) => Event::ParticipantJoined(participant),
+        RoomUpdate::Left { reason, .. } => Event::ParticipantLeft {
+            participant,
+            reason: *reason,
+        },
+        RoomUpdate::Hidden { .. } => Event::ParticipantHidden(participant),
+        RoomUpdate::Connection { state, .. } => Event::ConnectionChanged {
+            participant,
+            state: *state,
+        },
+        RoomUpdate::Published { stream, .. } => Event::StreamPublished(StreamRef {
+            participant,
+            key: stream.key.clone(),
+        }),
+        RoomUpdate::Unpublished { key, .. } => Event::StreamUnpublished(StreamRef {
+            participant,
+            key: key.clone(),
+        }),
+        // The count is noticed with what follows from other changes.
+        RoomUpdate::Speaker { .. } | RoomUpdate::Floor { .. } | RoomUpdate::Count { .. } => {
+            return None;
+        }
+    })
 }
 
 fn stream_ref(participant: &ParticipantId, key: &crate::room::StreamKey) -> StreamRef {

@@ -64,7 +64,6 @@ impl Machine {
         };
         let (now, rng) = (self.now, &mut self.rng);
         (self.joining).build(now, &join, &self.server_key, client_id, rng);
-        self.rng.forget_past();
     }
 
     pub(super) fn handle_welcome(

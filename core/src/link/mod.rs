@@ -288,8 +288,8 @@ impl Link {
         self.last_received
     }
 
-    /// Does what is due. `nonce` is drawn at random for a ping that may be due.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, nonce: u32) -> Liveness {
+    /// Does what is due. `nonce` draws at random, for a ping if one is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, nonce: impl FnOnce() -> u32) -> Liveness {
         if self.former.as_ref().is_some_and(|(_, end)| *end <= now) {
             self.former = None;
         }
@@ -298,7 +298,7 @@ impl Link {
             if self.pinger.unanswered() >= MAX_UNANSWERED {
                 return Liveness::Lost;
             }
-            self.pinger.request(nonce);
+            self.pinger.request(nonce());
         }
         Liveness::Alive
     }

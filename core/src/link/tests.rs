@@ -87,7 +87,7 @@ fn a_message_that_the_owner_does_not_take_comes_again() {
         server.receive(at(1), frame.unwrap()).unwrap();
     }
     let due = client.poll_timeout().unwrap();
-    client.handle_timeout(due, 0);
+    client.handle_timeout(due, || 0);
     let datagram = compose(&mut client, due).unwrap();
     assert_eq!(deliver(&mut server, due, datagram), [b"later".to_vec()]);
 }
@@ -98,7 +98,7 @@ fn silence_is_noticed_within_seconds_of_the_keepalive() {
     let mut now = client.poll_timeout().unwrap();
     assert_eq!(now, at(0) + KEEPALIVE);
     let mut pings = 0;
-    while client.handle_timeout(now, 7) == Liveness::Alive {
+    while client.handle_timeout(now, || 7) == Liveness::Alive {
         pings += compose(&mut client, now).map_or(0, |_| 1);
         now = client.poll_timeout().unwrap();
     }
@@ -109,7 +109,7 @@ fn silence_is_noticed_within_seconds_of_the_keepalive() {
 #[test]
 fn an_answered_ping_measures_the_round_trip_and_starts_the_wait_anew() {
     let (mut client, mut server) = pair();
-    client.handle_timeout(at(10_000), 7);
+    client.handle_timeout(at(10_000), || 7);
     let ping = compose(&mut client, at(10_000)).unwrap();
     deliver(&mut server, at(10_050), ping);
     let pong = compose(&mut server, at(10_050)).unwrap();
@@ -150,7 +150,7 @@ fn new_keys_take_over_while_old_packets_are_still_under_way() {
     let again = compose(&mut client, at(2)).unwrap();
     assert_eq!(deliver(&mut server, at(3), again), [b"before".to_vec()]);
 
-    server.handle_timeout(at(1) + FORMER_KEYS_LIFETIME, 0);
+    server.handle_timeout(at(1) + FORMER_KEYS_LIFETIME, || 0);
     assert_eq!(
         server.open(at(6000), &mut before.clone()),
         Err(OpenError::NotData)

@@ -6,6 +6,8 @@ use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
+use crate::bytes;
+
 /// Why a text cannot be the name of a room, participant, stream or topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -26,8 +28,17 @@ pub enum IdError {
     Forbidden,
 }
 
-/// What characters a name may have.
-fn validate(text: &str, max: usize, allowed: fn(char) -> bool) -> Result<(), IdError> {
+/// The rules of all names. Not inlined into each of them: a microcontroller should hold it once.
+#[inline(never)]
+fn validate(
+    text: &str,
+    max: usize,
+    allowed: fn(char) -> bool,
+    may_be_empty: bool,
+) -> Result<(), IdError> {
+    if text.is_empty() && !may_be_empty {
+        return Err(IdError::Empty);
+    }
     if text.len() > max {
         return Err(IdError::TooLong { max });
     }
@@ -48,7 +59,7 @@ fn is_text_char(c: char) -> bool {
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:path, empty: $may_be_empty:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(heapless::String<$max, u8>);
 
         impl $name {
@@ -59,11 +70,9 @@ macro_rules! name_type {
             ///
             /// # Errors
             /// [`IdError`] says which rule `text` breaks.
+            #[inline(never)]
             pub fn new(text: &str) -> Result<Self, IdError> {
-                if text.is_empty() && !$may_be_empty {
-                    return Err(IdError::Empty);
-                }
-                validate(text, $max, $allowed)?;
+                validate(text, $max, $allowed, $may_be_empty)?;
                 heapless::String::try_from(text)
                     .map(Self)
                     .map_err(|_| IdError::TooLong { max: $max })
@@ -72,6 +81,14 @@ macro_rules! name_type {
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Clone for $name {
+            // Names are cloned in many places, which would each have the loop that does it.
+            #[inline(never)]
+            fn clone(&self) -> Self {
+                Self(self.0.clone())
             }
         }
 
@@ -167,7 +184,7 @@ name_type!(
 /// One run of a room, from the first join to the last leave: 128 random bits, shown as hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct SessionId(pub [u8; 16]);
+pub struct SessionId(#[serde(deserialize_with = "bytes::deserialize")] pub [u8; 16]);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

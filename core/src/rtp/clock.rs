@@ -1,6 +1,6 @@
 //! Which timestamp the next frame has, told from how much sound was made and how long was paused.
 
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, micros};
 
 /// How long a pause between two frames may be before it counts as silence rather than as jitter.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -48,9 +48,7 @@ impl SendClock {
         if pause <= PAUSE {
             return false;
         }
-        let units = pause.as_micros() * u128::from(self.rate) / 1_000_000;
-        // Modulo 2^32, as RTP counts: a truncation is what is meant.
-        self.timestamp = timestamp.wrapping_add(units as u32);
+        self.timestamp = timestamp.wrapping_add(units(micros(pause), self.rate));
         self.last = Some((now, self.timestamp));
         true
     }
@@ -63,6 +61,15 @@ impl SendClock {
         self.last = Some((now, timestamp));
         timestamp
     }
+}
+
+/// A time in units of a clock of `rate` per second, modulo 2^32 as RTP counts.
+pub(crate) fn units(micros: u64, rate: u32) -> u32 {
+    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let part = rest * u64::from(rate) / 1_000_000;
+    (seconds as u32)
+        .wrapping_mul(rate)
+        .wrapping_add(part as u32)
 }
 
 #[cfg(test)]

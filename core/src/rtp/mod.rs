@@ -32,6 +32,8 @@ mod sequence;
 mod stats;
 
 pub use clock::SendClock;
+#[cfg(feature = "client")]
+pub(crate) use clock::units;
 pub use depacketizer::{AudioFrame, DepacketizeError, Depacketizer};
 pub use extension::ExtensionElements;
 pub use frame::{FrameError, MAX_FRAME_MILLIS, frame_samples};

@@ -34,12 +34,9 @@ pub const fn compact_ntp(ntp: u64) -> u32 {
 
 /// `duration` in units of 1/65536 s; as much as fits if it is over 18 hours.
 pub(super) fn compact_duration(duration: Duration) -> u32 {
-    let units = duration
-        .as_micros()
-        .saturating_mul(65_536)
-        .checked_div(MICROS_PER_SECOND.into())
-        .unwrap_or_default();
-    u32::try_from(units).unwrap_or(u32::MAX)
+    let part = u64::from(duration.subsec_micros()) * 65_536 / MICROS_PER_SECOND;
+    let units = duration.as_secs().saturating_mul(65_536);
+    u32::try_from(units.saturating_add(part)).unwrap_or(u32::MAX)
 }
 
 impl ReportBlock {

@@ -1,6 +1,6 @@
 //! What loss, delay and jitter mean for a conversation.
 
-use crate::time::Duration;
+use crate::time::{Duration, micros};
 
 /// One number for loss (in 1/256), delay and jitter, from 0 to 100.
 ///
@@ -40,7 +40,7 @@ pub fn quality(loss: u8, round_trip: Duration, jitter: Duration) -> u8 {
         });
     // A jitter buffer holds about twice the jitter.
     let delay = (round_trip / 2).saturating_add(jitter.saturating_mul(2));
-    let delay = u32::try_from(delay.as_millis())
+    let delay = u32::try_from(micros(delay) / 1_000)
         .unwrap_or(u32::MAX)
         .min(10_000);
     let delay_cost = delay / 40 + delay.saturating_sub(177) / 9;

@@ -355,17 +355,22 @@ pub fn write_report(
     let out = out
         .get_mut(..needed)
         .ok_or(RtcpWriteError::BufferTooSmall { needed })?;
+    let mut places = out.as_chunks_mut().0.iter_mut();
+    let mut write = |words: &[u32]| {
+        for (word, place) in words.iter().zip(places.by_ref()) {
+            *place = word.to_be_bytes();
+        }
+    };
+    let mut sender = sender;
     let (first, others) = blocks.split_at(blocks.len().min(MAX_BLOCKS));
-    let packets = core::iter::once((sender, first))
-        .chain(others.chunks(MAX_BLOCKS).map(|blocks| (None, blocks)));
-    let words = packets.flat_map(|(sender, blocks)| {
-        [head(sender.is_some(), blocks.len()), ssrc]
-            .into_iter()
-            .chain(sender.into_iter().flat_map(SenderInfo::words))
-            .chain(blocks.iter().flat_map(ReportBlock::words))
-    });
-    for (place, word) in out.as_chunks_mut().0.iter_mut().zip(words) {
-        *place = word.to_be_bytes();
+    for blocks in core::iter::once(first).chain(others.chunks(MAX_BLOCKS)) {
+        write(&[head(sender.is_some(), blocks.len()), ssrc]);
+        if let Some(sender) = sender.take() {
+            write(&sender.words());
+        }
+        for block in blocks {
+            write(&block.words());
+        }
     }
     Ok(needed)
 }

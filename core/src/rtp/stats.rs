@@ -9,6 +9,7 @@
 //! One thing differs from the appendix: a new source is not put on probation, because in Parlour
 //! the secure association has already proven who sends.
 
+use super::clock::units;
 use super::ntp::{compact_duration, compact_ntp};
 use super::rtcp::ReportBlock;
 use super::sequence::{sequence_difference, timestamp_difference};
@@ -132,7 +133,7 @@ impl ReceptionStats {
         run.arrived |= place;
         run.received = run.received.saturating_add(1);
 
-        let transit = units(now, self.clock_rate).wrapping_sub(timestamp);
+        let transit = units(now.as_micros(), self.clock_rate).wrapping_sub(timestamp);
         if let Some(before) = run.transit.replace(transit) {
             let difference = timestamp_difference(transit, before).unsigned_abs();
             let decay = self.jitter.saturating_add(8) >> 4;
@@ -230,14 +231,6 @@ impl ReceptionStats {
         let micros = u64::from(self.jitter()).saturating_mul(1_000_000);
         Duration::from_micros(micros.checked_div(self.clock_rate.into()).unwrap_or(0))
     }
-}
-
-/// `now` in units of a clock of `rate` per second, wrapping as timestamps do.
-fn units(now: Instant, rate: u32) -> u32 {
-    let micros = now.as_micros();
-    let whole = (micros / 1_000_000).wrapping_mul(rate.into());
-    let part = (micros % 1_000_000) * u64::from(rate) / 1_000_000;
-    whole.wrapping_add(part) as u32
 }
 
 #[cfg(test)]

@@ -2,56 +2,53 @@
 
 use core::fmt;
 
-use rand_chacha::ChaCha12Rng;
-use rand_core::{CryptoRng, CryptoRngCore, Error, RngCore, SeedableRng};
+use chacha20::ChaCha20;
+use chacha20::cipher::{KeyIvInit, StreamCipher};
+use rand_core::{CryptoRng, CryptoRngCore, Error, RngCore, impls};
 use zeroize::Zeroizing;
 
-/// ChaCha12, seeded once, of which no state outlives its use: `rand_chacha` keeps what it drew last, and a state
-/// from which all earlier draws can be computed. So whoever got hold of the memory would have the ephemeral keys of
-/// associations that are over, and their recorded packets.
-pub(crate) struct Generator(ChaCha12Rng);
+/// Random bytes for cryptography, from a seed; of what it has drawn it keeps nothing.
+///
+/// Each draw is the stream of ChaCha20 under a key whose first 32 bytes become the next key
+/// ([fast key erasure](https://blog.cr.yp.to/20170723-random.html)). So whoever gets hold of the memory has neither the
+/// ephemeral keys of associations that are over, nor their recorded packets. The cipher is the one that seals packets:
+/// it takes no flash of its own.
+pub struct Generator(Zeroizing<[u8; 32]>);
 
 impl Generator {
-    /// Seeded from `rng`.
-    pub(crate) fn new(rng: &mut dyn CryptoRngCore) -> Self {
+    /// Seeded from `rng`, on which all secrecy then rests.
+    pub fn new(rng: &mut dyn CryptoRngCore) -> Self {
         let mut seed = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *seed);
-        Self(ChaCha12Rng::from_seed(*seed))
-    }
-
-    /// Goes on with a seed of its own drawing, so that nothing tells any more what was drawn before.
-    pub(crate) fn forget_past(&mut self) {
-        *self = Self::new(&mut self.0);
+        Self(seed)
     }
 }
 
 impl RngCore for Generator {
     fn next_u32(&mut self) -> u32 {
-        self.0.next_u32()
+        impls::next_u32_via_fill(self)
     }
 
     fn next_u64(&mut self) -> u64 {
-        self.0.next_u64()
+        impls::next_u64_via_fill(self)
     }
 
     fn fill_bytes(&mut self, dest: &mut [u8]) {
-        self.0.fill_bytes(dest);
+        // No key is used twice, so one nonce does for all.
+        let mut stream = ChaCha20::new((&*self.0).into(), &[0; 12].into());
+        self.0.fill(0);
+        stream.apply_keystream(&mut *self.0);
+        dest.fill(0);
+        stream.apply_keystream(dest);
     }
 
     fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Error> {
-        self.0.try_fill_bytes(dest)
+        self.fill_bytes(dest);
+        Ok(())
     }
 }
 
 impl CryptoRng for Generator {}
-
-impl Drop for Generator {
-    /// `rand_chacha` 0.3 does not wipe itself; the compiler must not see that nobody looks.
-    fn drop(&mut self) {
-        self.0 = ChaCha12Rng::from_seed([0; 32]);
-        core::hint::black_box(&mut self.0);
-    }
-}
 
 impl fmt::Debug for Generator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,23 +59,30 @@ impl fmt::Debug for Generator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secure::test_rng::TestRng;
+    use crate::secure::test_rng::{TestRng, hex};
+
+    #[test]
+    fn it_draws_chacha20() {
+        // RFC 8439 appendix A.1, test vector 1: the stream of the key 0, whose first half is the next key.
+        let stream = hex(concat!(
+            "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7",
+            "da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586",
+        ));
+        let mut generator = Generator(Zeroizing::new([0; 32]));
+        let mut drawn = [0xff; 32];
+        generator.fill_bytes(&mut drawn);
+        assert_eq!(drawn[..], stream[32..]);
+        assert_eq!(generator.0[..], stream[..32]);
+    }
 
     #[test]
     fn the_past_is_forgotten_and_the_future_is_fresh() {
         let mut generator = Generator::new(&mut TestRng::new(1));
         let mut key = [0; 32];
         generator.fill_bytes(&mut key);
-        // What is held now, from its beginning: with `rand_chacha` alone it would begin with the key.
-        let mut held = generator.0.clone();
-        held.set_word_pos(0);
+        // What is held now tells what is drawn later, not what was drawn before.
+        let mut held = Generator(generator.0.clone());
         let mut drawn = [0; 32];
-        held.fill_bytes(&mut drawn);
-        assert_eq!(drawn, key);
-
-        generator.forget_past();
-        let mut held = generator.0.clone();
-        held.set_word_pos(0);
         for _ in 0..64 {
             held.fill_bytes(&mut drawn);
             assert_ne!(drawn, key);

@@ -68,7 +68,6 @@
 mod cipher;
 #[cfg(feature = "server")]
 mod cookie;
-#[cfg(any(feature = "client", feature = "server"))]
 mod generator;
 mod handshake;
 mod keys;
@@ -85,8 +84,7 @@ mod transport;
 
 #[cfg(feature = "server")]
 pub use cookie::{COOKIE_LIFETIME, CookieJar};
-#[cfg(any(feature = "client", feature = "server"))]
-pub(crate) use generator::Generator;
+pub use generator::Generator;
 #[cfg(feature = "server")]
 pub use handshake::ResponderHandshake;
 pub use handshake::{

@@ -304,7 +304,6 @@ impl Server {
         let (len, transport) = handshake
             .answer(&mut self.rng, local, payload, &mut noise)
             .ok()?;
-        self.rng.forget_past();
         let packet = Packet::Welcome {
             client_id: peer,
             noise: noise.get(..len)?,

@@ -14,7 +14,7 @@ use crate::time::Instant;
 
 impl Server {
     pub(super) fn handle_member_timeout(&mut self, now: Instant, key: MemberKey) {
-        let nonce = self.rng.next_u32();
+        let nonce = || self.rng.next_u32();
         let Some(member) = self.members.get_mut(key.0) else {
             return;
         };

@@ -168,20 +168,38 @@ fn check_token(token: &str) -> Result<(), Limit> {
 /// # Errors
 /// [`EncodeError`] says which limit the message breaks; then `buffer` holds nothing of use.
 pub fn encode<T: Message>(message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-    message.check().map_err(|limit| match limit {
-        Limit::Body => EncodeError::BodyTooLong,
-        Limit::Token => EncodeError::TokenTooLong,
-    })?;
-    let lent = buffer.len().min(MAX_MESSAGE);
-    let lent = buffer.get_mut(..lent).unwrap_or_default();
-    if let Ok(written) = postcard::to_slice(message, lent) {
-        return Ok(written.len());
+    if let Some(whole) = buffer.first_chunk_mut() {
+        return encode_whole(message, whole);
+    }
+    match write(message, buffer) {
+        Err(EncodeError::TooLong) => {}
+        other => return other,
     }
     let size = postcard::serialize_with_flavor(message, ser_flavors::Size::default());
     match size {
         Ok(needed) if needed <= MAX_MESSAGE => Err(EncodeError::BufferTooSmall { needed }),
         _ => Err(EncodeError::TooLong),
     }
+}
+
+/// The same with a buffer that any message fits into. Who lends one links nothing that measures messages.
+pub(crate) fn encode_whole<T: Message>(
+    message: &T,
+    buffer: &mut [u8; MAX_MESSAGE],
+) -> Result<usize, EncodeError> {
+    write(message, buffer)
+}
+
+/// [`EncodeError::TooLong`] if `buffer` does not hold it.
+fn write<T: Message>(message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+    message.check().map_err(|limit| match limit {
+        Limit::Body => EncodeError::BodyTooLong,
+        Limit::Token => EncodeError::TokenTooLong,
+    })?;
+    let written = postcard::to_slice(message, buffer);
+    written
+        .map(|written| written.len())
+        .map_err(|_| EncodeError::TooLong)
 }
 
 /// Reads the message that `bytes` are, all of them. Texts and bodies are borrowed from `bytes`.

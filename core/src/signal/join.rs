@@ -12,6 +12,7 @@ use crate::room::{Grants, MAX_STREAMS, ParticipantId, SessionId, Version};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
     /// The secret from [`Joined::resume_ticket`] or [`Answer::Waiting`].
+    #[serde(deserialize_with = "Secret::deserialize_bytes")]
     pub ticket: Secret<[u8; 24]>,
     /// The last room version that was applied; `None` if a snapshot was under way or never came.
     pub version: Option<Version>,
@@ -54,8 +55,10 @@ pub struct Joined {
     /// Why [`Join::policy`] was not taken (then it is [`SubscribePolicy::None`]).
     pub policy_refused: Option<Refusal>,
     /// The secret for [`Resume::ticket`].
+    #[serde(deserialize_with = "Secret::deserialize_bytes")]
     pub resume_ticket: Secret<[u8; 24]>,
     /// Proves that a Reset comes from this server.
+    #[serde(deserialize_with = "Secret::deserialize_bytes")]
     pub reset_token: Secret<[u8; 16]>,
     /// Send something at least this often, in seconds.
     pub keepalive: u8,
@@ -110,11 +113,13 @@ pub enum Answer {
     /// [`ServerMessage::Closed`](super::ServerMessage::Closed) follows.
     Waiting {
         /// Proves that a Reset comes from this server.
+        #[serde(deserialize_with = "Secret::deserialize_bytes")]
         reset_token: Secret<[u8; 16]>,
         /// Send something at least this often, in seconds.
         keepalive: u8,
         /// The secret for [`Resume::ticket`]: who comes back to the lobby shows it, and is told if the
         /// waiting was ended meanwhile.
+        #[serde(deserialize_with = "Secret::deserialize_bytes")]
         resume_ticket: Secret<[u8; 24]>,
     },
     /// Not admitted; there is no connection.

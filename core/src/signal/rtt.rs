@@ -1,7 +1,7 @@
 //! How long a round trip takes, and how long to wait for one:
 //! [RFC 6298](https://www.rfc-editor.org/rfc/rfc6298).
 
-use crate::time::Duration;
+use crate::time::{self, Duration};
 
 /// Estimates the round-trip time of a path from samples, and from that the time after which an
 /// answer that is still missing is taken for lost.
@@ -141,7 +141,7 @@ impl RttEstimator {
 }
 
 fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+    u32::try_from(time::micros(duration)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

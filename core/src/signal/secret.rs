@@ -3,7 +3,9 @@
 use core::fmt;
 use core::ops::Deref;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::bytes;
 
 /// A token, or another secret, inside a message or an event: it is encoded as what it holds, and `{:?}` does
 /// not show it, so that no log of messages or events gives it away. It is not wiped when dropped.
@@ -16,6 +18,15 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Secret<T>(pub T);
+
+impl<const N: usize> Secret<[u8; N]> {
+    /// For fields: less code than the general way.
+    pub(super) fn deserialize_bytes<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        bytes::deserialize(deserializer).map(Self)
+    }
+}
 
 impl<T> Deref for Secret<T> {
     type Target = T;

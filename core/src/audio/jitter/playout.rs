@@ -490,8 +490,9 @@ fn oldest(cells: &[Option<Cell>]) -> Option<(usize, Cell)> {
     cells
         .iter()
         .enumerate()
-        .filter_map(|(index, cell)| cell.map(|cell| (index, cell)))
+        .filter_map(|(index, cell)| Some((index, cell.as_ref()?)))
         .min_by_key(|(_, cell)| cell.sequence)
+        .map(|(index, cell)| (index, *cell))
 }
 
 fn release(cells: &mut [Option<Cell>], index: usize) {

@@ -2,7 +2,7 @@
 
 use super::buffer::JitterConfig;
 use super::delay;
-use crate::time::Duration;
+use crate::time::{Duration, micros};
 
 /// The fixed times, in samples.
 #[derive(Debug, Clone, Copy)]
@@ -35,9 +35,8 @@ impl Times {
         let ms = |ms: i64| rate * ms / 1_000;
         // Clamped far above anything of use, so that products stay small.
         let of = |duration: Duration| {
-            ms(i64::try_from(duration.as_millis())
-                .unwrap_or(i64::MAX)
-                .min(60_000))
+            let most = duration.min(Duration::from_secs(60));
+            ms((micros(most) / 1_000).cast_signed())
         };
         let tick = rate / 400;
         let maximum = of(config.max_delay).min(delay::longest(rate));

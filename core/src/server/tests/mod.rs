@@ -556,7 +556,7 @@ impl World {
             self.now = next;
             for peer in &mut self.peers {
                 if let Some(link) = &mut peer.link
-                    && link.handle_timeout(self.now, 9) == Liveness::Lost
+                    && link.handle_timeout(self.now, || 9) == Liveness::Lost
                 {
                     // It does not give up.
                     link.ping(9);

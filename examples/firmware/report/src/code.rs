@@ -13,7 +13,7 @@ pub enum Flow {
 }
 
 /// The instructions of `bytes`: offset, length and what each does.
-pub fn instructions(bytes: &[u8]) -> impl Iterator<Item = (usize, Flow)> + '_ {
+pub fn instructions(bytes: &[u8]) -> impl Iterator<Item = (usize, Flow)> + Clone + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
         let low = u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]);

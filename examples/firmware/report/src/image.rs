@@ -40,6 +40,8 @@ pub struct Reference {
 pub struct Frame {
     pub file: PathBuf,
     pub line: u32,
+    /// Its name, with what it is generic over.
+    pub function: String,
 }
 
 pub struct Image {
@@ -73,7 +75,7 @@ impl Image {
             };
             let bytes = section.data_range(symbol.address(), symbol.size())?;
             let symbol = Symbol {
-                name: format!("{:#}", rustc_demangle::demangle(name)),
+                name: demangled(name),
                 address: symbol.address(),
                 size: symbol.size(),
                 kind,
@@ -126,9 +128,12 @@ impl Image {
             let Some(location) = frame.location else {
                 continue;
             };
+            let function = frame.function.as_ref();
+            let name = function.and_then(|function| function.raw_name().ok());
             found.push(Frame {
                 file: location.file.unwrap_or_default().into(),
                 line: location.line.unwrap_or_default(),
+                function: demangled(&name.unwrap_or_default()),
             });
         }
         Ok(found)
@@ -139,6 +144,10 @@ impl Image {
         let sections = self.sections.iter().filter(|(of, _)| *of == kind);
         sections.map(|(_, size)| size).sum()
     }
+}
+
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 fn kind(section: &object::Section<'_, '_>) -> Option<Kind> {

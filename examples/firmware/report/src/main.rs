@@ -4,6 +4,7 @@
 //! cargo run --release             # prints the tables of docs/MEMORY.md, and the panics
 //! cargo run --release -- --json   # the same as JSON
 //! cargo run --release -- --write  # puts the tables into docs/MEMORY.md
+//! cargo run --release -- --top 60 # prints the 60 largest functions of the firmware with G.711
 //! cargo run --release -- --check  # fails if docs/MEMORY.md or the panics of docs/FIRMWARE.md say otherwise
 //! cargo run --release -- boards   # an ESP32-C3's images; also with --write and --check
 //! ```
@@ -19,8 +20,9 @@ mod owner;
 mod panics;
 mod sizes;
 mod tables;
+mod top;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use firmware::{Firmware, RUNS, count};
 use image::Image;
@@ -38,6 +40,12 @@ fn main() -> Result<()> {
     let is_boards = arguments.next_if(|first| first == "boards").is_some();
     let option = arguments.next();
     let firmware = Firmware::new()?;
+    if option.as_deref() == Some("--top") {
+        let count = arguments.next().context("how many?")?.parse()?;
+        let (features, _) = VARIANTS[0];
+        let image = Image::read(&firmware.build("parlour-qemu-virt", features)?)?;
+        return top::print(&image, &firmware.repository, count);
+    }
     let (tables, report) = if is_boards {
         (boards::tables(&firmware.repository)?, None)
     } else {

@@ -156,18 +156,23 @@ fn own(file: &Path) -> Part {
     }
 }
 
-/// Who has an instruction: the innermost of the functions that it is inlined into that is not everybody's.
-pub fn owner(frames: &[Frame], repository: &Path) -> Part {
-    let mut sources = frames.iter().map(|frame| source(&frame.file, repository));
-    let known = |source| match source {
-        Source::Of(part) => Some(part),
-        _ => None,
-    };
-    match sources.clone().find_map(known) {
-        Some(part) => part,
-        None if sources.any(|source| source == Source::Shared) => Part::Library,
-        None => Part::Unattributed,
+/// Who has an instruction: the innermost of the functions that it is inlined into that is not everybody's, and which
+/// that is; none if all are.
+pub fn owner<'f>(frames: &'f [Frame], repository: &Path) -> (Part, Option<&'f Frame>) {
+    let mut shared = false;
+    for frame in frames {
+        match source(&frame.file, repository) {
+            Source::Of(part) => return (part, Some(frame)),
+            Source::Shared => shared = true,
+            Source::Unknown => {}
+        }
     }
+    let part = if shared {
+        Part::Library
+    } else {
+        Part::Unattributed
+    };
+    (part, None)
 }
 
 #[cfg(test)]
@@ -178,6 +183,7 @@ mod tests {
         Frame {
             file: file.into(),
             line: 1,
+            function: String::new(),
         }
     }
 
@@ -224,7 +230,7 @@ mod tests {
         let library = frame("/r/library/core/src/slice/mod.rs");
         let caller = frame("/parlour/core/src/wire/frame.rs");
         let root = frame("/parlour/adapters/embassy/src/runner.rs");
-        let of = |frames: &[Frame]| owner(frames, Path::new("/parlour"));
+        let of = |frames: &[Frame]| owner(frames, Path::new("/parlour")).0;
         assert_eq!(of(&[library.clone(), caller, root]), Part::Core);
         assert_eq!(of(&[library]), Part::Library);
         assert_eq!(of(&[]), Part::Unattributed);

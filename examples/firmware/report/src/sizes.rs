@@ -78,7 +78,7 @@ fn code(
     places.push(symbol.size);
     for place in places.windows(2) {
         let address = symbol.address + place[0];
-        let part = owner(&image.frames(address)?, repository);
+        let (part, _) = owner(&image.frames(address)?, repository);
         owners.insert(address, part);
         *flash.entry(part).or_default() += place[1] - place[0];
     }
