@@ -175,6 +175,8 @@ struct ServerConfig {
     gather: Gather,
     #[serde(with = "mix")]
     mix: Option<MixConfig>,
+    queued_media_time: Duration,
+    roster_interval: Duration,
 }
 
 /// What a valid token says, as a log keeps it.

@@ -71,6 +71,7 @@ pub(crate) enum Call<'a> {
     Shutdown,
     Load(u8),
     Gather(RoomId, Option<LoggedGather>),
+    Behind(bool),
 }
 
 /// A [`Path`], as a log keeps it.
@@ -215,6 +216,10 @@ impl Call<'_> {
             }
             Self::Gather(room, gather) => {
                 Checksum::of(&server.set_gather(&room, gather.map(|gather| gather.0)))
+            }
+            Self::Behind(behind) => {
+                server.set_behind(behind);
+                Checksum::of(&())
             }
         }
     }
@@ -452,6 +457,14 @@ impl Server {
             None,
             |_| Call::Load(percent),
             |server| server.set_load(percent),
+        );
+    }
+
+    pub fn set_behind(&mut self, behind: bool) {
+        self.command(
+            None,
+            |_| Call::Behind(behind),
+            |server| server.set_behind(behind),
         );
     }
 

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::{Authority, ParticipantId, RoomState, RoomUpdate, Seat};
+use super::{Authority, ParticipantId, RoomState, RoomUpdate, Seat, StreamKind};
 
 /// How many recent speakers are remembered; beyond them, publishers matter whether they spoke or
 /// not.
@@ -45,7 +45,15 @@ impl Relevance {
                 self.speakers.retain(|speaker| speaker != id);
             }
         }
-        self.presenter = state.active_presenter().cloned();
+        // Who presents is another one only if that is about a screen, and to find it takes a look at all.
+        let is_of_screen = self.presenter.as_ref() == Some(id)
+            || state.participant(id).is_some_and(|participant| {
+                let mut streams = participant.streams.iter();
+                streams.any(|stream| stream.kind == StreamKind::Screen)
+            });
+        if is_of_screen {
+            self.presenter = state.active_presenter().cloned();
+        }
     }
 }
 

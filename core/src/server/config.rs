@@ -92,6 +92,10 @@ pub struct Config {
     /// Most media packets and lossy messages that wait to be sent to one participant; older ones
     /// are lost to it.
     pub queued_media: usize,
+    /// They are lost to it, too, when they have waited for so long, which they do only if the embedder sends less than there is
+    /// to send ([`Event::Overloaded`](super::Event::Overloaded)). Longer than any [`gather`](Self::gather) window, and not
+    /// longer than a listener can wait for what it hears.
+    pub queued_media_time: Duration,
     /// Buffers for the payloads of all those, shared by all who wait for the same one.
     pub media_buffers: usize,
     /// Most events that wait to be polled, beside those that ask for an answer.
@@ -107,6 +111,9 @@ pub struct Config {
     pub gather: Gather,
     /// How long the active speaker stays so in silence.
     pub speaker_hold: Duration,
+    /// Who comes to a session of more than 16, or goes, is told to the others at once if nobody did so in this time before;
+    /// else together with all who do so until it has passed. So a thousand who join do not cost a million datagrams.
+    pub roster_interval: Duration,
     /// How often publishers are told what of their media arrives.
     pub report_interval: Duration,
     /// Whether and how rooms are mixed for those who ask for that; `None`: they are refused.
@@ -165,6 +172,7 @@ impl Default for Config {
             },
             queued_messages: 64,
             queued_media: 128,
+            queued_media_time: Duration::from_millis(200),
             media_buffers: 8_192,
             events: 1_024,
             room_log: 256,
@@ -172,6 +180,7 @@ impl Default for Config {
             slot_hold: Duration::from_millis(200),
             gather: Gather::UnderLoad(Duration::from_millis(5)),
             speaker_hold: Duration::from_secs(2),
+            roster_interval: Duration::from_millis(250),
             report_interval: Duration::from_secs(2),
             #[cfg(feature = "opus-fullband")]
             mix: None,

@@ -217,6 +217,9 @@ impl Server {
             return;
         }
         session.enter(id.clone(), key);
+        for stream in &offer.streams {
+            session.publishers.insert(stream.ssrc, key);
+        }
         let view = View::new(&session.authority, offer.participants);
         self.tickets.insert(offer.ticket.handle(), key);
         if let Some(member) = self.members.get_mut(key.0) {
@@ -235,7 +238,7 @@ impl Server {
             self.stream_appeared(room_key, key, &id, stream);
         }
         self.start_or_end_mix(now, room_key);
-        self.wake_session(room_key);
+        self.roster_changed(room_key);
     }
 
     fn start_session(&mut self, key: super::machine::RoomKey) {
@@ -312,6 +315,7 @@ impl Server {
         // no version to go on from needs to be told all again.
         if let (None, Some(view)) = (version, member.view.as_mut()) {
             view.resume(None);
+            member.told = None;
         }
         let (room_key, participant) = (member.room, member.id.clone());
         self.statistics.resumes += 1;

@@ -136,6 +136,12 @@ pub enum Event {
         /// Who, if anybody speaks.
         participant: Option<ParticipantId>,
     },
+    /// There is more to send than the embedder sends: it has too little processor time, or its socket takes no more. Of what
+    /// waits for each receiver the oldest is dropped. Told at most once a second, while that lasts.
+    Overloaded {
+        /// Media packets and lossy messages that were dropped since this was last told.
+        late: u64,
+    },
     /// The queue was full: so many events were lost at this place. What is true now is in
     /// [`rooms`](super::Server::rooms).
     EventsMissed {

@@ -78,6 +78,13 @@ impl Server {
             self.timers
                 .set(Wake::Mix(room_key), &mut mix.alarm, mix.due);
         }
+        let receivers = session.order.len().saturating_sub(1);
+        if self.is_shed(receivers) {
+            return;
+        }
+        let Some(session) = self.session_mut(room_key) else {
+            return;
+        };
         // Lent out for the time of the loop, so that it can change what is beside it.
         let order = core::mem::take(&mut session.order);
         let mut gathered = core::mem::take(&mut session.gathered);
@@ -233,6 +240,7 @@ impl Server {
         header: MediaHeader,
         payload: Payload,
     ) {
+        self.drop_late(receiver);
         let Some(member) = self.members.get_mut(receiver.0) else {
             self.pool.release(payload);
             return;
@@ -241,6 +249,7 @@ impl Server {
         let queued = Queued {
             payload,
             header: Some(header),
+            since: self.now,
         };
         if !member.media.push(queued, &mut self.pool) {
             self.statistics.media_overflowed += 1;
@@ -258,14 +267,13 @@ impl Server {
             return;
         };
         let members = &self.members;
-        let talkers = session
-            .order
-            .iter()
-            .filter_map(|key| members.get(key.0))
-            .filter(|member| member.is_listening() && !member.censored)
-            .flat_map(|member| &member.streams)
-            .filter(|stream| stream.kind == StreamKind::Audio && !stream.muted)
-            .map(|stream| (stream.ssrc, stream.loudness.score(now)));
+        let talkers = session.publishers.iter().filter_map(|(ssrc, key)| {
+            let member = members.get(key.0)?;
+            let stream = member.streams.iter().find(|stream| stream.ssrc == *ssrc)?;
+            let is_audible = stream.kind == StreamKind::Audio && !stream.muted;
+            let may_be_heard = is_audible && member.is_listening() && !member.censored;
+            may_be_heard.then(|| (*ssrc, stream.loudness.score(now)))
+        });
         let change = session.dominance.decide(now, talkers);
         let at = session.dominance.poll_timeout().map(|at| {
             // Who still talks holds the place beyond the hold time; then the packets decide.
@@ -275,15 +283,9 @@ impl Server {
         let Some(change) = change else {
             return;
         };
-        let owner = |ssrc| {
-            let mut members = session.order.iter().filter_map(|key| members.get(key.0));
-            let member = members.find(|member| {
-                let mut streams = member.streams.iter();
-                streams.any(|stream| Some(stream.ssrc) == ssrc)
-            })?;
-            Some(member.id.clone())
-        };
-        let participant = owner(change.to);
+        let speaker = change.to.and_then(|ssrc| session.publishers.get(&ssrc));
+        let speaker = speaker.and_then(|key| members.get(key.0));
+        let participant = speaker.map(|member| member.id.clone());
         // The room has forgotten a speaker that left; the embedder has not.
         let is_news = session.told_speaker != participant;
         session.told_speaker.clone_from(&participant);

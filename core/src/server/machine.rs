@@ -12,9 +12,10 @@ use super::event::Events;
 use super::joins::Joins;
 use super::limits::{SharedBucket, TokenBucket};
 use super::member::Member;
+use super::overload::Overload;
 use super::path::Source;
 use super::pool::Pool;
-use super::room::Room;
+use super::room::{Room, Session};
 use super::timers::Timers;
 use super::{Config, Dropped, Event, Path, RefreshId, Statistics};
 use crate::room::{DisplayName, Grants, ParticipantId, RoomId, SessionId};
@@ -69,6 +70,7 @@ pub(super) enum Wake {
     Member(MemberKey),
     Speaker(RoomKey),
     Gather(RoomKey),
+    Tell(RoomKey),
     #[cfg(feature = "opus-fullband")]
     Mix(RoomKey),
 }
@@ -110,6 +112,9 @@ pub struct Server {
     pub(super) shutting_down: bool,
     /// How busy the embedder is, in percent of the time.
     pub(super) load: u8,
+    pub(super) overload: Overload,
+    /// Whether more has come than the embedder has time for.
+    pub(super) behind: bool,
 
     pub(super) ids: BTreeMap<ConnectionId, Owner>,
     pub(super) joins: Joins,
@@ -151,6 +156,8 @@ impl Server {
             now,
             shutting_down: false,
             load: 0,
+            overload: Overload::default(),
+            behind: false,
             ids: BTreeMap::new(),
             joins: Joins::new(),
             promised: 0,
@@ -237,6 +244,7 @@ impl Server {
                 Wake::Member(key) => self.handle_member_timeout(now, key),
                 Wake::Speaker(key) => self.decide_speaker(now, key),
                 Wake::Gather(key) => self.close_window(key),
+                Wake::Tell(key) => self.tell_session(key),
                 #[cfg(feature = "opus-fullband")]
                 Wake::Mix(key) => self.tick_mix(now, key),
             }
@@ -323,6 +331,10 @@ impl Server {
 
     pub(super) fn member_mut(&mut self, key: MemberKey) -> Option<&mut Member> {
         self.members.get_mut(key.0).map(|member| &mut **member)
+    }
+
+    pub(super) fn session_mut(&mut self, key: RoomKey) -> Option<&mut Session> {
+        self.rooms.get_mut(key.0)?.session.as_mut()
     }
 
     /// Has a participant asked for what it has to send.

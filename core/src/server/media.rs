@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use super::pool::{Payload, Pool};
 use crate::room::StreamKind;
 use crate::rtp::{AudioLevel, RtpHeader};
+use crate::time::{Duration, Instant};
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
 
 /// Most streams that one packet is made of.
@@ -18,6 +19,7 @@ pub(super) struct Queued {
     pub(super) payload: Payload,
     /// `None` for a lossy message, of which the payload is all.
     pub(super) header: Option<MediaHeader>,
+    pub(super) since: Instant,
 }
 
 /// What the receiver's RTP header says.
@@ -53,18 +55,20 @@ impl MediaHeader {
     }
 }
 
-/// A bounded queue; what is oldest is lost when it is full.
+/// A bounded queue; what is oldest is lost when it is full, or has waited for too long.
 #[derive(Debug)]
 pub(super) struct MediaQueue {
     queue: VecDeque<Queued>,
     capacity: usize,
+    patience: Duration,
 }
 
 impl MediaQueue {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, patience: Duration) -> Self {
         Self {
             queue: VecDeque::new(),
             capacity: capacity.max(1),
+            patience,
         }
     }
 
@@ -76,6 +80,19 @@ impl MediaQueue {
         }
         self.queue.push_back(queued);
         !full
+    }
+
+    /// Drops what has waited for too long: who hears it now would hear all that follows as late. Returns how many.
+    pub(super) fn drop_late(&mut self, now: Instant, pool: &mut Pool) -> u64 {
+        let mut late = 0;
+        while let Some(oldest) = self.queue.front()
+            && oldest.since + self.patience < now
+            && let Some(oldest) = self.queue.pop_front()
+        {
+            pool.release(oldest.payload);
+            late += 1;
+        }
+        late
     }
 
     /// Moves as many frames as fit into `writer`; returns how many of them are media.
@@ -161,12 +178,21 @@ mod tests {
         }
     }
 
+    /// Queued as many ms after the beginning as its number says.
+    fn queued(payload: Payload, header: Option<MediaHeader>) -> Queued {
+        let ms = header.as_ref().map_or(0, |header| header.sequence.into());
+        Queued {
+            payload,
+            header,
+            since: Instant::from_micros(1_000 * ms),
+        }
+    }
+
     fn queue_with(pool: &mut Pool, lens: &[usize]) -> MediaQueue {
-        let mut queue = MediaQueue::new(lens.len());
+        let mut queue = MediaQueue::new(lens.len(), Duration::from_millis(100));
         for (n, len) in lens.iter().enumerate() {
             let payload = pool.insert(&alloc::vec![n as u8; *len]).unwrap();
-            let header = Some(header(n as u16));
-            assert!(queue.push(Queued { payload, header }, pool));
+            assert!(queue.push(queued(payload, Some(header(n as u16))), pool));
         }
         queue
     }
@@ -197,8 +223,7 @@ mod tests {
         let mut pool = Pool::new(8);
         let mut queue = queue_with(&mut pool, &[1, 2]);
         let payload = pool.insert(b"new").unwrap();
-        let header = None;
-        assert!(!queue.push(Queued { payload, header }, &mut pool));
+        assert!(!queue.push(queued(payload, None), &mut pool));
         assert_eq!((queue.len(), pool.used()), (2, 2));
         let mut bytes = [0; 600];
         let mut writer = FrameWriter::new(&mut bytes);
@@ -206,6 +231,18 @@ mod tests {
         let last = Frames::new(&bytes).nth(1);
         assert_eq!(last, Some(Ok(Frame::Message(b"new"))));
         assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn what_has_waited_for_too_long_is_dropped_from_the_front() {
+        let mut pool = Pool::new(8);
+        let mut queue = queue_with(&mut pool, &[1, 2, 3]);
+        let at = |ms: u64| Instant::from_micros(1_000 * ms);
+        assert_eq!(queue.drop_late(at(100), &mut pool), 0);
+        assert_eq!(queue.drop_late(at(102), &mut pool), 2);
+        assert_eq!((queue.len(), pool.used()), (1, 1));
+        let left = queue.queue.front().map(|left| pool.get(&left.payload));
+        assert_eq!(left, Some(&[2, 2, 2][..]));
     }
 
     #[test]
@@ -219,10 +256,9 @@ mod tests {
             ..header(3)
         });
         queue.capacity = 4;
-        queue.push(Queued { payload, header }, &mut pool);
+        queue.push(queued(payload, header), &mut pool);
         let payload = pool.insert(b"message").unwrap();
-        let header = None;
-        queue.push(Queued { payload, header }, &mut pool);
+        queue.push(queued(payload, None), &mut pool);
         queue.retain(&mut pool, |ssrc, kind| {
             (ssrc, kind) != (9, StreamKind::Audio)
         });

@@ -185,6 +185,8 @@ pub(super) struct Member {
     #[cfg(feature = "opus-fullband")]
     pub(super) mixed: super::mixing::Mixed,
     pub(super) view: Option<View>,
+    /// It knows all that it should of the room at this version; `None`: it has to be looked at.
+    pub(super) told: Option<Version>,
     /// Encoded replies and other messages that go before all others.
     pub(super) control: VecDeque<Box<[u8]>>,
     /// An encoded message that has left its queue and waits for room in the link.
@@ -242,10 +244,11 @@ impl Member {
             media_sent: 0,
             subscriptions: new.subscriptions,
             slots: new.slots,
-            media: MediaQueue::new(config.queued_media),
+            media: MediaQueue::new(config.queued_media, config.queued_media_time),
             #[cfg(feature = "opus-fullband")]
             mixed: super::mixing::Mixed::default(),
             view: None,
+            told: None,
             control: VecDeque::new(),
             pending: None,
             messages: Messages::new(config.queued_messages),
@@ -297,6 +300,7 @@ impl Member {
     pub(super) fn wanted_changed(&mut self) {
         if let Some(view) = &mut self.view {
             view.wanted_changed();
+            self.told = None;
         }
     }
 

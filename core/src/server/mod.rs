@@ -51,6 +51,7 @@ mod moderation;
 #[cfg(not(feature = "opus-fullband"))]
 mod no_mixing;
 mod offer;
+mod overload;
 mod path;
 mod pool;
 mod presence;
@@ -61,6 +62,7 @@ mod slots;
 mod statistics;
 mod subscriptions;
 mod talk;
+mod telling;
 mod tickets;
 mod timers;
 mod transmit;

@@ -170,6 +170,9 @@ impl Server {
         let member = self.members.get(key.0);
         let streams = member.into_iter().flat_map(|member| &member.streams);
         let ssrcs: Vec<u32> = streams.map(|stream| stream.ssrc).collect();
+        for ssrc in &ssrcs {
+            session.publishers.remove(ssrc);
+        }
         for other in &session.order {
             let Some(other) = self.members.get_mut(other.0) else {
                 continue;
@@ -215,6 +218,8 @@ impl Server {
             .set(Wake::Speaker(key), &mut session.alarm, None);
         self.timers
             .set(Wake::Gather(key), &mut session.window, None);
+        self.timers
+            .set(Wake::Tell(key), &mut session.telling.alarm, None);
         #[cfg(feature = "opus-fullband")]
         self.forget_mix(key, session.mix.take());
         let session = session.id;
@@ -297,33 +302,6 @@ impl Server {
                 && self.ids.get(&id) == Some(&Owner::Member(key))
             {
                 self.ids.remove(&id);
-            }
-        }
-    }
-
-    /// Changes the state of a room, and has all who are in it told.
-    pub(super) fn change(&mut self, key: RoomKey, update: RoomUpdate) {
-        let Some(session) = self
-            .rooms
-            .get_mut(key.0)
-            .and_then(|room| room.session.as_mut())
-        else {
-            return;
-        };
-        let before = session.authority.state().version();
-        // Whatever cannot be so has been refused before; what is so already changes nothing.
-        let after = session.authority.change(update).unwrap_or(before);
-        if after != before {
-            self.wake_session(key);
-        }
-    }
-
-    /// Has all who are in a session asked for what they have to be told.
-    pub(super) fn wake_session(&mut self, key: RoomKey) {
-        let session = self.rooms.get(key.0).and_then(|room| room.session.as_ref());
-        for key in session.iter().flat_map(|session| &session.order) {
-            if let Some(member) = self.members.get_mut(key.0) {
-                set_ready(&mut self.ready, *key, member);
             }
         }
     }

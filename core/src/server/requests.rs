@@ -112,6 +112,9 @@ impl Server {
         if let Some(member) = self.member_mut(key) {
             member.streams.push(Published::new(&stream));
         }
+        if let Some(session) = self.session_mut(room) {
+            session.publishers.insert(ssrc, key);
+        }
         self.change(
             room,
             RoomUpdate::Published {
@@ -171,6 +174,9 @@ impl Server {
         let ssrc = member.stream(stream).ok_or(Refusal::UnknownStream)?.ssrc;
         let id = member.id.clone();
         member.streams.retain(|other| other.key != *stream);
+        if let Some(session) = self.session_mut(room) {
+            session.publishers.remove(&ssrc);
+        }
         self.change(
             room,
             RoomUpdate::Unpublished {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::Gather;
 use super::machine::MemberKey;
+use super::telling::Telling;
 use super::timers::Alarm;
 use crate::audio::Dominance;
 use crate::room::{Authority, ParticipantId, RoomId, SessionId};
@@ -67,6 +68,9 @@ pub(super) struct Session {
     pub(super) members: BTreeMap<ParticipantId, MemberKey>,
     /// The same ones in the order of their joining: what media is forwarded along.
     pub(super) order: Vec<MemberKey>,
+    /// Whose a stream is, by its SSRC: few publish in a large room, and nobody need look through all for them.
+    pub(super) publishers: BTreeMap<u32, MemberKey>,
+    pub(super) telling: Telling,
     kicked: VecDeque<ParticipantId>,
     /// Those who are silenced, whether they are in the session or not.
     censored: VecDeque<ParticipantId>,
@@ -158,6 +162,8 @@ impl Session {
             authority,
             members: BTreeMap::new(),
             order: Vec::new(),
+            publishers: BTreeMap::new(),
+            telling: Telling::default(),
             kicked: VecDeque::new(),
             censored: VecDeque::new(),
             dominance: Dominance::new(speaker_hold),

@@ -38,6 +38,9 @@ pub struct Statistics {
     /// Media packets and lossy messages that a receiver did not get because its queue, or the
     /// pool of payloads, was full.
     pub media_overflowed: u64,
+    /// Media packets and lossy messages that a receiver did not get because they had waited for
+    /// [`Config::queued_media_time`](super::Config::queued_media_time): the embedder sends less than there is to send.
+    pub media_late: u64,
     /// Messages that a receiver did not get because its queue was full.
     pub messages_overflowed: u64,
     /// Talkers' sound decoded for mixes, in blocks of 20 ms.

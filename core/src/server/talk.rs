@@ -124,6 +124,7 @@ impl Server {
             let queued = Queued {
                 payload: self.pool.share(&payload),
                 header: None,
+                since: self.now,
             };
             if !member.media.push(queued, &mut self.pool) {
                 self.statistics.media_overflowed += 1;

@@ -113,6 +113,8 @@ impl Server {
         if budget < LEAST_PACKET {
             return None;
         }
+        self.drop_late(key);
+        let member = self.members.get(key.0)?;
         let room = self.rooms.get(member.room.0);
         refill(&mut self.members, room, key);
         let member = self.members.get_mut(key.0)?;
@@ -227,22 +229,28 @@ fn knock(members: &mut Slab<Box<Member>>, room: Option<&Room>, key: MemberKey) -
 /// The next that a participant must hear of the room.
 fn tell(members: &mut Slab<Box<Member>>, room: Option<&Room>, key: MemberKey) -> Option<Vec<u8>> {
     let session = room?.session.as_ref()?;
-    let mut view = members.get_mut(key.0)?.view.take()?;
+    let member = members.get_mut(key.0)?;
+    // What others say comes after that they are here.
+    if member.messages.is_empty() && session.telling.is_done(member.told) {
+        return None;
+    }
+    let mut view = member.view.take()?;
     let told = members.get(key.0).and_then(|member| {
         let heard = member.slots.sources();
         #[cfg(feature = "opus-fullband")]
         let heard = heard.chain(session.heard_in_mix(&member.subscriptions));
         let heard = heard.filter_map(|ssrc| {
-            session.order.iter().find_map(|other| {
-                let other = members.get(other.0)?;
-                let speaks = other.streams.iter().any(|stream| stream.ssrc == ssrc);
-                speaks.then_some(&other.id)
-            })
+            let publisher = session.publishers.get(&ssrc)?;
+            members.get(publisher.0).map(|other| &other.id)
         });
         let wanted = member.subscriptions.participants().chain(heard);
         view.poll(&session.authority, &member.id, wanted)
     });
-    members.get_mut(key.0)?.view = Some(view);
+    let member = members.get_mut(key.0)?;
+    member.view = Some(view);
+    if told.is_none() {
+        member.told = Some(session.authority.state().version());
+    }
     match told? {
         Told::SnapshotBegin { version } => encoded(&ServerMessage::SnapshotBegin { version }),
         Told::Update { version, update } => encoded_update(version, update),

@@ -5,7 +5,7 @@ use parlour_core::room::{
     Codec, DisplayName, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
 };
 use parlour_core::rtp::AudioLevel;
-use parlour_core::secure::KeyPair;
+use parlour_core::secure::{KeyPair, PublicKey};
 use parlour_core::server::{self, Admission, MixConfig, Path, Rate, Server};
 use parlour_core::signal::{Publish, SubscribePolicy};
 use parlour_core::ticket::Ticket;
@@ -30,6 +30,8 @@ pub struct Room {
     pub server: Server,
     pub clients: Vec<Client<Small>>,
     pub now: Instant,
+    server_key: PublicKey,
+    rng: ChaCha12Rng,
     mic: StreamKey,
     /// What is said, over and over.
     frames: Vec<Vec<u8>>,
@@ -60,9 +62,12 @@ impl Room {
         let keys = KeyPair::generate(&mut rng);
         let server_key = *keys.public();
         let config = server::Config {
-            participants_per_room: 1_000,
+            // No limit to joins, and room for those that come while it is measured.
+            participants_per_room: 10_000,
+            half_open: usize::MAX,
             half_open_per_address: usize::MAX,
             retry_threshold: usize::MAX,
+            join_timeout: Duration::from_secs(3_600),
             handshakes: UNLIMITED,
             proven_handshakes: UNLIMITED,
             media: UNLIMITED,
@@ -72,39 +77,58 @@ impl Room {
             ..server::Config::default()
         };
         let mic = StreamKey::new("mic").expect("a short name");
-        let clients = (0..talkers + listeners).map(|number| {
-            let name = format!("participant-{number}");
-            let ticket = Ticket {
-                host: "memory",
-                port: 1,
-                server_key,
-                token: &name,
-            };
-            let mut client = new_client::<Small>(&ticket, policy, now, &mut rng);
-            if number < talkers {
-                let publish = Publish {
-                    key: mic.clone(),
-                    kind: StreamKind::Audio,
-                    codec: Codec::Opus,
-                    muted: false,
-                };
-                client.publish(publish).expect("there is room for one");
-            }
-            client
-        });
-        let clients = clients.collect();
         let mut room = Self {
             server: Server::new(config, keys, now, &mut rng),
-            clients,
+            server_key,
+            rng,
+            clients: Vec::new(),
             now,
             mic,
             frames,
             timestamp: 0,
             datagram: vec![0; MAX_DATAGRAM],
         };
+        for number in 0..talkers + listeners {
+            room.add(policy);
+            if number < talkers {
+                let publish = Publish {
+                    key: room.mic.clone(),
+                    kind: StreamKind::Audio,
+                    codec: Codec::Opus,
+                    muted: false,
+                };
+                let published = room.clients[number].publish(publish);
+                published.expect("there is room for one");
+            }
+        }
         room.settle();
         assert!(room.clients.iter().all(Client::is_joined));
         room
+    }
+
+    /// One more participant, which has yet to say Hello.
+    fn add(&mut self, policy: SubscribePolicy) {
+        let name = format!("participant-{}", self.clients.len());
+        let ticket = Ticket {
+            host: "memory",
+            port: 1,
+            server_key: self.server_key,
+            token: &name,
+        };
+        let client = new_client::<Small>(&ticket, policy, self.now, &mut self.rng);
+        self.clients.push(client);
+    }
+
+    /// So many more participants, up to the answer to their Hello. Gives the number of the first one.
+    pub fn knock(&mut self, count: usize) -> usize {
+        let first = self.clients.len();
+        for number in first..first + count {
+            self.add(SubscribePolicy::All);
+            self.carry_from(number);
+            self.admit();
+            self.deliver();
+        }
+        first
     }
 
     /// Carries datagrams and admits whoever asks, for three seconds.
@@ -125,13 +149,20 @@ impl Room {
             self.carry_from(number);
         }
         self.admit();
+        self.deliver();
+    }
+
+    /// Carries what the server has to send; gives whom it was for.
+    pub fn deliver(&mut self) -> Vec<usize> {
         let mut sent = Vec::new();
         self.drain(|to, bytes| sent.push((to, bytes.to_vec())));
-        for (to, mut bytes) in sent {
+        let deliver = |(to, mut bytes): (usize, Vec<u8>)| {
             let client = &mut self.clients[to];
             let _ = client.handle_datagram(self.now, &mut bytes, &mut |_| {});
             while client.poll_event().is_some() {}
-        }
+            to
+        };
+        sent.into_iter().map(deliver).collect()
     }
 
     fn admit(&mut self) {
@@ -185,7 +216,7 @@ impl Room {
     }
 
     /// All that `number` has to send goes to the server.
-    fn carry_from(&mut self, number: usize) {
+    pub fn carry_from(&mut self, number: usize) {
         let from = Path::Stream(number as u64);
         let (now, client) = (self.now, &mut self.clients[number]);
         while let Ok(Some(len)) = client.poll_transmit(now, &mut self.datagram) {

@@ -14,7 +14,7 @@ use parlour_record::Server;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
-use super::{SERVER_ADDRESS, World, random_lead, run::answer_join};
+use super::{REFILL, SERVER_ADDRESS, Socket, World, random_lead, run::answer_join};
 use crate::device::Device;
 use crate::network::{Datagram, LinkConfig};
 use crate::party::{Clock, Handle, Options, Party, Talk};
@@ -242,6 +242,15 @@ impl World {
         self.forget(handle);
         let party = &mut self.parties[handle.0];
         party.said.clear();
+    }
+
+    /// From now on the server's socket takes no more than so many datagrams in 20 ms; `None`: all.
+    pub fn limit_sending(&mut self, datagrams: Option<usize>) {
+        self.socket = datagrams.map(|datagrams| Socket {
+            datagrams,
+            left: datagrams,
+            refilled_at: self.now + REFILL,
+        });
     }
 
     /// Stops the server without a word.

@@ -67,6 +67,18 @@ pub trait Observer: Debug {
     fn heard(&mut self, handle: Handle, sent_at: Instant, frame: &Heard);
 }
 
+/// A socket that takes but so many datagrams at a time.
+#[derive(Debug, Clone, Copy)]
+struct Socket {
+    datagrams: usize,
+    /// Until then.
+    left: usize,
+    refilled_at: Instant,
+}
+
+/// How long such a socket takes no more.
+const REFILL: Duration = Duration::from_millis(20);
+
 /// Everything there is; see the [module](self).
 #[derive(Debug)]
 pub struct World {
@@ -85,6 +97,8 @@ pub struct World {
     /// At which of its addresses the server was last reached from where; it answers from there.
     reached: BTreeMap<SocketAddr, SocketAddr>,
     server_clock: Clock,
+    /// What the server's socket takes, if it does not take all.
+    socket: Option<Socket>,
     /// Counts the server's restarts: SSRCs of one life mean nothing in the next.
     life: u32,
     parties: Vec<Party>,
@@ -143,6 +157,7 @@ impl World {
             other_address: OTHER_ADDRESS.parse().expect("an address"),
             reached: BTreeMap::new(),
             server_clock,
+            socket: None,
             life: 0,
             parties: Vec::new(),
             addresses: BTreeMap::new(),

@@ -7,7 +7,7 @@ use parlour_core::server::{Event, Path};
 use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::MAX_DATAGRAM;
 
-use super::World;
+use super::{REFILL, Socket, World};
 use crate::network::{Arrival, Datagram};
 use crate::party::{Handle, Heard, Mixed, Received, Seen};
 use crate::token::{self, Token};
@@ -73,6 +73,11 @@ impl World {
             .as_ref()
             .and_then(|server| server.poll_timeout());
         let server = server.map(|timeout| self.server_clock.world_time(timeout));
+        // Its output has to wait, and its timers can.
+        let server = server.map(|timeout| match self.full_socket() {
+            Some(socket) => timeout.max(socket.refilled_at),
+            None => timeout,
+        });
         let parties = self.parties.iter();
         parties
             .flat_map(|party| [party.poll_timeout(), party.next_talk()])
@@ -81,6 +86,10 @@ impl World {
             .chain(self.network.next_arrival())
             .map(|next| next.max(self.now))
             .min()
+    }
+
+    fn full_socket(&self) -> Option<&Socket> {
+        self.socket.as_ref().filter(|socket| socket.left == 0)
     }
 
     /// Does all that is due now.
@@ -112,7 +121,9 @@ impl World {
             }
         }
         let clock = self.server_clock();
+        let waits = self.full_socket().is_some();
         if let Some(server) = &mut self.server
+            && !waits
             && server.poll_timeout().is_some_and(|due| due <= clock)
         {
             server.handle_timeout(clock);
@@ -184,13 +195,16 @@ impl World {
         let Some(mut server) = self.server.take() else {
             return;
         };
+        let mut left = self.refill_socket();
         let mut out = [0; MAX_DATAGRAM];
         let mut sent = 0;
-        while let Some(transmit) = server
-            .poll_transmit(clock, &mut out)
-            .expect("the buffer holds a datagram")
+        while left > 0
+            && let Some(transmit) = server
+                .poll_transmit(clock, &mut out)
+                .expect("the buffer holds a datagram")
         {
             sent += 1;
+            left -= 1;
             assert!(sent < 20_000, "the server sends without end");
             let Path::Udp(to) = transmit.to else {
                 panic!("the world has no streams");
@@ -204,8 +218,23 @@ impl World {
             self.tell(|observer| observer.sent(self.now, &datagram));
             self.send(datagram);
         }
+        if let Some(socket) = &mut self.socket {
+            socket.left = left;
+        }
         self.tell(|observer| observer.served(self.now, &server));
         self.server = Some(server);
+    }
+
+    /// How many datagrams the server's socket takes now.
+    fn refill_socket(&mut self) -> usize {
+        let Some(socket) = &mut self.socket else {
+            return usize::MAX;
+        };
+        if socket.refilled_at <= self.now {
+            socket.left = socket.datagrams;
+            socket.refilled_at = self.now + REFILL;
+        }
+        socket.left
     }
 
     /// Answers what the server asks its embedder; `here` is the address at which it was reached.

@@ -16,6 +16,7 @@ mod lobby;
 mod lost_closed;
 mod mix;
 mod mute_censor;
+mod overload;
 mod publish;
 mod reconnect_resume;
 mod redirect;

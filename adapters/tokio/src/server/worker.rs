@@ -26,8 +26,15 @@ use super::udp::{Bound, Inbound, Outbound};
 use crate::clock::Clock;
 use crate::machine::Server;
 
-/// Packets from TCP connections that are taken in before anything is sent, as with datagrams.
+/// Packets that are taken in before anything is sent: datagrams by the socket, those from TCP connections here.
 const BATCH: usize = 64;
+/// How long is taken in, if there is more than a batch, before the rest is taken in in a hurry.
+const BEHIND: Duration = Duration::from_millis(20);
+/// Most batches that are taken in at a time.
+const BATCHES: usize = 64;
+/// How long is sent before a look at what has come in; longer if to take in what came before took longer. So neither holds
+/// up the other when there is too much of both.
+const TURN: Duration = Duration::from_millis(2);
 /// How long the last words may take.
 const DRAIN: Duration = Duration::from_secs(1);
 /// How often the server's timers are looked at while the socket takes nothing.
@@ -109,6 +116,7 @@ impl Worker {
                 commands,
                 events,
                 is_held_back: false,
+                took: Duration::ZERO,
                 accept_at: None,
                 shutdown_by: None,
             };
@@ -133,6 +141,8 @@ struct Running {
     events: broadcast::Sender<ServerEvent>,
     /// Whether there was no room for all that is queued, in the socket or with those who send.
     is_held_back: bool,
+    /// How long it took to take in what came last.
+    took: Duration,
     /// When to accept TCP connections again.
     accept_at: Option<Instant>,
     /// When to stop in any case.
@@ -190,6 +200,9 @@ impl Running {
                     (self.admitter).answer_refresh(&mut self.server, now, refresh, &token);
                 }
                 event => {
+                    if let ServerEvent::Overloaded { late } = event {
+                        tracing::warn!(late, "more to send than this worker can");
+                    }
                     tracing::debug!(?event);
                     // An error means that nobody listens.
                     let _ = self.events.send(event);
@@ -198,10 +211,12 @@ impl Running {
         }
     }
 
-    /// Sends what there is to send, or has it sent, as long as there is room for it.
+    /// Sends what there is to send, or has it sent, as long as there is room for it and it is not time to take in what came
+    /// meanwhile: then the server's timeout is now.
     fn transmit(&mut self) {
         self.is_held_back = self.is_held_back && !self.outbound.flush();
-        let now = self.clock.now();
+        let mut now = self.clock.now();
+        let until = now + self.took.max(TURN);
         while !self.is_held_back {
             let transmit = self.server.poll_transmit(now, self.outbound.place());
             // The place holds any datagram, so there is no other error than the end.
@@ -216,7 +231,13 @@ impl Running {
                 }
                 Path::Udp(to) => {
                     self.outbound.queue(to, len);
-                    self.is_held_back = self.outbound.is_full() && !self.outbound.flush();
+                    if self.outbound.is_full() {
+                        self.is_held_back = !self.outbound.flush();
+                        now = self.clock.now();
+                        if now >= until {
+                            return;
+                        }
+                    }
                 }
             }
         }
@@ -250,11 +271,30 @@ impl Running {
         }
     }
 
-    /// Takes in the datagrams that are here already.
+    /// Takes in the datagrams that are here already; all of them, and in a hurry at last, if a batch takes its time: what waits
+    /// in the socket is signalling, too, and gets old.
     fn take_in(&mut self) {
-        let (server, now) = (&mut self.server, self.clock.now());
-        self.inbound
-            .receive(|from, datagram| handle(server, now, Path::Udp(from), datagram));
+        let began = self.clock.now();
+        let mut is_behind = false;
+        for _ in 0..BATCHES {
+            let (server, now) = (&mut self.server, self.clock.now());
+            let mut count = 0;
+            self.inbound.receive(|from, datagram| {
+                count += 1;
+                handle(server, now, Path::Udp(from), datagram);
+            });
+            self.took = self.clock.now().saturating_duration_since(began);
+            if count < BATCH || self.took < TURN {
+                break;
+            }
+            if !is_behind && self.took >= BEHIND {
+                is_behind = true;
+                self.server.set_behind(true);
+            }
+        }
+        if is_behind {
+            self.server.set_behind(false);
+        }
     }
 
     fn take_in_streams(&mut self, first: FromStream) {

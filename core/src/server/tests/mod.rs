@@ -8,6 +8,7 @@ mod mix;
 mod presence;
 mod requests;
 mod resuming;
+mod telling;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};

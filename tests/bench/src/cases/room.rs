@@ -5,6 +5,7 @@ use std::hint::black_box;
 use parlour_core::audio::codec::{AudioEncoder, SampleRate};
 use parlour_core::audio::opus::{EncoderConfig, FullbandEncoder, MAX_PAYLOAD};
 use parlour_core::signal::SubscribePolicy;
+use parlour_core::time::Duration;
 
 use crate::Case;
 use crate::room::Room;
@@ -69,6 +70,10 @@ pub const CASES: &[Case] = &[
         prepare: |_| mix(SubscribePolicy::MixPcmu),
     },
     Case {
+        name: "server/join a room of 1000",
+        prepare: join,
+    },
+    Case {
         name: "server/idle poll of 1000 participants",
         prepare: |_| {
             let mut room = Room::new(0, 1_000);
@@ -81,6 +86,25 @@ pub const CASES: &[Case] = &[
         },
     },
 ];
+
+/// 500 joins a second: one takes effect, others hear what they must of it and acknowledge that. With what it costs those to
+/// read and to seal, but without the handshake.
+fn join(count: u64) -> Box<dyn FnMut()> {
+    let mut room = Room::new(0, 1_000);
+    let mut next = room.knock(count as usize);
+    room.drain(|_, _| {});
+    Box::new(move || {
+        let before = room.server.statistics().joins;
+        room.carry_from(next);
+        next += 1;
+        for told in room.deliver() {
+            room.carry_from(told);
+        }
+        room.now += Duration::from_millis(2);
+        room.server.handle_timeout(room.now);
+        assert_eq!(room.server.statistics().joins, before + 1);
+    })
+}
 
 /// With what it costs the talkers to seal their frames.
 fn forward(talkers: usize) -> Box<dyn FnMut()> {

@@ -1,8 +1,7 @@
 //! What Linux says of a process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -47,16 +46,17 @@ pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
     Ok(kib.parse::<u64>()? * 1024)
 }
 
-/// Datagrams that the kernel dropped because the socket at this address was full.
-pub(crate) fn socket_drops(address: SocketAddr) -> Result<u64, Failure> {
-    let port = format!("{:04X}", address.port());
+/// Datagrams that the kernel dropped because the sockets at these ports were full.
+pub(crate) fn socket_drops(ports: &BTreeSet<u16>) -> Result<u64, Failure> {
     let mut drops = 0;
     for table in ["/proc/net/udp", "/proc/net/udp6"] {
         let table = fs::read_to_string(table).unwrap_or_default();
         for line in table.lines().skip(1) {
             let mut fields = line.split_whitespace();
             let local = fields.nth(1).unwrap_or_default();
-            if local.rsplit(':').next() == Some(port.as_str()) {
+            let port = local.rsplit(':').next().unwrap_or_default();
+            let port = u16::from_str_radix(port, 16).ok();
+            if port.is_some_and(|port| ports.contains(&port)) {
                 drops += line
                     .split_whitespace()
                     .last()

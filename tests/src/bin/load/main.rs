@@ -27,6 +27,8 @@ mod report;
 #[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
+mod speech;
+#[cfg(target_os = "linux")]
 mod talkers;
 
 /// What can go wrong here ends the program, with its reason.

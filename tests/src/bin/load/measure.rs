@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use parlour_core::signal::SubscribePolicy;
 use parlour_core::ticket::Ticket;
 use parlour_core::wire::ConnectionId;
 use rand_chacha::ChaCha12Rng;
@@ -12,15 +13,18 @@ use serde::Serialize;
 use crate::Failure;
 use crate::floor::{Floor, keys};
 use crate::kernel::{cpu_time, pin, resident, thread_times};
-use crate::network::{Clock, Crowd, Speech};
-use crate::options::{Options, Phases, Scenario};
+use crate::network::{Clock, Crowd, Place, RoomTally};
+use crate::options::{Mix, Options, Phases, Scenario};
 use crate::server::Target;
-use crate::talkers::{Bare, Member, Party};
+use crate::speech::Speech;
+use crate::talkers::{Bare, Member, Party, Probe};
 
 /// Joins under way at a time.
 const JOINING: usize = 32;
 /// How long joining may take altogether.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Listeners of a room beside those that are asked for.
+const BESIDE: usize = 5;
 const MOMENT: Duration = Duration::from_millis(2);
 /// Until what was said is heard, and what is new is told.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -33,7 +37,7 @@ const WORKER: &str = "parlour-0";
 /// By the threads' names.
 type ThreadTimes = BTreeMap<String, Duration>;
 
-/// Microseconds.
+/// Microseconds, unless said otherwise.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: u32,
@@ -68,6 +72,14 @@ pub(crate) struct Measured {
     pub(crate) seconds: u32,
     /// Frames heard, of those that should be heard: 1 is all.
     pub(crate) delivered: f64,
+    /// The same in the room that heard the least, and in the middle one.
+    pub(crate) delivered_worst_room: f64,
+    pub(crate) delivered_median_room: f64,
+    /// Those who joined while all talked; and in milliseconds by the wall clock how long that took, and a request after it,
+    /// for those who got that far.
+    pub(crate) overload_probes: usize,
+    pub(crate) overload_join_ms: Option<Latency>,
+    pub(crate) overload_request_ms: Option<Latency>,
     pub(crate) frames_per_second: f64,
     /// The median of the turns, as are the next two.
     pub(crate) cpu_us_per_frame: f64,
@@ -88,17 +100,25 @@ pub(crate) struct Measured {
     /// By the wall clock, with clients that have one core for all of them.
     pub(crate) joins_per_second: f64,
     pub(crate) idle_cpu_us_per_second: Option<f64>,
+    /// Datagrams that came while the server's socket was full; then those of them while people talked.
     pub(crate) server_socket_drops: u64,
+    pub(crate) server_socket_drops_talking: u64,
+    /// The same at the participants' sockets: not the server's fault, but that of this program.
+    pub(crate) participant_socket_drops: u64,
+    /// Of a core, while people talked: near 1, this program was the bottleneck.
+    pub(crate) participants_cpu_share: f64,
 }
 
 pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured, Failure> {
     pin(&[options.core])?;
     let clock = Clock::new();
     let mut rng = ChaCha12Rng::seed_from_u64(options.seed);
-    let speech = Speech {
-        interval: Duration::from_secs(1) / scenario.pps,
-        payload: usize::from(options.payload),
+    let interval = Duration::from_secs(1) / scenario.pps;
+    let speech = match options.mix {
+        Some(_) => Speech::recorded(interval)?,
+        None => Speech::stamped(interval, options.payload.into()),
     };
+    let speech = &speech;
     let first_core = options.server_cores.first().copied().unwrap_or(0);
     let floor = Floor::start(scenario, first_core)?;
     let target = Target::new(options)?;
@@ -109,7 +129,7 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
         target.drops()?,
     );
     let started = clock.now();
-    let mut crowd = join(&target, scenario, clock, &mut rng, speech)?;
+    let mut crowd = join(options, &target, scenario, clock, &mut rng, speech)?;
     let joining = clock.now().saturating_duration_since(started);
     let join_cpu = cpu_time(target.pid)? - before.0;
     crowd.run_for(SETTLE, speech)?;
@@ -119,21 +139,59 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     let mut base = base(&floor, scenario, clock)?;
     base.run_for(SETTLE, speech)?;
 
-    let talkers = talkers(options.phases, scenario, speech.interval, &mut rng);
+    let talkers = talkers(options, scenario, speech.interval, &mut rng);
     let mut turns = Vec::new();
     let mut threads = Vec::new();
-    for _ in 0..options.seconds {
+    let own = cpu_time(std::process::id())?;
+    let drops = (target.drops()?, crowd.drops()?);
+    let from = clock.now();
+    let turns_to_take = if options.overload { 1 } else { options.seconds };
+    for _ in 0..turns_to_take {
         let before = (thread_times(target.pid)?, crowd.tally.heard);
-        let server = turn(target.pid, &mut crowd, &talkers, speech)?;
+        let server = if options.overload {
+            let mut probe = |number: u32| {
+                let ticket = target.ticket(0, usize::MAX - number as usize)?;
+                Member::probe(&ticket, clock.now(), &mut rng)
+            };
+            overload(
+                options, target.pid, &mut crowd, &talkers, speech, &mut probe,
+            )?
+        } else {
+            turn(target.pid, &mut crowd, &talkers, speech)?
+        };
         let heard = crowd.tally.heard - before.1;
         threads.push(by_thread(&before.0, &thread_times(target.pid)?, heard));
-        let floor = turn(floor.pid(), &mut base, &talkers, speech)?;
+        let floor = if options.overload {
+            0.0
+        } else {
+            // The floor knows of no other rooms.
+            let known = talkers.iter().copied();
+            let known = known.filter(|(index, _)| *index < scenario.participants());
+            turn(floor.pid(), &mut base, &known.collect::<Vec<_>>(), speech)?
+        };
         turns.push((server, floor));
     }
+    let took = clock.now().saturating_duration_since(from);
+    let own = cpu_time(std::process::id())? - own;
 
-    let participants = scenario.participants().max(1);
-    let should = crowd.tally.said * scenario.listeners as u64;
+    let participants = everybody(options, scenario).len().max(1);
+    let rooms = crowd.rooms();
+    let should = |room: &RoomTally| match options.mix {
+        // A mix for each tick, whoever is in it.
+        Some(_) => room.listeners * u64::from(options.seconds) * 50,
+        None => room.said * room.listeners,
+    };
+    let shares = rooms
+        .iter()
+        .map(|room| ratio(room.heard as f64, should(room) as f64));
+    let mut shares: Vec<_> = shares.collect();
+    shares.sort_by(f64::total_cmp);
+    let should: u64 = rooms.iter().map(should).sum();
     let per_second = crowd.tally.heard as f64 / f64::from(options.seconds);
+    let probes: Vec<Probe> = crowd
+        .parties()
+        .filter_map(|party| party.probed().copied())
+        .collect();
     let cpu_us_per_frame = median(turns.iter().map(|(server, _)| *server));
     let cpu_us_per_join = micros(join_cpu) / participants as f64;
     let grown = resident(target.pid)?.saturating_sub(before.1);
@@ -146,6 +204,11 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
         phases: options.phases.name(),
         seconds: options.seconds,
         delivered: ratio(crowd.tally.heard as f64, should as f64),
+        delivered_worst_room: shares.first().copied().unwrap_or(0.0),
+        delivered_median_room: shares.get(shares.len() / 2).copied().unwrap_or(0.0),
+        overload_probes: probes.len(),
+        overload_join_ms: millis(probes.iter().map(Probe::join)),
+        overload_request_ms: millis(probes.iter().map(Probe::request)),
         frames_per_second: per_second,
         cpu_us_per_frame,
         floor_us_per_frame: median(turns.iter().map(|(_, floor)| *floor)),
@@ -162,16 +225,29 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
         joins_per_second: ratio(participants as f64, joining.as_secs_f64()),
         idle_cpu_us_per_second: idle,
         server_socket_drops: target.drops()? - before.2,
+        server_socket_drops_talking: target.drops()? - drops.0,
+        participant_socket_drops: crowd.drops()? - drops.1,
+        participants_cpu_share: ratio(own.as_secs_f64(), took.as_secs_f64()),
     })
+}
+
+/// Of those that came to an end.
+fn millis(times: impl Iterator<Item = Option<Duration>>) -> Option<Latency> {
+    let millis: Vec<u32> = times
+        .flatten()
+        .map(|time| time.as_millis() as u32)
+        .collect();
+    (!millis.is_empty()).then(|| Latency::new(millis))
 }
 
 /// Has everybody join, some at a time; listeners of a room before its talkers.
 fn join(
+    options: &Options,
     target: &Target,
     scenario: &Scenario,
     clock: Clock,
     rng: &mut ChaCha12Rng,
-    speech: Speech,
+    speech: &Speech,
 ) -> Result<Crowd<Member>, Failure> {
     let ticket = target.ticket(0, 0)?;
     let ticket = Ticket::parse(&ticket)?;
@@ -179,26 +255,46 @@ fn join(
         clock,
         std::net::SocketAddr::new(ticket.host.parse()?, ticket.port),
     )?;
-    let size = scenario.listeners + scenario.talkers;
+    let all = everybody(options, scenario);
     let deadline = clock.now() + PATIENCE;
     let mut begun = 0;
     loop {
         let joined = crowd.joined();
-        if joined == scenario.participants() {
+        if joined == all.len() {
             return Ok(crowd);
         }
         if clock.now() > deadline {
             return Err(format!("only {joined} participants joined").into());
         }
-        while begun < scenario.participants() && begun < joined + JOINING {
-            let (room, seat) = (begun / size, begun % size);
-            let ticket = target.ticket(room, seat)?;
-            let talks = seat >= scenario.listeners;
-            crowd.add(Member::new(&ticket, talks, clock.now(), rng)?)?;
+        while begun < all.len() && begun < joined + JOINING {
+            let place = all[begun];
+            let ticket = target.ticket(place.room, begun)?;
+            let policy = match (options.mix, place.listens) {
+                (Some(Mix::All), _) | (Some(_), true) => SubscribePolicy::Mix,
+                (None, true) => SubscribePolicy::All,
+                _ => SubscribePolicy::None,
+            };
+            let member = Member::new(&ticket, !place.listens, policy, clock.now(), rng)?;
+            crowd.add(member, Some(place))?;
             begun += 1;
         }
         crowd.run_for(MOMENT, speech)?;
     }
+}
+
+/// Who joins, in that order.
+fn everybody(options: &Options, scenario: &Scenario) -> Vec<Place> {
+    let of_size = |room, listeners, talkers| {
+        (0..listeners + talkers).map(move |seat| Place {
+            room,
+            listens: seat < listeners,
+        })
+    };
+    let rooms = 0..scenario.rooms;
+    let rooms = rooms.flat_map(|room| of_size(room, scenario.listeners, scenario.talkers));
+    let beside = scenario.rooms..scenario.rooms + options.beside;
+    let beside = beside.flat_map(|room| of_size(room, BESIDE, 1));
+    rooms.chain(beside).collect()
 }
 
 /// The same participants for the floor.
@@ -206,23 +302,29 @@ fn base(floor: &Floor, scenario: &Scenario, clock: Clock) -> Result<Crowd<Bare>,
     let mut crowd = Crowd::new(clock, floor.address)?;
     for index in 0..scenario.participants() {
         let (here, _) = keys(index)?;
-        crowd.add(Bare::new(ConnectionId(index as u32), here)?)?;
+        let bare = Bare::new(ConnectionId(index as u32), here)?;
+        crowd.add(
+            bare,
+            Some(Place {
+                room: 0,
+                listens: true,
+            }),
+        )?;
     }
     Ok(crowd)
 }
 
 /// Who talks, and how much later than the others.
 fn talkers(
-    phases: Phases,
+    options: &Options,
     scenario: &Scenario,
     interval: Duration,
     rng: &mut ChaCha12Rng,
 ) -> Vec<(usize, Duration)> {
-    let size = scenario.listeners + scenario.talkers;
-    let everybody = 0..scenario.participants();
-    let talkers = everybody.filter(|index| index % size >= scenario.listeners);
-    let phase = |index| {
-        let phase = match phases {
+    let all = everybody(options, scenario).into_iter().enumerate();
+    let talkers = all.filter(|(_, place)| !place.listens);
+    let phase = |(index, _)| {
+        let phase = match options.phases {
             Phases::Same => Duration::ZERO,
             Phases::Random => interval.mul_f64(f64::from(rng.next_u32()) / f64::from(u32::MAX)),
         };
@@ -236,7 +338,7 @@ fn turn<P: Party>(
     pid: u32,
     crowd: &mut Crowd<P>,
     talkers: &[(usize, Duration)],
-    speech: Speech,
+    speech: &Speech,
 ) -> Result<f64, Failure> {
     let (cpu, heard) = (cpu_time(pid)?, crowd.tally.heard);
     crowd.start_talking(talkers);
@@ -257,13 +359,35 @@ fn by_thread(before: &ThreadTimes, after: &ThreadTimes, heard: u64) -> (f64, f64
     (busiest, after.get_key_value(WORKER).map_or(0.0, used))
 }
 
+/// All the time at once, with a probe each second: CPU-µs that a delivered frame took.
+fn overload(
+    options: &Options,
+    pid: u32,
+    crowd: &mut Crowd<Member>,
+    talkers: &[(usize, Duration)],
+    speech: &Speech,
+    probe: &mut dyn FnMut(u32) -> Result<Member, Failure>,
+) -> Result<f64, Failure> {
+    let cpu = cpu_time(pid)?;
+    crowd.start_talking(talkers);
+    for number in 0..options.seconds {
+        crowd.run_for(TURN / 2, speech)?;
+        crowd.add(probe(number)?, None)?;
+        crowd.run_for(TURN / 2, speech)?;
+    }
+    let used = micros(cpu_time(pid)? - cpu);
+    crowd.stop_talking();
+    crowd.run_for(TURN, speech)?;
+    Ok(ratio(used, crowd.tally.heard as f64))
+}
+
 /// CPU-µs per second of a participant that does nothing.
 fn idle(
     options: &Options,
     scenario: &Scenario,
     target: &Target,
     crowd: &mut Crowd<Member>,
-    speech: Speech,
+    speech: &Speech,
 ) -> Result<f64, Failure> {
     let cpu = cpu_time(target.pid)?;
     crowd.run_for(Duration::from_secs(options.idle.into()), speech)?;

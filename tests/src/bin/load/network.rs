@@ -14,6 +14,8 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use parlour_core::time::Instant;
 
 use crate::Failure;
+use crate::kernel::socket_drops;
+use crate::speech::Speech;
 use crate::talkers::Party;
 
 /// Microseconds since the program began.
@@ -46,25 +48,35 @@ struct Seat<P> {
     /// Where that sends to.
     server: SocketAddr,
     armed: Option<Instant>,
+    place: Option<Place>,
+    said: u64,
+    heard: u64,
     /// When it talks next, and what its clock says then.
     speech: Option<(Instant, u32)>,
+}
+
+/// Whose frames count: those said and heard in one room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) room: usize,
+    pub(crate) listens: bool,
+}
+
+/// Frames of one room.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RoomTally {
+    pub(crate) listeners: u64,
+    pub(crate) said: u64,
+    pub(crate) heard: u64,
 }
 
 /// What was sent and heard.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) said: u64,
     pub(crate) heard: u64,
     pub(crate) datagrams: u64,
     /// From before the sending to the arrival at the listener's socket, in microseconds.
     pub(crate) latency: Vec<u32>,
-}
-
-/// How those who talk do it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Speech {
-    pub(crate) interval: Duration,
-    pub(crate) payload: usize,
 }
 
 pub(crate) struct Crowd<P> {
@@ -100,8 +112,8 @@ impl<P: Party> Crowd<P> {
         })
     }
 
-    /// Takes a participant in, who begins at once.
-    pub(crate) fn add(&mut self, party: P) -> Result<usize, Failure> {
+    /// Takes a participant in, who begins at once. Without a place it counts for nothing.
+    pub(crate) fn add(&mut self, party: P, place: Option<Place>) -> Result<usize, Failure> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(self.server)?;
         socket.set_nonblocking(true)?;
@@ -114,6 +126,9 @@ impl<P: Party> Crowd<P> {
             socket,
             server: self.server,
             armed: None,
+            place,
+            said: 0,
+            heard: 0,
             speech: None,
         });
         self.flush(index)?;
@@ -123,6 +138,35 @@ impl<P: Party> Crowd<P> {
     pub(crate) fn joined(&self) -> usize {
         let parties = self.seats.iter();
         parties.filter(|seat| seat.party.is_joined()).count()
+    }
+
+    pub(crate) fn parties(&self) -> impl Iterator<Item = &P> {
+        self.seats.iter().map(|seat| &seat.party)
+    }
+
+    /// What was said and heard, room by room.
+    pub(crate) fn rooms(&self) -> Vec<RoomTally> {
+        let mut rooms = Vec::new();
+        for seat in &self.seats {
+            let Some(place) = seat.place else {
+                continue;
+            };
+            if rooms.len() <= place.room {
+                rooms.resize(place.room + 1, RoomTally::default());
+            }
+            let room = &mut rooms[place.room];
+            room.listeners += u64::from(place.listens);
+            room.said += seat.said;
+            room.heard += seat.heard;
+        }
+        rooms
+    }
+
+    /// Datagrams that the kernel dropped because participants took them too late.
+    pub(crate) fn drops(&self) -> Result<u64, Failure> {
+        let ports = self.seats.iter().map(|seat| seat.socket.local_addr());
+        let ports = ports.map(|address| Ok(address?.port()));
+        socket_drops(&ports.collect::<Result<_, Failure>>()?)
     }
 
     /// Has these talk from now on, each so much later.
@@ -144,7 +188,7 @@ impl<P: Party> Crowd<P> {
     }
 
     /// Lets everybody do what they do for so long.
-    pub(crate) fn run_for(&mut self, time: Duration, speech: Speech) -> Result<(), Failure> {
+    pub(crate) fn run_for(&mut self, time: Duration, speech: &Speech) -> Result<(), Failure> {
         let end = self.clock.now() + time;
         let mut events = vec![EpollEvent::empty(); 256];
         loop {
@@ -168,14 +212,13 @@ impl<P: Party> Crowd<P> {
             let ready = self.epoll.wait(&mut events, EpollTimeout::NONE)?;
             for event in events.iter().take(ready) {
                 if event.data() != TIMER {
-                    self.receive(event.data() as usize)?;
+                    self.receive(event.data() as usize, speech)?;
                 }
             }
         }
     }
 
-    fn speak(&mut self, now: Instant, speech: Speech) -> Result<(), Failure> {
-        let mut payload = vec![0; speech.payload];
+    fn speak(&mut self, now: Instant, speech: &Speech) -> Result<(), Failure> {
         while let Some(Reverse((at, index))) = self.speeches.peek().copied() {
             if at > now {
                 return Ok(());
@@ -187,11 +230,9 @@ impl<P: Party> Crowd<P> {
             let Some((_, timestamp)) = seat.speech else {
                 continue;
             };
-            // One frame of 20 ms, as its first byte says (RFC 6716); then the stamp.
-            payload[0] = 0x78;
-            payload[1..9].copy_from_slice(&Clock::nanos_since_1970().to_be_bytes());
+            let payload = speech.frame(index, Clock::nanos_since_1970());
             seat.party.speak(now, timestamp, &payload)?;
-            self.tally.said += 1;
+            seat.said += 1;
             let next = at + speech.interval;
             let samples = speech.interval.as_micros() as u32 * (CLOCK_RATE / 1000) / 1000;
             seat.speech = Some((next, timestamp.wrapping_add(samples)));
@@ -218,7 +259,7 @@ impl<P: Party> Crowd<P> {
         Ok(())
     }
 
-    fn receive(&mut self, index: usize) -> Result<(), Failure> {
+    fn receive(&mut self, index: usize, speech: &Speech) -> Result<(), Failure> {
         let Some(seat) = self.seats.get_mut(index) else {
             return Ok(());
         };
@@ -242,13 +283,20 @@ impl<P: Party> Crowd<P> {
             Err(_) => return Ok(()),
         };
         let now = self.clock.now();
-        let tally = &mut self.tally;
-        tally.datagrams += 1;
+        let (tally, heard, counts) = (
+            &mut self.tally,
+            &mut seat.heard,
+            seat.place.is_some_and(|place| place.listens),
+        );
+        tally.datagrams += u64::from(counts);
         seat.party.take(now, &mut datagram[..len], &mut |payload| {
+            if !counts {
+                return;
+            }
             tally.heard += 1;
-            let stamp = payload.get(1..9).and_then(|stamp| stamp.try_into().ok());
-            if let (Some(arrived), Some(stamp)) = (arrived, stamp) {
-                let nanos = arrived.saturating_sub(u64::from_be_bytes(stamp));
+            *heard += 1;
+            if let (Some(arrived), Some(said)) = (arrived, speech.said_at(payload)) {
+                let nanos = arrived.saturating_sub(said);
                 tally.latency.push((nanos / 1000) as u32);
             }
         });

@@ -33,6 +33,17 @@ pub(crate) struct Options {
     /// Seconds that joined participants are left alone, for the cost of idle ones.
     #[arg(long, default_value_t = 0)]
     pub(crate) idle: u32,
+    /// Rooms of five listeners and one talker beside those, whose share of what is heard is of interest when the server is
+    /// overloaded. The floor has none of them.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) beside: usize,
+    /// Talks all the time, without turns of the floor, and has somebody join and ask for something every second: for loads
+    /// that are too much for the server.
+    #[arg(long)]
+    pub(crate) overload: bool,
+    /// Who hears a mix instead of streams. What is said then is speech; no latency is measured.
+    #[arg(long, value_enum)]
+    pub(crate) mix: Option<Mix>,
     /// The server's gather window in milliseconds; without it, as the server thinks best.
     #[arg(long, value_name = "MS")]
     pub(crate) gather: Option<u64>,
@@ -81,6 +92,13 @@ impl Phases {
             Self::Same => "same",
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mix {
+    Listeners,
+    /// Talkers, too, each without itself.
+    All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

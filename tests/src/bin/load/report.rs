@@ -6,7 +6,8 @@ pub(crate) fn print_row(result: &Measured, is_first: bool) {
     if is_first {
         println!(
             "rooms × listeners × talkers, pps, phases | delivered | µs/frame | busiest thread's | worker's | floor | ratio | datagrams/frame | \
-             latency µs p50 p99 max | floor's | RSS/participant | µs/join | idle µs/s | drops"
+             latency µs p50 p99 max | floor's | RSS/participant | µs/join | idle µs/s | drops | of a core | worst and \
+             median room | joins and requests in overload, ms p50 max"
         );
     }
     let Measured {
@@ -24,7 +25,7 @@ pub(crate) fn print_row(result: &Measured, is_first: bool) {
     };
     println!(
         "{rooms} × {listeners} × {talkers}, {pps}, {phases} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | \
-         {} {} {} | {} {} {} | {} | {:.0} | {idle} | {}",
+         {} {} {} | {} {} {} | {} | {:.0} | {idle} | {} | {:.3} | {:.2} % {:.2} % | {}",
         result.delivered * 100.0,
         result.cpu_us_per_frame,
         result.busiest_thread_us_per_frame,
@@ -41,5 +42,17 @@ pub(crate) fn print_row(result: &Measured, is_first: bool) {
         result.rss_bytes_per_participant,
         result.cpu_us_per_join,
         result.server_socket_drops,
+        result.cpu_share,
+        result.delivered_worst_room * 100.0,
+        result.delivered_median_room * 100.0,
+        overload(result),
     );
+}
+
+/// What became of those who joined in the overload.
+fn overload(result: &Measured) -> String {
+    let (Some(join), Some(request)) = (result.overload_join_ms, result.overload_request_ms) else {
+        return "–".to_owned();
+    };
+    format!("{} {}, {} {}", join.p50, join.max, request.p50, request.max)
 }

@@ -1,9 +1,9 @@
 //! The server under test: the real one, in a process of its own.
 
 use std::io::{BufRead as _, Read as _};
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use parlour_core::server::MixConfig;
 use parlour_tokio::token::{ApiKey, Claims, mint_token};
 use parlour_tokio::{Gather, Server, ServerConfig};
 
@@ -41,6 +41,9 @@ impl Target {
             arguments.extend(["--gather".to_owned(), gather.to_string()]);
         }
         arguments.extend(["--senders".to_owned(), options.senders.to_string()]);
+        if options.mix.is_some() {
+            arguments.extend(["--mix".to_owned(), "listeners".to_owned()]);
+        }
         let process = Process::start(Role::Server, &arguments, KEY)?;
         Ok(Self {
             ticket_base: process.greeting.clone(),
@@ -63,7 +66,7 @@ impl Target {
     pub(crate) fn drops(&self) -> Result<u64, Failure> {
         let ticket = format!("{}#-", self.ticket_base);
         let ticket = parlour_core::ticket::Ticket::parse(&ticket)?;
-        socket_drops(SocketAddr::new(ticket.host.parse()?, ticket.port))
+        socket_drops(&[ticket.port].into())
     }
 }
 
@@ -91,6 +94,7 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
     if let Some(gather) = options.gather {
         config.limits.gather = Gather::Always(Duration::from_millis(gather));
     }
+    config.limits.mix = options.mix.map(|_| MixConfig::default());
     let server = Server::bind(config)?;
     println!("{}", server.ticket_base());
     input.read_to_end(&mut Vec::new())?;

@@ -8,7 +8,7 @@ use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
 use parlour_core::secure::Transport;
 use parlour_core::signal::{Publish, SubscribePolicy};
 use parlour_core::ticket::Ticket;
-use parlour_core::time::Instant;
+use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::{ConnectionId, Frame, FrameWriter, Frames};
 use rand_chacha::ChaCha12Rng;
 
@@ -39,22 +39,39 @@ pub(crate) trait Party {
 pub(crate) struct Member {
     client: Box<Client<Listener>>,
     mic: StreamKey,
+    probe: Option<Probe>,
+}
+
+/// How long it took somebody who does nothing else to join, and then to have a request answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probe {
+    began: Instant,
+    joined: Option<Instant>,
+    answered: Option<Instant>,
+}
+
+impl Probe {
+    pub(crate) fn join(&self) -> Option<Duration> {
+        Some(self.joined?.saturating_duration_since(self.began))
+    }
+
+    pub(crate) fn request(&self) -> Option<Duration> {
+        Some(self.answered?.saturating_duration_since(self.joined?))
+    }
 }
 
 impl Member {
     pub(crate) fn new(
         ticket: &str,
         talks: bool,
+        policy: SubscribePolicy,
         now: Instant,
         rng: &mut ChaCha12Rng,
     ) -> Result<Self, Failure> {
+        let hears = policy != SubscribePolicy::None;
         let config = Config {
-            policy: if talks {
-                SubscribePolicy::None
-            } else {
-                SubscribePolicy::All
-            },
-            slots: if talks { Some(0) } else { None },
+            policy,
+            slots: (!hears).then_some(0),
             ..Config::default()
         };
         let ticket = Ticket::parse(ticket)?;
@@ -69,7 +86,32 @@ impl Member {
                 muted: false,
             })?;
         }
-        Ok(Self { client, mic })
+        Ok(Self {
+            client,
+            mic,
+            probe: None,
+        })
+    }
+
+    /// Somebody who listens, and asks for something once.
+    pub(crate) fn probe(
+        ticket: &str,
+        now: Instant,
+        rng: &mut ChaCha12Rng,
+    ) -> Result<Self, Failure> {
+        let probe = Probe {
+            began: now,
+            joined: None,
+            answered: None,
+        };
+        Ok(Self {
+            probe: Some(probe),
+            ..Self::new(ticket, false, SubscribePolicy::All, now, rng)?
+        })
+    }
+
+    pub(crate) fn probed(&self) -> Option<&Probe> {
+        self.probe.as_ref()
     }
 }
 
@@ -93,8 +135,15 @@ impl Party for Member {
             }
         });
         while let Some(event) = self.client.poll_event() {
-            if let Event::Closed(cause) = event {
-                eprintln!("a participant was closed: {cause:?}");
+            match (event, &mut self.probe) {
+                (Event::Closed(cause), _) => eprintln!("a participant was closed: {cause:?}"),
+                (Event::Joined { .. }, Some(probe)) if probe.joined.is_none() => {
+                    probe.joined = Some(now);
+                    // Something that concerns nobody else.
+                    let _ = self.client.set_subscribe_policy(SubscribePolicy::None);
+                }
+                (Event::Replied { .. }, Some(probe)) => probe.answered = Some(now),
+                _ => {}
             }
         }
     }
