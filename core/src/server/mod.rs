@@ -54,6 +54,7 @@ mod offer;
 mod path;
 mod pool;
 mod presence;
+mod progress;
 mod reports;
 mod requests;
 mod room;
