@@ -63,7 +63,7 @@ fn decode(
         return;
     }
     match (OpusPacket::parse(payload), decoded) {
-        (Ok(packet), Ok(samples)) => assert_eq!(samples, rate.samples(packet.duration_ms())),
+        (Ok(packet), Ok(samples)) => assert_eq!(samples, packet.samples(rate)),
         (Ok(packet), Err(DecodeError::Stereo)) => assert!(packet.is_stereo()),
         (Ok(_), Err(error)) => assert_eq!(error, DecodeError::Malformed),
         (Err(error), decoded) => assert_eq!(decoded, Err(error)),

@@ -128,6 +128,14 @@ pub fn microphone(key: &str) -> Publish {
     }
 }
 
+/// The same in another codec.
+pub fn microphone_in(codec: Codec, key: &str) -> Publish {
+    Publish {
+        codec,
+        ..microphone(key)
+    }
+}
+
 /// A screen called `key`.
 pub fn screen(key: &str) -> Publish {
     Publish {

@@ -200,11 +200,8 @@ pub enum DecodeError {
     /// The payload does not follow its codec's format.
     #[error("the payload is malformed; treat the frame as lost")]
     Malformed,
-    /// The payload is made of frames shorter than 10 ms.
-    #[error("frames shorter than 10 ms are not supported; the sender must use 10 to 60 ms")]
-    FrameTooShort,
     /// The payload holds more than [`FrameDuration::MAX_MS`] of sound.
-    #[error("more than 60 ms of sound in one payload; the sender must use 10 to 60 ms")]
+    #[error("more than 60 ms of sound in one payload; the sender must use at most 60 ms")]
     FrameTooLong,
     /// The payload has two channels and the decoder was made for one.
     #[error("a stereo payload at a mono decoder; make the decoder for stereo")]

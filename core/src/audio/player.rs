@@ -1,7 +1,7 @@
 //! One slot's packets to PCM: the jitter buffer, the decoder behind it, and what is left over
 //! between the two.
 //!
-//! A packet holds 10 to 60 ms of sound, and whoever plays wants as many samples as *its* clock asks
+//! A packet holds 2.5 to 60 ms of sound, and whoever plays wants as many samples as *its* clock asks
 //! for. [`Player::read`] gives any number of them:
 //!
 //! ```text

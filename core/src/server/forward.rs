@@ -20,6 +20,7 @@ struct Live<'p> {
     packet: RtpPacket<'p>,
     kind: StreamKind,
     codec: Codec,
+    is_newest: bool,
     score: Score,
 }
 
@@ -31,6 +32,7 @@ impl Live<'_> {
             sequence: self.packet.sequence(),
             timestamp: self.packet.timestamp(),
             marker: self.packet.marker(),
+            is_newest: self.is_newest,
             clock_rate: self.codec.clock_rate(),
             score: self.score,
         }
@@ -149,6 +151,7 @@ impl Server {
         stream
             .reception
             .handle_packet(now, packet.sequence(), packet.timestamp());
+        let is_newest = stream.progress.is_newest(packet.sequence());
         stream.unreported = true;
         let (kind, codec) = (stream.kind, stream.codec);
         let is_silenced = stream.muted || censored && kind == StreamKind::Audio;
@@ -166,6 +169,7 @@ impl Server {
             packet,
             kind,
             codec,
+            is_newest,
             score,
         })
     }

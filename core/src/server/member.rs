@@ -9,6 +9,7 @@ use super::limits::Allowance;
 use super::machine::RoomKey;
 use super::media::MediaQueue;
 use super::messages::Messages;
+use super::progress::Progress;
 use super::slots::Slots;
 use super::subscriptions::Subscriptions;
 use super::tickets::Tickets;
@@ -78,6 +79,7 @@ pub(super) struct Published {
     pub(super) ssrc: u32,
     pub(super) muted: bool,
     pub(super) reception: ReceptionStats,
+    pub(super) progress: Progress,
     /// Whether something came since the last report.
     pub(super) unreported: bool,
     pub(super) loudness: Loudness,
@@ -92,6 +94,7 @@ impl Published {
             ssrc: stream.ssrc,
             muted: stream.muted,
             reception: ReceptionStats::new(stream.ssrc, stream.codec.clock_rate()),
+            progress: Progress::default(),
             unreported: false,
             loudness: Loudness::new(),
         }

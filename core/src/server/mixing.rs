@@ -169,6 +169,7 @@ impl Server {
             // Truncation is what a timestamp that wraps around does.
             timestamp: clock as u32,
             marker: member.mixed.last.is_none_or(|last| last + BLOCK != begins),
+            is_newest: true,
             clock_rate: SLOT_CLOCK,
             score: Score::default(),
         };

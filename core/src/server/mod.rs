@@ -55,6 +55,7 @@ mod overload;
 mod path;
 mod pool;
 mod presence;
+mod progress;
 mod reports;
 mod requests;
 mod room;

@@ -25,7 +25,7 @@ pub(super) const SLOT_CLOCK: u32 = 48_000;
 /// By how much time a change of stream moves a slot's timestamps at least: 20 ms, a usual frame.
 const LEAST_ADVANCE: u32 = SLOT_CLOCK / 50;
 /// A source whose sequence numbers jump by this much has begun anew.
-const MAX_AHEAD: i16 = 3_000;
+pub(super) const MAX_AHEAD: i16 = 3_000;
 /// What is so far behind is too late for any jitter buffer. RFC 3550 A.1 would take two such packets for a new beginning,
 /// but no publisher goes back, and somebody on the way who held packets back could have them heard long after.
 const MAX_BEHIND: i16 = 100;
@@ -37,6 +37,8 @@ pub(super) struct Source {
     pub(super) sequence: u16,
     pub(super) timestamp: u32,
     pub(super) marker: bool,
+    /// None that came before it is from after it.
+    pub(super) is_newest: bool,
     /// Ticks per second of its timestamps; divides that of the slots.
     pub(super) clock_rate: u32,
     pub(super) score: Score,
@@ -187,7 +189,7 @@ impl Slots {
     }
 
     /// Finds a place for a packet; `None` if louder streams have all slots, or if the packet is
-    /// from before its stream's turn.
+    /// from before its stream's turn, which only the newest one begins.
     pub(super) fn take(&mut self, now: Instant, source: &Source) -> Option<SlotPacket> {
         let held = self
             .slots
@@ -195,7 +197,8 @@ impl Slots {
             .position(|slot| slot.turn.is_some_and(|turn| turn.ssrc == source.ssrc));
         let index = match held {
             Some(index) => index,
-            None => self.vacancy(now, source)?,
+            None if source.is_newest => self.vacancy(now, source)?,
+            None => return None,
         };
         let ssrc = self.first_ssrc.wrapping_add(u32::try_from(index).ok()?);
         self.slots.get_mut(index)?.put(now, source, ssrc)

@@ -1,6 +1,6 @@
 //! Plans from seeds.
 
-use parlour_core::room::Grants;
+use parlour_core::room::{Codec, Grants};
 use parlour_core::signal::SubscribePolicy;
 use parlour_core::time::Duration;
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use super::plan::{Op, Plan, Step};
 use crate::device::Size;
 use crate::network::{Burst, LinkConfig};
-use crate::party::{Options, microphone};
+use crate::party::{Options, microphone_in};
 
 /// What one person does, how often on average, in s.
 const HABITS: [(u64, Habit); 24] = [
@@ -40,13 +40,17 @@ const HABITS: [(u64, Habit); 24] = [
 ];
 
 /// What happens to all of them, how often on average, in s.
-const EVENTS: [(u64, Event); 5] = [
+const EVENTS: [(u64, Event); 6] = [
     (400, Event::Restart),
     (60, Event::Replay),
+    (60, Event::Release),
     (90, Event::Spoof),
     (60, Event::Flip),
     (200, Event::Hellos),
 ];
+
+/// In how many of 100 meetings the server mixes.
+const MIXING: u64 = 25;
 
 #[derive(Debug, Clone, Copy)]
 enum Habit {
@@ -80,6 +84,7 @@ enum Habit {
 enum Event {
     Restart,
     Replay,
+    Release,
     Spoof,
     Flip,
     Hellos,
@@ -88,16 +93,27 @@ enum Event {
 impl Plan {
     /// The plan of `seed` for so many people and so long.
     pub fn new(seed: u64, people: usize, length: Duration) -> Self {
-        Dice(ChaCha8Rng::seed_from_u64(seed)).plan(seed, people, length)
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Dice {
+            rng,
+            mixes: false,
+            codec: Codec::Opus,
+        }
+        .plan(seed, people, length)
     }
 }
 
-struct Dice(ChaCha8Rng);
+struct Dice {
+    rng: ChaCha8Rng,
+    /// See [`Plan`].
+    mixes: bool,
+    codec: Codec,
+}
 
 impl Dice {
     /// A number from `from` up to, but without, `to`.
     fn number(&mut self, from: u64, to: u64) -> u64 {
-        from + self.0.next_u64() % (to - from)
+        from + self.rng.next_u64() % (to - from)
     }
 
     fn millis(&mut self, from: u64, to: u64) -> Duration {
@@ -109,6 +125,11 @@ impl Dice {
     }
 
     fn plan(mut self, seed: u64, count: usize, length: Duration) -> Plan {
+        self.mixes = self.percent(MIXING);
+        // What is mixed has to be decoded: with Opus, that takes longer than all the rest of a meeting.
+        if self.mixes && self.percent(90) {
+            self.codec = Codec::Pcmu;
+        }
         let people: Vec<_> = (0..count).map(|one| self.person(one)).collect();
         let mut timed = Vec::new();
         for one in 0..count {
@@ -135,6 +156,8 @@ impl Dice {
             seed,
             length,
             room_limit,
+            mixes: self.mixes,
+            codec: self.codec,
             server_drift: self.number(0, 200) as u32,
             people,
             steps: steps.collect(),
@@ -187,15 +210,25 @@ impl Dice {
             policy: if self.percent(20) {
                 SubscribePolicy::None
             } else {
-                SubscribePolicy::All
+                self.hearing()
             },
             publish: if self.percent(80) {
-                vec![microphone("mic")]
+                vec![microphone_in(self.codec, "mic")]
             } else {
                 Vec::new()
             },
             drift: self.number(0, 200) as u32,
             ..Options::default()
+        }
+    }
+
+    /// A way to hear everybody.
+    fn hearing(&mut self) -> SubscribePolicy {
+        match self.mixes && self.percent(50) {
+            // An encoder of Opus takes as long as a decoder of it.
+            true if self.codec == Codec::Opus => SubscribePolicy::Mix,
+            true => SubscribePolicy::MixPcmu,
+            false => SubscribePolicy::All,
         }
     }
 
@@ -234,7 +267,7 @@ impl Dice {
             Habit::Unpublish => Op::Unpublish(one),
             Habit::Screen => Op::Screen(one, yes),
             Habit::Subscribe => Op::Subscribe(one, other, yes),
-            Habit::Policy if yes => Op::Policy(one, SubscribePolicy::All),
+            Habit::Policy if yes => Op::Policy(one, self.hearing()),
             Habit::Policy => Op::Policy(one, SubscribePolicy::None),
             Habit::Pin => Op::Pin(one, yes.then_some(other)),
             Habit::Message => Op::Message(one, yes),
@@ -253,9 +286,7 @@ impl Dice {
             Habit::Link => Op::Link(one, Box::new(self.link())),
             Habit::Rebind => Op::Rebind(one),
             Habit::NewSocket => Op::NewSocket(one),
-            // What waits meanwhile is sent at once, and overtakes itself: by 100 packets, and it counts as another source's
-            // (RFC 3550 A.1).
-            Habit::BusyRadio => Op::BusyRadio(one, self.millis(100, 1_500)),
+            Habit::BusyRadio => Op::BusyRadio(one, self.millis(100, 15_000)),
         }
     }
 
@@ -263,6 +294,7 @@ impl Dice {
         match event {
             Event::Restart => Op::Restart(self.millis(0, 20_000)),
             Event::Replay => Op::Replay(self.number(1, 100) as u32),
+            Event::Release => Op::Release(self.number(1, 100) as u32),
             Event::Spoof => Op::Spoof(self.number(1, 100) as u32),
             Event::Flip => Op::Flip(self.number(1, 100) as u32),
             Event::Hellos => Op::Hellos(self.number(1, 150) as u32),

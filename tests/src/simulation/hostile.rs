@@ -30,8 +30,8 @@ fn elsewhere(dice: &mut ChaCha8Rng) -> SocketAddr {
     ))
 }
 
-/// Any of the datagrams that are at least so old.
-fn pick(world: &World, dice: &mut ChaCha8Rng, age: Duration) -> Option<Crossing> {
+/// The datagrams that are at least so old.
+fn remembered(world: &World, age: Duration) -> Option<&[Crossing]> {
     let sent_by = |age: Duration| {
         let then = world
             .now()
@@ -45,17 +45,39 @@ fn pick(world: &World, dice: &mut ChaCha8Rng, age: Duration) -> Option<Crossing>
         )
     };
     let (first, end) = (sent_by(MEMORY).unwrap_or(0), sent_by(age)?);
-    let choice = world.history().get(first..end)?;
+    world.history().get(first..end)
+}
+
+fn pick_of<T: Clone>(choice: &[T], dice: &mut ChaCha8Rng) -> Option<T> {
     let number = dice.next_u64().checked_rem(choice.len() as u64)?;
-    Some(choice[number as usize].clone())
+    choice.get(number as usize).cloned()
+}
+
+/// Any of them.
+fn pick(world: &World, dice: &mut ChaCha8Rng, age: Duration) -> Option<Crossing> {
+    pick_of(remembered(world, age)?, dice)
 }
 
 pub(super) fn replay(world: &mut World, seed: u64, step: usize, count: u32) {
     let mut dice = dice(seed, step);
     for _ in 0..count {
-        if let Some(Crossing { at, datagram }) = pick(world, &mut dice, Duration::ZERO) {
+        if let Some(Crossing { at, datagram, .. }) = pick(world, &mut dice, Duration::ZERO) {
             world.inject_datagram(at, datagram);
         }
+    }
+}
+
+/// In the order in which they were sent, as what waits in a queue.
+pub(super) fn release(world: &mut World, seed: u64, step: usize, count: u32) {
+    let mut dice = dice(seed, step);
+    let sent = remembered(world, Duration::ZERO).unwrap_or_default();
+    let lost: Vec<_> = sent.iter().filter(|crossing| crossing.is_lost).collect();
+    let mut held: Vec<_> = (0..count)
+        .filter_map(|_| pick_of(&lost, &mut dice).cloned())
+        .collect();
+    held.sort_by_key(|crossing| crossing.at);
+    for Crossing { at, datagram, .. } in held {
+        world.inject_datagram(at, datagram);
     }
 }
 
@@ -64,7 +86,7 @@ pub(super) fn spoof(world: &mut World, seed: u64, step: usize, count: u32) {
     for _ in 0..count {
         let picked = pick(world, &mut dice, ARRIVED);
         let from = elsewhere(&mut dice);
-        if let Some(Crossing { at, datagram }) = picked {
+        if let Some(Crossing { at, datagram, .. }) = picked {
             world.inject_datagram(at, Datagram { from, ..datagram });
         }
     }
@@ -73,7 +95,10 @@ pub(super) fn spoof(world: &mut World, seed: u64, step: usize, count: u32) {
 pub(super) fn flip(world: &mut World, seed: u64, step: usize, count: u32) {
     let mut dice = dice(seed, step);
     for _ in 0..count {
-        let Some(Crossing { at, mut datagram }) = pick(world, &mut dice, Duration::ZERO) else {
+        let Some(Crossing {
+            at, mut datagram, ..
+        }) = pick(world, &mut dice, Duration::ZERO)
+        else {
             return;
         };
         for _ in 0..=dice.next_u32() % 3 {

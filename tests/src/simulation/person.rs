@@ -16,8 +16,9 @@ pub(super) struct Timeline<T> {
 }
 
 impl<T: Copy + PartialEq> Timeline<T> {
-    /// Longer than any datagram is under way, or kept by the hostile.
-    const KEPT: Duration = Duration::from_secs(70);
+    /// Longer than two datagrams are kept by the hostile: the one that brought sound to the server, and the one that took it
+    /// further.
+    const KEPT: Duration = Duration::from_secs(130);
 
     pub(super) fn new(value: T) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use parlour_core::room::Codec;
 use parlour_core::signal::SubscribePolicy;
 use parlour_core::time::Duration;
 
@@ -18,6 +19,10 @@ pub struct Plan {
     pub length: Duration,
     /// Most participants in a room.
     pub room_limit: usize,
+    /// The server mixes for those who ask for it.
+    pub mixes: bool,
+    /// How microphones are coded.
+    pub codec: Codec,
     /// By how many millionths the server's clock runs fast.
     pub server_drift: u32,
     /// Who takes part, each with the options that it joins with.
@@ -92,9 +97,11 @@ pub enum Op {
     Restart(Duration),
     /// Somebody sends so many recorded datagrams once more, from where they came.
     Replay(u32),
-    /// The same, from other addresses.
+    /// Somebody sends so many datagrams that did not get through, as one who held them back.
+    Release(u32),
+    /// Somebody sends so many recorded datagrams from other addresses.
     Spoof(u32),
-    /// The same, with a few bits of each flipped.
+    /// The same from where they came, with a few bits of each flipped.
     Flip(u32),
     /// Somebody sends so many recorded and made-up Hellos from other addresses.
     Hellos(u32),
@@ -131,6 +138,7 @@ impl Op {
             | Self::Admit(one, other, _) => vec![one, other],
             Self::Restart(_)
             | Self::Replay(_)
+            | Self::Release(_)
             | Self::Spoof(_)
             | Self::Flip(_)
             | Self::Hellos(_) => Vec::new(),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use parlour_core::client::CommandError;
 use parlour_core::room::{StreamKey, Topic};
-use parlour_core::server::Config;
+use parlour_core::server::{Config, MixConfig};
 use parlour_core::signal::{
     Moderation, ParticipantList, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
 };
@@ -19,7 +19,7 @@ use super::person::{Meaning, Person};
 use super::plan::{Op, Plan};
 use super::{hostile, panics};
 use crate::device::Device;
-use crate::party::{Handle, microphone, screen};
+use crate::party::{Handle, microphone_in, screen};
 use crate::world::World;
 
 /// How often all is looked at.
@@ -50,6 +50,7 @@ pub struct Outcome {
 pub fn run(plan: &Plan, logs: Option<&Path>) -> Outcome {
     let limits = Config {
         participants_per_room: plan.room_limit,
+        mix: plan.mixes.then(MixConfig::default),
         ..Config::default()
     };
     let mut world = World::with_seed("simulation", limits.clone(), plan.seed);
@@ -252,7 +253,8 @@ impl Run<'_> {
                     person.talk.is_some_and(|(_, until)| until + TICK > now)
                 });
                 if let Some(handle) = self.live(*one).filter(|_| !is_talking) {
-                    self.world.talk_at(handle, "mic", *level, *time);
+                    let codec = self.plan.codec;
+                    self.world.talk_in(codec, handle, "mic", *level, *time);
                     self.with(*one, |person| person.talk = Some((now, now + *time)));
                 }
             }
@@ -265,9 +267,8 @@ impl Run<'_> {
                 }
             }
             Op::Publish(one) => {
-                if self.ask(*one, Meaning::Other, |device| {
-                    device.publish(&microphone("mic"))
-                }) {
+                let microphone = microphone_in(self.plan.codec, "mic");
+                if self.ask(*one, Meaning::Other, |device| device.publish(&microphone)) {
                     self.with(*one, |person| person.muted.set(now, false));
                 }
             }
@@ -377,6 +378,9 @@ impl Run<'_> {
                 self.defer(now + *time, Later::StartServer);
             }
             Op::Replay(count) => hostile::replay(&mut self.world, self.plan.seed, number, *count),
+            Op::Release(count) => {
+                hostile::release(&mut self.world, self.plan.seed, number, *count);
+            }
             Op::Spoof(count) => hostile::spoof(&mut self.world, self.plan.seed, number, *count),
             Op::Flip(count) => hostile::flip(&mut self.world, self.plan.seed, number, *count),
             Op::Hellos(count) => hostile::hellos(&mut self.world, self.plan.seed, number, *count),

@@ -42,7 +42,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::network::{Datagram, Network};
-use crate::party::{Clock, Handle, Heard, Party};
+use crate::party::{Clock, Handle, Heard, Mixed, Party};
 
 pub use see::Crossing;
 
@@ -65,6 +65,8 @@ pub trait Observer: Debug {
     fn told(&mut self, handle: Handle, now: Instant, event: &client::Event);
     /// A party hears a frame, which the server sent at `sent_at`.
     fn heard(&mut self, handle: Handle, sent_at: Instant, frame: &Heard);
+    /// A party hears a frame of a mix, which the server sent at `sent_at`.
+    fn heard_mix(&mut self, handle: Handle, sent_at: Instant, frame: &Mixed);
 }
 
 /// A socket that takes but so many datagrams at a time.
@@ -178,10 +180,9 @@ impl World {
     }
 
     /// Has `observer` told of all that happens. Events, frames that somebody hears and stray datagrams are then not kept
-    /// here, and but few datagrams: a world that goes on for long takes no more memory with time.
+    /// here: a world that goes on for long takes no more memory with time.
     pub fn observe(&mut self, observer: Rc<RefCell<dyn Observer>>) {
         self.observer = Some(observer);
-        self.history_limit = 512;
     }
 
     /// Has the input logs of all ends that are made from now on written to `folder`.

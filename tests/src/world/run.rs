@@ -284,9 +284,8 @@ impl World {
         let is_new = sent_at == self.now;
         let copy = is_new.then(|| datagram.clone());
         let is_under_way = self.network.send_as_of(sent_at, self.now, &link, datagram);
-        // An observed world's hostile repeat what has arrived: what is lost and sent later is merely late.
-        if let Some(copy) = copy.filter(|_| is_under_way || self.observer.is_none()) {
-            self.record(copy);
+        if let Some(copy) = copy {
+            self.record(copy, !is_under_way);
         }
     }
 
@@ -326,8 +325,8 @@ impl World {
         }
         let clock = party.clock(now);
         let mut heard = Vec::new();
+        let mut mixed = Vec::new();
         let (seen, messages) = (&mut party.seen, &mut party.messages);
-        let mixed = &mut party.mixed;
         let _ = party
             .device
             .handle_datagram(clock, &mut datagram.bytes, &mut |incoming| match incoming {
@@ -370,12 +369,11 @@ impl World {
                     body: message.body.to_vec(),
                 }),
             });
-        assert!(
-            party.mixed.is_empty() || self.is_sung,
-            "nothing else is said here"
-        );
         for frame in heard {
             self.hear(handle, sent_at, frame);
+        }
+        for frame in mixed {
+            self.hear_mix(handle, sent_at, frame);
         }
         // Events and answers are taken at once, as an embedder does between two datagrams.
         self.drain_party(handle);
@@ -396,6 +394,15 @@ impl World {
         let again = party.heard.iter().rev().take(200).any(|h| h.said == said);
         assert!(!again, "{} hears {said:?} twice", party.name);
         party.heard.push(frame);
+    }
+
+    fn hear_mix(&mut self, handle: Handle, sent_at: Instant, frame: Mixed) {
+        let is_mixed = self.server_config.mix.is_some();
+        assert!(is_mixed || self.is_sung, "nothing else is said here");
+        match &self.observer {
+            Some(observer) => observer.borrow_mut().heard_mix(handle, sent_at, &frame),
+            None => self.parties[handle.0].mixed.push(frame),
+        }
     }
 
     /// Lets everybody who talks say what is due.

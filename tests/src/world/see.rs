@@ -14,13 +14,15 @@ use crate::facts::Facts;
 use crate::network::Datagram;
 use crate::party::{Handle, Heard, Mixed, Received, Seen};
 
-/// A datagram that was sent, whether or not it arrived; in an observed world, one that did.
+/// A datagram that was sent, whether or not it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crossing {
     /// When it was sent.
     pub at: Instant,
     /// From where to where, and what.
     pub datagram: Datagram,
+    /// The network lost it.
+    pub is_lost: bool,
 }
 
 impl World {
@@ -217,7 +219,7 @@ impl World {
         }
     }
 
-    /// The datagrams sent so far, the latest 50,000 of them.
+    /// The datagrams sent so far, the latest 50,000 of them at most.
     pub fn history(&self) -> &[Crossing] {
         &self.history
     }
@@ -227,13 +229,14 @@ impl World {
         self.history.clear();
     }
 
-    pub(super) fn record(&mut self, datagram: Datagram) {
+    pub(super) fn record(&mut self, datagram: Datagram, is_lost: bool) {
         if self.history.len() >= self.history_limit {
             self.history.drain(..self.history_limit / 2);
         }
         self.history.push(Crossing {
             at: self.now,
             datagram,
+            is_lost,
         });
     }
 

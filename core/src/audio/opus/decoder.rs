@@ -44,7 +44,7 @@ pub enum Channels {
     Stereo,
 }
 
-/// Decodes payloads of 10 to 60 ms to mono PCM at 16, 24 or 48 kHz.
+/// Decodes payloads of 2.5 to 60 ms to mono PCM at 16, 24 or 48 kHz.
 ///
 /// `S` is where the state lives: in the decoder itself ([`new`](Self::new)), in a `Box` around
 /// the whole decoder, or in memory lent to [`new_in`](OpusDecoder::new_in). It is 179 KB in each
@@ -256,7 +256,7 @@ impl<S: BorrowMut<OpusState>> AudioDecoder for OpusDecoder<S> {
     /// A payload of one byte is a sender's way to say that it paused (DTX): it is concealed.
     fn decode(&mut self, payload: &[u8], pcm: &mut [i16]) -> Result<usize, DecodeError> {
         let packet = self.accept(payload)?;
-        let needed = self.rate.samples(packet.duration_ms());
+        let needed = packet.samples(self.rate);
         let pcm = pcm
             .get_mut(..needed)
             .ok_or(DecodeError::OutputTooSmall { needed })?;

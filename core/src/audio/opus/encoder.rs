@@ -31,7 +31,7 @@ use core::ops::RangeInclusive;
 /// let mut out = [0; MAX_PAYLOAD];
 /// let encoded = encoder.encode(&[0; 320], &mut out)?;
 /// let payload = encoded.payload(&out).unwrap();
-/// assert_eq!(OpusPacket::parse(payload)?.duration_ms(), 20);
+/// assert_eq!(OpusPacket::parse(payload)?.duration().as_millis(), 20);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 pub struct OpusEncoder {

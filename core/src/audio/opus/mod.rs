@@ -4,7 +4,7 @@
 //! | type | feature | does |
 //! |---|---|---|
 //! | [`OpusPacket`] | `opus` | says what is in a payload without decoding it |
-//! | [`OpusDecoder`] | `opus` | decodes anything of 10 to 60 ms to 16, 24 or 48 kHz mono; no heap |
+//! | [`OpusDecoder`] | `opus` | decodes anything of 2.5 to 60 ms to 16, 24 or 48 kHz mono; no heap |
 //! | [`OpusEncoder`] | `opus` | encodes wideband speech at 16 kHz; no heap |
 //! | `FullbandEncoder` | `opus-fullband` | encodes at 16, 24 or 48 kHz with DTX; needs `std` |
 //! | [`Adaptation`] | `opus` | says what an encoder is to be set to for the loss that is reported |

@@ -1,8 +1,9 @@
 //! The outside of an Opus payload.
 
-use crate::audio::codec::{DecodeError, FrameDuration};
+use crate::audio::codec::{DecodeError, FrameDuration, SampleRate};
 use crate::room::Codec;
 use crate::rtp::frame_samples;
+use crate::time::Duration;
 
 /// What a payload says about itself before it is decoded.
 ///
@@ -20,7 +21,8 @@ use crate::rtp::frame_samples;
 /// ```
 /// use parlour_core::audio::opus::OpusPacket;
 /// let packet = OpusPacket::parse(&[0x48, 0x40, 0])?;
-/// assert_eq!((packet.duration_ms(), packet.is_stereo(), packet.has_fec()), (20, false, true));
+/// assert_eq!(packet.duration().as_millis(), 20);
+/// assert!(!packet.is_stereo() && packet.has_fec());
 /// # Ok::<(), parlour_core::audio::codec::DecodeError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +30,16 @@ use crate::rtp::frame_samples;
 pub struct OpusPacket {
     mode: Mode,
     stereo: bool,
-    frame_ms: u8,
+    /// How long a frame is, in units of 2.5 ms.
+    frame_units: u8,
     frames: u8,
     fec: bool,
 }
+
+/// The shortest frame is 2.5 ms long, and the others are multiples of it.
+const UNIT: Duration = Duration::from_micros(2_500);
+const UNITS_IN_10_MS: u8 = 4;
+const MAX_UNITS: u16 = FrameDuration::MAX_MS / 10 * UNITS_IN_10_MS as u16;
 
 /// The layers a frame is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,18 +59,15 @@ impl OpusPacket {
     /// # Errors
     ///
     /// [`DecodeError::Empty`], [`DecodeError::Malformed`] if the lengths of the frames do not make
-    /// up the payload, [`DecodeError::FrameTooShort`] and [`DecodeError::FrameTooLong`]. The inside
-    /// of the frames is not looked at.
+    /// up the payload, and [`DecodeError::FrameTooLong`]. The inside of the frames is not looked at.
     pub fn parse(payload: &[u8]) -> Result<Self, DecodeError> {
         let (&toc, rest) = payload.split_first().ok_or(DecodeError::Empty)?;
-        let (mode, frame_ms) = match (toc >> 5, (toc >> 3) & 0x03) {
-            (4.., 0 | 1) => return Err(DecodeError::FrameTooShort),
-            (4.., 2) => (Mode::Celt, 10),
-            (4.., _) => (Mode::Celt, 20),
-            (3, 0 | 2) => (Mode::Hybrid, 10),
-            (3, _) => (Mode::Hybrid, 20),
-            (_, 0) => (Mode::Silk, 10),
-            (_, size) => (Mode::Silk, 20 * size),
+        let (mode, frame_units) = match (toc >> 5, (toc >> 3) & 0x03) {
+            (4.., size) => (Mode::Celt, 1 << size),
+            (3, 0 | 2) => (Mode::Hybrid, UNITS_IN_10_MS),
+            (3, _) => (Mode::Hybrid, 2 * UNITS_IN_10_MS),
+            (_, 0) => (Mode::Silk, UNITS_IN_10_MS),
+            (_, size) => (Mode::Silk, 2 * UNITS_IN_10_MS * size),
         };
         let stereo = toc & 0x04 != 0;
         let (frames, first_frame) = match toc & 0x03 {
@@ -95,23 +100,31 @@ impl OpusPacket {
         let packet = Self {
             mode,
             stereo,
-            frame_ms,
+            frame_units,
             frames,
-            fec: mode != Mode::Celt && silk_has_fec(first_frame, frame_ms, stereo),
+            fec: mode != Mode::Celt && silk_has_fec(first_frame, frame_units, stereo),
         };
-        match packet.duration_ms() {
+        match packet.units() {
             0 => Err(DecodeError::Malformed),
-            ms if ms > FrameDuration::MAX_MS => Err(DecodeError::FrameTooLong),
+            units if units > MAX_UNITS => Err(DecodeError::FrameTooLong),
             // The codec takes some lengths that cannot be, which no depacketizer lets through.
             _ if frame_samples(Codec::Opus, payload).is_err() => Err(DecodeError::Malformed),
             _ => Ok(packet),
         }
     }
 
-    /// How long the sound in the payload lasts, in ms: 10 to 60. Times 48, how far it moves
-    /// the RTP timestamp.
-    pub const fn duration_ms(&self) -> u16 {
-        self.frame_ms as u16 * self.frames as u16
+    /// How long the sound in the payload lasts: 2.5 to 60 ms.
+    pub fn duration(&self) -> Duration {
+        UNIT * u32::from(self.units())
+    }
+
+    /// Samples in the payload when it is decoded to `rate`. Those at 48 kHz are how far it moves the RTP timestamp.
+    pub const fn samples(&self, rate: SampleRate) -> usize {
+        rate.samples(10 * self.units()) / UNITS_IN_10_MS as usize
+    }
+
+    const fn units(&self) -> u16 {
+        self.frame_units as u16 * self.frames as u16
     }
 
     /// Whether there are two channels.
@@ -134,11 +147,11 @@ impl OpusPacket {
 /// redundancy follows, then the same for the side channel
 /// ([RFC 6716 section 4.2.3](https://www.rfc-editor.org/rfc/rfc6716#section-4.2.3)). They are
 /// coded with even odds, so that they stand in the first byte as plain bits.
-fn silk_has_fec(frame: &[u8], frame_ms: u8, stereo: bool) -> bool {
+fn silk_has_fec(frame: &[u8], frame_units: u8, stereo: bool) -> bool {
     let [first, _, ..] = *frame else {
         return false;
     };
-    let activity_bits = frame_ms.div_ceil(20);
+    let activity_bits = frame_units.div_ceil(2 * UNITS_IN_10_MS);
     let mid = 0x80 >> activity_bits;
     let side = if stereo {
         mid >> (activity_bits + 1)

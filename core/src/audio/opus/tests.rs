@@ -3,6 +3,7 @@ use crate::audio::codec::{
     AudioDecoder, AudioEncoder, DecodeError, EncodeError, FrameDuration, SampleRate,
 };
 use crate::audio::synth::{self, power, snr};
+use crate::time::Duration;
 use proptest::prelude::*;
 use std::boxed::Box;
 use std::vec::Vec;
@@ -36,6 +37,10 @@ fn encode_all(encoder: &mut impl AudioEncoder, pcm: &[i16]) -> Vec<Option<Vec<u8
             encoded.payload(&out).map(<[u8]>::to_vec)
         })
         .collect()
+}
+
+fn ms(frame: FrameDuration) -> Duration {
+    Duration::from_millis(frame.ms().into())
 }
 
 fn decoder(rate: SampleRate, channels: Channels) -> Box<OpusDecoder> {
@@ -83,7 +88,7 @@ fn speech_comes_through_at_every_frame_and_output_rate() {
             );
             for payload in payloads.iter().flatten() {
                 let packet = OpusPacket::parse(payload).unwrap();
-                assert_eq!(packet.duration_ms(), frame.ms());
+                assert_eq!(packet.duration(), ms(frame));
                 assert!(!packet.is_stereo() && !packet.has_fec());
             }
             for (rate, said) in RATES.into_iter().zip(&said) {
@@ -286,26 +291,32 @@ fn no_redundancy_is_used_right_after_music() {
 #[test]
 fn heads_say_what_is_inside() {
     for (payload, duration, stereo) in [
-        (&[0x40, 1, 2][..], 10, false),            // SILK wideband, 10 ms
-        (&[0x5c, 1, 2], 60, true),                 // SILK wideband, 60 ms, stereo
-        (&[0x60, 1], 10, false),                   // hybrid, 10 ms
-        (&[0x7d, 1, 2], 40, true),                 // hybrid, 2 × 20 ms
-        (&[0x98, 1], 20, false),                   // CELT, 20 ms
-        (&[0x92, 1, 7, 8], 20, false),             // CELT, 2 × 10 ms of given size
-        (&[0x9b, 3, 1, 2, 3], 60, false),          // CELT, 3 × 20 ms
-        (&[0x9b, 0xc2, 1, 1, 7, 8, 0], 40, false), // the same with padding, sizes given
-        (&[0x48], 20, false),                      // SILK, paused
+        (&[0x40, 1, 2][..], 10_000, false),   // SILK wideband, 10 ms
+        (&[0x5c, 1, 2], 60_000, true),        // SILK wideband, 60 ms, stereo
+        (&[0x60, 1], 10_000, false),          // hybrid, 10 ms
+        (&[0x7d, 1, 2], 40_000, true),        // hybrid, 2 × 20 ms
+        (&[0x98, 1], 20_000, false),          // CELT, 20 ms
+        (&[0x92, 1, 7, 8], 20_000, false),    // CELT, 2 × 10 ms of given size
+        (&[0x9b, 3, 1, 2, 3], 60_000, false), // CELT, 3 × 20 ms
+        (&[0x9b, 0xc2, 1, 1, 7, 8, 0], 40_000, false), // the same with padding, sizes given
+        (&[0x80, 1], 2_500, false),           // CELT, 2.5 ms
+        (&[0x8f, 3, 1, 2, 3], 15_000, true),  // CELT, 3 × 5 ms, stereo
+        (&[0x83, 24], 60_000, false),         // CELT, 24 × 2.5 ms, all paused
+        (&[0x48], 20_000, false),             // SILK, paused
     ] {
         let packet = OpusPacket::parse(payload).unwrap();
-        assert_eq!(packet.duration_ms(), duration, "{payload:x?}");
+        assert_eq!(
+            packet.duration(),
+            Duration::from_micros(duration),
+            "{payload:x?}"
+        );
         assert_eq!(packet.is_stereo(), stereo, "{payload:x?}");
     }
     for (payload, error) in [
         (&[][..], DecodeError::Empty),
-        (&[0x80, 1, 2], DecodeError::FrameTooShort),
-        (&[0x88, 1, 2], DecodeError::FrameTooShort),
         (&[0x59, 1, 2], DecodeError::FrameTooLong),
         (&[0x9b, 4, 1, 2], DecodeError::FrameTooLong),
+        (&[0x83, 25, 1], DecodeError::FrameTooLong),
         (&[0x9b], DecodeError::Malformed),
         (&[0x9b, 0, 1], DecodeError::Malformed),
         (&[0x9b, 0x41, 255], DecodeError::Malformed),
@@ -497,8 +508,7 @@ fn hostile_payloads_do_no_harm() {
                     Step::Decode(payload) => {
                         let parsed = OpusPacket::parse(&payload);
                         if let Ok(samples) = decoder.decode(&payload, &mut pcm) {
-                            let ms = parsed.unwrap().duration_ms();
-                            prop_assert_eq!(samples, RATES[rate].samples(ms));
+                            prop_assert_eq!(samples, parsed.unwrap().samples(RATES[rate]));
                         }
                     }
                     Step::Recover(payload, len) => {
@@ -531,7 +541,7 @@ fn any_sound_can_be_encoded() {
             let mut encoder = Box::new(OpusEncoder::new(config).unwrap());
             for payload in encode_all(&mut *encoder, &pcm).iter().flatten() {
                 let packet = OpusPacket::parse(payload).unwrap();
-                prop_assert_eq!(packet.duration_ms(), FRAMES[frame].ms());
+                prop_assert_eq!(packet.duration(), ms(FRAMES[frame]));
             }
         })
     });
@@ -679,7 +689,7 @@ mod fullband {
                 });
                 for payload in encode_all(&mut encoder, &pcm).iter().flatten() {
                     let packet = OpusPacket::parse(payload).unwrap();
-                    prop_assert_eq!(packet.duration_ms(), FRAMES[frame].ms());
+                    prop_assert_eq!(packet.duration(), ms(FRAMES[frame]));
                 }
             })
         });

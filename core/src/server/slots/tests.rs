@@ -33,6 +33,7 @@ fn source(ssrc: u32, sequence: u16, score: Score) -> Source {
         sequence,
         timestamp: u32::from(sequence) * 960,
         marker: false,
+        is_newest: true,
         clock_rate: 48_000,
         score,
     }
@@ -181,7 +182,9 @@ proptest! {
         let mut slots = slots(2);
         for (ssrc, sequence, timestamp, marker, clock_rate, now) in packets {
             let score = Score::default();
-            let source = Source { ssrc: ssrc.into(), sequence, timestamp, marker, clock_rate, score };
+            let source = Source {
+                ssrc: ssrc.into(), sequence, timestamp, marker, is_newest: !marker, clock_rate, score,
+            };
             if let Some(sent) = slots.take(Instant::from_micros(now), &source) {
                 prop_assert!(slots.owns(sent.ssrc));
             }
@@ -288,6 +291,20 @@ fn what_was_held_back_for_long_is_not_heard() {
     }
     let next = slots.take(at(20), &source(1, 501, quiet)).unwrap();
     assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+}
+
+#[test]
+fn no_turn_begins_with_what_is_from_before_the_last() {
+    let mut slots = slots(1);
+    let quiet = Score::default();
+    slots.take(at(0), &source(1, 500, quiet)).unwrap();
+    let other = slots.take(at(200), &source(2, 7, quiet)).unwrap();
+    let mut old = source(1, 499, quiet);
+    old.is_newest = false;
+    assert_eq!(slots.take(at(400), &old), None);
+    assert_eq!(slots.sources().collect::<Vec<_>>(), [2]);
+    let next = slots.take(at(400), &source(1, 501, quiet)).unwrap();
+    assert_eq!(next.sequence, other.sequence.wrapping_add(1));
 }
 
 #[test]

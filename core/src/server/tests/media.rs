@@ -516,3 +516,27 @@ fn what_waits_of_the_censored_is_not_sent() {
     world.run();
     assert_eq!(world.peers[ben].take_media(), []);
 }
+
+#[test]
+fn what_was_held_back_is_not_heard_as_new_once_another_had_the_slot() {
+    let mut world = World::new();
+    let anna = world.join(&Hello::publishing("room/anna"));
+    let ben = world.join(&Hello::publishing("room/ben"));
+    let device = world.join(&Hello {
+        slots: 1,
+        ..Hello::new("room/device")
+    });
+    world.peers[anna].speak(30);
+    let mut held = world.compose(anna).unwrap();
+    for talker in [anna, ben] {
+        world.talk(ms(60), &[(talker, 30)]);
+        world.advance(ms(1_000));
+        assert_eq!(heard(&mut world, device), [world.peers[talker].ssrc()]);
+    }
+    let from = world.peers[anna].path;
+    world.deliver(from, &mut held).unwrap();
+    world.run();
+    assert_eq!(world.peers[device].take_media(), []);
+    world.talk(ms(20), &[(anna, 30)]);
+    assert_eq!(heard(&mut world, device), [world.peers[anna].ssrc()]);
+}

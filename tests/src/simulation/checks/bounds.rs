@@ -16,6 +16,7 @@ impl Checks {
     pub(super) fn check_bounds(&mut self, now: Instant, server: &Server) {
         let is = server.accounting();
         let may = &self.limits;
+        let mix = may.mix;
         // Those being sent away are kept for a few seconds beyond the limit.
         let ids = 2 * is.participants + is.half_open;
         let tables = [
@@ -48,11 +49,22 @@ impl Checks {
                 is.media_bytes,
                 may.media_buffers * MAX_DATAGRAM,
             ),
-            // One for each participant, join and room.
+            // One for each participant, join, room and mix.
             (
                 "timers",
                 is.timers,
-                is.participants + is.half_open + is.rooms,
+                is.participants + is.half_open + is.rooms + is.mixes,
+            ),
+            ("mixes", is.mixes, mix.map_or(0, |mix| mix.sessions)),
+            (
+                "decoders of mixes",
+                is.mix_decoders,
+                is.mixes * mix.map_or(0, |mix| mix.talkers.into()),
+            ),
+            (
+                "encoders of mixes",
+                is.mix_encoders,
+                is.mixes * mix.map_or(0, |mix| mix.encoders),
             ),
         ];
         let over = tables.into_iter().find(|(_, is, may)| is > may);

@@ -6,8 +6,8 @@ use parlour_core::room::Grants;
 use parlour_core::signal::SubscribePolicy;
 use parlour_core::time::{Duration, Instant};
 
-use super::{Checks, Invariant};
-use crate::party::{Handle, Heard};
+use super::{Checks, Invariant, mixing};
+use crate::party::{Handle, Heard, Mixed};
 
 /// How soon somebody is heard who talks without a pause, and how long nothing of it may be heard then. Bursts of loss on
 /// either side are part of it.
@@ -17,8 +17,8 @@ const HEALED: Duration = Duration::from_secs(30);
 /// How long sound may wait in the server for somebody whose new address is not proven, and for how long after the change.
 const WITHHELD: Duration = Duration::from_secs(2);
 const ROAMING: Duration = Duration::from_secs(20);
-/// Frames that are remembered for each flow: more than any datagram is late.
-const KEPT: usize = 128;
+/// Frames that are remembered for each flow: more than any datagram may be late, which is the window of counters.
+const KEPT: usize = 1_100;
 
 /// What arrived in which order.
 #[derive(Debug, Default)]
@@ -31,7 +31,8 @@ pub(super) struct Flows {
 
 #[derive(Debug, Clone, Copy)]
 struct Frame {
-    stream: u16,
+    /// `None`: the mix.
+    stream: Option<u16>,
     number: u32,
     timestamp: u64,
 }
@@ -53,18 +54,32 @@ impl Flows {
             numbers.pop_first();
         }
         let frame = Frame {
-            stream: said.stream,
+            stream: Some(said.stream),
             number: said.number,
             timestamp: heard.timestamp,
         };
-        let slot = self.slots.entry((one, heard.slot)).or_default();
-        let before = slot.range(..heard.sequence).next_back();
-        let after = slot.range(heard.sequence + 1..).next();
+        self.place(one, heard.slot, heard.sequence, frame)
+    }
+
+    /// Takes in a frame of a mix, and says what is wrong with its place. Only its slot numbers it.
+    pub(super) fn insert_mixed(&mut self, one: usize, mixed: &Mixed) -> Option<String> {
+        let frame = Frame {
+            stream: None,
+            number: 0,
+            timestamp: mixed.timestamp,
+        };
+        self.place(one, mixed.slot, mixed.sequence, frame)
+    }
+
+    fn place(&mut self, one: usize, slot: u8, sequence: u64, frame: Frame) -> Option<String> {
+        let slot = self.slots.entry((one, slot)).or_default();
+        let before = slot.range(..sequence).next_back();
+        let after = slot.range(sequence + 1..).next();
         let misplaced = |earlier: Frame, later: Frame| {
-            let same = earlier.stream == later.stream;
+            let same = earlier.stream.is_some() && earlier.stream == later.stream;
             earlier.timestamp >= later.timestamp || same && earlier.number >= later.number
         };
-        let wrong = if slot.contains_key(&heard.sequence) {
+        let wrong = if slot.contains_key(&sequence) {
             Some("has another's sequence number".to_owned())
         } else if let Some(before) = before.filter(|(_, before)| misplaced(**before, frame)) {
             Some(format!("is not after {before:?}"))
@@ -72,7 +87,7 @@ impl Flows {
             let after = after.filter(|(_, after)| misplaced(frame, **after));
             after.map(|after| format!("is not before {after:?}"))
         };
-        slot.insert(heard.sequence, frame);
+        slot.insert(sequence, frame);
         if slot.len() > KEPT {
             slot.pop_first();
         }
@@ -88,32 +103,28 @@ impl Checks {
             let text = format!("p{one} hears a frame of p{other} that {wrong}: {frame:?}");
             self.fail(Invariant::InOrder, now, text);
         }
-        if let Some(why) = self.forbids(one, other, sent_at, frame) {
+        let said_at = Instant::from_micros(frame.said.said_at);
+        let is_of_now = self.people[other].handle == Some(frame.talker());
+        let was_muted = is_of_now && !(self.people[other].muted.at(said_at)).any(|muted| !muted);
+        let why = self.forbids(one, other, sent_at);
+        if let Some(why) = why.or(was_muted.then_some("was muted when it said that")) {
             let text = format!("p{one} hears p{other}, who {why}; sent at {sent_at:?}: {frame:?}");
             self.fail(Invariant::MayHear, now, text);
         }
-        let said_at = Instant::from_micros(frame.said.said_at);
         let last = self.people[one].heard.entry(other).or_insert(said_at);
         *last = said_at.max(*last);
     }
 
     /// Why somebody may not hear another what the server sent then.
-    fn forbids(
+    pub(super) fn forbids(
         &self,
         one: usize,
         other: usize,
         sent_at: Instant,
-        frame: &Heard,
     ) -> Option<&'static str> {
         let (listener, talker) = (&self.people[one], &self.people[other]);
-        let said_at = Instant::from_micros(frame.said.said_at);
-        let is_roaming = sent_at <= listener.troubled_until + ROAMING;
-        let waited = if is_roaming { WITHHELD } else { Duration::ZERO };
-        let before = |since: Option<&Instant>| since.is_some_and(|since| *since + waited < sent_at);
-        let forwarded = sent_at
-            .as_micros()
-            .saturating_sub(waited.as_micros() as u64);
-        let forwarded = Instant::from_micros(forwarded);
+        let forwarded = self.forwarded(one, sent_at);
+        let before = |since: Option<&Instant>| since.is_some_and(|since| *since < forwarded);
         let wants = &listener.wants;
         let asked_for = wants.wished.contains_key(&other);
         if listener.options.room != talker.options.room {
@@ -140,11 +151,6 @@ impl Checks {
             Some("is censored")
         } else if !talker.may(Grants::PUBLISH_AUDIO) {
             Some("may not publish")
-        } else if self.owners.get(frame.talker().0) == Some(&other)
-            && talker.handle == Some(frame.talker())
-            && !talker.muted.at(said_at).any(|muted| !muted)
-        {
-            Some("was muted when it said that")
         } else if before(wants.unwanted_since.get(&other)) {
             Some("was unsubscribed")
         } else if before(wants.none_since.as_ref()) && !asked_for {
@@ -152,6 +158,16 @@ impl Checks {
         } else {
             None
         }
+    }
+
+    /// Since when what the server sent somebody then may have waited in it.
+    pub(super) fn forwarded(&self, one: usize, sent_at: Instant) -> Instant {
+        let is_roaming = sent_at <= self.people[one].troubled_until + ROAMING;
+        let waited = if is_roaming { WITHHELD } else { Duration::ZERO };
+        let forwarded = sent_at
+            .as_micros()
+            .saturating_sub(waited.as_micros() as u64);
+        Instant::from_micros(forwarded)
     }
 
     pub(super) fn check_unheard(&mut self, now: Instant) {
@@ -199,13 +215,17 @@ impl Checks {
             .iter()
             .filter(|person| person.talk.is_some_and(recently))
             .count();
+        let voices = match wants.policy.now() {
+            SubscribePolicy::Mix | SubscribePolicy::MixPcmu => mixing::VOICES,
+            _ => listener.slots(),
+        };
         listener.options.room == talker.options.room
             && listener.is_calm(now, HEALED + HEARD)
             && listener.standing.now().present
             && listener.standing.since() + HEARD <= now
             && listener.may(Grants::SUBSCRIBE)
-            && talkers + usize::from(wants.has_pinned) <= listener.slots()
-            && wants.policy.now() == SubscribePolicy::All
+            && talkers + usize::from(wants.has_pinned) <= voices
+            && wants.policy.now() != SubscribePolicy::None
             && wants.policy.since() + HEALED <= now
             && !wants.wished.contains_key(&other)
             && !wants.is_unclear

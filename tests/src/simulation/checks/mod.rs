@@ -3,10 +3,12 @@
 mod amplification;
 mod bounds;
 mod hearing;
+mod mixing;
 mod replicas;
 mod requests;
 mod stays;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -16,7 +18,7 @@ use parlour_core::time::Instant;
 
 use super::person::Person;
 use crate::network::Datagram;
-use crate::party::{Handle, Heard};
+use crate::party::{Handle, Heard, Mixed};
 use crate::world::{Observer, World};
 
 /// What can be violated. Each has times in which the network may recover; they are constants beside the check.
@@ -108,6 +110,8 @@ pub(super) struct Checks {
     owners: Vec<usize>,
     amplification: amplification::Ledger,
     hearing: hearing::Flows,
+    /// Whose microphone an SSRC is.
+    microphones: BTreeMap<u32, usize>,
     replicas: replicas::Versions,
 }
 
@@ -127,6 +131,7 @@ impl Checks {
             owners: Vec::new(),
             amplification: amplification::Ledger::new(server),
             hearing: hearing::Flows::default(),
+            microphones: BTreeMap::new(),
             replicas: replicas::Versions::default(),
         }
     }
@@ -212,5 +217,11 @@ impl Observer for Checks {
         self.count_heard += 1;
         self.note(&format!("{handle:?} {frame:?}"));
         self.check_heard(handle, sent_at, frame);
+    }
+
+    fn heard_mix(&mut self, handle: Handle, sent_at: Instant, frame: &Mixed) {
+        self.count_heard += 1;
+        self.note(&format!("{handle:?} {frame:?}"));
+        self.check_mixed(handle, sent_at, frame);
     }
 }

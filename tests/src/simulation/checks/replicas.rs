@@ -76,11 +76,14 @@ impl Checks {
         };
         self.check_room_limit(now, state.participants().count(), view.waiting);
         let mic = StreamKey::new("mic").expect("a stream key");
-        for person in &mut self.people {
+        for (one, person) in self.people.iter_mut().enumerate() {
             if person.options.room != view.room.as_str() {
                 continue;
             }
             let standing = state.participant(&person.id);
+            let streams = standing.iter().flat_map(|participant| &participant.streams);
+            let microphones = streams.filter(|stream| stream.key == mic);
+            (self.microphones).extend(microphones.map(|stream| (stream.ssrc, one)));
             let standing = standing.map(|participant| Standing {
                 present: true,
                 censored: participant.censored,
