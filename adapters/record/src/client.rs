@@ -11,11 +11,12 @@ use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{StreamKey, Topic};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{
-    Moderation, Operation, Publish, Recipients, RequestId, Secret, StreamRef, SubscribePolicy,
-    Targets,
+    MAX_BODY, Moderation, Operation, Publish, Recipients, RequestId, Secret, StreamRef,
+    SubscribePolicy, Targets,
 };
 use parlour_core::ticket::{Ticket, TicketError};
 use parlour_core::time::Instant;
+use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
 
 use crate::Sink;
@@ -60,7 +61,8 @@ pub(crate) enum Call<'a> {
 }
 
 impl Call<'_> {
-    /// Makes the call, and gives the checksum of what comes of it.
+    /// Makes the call, and gives the checksum of what comes of it. Of a buffer the core uses no more than it is lent here,
+    /// and a log may claim any.
     pub(crate) fn repeat<P: Profile>(self, client: &mut client::Client<P>, now: Instant) -> u32 {
         let mut buffer = Vec::new();
         match self {
@@ -77,12 +79,12 @@ impl Call<'_> {
                 0
             }
             Self::Transmit { capacity } => {
-                buffer.resize(capacity, 0);
+                buffer.resize(capacity.min(MAX_DATAGRAM), 0);
                 transmit(client, now, &mut buffer).1
             }
             Self::Event => Checksum::of(&client.poll_event()),
             Self::Message { capacity } => {
-                buffer.resize(capacity, 0);
+                buffer.resize(capacity.min(MAX_BODY), 0);
                 Checksum::of(&client.poll_message(&mut buffer))
             }
             Self::Command(operation) => command(client, now, operation),

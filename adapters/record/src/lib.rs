@@ -44,7 +44,9 @@
 //!                            CRC-32 u32 of what came out                                      after it
 //! ```
 //!
-//! Integers are little-endian. A call without its checksum at the end of the log is the one in which the program stopped.
+//! Integers are little-endian. A log may end anywhere: a program that is killed or aborts loses what still waits to be written
+//! to the file, so the last call in the log need not be the one in which it stopped. If it flushed the [`Sink`], or dropped it
+//! as after a panic, then a call without its checksum at the end is that one.
 //! A log is replayed by the version that wrote it: outputs are compared as their `Debug` text and bytes.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -56,6 +58,8 @@ mod replay;
 mod server;
 mod sink;
 mod tape;
+#[cfg(test)]
+mod tests;
 
 pub use client::Client;
 pub use replay::{ReplayError, Replayed, replay};

@@ -9,18 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::Sink;
 
 pub(crate) const MAGIC: [u8; 12] = *b"PARLOUR-LOG\x01";
-/// Longer is no entry: the longest hold a datagram, or a token.
-const MAX_ENTRY: u32 = 1 << 16;
 
 /// A call, and how many µs after the one before. Machines that several threads drive may be told times that run back a little.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Entry<C> {
     pub(crate) elapsed: i64,
     pub(crate) call: C,
 }
 
 /// Writes a log.
-#[derive(Debug)]
 pub(crate) struct Log {
     sink: Sink,
     last: Instant,
@@ -62,7 +59,11 @@ impl Log {
         let scratch = std::mem::take(&mut self.scratch);
         // Into a growing vector everything can be written that is made of these types.
         self.scratch = postcard::to_extend(value, scratch).unwrap_or_default();
-        let len = self.scratch.len().saturating_sub(4) as u32;
+        let Ok(len) = u32::try_from(self.scratch.len().saturating_sub(4)) else {
+            // The core was lent 4 GiB. Without that call the log would be of another session.
+            self.sink.fail(io::ErrorKind::FileTooLarge.into());
+            return;
+        };
         if let Some(place) = self.scratch.first_chunk_mut() {
             *place = len.to_le_bytes();
             self.sink.write(&self.scratch);
@@ -70,11 +71,30 @@ impl Log {
     }
 }
 
+impl Debug for Log {
+    /// Leaves out the last entry: the first holds keys or a token, and later ones what was said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Reads a log.
-#[derive(Debug)]
 pub(crate) struct Reader<R> {
     from: R,
     pub(crate) entry: Vec<u8>,
+}
+
+/// What comes next in a log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// An entry, which was read.
+    Entry,
+    /// Nothing: the log ends between calls.
+    End,
+    /// A part of an entry.
+    Cut,
 }
 
 impl<R: Read> Reader<R> {
@@ -85,21 +105,25 @@ impl<R: Read> Reader<R> {
         Ok((fill(&mut from, &mut magic)? && magic == MAGIC).then_some(Self { from, entry }))
     }
 
-    /// Reads the next entry; false at the end, also if that is in the middle of the entry.
-    pub(crate) fn next_entry(&mut self) -> io::Result<bool> {
-        let mut len = [0; 4];
-        if !fill(&mut self.from, &mut len)? {
-            return Ok(false);
-        }
-        let len = u32::from_le_bytes(len);
-        if len > MAX_ENTRY {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "an entry longer than any",
-            ));
-        }
-        self.entry.resize(len as usize, 0);
-        fill(&mut self.from, &mut self.entry)
+    /// Reads the next entry.
+    pub(crate) fn next_entry(&mut self) -> io::Result<Next> {
+        self.read(4)?;
+        let len = match *self.entry {
+            [] => return Ok(Next::End),
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+            _ => return Ok(Next::Cut),
+        };
+        let is_whole = self.read(len)?;
+        Ok(if is_whole { Next::Entry } else { Next::Cut })
+    }
+
+    /// Reads `len` bytes; false if the end came before. However long an entry says that it is, it takes no more memory than
+    /// there is of it. How long it may be has no limit: a call may lend the core anything, if only to be refused.
+    fn read(&mut self, len: u32) -> io::Result<bool> {
+        self.entry.clear();
+        let mut rest = self.from.by_ref().take(len.into());
+        rest.read_to_end(&mut self.entry)?;
+        Ok(rest.limit() == 0)
     }
 
     /// Reads the checksum of what came of a call; `None` at the end.

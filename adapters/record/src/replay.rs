@@ -7,7 +7,7 @@ use parlour_core::time::{Duration, Instant};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::log::{Entry, Reader};
+use crate::log::{Entry, Next, Reader};
 use crate::make::{Made, MadeClient, MadeServer, capacities};
 use crate::server::Questions;
 use crate::{client as recorded_client, server as recorded_server};
@@ -21,7 +21,8 @@ pub struct Replayed {
     pub calls: u64,
     /// Time from the first to the last of them.
     pub duration: Duration,
-    /// Whether the log ends within a call, of which nothing is known: the program stopped there.
+    /// Whether the log ends within an entry, or before the checksum of the last: what came of that call, and whether others
+    /// followed it, is not known.
     pub is_cut: bool,
 }
 
@@ -64,7 +65,7 @@ pub enum ReplayError {
 /// [`ReplayError`]; `Differs` at the first output that is another one.
 pub fn replay(log: impl Read) -> Result<Replayed, ReplayError> {
     let mut log = Reader::new(log)?.ok_or(ReplayError::NotALog)?;
-    if !log.next_entry()? {
+    if log.next_entry()? != Next::Entry {
         return Err(ReplayError::NotALog);
     }
     let made = postcard::from_bytes(&log.entry).map_err(|_| ReplayError::NotALog)?;
@@ -112,8 +113,12 @@ fn repeat(
     let began = Instant::from_micros(began);
     let mut now = began;
     let mut calls = 0;
-    let mut is_cut = false;
-    while log.next_entry()? {
+    let is_cut = loop {
+        match log.next_entry()? {
+            Next::Entry => {}
+            Next::End => break false,
+            Next::Cut => break true,
+        }
         let (at, checksum) = call(&log.entry, now).ok_or(ReplayError::Damaged { call: calls })?;
         now = at;
         match log.next_checksum()? {
@@ -122,9 +127,9 @@ fn repeat(
                 return Err(ReplayError::Differs { call: calls, at });
             }
             Some(_) => calls += 1,
-            None => is_cut = true,
+            None => break true,
         }
-    }
+    };
     Ok(Replayed {
         machine,
         calls,

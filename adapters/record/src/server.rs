@@ -14,6 +14,7 @@ use parlour_core::server::{
 };
 use parlour_core::signal::{JoinRefusal, Recipients};
 use parlour_core::time::Instant;
+use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
 
 use crate::Sink;
@@ -165,7 +166,8 @@ impl Call<'_> {
                 0
             }
             Self::Transmit { capacity } => {
-                buffer.resize(capacity, 0);
+                // The core uses no more of it, and a log may claim any.
+                buffer.resize(capacity.min(MAX_DATAGRAM), 0);
                 transmit(server, now, &mut buffer).1
             }
             Self::Event => {

@@ -18,7 +18,8 @@ enum Target {
 }
 
 impl Sink {
-    /// A file, which is made or emptied. On Unix only its owner can read it.
+    /// A file, which is made or emptied. On Unix only its owner can read it. The last calls wait in memory until there are
+    /// 8 KiB of them, the last clone of the sink is dropped, or [`flush`](Self::flush) is called.
     ///
     /// # Errors
     /// What the operating system says.
@@ -74,6 +75,11 @@ impl Sink {
         if let Err(error) = written {
             *target = Target::Broken(error);
         }
+    }
+
+    /// Ends the log: what would follow is written nowhere, and [`flush`](Self::flush) says why.
+    pub(crate) fn fail(&self, error: io::Error) {
+        *self.lock() = Target::Broken(error);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Target> {
