@@ -314,7 +314,10 @@ impl Link {
 
     fn ping_due(&self) -> Option<Instant> {
         // Signalling that times out at the same time must not make the pings wait any longer.
-        if let Some(due) = self.pinger.poll_timeout(self.rtt().base_timeout()) {
+        let patience = self.rtt().base_timeout();
+        // Nor may it be longer than the keepalive, at which the owner has another ping sent in the awaited one's place: then
+        // none would ever have gone unanswered for long enough.
+        if let Some(due) = self.pinger.poll_timeout(patience, self.keepalive) {
             return Some(due);
         }
         if self.pinger.is_requested() {

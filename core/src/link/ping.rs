@@ -54,9 +54,11 @@ impl Pinger {
     }
 
     /// When the awaited ping has taken longer than `patience`, which doubles with each that went
-    /// unanswered.
-    pub(super) fn poll_timeout(&self, patience: Duration) -> Option<Instant> {
-        let patience = patience.saturating_mul(1 << self.unanswered.min(8));
+    /// unanswered, up to `most`.
+    pub(super) fn poll_timeout(&self, patience: Duration, most: Duration) -> Option<Instant> {
+        let patience = patience
+            .saturating_mul(1 << self.unanswered.min(8))
+            .min(most);
         self.awaited.map(|(_, sent)| sent + patience)
     }
 }

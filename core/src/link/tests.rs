@@ -106,6 +106,29 @@ fn silence_is_noticed_within_seconds_of_the_keepalive() {
     assert!(now > at(12_000) && now < at(45_000), "{now:?}");
 }
 
+/// The owner says something at least as often as the keepalive, with a ping in the awaited one's place.
+#[test]
+fn silence_is_noticed_on_slow_paths_too() {
+    let (mut client, _) = pair();
+    let mut last_sent = at(0);
+    // As long as no round trip is known, a ping may take a second, and the fifth 16 times as long.
+    for _ in 0..100 {
+        let speak_by = last_sent + KEEPALIVE;
+        let now = earlier(client.poll_timeout(), Some(speak_by)).unwrap();
+        if client.handle_timeout(now, || 7) == Liveness::Lost {
+            assert!(now < at(45_000), "{now:?}");
+            return;
+        }
+        if speak_by <= now {
+            client.ping(8);
+        }
+        if compose(&mut client, now).is_some() {
+            last_sent = now;
+        }
+    }
+    panic!("nobody noticed");
+}
+
 #[test]
 fn an_answered_ping_measures_the_round_trip_and_starts_the_wait_anew() {
     let (mut client, mut server) = pair();
