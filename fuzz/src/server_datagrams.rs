@@ -100,7 +100,10 @@ fn config(how: u8) -> Config {
 
 fn path(number: u8) -> Path {
     match number % PATHS {
-        5 => Path::Stream(5),
+        5 => Path::Stream {
+            id: 5,
+            from: core::net::Ipv4Addr::LOCALHOST.into(),
+        },
         number => Path::Udp(([192, 0, 2, number], 5_000).into()),
     }
 }

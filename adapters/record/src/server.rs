@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 
 use parlour_core::rand_core::CryptoRngCore;
@@ -79,7 +79,7 @@ pub(crate) enum Call<'a> {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum From {
     Udp(SocketAddr),
-    Stream(u64),
+    Stream(u64, IpAddr),
 }
 
 /// Questions to the embedder, and the places that they had among all of their kind.
@@ -156,7 +156,7 @@ impl Call<'_> {
             Self::Datagram { from, bytes } => {
                 let from = match from {
                     From::Udp(address) => Path::Udp(address),
-                    From::Stream(number) => Path::Stream(number),
+                    From::Stream(id, from) => Path::Stream { id, from },
                 };
                 buffer.extend_from_slice(bytes);
                 Checksum::of(&server.handle_datagram(now, from, &mut buffer))
@@ -300,7 +300,7 @@ impl Server {
         if let Some(record) = &mut self.record {
             let from = match from {
                 Path::Udp(address) => From::Udp(address),
-                Path::Stream(number) => From::Stream(number),
+                Path::Stream { id, from } => From::Stream(id, from),
             };
             record.log.call(Some(now), &Call::Datagram { from, bytes });
         }

@@ -230,7 +230,10 @@ mod tests {
         Event::JoinRequested {
             join: JoinId(id),
             token: Secret("t".to_string()),
-            from: Path::Stream(1),
+            from: Path::Stream {
+                id: 1,
+                from: core::net::Ipv4Addr::LOCALHOST.into(),
+            },
         }
     }
 

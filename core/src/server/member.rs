@@ -370,6 +370,10 @@ mod tests {
         assert_eq!(reach.budget(), 0);
         reach.proven = true;
         assert_eq!(reach.budget(), usize::MAX);
-        assert_eq!(Reach::new(Path::Stream(1)).budget(), usize::MAX);
+        let stream = Path::Stream {
+            id: 1,
+            from: core::net::Ipv4Addr::LOCALHOST.into(),
+        };
+        assert_eq!(Reach::new(stream).budget(), usize::MAX);
     }
 }

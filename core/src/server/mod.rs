@@ -76,7 +76,7 @@ pub use inspect::RoomView;
 pub use machine::{Admission, Server};
 #[cfg(feature = "opus-fullband")]
 pub use mix::{MixConfig, MixOpus};
-pub use path::Path;
+pub use path::{Path, Source};
 pub use statistics::{Accounting, ParticipantStatistics, Statistics};
 pub use transmit::Transmit;
 

@@ -7,16 +7,22 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// ```
 /// use parlour_core::server::Path;
 /// let path = Path::Udp("192.0.2.7:40000".parse().unwrap());
-/// assert_ne!(path.to_bytes(), Path::Stream(7).to_bytes());
-/// assert!(!path.is_proven());
+/// let stream = Path::Stream { id: 7, from: "192.0.2.7".parse().unwrap() };
+/// assert_ne!(path.to_bytes(), stream.to_bytes());
+/// assert_eq!(path.source(), stream.source());
+/// assert!(stream.is_proven() && !path.is_proven());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Path {
     /// Datagrams to and from this address, which anybody can forge.
     Udp(SocketAddr),
-    /// A TCP or WebSocket connection, by a number that the embedder gave it and never gives to
-    /// another. That it exists proves the address.
-    Stream(u64),
+    /// A TCP or WebSocket connection. That it exists proves the address.
+    Stream {
+        /// A number that the embedder gave it and never gives to another.
+        id: u64,
+        /// The other end's address, as far as the embedder knows.
+        from: IpAddr,
+    },
 }
 
 impl Path {
@@ -35,7 +41,7 @@ impl Path {
         let (kind, address, port, scope) = match self {
             Self::Udp(SocketAddr::V4(v4)) => (4, u128::from(v4.ip().to_bits()), v4.port(), 0),
             Self::Udp(SocketAddr::V6(v6)) => (6, v6.ip().to_bits(), v6.port(), v6.scope_id()),
-            Self::Stream(number) => (0, u128::from(*number), 0, 0),
+            Self::Stream { id, .. } => (0, u128::from(*id), 0, 0),
         };
         let fields = [
             &[kind][..],
@@ -52,28 +58,30 @@ impl Path {
 
     /// Whether a packet that came this way proves that packets sent this way arrive there.
     pub const fn is_proven(&self) -> bool {
-        matches!(self, Self::Stream(_))
+        matches!(self, Self::Stream { .. })
     }
 }
 
 /// Whose a path is, as far as anybody can tell: those who have one address have the rest of its
-/// ports, and of an IPv6 network, too.
+/// ports, as many connections as they like, and of an IPv6 network, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Source {
+pub enum Source {
+    /// An IPv4 address.
     V4(Ipv4Addr),
-    /// A network of 64 bits.
+    /// An IPv6 network: the upper 64 bits.
     V6(u64),
-    Stream(u64),
 }
 
 impl Path {
-    pub(super) fn source(&self) -> Source {
-        match self {
-            Self::Udp(address) => match address.ip().to_canonical() {
-                IpAddr::V4(v4) => Source::V4(v4),
-                IpAddr::V6(v6) => Source::V6((v6.to_bits() >> 64) as u64),
-            },
-            Self::Stream(number) => Source::Stream(*number),
+    /// What limits "from one address" count by.
+    pub fn source(&self) -> Source {
+        let address = match self {
+            Self::Udp(address) => address.ip(),
+            Self::Stream { from, .. } => *from,
+        };
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Source::V4(v4),
+            IpAddr::V6(v6) => Source::V6((v6.to_bits() >> 64) as u64),
         }
     }
 }
@@ -90,11 +98,27 @@ mod tests {
         assert_ne!(source("192.0.2.1:5"), source("192.0.2.2:5"));
         assert_eq!(source("[2001:db8::1]:5"), source("[2001:db8::2]:5"));
         assert_ne!(source("[2001:db8::1]:5"), source("[2001:db8:0:1::1]:5"));
-        assert_ne!(Path::Stream(1).source(), Path::Stream(2).source());
+        let stream = |id, from: &str| Path::Stream {
+            id,
+            from: from.parse().unwrap(),
+        };
+        assert_eq!(stream(1, "192.0.2.1").source(), source("192.0.2.1:5"));
+        assert_eq!(
+            stream(1, "2001:db8::1").source(),
+            stream(2, "2001:db8::2").source()
+        );
+        assert_ne!(
+            stream(1, "192.0.2.1").source(),
+            stream(2, "192.0.2.2").source()
+        );
     }
 
     #[test]
     fn every_field_is_in_the_encoding() {
+        let stream = |id| Path::Stream {
+            id,
+            from: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
         let paths = [
             Path::Udp("1.2.3.4:5".parse().unwrap()),
             Path::Udp("1.2.3.5:5".parse().unwrap()),
@@ -103,8 +127,8 @@ mod tests {
             Path::Udp("[::ffff:1.2.3.4]:5".parse().unwrap()),
             Path::Udp("[fe80::1%1]:5".parse().unwrap()),
             Path::Udp("[fe80::1%2]:5".parse().unwrap()),
-            Path::Stream(0x0102_0304),
-            Path::Stream(u64::MAX),
+            stream(0x0102_0304),
+            stream(u64::MAX),
         ];
         for (i, a) in paths.iter().enumerate() {
             for b in &paths[i + 1..] {

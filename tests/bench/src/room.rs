@@ -217,7 +217,10 @@ impl Room {
 
     /// All that `number` has to send goes to the server.
     pub fn carry_from(&mut self, number: usize) {
-        let from = Path::Stream(number as u64);
+        let from = Path::Stream {
+            id: number as u64,
+            from: std::net::Ipv4Addr::LOCALHOST.into(),
+        };
         let (now, client) = (self.now, &mut self.clients[number]);
         while let Ok(Some(len)) = client.poll_transmit(now, &mut self.datagram) {
             let _ = self
@@ -229,7 +232,7 @@ impl Room {
     /// All that the server has to send, with the number of the participant it is for.
     pub fn drain(&mut self, mut each: impl FnMut(usize, &[u8])) {
         while let Ok(Some(sent)) = self.server.poll_transmit(self.now, &mut self.datagram) {
-            if let Path::Stream(to) = sent.to {
+            if let Path::Stream { id: to, .. } = sent.to {
                 each(to as usize, &self.datagram[..sent.len]);
             }
         }

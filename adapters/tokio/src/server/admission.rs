@@ -56,7 +56,7 @@ impl Admitter {
         let claims = match verify_token(token, &self.keys, wall) {
             Ok(claims) => claims,
             Err(error) => {
-                tracing::info!(?from, %error, "join refused");
+                tracing::debug!(?from, %error, "join refused");
                 // An error means that the join has timed out meanwhile.
                 let _ = server.refuse(now, join, JoinRefusal::from(error));
                 return;
@@ -71,7 +71,7 @@ impl Admitter {
             }
             _ => match server.admit(now, join, admission(claims, wall)) {
                 Ok(()) => tracing::debug!(%room, %participant, ?from, "join admitted"),
-                Err(error) => tracing::info!(%room, %participant, ?from, %error, "join refused"),
+                Err(error) => tracing::debug!(%room, %participant, ?from, %error, "join refused"),
             },
         }
     }
@@ -87,13 +87,13 @@ impl Admitter {
         let wall = unix_seconds();
         let verified = verify_token(token, &self.keys, wall);
         if let Err(error) = verified {
-            tracing::info!(%error, "refreshed token refused");
+            tracing::debug!(%error, "refreshed token refused");
         }
         let answer = verified
             .map(|claims| admission(claims, wall))
             .map_err(|_: TokenError| ());
         if let Err(error) = server.refresh(now, refresh, answer) {
-            tracing::info!(%error, "token not refreshed");
+            tracing::debug!(%error, "token not refreshed");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parlour_core::server::{Path, Source};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -22,16 +23,23 @@ const GREETING: Duration = Duration::from_secs(10);
 /// What comes from a connection.
 #[derive(Debug)]
 pub(super) enum FromStream {
-    /// A packet of connection so-and-so.
-    Packet(u64, Vec<u8>),
-    /// It has ended.
+    /// A packet, and by which connection it came.
+    Packet(Path, Vec<u8>),
+    /// Connection so-and-so has ended.
     Ended(u64),
+}
+
+/// A connection, as the worker sees it.
+#[derive(Debug)]
+struct Stream {
+    /// Where to put the packets for it.
+    outgoing: mpsc::Sender<Bytes>,
+    source: Source,
 }
 
 #[derive(Debug)]
 pub(super) struct Streams {
-    /// Where to put the packets for each connection.
-    outgoing: BTreeMap<u64, mpsc::Sender<Bytes>>,
+    streams: BTreeMap<u64, Stream>,
     /// Never used twice.
     next: u64,
     most: usize,
@@ -41,12 +49,12 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// At most `most` connections, each ended when nothing has come from it for `idle`. What comes from them comes out
+    /// At most `most` connections, a quarter of them from one address, each ended when nothing has come from it for `idle`. What comes from them comes out
     /// of the receiver.
     pub(super) fn new(most: usize, idle: Duration) -> (Self, mpsc::Receiver<FromStream>) {
         let (incoming, receiver) = mpsc::channel(INCOMING);
         let streams = Self {
-            outgoing: BTreeMap::new(),
+            streams: BTreeMap::new(),
             next: 0,
             most,
             idle,
@@ -57,18 +65,32 @@ impl Streams {
 
     /// Takes a connection on; closes it if there are too many.
     pub(super) fn accept(&mut self, stream: TcpStream, from: SocketAddr) {
-        if self.outgoing.len() >= self.most {
-            tracing::warn!(%from, most = self.most, "too many TCP connections");
+        let id = self.next;
+        let path = Path::Stream {
+            id,
+            from: from.ip(),
+        };
+        let source = path.source();
+        let alike = self.streams.values().filter(|other| other.source == source);
+        // As with half-open joins: nobody can take all places alone.
+        let is_its_share_taken = alike.count() >= self.most.div_ceil(4);
+        if self.streams.len() >= self.most || is_its_share_taken {
+            tracing::debug!(%from, most = self.most, is_its_share_taken, "too many TCP connections");
             return;
         }
-        let id = self.next;
         self.next += 1;
         let (sender, outgoing) = mpsc::channel(OUTGOING);
-        self.outgoing.insert(id, sender);
+        self.streams.insert(
+            id,
+            Stream {
+                outgoing: sender,
+                source,
+            },
+        );
         let (incoming, idle) = (self.incoming.clone(), self.idle);
         tokio::spawn(async move {
             tracing::debug!(stream = id, %from, "TCP connection");
-            if let Err(error) = serve(id, stream, idle, &incoming, outgoing).await {
+            if let Err(error) = serve(path, stream, idle, &incoming, outgoing).await {
                 tracing::debug!(stream = id, %from, %error, "TCP connection ended");
             }
             let _ = incoming.send(FromStream::Ended(id)).await;
@@ -77,18 +99,18 @@ impl Streams {
 
     /// Sends a packet, unless the connection is gone or its queue full.
     pub(super) fn send(&self, id: u64, packet: &[u8]) {
-        if let Some(outgoing) = self.outgoing.get(&id) {
-            let _ = outgoing.try_send(Bytes::copy_from_slice(packet));
+        if let Some(stream) = self.streams.get(&id) {
+            let _ = stream.outgoing.try_send(Bytes::copy_from_slice(packet));
         }
     }
 
     pub(super) fn forget(&mut self, id: u64) {
-        self.outgoing.remove(&id);
+        self.streams.remove(&id);
     }
 }
 
 async fn serve(
-    id: u64,
+    path: Path,
     stream: TcpStream,
     idle: Duration,
     incoming: &mpsc::Sender<FromStream>,
@@ -104,7 +126,7 @@ async fn serve(
             packet = reader.next() => match packet? {
                 Some(packet) => {
                     deadline = Instant::now() + idle;
-                    let packet = FromStream::Packet(id, packet.to_vec());
+                    let packet = FromStream::Packet(path, packet.to_vec());
                     if incoming.send(packet).await.is_err() {
                         return Ok(());
                     }
@@ -128,6 +150,38 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+
+    #[tokio::test]
+    async fn one_address_gets_a_quarter_of_the_places() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut streams, _received) = Streams::new(8, Duration::from_secs(90));
+        let mut clients = Vec::new();
+        let addresses = [
+            "192.0.2.1:1",
+            "192.0.2.1:2",
+            "192.0.2.1:3",
+            "[2001:db8::1]:1",
+            "[2001:db8::2]:1",
+            "[2001:db8::3]:1",
+        ];
+        let taken = [1, 2, 2, 3, 4, 4];
+        for (from, taken) in addresses.into_iter().zip(taken) {
+            let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+            clients.push(client.unwrap());
+            streams.accept(accepted.unwrap().0, from.parse().unwrap());
+            assert_eq!(streams.streams.len(), taken, "{from}");
+        }
+        streams.forget(0);
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        clients.push(client.unwrap());
+        streams.accept(accepted.unwrap().0, "192.0.2.1:4".parse().unwrap());
+        assert_eq!(
+            streams.streams.len(),
+            4,
+            "a place that is free again is given away"
+        );
+    }
 
     /// In tokio's own time, which jumps to what is next.
     #[tokio::test(start_paused = true)]

@@ -37,7 +37,7 @@ const BATCHES: usize = 64;
 const TURN: Duration = Duration::from_millis(2);
 /// How long the last words may take.
 const DRAIN: Duration = Duration::from_secs(1);
-/// How often the server's timers are looked at while the socket takes nothing.
+/// How often the server's timers are looked at while there is no room for what it wants to send.
 const HELD_BACK: Duration = Duration::from_millis(50);
 /// How long no TCP connection is accepted after that failed: the process is short of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -117,6 +117,7 @@ impl Worker {
                 events,
                 is_held_back: false,
                 took: Duration::ZERO,
+                looked: now,
                 accept_at: None,
                 shutdown_by: None,
             };
@@ -143,6 +144,8 @@ struct Running {
     is_held_back: bool,
     /// How long it took to take in what came last.
     took: Duration,
+    /// When the server's timers were last looked at.
+    looked: Instant,
     /// When to accept TCP connections again.
     accept_at: Option<Instant>,
     /// When to stop in any case.
@@ -164,7 +167,11 @@ impl Running {
         let mut load = Load::new(self.clock.now());
         loop {
             // However many datagrams come, the TCP connections of this thread get their turn.
-            tokio::task::coop::consume_budget().await;
+            if self.took < TURN {
+                tokio::task::coop::consume_budget().await;
+            } else {
+                tokio::task::yield_now().await;
+            }
             self.answer();
             self.transmit();
             if self.is_finished() {
@@ -225,7 +232,7 @@ impl Running {
                 return;
             };
             match to {
-                Path::Stream(id) => {
+                Path::Stream { id, .. } => {
                     let packet = self.outbound.place().get(..len).unwrap_or_default();
                     self.streams.send(id, packet);
                 }
@@ -247,7 +254,7 @@ impl Running {
         let server = self.server.poll_timeout();
         let server = if self.is_held_back {
             // It would have output sent at once, which has to wait; its timers need not.
-            server.map(|at| at.max(self.clock.now() + HELD_BACK))
+            server.map(|at| at.max(self.looked + HELD_BACK))
         } else {
             server
         };
@@ -303,8 +310,8 @@ impl Running {
         let mut taken = 0;
         while let Some(from_stream) = next {
             match from_stream {
-                FromStream::Packet(id, mut packet) => {
-                    handle(&mut self.server, now, Path::Stream(id), &mut packet);
+                FromStream::Packet(path, mut packet) => {
+                    handle(&mut self.server, now, path, &mut packet);
                 }
                 FromStream::Ended(id) => self.streams.forget(id),
             }
@@ -329,6 +336,7 @@ impl Running {
     fn handle_timeout(&mut self) {
         let now = self.clock.now();
         self.server.handle_timeout(now);
+        self.looked = now;
         if self.accept_at.is_some_and(|at| at <= now) {
             self.accept_at = None;
         }

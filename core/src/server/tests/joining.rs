@@ -237,7 +237,10 @@ fn under_load_an_address_must_be_proven() {
     assert_eq!(world.server.statistics().handshakes, 1);
     // A stream's address is proven already.
     let ben = world.add(&Hello::new("room/ben"));
-    world.peers[ben].path = Path::Stream(5);
+    world.peers[ben].path = Path::Stream {
+        id: 5,
+        from: core::net::Ipv4Addr::LOCALHOST.into(),
+    };
     world.send_hello(ben);
     world.run();
     assert_eq!(

@@ -43,7 +43,10 @@ impl Bound {
         senders: usize,
         drops: Arc<AtomicU64>,
     ) -> io::Result<Self> {
-        setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+        if let Err(error) = setsockopt(&socket, sockopt::RxqOvfl, &1) {
+            // No reason not to serve.
+            tracing::warn!(%error, "drops on arrival are not counted");
+        }
         let socket = Arc::new(socket);
         let threads = (0..senders).map(|n| {
             let socket = Arc::clone(&socket);
