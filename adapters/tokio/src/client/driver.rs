@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 /// How often the client's timers are looked at while the link takes nothing.
 const HELD_BACK: Duration = Duration::from_millis(50);
+/// How long a TCP connection may take nothing, or answer nothing when it is new, before another takes its place.
+const STALLED: Duration = Duration::from_secs(5);
 /// Datagrams that are taken in before anything is sent, so that the answers share datagrams.
 const BATCH: usize = 32;
 
@@ -76,6 +78,12 @@ pub(super) struct Driver {
     /// When to open a way that is not open, or to give up on one that is silent.
     next_try: Option<Instant>,
     backoff: Duration,
+    /// Whether the server was heard over the link.
+    heard: bool,
+    /// Since when the link has taken nothing.
+    stalled: Option<Instant>,
+    /// When the client's timers were last looked at.
+    looked: Instant,
 }
 
 /// What the driver waits for.
@@ -96,6 +104,7 @@ impl Driver {
         transport: TransportChoice,
         servers: &[SocketAddr],
     ) -> Self {
+        let looked = shared.clock.now();
         Self {
             shared,
             transport,
@@ -105,6 +114,9 @@ impl Driver {
             opening: None,
             next_try: None,
             backoff: BACKOFF.0,
+            heard: false,
+            stalled: None,
+            looked,
         }
     }
 
@@ -134,7 +146,8 @@ impl Driver {
                 .await
             {
                 Wakeup::Received(len) => self.take_in(len, &mut buffer),
-                Wakeup::Sendable | Wakeup::Command => {}
+                Wakeup::Sendable => self.stalled = None,
+                Wakeup::Command => {}
                 Wakeup::LinkLost(error) => self.lose(&error),
                 Wakeup::Opened(opened) => self.opened(opened),
                 Wakeup::Timeout => self.handle_timeout(),
@@ -193,8 +206,8 @@ impl Driver {
             self.ways = ways;
             self.link = None;
             self.open();
-        } else if silent && self.way() == Some(Way::Udp) {
-            // The socket may be bound to an address that this machine no longer has.
+        } else if silent && self.link.is_some() {
+            // The socket may be bound to an address that this machine no longer has, and a connection may be as dead.
             self.open();
         }
         moves || silent
@@ -211,14 +224,20 @@ impl Driver {
         alive: &mut oneshot::Receiver<()>,
         abandoned: bool,
     ) -> Wakeup {
-        let theirs = self.shared.lock().client.poll_timeout();
-        let theirs = match self.link.as_ref().is_some_and(Link::is_ready) {
-            true => theirs,
-            // It would have output sent at once, which has to wait; its timers need not.
-            false => theirs.map(|at| at.max(self.shared.clock.now() + HELD_BACK)),
-        };
         let clock = self.shared.clock;
-        let timeout = [self.next_try, theirs].into_iter().flatten().min();
+        let mut theirs = self.shared.lock().client.poll_timeout();
+        match &self.link {
+            Some(link) if link.is_ready() => self.stalled = None,
+            link => {
+                // It would have output sent at once, which has to wait; its timers need not.
+                theirs = theirs.map(|at| at.max(self.looked + HELD_BACK));
+                let since = self.stalled.unwrap_or_else(|| clock.now());
+                self.stalled = link.is_some().then_some(since);
+            }
+        }
+        let given_up = self.stalled.map(|since| since + STALLED);
+        let timeout = [self.next_try, theirs, given_up];
+        let timeout = timeout.into_iter().flatten().min();
         let sleep = async {
             match timeout {
                 Some(at) => tokio::time::sleep_until(clock.at(at)).await,
@@ -256,8 +275,8 @@ impl Driver {
         let mut next = Some(len);
         let mut taken = 0;
         while let Some(datagram) = next.and_then(|len| buffer.get_mut(..len)) {
-            if self.shared.handle_datagram(datagram) && !self.ways.answered {
-                self.ways.answered = true;
+            if self.shared.handle_datagram(datagram) && !self.heard {
+                (self.heard, self.ways.answered) = (true, true);
                 self.next_try = None;
                 self.backoff = BACKOFF.0;
             }
@@ -272,6 +291,10 @@ impl Driver {
     fn handle_timeout(&mut self) {
         let now = self.shared.clock.now();
         self.shared.lock().client.handle_timeout(now);
+        self.looked = now;
+        if self.stalled.is_some_and(|since| since + STALLED <= now) {
+            self.lose(&io::ErrorKind::TimedOut.into());
+        }
         if self.next_try.is_some_and(|at| at <= now) {
             if self.link.is_some() && !self.ways.answered {
                 self.ways.advance();
@@ -288,6 +311,7 @@ impl Driver {
         }
         tracing::debug!(%error, way = ?self.way(), "link lost");
         self.link = None;
+        self.stalled = None;
         self.retry_later();
     }
 
@@ -316,11 +340,17 @@ impl Driver {
         self.opening = None;
         match opened {
             Ok(link) => {
+                let way = link.way();
                 self.link = Some(link);
+                (self.heard, self.stalled) = (false, None);
                 let now = self.shared.clock.now();
                 self.shared.lock().client.network_changed(now);
-                if !self.ways.answered && self.ways.ways.len() > 1 {
+                let has_another = !self.ways.answered && self.ways.ways.len() > 1;
+                if has_another {
                     self.next_try = Some(now + PATIENCE);
+                } else if way == Way::Tcp {
+                    // What is written to a dead connection comes back neither as an answer nor as an error.
+                    self.next_try = Some(now + STALLED);
                 }
             }
             Err(error) => {
