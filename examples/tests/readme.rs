@@ -25,6 +25,7 @@ async fn with_tokio(mut speaker: App, mut microphone: App) -> Result<(), Box<dyn
 
     let ticket = std::env::var("PARLOUR_TICKET")?; // server address, server key and token in one string
     let room = Room::join(&ticket).await?;
+    // For voices; for music and test tones `AudioOptions::opus`. Any number of samples at a time, as many a second as the rate says.
     let mut mic = room.publish_audio("mic", AudioOptions::opus_voice(SampleRate::Hz48000)).await?;
     let mut heard = room.mixed_audio(SampleRate::Hz48000)?; // everybody else, decoded and mixed
     let mut events = room.events();

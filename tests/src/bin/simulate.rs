@@ -225,7 +225,11 @@ fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     match text.split_once("..") {
         Some((first, last)) => {
             let last = last.strip_prefix('=').unwrap_or(last);
-            Ok(first.parse().map_err(wrong)?..=last.parse().map_err(wrong)?)
+            let seeds = first.parse().map_err(wrong)?..=last.parse().map_err(wrong)?;
+            if seeds.is_empty() {
+                return Err("there is nothing in that range: say the smaller number first".into());
+            }
+            Ok(seeds)
         }
         None => text.parse().map(|seed| seed..=seed).map_err(wrong),
     }
