@@ -38,14 +38,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let ms = now.as_micros() / 1_000;
         // Send all that there is to send. A client's place in the array is its address.
         for (address, client) in clients.iter_mut().enumerate() {
-            let from = Path::Stream(address as u64);
+            let from = Path::Stream {
+                id: address as u64,
+                from: std::net::Ipv4Addr::LOCALHOST.into(),
+            };
             while let Some(len) = client.poll_transmit(now, &mut datagram)? {
                 // An error says why it was dropped; there is nothing to be done about it.
                 let _ = server.handle_datagram(now, from, &mut datagram[..len]);
             }
         }
         while let Some(sent) = server.poll_transmit(now, &mut datagram)? {
-            let Path::Stream(to) = sent.to else { continue };
+            let Path::Stream { id: to, .. } = sent.to else {
+                continue;
+            };
             let bytes = &mut datagram[..sent.len];
             // It is decrypted in place, and what it brings of media is lent out of it.
             let _ = clients[to as usize].handle_datagram(now, bytes, &mut |incoming| {

@@ -172,7 +172,10 @@ fn calls_refused_for_their_length_are_replayed() {
     let mut datagram = long.clone();
     let handled = client.handle_datagram(now, &mut datagram, &mut |_| ());
     assert!(handled.is_err());
-    let path = Path::Stream(1);
+    let path = Path::Stream {
+        id: 1,
+        from: std::net::Ipv4Addr::LOCALHOST.into(),
+    };
     assert!(server.handle_datagram(now, path, &mut datagram).is_err());
     let Admission {
         room, participant, ..

@@ -67,7 +67,10 @@ fn transport() {
         }
         rest.count(|| device.handle_timeout(now));
         while let Ok(Some(len)) = seal.count(|| device.poll_transmit(now, &mut datagram)) {
-            let from = Path::Stream(2);
+            let from = Path::Stream {
+                id: 2,
+                from: core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST),
+            };
             let _ = world
                 .server
                 .handle_datagram(now, from, &mut datagram[..len]);

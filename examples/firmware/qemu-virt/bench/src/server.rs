@@ -24,7 +24,10 @@ use rand_chacha::rand_core::SeedableRng as _;
 use crate::speech::{FRAME, RATE, Speech};
 
 /// A connection to the server that needs no network.
-const TALKER: Path = Path::Stream(1);
+const TALKER: Path = Path::Stream {
+    id: 1,
+    from: core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST),
+};
 
 /// Two seconds of speech, encoded: what the talker says is nobody's work while the device is measured.
 pub struct Sayings {
