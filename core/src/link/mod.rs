@@ -37,7 +37,8 @@ pub(crate) const OUTBOX: usize = 2048;
 pub(crate) const FORMER_KEYS_LIFETIME: Duration = Duration::from_secs(5);
 /// Unanswered pings after which the peer counts as gone.
 const MAX_UNANSWERED: u8 = 4;
-/// While signalling waits for an acknowledgement, silence is looked into after this long.
+/// While signalling waits for an acknowledgement, silence is looked into after this long; and the first ping that goes
+/// unanswered is repeated after this long at most.
 const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The buffer lent for a datagram is too small; nothing was lost.
@@ -314,7 +315,8 @@ impl Link {
 
     fn ping_due(&self) -> Option<Instant> {
         // Signalling that times out at the same time must not make the pings wait any longer.
-        let patience = self.rtt().base_timeout();
+        // However slow the last answers were, as those that somebody on the way held back: a lost ping must be repeated in time.
+        let patience = self.rtt().base_timeout().min(BUSY_PATIENCE);
         // Nor may it be longer than the keepalive, at which the owner has another ping sent in the awaited one's place: then
         // none would ever have gone unanswered for long enough.
         if let Some(due) = self.pinger.poll_timeout(patience, self.keepalive) {

@@ -209,3 +209,21 @@ fn former_keys_end_whether_or_not_anybody_looks_at_the_clock() {
         Err(OpenError::NotData)
     );
 }
+
+#[test]
+fn a_lost_ping_is_repeated_soon_however_slow_the_last_answer_was() {
+    let (mut client, mut server) = pair();
+    client.ping(1);
+    let ping = compose(&mut client, at(0)).unwrap();
+    deliver(&mut server, at(30_000), ping);
+    let pong = compose(&mut server, at(30_000)).unwrap();
+    deliver(&mut client, at(30_000), pong);
+    let slow = Some(Duration::from_secs(30));
+    assert_eq!(client.rtt().smoothed(), slow);
+
+    client.ping(2);
+    let _lost = compose(&mut client, at(30_000)).unwrap();
+    assert_eq!(client.poll_timeout(), Some(at(32_000)));
+    assert_eq!(client.handle_timeout(at(32_000), || 3), Liveness::Alive);
+    assert!(compose(&mut client, at(32_000)).is_some());
+}
