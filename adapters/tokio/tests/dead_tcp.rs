@@ -5,11 +5,9 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{api_key, claims, config, hears, join, within};
+use common::{config, hears, join, ticket_via, within};
 use parlour_tokio::core::audio::codec::SampleRate;
 use parlour_tokio::core::rtp::AudioLevel;
-use parlour_tokio::core::ticket::Ticket;
-use parlour_tokio::token::mint_token;
 use parlour_tokio::{AudioOptions, JoinOptions, Room, Server, TransportChoice};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -56,18 +54,12 @@ fn path_to(server: SocketAddr) -> Path {
 }
 
 async fn join_through(server: &Server, path: &mut Path) -> Room {
-    let token = mint_token(&claims("room", "anna"), &api_key()).unwrap();
-    let ticket = Ticket {
-        host: "127.0.0.1",
-        port: path.address.port(),
-        server_key: server.public_key(),
-        token: &token,
-    };
+    let ticket = ticket_via(server, "anna", path.address);
     let options = JoinOptions {
         transport: TransportChoice::Tcp,
         ..JoinOptions::default()
     };
-    let room = within(Room::join_with(&ticket.to_string(), options)).await;
+    let room = within(Room::join_with(&ticket, options)).await;
     path.accepted.recv().await.unwrap();
     room.unwrap()
 }

@@ -8,26 +8,12 @@ use std::time::Duration;
 use common::*;
 use parlour_tokio::core::room::{CloseReason, RoomId, SessionId};
 use parlour_tokio::core::ticket::Ticket;
-use parlour_tokio::token::mint_token;
 use parlour_tokio::{
     CloseCause, Event, JoinOptions, Room, RoomEvent, RoomInfo, Server, ServerConfig,
     TransportChoice,
 };
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
-
-/// A ticket like the server's, that leads elsewhere.
-fn ticket_via(server: &Server, who: &str, via: SocketAddr) -> String {
-    let token = mint_token(&claims("room", who), &api_key()).unwrap();
-    let host = via.ip().to_string();
-    let ticket = Ticket {
-        host: &host,
-        port: via.port(),
-        server_key: server.public_key(),
-        token: &token,
-    };
-    ticket.to_string()
-}
 
 /// A way to the server on which UDP goes nowhere, and whose TCP connections can be cut.
 struct Firewall {

@@ -5,11 +5,13 @@
     reason = "each test program uses a part of it"
 )]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use parlour_tokio::core::audio::codec::SampleRate;
 use parlour_tokio::core::room::{Grants, ParticipantId};
-use parlour_tokio::token::{ApiKey, Claims};
+use parlour_tokio::core::ticket::Ticket;
+use parlour_tokio::token::{ApiKey, Claims, mint_token};
 use parlour_tokio::{
     AudioOptions, AudioWriter, Event, Events, JoinOptions, MixedReader, Room, RoomEvent, Server,
     ServerConfig, ServerEvent,
@@ -40,6 +42,19 @@ pub fn claims(room: &str, who: &str) -> Claims {
 
 pub fn ticket(server: &Server, room: &str, who: &str) -> String {
     server.ticket(&claims(room, who)).unwrap()
+}
+
+/// A ticket like the server's, that leads elsewhere.
+pub fn ticket_via(server: &Server, who: &str, via: SocketAddr) -> String {
+    let token = mint_token(&claims("room", who), &api_key()).unwrap();
+    let host = via.ip().to_string();
+    let ticket = Ticket {
+        host: &host,
+        port: via.port(),
+        server_key: server.public_key(),
+        token: &token,
+    };
+    ticket.to_string()
 }
 
 pub fn moderator(server: &Server, room: &str, who: &str) -> String {
