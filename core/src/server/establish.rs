@@ -201,11 +201,7 @@ impl Server {
             .and_then(|room| room.session.as_ref());
         let censored = session.is_some_and(|session| session.is_censored(&id));
         participant.censored = censored;
-        let Some(session) = self
-            .rooms
-            .get_mut(room_key.0)
-            .and_then(|room| room.session.as_mut())
-        else {
+        let Some(session) = self.session_mut(room_key) else {
             return;
         };
         if session

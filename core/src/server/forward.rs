@@ -111,11 +111,7 @@ impl Server {
         if let Some(payload) = payload {
             self.pool.release(payload);
         }
-        let session = self
-            .rooms
-            .get_mut(room_key.0)
-            .and_then(|room| room.session.as_mut());
-        let Some(session) = session else {
+        let Some(session) = self.session_mut(room_key) else {
             return;
         };
         session.order = order;

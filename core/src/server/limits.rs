@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use super::Rate;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, micros};
 
 /// A token bucket: it is full at first, every event takes one token, and `per_second` tokens
 /// trickle in up to `burst`. It takes no timer, only the time of the event.
@@ -28,8 +28,7 @@ impl TokenBucket {
 
     /// Takes a token if there is one.
     pub(super) fn take(&mut self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.filled).as_micros();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let elapsed = micros(now.saturating_duration_since(self.filled));
         let gained = elapsed.saturating_mul(u64::from(self.rate.per_second));
         let full = u64::from(self.rate.burst) * TOKEN;
         self.fill = self.fill.saturating_add(gained).min(full);

@@ -333,6 +333,7 @@ impl Server {
         self.members.get_mut(key.0).map(|member| &mut **member)
     }
 
+    /// The session that is on in a room. Where something beside it has to be borrowed, too, the room is looked up in place.
     pub(super) fn session_mut(&mut self, key: RoomKey) -> Option<&mut Session> {
         self.rooms.get_mut(key.0)?.session.as_mut()
     }

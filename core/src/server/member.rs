@@ -23,7 +23,7 @@ use crate::room::{
 };
 use crate::rtp::ReceptionStats;
 use crate::signal::{MAX_MESSAGE, RequestId, ServerMessage, encode};
-use crate::time::{Duration, Instant, earlier};
+use crate::time::{Duration, Instant, earlier, micros};
 use crate::wire::ConnectionId;
 
 /// Control messages that wait for a participant. Requests are not taken while there are as many,
@@ -338,8 +338,7 @@ impl Member {
 
 /// `duration` before `instant`.
 fn before(instant: Instant, duration: Duration) -> Instant {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    Instant::from_micros(instant.as_micros().saturating_sub(micros))
+    Instant::from_micros(instant.as_micros().saturating_sub(micros(duration)))
 }
 
 /// The encoding of a message. Every message that the server makes fits [`MAX_MESSAGE`]: bodies

@@ -54,10 +54,7 @@ impl Server {
             self.mixes += 1;
             Box::new(Mix::new(config, ssrc, hold, now, &mut self.rng))
         });
-        let session = self
-            .rooms
-            .get_mut(room.0)
-            .and_then(|room| room.session.as_mut());
+        let session = self.session_mut(room);
         let former = session.and_then(|session| core::mem::replace(&mut session.mix, mix));
         self.forget_mix(room, former);
     }
@@ -82,10 +79,7 @@ impl Server {
 
     /// Nothing of this stream is heard in the mixes from now on.
     pub(super) fn silence_in_mix(&mut self, room: RoomKey, ssrc: u32) {
-        let session = self
-            .rooms
-            .get_mut(room.0)
-            .and_then(|room| room.session.as_mut());
+        let session = self.session_mut(room);
         if let Some(mix) = session.and_then(|session| session.mix.as_mut()) {
             mix.release(ssrc);
         }
@@ -93,11 +87,7 @@ impl Server {
 
     /// Makes the next 20 ms of all mixes of a session.
     pub(super) fn tick_mix(&mut self, now: Instant, room: RoomKey) {
-        let session = self
-            .rooms
-            .get_mut(room.0)
-            .and_then(|room| room.session.as_mut());
-        let Some(session) = session else {
+        let Some(session) = self.session_mut(room) else {
             return;
         };
         let Some(mut mix) = session.mix.take() else {
@@ -114,11 +104,7 @@ impl Server {
         self.timers.set(Wake::Mix(room), &mut mix.alarm, due);
         self.statistics.mix_decoded += cost.voices as u64;
         self.statistics.mix_encoded += cost.encoders as u64;
-        let session = self
-            .rooms
-            .get_mut(room.0)
-            .and_then(|room| room.session.as_mut());
-        if let Some(session) = session {
+        if let Some(session) = self.session_mut(room) {
             session.order = order;
             session.mix = Some(mix);
         }

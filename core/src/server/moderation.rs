@@ -78,12 +78,9 @@ impl Server {
         let Some(member) = self.members.get(key.0).filter(|member| member.is_present()) else {
             return false;
         };
-        let session = self
-            .rooms
-            .get_mut(member.room.0)
-            .and_then(|room| room.session.as_mut());
-        if let Some(session) = session {
-            session.keep_out(member.id.clone(), limit);
+        let (room, participant) = (member.room, member.id.clone());
+        if let Some(session) = self.session_mut(room) {
+            session.keep_out(participant, limit);
         }
         self.close(now, key, CloseReason::Kicked);
         true
@@ -100,7 +97,7 @@ impl Server {
         member.censored = censored;
         let (room, participant) = (member.room, member.id.clone());
         let limit = self.config.kicked;
-        if let Some(session) = (self.rooms.get_mut(room.0)).and_then(|room| room.session.as_mut()) {
+        if let Some(session) = self.session_mut(room) {
             session.keep_silent(participant.clone(), censored, limit);
         }
         let Some(member) = self.member(key) else {

@@ -232,11 +232,7 @@ impl Server {
 
     /// Ends a session for all who are in it. The lobby stays.
     pub(super) fn end_session_of(&mut self, now: Instant, key: RoomKey, reason: CloseReason) {
-        let Some(session) = self
-            .rooms
-            .get_mut(key.0)
-            .and_then(|room| room.session.as_mut())
-        else {
+        let Some(session) = self.session_mut(key) else {
             return;
         };
         session.members.clear();

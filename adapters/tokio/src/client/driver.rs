@@ -311,7 +311,6 @@ impl Driver {
         }
         tracing::debug!(%error, way = ?self.way(), "link lost");
         self.link = None;
-        self.stalled = None;
         self.retry_later();
     }
 

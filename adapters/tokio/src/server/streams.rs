@@ -49,8 +49,8 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// At most `most` connections, a quarter of them from one address, each ended when nothing has come from it for `idle`. What comes from them comes out
-    /// of the receiver.
+    /// At most `most` connections, a quarter of them from one address, each ended when nothing has come from it for
+    /// `idle`. What comes from them comes out of the receiver.
     pub(super) fn new(most: usize, idle: Duration) -> (Self, mpsc::Receiver<FromStream>) {
         let (incoming, receiver) = mpsc::channel(INCOMING);
         let streams = Self {

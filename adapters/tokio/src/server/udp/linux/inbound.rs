@@ -51,7 +51,7 @@ impl Inbound {
         let _ = self.socket.readable().await;
     }
 
-    /// Hands out what is here already, at most a batch.
+    /// Hands out what is here already, at most a batch; and one more when the kernel is asked for its count.
     pub(in crate::server) fn receive(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8])) {
         if self.batches.is_multiple_of(LOOK) {
             self.receive_one(&mut each);

@@ -165,9 +165,8 @@ fn run(
             Ok(mut batch) => {
                 let began = clock.now();
                 send(&mut batch, &|| !shared.ends.load(Ordering::Acquire));
-                let took = clock.now().saturating_duration_since(began);
-                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                shared.busy.fetch_add(micros, Ordering::Relaxed);
+                let took = clock.now().as_micros().saturating_sub(began.as_micros());
+                shared.busy.fetch_add(took, Ordering::Relaxed);
                 // There is room for all that there are; nobody takes it when the worker is gone.
                 let _ = give_back.try_send(batch);
             }
