@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use parlour_core::client::{Capacity, Client, Config, Event, Incoming};
+use parlour_core::client::{Capacity, Client, Commands as _, Config, Event, Incoming};
 use parlour_core::room::{Codec, StreamKey, StreamKind};
 use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
 use parlour_core::secure::Transport;
