@@ -3,6 +3,7 @@
 mod amplification;
 mod bounds;
 mod hearing;
+mod history;
 mod mixing;
 mod replicas;
 mod requests;
@@ -112,7 +113,7 @@ pub(super) struct Checks {
     hearing: hearing::Flows,
     /// Whose microphone an SSRC is.
     microphones: BTreeMap<u32, usize>,
-    replicas: replicas::Versions,
+    replicas: replicas::Rooms,
 }
 
 impl Checks {
@@ -132,7 +133,7 @@ impl Checks {
             amplification: amplification::Ledger::new(server),
             hearing: hearing::Flows::default(),
             microphones: BTreeMap::new(),
-            replicas: replicas::Versions::default(),
+            replicas: replicas::Rooms::default(),
         }
     }
 
