@@ -80,6 +80,7 @@ impl Checks {
             self.limits.participants_per_room,
             self.limits.waiting_per_room,
         );
+        self.largest_room = self.largest_room.max(present);
         if present > may.0 || waiting > may.1 {
             let text = format!("{present} present and {waiting} waiting, of {may:?}");
             self.fail(Invariant::RoomLimit, now, text);

@@ -102,6 +102,8 @@ pub(super) struct Checks {
     pub(super) count_joined: u64,
     /// Datagrams sent, by anybody.
     pub(super) count_sent: u64,
+    /// Most participants that a room had.
+    pub(super) largest_room: usize,
     /// Until when the server was away.
     pub(super) server_back: Instant,
     /// When somebody last ended a session.
@@ -126,6 +128,7 @@ impl Checks {
             count_heard: 0,
             count_joined: 0,
             count_sent: 0,
+            largest_room: 0,
             server_back: Instant::from_micros(0),
             session_ended: None,
             limits,
