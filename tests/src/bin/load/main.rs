@@ -58,7 +58,7 @@ fn main() -> Result<(), Failure> {
             let measured = measure::measure(&options, &row.scenario)?;
             let others = measured.others;
             row.runs.push(measured);
-            if options.runs() > 1 {
+            if options.runs() > 1 || options.table {
                 report::print_run(row, run);
             } else {
                 report::print_row(row, number == 0);

@@ -19,9 +19,10 @@ pub(crate) fn print_row(row: &Row, is_first: bool) {
         None => "–".to_owned(),
     };
     println!(
-        "{} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | {} | {:.2} | {} | {} | {} | {:.0} | {idle} | {} | {:.3} | \
+        "{}{} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | {} | {:.2} | {} | {} | {} | {:.0} | {idle} | {} | {:.3} | \
          {:.2} % {:.2} % | {} | {}",
         row.scenario,
+        window(row),
         result.delivered * 100.0,
         result.cpu_us_per_frame,
         result.busiest_thread_us_per_frame,
@@ -95,7 +96,7 @@ pub(crate) fn print_table(rows: &[Row]) {
     let loads = rows.iter().flat_map(|row| &row.runs);
     let load = loads.map(|run| run.others.load_before).fold(0.0, f64::max);
     println!(
-        "\nMedians of {runs} runs. Load average before the first: {:.2}; before any, this program's own included: {load:.2} at most.",
+        "\nMedians of the runs, {runs} of each. Load average before the first: {:.2}; before any, this program's own included: {load:.2} at most.",
         rows.iter()
             .find_map(|row| row.runs.first())
             .map_or(0.0, |run| run.others.load_before),

@@ -92,3 +92,16 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_the_middle_and_both_ends() {
+        let spread = Spread::new([3.0, 1.0, 9.0].into_iter());
+        assert_eq!((spread.min, spread.median, spread.max), (1.0, 3.0, 9.0));
+        let none = Spread::new([].into_iter());
+        assert_eq!((none.min, none.median, none.max), (0.0, 0.0, 0.0));
+    }
+}

@@ -155,3 +155,105 @@ impl History {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parlour_core::room::{ConnectionState, DisplayName, Participant};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    fn id(name: &str) -> ParticipantId {
+        ParticipantId::new(name).unwrap()
+    }
+
+    fn facts(names: &[&str]) -> Facts {
+        let participant = |name: &&str| Participant::new(id(name), DisplayName::new(name).unwrap());
+        let participants = names.iter().map(|name| (id(name), participant(name)));
+        Facts {
+            participants: participants.collect(),
+            count: names.len() as u32,
+            speaker: None,
+            presenter: None,
+            floor: None,
+            complete: true,
+        }
+    }
+
+    fn reconnecting(mut facts: Facts, name: &str) -> Facts {
+        let participant = facts.participants.get_mut(&id(name)).unwrap();
+        participant.connection = ConnectionState::Reconnecting;
+        facts
+    }
+
+    /// Anna and Ben of a room of three, in which Ben, and then Carl, loses its connection.
+    fn history() -> (History, Facts) {
+        let mut history = History::new(at(0), Version(3), facts(&["anna", "ben", "carl"]));
+        let ben = reconnecting(facts(&["anna", "ben", "carl"]), "ben");
+        history.push(at(10), Version(4), ben.clone());
+        history.push(at(20), Version(5), reconnecting(ben, "carl"));
+        let part = Facts {
+            count: 3,
+            ..facts(&["anna", "ben"])
+        };
+        (history, part)
+    }
+
+    #[test]
+    fn a_version_is_behind_if_what_concerns_it_was_not_told_in_time() {
+        let (history, part) = history();
+        assert_eq!(history.missed(Version(3), &part, at(29), LIMIT), None);
+        let missed = history.missed(Version(3), &part, at(30), LIMIT).unwrap();
+        assert_eq!(missed, "was not told of Version(4) of ben");
+        let part = reconnecting(part, "ben");
+        let missed = history.missed(Version(4), &part, at(99), LIMIT);
+        assert_eq!(missed, None, "Carl does not concern it");
+    }
+
+    #[test]
+    fn what_is_known_was_so_at_the_version_that_is_known() {
+        let (history, part) = history();
+        assert_eq!(history.disagreement(Version(3), &part, false), None);
+        let wrong = history.disagreement(Version(4), &part, false).unwrap();
+        assert!(wrong.starts_with("is wrong about ben"), "{wrong}");
+        let wrong = history.disagreement(Version(3), &part, true).unwrap();
+        assert!(wrong.starts_with("does not know everybody"), "{wrong}");
+        let loud = Facts {
+            speaker: Some(id("carl")),
+            ..part
+        };
+        let wrong = history.disagreement(Version(3), &loud, false).unwrap();
+        assert!(wrong.starts_with("is wrong about the room"), "{wrong}");
+    }
+
+    #[test]
+    fn who_has_left_is_neither_tracked_nor_counted() {
+        let (mut history, part) = history();
+        history.push(at(30), Version(6), facts(&["anna", "carl"]));
+        let ben = reconnecting(part.clone(), "ben");
+        assert_eq!(history.missed(Version(4), &ben, at(49), LIMIT), None);
+        let missed = history.missed(Version(4), &ben, at(50), LIMIT).unwrap();
+        assert_eq!(missed, "counts 3, not 2");
+        let counted = Facts { count: 2, ..ben };
+        let missed = history.missed(Version(4), &counted, at(50), LIMIT).unwrap();
+        assert_eq!(missed, "was not told that ben left before Version(6)");
+    }
+
+    #[test]
+    fn what_was_so_in_time_is_kept() {
+        let (mut history, part) = history();
+        history.forget(at(40), LIMIT);
+        assert_eq!(
+            history.disagreement(Version(3), &part, true),
+            None,
+            "forgotten"
+        );
+        let wrong = history.disagreement(Version(4), &part, false);
+        assert!(wrong.is_some(), "still so 20 s ago");
+    }
+}
