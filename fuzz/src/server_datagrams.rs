@@ -104,7 +104,7 @@ fn path(number: u8) -> Path {
             id: 5,
             from: core::net::Ipv4Addr::LOCALHOST.into(),
         },
-        number => Path::Udp(([192, 0, 2, number], 5_000).into()),
+        number => Path::udp(([192, 0, 2, number], 5_000).into()),
     }
 }
 

@@ -80,6 +80,35 @@ pub(crate) enum Call<'a> {
 pub(crate) enum From {
     Udp(SocketAddr),
     Stream(u64, IpAddr),
+    /// From the first address, to the second.
+    UdpAt(SocketAddr, IpAddr),
+}
+
+impl From {
+    fn new(path: Path) -> Self {
+        match path {
+            Path::Udp {
+                remote,
+                local: None,
+            } => Self::Udp(remote),
+            Path::Udp {
+                remote,
+                local: Some(local),
+            } => Self::UdpAt(remote, local),
+            Path::Stream { id, from } => Self::Stream(id, from),
+        }
+    }
+
+    fn path(&self) -> Path {
+        match *self {
+            Self::Udp(remote) => Path::udp(remote),
+            Self::UdpAt(remote, local) => Path::Udp {
+                remote,
+                local: Some(local),
+            },
+            Self::Stream(id, from) => Path::Stream { id, from },
+        }
+    }
 }
 
 /// Questions to the embedder, and the places that they had among all of their kind.
@@ -154,12 +183,8 @@ impl Call<'_> {
         let mut buffer = Vec::new();
         match self {
             Self::Datagram { from, bytes } => {
-                let from = match from {
-                    From::Udp(address) => Path::Udp(address),
-                    From::Stream(id, from) => Path::Stream { id, from },
-                };
                 buffer.extend_from_slice(bytes);
-                Checksum::of(&server.handle_datagram(now, from, &mut buffer))
+                Checksum::of(&server.handle_datagram(now, from.path(), &mut buffer))
             }
             Self::Timeout => {
                 server.handle_timeout(now);
@@ -298,10 +323,7 @@ impl Server {
         bytes: &mut [u8],
     ) -> Result<(), Dropped> {
         if let Some(record) = &mut self.record {
-            let from = match from {
-                Path::Udp(address) => From::Udp(address),
-                Path::Stream { id, from } => From::Stream(id, from),
-            };
+            let from = From::new(from);
             record.log.call(Some(now), &Call::Datagram { from, bytes });
         }
         let handled = self.server.handle_datagram(now, from, bytes);

@@ -25,7 +25,13 @@ impl Server {
         let opened = member.link.open(now, datagram)?;
         if from == member.reach.path {
             member.reach.received(len);
-        } else if opened.is_newest {
+        } else if !opened.is_newest {
+            // From where it was before.
+        } else if from.has_same_remote(&member.reach.path) {
+            // It asks another address of this server, which is the one that it wants answers from.
+            member.reach.path = from;
+            member.reach.received(len);
+        } else {
             // As WireGuard does: whoever holds the keys says where it is. What is sent there is
             // limited until it has answered, or a third could be flooded by a forged address.
             member.reach = Reach::new(from);

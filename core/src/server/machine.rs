@@ -88,7 +88,7 @@ pub(super) enum Wake {
 /// let keys = KeyPair::generate(&mut rng);
 /// let mut server = Server::new(Config::default(), keys, now, &mut rng);
 ///
-/// let from = Path::Udp("192.0.2.1:5000".parse()?);
+/// let from = Path::udp("192.0.2.1:5000".parse()?);
 /// let mut datagram = *b"GET /";
 /// assert_eq!(server.handle_datagram(now, from, &mut datagram), Err(Dropped::NotParlour));
 /// let mut out = [0; 1200];

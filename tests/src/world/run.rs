@@ -206,7 +206,7 @@ impl World {
             sent += 1;
             left -= 1;
             assert!(sent < 20_000, "the server sends without end");
-            let Path::Udp(to) = transmit.to else {
+            let Path::Udp { remote: to, .. } = transmit.to else {
                 panic!("the world has no streams");
             };
             let from = self.reached.get(&to).copied();
@@ -303,7 +303,7 @@ impl World {
             self.reached.insert(datagram.from, datagram.to);
             let clock = self.server_clock();
             if let Some(server) = &mut self.server {
-                let from = Path::Udp(datagram.from);
+                let from = Path::udp(datagram.from);
                 // Dropped datagrams are counted by the server.
                 let _ = server.handle_datagram(clock, from, &mut datagram.bytes);
             }

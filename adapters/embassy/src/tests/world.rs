@@ -419,7 +419,11 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
                 .poll_transmit(now(), &mut buffer)
                 .unwrap();
             let Some(transmit) = next else { break };
-            let Path::Udp(SocketAddr::V4(to)) = transmit.to else {
+            let Path::Udp {
+                remote: SocketAddr::V4(to),
+                ..
+            } = transmit.to
+            else {
                 unreachable!()
             };
             let to = IpEndpoint::new((*to.ip()).into(), to.port());
@@ -432,7 +436,7 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
             select(socket.recv_from(&mut buffer), wait_until(deadline)).await
         {
             let ip: IpAddr = meta.endpoint.addr.into();
-            let from = Path::Udp((ip, meta.endpoint.port).into());
+            let from = Path::udp((ip, meta.endpoint.port).into());
             let _ = server
                 .borrow_mut()
                 .handle_datagram(now(), from, &mut buffer[..len]);

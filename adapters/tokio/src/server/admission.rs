@@ -10,7 +10,7 @@ use parlour_core::time::Instant;
 
 use crate::clock::unix_seconds;
 use crate::machine::Server;
-use crate::token::{ApiKey, Claims, TokenError, verify_token};
+use crate::token::{ApiKey, Claims, LEEWAY, TokenError, verify_token};
 
 /// The worker that a room lives on, of so many. Stable: the FNV-1a hash of the room's id, modulo the number of workers.
 pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
@@ -99,8 +99,9 @@ impl Admitter {
 }
 
 fn admission(claims: Claims, wall: u64) -> Admission {
+    let expires = claims.expires.saturating_add(LEEWAY);
     Admission {
-        expires_in: Some(Duration::from_secs(claims.expires.saturating_sub(wall))),
+        expires_in: Some(Duration::from_secs(expires.saturating_sub(wall))),
         room: claims.room,
         participant: claims.participant,
         name: claims.name,

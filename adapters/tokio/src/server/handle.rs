@@ -57,8 +57,8 @@ pub struct SocketStatistics {
     pub receive_buffer: usize,
     /// The same for datagrams to be sent, and `net.core.wmem_max`.
     pub send_buffer: usize,
-    /// Datagrams that arrived when there was no room for them, since the server began, as far as it noticed: it looks
-    /// with every 64th batch that it receives. Only Linux tells.
+    /// Datagrams that arrived when there was no room for them, since the server began, as far as it noticed: what comes
+    /// after them tells. Only Linux does.
     pub receive_drops: Option<u64>,
 }
 

@@ -299,7 +299,7 @@ fn retries_without_end_do_not_hurry_a_client() {
     let ann = world.client("ann");
     // Behind something that gives every packet another source: no cookie ever suits.
     for port in 10_000..13_000 {
-        world.node(ann).path = Path::Udp(([192, 0, 2, 1], port).into());
+        world.node(ann).path = Path::udp(([192, 0, 2, 1], port).into());
         world.run(ms(10));
     }
     let sent = world.node(ann).sent;
@@ -317,7 +317,7 @@ fn on_another_network_another_cookie_is_obeyed_at_once() {
     let ann = world.client("ann");
     // The Retry is on its way to the client, and Hello with its cookie will come from elsewhere.
     world.run(ms(20));
-    world.node(ann).path = Path::Udp(([203, 0, 113, 9], 999).into());
+    world.node(ann).path = Path::udp(([203, 0, 113, 9], 999).into());
     let now = world.now;
     world.client_mut(ann).network_changed(now);
     world.run(ms(50));

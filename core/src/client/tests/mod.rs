@@ -180,7 +180,7 @@ impl World {
         let port = 5000 + u16::try_from(index).unwrap();
         self.nodes.push(Node {
             client,
-            path: Path::Udp(([192, 0, 2, 1], port).into()),
+            path: Path::udp(([192, 0, 2, 1], port).into()),
             up: true,
             events: Vec::new(),
             heard: Vec::new(),
