@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
-use core::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
@@ -17,7 +16,7 @@ use crate::secure::{
     MAX_HELLO_PAYLOAD, ResponderHandshake, ResumeTicket, Transport, ephemeral_key,
 };
 use crate::signal::{
-    Answer, Join, JoinRefusal, MAX_MESSAGE, MAX_SLOTS, Resume, Secret, decode, encode,
+    Answer, Join, JoinRefusal, MAX_MESSAGE, MAX_SLOTS, Redirect, Resume, Secret, decode, encode,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MAX_DATAGRAM, Packet};
@@ -243,7 +242,7 @@ impl Server {
         Ok(())
     }
 
-    /// Sends a join to another server, which has the same key and takes the same tokens.
+    /// Sends a join to another server, or another worker of this one, which has the same key and takes the same tokens.
     ///
     /// # Errors
     /// If it was answered before or has timed out.
@@ -251,11 +250,11 @@ impl Server {
         &mut self,
         now: Instant,
         join: JoinId,
-        to: SocketAddr,
+        to: Redirect,
     ) -> Result<(), UnknownJoin> {
         self.now = now;
         let key = self.joins.asked(join).ok_or(UnknownJoin)?;
-        self.answer_without_connection(key, &Answer::Redirect(to));
+        self.answer_without_connection(key, &Answer::from(to));
         Ok(())
     }
 
