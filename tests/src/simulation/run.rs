@@ -44,6 +44,8 @@ pub struct Outcome {
     pub joined: u64,
     /// Datagrams sent, by anybody.
     pub datagrams: u64,
+    /// Most participants that a room had.
+    pub largest_room: usize,
 }
 
 /// Carries out a plan; the input logs of all machines go to `logs`.
@@ -90,6 +92,7 @@ pub fn run(plan: &Plan, logs: Option<&Path>) -> Outcome {
         heard: checks.count_heard,
         joined: checks.count_joined,
         datagrams: checks.count_sent,
+        largest_room: checks.largest_room,
     }
 }
 
