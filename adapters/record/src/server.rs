@@ -12,7 +12,7 @@ use parlour_core::server::{
     self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
     ModerateError, Path, RefreshError, RefreshId, Transmit, UnknownJoin,
 };
-use parlour_core::signal::{JoinRefusal, Recipients};
+use parlour_core::signal::{JoinRefusal, Recipients, Redirect};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,10 @@ pub(crate) enum Call<'a> {
     Load(u8),
     Gather(RoomId, Option<LoggedGather>),
     Behind(bool),
+    RedirectTo {
+        join: u64,
+        to: Redirect,
+    },
 }
 
 /// A [`Path`], as a log keeps it.
@@ -208,7 +212,11 @@ impl Call<'_> {
                 Some(join) => Checksum::of(&server.refuse(now, join, refusal)),
                 None => Checksum::of(&Err::<(), _>(UnknownJoin)),
             },
-            Self::Redirect { join, to } => match questions.joins.find(join) {
+            Self::Redirect { join, to } => {
+                let to = Redirect::Address(to);
+                return Self::RedirectTo { join, to }.repeat(server, questions, now);
+            }
+            Self::RedirectTo { join, to } => match questions.joins.find(join) {
                 Some(join) => Checksum::of(&server.redirect(now, join, to)),
                 None => Checksum::of(&Err::<(), _>(UnknownJoin)),
             },
@@ -394,9 +402,9 @@ impl Server {
         &mut self,
         now: Instant,
         join: JoinId,
-        to: SocketAddr,
+        to: Redirect,
     ) -> Result<(), UnknownJoin> {
-        let call = |questions: &mut Questions| Call::Redirect {
+        let call = |questions: &mut Questions| Call::RedirectTo {
             join: questions.joins.take(join),
             to,
         };
