@@ -28,6 +28,7 @@ pub enum Call<'a> {
     Datagram(&'a [u8]),
     Timeout,
     NetworkChanged,
+    Ping,
     Transmit {
         capacity: usize,
     },
@@ -71,6 +72,7 @@ impl<P: Profile> Machine for client::Client<P> {
             }
             Call::Timeout => checksum.add(&self.handle_timeout(now)),
             Call::NetworkChanged => checksum.add(&self.network_changed(now)),
+            Call::Ping => checksum.add(&self.ping()),
             // Of a buffer the core uses no more than it is lent here, and a log may claim any.
             Call::Transmit { capacity } => {
                 buffer.resize(capacity.min(MAX_DATAGRAM), 0);
@@ -181,6 +183,10 @@ impl<P: Profile> Client<P> {
     pub fn handle_timeout(&mut self, now: Instant) {
         let make = |client: &mut client::Client<P>| client.handle_timeout(now);
         self.call(Some(now), |()| Call::Timeout, make);
+    }
+
+    pub fn ping(&mut self) {
+        self.call(None, |()| Call::Ping, client::Client::ping);
     }
 
     pub fn network_changed(&mut self, now: Instant) {

@@ -10,7 +10,7 @@ use parlour_core::server::{
     self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
     ModerateError, Path, RefreshError, RefreshId, Transmit, UnknownJoin,
 };
-use parlour_core::signal::{JoinRefusal, Recipients};
+use parlour_core::signal::{JoinRefusal, Recipients, Redirect};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ pub enum Call<'a> {
     },
     Redirect {
         join: u64,
-        to: SocketAddr,
+        to: Redirect,
     },
     Refresh {
         refresh: u64,
@@ -77,8 +77,24 @@ pub enum Call<'a> {
 /// A [`Path`], as a log keeps it.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum From {
-    Udp(SocketAddr),
+    Udp(SocketAddr, Option<IpAddr>),
     Stream(u64, IpAddr),
+}
+
+impl From {
+    const fn new(path: Path) -> Self {
+        match path {
+            Path::Udp { remote, local } => Self::Udp(remote, local),
+            Path::Stream { id, from } => Self::Stream(id, from),
+        }
+    }
+
+    const fn path(&self) -> Path {
+        match *self {
+            Self::Udp(remote, local) => Path::Udp { remote, local },
+            Self::Stream(id, from) => Path::Stream { id, from },
+        }
+    }
 }
 
 /// Questions to the embedder, and the places that they had among all of their kind.
@@ -152,12 +168,8 @@ impl Machine for server::Server {
         let mut buffer = Vec::new();
         match call {
             Call::Datagram { from, bytes } => {
-                let from = match from {
-                    From::Udp(address) => Path::Udp(address),
-                    From::Stream(id, from) => Path::Stream { id, from },
-                };
                 buffer.extend_from_slice(bytes);
-                checksum.add(&self.handle_datagram(now, from, &mut buffer));
+                checksum.add(&self.handle_datagram(now, from.path(), &mut buffer));
             }
             Call::Timeout => checksum.add(&self.handle_timeout(now)),
             Call::Transmit { capacity } => {
@@ -259,12 +271,9 @@ impl Server {
         from: Path,
         bytes: &mut [u8],
     ) -> Result<(), Dropped> {
-        let call = |_: &mut _| {
-            let from = match from {
-                Path::Udp(address) => From::Udp(address),
-                Path::Stream { id, from } => From::Stream(id, from),
-            };
-            Call::Datagram { from, bytes }
+        let call = |_: &mut _| Call::Datagram {
+            from: From::new(from),
+            bytes,
         };
         let is_recorded = self.before(Some(now), call);
         let handled = self.machine.handle_datagram(now, from, bytes);
@@ -341,7 +350,7 @@ impl Server {
         &mut self,
         now: Instant,
         join: JoinId,
-        to: SocketAddr,
+        to: Redirect,
     ) -> Result<(), UnknownJoin> {
         let call = |questions: &mut Questions| Call::Redirect {
             join: questions.joins.take(join),
