@@ -1,6 +1,6 @@
 //! A server and its participants in one thread, with datagrams carried by hand and time that stands still.
 
-use parlour_core::client::{self, Client, Profile, Small};
+use parlour_core::client::{self, Client, Commands as _, Profile, Small};
 use parlour_core::room::{
     Codec, DisplayName, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
 };

@@ -10,7 +10,7 @@ use parlour_core::audio::opus::{
 };
 use parlour_core::audio::resample::Resampler;
 use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
-use parlour_core::client::{Client, Incoming};
+use parlour_core::client::{Client, Commands as _, Incoming};
 use parlour_core::room::Codec;
 use parlour_core::server::Path;
 use parlour_core::time::{Duration, Instant};

@@ -7,7 +7,7 @@ use parlour_core::audio::codec::AudioEncoder;
 use parlour_core::audio::codec::FrameDuration;
 use parlour_core::audio::g711::{G711Encoder, Law};
 use parlour_core::audio::opus::{EncoderConfig, MAX_PAYLOAD, OpusEncoder};
-use parlour_core::client::{self, Client, Incoming, Profile};
+use parlour_core::client::{self, Client, Commands as _, Incoming, Profile};
 use parlour_core::room::{
     Codec, DisplayName, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
 };
