@@ -29,7 +29,7 @@ use crate::messages;
 use crate::villain::{CLOSE_REASONS, Villain};
 
 /// As little as a client can have.
-type Tiny = Capacity<3, 2, 2, 1026, 400>;
+type Tiny = Capacity<3, 2, 2, 1026, 400, 5>;
 /// Datagrams that are remembered to be sent again.
 const CAPTURED: usize = 16;
 
@@ -262,29 +262,14 @@ impl<P: Profile> World<P> {
     fn command(&mut self, input: &mut Input<'_>) {
         let client = &mut self.client;
         let asked = match input.below(16) {
-            0 | 1 => client.publish(messages::publish(input)),
-            2 => client.unpublish(&messages::key(input.byte())),
-            3 => client.set_muted(&messages::key(input.byte()), input.flag()),
-            4 => client.subscribe(&messages::stream(input)),
-            5 => client.unsubscribe(&messages::stream(input)),
-            6 => client.set_subscribe_policy(messages::policy(input)),
-            7 => client.pin(input.flag().then(|| messages::stream(input)).as_ref()),
-            8 => {
-                let (to, topic) = (messages::recipients(input), messages::topic(input));
-                client.send_message(&to, &topic, input.bytes()).map(Some)
-            }
+            1 => client.ask(messages::operation_of(9, input)),
+            kind @ (0 | 2..=8 | 10) => client.ask(messages::operation_of(kind, input)),
+            kind @ 11..=13 => client.ask(messages::operation_of(kind + 1, input)),
             9 => {
                 let (to, topic) = (messages::recipients(input), messages::topic(input));
                 let sent = client.send_lossy_message(&to, &topic, input.bytes());
                 sent.map(|()| None)
             }
-            10 => {
-                let (action, targets) = (messages::moderation(input), messages::targets(input));
-                client.moderate(action, &targets).map(Some)
-            }
-            11 => client.refresh_token("newer"),
-            12 => client.request_floor().map(Some),
-            13 => client.release_floor().map(Some),
             14 => {
                 client.network_changed(self.now);
                 return;
@@ -510,6 +495,11 @@ fn update(input: &mut Input<'_>) -> RoomUpdate {
             participant,
             key: messages::key(who >> 4),
             muted: input.flag(),
+        },
+        8 if who & 0x40 != 0 => RoomUpdate::Attribute {
+            participant,
+            key: messages::attribute_key(who >> 3),
+            value: messages::attribute_value(input),
         },
         8 => RoomUpdate::Censored {
             participant,

@@ -1,7 +1,8 @@
 //! Messages from the few names that a world has, so that they meet.
 
 use parlour_core::room::{
-    Codec, Grants, ParticipantId, RoomId, StreamKey, StreamKind, Topic, Version,
+    AttributeKey, AttributeValue, Codec, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
+    Topic, Version,
 };
 use parlour_core::signal::{
     Join, MAX_MESSAGE, Moderation, Operation, ParticipantList, Publish, Recipients, Resume, Secret,
@@ -104,9 +105,27 @@ pub(crate) fn moderation(input: &mut Input<'_>) -> Moderation {
     ])
 }
 
+/// An attribute's key: one of more than a participant may have.
+pub(crate) fn attribute_key(number: u8) -> AttributeKey {
+    AttributeKey::new(["a", "b", "c", "d", "e", "f", "g", "h", "i"][usize::from(number) % 9])
+        .expect("an attribute key")
+}
+
+/// An attribute's value, often none.
+pub(crate) fn attribute_value(input: &mut Input<'_>) -> AttributeValue {
+    let bytes = input.bytes();
+    AttributeValue::new(&bytes[..bytes.len().min(AttributeValue::MAX_LEN)]).expect("it fits")
+}
+
 /// Anything that a participant may ask for.
 pub(crate) fn operation<'a>(input: &mut Input<'a>) -> Operation<'a> {
-    match input.below(16) {
+    let kind = input.below(16);
+    operation_of(kind, input)
+}
+
+/// Anything of one of 16 kinds that a participant may ask for.
+pub(crate) fn operation_of<'a>(kind: u8, input: &mut Input<'a>) -> Operation<'a> {
+    match kind {
         0 | 1 => Operation::Publish(publish(input)),
         2 => Operation::Unpublish {
             key: key(input.byte()),
@@ -119,11 +138,19 @@ pub(crate) fn operation<'a>(input: &mut Input<'a>) -> Operation<'a> {
         5 => Operation::Unsubscribe(stream(input)),
         6 => Operation::SetSubscribePolicy(policy(input)),
         7 => Operation::Pin(input.flag().then(|| stream(input))),
-        8 | 9 => Operation::Send {
+        8 => Operation::Send {
             to: recipients(input),
             topic: topic(input),
             body: input.bytes(),
         },
+        9 => {
+            let who = input.byte();
+            Operation::SetAttribute {
+                participant: (who & 0x80 != 0).then(|| participant(who)),
+                key: attribute_key(who >> 3),
+                value: attribute_value(input),
+            }
+        }
         10 => Operation::Moderate {
             action: moderation(input),
             targets: targets(input),

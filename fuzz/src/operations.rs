@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use parlour_core::client::{Client, Commands as _, Config, Event, Incoming, Small};
+use parlour_core::client::{Capacity, Client, Commands as _, Config, Event, Incoming};
 use parlour_core::room::{
     DisplayName, Grants, Participant, ParticipantId, StreamKey, StreamKind, Topic,
 };
@@ -29,6 +29,8 @@ use crate::input::Input;
 use crate::messages;
 
 const CLIENTS: u8 = 5;
+/// As `Small`, with a place for every attribute that all may have.
+type Device = Capacity<8, 2, 4, 768, 1200, 40>;
 /// Datagrams under way in one direction of one link; more are lost, the oldest first.
 const UNDER_WAY: usize = 32;
 const SECRET: [u8; 32] = [9; 32];
@@ -46,7 +48,7 @@ struct Datagram {
 
 /// One participant's end, and what is expected of it.
 struct Party {
-    client: Client<Small>,
+    client: Client<Device>,
     path: Path,
     up: VecDeque<Datagram>,
     down: VecDeque<Datagram>,
@@ -270,23 +272,17 @@ impl World {
                 }
                 asked
             }
-            5 => client.subscribe(&messages::stream(input)),
-            6 => client.unsubscribe(&messages::stream(input)),
-            7 => client.set_subscribe_policy(messages::policy(input)),
-            8 => client.pin(input.flag().then(|| messages::stream(input)).as_ref()),
-            9 | 10 => {
+            5..=8 => client.ask(messages::operation_of(kind - 1, input)),
+            10 => client.ask(messages::operation_of(9, input)),
+            9 => {
                 let topic = Topic::new("chat").expect("a topic");
                 let to = Recipients::All;
                 client
                     .send_message(&to, &topic, &said.to_be_bytes())
                     .map(Some)
             }
-            11 => {
-                let (action, targets) = (messages::moderation(input), messages::targets(input));
-                client.moderate(action, &targets).map(Some)
-            }
-            12 => client.request_floor().map(Some),
-            13 => client.release_floor().map(Some),
+            11 => client.ask(messages::operation_of(10, input)),
+            12 | 13 => client.ask(messages::operation_of(kind + 1, input)),
             14 => client.refresh_token(&who.to_string()),
             _ => match input.byte() {
                 0..0xf0 => client.leave(self.now).map(|()| None),
@@ -597,6 +593,12 @@ impl World {
             assert_eq!(known.active_speaker(), state.active_speaker());
             assert_eq!(known.floor(), state.floor());
             assert_eq!(known.participant_count(), state.participant_count());
+            for id in known_participants.keys() {
+                assert!(
+                    known.attributes(id).eq(state.attributes(id)),
+                    "{who} of {id}"
+                );
+            }
         }
         let present: BTreeSet<ParticipantId> = truth.into_keys().collect();
         assert_eq!(present, expected, "who is in, and who wants to be");

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use parlour_core::room::{Participant, ParticipantId, RoomState, Roster};
+use parlour_core::client::{Desktop, Profile as _};
+use parlour_core::room::{
+    AttributeKey, AttributeValue, Participant, ParticipantId, RoomState, Roster,
+};
 
 /// All that a [`RoomState`] tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The tracked participants.
     pub participants: BTreeMap<ParticipantId, Participant>,
+    /// The attributes of those who have any.
+    pub attributes: BTreeMap<(ParticipantId, AttributeKey), AttributeValue>,
     /// How many there are, tracked or not.
     pub count: u32,
     /// Who is loudest.
@@ -25,7 +30,13 @@ impl Facts {
     /// What `state` says.
     pub fn of<R: Roster>(state: &RoomState<R>) -> Self {
         let participants = state.participants();
+        let attributes = participants.clone().flat_map(|participant| {
+            let id = &participant.id;
+            let attributes = state.attributes(id);
+            attributes.map(|(key, value)| ((id.clone(), key.clone()), value.clone()))
+        });
         Self {
+            attributes: attributes.collect(),
             participants: participants
                 .map(|participant| (participant.id.clone(), participant.clone()))
                 .collect(),
@@ -66,6 +77,17 @@ impl Facts {
         for (id, participant) in &self.participants {
             let truth = authority.participants.get(id);
             expect(truth == Some(participant), &format!("is wrong about {id}"))?;
+        }
+        for (of, value) in &self.attributes {
+            let truth = authority.attributes.get(of);
+            expect(truth == Some(value), &format!("is wrong about {of:?}"))?;
+        }
+        // Small ones keep none.
+        if capacity >= Desktop::PARTICIPANTS {
+            let tracked = |id| self.participants.contains_key(id);
+            let truth = authority.attributes.keys().filter(|(id, _)| tracked(id));
+            let is_all = self.attributes.keys().eq(truth);
+            expect(is_all, "does not know all attributes")?;
         }
         if authority.presenter.is_none() || tracked > 1 {
             expect(

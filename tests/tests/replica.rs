@@ -1,7 +1,7 @@
 //! When the network heals, every replica is as the authority would have it, whatever happened.
 
 use parlour_core::client::Commands as _;
-use parlour_core::room::{StreamKey, Topic};
+use parlour_core::room::{AttributeKey, AttributeValue, StreamKey, Topic};
 use parlour_core::server::Config;
 use parlour_core::signal::{
     Moderation, ParticipantList, Recipients, StreamRef, SubscribePolicy, Targets,
@@ -28,6 +28,7 @@ enum Act {
     Policy(usize, bool),
     Pin(usize, Option<usize>),
     Floor(usize, bool),
+    Attribute(usize, usize, u8, bool),
     Message(usize),
     Talk(usize, usize, u8),
     Partition(usize, bool),
@@ -53,6 +54,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (party(), any::<bool>()).prop_map(|(party, all)| Act::Policy(party, all)),
         2 => (party(), proptest::option::of(party())).prop_map(|(by, of)| Act::Pin(by, of)),
         2 => (party(), any::<bool>()).prop_map(|(party, on)| Act::Floor(party, on)),
+        4 => (party(), party(), 0..10u8, any::<bool>())
+            .prop_map(|(by, of, key, on)| Act::Attribute(by, of, key, on)),
         1 => party().prop_map(Act::Message),
         4 => (party(), key(), 10..80u8).prop_map(|(p, key, level)| Act::Talk(p, key, level)),
         3 => (party(), any::<bool>()).prop_map(|(party, on)| Act::Partition(party, on)),
@@ -173,6 +176,13 @@ impl Play {
                 } else {
                     device.release_floor()
                 };
+            }
+            Act::Attribute(by, of, key, on) => {
+                let of = self.world.id(self.party(of));
+                let key = AttributeKey::new(&format!("k{key}")).unwrap();
+                let value = AttributeValue::new(if on { "on" } else { "" }).unwrap();
+                let device = self.world.device(self.party(by));
+                let _ = device.set_attribute_of(&of, &key, &value);
             }
             Act::Message(p) => {
                 let topic = Topic::new("t").unwrap();

@@ -8,7 +8,9 @@ use parlour_core::client::{
     BufferTooSmall, Client, CloseCause, CommandError, Commands as _, Event, Message, Profile,
 };
 
-use parlour_core::room::{Codec, RoomState, StreamKey, StreamKind, Topic};
+use parlour_core::room::{
+    AttributeKey, AttributeValue, Codec, RoomState, StreamKey, StreamKind, Topic,
+};
 use parlour_core::signal::{Publish, Recipients, RequestId};
 use parlour_core::ticket::Ticket;
 
@@ -191,6 +193,20 @@ impl<'d, P: Profile> Room<'d, P> {
         body: &[u8],
     ) -> Result<(), CommandError> {
         (self.shared).tell(|client| client.send_lossy_message(to, topic, body))
+    }
+
+    /// Gives one of one's own attributes a value, or removes it if the value is empty; the answer comes as
+    /// [`Event::Replied`]. It lasts as long as the stay in the session. Whether those of others are kept,
+    /// for [`RoomState::attribute`], the [profile](Profile) says.
+    ///
+    /// # Errors
+    /// [`CommandError`]
+    pub fn set_attribute(
+        &self,
+        key: &AttributeKey,
+        value: &AttributeValue,
+    ) -> Result<RequestId, CommandError> {
+        (self.shared).tell(|client| client.set_attribute(key, value))
     }
 
     /// The next reliable message, its body copied to `buffer`; [`MAX_BODY`](parlour_core::signal::MAX_BODY) bytes

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use parlour_core::rand_core::CryptoRngCore;
-use parlour_core::room::{ParticipantId, RoomId, Topic};
+use parlour_core::room::{AttributeKey, AttributeValue, ParticipantId, RoomId, Topic};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{
     self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
@@ -72,6 +72,7 @@ pub enum Call<'a> {
     Load(u8),
     Gather(RoomId, Option<LoggedGather>),
     Behind(bool),
+    SetAttribute(RoomId, ParticipantId, AttributeKey, Option<AttributeValue>),
 }
 
 /// A [`Path`], as a log keeps it.
@@ -221,6 +222,9 @@ impl Machine for server::Server {
                 checksum.add(&self.set_gather(&room, gather.map(|gather| gather.0)));
             }
             Call::Behind(behind) => checksum.add(&self.set_behind(behind)),
+            Call::SetAttribute(room, id, key, value) => {
+                checksum.add(&self.set_attribute(now, &room, &id, &key, value.as_ref()));
+            }
         }
     }
 }
@@ -424,6 +428,23 @@ impl Server {
         let call = |_: &mut _| Call::Censor(room.clone(), participant.clone(), censored);
         self.call(Some(now), call, |server| {
             server.censor(now, room, participant, censored)
+        })
+    }
+
+    pub fn set_attribute(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+        key: &AttributeKey,
+        value: Option<&AttributeValue>,
+    ) -> Result<(), ModerateError> {
+        let call = |_: &mut _| {
+            let (room, participant) = (room.clone(), participant.clone());
+            Call::SetAttribute(room, participant, key.clone(), value.cloned())
+        };
+        self.call(Some(now), call, |server| {
+            server.set_attribute(now, room, participant, key, value)
         })
     }
 

@@ -16,8 +16,8 @@
 //! | `lobby` | `true`: waits until a moderator admits it; default: `false` |
 //!
 //! The names of grants are those of the constants of [`Grants`], in lower case: `publish_audio`, `publish_video`,
-//! `publish_screen`, `subscribe`, `send_messages`, `request_floor`, `kick`, `censor`, `end_session`, `admit`, and for
-//! several at once `participant` and `moderator`. A name that is not among them makes the token invalid: better a
+//! `publish_screen`, `subscribe`, `send_messages`, `request_floor`, `kick`, `censor`, `end_session`, `admit`,
+//! `set_attributes`, and for several at once `participant` and `moderator`. A name that is not among them makes the token invalid: better a
 //! misspelling that is noticed at once.
 //!
 //! The clocks of who mints and of the room server may differ by 30 s: a token is taken that much before its `nbf` and

@@ -299,6 +299,7 @@ impl<P: Profile> Client<P> {
 }
 
 impl<P: Profile> Commands for Client<P> {
+    #[inline(always)]
     fn ask(&mut self, operation: Operation<'_>) -> Result<Option<RequestId>, CommandError> {
         self.machine.ask(&mut self.memory.parts(), &operation)
     }

@@ -25,6 +25,8 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Machine {
     /// Asks for what `operation` says. The number of the request is missing if a lasting wish was only noted.
+    // Inlined into the methods of `Commands`: so a device links the verbs that it says, and no others.
+    #[inline(always)]
     pub(super) fn ask(
         &mut self,
         parts: &mut Parts<'_>,

@@ -1,7 +1,7 @@
 //! All that an application can ask for, as methods.
 
 use super::errors::CommandError;
-use crate::room::{StreamKey, Topic};
+use crate::room::{AttributeKey, AttributeValue, ParticipantId, StreamKey, Topic};
 use crate::signal::{
     Moderation, Operation, Publish, Recipients, RequestId, Secret, StreamRef, SubscribePolicy,
     Targets,
@@ -147,6 +147,41 @@ pub trait Commands {
     /// [`CommandError::NotJoined`].
     fn end_session(&mut self) -> Result<RequestId, CommandError> {
         act(self.ask(Operation::EndSession))
+    }
+
+    /// Gives one of one's own attributes a value, or removes it if the value is empty. It lasts as long as the stay in
+    /// the session: on [`Event::Joined`] without `resumed`, set it again.
+    ///
+    /// # Errors
+    /// [`CommandError::NotJoined`].
+    fn set_attribute(
+        &mut self,
+        key: &AttributeKey,
+        value: &AttributeValue,
+    ) -> Result<RequestId, CommandError> {
+        act(self.ask(Operation::SetAttribute {
+            participant: None,
+            key: key.clone(),
+            value: value.clone(),
+        }))
+    }
+
+    /// The same of somebody else: to lower a hand, or to give a role. It takes
+    /// [`Grants::SET_ATTRIBUTES`](crate::room::Grants::SET_ATTRIBUTES).
+    ///
+    /// # Errors
+    /// [`CommandError::NotJoined`].
+    fn set_attribute_of(
+        &mut self,
+        participant: &ParticipantId,
+        key: &AttributeKey,
+        value: &AttributeValue,
+    ) -> Result<RequestId, CommandError> {
+        act(self.ask(Operation::SetAttribute {
+            participant: Some(participant.clone()),
+            key: key.clone(),
+            value: value.clone(),
+        }))
     }
 
     /// Asks for the floor: the right to be the one who speaks.

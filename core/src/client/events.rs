@@ -3,7 +3,9 @@
 use thiserror::Error;
 
 use super::requests::{MAX_OUTSTANDING, RequestFailure};
-use crate::room::{CloseReason, ConnectionState, DisplayName, Grants, ParticipantId, StreamKey};
+use crate::room::{
+    AttributeKey, CloseReason, ConnectionState, DisplayName, Grants, ParticipantId, StreamKey,
+};
 use crate::rtp::{AudioFrame, RtpPacket};
 use crate::signal::{JoinRefusal, Outcome, Redirect, Refusal, RequestId, StreamRef};
 
@@ -13,7 +15,8 @@ const MAX_EVENTS: usize = 16;
 /// Something happened. [`Client::state`](super::Client::state) already shows it.
 ///
 /// Events about the room concern remote participants, except `Censored`, `SpeakerChanged`,
-/// `PresenterChanged`, `MainChanged`, `FloorChanged` and `StreamMuted`, which may also concern oneself.
+/// `PresenterChanged`, `MainChanged`, `FloorChanged`, `StreamMuted` and `AttributeChanged`, which may also concern
+/// oneself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -66,6 +69,14 @@ pub enum Event {
         participant: ParticipantId,
         /// Silenced or not.
         censored: bool,
+    },
+    /// An attribute of somebody has another value, or is new, or gone:
+    /// [`RoomState::attribute`](crate::room::RoomState::attribute) has it.
+    AttributeChanged {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        key: AttributeKey,
     },
     /// Who is loudest.
     SpeakerChanged(Option<ParticipantId>),

@@ -12,8 +12,8 @@ use super::publications::Publication;
 use super::subscriptions::Subscription;
 use crate::queue::ByteQueue;
 use crate::room::{
-    ApplyError, Change, MAX_STREAMS, Participant, ParticipantId, RoomState, RoomUpdate, Roster,
-    Seat, Stream, Topic, Version,
+    ApplyError, Bounded, Change, Gone, MAX_STREAMS, Participant, ParticipantId, RoomState,
+    RoomUpdate, Roster, Stream, Topic, Version,
 };
 use crate::signal::{MAX_BODY, MAX_SLOTS};
 
@@ -27,7 +27,9 @@ pub trait Profile: sealed::Sealed {
     const PUBLISHED: usize;
     /// How many audio slots there are, at most [`MAX_SLOTS`]: as many decoders can run at a time.
     const SLOTS: usize;
-    /// Where the room's participants are kept.
+    /// How many attributes are tracked, of all participants together. Those beyond that are not kept.
+    const ATTRIBUTES: usize;
+    /// Where the room's participants and attributes are kept.
     type Roster: Roster + Default + fmt::Debug;
     #[doc(hidden)]
     type Memory: Lend<Roster = Self::Roster>;
@@ -42,6 +44,7 @@ pub trait Profile: sealed::Sealed {
 /// | `SLOTS` | audio slots | 0 to [`MAX_SLOTS`] |
 /// | `INBOX` | bytes of reliable messages that the application has yet to take | at least 707 |
 /// | `MEDIA` | bytes of packets that wait to be sent | at least 256; 1,200 for video |
+/// | `ATTRIBUTES` | attributes tracked, of all participants together | none unless said |
 ///
 /// ```
 /// use parlour_core::client::{Capacity, Profile};
@@ -55,15 +58,16 @@ pub struct Capacity<
     const SLOTS: usize,
     const INBOX: usize,
     const MEDIA: usize,
+    const ATTRIBUTES: usize = 0,
 >(());
 
 /// What a message with the longest body takes in the inbox, with sender, topic and lengths.
 const LONGEST_MESSAGE: usize = MAX_BODY + ParticipantId::MAX_LEN + Topic::MAX_LEN + 7;
 
-/// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders.
+/// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders; no attributes, but it can set them.
 pub type Small = Capacity<8, 2, 4, 768, 1200>;
-/// For computers: 128 participants tracked, 4 streams published, 32 decoders.
-pub type Desktop = Capacity<128, 4, 32, 16_384, 32_768>;
+/// For computers: 128 participants and 256 attributes tracked, 4 streams published, 32 decoders.
+pub type Desktop = Capacity<128, 4, 32, 16_384, 32_768, 256>;
 
 impl<
     const PARTICIPANTS: usize,
@@ -71,13 +75,15 @@ impl<
     const SLOTS: usize,
     const INBOX: usize,
     const MEDIA: usize,
-> Profile for Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA>
+    const ATTRIBUTES: usize,
+> Profile for Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES>
 {
     const PARTICIPANTS: usize = PARTICIPANTS;
     const PUBLISHED: usize = PUBLISHED;
     const SLOTS: usize = SLOTS;
-    type Roster = heapless::Vec<Seat, PARTICIPANTS>;
-    type Memory = Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA>;
+    const ATTRIBUTES: usize = ATTRIBUTES;
+    type Roster = Bounded<PARTICIPANTS, ATTRIBUTES>;
+    type Memory = Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES>;
 }
 
 pub(crate) mod sealed {
@@ -88,7 +94,8 @@ pub(crate) mod sealed {
         const SLOTS: usize,
         const INBOX: usize,
         const MEDIA: usize,
-    > Sealed for super::Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA>
+        const ATTRIBUTES: usize,
+    > Sealed for super::Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES>
     {
     }
 }
@@ -119,8 +126,9 @@ pub struct Memory<
     const SLOTS: usize,
     const INBOX: usize,
     const MEDIA: usize,
+    const ATTRIBUTES: usize,
 > {
-    room: RoomState<heapless::Vec<Seat, PARTICIPANTS>>,
+    room: RoomState<Bounded<PARTICIPANTS, ATTRIBUTES>>,
     publications: heapless::Vec<Publication, PUBLISHED>,
     subscriptions: heapless::Vec<Subscription, PARTICIPANTS>,
     slots: [Slot; SLOTS],
@@ -153,9 +161,10 @@ impl<
     const SLOTS: usize,
     const INBOX: usize,
     const MEDIA: usize,
-> Lend for Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA>
+    const ATTRIBUTES: usize,
+> Lend for Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES>
 {
-    type Roster = heapless::Vec<Seat, PARTICIPANTS>;
+    type Roster = Bounded<PARTICIPANTS, ATTRIBUTES>;
 
     fn new() -> Self {
         const {
@@ -220,7 +229,7 @@ pub(super) trait Room {
     fn end_snapshot(
         &mut self,
         version: Version,
-        gone: &mut dyn FnMut(ParticipantId),
+        gone: &mut dyn FnMut(Gone),
     ) -> Result<(), ApplyError>;
     fn version_for_resume(&self) -> Option<Version>;
     fn participant(&self, id: &ParticipantId) -> Option<&Participant>;
@@ -242,9 +251,9 @@ impl<R: Roster> Room for RoomState<R> {
     fn end_snapshot(
         &mut self,
         version: Version,
-        gone: &mut dyn FnMut(ParticipantId),
+        gone: &mut dyn FnMut(Gone),
     ) -> Result<(), ApplyError> {
-        self.end_snapshot(version, gone)
+        self.end_snapshot_with(version, gone)
     }
 
     fn version_for_resume(&self) -> Option<Version> {

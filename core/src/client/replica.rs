@@ -5,7 +5,7 @@ use super::events::Event;
 use super::machine::{Machine, Status};
 use super::profile::Parts;
 use super::subscriptions::Listening;
-use crate::room::{Change, Grants, Participant, ParticipantId, RoomUpdate, Stream, Version};
+use crate::room::{Change, Gone, Grants, Participant, ParticipantId, RoomUpdate, Stream, Version};
 use crate::signal::{
     Outcome, Refusal, RequestId, ServerMessage, StreamRef, SubscribePolicy, decode,
 };
@@ -79,9 +79,11 @@ impl Machine {
     fn end_snapshot(&mut self, parts: &mut Parts<'_>, version: Version) {
         let events = &mut self.events;
         let me = self.membership.as_ref().map(|membership| &membership.me);
-        let ended = parts.room.end_snapshot(version, &mut |gone| {
-            if Some(&gone) != me {
-                events.push(Event::ParticipantHidden(gone));
+        let ended = parts.room.end_snapshot(version, &mut |gone| match gone {
+            Gone::Participant(id) if Some(&id) == me => {}
+            Gone::Participant(id) => events.push(Event::ParticipantHidden(id)),
+            Gone::Attribute(participant, key) => {
+                events.push(Event::AttributeChanged { participant, key });
             }
         });
         if ended.is_err() {
@@ -276,6 +278,10 @@ fn news_of(participant: ParticipantId, update: &RoomUpdate, remote: bool) -> Opt
         RoomUpdate::Censored { censored, .. } => Event::Censored {
             participant,
             censored: *censored,
+        },
+        RoomUpdate::Attribute { key, .. } => Event::AttributeChanged {
+            participant,
+            key: key.clone(),
         },
         _ if !remote => return None,
         RoomUpdate::Joined(_) => Event::ParticipantJoined(participant),

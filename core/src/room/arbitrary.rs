@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::{
-    CloseReason, Codec, ConnectionState, DisplayName, MAX_STREAMS, Participant, ParticipantId,
-    RoomUpdate, Stream, StreamKey, StreamKind,
+    AttributeKey, AttributeValue, CloseReason, Codec, ConnectionState, DisplayName, MAX_ATTRIBUTES,
+    MAX_STREAMS, Participant, ParticipantId, RoomUpdate, Stream, StreamKey, StreamKind,
 };
 
 pub(super) fn named(name: &str) -> ParticipantId {
@@ -48,6 +48,17 @@ fn any_stream() -> impl Strategy<Value = Stream> {
         ssrc,
         muted,
     })
+}
+
+/// One of more attributes than a participant may have at a time.
+fn any_attribute() -> impl Strategy<Value = AttributeKey> {
+    (0..=MAX_ATTRIBUTES).prop_map(|n| AttributeKey::new(&format!("a{n}")).unwrap())
+}
+
+/// None as often as any.
+fn any_value() -> impl Strategy<Value = AttributeValue> {
+    prop_oneof![Just(""), Just("one"), Just("two"), Just("")]
+        .prop_map(|value| AttributeValue::new(value).unwrap())
 }
 
 fn any_connection() -> impl Strategy<Value = ConnectionState> {
@@ -95,6 +106,8 @@ pub(super) fn any_change() -> impl Strategy<Value = RoomUpdate> {
         2 => proptest::option::of(any_id())
             .prop_map(|participant| RoomUpdate::Speaker { participant }),
         1 => proptest::option::of(any_id()).prop_map(|holder| RoomUpdate::Floor { holder }),
+        3 => (any_id(), any_attribute(), any_value())
+            .prop_map(|(participant, key, value)| RoomUpdate::Attribute { participant, key, value }),
     ]
 }
 

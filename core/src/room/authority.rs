@@ -1,12 +1,11 @@
 //! The authority: what is true in the room, and its latest changes.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use thiserror::Error;
 
 use super::relevance::Relevance;
-use super::{Change, RoomState, RoomUpdate, Seat, Version};
+use super::{Change, Growing, RoomState, RoomUpdate, Version};
 
 /// Why the authority did not make a change. The room is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -19,6 +18,9 @@ pub enum ChangeError {
     /// The participant publishes [`MAX_STREAMS`](super::MAX_STREAMS) already.
     #[error("the participant publishes as many streams as it may: unpublish one first")]
     TooManyStreams,
+    /// The participant has [`MAX_ATTRIBUTES`](super::MAX_ATTRIBUTES) already.
+    #[error("the participant has as many attributes as it may: remove one first")]
+    TooManyAttributes,
     /// The participant that the change names is not in the session.
     #[error("no such participant in the session: it must join first")]
     UnknownParticipant,
@@ -44,7 +46,7 @@ pub enum ChangeError {
 /// ```
 #[derive(Debug)]
 pub struct Authority {
-    state: RoomState<Vec<Seat>>,
+    state: RoomState<Growing>,
     /// Versions are consecutive, and the last one is the state's.
     log: VecDeque<(Version, RoomUpdate)>,
     log_capacity: usize,
@@ -67,7 +69,7 @@ impl Authority {
     }
 
     /// What is true now.
-    pub fn state(&self) -> &RoomState<Vec<Seat>> {
+    pub fn state(&self) -> &RoomState<Growing> {
         &self.state
     }
 
@@ -141,9 +143,13 @@ impl Authority {
 
     /// Applies a checked change, and remembers it if it is one.
     fn record(&mut self, update: RoomUpdate) -> Result<(), ChangeError> {
-        // A growing roster takes every participant, so only the streams of one can be too many.
+        // A growing roster takes every participant, so only what one of them has can be too much.
+        let full = match &update {
+            RoomUpdate::Attribute { .. } => ChangeError::TooManyAttributes,
+            _ => ChangeError::TooManyStreams,
+        };
         let change = self.state.apply(self.state.version(), &update);
-        if change.map_err(|_| ChangeError::TooManyStreams)? == Change::Nothing {
+        if change.map_err(|_| full)? == Change::Nothing {
             return Ok(());
         }
         let version = self.state.advance();

@@ -36,6 +36,8 @@ bitflags::bitflags! {
         const END_SESSION = 1 << 8;
         /// Let those who wait in the lobby in, or turn them away.
         const ADMIT = 1 << 9;
+        /// Set the attributes of others. One's own take no grant.
+        const SET_ATTRIBUTES = 1 << 10;
 
         /// An ordinary party of a meeting.
         const PARTICIPANT = Self::PUBLISH_AUDIO.bits()
@@ -48,7 +50,8 @@ bitflags::bitflags! {
         const MODERATOR = Self::KICK.bits()
             | Self::CENSOR.bits()
             | Self::END_SESSION.bits()
-            | Self::ADMIT.bits();
+            | Self::ADMIT.bits()
+            | Self::SET_ATTRIBUTES.bits();
     }
 }
 

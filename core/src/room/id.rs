@@ -172,6 +172,11 @@ name_type!(
     StreamKey, 16, is_id_char, empty: false
 );
 name_type!(
+    /// Which of a participant's attributes: 1 to 16 bytes of printable ASCII without spaces, such as `hand` or
+    /// `battery`.
+    AttributeKey, 16, is_id_char, empty: false
+);
+name_type!(
     /// A participant's name for people to read: at most 32 bytes of UTF-8 without control
     /// characters; may be empty.
     DisplayName, 32, is_text_char, empty: true

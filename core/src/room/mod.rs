@@ -22,7 +22,7 @@
 //!   be derived from it.
 //!
 //! **A snapshot is not a copy.** It describes one participant after another as each *then* is, in
-//! the order of ids. Changes that happen meanwhile are passed on if they are about participants
+//! the order of ids, each followed by its attributes. Changes that happen meanwhile are passed on if they are about participants
 //! described already, and skipped otherwise, since the description is still to come. Speaker and
 //! floor follow, then the end; whoever was not mentioned is gone. So everything described so far
 //! is up to date at every moment, and a room of any size costs a view nothing but a cursor.
@@ -38,6 +38,7 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod attribute;
 #[cfg(feature = "server")]
 mod authority;
 mod codec;
@@ -52,13 +53,20 @@ mod update;
 #[cfg(feature = "server")]
 mod view;
 
+pub use attribute::{Attribute, AttributeValue, MAX_ATTRIBUTES, ValueTooLong};
 #[cfg(feature = "server")]
 pub use authority::{Authority, ChangeError};
 pub use codec::{Codec, StreamKind};
 pub use grants::Grants;
-pub use id::{DisplayName, IdError, ParticipantId, RoomId, SessionId, StreamKey, Topic};
+pub use id::{
+    AttributeKey, DisplayName, IdError, ParticipantId, RoomId, SessionId, StreamKey, Topic,
+};
 pub use participant::{ConnectionState, MAX_STREAMS, Participant, Stream};
-pub use roster::{Roster, Seat};
+#[cfg(feature = "server")]
+pub use roster::Growing;
+pub use roster::{Bounded, Roster, Seat};
+#[cfg(feature = "client")]
+pub(crate) use state::Gone;
 pub use state::{ApplyError, Change, Replica, RoomState};
 pub use update::{CloseReason, RoomUpdate, Version};
 #[cfg(feature = "server")]

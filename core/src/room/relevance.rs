@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::{Authority, ParticipantId, RoomState, RoomUpdate, Seat, StreamKind};
+use super::{Authority, Growing, ParticipantId, RoomState, RoomUpdate, StreamKind};
 
 /// How many recent speakers are remembered; beyond them, publishers matter whether they spoke or
 /// not.
@@ -21,7 +21,7 @@ pub(super) struct Relevance {
 
 impl Relevance {
     /// Takes in `update`, which led to `state`.
-    pub(super) fn note(&mut self, state: &RoomState<Vec<Seat>>, update: &RoomUpdate) {
+    pub(super) fn note(&mut self, state: &RoomState<Growing>, update: &RoomUpdate) {
         if let RoomUpdate::Speaker {
             participant: Some(speaker),
         } = update

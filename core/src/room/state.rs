@@ -2,19 +2,27 @@
 
 use thiserror::Error;
 
+#[cfg(feature = "server")]
+use super::Growing;
+use super::attribute::{self, Set};
 use super::roster::locate;
-use super::{Participant, ParticipantId, RoomUpdate, Roster, Seat, Stream, StreamKind, Version};
+use super::{
+    AttributeKey, AttributeValue, Bounded, Participant, ParticipantId, RoomUpdate, Roster, Seat,
+    Stream, StreamKind, Version,
+};
 
-/// A receiver's copy of a room, at most `N` participants.
-pub type Replica<const N: usize> = RoomState<heapless::Vec<Seat, N>>;
+/// A receiver's copy of a room: at most `N` participants, and `A` attributes of all of them together.
+pub type Replica<const N: usize, const A: usize = 8> = RoomState<Bounded<N, A>>;
 
 /// Why an update was not applied. The state is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// One more participant, or one more stream of a participant, than there is space for.
-    #[error("no space for that many participants or streams: declare the capacity you have")]
+    /// One more participant, or one more stream or attribute of a participant, than there is space for.
+    #[error(
+        "no space for that many participants, streams or attributes: declare the capacity you have"
+    )]
     Full,
     /// The state is already at a later version.
     #[error("the update is older than the state: apply updates in the order of their versions")]
@@ -59,6 +67,14 @@ pub enum Change {
     Floor,
     /// The number of participants that was told is another one.
     Count,
+    /// An attribute of the participant has another value, or is new, or gone.
+    Attribute,
+}
+
+/// What a snapshot has not mentioned.
+pub(crate) enum Gone {
+    Participant(ParticipantId),
+    Attribute(ParticipantId, AttributeKey),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +145,7 @@ impl<R: Roster + Default> Default for RoomState<R> {
 }
 
 #[cfg(feature = "server")]
-impl RoomState<alloc::vec::Vec<Seat>> {
+impl RoomState<Growing> {
     /// A room in which nothing has happened: the origin of all versions, so nothing is missing.
     pub(super) fn origin() -> Self {
         let mut state = Self::default();
@@ -139,11 +155,11 @@ impl RoomState<alloc::vec::Vec<Seat>> {
 
     /// The participant with the lowest id above `id`.
     pub(super) fn participant_after(&self, id: &ParticipantId) -> Option<&Participant> {
-        let index = match locate(&self.roster, id) {
+        let index = match locate(self.roster.seats(), id) {
             Ok(index) => index.checked_add(1)?,
             Err(index) => index,
         };
-        self.roster.get(index).map(|seat| &seat.participant)
+        self.roster.seats().get(index).map(|seat| &seat.participant)
     }
 
     /// Counts a change that was applied at the version before it, and gives its version.
@@ -163,7 +179,17 @@ impl<R: Roster> RoomState<R> {
     /// [`ApplyError::Stale`] if the state is at a later version, [`ApplyError::Full`] if a new
     /// participant or stream does not fit. Nothing has changed then, not even the version.
     pub fn apply(&mut self, version: Version, update: &RoomUpdate) -> Result<Change, ApplyError> {
-        reduce(&mut self.roster, &mut self.facts, version, update)
+        match update {
+            RoomUpdate::Attribute {
+                participant,
+                key,
+                value,
+            } if R::keeps_attributes() => {
+                let (roster, facts) = (&mut self.roster, &mut self.facts);
+                set_attribute(roster, facts, version, participant, key, value)
+            }
+            update => reduce(&mut self.roster, &mut self.facts, version, update),
+        }
     }
 
     /// Begins a snapshot: a whole description of the room, as updates. What is known stays visible
@@ -174,13 +200,17 @@ impl<R: Roster> RoomState<R> {
         for seat in self.roster.seats_mut() {
             seat.mentioned = false;
         }
+        for attribute in self.roster.attributes_mut() {
+            attribute.mentioned = false;
+        }
         self.facts.version = version;
         self.facts.phase = Phase::Snapshot;
         self.facts.told_count = 0;
     }
 
     /// Ends a snapshot. Participants that it did not mention are removed, and named to `gone` in
-    /// the order of their ids: they left or are hidden, the snapshot does not say which.
+    /// the order of their ids: they left or are hidden, the snapshot does not say which. Attributes that it did not
+    /// mention are removed.
     ///
     /// # Errors
     /// [`ApplyError::NoSnapshot`] without [`begin_snapshot`](Self::begin_snapshot),
@@ -190,7 +220,20 @@ impl<R: Roster> RoomState<R> {
         version: Version,
         mut gone: impl FnMut(ParticipantId),
     ) -> Result<(), ApplyError> {
-        finish(&mut self.roster, &mut self.facts, version, &mut gone)
+        self.end_snapshot_with(version, &mut |what| {
+            if let Gone::Participant(id) = what {
+                gone(id);
+            }
+        })
+    }
+
+    /// The same, and names the attributes, too, that it removed of who is still there.
+    pub(crate) fn end_snapshot_with(
+        &mut self,
+        version: Version,
+        gone: &mut dyn FnMut(Gone),
+    ) -> Result<(), ApplyError> {
+        finish(&mut self.roster, &mut self.facts, version, gone)
     }
 
     /// The version that the state is at.
@@ -219,6 +262,26 @@ impl<R: Roster> RoomState<R> {
     /// The participant `id`, if it is tracked here.
     pub fn participant(&self, id: &ParticipantId) -> Option<&Participant> {
         find(self.roster.seats(), id)
+    }
+
+    /// The attributes of a participant, in the order of their keys; none if it is not tracked here. A replica has as many
+    /// as it has places for.
+    pub fn attributes(
+        &self,
+        participant: &ParticipantId,
+    ) -> impl ExactSizeIterator<Item = (&AttributeKey, &AttributeValue)> + Clone {
+        let attributes = attribute::of(self.roster.attributes(), participant);
+        attributes.iter().map(|known| (&known.key, &known.value))
+    }
+
+    /// One attribute of a participant, if it is there.
+    pub fn attribute(
+        &self,
+        participant: &ParticipantId,
+        key: &AttributeKey,
+    ) -> Option<&AttributeValue> {
+        let mut attributes = self.attributes(participant);
+        attributes.find_map(|(known, value)| (known == key).then_some(value))
     }
 
     /// How many participants are in the session: as many as were told, or as are tracked if those
@@ -358,7 +421,32 @@ fn reduce(
         RoomUpdate::Count { participants } => {
             set(&mut facts.told_count, *participants, Change::Count)
         }
+        // There is no place for one: else it is not dealt with here.
+        RoomUpdate::Attribute { .. } => Change::Nothing,
     };
+    facts.version = version;
+    Ok(change)
+}
+
+fn set_attribute(
+    roster: &mut dyn Roster,
+    facts: &mut Facts,
+    version: Version,
+    participant: &ParticipantId,
+    key: &AttributeKey,
+    value: &AttributeValue,
+) -> Result<Change, ApplyError> {
+    if version < facts.version {
+        return Err(ApplyError::Stale);
+    }
+    let mut change = Change::Nothing;
+    if find(roster.seats(), participant).is_some() {
+        change = match attribute::set(roster, participant, key, value) {
+            Set::Changed => Change::Attribute,
+            Set::Unchanged => Change::Nothing,
+            Set::TooMany => return Err(ApplyError::Full),
+        };
+    }
     facts.version = version;
     Ok(change)
 }
@@ -374,11 +462,19 @@ fn set<T: PartialEq>(fact: &mut T, value: T, change: Change) -> Change {
 fn remove(roster: &mut dyn Roster, id: &ParticipantId, change: Change) -> Change {
     match locate(roster.seats(), id) {
         Ok(index) => {
-            roster.remove(index);
+            vacate(roster, index);
             change
         }
         Err(_) => Change::Nothing,
     }
+}
+
+/// Gives up a participant's place, and its attributes.
+fn vacate(roster: &mut dyn Roster, index: usize) -> Option<ParticipantId> {
+    let id = roster.seats().get(index)?.participant.id.clone();
+    attribute::forget(roster, &id);
+    roster.remove(index);
+    Some(id)
 }
 
 /// Adds or replaces a participant. In a snapshot, one not mentioned may have to make room.
@@ -407,8 +503,7 @@ fn describe(roster: &mut dyn Roster, participant: &Participant) -> Result<Change
     // Snapshots go by id where the room fits in, so the first one is the likeliest to be gone.
     let unmentioned = roster.seats().iter().position(|seat| !seat.mentioned);
     let unmentioned = unmentioned.ok_or(ApplyError::Full)?;
-    let evicted = (roster.seats().get(unmentioned)).map(|seat| seat.participant.id.clone());
-    roster.remove(unmentioned);
+    let evicted = vacate(roster, unmentioned);
     let index = index - usize::from(unmentioned < index);
     if !roster.insert(index, seat()) {
         return Err(ApplyError::Full);
@@ -438,7 +533,7 @@ fn finish(
     roster: &mut dyn Roster,
     facts: &mut Facts,
     version: Version,
-    gone: &mut dyn FnMut(ParticipantId),
+    gone: &mut dyn FnMut(Gone),
 ) -> Result<(), ApplyError> {
     if facts.phase != Phase::Snapshot {
         return Err(ApplyError::NoSnapshot);
@@ -450,11 +545,11 @@ fn finish(
     while let Some(seat) = roster.seats().get(from) {
         if seat.mentioned {
             from += 1;
-        } else {
-            gone(seat.participant.id.clone());
-            roster.remove(from);
+        } else if let Some(id) = vacate(roster, from) {
+            gone(Gone::Participant(id));
         }
     }
+    attribute::sweep(roster, gone);
     facts.version = version;
     facts.phase = Phase::Complete;
     Ok(())

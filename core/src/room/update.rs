@@ -4,7 +4,9 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionState, Participant, ParticipantId, Stream, StreamKey};
+use super::{
+    AttributeKey, AttributeValue, ConnectionState, Participant, ParticipantId, Stream, StreamKey,
+};
 
 /// Counts the changes of a session's room state, from 0 (nothing has happened). Never reused.
 #[derive(
@@ -145,6 +147,15 @@ pub enum RoomUpdate {
         /// Participants, tracked or not.
         participants: u32,
     },
+    /// An attribute of the participant has this value.
+    Attribute {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        key: AttributeKey,
+        /// Its value; empty if there is no such attribute any more.
+        value: AttributeValue,
+    },
 }
 
 impl RoomUpdate {
@@ -158,7 +169,8 @@ impl RoomUpdate {
             | Self::Published { participant, .. }
             | Self::Unpublished { participant, .. }
             | Self::Muted { participant, .. }
-            | Self::Censored { participant, .. } => Some(participant),
+            | Self::Censored { participant, .. }
+            | Self::Attribute { participant, .. } => Some(participant),
             Self::Speaker { .. } | Self::Floor { .. } | Self::Count { .. } => None,
         }
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::relevance::most_relevant;
-use super::{Authority, Participant, ParticipantId, RoomUpdate, Version};
+use super::{AttributeKey, Authority, Participant, ParticipantId, RoomUpdate, Version};
 
 /// One thing to tell a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,15 @@ pub struct View {
     cursor: Version,
     stage: Stage,
     scope: Scope,
+    /// Whose attributes are being told, one after another.
+    describing: Option<Describing>,
+}
+
+/// How far the attributes of a participant have been told, in the order of their keys.
+#[derive(Debug)]
+struct Describing {
+    participant: ParticipantId,
+    through: Option<AttributeKey>,
 }
 
 /// What a receiver must be told next, once all participants in scope are described.
@@ -126,6 +135,7 @@ impl View {
             cursor: authority.state().version(),
             stage: Stage::Begin,
             scope,
+            describing: None,
         }
     }
 
@@ -169,17 +179,26 @@ impl View {
         };
         for (version, update) in changes {
             self.cursor = version;
-            if self.scope.concerns(update) {
+            let is_to_come = (self.describing.as_ref()).is_some_and(|it| it.will_tell(update));
+            if !is_to_come && self.scope.concerns(update) {
                 let update = update.clone();
                 return Some(Told::Update { version, update });
             }
         }
         // All that the receiver tracks is now as it is at `head`, so whatever else it is told of
         // the present state fits in.
-        let update = match &mut self.scope {
+        let attribute = (self.describing.as_mut()).and_then(|it| it.next(authority));
+        let update = attribute.or_else(|| match &mut self.scope {
             Scope::All(described) => described.next(authority),
             Scope::Some(selection) => selection.next(authority, me, wanted),
-        };
+        });
+        match &update {
+            Some(RoomUpdate::Attribute { .. }) => {}
+            Some(RoomUpdate::Joined(participant)) => {
+                self.describing = Describing::of(authority, &participant.id);
+            }
+            _ => self.describing = None,
+        }
         match update {
             Some(update) => Some(Told::Update {
                 version: head,
@@ -195,6 +214,7 @@ impl View {
         let head = authority.state().version();
         self.stage == Stage::Live
             && self.cursor == head
+            && self.describing.is_none()
             && match &self.scope {
                 Scope::All(_) => true,
                 Scope::Some(selection) => selection.is_done(authority),
@@ -204,6 +224,7 @@ impl View {
     fn begin(&mut self, head: Version) -> Told {
         self.cursor = head;
         self.stage = Stage::Speaker;
+        self.describing = None;
         match &mut self.scope {
             Scope::All(described) => *described = Described::None,
             Scope::Some(selection) => *selection = Selection::new(selection.capacity),
@@ -236,6 +257,35 @@ impl View {
         };
         self.stage = next;
         Some(told)
+    }
+}
+
+impl Describing {
+    /// All attributes of a participant, if it has any.
+    fn of(authority: &Authority, participant: &ParticipantId) -> Option<Self> {
+        let has_any = authority.state().attributes(participant).len() > 0;
+        has_any.then(|| Self {
+            participant: participant.clone(),
+            through: None,
+        })
+    }
+
+    /// Tells the next attribute, as it now is.
+    fn next(&mut self, authority: &Authority) -> Option<RoomUpdate> {
+        let mut attributes = authority.state().attributes(&self.participant);
+        let (key, value) = attributes.find(|(key, _)| self.through.as_ref() < Some(*key))?;
+        self.through = Some(key.clone());
+        Some(RoomUpdate::Attribute {
+            participant: self.participant.clone(),
+            key: key.clone(),
+            value: value.clone(),
+        })
+    }
+
+    /// Whether a change is about an attribute that is yet to be told.
+    fn will_tell(&self, update: &RoomUpdate) -> bool {
+        matches!(update, RoomUpdate::Attribute { participant, key, .. }
+            if *participant == self.participant && self.through.as_ref() < Some(key))
     }
 }
 

@@ -14,7 +14,9 @@ use super::{
     ModerateError, ParticipantStatistics, Path, RefreshError, RefreshId, RoomView, Statistics,
     Transmit, UnknownJoin,
 };
-use crate::room::{CloseReason, DisplayName, ParticipantId, RoomId, Topic};
+use crate::room::{
+    AttributeKey, AttributeValue, CloseReason, DisplayName, ParticipantId, RoomId, Topic,
+};
 use crate::secure::{CookieJar, Generator, KeyPair};
 use crate::signal::{Answer, JoinRefusal, MAX_BODY, Recipients, Redirect};
 use crate::time::{Instant, earlier};
@@ -292,6 +294,23 @@ impl Server {
     ) -> Result<(), ModerateError> {
         self.in_room(now, room, |room, cx| {
             room.censor_participant(cx, participant, censored)
+        })
+    }
+
+    /// Gives an attribute of a participant a value, or removes it.
+    ///
+    /// # Errors
+    /// [`ModerateError`]; nothing has changed.
+    pub fn set_attribute(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+        key: &AttributeKey,
+        value: Option<&AttributeValue>,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| {
+            room.set_attribute(cx, participant, key, value)
         })
     }
 

@@ -132,6 +132,9 @@ pub enum ModerateError {
     /// The message is longer than [`MAX_BODY`](crate::signal::MAX_BODY).
     #[error("the message is too long: at most 640 bytes")]
     MessageTooLong,
+    /// The participant has [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES) already.
+    #[error("the participant has 8 attributes, as many as it may: remove one first")]
+    TooManyAttributes,
 }
 
 #[cfg(test)]

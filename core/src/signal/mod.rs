@@ -28,6 +28,7 @@
 //! | [`RefreshToken`](Operation::RefreshToken) | go on with a newer token | [`MAX_TOKEN`] bytes |
 //! | [`RequestFloor`](Operation::RequestFloor), [`ReleaseFloor`](Operation::ReleaseFloor) | be the one who speaks, or no longer | |
 //! | [`Leave`](Operation::Leave) | leave the session | |
+//! | [`SetAttribute`](Operation::SetAttribute) | set an attribute of a participant, or remove it | [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES) of one participant |
 //!
 //! | [`ServerMessage`] | says | limits |
 //! |---|---|---|

@@ -74,6 +74,9 @@ pub enum Refusal {
     /// The body is longer than [`MAX_BODY`](super::MAX_BODY).
     #[error("the message is too long: at most 640 bytes")]
     MessageTooLong,
+    /// The participant has [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES) already.
+    #[error("the participant has 8 attributes, as many as it may: remove one first")]
+    TooManyAttributes,
 }
 
 /// One message from the server. Append-only: the order of the variants is their encoding.

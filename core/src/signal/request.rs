@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
-use crate::room::{Codec, ParticipantId, StreamKey, StreamKind, Topic};
+use crate::room::{
+    AttributeKey, AttributeValue, Codec, ParticipantId, StreamKey, StreamKind, Topic,
+};
 
 /// Most participants that one message names.
 pub const MAX_TARGETS: usize = 8;
@@ -175,4 +177,13 @@ pub enum Operation<'a> {
     ReleaseFloor,
     /// Leave the session.
     Leave,
+    /// Give an attribute a value.
+    SetAttribute {
+        /// Whose; one's own if it is not said.
+        participant: Option<ParticipantId>,
+        /// Which.
+        key: AttributeKey,
+        /// Its value; empty to remove it.
+        value: AttributeValue,
+    },
 }

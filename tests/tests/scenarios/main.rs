@@ -18,6 +18,7 @@ mod mix;
 mod mute_censor;
 mod overload;
 mod publish;
+mod raise_hand;
 mod reconnect_resume;
 mod redirect;
 mod replaced_by_newer_join;

@@ -2,7 +2,7 @@
 
 use parlour_core::audio::opus::EncoderConfigError;
 use parlour_core::client::CommandError;
-use parlour_core::room::{CloseReason, IdError};
+use parlour_core::room::{CloseReason, IdError, ValueTooLong};
 use parlour_core::rtp::FrameError;
 use parlour_core::signal::{JoinRefusal, Refusal};
 use parlour_core::ticket::TicketError;
@@ -71,6 +71,9 @@ pub enum RequestError {
     /// A name is not one.
     #[error(transparent)]
     Name(#[from] IdError),
+    /// The value of an attribute is too long.
+    #[error(transparent)]
+    Value(#[from] ValueTooLong),
     /// The request was not even sent.
     #[error(transparent)]
     Command(CommandError),

@@ -26,6 +26,8 @@ use super::{
 use crate::clock::Clock;
 use crate::machine::Client;
 
+mod attributes;
+
 /// What is true in a room, as far as this participant knows.
 pub type RoomState = parlour_core::room::RoomState<<Desktop as Profile>::Roster>;
 

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parlour_core::room::{DisplayName, Participant, ParticipantId, RoomId, SessionId, Topic};
+use parlour_core::room::{
+    AttributeKey, AttributeValue, DisplayName, Participant, ParticipantId, RoomId, SessionId, Topic,
+};
 use parlour_core::secure::{KeyPair, PublicKey};
 use parlour_core::server::{Gather, ModerateError, ParticipantStatistics, RoomView, Statistics};
 use parlour_core::signal::Recipients;
@@ -302,6 +304,25 @@ impl Server {
         let (id, participant) = (room.clone(), participant.clone());
         self.moderate(room, move |server, now| {
             server.censor(now, &id, &participant, censored)
+        })
+        .await
+    }
+
+    /// Gives an attribute of a participant a value, or removes it.
+    ///
+    /// # Errors
+    /// [`ModerateError`]
+    pub async fn set_attribute(
+        &self,
+        room: &RoomId,
+        participant: &ParticipantId,
+        key: &AttributeKey,
+        value: Option<&AttributeValue>,
+    ) -> Result<(), ModerateError> {
+        let (id, participant) = (room.clone(), participant.clone());
+        let (key, value) = (key.clone(), value.cloned());
+        self.moderate(room, move |server, now| {
+            server.set_attribute(now, &id, &participant, &key, value.as_ref())
         })
         .await
     }

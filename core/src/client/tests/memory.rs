@@ -12,6 +12,7 @@ use crate::client::profile::Profile;
 use crate::client::publications::Publication;
 use crate::client::subscriptions::Subscription;
 use crate::link::Link;
+use crate::room::Attribute;
 
 /// Most that a small client may take, bytes.
 const LIMIT: usize = 12 * 1024;
@@ -44,8 +45,10 @@ fn sizes_are_as_documented() {
         ),
         row(
             "replica of the room",
-            size_of::<RoomState<<Small as Profile>::Roster>>(),
-            size_of::<RoomState<<Desktop as Profile>::Roster>>(),
+            size_of::<RoomState<<Small as Profile>::Roster>>()
+                - size_of::<Attribute>() * Small::ATTRIBUTES,
+            size_of::<RoomState<<Desktop as Profile>::Roster>>()
+                - size_of::<Attribute>() * Desktop::ATTRIBUTES,
         ),
         each(
             "audio slots",
@@ -64,6 +67,12 @@ fn sizes_are_as_documented() {
             size_of::<Subscription>(),
             Small::PARTICIPANTS,
             Desktop::PARTICIPANTS,
+        ),
+        each(
+            "attributes of participants",
+            size_of::<Attribute>(),
+            Small::ATTRIBUTES,
+            Desktop::ATTRIBUTES,
         ),
         row("reliable messages received", 768, 16_384),
         row("packets to send", 1200, 32_768),

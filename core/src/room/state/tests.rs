@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::room::arbitrary::{any_update, ids, named, plain, stream};
-use crate::room::{CloseReason, ConnectionState, StreamKey};
+use crate::room::{CloseReason, ConnectionState, MAX_ATTRIBUTES, StreamKey};
 
 fn joined(name: &str) -> RoomUpdate {
     RoomUpdate::Joined(plain(name))
@@ -369,6 +369,14 @@ proptest! {
             }
             if failed {
                 prop_assert_eq!(&state, &before);
+            }
+            let attributes = state.roster.attributes();
+            let place = |known: &attribute::Attribute| (known.participant.clone(), known.key.clone());
+            prop_assert!(attributes.is_sorted_by(|a, b| place(a) < place(b)));
+            for known in attributes {
+                prop_assert!(state.participant(&known.participant).is_some());
+                prop_assert!(!known.value.is_empty());
+                prop_assert!(state.attributes(&known.participant).len() <= MAX_ATTRIBUTES);
             }
             let shown: Vec<_> = shown.keys().cloned().collect();
             prop_assert_eq!(ids(state.participants()), shown);

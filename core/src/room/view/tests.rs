@@ -6,7 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::room::arbitrary::{any_change, any_id, ids, named, plain, stream};
-use crate::room::{Change, ChangeError, CloseReason, Replica, RoomState, Seat, StreamKind};
+use crate::room::{
+    Change, ChangeError, CloseReason, Growing, MAX_ATTRIBUTES, Replica, RoomState, StreamKind,
+};
+
+/// As many as all participants of these tests may have.
+const ATTRIBUTES: usize = 10 * MAX_ATTRIBUTES;
 
 /// One room, one receiver that tracks `N`, and what is on its way between them.
 struct World<const N: usize> {
@@ -14,14 +19,16 @@ struct World<const N: usize> {
     /// The same room with a log that forgets nothing.
     witness: Authority,
     /// The state at each version; empty if a room is too large to keep them.
-    history: Vec<RoomState<Vec<Seat>>>,
+    history: Vec<RoomState<Growing>>,
     /// The latest first.
     spoke: Vec<ParticipantId>,
     me: ParticipantId,
     wanted: Vec<ParticipantId>,
     view: View,
     pipe: VecDeque<Told>,
-    replica: Replica<N>,
+    /// Whose attributes may be still on their way.
+    arrived: Option<ParticipantId>,
+    replica: Replica<N, ATTRIBUTES>,
     /// Who is in the room as far as the reported changes tell.
     shown: BTreeSet<ParticipantId>,
 }
@@ -38,6 +45,7 @@ impl<const N: usize> World<N> {
             view: View::new(&authority, u16::try_from(N).unwrap()),
             authority,
             pipe: VecDeque::new(),
+            arrived: None,
             replica: Replica::default(),
             shown: BTreeSet::new(),
         }
@@ -93,6 +101,11 @@ impl<const N: usize> World<N> {
                 let superfluous = self.replica.is_complete() && change == Change::Nothing;
                 assert!(!superfluous, "{update:?} is known");
                 self.show(&update, change);
+                match update {
+                    RoomUpdate::Joined(participant) => self.arrived = Some(participant.id),
+                    RoomUpdate::Attribute { .. } => {}
+                    _ => self.arrived = None,
+                }
                 version
             }
             Told::SnapshotEnd { version } => {
@@ -128,7 +141,11 @@ impl<const N: usize> World<N> {
         let version = usize::try_from(self.replica.version().0).unwrap();
         let then = &self.history[version];
         for participant in self.replica.participants() {
-            assert_eq!(then.participant(&participant.id), Some(participant));
+            let id = &participant.id;
+            assert_eq!(then.participant(id), Some(participant));
+            if self.arrived.as_ref() != Some(id) {
+                assert!(self.replica.attributes(id).eq(then.attributes(id)));
+            }
         }
         assert_eq!(self.replica.active_speaker(), then.active_speaker());
         assert_eq!(self.replica.floor(), then.floor());
@@ -192,6 +209,9 @@ impl<const N: usize> World<N> {
         // The replica may be at an earlier version if nothing after it concerns it.
         let expected = tracked.iter().filter_map(|id| state.participant(id));
         assert!(self.replica.participants().eq(expected));
+        for id in &tracked {
+            assert!(self.replica.attributes(id).eq(state.attributes(id)));
+        }
         assert_eq!(tracked.len(), N.min(state.participants().len()));
         let presenter = state.active_presenter();
         let worst = tracked.iter().map(|id| self.rank(id, presenter)).max();

@@ -1,9 +1,7 @@
 //! A room as the embedder sees it.
 
-use alloc::vec::Vec;
-
 use super::Room;
-use crate::room::{RoomId, RoomState, Seat, SessionId};
+use crate::room::{Growing, RoomId, RoomState, SessionId};
 
 /// A room, as it is now.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +10,7 @@ pub struct RoomView<'a> {
     pub room: &'a RoomId,
     /// The session that goes on in it and what is true there; `None` if there is only a lobby, or
     /// a join under way.
-    pub session: Option<(SessionId, &'a RoomState<Vec<Seat>>)>,
+    pub session: Option<(SessionId, &'a RoomState<Growing>)>,
     /// How many wait in its lobby.
     pub waiting: usize,
 }

@@ -130,6 +130,11 @@ impl Room {
             Operation::Send { to, topic, body } => session.send_from(cx, who, &to, &topic, body),
             Operation::RequestFloor => session.request_floor(cx, who),
             Operation::ReleaseFloor => session.release_floor(cx, who),
+            Operation::SetAttribute {
+                participant,
+                key,
+                value,
+            } => session.set_attribute_from(cx, who, participant, key, value),
             Operation::Moderate { .. }
             | Operation::Leave
             | Operation::EndSession

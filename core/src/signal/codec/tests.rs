@@ -233,7 +233,7 @@ fn every_defect_has_its_error() {
         (&[0xff, 0xff, 0x04, 13], DecodeError::BadInteger),
         (&[0x80, 0x80, 0x80, 0x80], DecodeError::BadInteger),
         // Operations that do not exist (yet).
-        (&[0, 14], DecodeError::BadValue),
+        (&[0, 15], DecodeError::BadValue),
         (&[0, 0xff, 0xff, 0xff, 0xff, 0x0f], DecodeError::BadValue),
         // SetMuted with muted = 2; Pin with an option that is 2.
         (&[0, 2, 1, b'k', 2], DecodeError::BadFlag),

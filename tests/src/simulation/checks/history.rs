@@ -177,6 +177,7 @@ mod tests {
         let participants = names.iter().map(|name| (id(name), participant(name)));
         Facts {
             participants: participants.collect(),
+            attributes: BTreeMap::new(),
             count: names.len() as u32,
             speaker: None,
             presenter: None,

@@ -6,6 +6,7 @@
 //!                 └─────► mixing ─► queues ─────────────────────────┘
 //! ```
 
+mod attributes;
 mod floor;
 mod forward;
 mod gathering;
@@ -35,7 +36,7 @@ use speaker::Speaker;
 use telling::Pace;
 
 use crate::room::{
-    Authority, CloseReason, Participant, ParticipantId, RoomId, RoomState, RoomUpdate, Seat,
+    Authority, CloseReason, Growing, Participant, ParticipantId, RoomId, RoomState, RoomUpdate,
     SessionId, Stream, View,
 };
 use crate::server::Event;
@@ -107,7 +108,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn state(&self) -> &RoomState<Vec<Seat>> {
+    pub(crate) fn state(&self) -> &RoomState<Growing> {
         self.authority.state()
     }
 

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::room::{
-    CloseReason, Codec, ConnectionState, DisplayName, Grants, MAX_STREAMS, Participant,
-    ParticipantId, RoomUpdate, SessionId, Stream, StreamKey, StreamKind, Topic, Version,
+    AttributeKey, AttributeValue, CloseReason, Codec, ConnectionState, DisplayName, Grants,
+    MAX_STREAMS, Participant, ParticipantId, RoomUpdate, SessionId, Stream, StreamKey, StreamKind,
+    Topic, Version,
 };
 use crate::signal::{
     Answer, Join, JoinRefusal, Joined, LossyDelivery, LossyRequest, MAX_BODY, MAX_TARGETS,
@@ -25,6 +26,15 @@ fn participant_id() -> impl Strategy<Value = ParticipantId> {
 
 fn key() -> impl Strategy<Value = StreamKey> {
     "[!-~]{1,16}".prop_map(|text| StreamKey::new(&text).unwrap())
+}
+
+fn attribute_key() -> impl Strategy<Value = AttributeKey> {
+    "[!-~]{1,16}".prop_map(|text| AttributeKey::new(&text).unwrap())
+}
+
+fn attribute_value() -> impl Strategy<Value = AttributeValue> {
+    vec(any::<u8>(), 0..=AttributeValue::MAX_LEN)
+        .prop_map(|bytes| AttributeValue::new(bytes).unwrap())
 }
 
 fn topic() -> impl Strategy<Value = Topic> {
@@ -145,6 +155,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Refusal::NotPermitted,
         Refusal::UnknownStream,
         Refusal::MessageTooLong,
+        Refusal::TooManyAttributes,
     ])
 }
 
@@ -204,6 +215,13 @@ fn update() -> impl Strategy<Value = RoomUpdate> {
         option::of(participant_id()).prop_map(|participant| RoomUpdate::Speaker { participant }),
         option::of(participant_id()).prop_map(|holder| RoomUpdate::Floor { holder }),
         any::<u32>().prop_map(|participants| RoomUpdate::Count { participants }),
+        (participant_id(), attribute_key(), attribute_value()).prop_map(
+            |(participant, key, value)| RoomUpdate::Attribute {
+                participant,
+                key,
+                value
+            }
+        ),
     ]
 }
 
@@ -262,6 +280,16 @@ pub(super) fn request() -> impl Strategy<Value = Request<'static>> {
         Just(Operation::RequestFloor),
         Just(Operation::ReleaseFloor),
         Just(Operation::Leave),
+        (
+            option::of(participant_id()),
+            attribute_key(),
+            attribute_value()
+        )
+            .prop_map(|(participant, key, value)| Operation::SetAttribute {
+                participant,
+                key,
+                value
+            }),
     ];
     (any::<u16>(), operation).prop_map(|(id, operation)| Request {
         id: RequestId(id),

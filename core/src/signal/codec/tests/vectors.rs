@@ -10,8 +10,9 @@ use core::fmt::Debug;
 use super::annotate::Annotated;
 use super::*;
 use crate::room::{
-    CloseReason, Codec, ConnectionState, DisplayName, Grants, Participant, ParticipantId,
-    RoomUpdate, SessionId, Stream, StreamKey, StreamKind, Topic, Version,
+    AttributeKey, AttributeValue, CloseReason, Codec, ConnectionState, DisplayName, Grants,
+    Participant, ParticipantId, RoomUpdate, SessionId, Stream, StreamKey, StreamKind, Topic,
+    Version,
 };
 use crate::signal::{
     JoinRefusal, Joined, Moderation, Outcome, ParticipantList, Publish, Recipients, Refusal,
@@ -41,6 +42,7 @@ variants! {
     Operation {
         Publish, Unpublish, SetMuted, Subscribe, Unsubscribe, SetSubscribePolicy, Pin, Send,
         Moderate, EndSession, RefreshToken, RequestFloor, ReleaseFloor, Leave,
+        SetAttribute,
     }
     Recipients { All, List }
     Targets { All, List }
@@ -54,7 +56,7 @@ variants! {
     }
     RoomUpdate {
         Joined, Left, Hidden, Connection, Published, Unpublished, Muted, Censored, Speaker, Floor,
-        Count,
+        Count, Attribute,
     }
     ConnectionState { Connected, Reconnecting }
     CloseReason {
@@ -65,7 +67,7 @@ variants! {
     Refusal {
         NotPermitted, UnknownParticipant, UnknownStream, AlreadyPublished, TooManyStreams,
         CodecMismatch, TooManySubscriptions, RateLimited, InvalidToken, FloorTaken, FloorNotHeld,
-        MixUnavailable, MessageTooLong,
+        MixUnavailable, MessageTooLong, TooManyAttributes,
     }
     Answer { Joined, Waiting, Refused, Redirect, RedirectPort, RedirectEither }
     JoinRefusal {
@@ -227,6 +229,24 @@ fn requests() -> Named<Request<'static>> {
     // After all that was here before it, so that they stay as they are.
     let policy = Operation::SetSubscribePolicy(SubscribePolicy::MixPcmu);
     all.push(("subscribe policy MixPcmu".into(), policy));
+    all.extend(named([
+        (
+            "set an attribute",
+            Operation::SetAttribute {
+                participant: None,
+                key: AttributeKey::new("hand").unwrap(),
+                value: AttributeValue::new("up").unwrap(),
+            },
+        ),
+        (
+            "remove an attribute of somebody",
+            Operation::SetAttribute {
+                participant: Some(participant("bob")),
+                key: AttributeKey::new("hand").unwrap(),
+                value: AttributeValue::default(),
+            },
+        ),
+    ]));
     all.into_iter()
         .zip([7, 127, 128, 0xffff].into_iter().cycle())
         .map(|((name, operation), id)| {
@@ -329,6 +349,22 @@ fn server_messages() -> Named<ServerMessage<'static>> {
                 participants: 1_000_000,
             },
         ),
+        (
+            "attribute",
+            RoomUpdate::Attribute {
+                participant: bob.clone(),
+                key: AttributeKey::new("battery").unwrap(),
+                value: AttributeValue::new([87]).unwrap(),
+            },
+        ),
+        (
+            "no attribute",
+            RoomUpdate::Attribute {
+                participant: bob.clone(),
+                key: AttributeKey::new("battery").unwrap(),
+                value: AttributeValue::default(),
+            },
+        ),
     ]);
     let versions = [1, 128, u64::MAX].into_iter().cycle();
     let mut all: Named<ServerMessage> = updates
@@ -400,6 +436,7 @@ fn server_messages() -> Named<ServerMessage<'static>> {
         Refusal::FloorNotHeld,
         Refusal::MixUnavailable,
         Refusal::MessageTooLong,
+        Refusal::TooManyAttributes,
     ] {
         let (request, result) = (RequestId(300), Err(refusal));
         let reply = ServerMessage::Reply { request, result };
