@@ -31,8 +31,8 @@ impl Session {
         let Some(config) = cx.config.mix else {
             return;
         };
-        let mut members = self.members.values();
-        let is_wanted = members.any(|member| member.receives.subscriptions.mix().is_some());
+        let is_wanted =
+            (self.members.iter()).any(|member| member.receives.subscriptions.mix().is_some());
         if is_wanted == self.mix.is_some() {
             return;
         }
@@ -76,9 +76,8 @@ impl Session {
         };
         let mut cost = Cost::default();
         let begins = mix.begin(cx.now);
-        for member in self.members.values_mut() {
-            member.take_mix(cx, begins, mix, &mut cost);
-        }
+        self.members
+            .for_each(|_, member| member.take_mix(cx, begins, mix, &mut cost));
         let due = mix.end(cx.now, &mut cx.pool, &mut cost);
         let wake = Wake::Mix(self.room_key);
         cx.timers.set(wake, &mut mix.alarm, due);

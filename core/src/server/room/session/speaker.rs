@@ -53,7 +53,7 @@ impl Session {
             ..
         } = self;
         let talkers = publishers.iter().filter_map(|(ssrc, publisher)| {
-            let member = members.get(&publisher.key)?;
+            let member = members.get(publisher.key)?;
             let mut streams = member.sends.streams.iter();
             let stream = streams.find(|stream| stream.ssrc == *ssrc)?;
             let is_audible = stream.kind == StreamKind::Audio && !stream.muted;

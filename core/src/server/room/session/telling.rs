@@ -76,8 +76,7 @@ impl Session {
 
     /// Has all who are in the session asked for what they have to be told.
     pub(crate) fn wake_all(&mut self, cx: &mut Context) {
-        for member in self.members.values_mut() {
-            cx.wake(&mut member.association);
-        }
+        self.members
+            .for_each(|_, member| cx.wake(&mut member.association));
     }
 }
