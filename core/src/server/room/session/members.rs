@@ -76,11 +76,8 @@ impl Members {
     }
 
     /// Takes all out.
-    pub(super) fn take_all(&mut self) -> Vec<Box<Member>> {
-        let order = core::mem::take(&mut self.order);
-        let members = order
-            .into_iter()
-            .filter_map(|key| self.slab.try_remove(key.0));
-        members.collect()
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Box<Member>> {
+        let order = core::mem::take(&mut self.order).into_iter();
+        order.filter_map(|key| self.slab.try_remove(key.0))
     }
 }

@@ -12,15 +12,6 @@ use crate::server::member::slots::{Arriving, SLOT_CLOCK};
 use crate::server::member::{Member, Mixed};
 use crate::time::Instant;
 
-impl Context {
-    /// Whether those in a session, which is mixed already or not, may ask for a mix.
-    pub(crate) fn can_mix(&self, is_mixed: bool) -> bool {
-        let limit = self.config.mix.map_or(0, |config| config.sessions);
-        // Joins under way may take it a little beyond.
-        self.config.mix.is_some() && (is_mixed || self.mixes < limit)
-    }
-}
-
 impl Session {
     pub(crate) fn is_mixed(&self) -> bool {
         self.mix.is_some()

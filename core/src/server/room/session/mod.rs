@@ -6,6 +6,7 @@
 //!                 └─────► mixing ─► queues ─────────────────────────┘
 //! ```
 
+mod deciding;
 mod floor;
 mod forward;
 mod gathering;
@@ -17,6 +18,7 @@ mod mix;
 mod mixing;
 #[cfg(not(feature = "opus-fullband"))]
 mod no_mixing;
+mod pace;
 mod presence;
 mod reports;
 mod speaker;
@@ -33,8 +35,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use members::Members;
+use pace::Pace;
 use speaker::Speaker;
-use telling::Pace;
 
 use crate::room::{
     Authority, CloseReason, Participant, ParticipantId, RoomId, RoomState, RoomUpdate, Seat,

@@ -8,7 +8,7 @@ use crate::server::Event;
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
 use crate::server::member::Publication;
-use crate::server::room::offer::{check_publish, new_stream};
+use crate::server::room::permits::{check_publish, new_stream};
 use crate::signal::{Outcome, Publish, Refusal, StreamRef};
 
 impl Session {

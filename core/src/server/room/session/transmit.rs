@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 #[cfg(feature = "opus-fullband")]
 use super::mix::Mix;
-use super::telling::Pace;
+use super::pace::Pace;
 use super::{Publisher, Session};
 use crate::room::{Authority, Grants, Told};
 use crate::secure::SealError;
