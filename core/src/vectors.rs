@@ -67,7 +67,7 @@ pub(crate) fn check(file: &str, about: &str, vectors: &[Vector]) -> Vec<(String,
         .join("../tests/vectors")
         .join(file);
     let mut expected = String::new();
-    let command = "PARLOUR_VECTORS=write cargo test -p parlour-core vectors";
+    let command = "PARLOUR_VECTORS=write cargo test -p parlour-core --features server vectors";
     let header = format!("{about}\n\nAfter a deliberate change of the encoding: {command}");
     for line in header.lines() {
         writeln!(expected, "{}", format!("# {line}").trim_end()).unwrap();

@@ -191,7 +191,7 @@ impl World {
 
     fn new_path(&mut self) -> Path {
         self.sockets += 1;
-        Path::Udp(([192, 0, 2, 1], 1_000 + self.sockets).into())
+        Path::udp(([192, 0, 2, 1], 1_000 + self.sockets).into())
     }
 
     /// Joins, if it is not there or it is over.

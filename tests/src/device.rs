@@ -1,7 +1,5 @@
 //! A participant's end, whatever capacities it is built with.
 
-use std::net::SocketAddr;
-
 use parlour_core::client::{
     BufferTooSmall, CloseCause, CommandError, Config, Desktop, Dropped, Event, Incoming, Message,
     Profile, SendError, SlotStatistics, Small, Statistics,
@@ -10,7 +8,7 @@ use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{Grants, ParticipantId, SessionId, StreamKey, Topic, Version};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{
-    Moderation, Publish, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
+    Moderation, Publish, Recipients, Redirect, RequestId, StreamRef, SubscribePolicy, Targets,
 };
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
@@ -254,7 +252,7 @@ impl Device {
         each!(self, client => client.closed())
     }
 
-    pub fn redirected_to(&self) -> Option<SocketAddr> {
+    pub fn redirected_to(&self) -> Option<Redirect> {
         each!(self, client => client.redirected_to())
     }
 

@@ -93,7 +93,7 @@ impl World {
                         .unwrap();
                 }
                 while let Some(len) = client.poll_transmit(now, &mut datagram).unwrap() {
-                    let from = Path::Udp(Self::address(n));
+                    let from = Path::udp(Self::address(n));
                     server
                         .handle_datagram(now, from, &mut datagram[..len])
                         .unwrap();
@@ -115,7 +115,7 @@ impl World {
                 }
             }
             while let Some(sent) = server.poll_transmit(now, &mut datagram).unwrap() {
-                let Path::Udp(to) = sent.to else {
+                let Path::Udp { remote: to, .. } = sent.to else {
                     panic!("{sent:?}");
                 };
                 let client = &mut self.clients[usize::from(to.port())];

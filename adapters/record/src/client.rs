@@ -58,6 +58,7 @@ pub(crate) enum Call<'a> {
         marker: bool,
         payload: &'a [u8],
     },
+    Ping,
 }
 
 impl Call<'_> {
@@ -76,6 +77,10 @@ impl Call<'_> {
             }
             Self::NetworkChanged => {
                 client.network_changed(now);
+                0
+            }
+            Self::Ping => {
+                client.ping();
                 0
             }
             Self::Transmit { capacity } => {
@@ -231,6 +236,12 @@ impl<P: Profile> Client<P> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.call(Some(now), Call::Timeout);
         self.client.handle_timeout(now);
+        self.output(0);
+    }
+
+    pub fn ping(&mut self) {
+        self.call(None, Call::Ping);
+        self.client.ping();
         self.output(0);
     }
 

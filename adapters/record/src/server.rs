@@ -12,7 +12,7 @@ use parlour_core::server::{
     self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
     ModerateError, Path, RefreshError, RefreshId, Transmit, UnknownJoin,
 };
-use parlour_core::signal::{JoinRefusal, Recipients};
+use parlour_core::signal::{JoinRefusal, Recipients, Redirect};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,10 @@ pub(crate) enum Call<'a> {
     Load(u8),
     Gather(RoomId, Option<LoggedGather>),
     Behind(bool),
+    RedirectTo {
+        join: u64,
+        to: Redirect,
+    },
 }
 
 /// A [`Path`], as a log keeps it.
@@ -80,6 +84,35 @@ pub(crate) enum Call<'a> {
 pub(crate) enum From {
     Udp(SocketAddr),
     Stream(u64, IpAddr),
+    /// From the first address, to the second.
+    UdpAt(SocketAddr, IpAddr),
+}
+
+impl From {
+    fn new(path: Path) -> Self {
+        match path {
+            Path::Udp {
+                remote,
+                local: None,
+            } => Self::Udp(remote),
+            Path::Udp {
+                remote,
+                local: Some(local),
+            } => Self::UdpAt(remote, local),
+            Path::Stream { id, from } => Self::Stream(id, from),
+        }
+    }
+
+    fn path(&self) -> Path {
+        match *self {
+            Self::Udp(remote) => Path::udp(remote),
+            Self::UdpAt(remote, local) => Path::Udp {
+                remote,
+                local: Some(local),
+            },
+            Self::Stream(id, from) => Path::Stream { id, from },
+        }
+    }
 }
 
 /// Questions to the embedder, and the places that they had among all of their kind.
@@ -154,12 +187,8 @@ impl Call<'_> {
         let mut buffer = Vec::new();
         match self {
             Self::Datagram { from, bytes } => {
-                let from = match from {
-                    From::Udp(address) => Path::Udp(address),
-                    From::Stream(id, from) => Path::Stream { id, from },
-                };
                 buffer.extend_from_slice(bytes);
-                Checksum::of(&server.handle_datagram(now, from, &mut buffer))
+                Checksum::of(&server.handle_datagram(now, from.path(), &mut buffer))
             }
             Self::Timeout => {
                 server.handle_timeout(now);
@@ -183,7 +212,11 @@ impl Call<'_> {
                 Some(join) => Checksum::of(&server.refuse(now, join, refusal)),
                 None => Checksum::of(&Err::<(), _>(UnknownJoin)),
             },
-            Self::Redirect { join, to } => match questions.joins.find(join) {
+            Self::Redirect { join, to } => {
+                let to = Redirect::Address(to);
+                return Self::RedirectTo { join, to }.repeat(server, questions, now);
+            }
+            Self::RedirectTo { join, to } => match questions.joins.find(join) {
                 Some(join) => Checksum::of(&server.redirect(now, join, to)),
                 None => Checksum::of(&Err::<(), _>(UnknownJoin)),
             },
@@ -298,10 +331,7 @@ impl Server {
         bytes: &mut [u8],
     ) -> Result<(), Dropped> {
         if let Some(record) = &mut self.record {
-            let from = match from {
-                Path::Udp(address) => From::Udp(address),
-                Path::Stream { id, from } => From::Stream(id, from),
-            };
+            let from = From::new(from);
             record.log.call(Some(now), &Call::Datagram { from, bytes });
         }
         let handled = self.server.handle_datagram(now, from, bytes);
@@ -372,9 +402,9 @@ impl Server {
         &mut self,
         now: Instant,
         join: JoinId,
-        to: SocketAddr,
+        to: Redirect,
     ) -> Result<(), UnknownJoin> {
-        let call = |questions: &mut Questions| Call::Redirect {
+        let call = |questions: &mut Questions| Call::RedirectTo {
             join: questions.joins.take(join),
             to,
         };

@@ -75,7 +75,7 @@ impl Session {
 
     /// Some exchanges, 20 ms apart.
     fn run(&mut self) {
-        let path = Path::Udp(SocketAddr::from(([192, 0, 2, 7], 5000)));
+        let path = Path::udp(SocketAddr::from(([192, 0, 2, 7], 5000)));
         let mut out = [0; 1200];
         for _ in 0..10 {
             self.now += Duration::from_millis(20);

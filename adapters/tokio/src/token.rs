@@ -9,8 +9,8 @@
 //! | `iss` | the id of the API key; required |
 //! | `sub` | the participant's id; required |
 //! | `room` | the room's id; required |
-//! | `exp` | when the token ends, in seconds since 1970; required |
-//! | `nbf` | before when it is not valid yet; up to 10 s of difference between two clocks are forgiven |
+//! | `exp` | when the token ends, in seconds since 1970, with or without a fraction; required |
+//! | `nbf` | before when it is not valid yet |
 //! | `name` | the participant's name for people to read; default: empty |
 //! | `grants` | a list of names, or an object of names and booleans; default: `["participant"]` |
 //! | `lobby` | `true`: waits until a moderator admits it; default: `false` |
@@ -19,6 +19,10 @@
 //! `publish_screen`, `subscribe`, `send_messages`, `request_floor`, `kick`, `censor`, `end_session`, `admit`, and for
 //! several at once `participant` and `moderator`. A name that is not among them makes the token invalid: better a
 //! misspelling that is noticed at once.
+//!
+//! The clocks of who mints and of the room server may differ by 30 s: a token is taken that much before its `nbf` and
+//! after its `exp`, and its bearer's stay ends that much later. An optional claim may be `null`. Other claims (`iat`,
+//! `aud`, `jti`) are not looked at.
 //!
 //! ```
 //! use parlour_tokio::token::{ApiKey, Claims, mint_token, verify_token};
@@ -50,20 +54,24 @@
 //! ticket = f"parlour://rooms.example.org:7900/{server_public_key}#{token}"  # Server::ticket_base, then # and the token
 //! ```
 
-use std::collections::BTreeMap;
+mod claims;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use parlour_core::room::{DisplayName, Grants, IdError, ParticipantId, RoomId};
 use parlour_core::signal::{JoinRefusal, MAX_TOKEN};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
 use crate::clock::unix_seconds;
 
-/// Difference between the clocks of who mints and who verifies, in seconds, that `nbf` forgives.
-const LEEWAY: u64 = 10;
+/// Difference between the clocks of who mints and who verifies, in seconds, that is forgiven.
+pub const LEEWAY: u64 = 30;
 
 /// The shortest secret, in bytes: as long as the hash, as
 /// [RFC 7518 section 3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2) demands.
@@ -176,9 +184,25 @@ pub enum MintError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// It is not a JWT, or a claim is missing or has the wrong type.
-    #[error("this is not a token with the claims iss, sub, room and exp")]
+    /// It is not a JWT.
+    #[error(
+        "this is not a JWT: three parts with dots between them, the first two JSON in base64url"
+    )]
     Malformed,
+    /// A claim that has to be there is not.
+    #[error("the token has no {claim}: the claims iss, sub, room and exp are required")]
+    MissingClaim {
+        /// Which.
+        claim: &'static str,
+    },
+    /// A claim is something else than it should be.
+    #[error("the token's {claim} is of the wrong type: it should be {expected}")]
+    WrongType {
+        /// Which.
+        claim: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// It is signed otherwise than with HS256, or demands an extension.
     #[error("the token is not signed with HS256: mint it with that algorithm")]
     Algorithm,
@@ -195,8 +219,13 @@ pub enum TokenError {
     #[error("the token is not valid yet: wait, or set the clocks right")]
     NotYetValid,
     /// Room, participant or name is not one.
-    #[error("the token's room, sub or name is too long or has characters that are not allowed")]
-    Name,
+    #[error("the token's {claim} is not allowed: {reason}")]
+    Name {
+        /// The claim that says it.
+        claim: &'static str,
+        /// What is wrong with it.
+        reason: IdError,
+    },
     /// There is no grant with that name.
     #[error("the token has a grant that does not exist: check the spelling")]
     UnknownGrant,
@@ -212,38 +241,25 @@ impl From<TokenError> for JoinRefusal {
     }
 }
 
-/// The claims as they stand in the token.
-#[derive(Serialize, Deserialize)]
-struct WireClaims {
-    iss: String,
-    sub: String,
-    room: String,
+/// The claims as they stand in a token that is minted here.
+#[derive(Serialize)]
+struct Minted<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    room: &'a str,
     exp: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     nbf: Option<u64>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    grants: Option<WireGrants>,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grants: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "is_false")]
     lobby: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum WireGrants {
-    List(Vec<String>),
-    Flags(BTreeMap<String, bool>),
 }
 
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-/// Only what is needed to find the key.
-#[derive(Deserialize)]
-struct Issuer {
-    iss: String,
 }
 
 /// Makes a token. Needs no server: only the API key.
@@ -252,19 +268,18 @@ struct Issuer {
 /// [`MintError`]
 pub fn mint_token(claims: &Claims, key: &ApiKey) -> Result<String, MintError> {
     let names = |grants: Grants| grants.iter_names().map(|(name, _)| name.to_lowercase());
-    let wire = WireClaims {
-        iss: key.id.clone(),
-        sub: claims.participant.as_str().to_owned(),
-        room: claims.room.as_str().to_owned(),
+    let minted = Minted {
+        iss: &key.id,
+        sub: claims.participant.as_str(),
+        room: claims.room.as_str(),
         exp: claims.expires,
         nbf: claims.not_before,
-        name: claims.name.as_str().to_owned(),
-        grants: (claims.grants != Grants::PARTICIPANT)
-            .then(|| WireGrants::List(names(claims.grants).collect())),
+        name: claims.name.as_str(),
+        grants: (claims.grants != Grants::PARTICIPANT).then(|| names(claims.grants).collect()),
         lobby: claims.lobby,
     };
     let secret = EncodingKey::from_secret(key.secret.as_bytes());
-    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &wire, &secret)
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &minted, &secret)
         .map_err(|_| MintError::Signing)?;
     if token.len() > MAX_TOKEN {
         return Err(MintError::TooLong);
@@ -277,70 +292,52 @@ pub fn mint_token(claims: &Claims, key: &ApiKey) -> Result<String, MintError> {
 /// # Errors
 /// [`TokenError`]
 pub fn verify_token(token: &str, keys: &[ApiKey], now: u64) -> Result<Claims, TokenError> {
-    let header = jsonwebtoken::decode_header(token).map_err(|_| {
-        // `none` and the like are not even parsed; tell them from what is no JWT at all.
-        match token.split('.').count() {
-            3 => TokenError::Algorithm,
-            _ => TokenError::Malformed,
-        }
-    })?;
-    if header.alg != Algorithm::HS256 || header.crit.is_some() {
+    let (header, claims) = claims::decode(token)?;
+    if header.get("alg").and_then(|alg| alg.as_str()) != Some("HS256")
+        || header.contains_key("crit")
+    {
         return Err(TokenError::Algorithm);
     }
-    let Issuer { iss } = jsonwebtoken::dangerous::insecure_decode_claims(token)
-        .map_err(|_| TokenError::Malformed)?;
-    let key = keys.iter().find(|key| key.id == iss);
-    let key = key.ok_or(TokenError::UnknownIssuer)?;
+    let issuer = claims::text(&claims, "iss")?;
+    let key = keys.iter().find(|key| key.id == issuer);
+    verify_signature(token, key.ok_or(TokenError::UnknownIssuer)?)?;
 
-    let mut validation = Validation::new(Algorithm::HS256);
-    // Times are checked below, by the clock that was passed in.
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    let secret = DecodingKey::from_secret(key.secret.as_bytes());
-    let wire: WireClaims = jsonwebtoken::decode(token, &secret, &validation)
-        .map_err(|error| match error.kind() {
-            jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenError::Signature,
-            _ => TokenError::Malformed,
-        })?
-        .claims;
-    if now >= wire.exp {
+    let room = claims::text(&claims, "room")?;
+    let participant = claims::text(&claims, "sub")?;
+    let name = claims::optional_text(&claims, "name")?.unwrap_or_default();
+    let grants = claims::grants(&claims, "grants")?;
+    let lobby = claims::flag(&claims, "lobby")?;
+    let not_before = claims::time(&claims, "nbf", f64::ceil)?;
+    let expires = claims::time(&claims, "exp", f64::floor)?;
+    let expires = expires.ok_or(TokenError::MissingClaim { claim: "exp" })?;
+    if now >= expires.saturating_add(LEEWAY) {
         return Err(TokenError::Expired);
     }
-    if wire.nbf.is_some_and(|nbf| now.saturating_add(LEEWAY) < nbf) {
+    if not_before.is_some_and(|nbf| now.saturating_add(LEEWAY) < nbf) {
         return Err(TokenError::NotYetValid);
     }
+    let not_allowed = |claim| move |reason| TokenError::Name { claim, reason };
     Ok(Claims {
-        room: RoomId::new(&wire.room).map_err(|_| TokenError::Name)?,
-        participant: ParticipantId::new(&wire.sub).map_err(|_| TokenError::Name)?,
-        name: DisplayName::new(&wire.name).map_err(|_| TokenError::Name)?,
-        grants: wire.grants.map_or(Ok(Grants::PARTICIPANT), read_grants)?,
-        lobby: wire.lobby,
-        not_before: wire.nbf,
-        expires: wire.exp,
+        room: RoomId::new(room).map_err(not_allowed("room"))?,
+        participant: ParticipantId::new(participant).map_err(not_allowed("sub"))?,
+        name: DisplayName::new(name).map_err(not_allowed("name"))?,
+        grants: grants.unwrap_or(Grants::PARTICIPANT),
+        lobby,
+        not_before,
+        expires,
     })
 }
 
-fn read_grants(wire: WireGrants) -> Result<Grants, TokenError> {
-    let flags: Vec<(String, bool)> = match wire {
-        WireGrants::List(names) => names.into_iter().map(|name| (name, true)).collect(),
-        WireGrants::Flags(flags) => flags.into_iter().collect(),
-    };
-    let mut grants = Grants::empty();
-    for (name, granted) in flags {
-        let named = grant_of(&name).ok_or(TokenError::UnknownGrant)?;
-        if granted {
-            grants |= named;
-        }
-    }
-    Ok(grants)
+fn verify_signature(token: &str, key: &ApiKey) -> Result<(), TokenError> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    // The claims are looked at elsewhere, and times by the clock that was passed in.
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let secret = DecodingKey::from_secret(key.secret.as_bytes());
+    let verified = jsonwebtoken::decode::<IgnoredAny>(token, &secret, &validation);
+    verified.map(drop).map_err(|error| match error.kind() {
+        jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenError::Signature,
+        _ => TokenError::Malformed,
+    })
 }
-
-fn grant_of(name: &str) -> Option<Grants> {
-    if name.chars().any(|c| c.is_ascii_uppercase()) {
-        return None;
-    }
-    Grants::from_name(&name.to_ascii_uppercase())
-}
-
-#[cfg(test)]
-mod tests;

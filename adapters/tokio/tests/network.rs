@@ -103,6 +103,35 @@ async fn where_udp_is_refused_tcp_is_tried_at_once() {
 }
 
 #[tokio::test]
+async fn each_address_of_the_server_answers_by_udp() {
+    for senders in [0, 2] {
+        let server = Server::bind(ServerConfig {
+            address: "0.0.0.0:0".parse().unwrap(),
+            senders: if cfg!(target_os = "linux") {
+                senders
+            } else {
+                0
+            },
+            ..config()
+        })
+        .unwrap();
+        let port = server.addresses()[0].port();
+        let mut rooms = Vec::new();
+        for (who, host) in [("anna", [127, 0, 0, 1]), ("ben", [127, 0, 0, 2])] {
+            let options = JoinOptions {
+                transport: TransportChoice::Udp,
+                ..JoinOptions::default()
+            };
+            let ticket = ticket_via(&server, who, (host, port).into());
+            let joined = Room::join_with(&ticket, options);
+            rooms.push(within(joined).await.unwrap());
+        }
+        hears(&rooms[0], &rooms[1]).await;
+        hears(&rooms[1], &rooms[0]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_cut_tcp_connection_is_made_anew_and_nobody_notices() {
     let server = serve();
     let wall = firewall(server.addresses()[0], true).await;

@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::mem::MaybeUninit;
-use core::net::SocketAddr;
 
 use rand_core::CryptoRngCore;
 
@@ -15,7 +14,8 @@ use super::{BufferTooSmall, CloseCause, Config};
 use crate::room::{Grants, ParticipantId, RoomState, SessionId, StreamKey, Topic};
 use crate::rtp::AudioLevel;
 use crate::signal::{
-    Moderation, Operation, Publish, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
+    Moderation, Operation, Publish, Recipients, Redirect, RequestId, StreamRef, SubscribePolicy,
+    Targets,
 };
 use crate::ticket::{Ticket, TicketError};
 use crate::time::Instant;
@@ -121,6 +121,13 @@ impl<P: Profile> Client<P> {
     /// is not answered.
     pub fn network_changed(&mut self, now: Instant) {
         self.machine.network_changed(now);
+    }
+
+    /// Has the next packet ask the server for an answer: to see whether another way gets through, send that packet there.
+    /// The server answers, and sends from then on, to where the latest packet came from. Without a connection it does
+    /// nothing.
+    pub fn ping(&mut self) {
+        self.machine.ping();
     }
 
     // Output
@@ -399,7 +406,7 @@ impl<P: Profile> Client<P> {
     }
 
     /// Where to send, if the server has redirected this client; `None`: to the ticket's address.
-    pub fn redirected_to(&self) -> Option<SocketAddr> {
+    pub fn redirected_to(&self) -> Option<Redirect> {
         self.machine.redirected_to()
     }
 

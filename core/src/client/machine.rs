@@ -1,8 +1,6 @@
 //! All that a client knows and does, whatever its profile: what it is made of, and which part
 //! deals with what.
 
-use core::net::SocketAddr;
-
 use rand_core::{CryptoRngCore, RngCore};
 
 use super::events::{Event, Events, Incoming, ReconnectCause};
@@ -16,7 +14,7 @@ use super::{BufferTooSmall, CloseCause, Config, Dropped};
 use crate::link::{ComposeError, Link, Liveness, Received};
 use crate::room::{CloseReason, Grants, ParticipantId, SessionId};
 use crate::secure::{Generator, OpenError, PublicKey, ResetToken, ResumeTicket};
-use crate::signal::MAX_TOKEN;
+use crate::signal::{MAX_TOKEN, Redirect};
 use crate::ticket::{Ticket, TicketError};
 use crate::time::{Duration, Instant, earlier};
 use crate::wire::{Frames, Packet};
@@ -68,6 +66,14 @@ pub(super) struct Leaving {
     pub(super) told: bool,
 }
 
+/// Sent elsewhere by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Redirected {
+    pub(super) to: Redirect,
+    /// Since when nobody has answered there.
+    pub(super) since: Instant,
+}
+
 /// A client without the memory that its profile sizes.
 pub(super) struct Machine {
     /// The latest time that was told.
@@ -94,7 +100,7 @@ pub(super) struct Machine {
     pub(super) subscriptions: Subscriptions,
     pub(super) telling: Telling,
     pub(super) leaving: Option<Leaving>,
-    pub(super) redirected: Option<SocketAddr>,
+    pub(super) redirected: Option<Redirected>,
     /// Redirects since the last connection.
     pub(super) redirects: u8,
     pub(super) rekey_at: Instant,
@@ -290,7 +296,7 @@ impl Machine {
         self.advance(now);
         match self.status {
             Status::Closed(_) => {}
-            Status::Joining => self.joining.hurry(now),
+            Status::Joining => self.joining.take_another_way(now),
             Status::Waiting | Status::Joined => {
                 let patience = (self.link.as_ref())
                     .map_or(MIN_PROBE, |link| link.rtt().timeout() * 2)
@@ -393,7 +399,7 @@ impl Machine {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let handshake = self.joining.poll_timeout();
+        let handshake = earlier(self.joining.poll_timeout(), self.redirect_vain_at());
         let leaving = self.leaving.map(|leaving| leaving.deadline);
         let link = match self.status {
             Status::Closed(_) => return self.link.as_ref().map(|_| self.now),
@@ -471,8 +477,8 @@ impl Machine {
         self.status == Status::Waiting
     }
 
-    pub(super) fn redirected_to(&self) -> Option<SocketAddr> {
-        self.redirected
+    pub(super) fn redirected_to(&self) -> Option<Redirect> {
+        self.redirected.map(|redirected| redirected.to)
     }
 
     pub(super) fn closed(&self) -> Option<CloseCause> {

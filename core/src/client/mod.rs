@@ -74,6 +74,7 @@ mod profile;
 mod publications;
 mod replica;
 mod requests;
+mod route;
 mod session;
 mod statistics;
 mod subscriptions;
@@ -84,6 +85,7 @@ pub use self::errors::{CommandError, Dropped, SendError};
 pub use self::events::{CloseCause, Event, Incoming, Message, ReconnectCause};
 pub use self::profile::{Capacity, Desktop, Profile, Small};
 pub use self::requests::{MAX_OUTSTANDING, RequestFailure};
+pub use self::route::{Action, MAX_ADDRESSES, Route, Target, Transport, Transports};
 pub use self::statistics::{Drops, SlotStatistics, Statistics, Traffic};
 pub use crate::link::BufferTooSmall;
 

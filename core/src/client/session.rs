@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::config::MIN_INTERVAL;
 use super::events::{Event, ReconnectCause};
-use super::machine::{Machine, Membership, REKEY_PAUSE, Status, Telling};
+use super::machine::{Machine, Membership, REKEY_PAUSE, Redirected, Status, Telling};
 use super::media::Slot;
 use super::profile::Parts;
 use super::publications::Stage;
@@ -14,12 +14,14 @@ use super::{CloseCause, Dropped};
 use crate::link::{Ids, Link};
 use crate::room::{CloseReason, Version};
 use crate::secure::{ResetToken, ResumeTicket, Transport};
-use crate::signal::{Answer, Join, JoinRefusal, Joined, Resume, Secret, decode};
-use crate::time::Duration;
+use crate::signal::{Answer, Join, JoinRefusal, Joined, Redirect, Resume, Secret, decode};
+use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MAX_DATAGRAM};
 
 /// Redirects that are followed at once; from there on with growing pauses.
 const PROMPT_REDIRECTS: u8 = 3;
+/// How long somebody has to answer where the server sent this client.
+const VAIN_REDIRECT: Duration = Duration::from_secs(10);
 
 /// A finished handshake.
 struct Established {
@@ -103,28 +105,34 @@ impl Machine {
                 self.waiting(parts, established, *reset_token, keepalive);
             }
             Answer::Refused(refusal) => self.refused(parts, refusal),
-            Answer::Redirect(address) => {
-                if self.status == Status::Joined || self.status == Status::Waiting {
-                    self.reconnect(parts, ReconnectCause::Redirected);
-                }
-                if self.status == Status::Joining {
-                    if self.knows_no_session() {
-                        // The lobby that was is not the one that will be.
-                        self.link = None;
-                    }
-                    self.redirected = Some(address);
-                    self.events.push(Event::Redirected(address));
-                    self.redirects = self.redirects.saturating_add(1);
-                    if self.redirects <= PROMPT_REDIRECTS {
-                        self.joining.finish();
-                        self.joining.hurry(now);
-                    } else {
-                        self.joining.postpone(now, &mut self.rng);
-                    }
-                }
-            }
+            Answer::Redirect(address) => self.redirect(parts, address.into()),
+            Answer::RedirectPort(port) => self.redirect(parts, Redirect::Port(port)),
+            Answer::RedirectEither(v4, v6) => self.redirect(parts, Redirect::Either(v4, v6)),
         }
         Ok(())
+    }
+
+    fn redirect(&mut self, parts: &mut Parts<'_>, to: Redirect) {
+        if self.status == Status::Joined || self.status == Status::Waiting {
+            self.reconnect(parts, ReconnectCause::Redirected);
+        }
+        if self.status != Status::Joining {
+            return;
+        }
+        if self.knows_no_session() {
+            // The lobby that was is not the one that will be.
+            self.link = None;
+        }
+        let since = self.now;
+        self.redirected = Some(Redirected { to, since });
+        self.events.push(Event::Redirected(to));
+        self.redirects = self.redirects.saturating_add(1);
+        if self.redirects <= PROMPT_REDIRECTS {
+            self.joining.finish();
+            self.joining.hurry(self.now);
+        } else {
+            self.joining.postpone(self.now, &mut self.rng);
+        }
     }
 
     fn established(&mut self, parts: &mut Parts<'_>, established: Established, joined: &Joined) {
@@ -324,12 +332,16 @@ impl Machine {
     /// Goes back to the ticket's address if nobody answers where the server sent this client: it
     /// may be gone for good, and what it was there for be elsewhere.
     pub(super) fn end_vain_redirect(&mut self) {
-        if self.status == Status::Joining
-            && self.joining.is_exhausted(self.now)
-            && self.redirected.take().is_some()
-        {
+        if self.redirect_vain_at().is_some_and(|at| at <= self.now) {
+            self.redirected = None;
             self.events.push(Event::RedirectEnded);
         }
+    }
+
+    /// When that is to be, unless somebody answers.
+    pub(super) fn redirect_vain_at(&self) -> Option<Instant> {
+        let redirected = self.redirected.filter(|_| self.status == Status::Joining)?;
+        Some(redirected.since + VAIN_REDIRECT)
     }
 
     /// The connection is of no use any more: gets a new one.
@@ -339,6 +351,9 @@ impl Machine {
             return;
         }
         self.status = Status::Joining;
+        if let Some(redirected) = &mut self.redirected {
+            redirected.since = self.now;
+        }
         self.drop_packets(parts);
         self.probe = None;
         self.events.push(Event::Reconnecting(cause));

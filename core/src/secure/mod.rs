@@ -81,6 +81,8 @@ mod test_rng;
 #[cfg(all(test, feature = "server"))]
 mod tests;
 mod transport;
+#[cfg(all(test, feature = "server"))]
+mod vectors;
 
 #[cfg(feature = "server")]
 pub use cookie::{COOKIE_LIFETIME, CookieJar};

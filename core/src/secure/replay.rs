@@ -8,7 +8,7 @@
 //! A ring of bits as in [RFC 6479](https://www.rfc-editor.org/rfc/rfc6479.html): sliding shifts nothing, it clears the bits
 //! of the counters that it passes.
 
-/// How far a packet may lag behind the newest one, in packets, and still be accepted.
+/// How many counters are remembered, the newest among them: a packet that lies so far behind the newest is too old.
 pub(super) const REPLAY_WINDOW: u64 = 1024;
 
 const WORDS: usize = (REPLAY_WINDOW / 32) as usize;

@@ -81,7 +81,7 @@ pub enum OpenError {
     /// Not a Data packet, or too short or too long for one.
     #[error("the datagram is not a Data packet")]
     NotData,
-    /// The packet has been opened before, or is more than 1024 packets behind the newest.
+    /// The packet has been opened before, or lies 1024 packets or more behind the newest.
     #[error("the packet is a repetition, or too old to tell")]
     Replayed,
     /// The packet was not sealed with this session's keys, or has been altered since.

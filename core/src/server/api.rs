@@ -1,7 +1,6 @@
 //! The server as its embedder sees it: what goes in, what comes out.
 
 use core::fmt;
-use core::net::SocketAddr;
 
 use rand_core::CryptoRngCore;
 
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::room::{CloseReason, DisplayName, ParticipantId, RoomId, Topic};
 use crate::secure::{CookieJar, Generator, KeyPair};
-use crate::signal::{Answer, JoinRefusal, MAX_BODY, Recipients};
+use crate::signal::{Answer, JoinRefusal, MAX_BODY, Recipients, Redirect};
 use crate::time::{Instant, earlier};
 use crate::wire::{Packet, PacketError};
 
@@ -34,7 +33,7 @@ use crate::wire::{Packet, PacketError};
 /// let keys = KeyPair::generate(&mut rng);
 /// let mut server = Server::new(Config::default(), keys, now, &mut rng);
 ///
-/// let from = Path::Udp("192.0.2.1:5000".parse()?);
+/// let from = Path::udp("192.0.2.1:5000".parse()?);
 /// let mut datagram = *b"GET /";
 /// assert_eq!(server.handle_datagram(now, from, &mut datagram), Err(Dropped::NotParlour));
 /// let mut out = [0; 1200];
@@ -207,7 +206,7 @@ impl Server {
         self.answer(now, join, &Answer::Refused(refusal))
     }
 
-    /// Sends a join to another server, which has the same key and takes the same tokens.
+    /// Sends a join to another server, or another worker of this one, which has the same key and takes the same tokens.
     ///
     /// # Errors
     /// If it was answered before or has timed out.
@@ -215,9 +214,9 @@ impl Server {
         &mut self,
         now: Instant,
         join: JoinId,
-        to: SocketAddr,
+        to: Redirect,
     ) -> Result<(), UnknownJoin> {
-        self.answer(now, join, &Answer::Redirect(to))
+        self.answer(now, join, &Answer::from(to))
     }
 
     fn answer(&mut self, now: Instant, join: JoinId, answer: &Answer) -> Result<(), UnknownJoin> {

@@ -182,7 +182,7 @@ fn arrival(now: Instant, join: HalfOpen, from: Path, len: usize) -> Option<Arriv
     };
     // The keys are known only to who has received the Welcome where the Hello came from.
     let mut reach = Reach::new(from);
-    reach.proven |= from == join.reach.path;
+    reach.proven |= from.has_same_remote(&join.reach.path);
     reach.received(len);
     let round_trip = match join.welcomed {
         Welcomed::Once(sent) => Some(now.saturating_duration_since(sent)),

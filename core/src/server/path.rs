@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 ///
 /// ```
 /// use parlour_core::server::Path;
-/// let path = Path::Udp("192.0.2.7:40000".parse().unwrap());
+/// let path = Path::udp("192.0.2.7:40000".parse().unwrap());
 /// let stream = Path::Stream { id: 7, from: "192.0.2.7".parse().unwrap() };
 /// assert_ne!(path.to_bytes(), stream.to_bytes());
 /// assert_eq!(path.source(), stream.source());
@@ -14,8 +14,14 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Path {
-    /// Datagrams to and from this address, which anybody can forge.
-    Udp(SocketAddr),
+    /// Datagrams.
+    Udp {
+        /// The other end's address, which anybody can forge.
+        remote: SocketAddr,
+        /// This end's address: the one that was asked, and that answers have to come from. `None` if the embedder's
+        /// socket has no other, or cannot choose.
+        local: Option<IpAddr>,
+    },
     /// A TCP or WebSocket connection. That it exists proves the address.
     Stream {
         /// A number that the embedder gave it and never gives to another.
@@ -29,7 +35,22 @@ impl Path {
     /// Bytes of [`to_bytes`](Self::to_bytes).
     pub const ENCODED_LEN: usize = 23;
 
-    /// An encoding that no other path has: what a cookie's MAC covers.
+    /// Datagrams to and from `remote`, at the one address that this end has.
+    pub const fn udp(remote: SocketAddr) -> Self {
+        let local = None;
+        Self::Udp { remote, local }
+    }
+
+    /// Whether both lead to the same socket at the other end, perhaps from different addresses of this one: what is
+    /// known of who receives there by one of them is known by the other.
+    pub fn has_same_remote(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Udp { remote: a, .. }, Self::Udp { remote: b, .. }) => a == b,
+            (a, b) => a == b,
+        }
+    }
+
+    /// An encoding of the other end that no other has: what a cookie's MAC covers.
     ///
     /// ```text
     ///  0        1             17        19          23
@@ -39,8 +60,10 @@ impl Path {
     /// ```
     pub fn to_bytes(&self) -> [u8; Self::ENCODED_LEN] {
         let (kind, address, port, scope) = match self {
-            Self::Udp(SocketAddr::V4(v4)) => (4, u128::from(v4.ip().to_bits()), v4.port(), 0),
-            Self::Udp(SocketAddr::V6(v6)) => (6, v6.ip().to_bits(), v6.port(), v6.scope_id()),
+            Self::Udp { remote, .. } => match remote {
+                SocketAddr::V4(v4) => (4, u128::from(v4.ip().to_bits()), v4.port(), 0),
+                SocketAddr::V6(v6) => (6, v6.ip().to_bits(), v6.port(), v6.scope_id()),
+            },
             Self::Stream { id, .. } => (0, u128::from(*id), 0, 0),
         };
         let fields = [
@@ -76,7 +99,7 @@ impl Path {
     /// What limits "from one address" count by.
     pub fn source(&self) -> Source {
         let address = match self {
-            Self::Udp(address) => address.ip(),
+            Self::Udp { remote, .. } => remote.ip(),
             Self::Stream { from, .. } => *from,
         };
         match address.to_canonical() {
@@ -92,7 +115,7 @@ mod tests {
 
     #[test]
     fn who_has_an_address_has_its_ports_and_network() {
-        let source = |address: &str| Path::Udp(address.parse().unwrap()).source();
+        let source = |address: &str| Path::udp(address.parse().unwrap()).source();
         assert_eq!(source("192.0.2.1:5"), source("192.0.2.1:6"));
         assert_eq!(source("192.0.2.1:5"), source("[::ffff:192.0.2.1]:6"));
         assert_ne!(source("192.0.2.1:5"), source("192.0.2.2:5"));
@@ -114,19 +137,32 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_in_the_encoding() {
+    fn another_address_of_this_end_is_another_path_to_the_same_end() {
+        let at = |local: &str| Path::Udp {
+            remote: "192.0.2.1:5".parse().unwrap(),
+            local: Some(local.parse().unwrap()),
+        };
+        let (a, b) = (at("203.0.113.1"), at("203.0.113.2"));
+        assert_ne!(a, b);
+        assert!(a.has_same_remote(&b));
+        assert_eq!(a.to_bytes(), b.to_bytes());
+        assert!(!a.has_same_remote(&Path::udp("192.0.2.1:6".parse().unwrap())));
+    }
+
+    #[test]
+    fn every_field_of_the_other_end_is_in_the_encoding() {
         let stream = |id| Path::Stream {
             id,
             from: IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
         let paths = [
-            Path::Udp("1.2.3.4:5".parse().unwrap()),
-            Path::Udp("1.2.3.5:5".parse().unwrap()),
-            Path::Udp("1.2.3.4:6".parse().unwrap()),
-            Path::Udp("[::102:304]:5".parse().unwrap()),
-            Path::Udp("[::ffff:1.2.3.4]:5".parse().unwrap()),
-            Path::Udp("[fe80::1%1]:5".parse().unwrap()),
-            Path::Udp("[fe80::1%2]:5".parse().unwrap()),
+            Path::udp("1.2.3.4:5".parse().unwrap()),
+            Path::udp("1.2.3.5:5".parse().unwrap()),
+            Path::udp("1.2.3.4:6".parse().unwrap()),
+            Path::udp("[::102:304]:5".parse().unwrap()),
+            Path::udp("[::ffff:1.2.3.4]:5".parse().unwrap()),
+            Path::udp("[fe80::1%1]:5".parse().unwrap()),
+            Path::udp("[fe80::1%2]:5".parse().unwrap()),
             stream(0x0102_0304),
             stream(u64::MAX),
         ];

@@ -54,7 +54,7 @@ mod secret;
 #[cfg(feature = "client")]
 pub(crate) use codec::encode_whole;
 pub use codec::{DecodeError, EncodeError, Message, decode, encode};
-pub use join::{Answer, Join, JoinRefusal, Joined, Resume};
+pub use join::{Answer, Join, JoinRefusal, Joined, Redirect, Resume};
 pub use message::{LossyDelivery, LossyRequest};
 pub use reply::{Outcome, Refusal, ServerMessage};
 pub use request::{

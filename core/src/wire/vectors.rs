@@ -68,9 +68,10 @@ names! {
 #[test]
 fn packet_vectors_match() {
     let (cookie, token, noise) = (&[0xcc; 16], &[0x22; 16], &[0xee; 48]);
+    let welcome = &[0xee; 52];
     let (noise_1, noise_2) = (
         (&noise[..], "Noise message 1"),
-        (&noise[..], "Noise message 2"),
+        (&welcome[..], "Noise message 2"),
     );
     let (kind_8, version_1) = ((&[8][..], "Hello"), (&[1][..], "version"));
     let cases = [
@@ -131,7 +132,7 @@ fn packet_vectors_match() {
         (
             Packet::Welcome {
                 client_id: CLIENT,
-                noise,
+                noise: welcome,
             },
             vec![(&[10], "Welcome"), CLIENT_ID, noise_2],
         ),

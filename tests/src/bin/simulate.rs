@@ -19,7 +19,7 @@ struct Options {
     #[arg(long, value_name = "SEEDS", default_value = "1..100", value_parser = seeds)]
     seeds: RangeInclusive<u64>,
     /// How many people take part.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=200))]
     clients: u8,
     /// How long they meet, in the time of the simulation.
     #[arg(long, default_value_t = 10.0, value_parser = minutes)]
@@ -96,6 +96,7 @@ fn simulate(options: &Options) -> bool {
         sum.heard += outcome.heard;
         sum.joined += outcome.joined;
         sum.datagrams += outcome.datagrams;
+        sum.largest_room = sum.largest_room.max(outcome.largest_room);
         sum.digest ^= outcome.digest.rotate_left((seed % 64) as u32);
         if let Some(violation) = outcome.violation {
             sum.failed.push(seed);
@@ -147,6 +148,7 @@ struct Sum {
     heard: u64,
     joined: u64,
     datagrams: u64,
+    largest_room: usize,
     digest: u64,
     failed: Vec<u64>,
 }
@@ -158,9 +160,10 @@ impl Sum {
         }
         let speed = self.virtual_time.as_secs_f64() / self.cpu.as_secs_f64();
         println!(
-            "{} meetings of {} people: {:.0} s simulated in {:.1} s of CPU: {speed:.0} times real time",
+            "{} meetings of {} people, at most {} in a room: {:.0} s simulated in {:.1} s of CPU: {speed:.0} times real time",
             self.meetings,
             options.clients,
+            self.largest_room,
             self.virtual_time.as_secs_f64(),
             self.cpu.as_secs_f64()
         );

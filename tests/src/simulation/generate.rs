@@ -150,6 +150,8 @@ impl Dice {
         let steps = steps.map(|(number, (at, op))| Step { number, at, op });
         let room_limit = match self.percent(25) {
             true => self.number(2, count.max(3) as u64 + 1) as usize,
+            // Desktops track all of a room that takes at most 128.
+            false if count > 100 => 1_000,
             false => 100,
         };
         Plan {

@@ -110,7 +110,7 @@ fn pain_01_joining_and_leaving_costs_no_memory() {
     let public = *keys.public();
     let now = Instant::from_micros(0);
     let server = Server::new(server::Config::default(), keys, now, &mut rng);
-    let path = Path::Udp("192.0.2.1:1".parse().unwrap());
+    let path = Path::udp("192.0.2.1:1".parse().unwrap());
     let mut lab = Lab {
         server,
         path,

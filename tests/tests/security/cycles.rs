@@ -26,7 +26,7 @@ struct Lab {
 
 impl Lab {
     fn exchange(&mut self, client: &mut Client<Small>) {
-        let path = Path::Udp(([192, 0, 2, 1], 7).into());
+        let path = Path::udp(([192, 0, 2, 1], 7).into());
         let mut out = [0; MAX_DATAGRAM];
         loop {
             while let Some(event) = self.server.poll_event() {

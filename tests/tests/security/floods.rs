@@ -47,10 +47,12 @@ fn pour(
     let mut datagrams = datagrams.into_iter().peekable();
     while datagrams.peek().is_some() {
         for (from, mut bytes) in datagrams.by_ref().take(BATCH) {
-            let _ = server.handle_datagram(clock, Path::Udp(from), &mut bytes);
+            let _ = server.handle_datagram(clock, Path::udp(from), &mut bytes);
         }
         while let Some(sent) = server.poll_transmit(clock, &mut out).unwrap() {
-            let Path::Udp(to) = sent.to else { continue };
+            let Path::Udp { remote: to, .. } = sent.to else {
+                continue;
+            };
             answers.push((to, out[..sent.len].to_vec()));
         }
     }

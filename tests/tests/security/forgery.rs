@@ -230,7 +230,7 @@ fn guessing_connection_ids_leads_nowhere() {
         if round % 2 == 0 {
             guess[1..5].copy_from_slice(&right);
         }
-        let from = Path::Udp(stranger(1 + round as u16 / 2));
+        let from = Path::udp(stranger(1 + round as u16 / 2));
         let _ = server.handle_datagram(clock, from, &mut guess);
         while server.poll_transmit(clock, &mut out).unwrap().is_some() {}
     }

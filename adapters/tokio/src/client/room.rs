@@ -16,12 +16,12 @@ use parlour_core::wire::VERSION;
 use rand_core::OsRng;
 use tokio::sync::{mpsc, oneshot};
 
-use super::driver::{Driver, Rebind};
+use super::driver::{Driver, Host, Rebind};
 use super::encoder::Encoder;
 use super::shared::{Published, Shared, Status};
 use super::{
     AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MediaReader, MediaWriter,
-    MixedReader, PublishError, ReadError, RequestError, SlotReader, TransportChoice,
+    MixedReader, PublishError, ReadError, RequestError, SlotReader,
 };
 use crate::clock::Clock;
 use crate::machine::Client;
@@ -66,11 +66,26 @@ impl Room {
         if usize::from(options.slots) > MAX_SLOTS {
             return Err(JoinError::Options("at most 32 slots"));
         }
-        let servers = resolve(ticket.host, ticket.port).await?;
-        let shared = start(&ticket, &options)?;
+        let host = Host {
+            name: ticket.host.to_owned(),
+            port: ticket.port,
+        };
+        let servers = resolve(&host).await?;
+        Self::join_found(&ticket, options, host, &servers).await
+    }
+
+    /// Joins at one of `servers`, which are the addresses of `host` now.
+    pub(super) async fn join_found(
+        ticket: &Ticket<'_>,
+        options: JoinOptions,
+        host: Host,
+        servers: &[SocketAddr],
+    ) -> Result<Self, JoinError> {
+        let shared = start(ticket, &options)?;
         let (alive, abandoned) = oneshot::channel();
         let (rebinds, rebind_requests) = mpsc::channel(1);
-        let driver = Driver::new(Arc::clone(&shared), options.transport, &servers);
+        let transports = options.transport.core();
+        let driver = Driver::new(Arc::clone(&shared), transports, host, servers);
         driver.spawn(rebind_requests, abandoned);
         let room = Self {
             shared,
@@ -79,11 +94,7 @@ impl Room {
         };
         let no_answer = || JoinError::NoAnswer {
             address: format!("{}:{}", ticket.host, ticket.port),
-            tried: match options.transport {
-                TransportChoice::Auto => "UDP and TCP",
-                TransportChoice::Udp => "UDP",
-                TransportChoice::Tcp => "TCP",
-            },
+            tried: room.shared.lock().tried(),
         };
         let answered = room.status(|status| status != Status::Joining);
         let status = tokio::time::timeout(options.timeout, answered).await;
@@ -437,13 +448,13 @@ impl Room {
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, JoinError> {
+async fn resolve(host: &Host) -> Result<Vec<SocketAddr>, JoinError> {
     let unknown = |cause: String| JoinError::UnknownHost {
-        host: host.to_owned(),
+        host: host.name.clone(),
         cause,
     };
-    let found = tokio::net::lookup_host((host, port)).await;
-    let servers: Vec<_> = found.map_err(|error| unknown(error.to_string()))?.collect();
+    let found = host.clone().resolve().await;
+    let servers = found.map_err(|error| unknown(error.to_string()))?;
     if servers.is_empty() {
         return Err(unknown("the name has no address".to_owned()));
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use parlour_core::client::{
     CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure, SendError,
+    Target, Transport,
 };
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::AudioFrame;
@@ -24,6 +25,8 @@ use crate::machine::Client;
 const EVENTS: usize = 256;
 /// Frames that wait for the slowest reader: more than half a second of 32 voices.
 const FRAMES: usize = 1_024;
+/// Targets that are remembered.
+const TRIED: usize = 16;
 
 /// How far the participation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub(super) struct State {
     media: Option<broadcast::Sender<MediaPacket>>,
     /// Holds what happened since joining for the first who asks.
     first_events: Option<broadcast::Receiver<Event>>,
+    /// Where the server was sought, for who asks why it was not found.
+    tried: Vec<Target>,
 }
 
 pub(crate) struct Shared {
@@ -135,6 +140,7 @@ impl Shared {
                 frames: Some(frames),
                 media: Some(media),
                 first_events: Some(first_events),
+                tried: Vec::new(),
             }),
             wake: Notify::new(),
             progress: Notify::new(),
@@ -310,6 +316,13 @@ impl Shared {
         self.progress.notify_waiters();
     }
 
+    /// Hands out an event of the adapter's own.
+    pub(super) fn tell(&self, event: Event) {
+        if let Some(events) = &self.lock().events {
+            let _ = events.send(event);
+        }
+    }
+
     fn settle(&self, state: &mut State, event: CoreEvent) {
         match &event {
             CoreEvent::Replied { request, result } => {
@@ -339,6 +352,22 @@ impl Shared {
 }
 
 impl State {
+    /// Notes where the server is sought.
+    pub(super) fn note_tried(&mut self, target: Target) {
+        if !self.tried.contains(&target) && self.tried.len() < TRIED {
+            self.tried.push(target);
+        }
+    }
+
+    /// Where it was sought, for people.
+    pub(super) fn tried(&self) -> String {
+        let each = self.tried.iter().map(|target| match target.transport {
+            Transport::Udp => format!("UDP to {}", target.address),
+            Transport::Tcp => format!("TCP to {}", target.address),
+        });
+        each.collect::<Vec<_>>().join(", ")
+    }
+
     /// Stops publishing a stream, now or when there is room for the request.
     pub(super) fn unpublish(&mut self, key: &StreamKey) {
         if let Err(CommandError::TooManyRequests | CommandError::Full) = self.client.unpublish(key)

@@ -57,8 +57,8 @@ pub struct SocketStatistics {
     pub receive_buffer: usize,
     /// The same for datagrams to be sent, and `net.core.wmem_max`.
     pub send_buffer: usize,
-    /// Datagrams that arrived when there was no room for them, since the server began, as far as it noticed: it looks
-    /// with every 64th batch that it receives. Only Linux tells.
+    /// Datagrams that arrived when there was no room for them, since the server began, as far as it noticed: what comes
+    /// after them tells. Only Linux does.
     pub receive_drops: Option<u64>,
 }
 
@@ -130,7 +130,8 @@ impl Server {
         };
         let sockets = bind_all(&config)?;
         let addresses: Vec<_> = sockets.iter().map(|sockets| sockets.address).collect();
-        let (host, reachable) = advertise(&config, &addresses)?;
+        let host = advertise(&config);
+        let ports: Vec<_> = addresses.iter().map(SocketAddr::port).collect();
 
         let (events, _) = broadcast::channel(EVENTS);
         let (running, done) = mpsc::channel(1);
@@ -140,7 +141,7 @@ impl Server {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let (buffers, drops) = (sockets.buffers, Arc::default());
             let socket = Socket { buffers, drops };
-            let admitter = Admitter::new(index, reachable.clone(), config.api_keys.clone());
+            let admitter = Admitter::new(index, ports.clone(), config.api_keys.clone());
             Worker {
                 index,
                 sockets,

@@ -236,8 +236,8 @@ impl Running {
                     let packet = self.outbound.place().get(..len).unwrap_or_default();
                     self.streams.send(id, packet);
                 }
-                Path::Udp(to) => {
-                    self.outbound.queue(to, len);
+                Path::Udp { remote, local } => {
+                    self.outbound.queue(remote, local, len);
                     if self.outbound.is_full() {
                         self.is_held_back = !self.outbound.flush();
                         now = self.clock.now();
@@ -286,9 +286,9 @@ impl Running {
         for _ in 0..BATCHES {
             let (server, now) = (&mut self.server, self.clock.now());
             let mut count = 0;
-            self.inbound.receive(|from, datagram| {
+            self.inbound.receive(|remote, local, datagram| {
                 count += 1;
-                handle(server, now, Path::Udp(from), datagram);
+                handle(server, now, Path::Udp { remote, local }, datagram);
             });
             self.took = self.clock.now().saturating_duration_since(began);
             if count < BATCH || self.took < TURN {

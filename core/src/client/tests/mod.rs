@@ -180,7 +180,7 @@ impl World {
         let port = 5000 + u16::try_from(index).unwrap();
         self.nodes.push(Node {
             client,
-            path: Path::Udp(([192, 0, 2, 1], port).into()),
+            path: Path::udp(([192, 0, 2, 1], port).into()),
             up: true,
             events: Vec::new(),
             heard: Vec::new(),
@@ -312,7 +312,7 @@ impl World {
                     if let Some(refusal) = self.refusal {
                         self.server.refuse(now, join, refusal).unwrap();
                     } else if let Some(to) = self.redirect {
-                        self.server.redirect(now, join, to).unwrap();
+                        self.server.redirect(now, join, to.into()).unwrap();
                     } else {
                         let admission = self.admission(&token);
                         self.server.admit(now, join, admission).unwrap();

@@ -153,7 +153,7 @@ fn a_forged_reset_is_nothing() {
 fn a_new_network_is_used_at_once() {
     let mut world = World::new();
     let (ann, bob) = (world.joined("ann"), world.joined("bob"));
-    world.node(ann).path = Path::Udp(([203, 0, 113, 9], 999).into());
+    world.node(ann).path = Path::udp(([203, 0, 113, 9], 999).into());
     let now = world.now;
     world.client_mut(ann).network_changed(now);
     world.run(ms(100));

@@ -100,18 +100,22 @@ impl Association {
     ) -> Result<Heard<'d>, OpenError> {
         let len = datagram.len();
         let opened = self.link.open(now, datagram)?;
-        let is_elsewhere = from != self.reach.path;
-        if is_elsewhere && opened.is_newest {
+        let is_known = from == self.reach.path;
+        let has_roamed = opened.is_newest && !from.has_same_remote(&self.reach.path);
+        if has_roamed {
             // As WireGuard does: whoever holds the keys says where it is. What is sent there is
             // limited until it has answered, or a third could be flooded by a forged address.
             self.reach = Reach::new(from);
+        } else if opened.is_newest {
+            // It may ask another address of this server, which is the one that it wants answers from.
+            self.reach.path = from;
         }
-        if !is_elsewhere || opened.is_newest {
+        if is_known || opened.is_newest {
             self.reach.received(len);
         }
         Ok(Heard {
             plaintext: opened.plaintext,
-            has_roamed: is_elsewhere && opened.is_newest,
+            has_roamed,
         })
     }
 

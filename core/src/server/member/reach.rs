@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn an_unproven_path_gets_three_times_what_it_sent() {
-        let mut reach = Reach::new(Path::Udp("192.0.2.1:9".parse().unwrap()));
+        let mut reach = Reach::new(Path::udp("192.0.2.1:9".parse().unwrap()));
         assert_eq!(reach.budget(), 0);
         reach.received(100);
         reach.sent(250);

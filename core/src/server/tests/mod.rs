@@ -280,7 +280,7 @@ impl World {
 
     fn path(number: usize) -> Path {
         let address = core::net::SocketAddr::from(([192, 0, 2, 1], 1000 + number as u16));
-        Path::Udp(address)
+        Path::udp(address)
     }
 
     fn hello(&mut self, hello: &Hello, client_id: ConnectionId) -> (InitiatorHandshake, Vec<u8>) {

@@ -251,6 +251,31 @@ fn a_move_to_another_address_is_followed_and_checked() {
 }
 
 #[test]
+fn who_asks_another_address_of_the_server_is_answered_from_there_and_stays_proven() {
+    let (mut world, anna, ben) = talking();
+    let Path::Udp { remote, .. } = world.peers[ben].path else {
+        panic!("by UDP");
+    };
+    let asked = Path::Udp {
+        remote,
+        local: Some("203.0.113.2".parse().unwrap()),
+    };
+    world.peers[ben].link.as_mut().unwrap().ping(1);
+    let mut bytes = world.compose(ben).unwrap();
+    world
+        .server
+        .handle_datagram(world.now, asked, &mut bytes)
+        .unwrap();
+    world.peers[ben].path = asked;
+    let before = world.sent.get(&asked).copied().unwrap_or_default();
+    // Far more than three times what came.
+    world.talk(ms(1_000), &[(anna, 30)]);
+    assert!(world.peers[ben].take_media().len() >= 50);
+    assert!(world.sent[&asked] - before > 6 * bytes.len());
+    assert_eq!(world.server.statistics().roams, 0);
+}
+
+#[test]
 fn an_older_packet_from_elsewhere_moves_nothing() {
     let (mut world, anna, _) = talking();
     world.peers[anna].link.as_mut().unwrap().ping(1);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::measure::Measured;
+use crate::row::Row;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
@@ -16,21 +17,24 @@ const LINES: [Line; 2] = [
 ];
 
 /// Draws the loads in the order of their listeners, all rooms together; the axis of listeners is logarithmic.
-pub(crate) fn svg(results: &[Measured]) -> String {
-    let mut results: Vec<_> = results.iter().collect();
-    results.sort_by_key(|result| listeners(result));
-    let logs = results.iter().map(|result| x_value(result));
+pub(crate) fn svg(rows: &[Row]) -> String {
+    let results = rows
+        .iter()
+        .filter_map(|row| Some((listeners(row), row.middle()?)));
+    let mut results: Vec<_> = results.collect();
+    results.sort_by_key(|(listeners, _)| *listeners);
+    let logs = results.iter().map(|(listeners, _)| x_value(*listeners));
     let (low, high) = (
         logs.clone().fold(f64::MAX, f64::min),
         logs.fold(f64::MIN, f64::max),
     );
     let values = results
         .iter()
-        .flat_map(|result| LINES.map(|(value, _, _)| value(result)));
+        .flat_map(|(_, result)| LINES.map(|(value, _, _)| value(result)));
     let top = values.fold(1.0, f64::max) * 1.1;
-    let x = |result: &Measured| {
+    let x = |listeners: usize| {
         let share = if high > low {
-            (x_value(result) - low) / (high - low)
+            (x_value(listeners) - low) / (high - low)
         } else {
             0.5
         };
@@ -56,19 +60,18 @@ pub(crate) fn svg(results: &[Measured]) -> String {
             y(value) + 4.0
         );
     }
-    for result in &results {
+    for (listeners, _) in &results {
         let _ = writeln!(
             out,
-            "<text x=\"{:.0}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            x(result),
+            "<text x=\"{:.0}\" y=\"{}\" text-anchor=\"middle\">{listeners}</text>",
+            x(*listeners),
             HEIGHT - MARGIN + 18.0,
-            listeners(result)
         );
     }
     for (n, (value, name, colour)) in LINES.iter().enumerate() {
         let points: Vec<_> = results
             .iter()
-            .map(|result| format!("{:.1},{:.1}", x(result), y(value(result))))
+            .map(|(listeners, result)| format!("{:.1},{:.1}", x(*listeners), y(value(result))))
             .collect();
         let _ = writeln!(
             out,
@@ -92,10 +95,10 @@ pub(crate) fn svg(results: &[Measured]) -> String {
     out + "</svg>\n"
 }
 
-fn listeners(result: &Measured) -> usize {
-    result.rooms * result.listeners
+fn listeners(row: &Row) -> usize {
+    row.scenario.rooms * row.scenario.listeners
 }
 
-fn x_value(result: &Measured) -> f64 {
-    (listeners(result).max(1) as f64).ln()
+fn x_value(listeners: usize) -> f64 {
+    (listeners.max(1) as f64).ln()
 }

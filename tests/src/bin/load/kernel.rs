@@ -1,10 +1,11 @@
-//! What Linux says of a process.
+//! What Linux says of a process, and of the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
 use crate::Failure;
@@ -16,6 +17,40 @@ pub(crate) fn pin(cores: &[usize]) -> Result<(), Failure> {
         set.set(core)?;
     }
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+/// Lets this process, and those that it starts, have as many sockets as it may.
+pub(crate) fn allow_sockets() -> Result<(), Failure> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
+}
+
+/// How many threads were ready to run, on average over the last minute.
+pub(crate) fn load_average() -> Result<f64, Failure> {
+    let averages = fs::read_to_string("/proc/loadavg")?;
+    Ok(averages
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .parse()?)
+}
+
+/// CPU time that all cores have used for anything, also for another machine on the same hardware.
+pub(crate) fn busy_time() -> Result<Duration, Failure> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let all = stat.lines().next().unwrap_or_default();
+    let ticks = all.split_whitespace().skip(1).map(str::parse);
+    let ticks: Vec<u64> = ticks.collect::<Result<_, _>>()?;
+    // user, nice, system, idle, iowait, irq, softirq, steal; what guests used is part of the first two.
+    let is_busy = |place: usize| place < 8 && !(3..=4).contains(&place);
+    let busy = ticks
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| is_busy(*place));
+    // Linux counts hundredths of a second here, on every machine.
+    Ok(Duration::from_millis(
+        10 * busy.map(|(_, ticks)| ticks).sum::<u64>(),
+    ))
 }
 
 /// CPU time that all threads of a process have used.

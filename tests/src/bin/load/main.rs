@@ -23,7 +23,11 @@ mod options;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
+mod quiet;
+#[cfg(target_os = "linux")]
 mod report;
+#[cfg(target_os = "linux")]
+mod row;
 #[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
@@ -45,17 +49,41 @@ fn main() -> Result<(), Failure> {
         Some(options::Role::Floor) => return floor::serve(),
         None => {}
     }
-    let mut results = Vec::new();
-    for scenario in options.scenarios() {
-        let result = measure::measure(&options, &scenario)?;
-        report::print_row(&result, results.is_empty());
-        results.push(result);
+    kernel::allow_sockets()?;
+    let scenarios = options.scenarios().into_iter();
+    let mut rows: Vec<_> = scenarios.map(row::Row::new).collect();
+    // Each load once, then all once more, so that what the machine does for a while falls on all of them.
+    for run in 1..=options.runs() {
+        for (number, row) in rows.iter_mut().enumerate() {
+            let measured = measure::measure(&options, &row.scenario)?;
+            let others = measured.others;
+            row.runs.push(measured);
+            if options.runs() > 1 || options.table {
+                report::print_run(row, run);
+            } else {
+                report::print_row(row, number == 0);
+            }
+            if options.require_quiet && !others.quiet {
+                let share = others.cpu_share * 100.0;
+                return Err(
+                    format!("others used {share:.1} % of a core, so this means little").into(),
+                );
+            }
+        }
+    }
+    if options.table {
+        report::print_table(&rows);
+    } else if options.runs() > 1 {
+        for (number, row) in rows.iter().enumerate() {
+            report::print_row(row, number == 0);
+        }
     }
     if let Some(file) = &options.json {
-        std::fs::write(file, serde_json::to_string_pretty(&results)? + "\n")?;
+        let summaries: Vec<_> = rows.iter().map(row::Row::summary).collect();
+        std::fs::write(file, serde_json::to_string_pretty(&summaries)? + "\n")?;
     }
     if let Some(file) = &options.svg {
-        std::fs::write(file, chart::svg(&results))?;
+        std::fs::write(file, chart::svg(&rows))?;
     }
     Ok(())
 }

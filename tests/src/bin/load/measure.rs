@@ -15,6 +15,8 @@ use crate::floor::{Floor, keys};
 use crate::kernel::{cpu_time, pin, resident, thread_times};
 use crate::network::{Clock, Crowd, Place, RoomTally};
 use crate::options::{Mix, Options, Phases, Scenario};
+use crate::quiet::{Others, Watch};
+use crate::row::Spread;
 use crate::server::Target;
 use crate::speech::Speech;
 use crate::talkers::{Bare, Member, Party, Probe};
@@ -63,14 +65,12 @@ impl Latency {
 /// What was measured; all times are the server's CPU time unless said otherwise.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
-    pub(crate) rooms: usize,
-    pub(crate) listeners: usize,
-    pub(crate) talkers: usize,
     pub(crate) payload: u16,
-    pub(crate) pps: u32,
-    pub(crate) phases: &'static str,
     pub(crate) seconds: u32,
-    /// Frames heard, of those that should be heard: 1 is all.
+    /// What else the machine did.
+    pub(crate) others: Others,
+    /// Frames heard, of those that should be heard: 1 is all. Of mixes, those that came of those that were sent, or that should
+    /// have been, if that is more.
     pub(crate) delivered: f64,
     /// The same in the room that heard the least, and in the middle one.
     pub(crate) delivered_worst_room: f64,
@@ -121,7 +121,8 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     let speech = &speech;
     let first_core = options.server_cores.first().copied().unwrap_or(0);
     let floor = Floor::start(scenario, first_core)?;
-    let target = Target::new(options)?;
+    let target = Target::new(options, scenario)?;
+    let watch = Watch::start(vec![std::process::id(), floor.pid(), target.pid], clock)?;
 
     let before = (
         cpu_time(target.pid)?,
@@ -139,13 +140,14 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     let mut base = base(&floor, scenario, clock)?;
     base.run_for(SETTLE, speech)?;
 
+    let seconds = options.seconds();
     let talkers = talkers(options, scenario, speech.interval, &mut rng);
     let mut turns = Vec::new();
     let mut threads = Vec::new();
     let own = cpu_time(std::process::id())?;
     let drops = (target.drops()?, crowd.drops()?);
     let from = clock.now();
-    let turns_to_take = if options.overload { 1 } else { options.seconds };
+    let turns_to_take = if options.overload { 1 } else { seconds };
     for _ in 0..turns_to_take {
         let before = (thread_times(target.pid)?, crowd.tally.heard);
         let server = if options.overload {
@@ -177,8 +179,8 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     let participants = everybody(options, scenario).len().max(1);
     let rooms = crowd.rooms();
     let should = |room: &RoomTally| match options.mix {
-        // A mix for each tick, whoever is in it.
-        Some(_) => room.listeners * u64::from(options.seconds) * 50,
+        // One every 20 ms while somebody talks, and a few more, for buffers make up for what seems late at the end of a turn.
+        Some(_) => (room.numbered).max(room.listeners * u64::from(seconds) * 50),
         None => room.said * room.listeners,
     };
     let shares = rooms
@@ -187,7 +189,7 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     let mut shares: Vec<_> = shares.collect();
     shares.sort_by(f64::total_cmp);
     let should: u64 = rooms.iter().map(should).sum();
-    let per_second = crowd.tally.heard as f64 / f64::from(options.seconds);
+    let per_second = crowd.tally.heard as f64 / f64::from(seconds);
     let probes: Vec<Probe> = crowd
         .parties()
         .filter_map(|party| party.probed().copied())
@@ -196,13 +198,9 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     let cpu_us_per_join = micros(join_cpu) / participants as f64;
     let grown = resident(target.pid)?.saturating_sub(before.1);
     Ok(Measured {
-        rooms: scenario.rooms,
-        listeners: scenario.listeners,
-        talkers: scenario.talkers,
         payload: options.payload,
-        pps: scenario.pps,
-        phases: options.phases.name(),
-        seconds: options.seconds,
+        seconds,
+        others: watch.end(clock)?,
         delivered: ratio(crowd.tally.heard as f64, should as f64),
         delivered_worst_room: shares.first().copied().unwrap_or(0.0),
         delivered_median_room: shares.get(shares.len() / 2).copied().unwrap_or(0.0),
@@ -324,7 +322,7 @@ fn talkers(
     let all = everybody(options, scenario).into_iter().enumerate();
     let talkers = all.filter(|(_, place)| !place.listens);
     let phase = |(index, _)| {
-        let phase = match options.phases {
+        let phase = match scenario.phases {
             Phases::Same => Duration::ZERO,
             Phases::Random => interval.mul_f64(f64::from(rng.next_u32()) / f64::from(u32::MAX)),
         };
@@ -370,7 +368,7 @@ fn overload(
 ) -> Result<f64, Failure> {
     let cpu = cpu_time(pid)?;
     crowd.start_talking(talkers);
-    for number in 0..options.seconds {
+    for number in 0..options.seconds() {
         crowd.run_for(TURN / 2, speech)?;
         crowd.add(probe(number)?, None)?;
         crowd.run_for(TURN / 2, speech)?;
@@ -404,7 +402,5 @@ fn ratio(a: f64, b: f64) -> f64 {
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    Spread::new(values).median
 }

@@ -1,7 +1,7 @@
 //! Many participants in one thread: a socket each, one wait for all of them.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
@@ -51,6 +51,10 @@ struct Seat<P> {
     place: Option<Place>,
     said: u64,
     heard: u64,
+    /// The numbers of the first and the last frame that it heard, if all it hears is one flow.
+    heard_from_to: Option<(u64, u64)>,
+    /// It has heard something since people began to talk.
+    is_told: bool,
     /// When it talks next, and what its clock says then.
     speech: Option<(Instant, u32)>,
 }
@@ -68,6 +72,8 @@ pub(crate) struct RoomTally {
     pub(crate) listeners: u64,
     pub(crate) said: u64,
     pub(crate) heard: u64,
+    /// Frames that were sent to listeners, by the numbers of those that came; of a mix only, as it is one flow.
+    pub(crate) numbered: u64,
 }
 
 /// What was sent and heard.
@@ -75,7 +81,8 @@ pub(crate) struct RoomTally {
 pub(crate) struct Tally {
     pub(crate) heard: u64,
     pub(crate) datagrams: u64,
-    /// From before the sending to the arrival at the listener's socket, in microseconds.
+    /// From before the sending to the arrival at the listener's socket, in microseconds: of each frame, or of the first one of
+    /// each turn where frames do not tell when they were said.
     pub(crate) latency: Vec<u32>,
 }
 
@@ -87,6 +94,8 @@ pub(crate) struct Crowd<P> {
     seats: Vec<Seat<P>>,
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     speeches: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// When the first frame was said in each room since people began to talk, in ns since 1970.
+    first_said: BTreeMap<usize, u64>,
     pub(crate) tally: Tally,
 }
 
@@ -108,6 +117,7 @@ impl<P: Party> Crowd<P> {
             seats: Vec::new(),
             timers: BinaryHeap::new(),
             speeches: BinaryHeap::new(),
+            first_said: BTreeMap::new(),
             tally: Tally::default(),
         })
     }
@@ -129,6 +139,8 @@ impl<P: Party> Crowd<P> {
             place,
             said: 0,
             heard: 0,
+            heard_from_to: None,
+            is_told: false,
             speech: None,
         });
         self.flush(index)?;
@@ -158,6 +170,7 @@ impl<P: Party> Crowd<P> {
             room.listeners += u64::from(place.listens);
             room.said += seat.said;
             room.heard += seat.heard;
+            room.numbered += seat.heard_from_to.map_or(0, |(from, to)| to - from + 1);
         }
         rooms
     }
@@ -172,6 +185,10 @@ impl<P: Party> Crowd<P> {
     /// Has these talk from now on, each so much later.
     pub(crate) fn start_talking(&mut self, talkers: &[(usize, Duration)]) {
         let now = self.clock.now();
+        self.first_said.clear();
+        for seat in &mut self.seats {
+            seat.is_told = false;
+        }
         for &(index, phase) in talkers {
             if let Some(seat) = self.seats.get_mut(index) {
                 let at = now + phase;
@@ -230,7 +247,11 @@ impl<P: Party> Crowd<P> {
             let Some((_, timestamp)) = seat.speech else {
                 continue;
             };
-            let payload = speech.frame(index, Clock::nanos_since_1970());
+            let said = Clock::nanos_since_1970();
+            if let Some(place) = seat.place {
+                self.first_said.entry(place.room).or_insert(said);
+            }
+            let payload = speech.frame(index, said);
             seat.party.speak(now, timestamp, &payload)?;
             seat.said += 1;
             let next = at + speech.interval;
@@ -283,19 +304,32 @@ impl<P: Party> Crowd<P> {
             Err(_) => return Ok(()),
         };
         let now = self.clock.now();
-        let (tally, heard, counts) = (
-            &mut self.tally,
-            &mut seat.heard,
-            seat.place.is_some_and(|place| place.listens),
-        );
+        let Seat {
+            party,
+            heard,
+            heard_from_to,
+            is_told,
+            place,
+            ..
+        } = seat;
+        let tally = &mut self.tally;
+        let counts = place.is_some_and(|place| place.listens);
+        let first_said = place.and_then(|place| self.first_said.get(&place.room).copied());
         tally.datagrams += u64::from(counts);
-        seat.party.take(now, &mut datagram[..len], &mut |payload| {
+        party.take(now, &mut datagram[..len], &mut |sound| {
             if !counts {
                 return;
             }
             tally.heard += 1;
             *heard += 1;
-            if let (Some(arrived), Some(said)) = (arrived, speech.said_at(payload)) {
+            let (from, to) = heard_from_to.unwrap_or((sound.sequence, sound.sequence));
+            *heard_from_to = Some((from.min(sound.sequence), to.max(sound.sequence)));
+            let said = speech.said_at(sound.payload).or_else(|| {
+                // What was on the way when people began to talk holds nothing of it.
+                let first = first_said.filter(|said| arrived.is_some_and(|at| at > *said));
+                first.filter(|_| sound.is_voice && !std::mem::replace(is_told, true))
+            });
+            if let (Some(arrived), Some(said)) = (arrived, said) {
                 let nanos = arrived.saturating_sub(said);
                 tally.latency.push((nanos / 1000) as u32);
             }
@@ -308,7 +342,8 @@ impl<P: Party> Crowd<P> {
         let Some(seat) = self.seats.get_mut(index) else {
             return Ok(());
         };
-        if let Some(server) = seat.party.redirected_to()
+        if let Some(to) = seat.party.redirected_to()
+            && let Some(&server) = to.addresses(seat.server).first()
             && server != seat.server
         {
             seat.socket.connect(server)?;

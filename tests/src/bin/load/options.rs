@@ -1,8 +1,10 @@
 //! What the user may choose.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use serde::Serialize;
 
 /// Loads the room server with simulated participants and says what a delivered frame costs it, beside a
 /// program that does no more than the cipher and the sending.
@@ -27,9 +29,19 @@ pub(crate) struct Options {
     /// When talkers send: each at a time of its own, as in life, or all at once, which is the best case.
     #[arg(long, value_enum, default_value = "random")]
     pub(crate) phases: Phases,
-    /// Seconds that the server is measured; the floor takes as many between them.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) seconds: u32,
+    /// Measures the loads whose ratio to the floor has an aim, five times each unless `--runs` says otherwise, and prints the
+    /// table of `docs/PERFORMANCE.md`.
+    #[arg(long, conflicts_with_all = ["listeners", "talkers", "rooms", "pps", "phases", "gather", "idle", "beside", "overload", "mix"])]
+    pub(crate) table: bool,
+    /// How often each load is measured, all of them in turn; what is printed is the run with the median ratio.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
+    /// Seconds that the server is measured in a run, 10 or for a table 5; the floor takes as many between them.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: Option<u32>,
+    /// Fails at the first run during which other programs were busy.
+    #[arg(long)]
+    pub(crate) require_quiet: bool,
     /// Seconds that joined participants are left alone, for the cost of idle ones.
     #[arg(long, default_value_t = 0)]
     pub(crate) idle: u32,
@@ -41,12 +53,13 @@ pub(crate) struct Options {
     /// that are too much for the server.
     #[arg(long)]
     pub(crate) overload: bool,
-    /// Who hears a mix instead of streams. What is said then is speech; no latency is measured.
+    /// Who hears a mix instead of streams. What is said then is speech; the latency is that of the first frame of each turn,
+    /// until the first mix with somebody in it has come.
     #[arg(long, value_enum)]
     pub(crate) mix: Option<Mix>,
     /// The server's gather window in milliseconds; without it, as the server thinks best.
     #[arg(long, value_name = "MS")]
-    pub(crate) gather: Option<u64>,
+    pub(crate) gather: Option<u32>,
     /// Threads that send for each worker of the server; 0: the worker sends itself.
     #[arg(long, default_value_t = 0)]
     pub(crate) senders: usize,
@@ -79,7 +92,8 @@ pub(crate) struct Options {
     pub(crate) role: Option<Role>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Phases {
     Random,
     Same,
@@ -108,12 +122,45 @@ pub(crate) enum Role {
 }
 
 /// One load to measure.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Scenario {
     pub(crate) rooms: usize,
     pub(crate) listeners: usize,
     pub(crate) talkers: usize,
     pub(crate) pps: u32,
+    pub(crate) phases: Phases,
+    /// The gather window in milliseconds, if it does not adapt.
+    pub(crate) gather: Option<u32>,
+    /// What the ratio to the floor should be at most.
+    pub(crate) aim: Option<f64>,
+}
+
+/// The loads of `--table`.
+const TABLE: [Scenario; 6] = [
+    aimed(1, 100, 1, 1.10),
+    aimed(1, 100, 3, 1.08),
+    Scenario {
+        gather: Some(5),
+        ..aimed(1, 100, 3, 0.85)
+    },
+    Scenario {
+        phases: Phases::Same,
+        ..aimed(1, 100, 3, 0.50)
+    },
+    aimed(100, 5, 3, 1.10),
+    aimed(1, 1000, 3, 1.05),
+];
+
+const fn aimed(rooms: usize, listeners: usize, talkers: usize, aim: f64) -> Scenario {
+    Scenario {
+        rooms,
+        listeners,
+        talkers,
+        pps: 50,
+        phases: Phases::Random,
+        gather: None,
+        aim: Some(aim),
+    }
 }
 
 impl Scenario {
@@ -122,9 +169,29 @@ impl Scenario {
     }
 }
 
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            rooms,
+            listeners,
+            talkers,
+            pps,
+            ..
+        } = self;
+        write!(f, "{rooms} × {listeners} × {talkers}, ")?;
+        if *pps != 50 {
+            write!(f, "{pps} a second, ")?;
+        }
+        f.write_str(self.phases.name())
+    }
+}
+
 impl Options {
     /// Every combination of what was asked for.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
+        if self.table {
+            return TABLE.to_vec();
+        }
         let mut scenarios = Vec::new();
         for &rooms in &self.rooms {
             for &listeners in &self.listeners {
@@ -134,10 +201,21 @@ impl Options {
                         listeners,
                         talkers,
                         pps: pps.max(1),
+                        phases: self.phases,
+                        gather: self.gather,
+                        aim: None,
                     }));
                 }
             }
         }
         scenarios
+    }
+
+    pub(crate) fn runs(&self) -> u32 {
+        self.runs.unwrap_or(if self.table { 5 } else { 1 })
+    }
+
+    pub(crate) fn seconds(&self) -> u32 {
+        self.seconds.unwrap_or(if self.table { 5 } else { 10 })
     }
 }

@@ -1,44 +1,37 @@
 //! The results as a table, a line per load.
 
-use crate::measure::Measured;
+use crate::measure::{Latency, Measured};
+use crate::row::Row;
 
-pub(crate) fn print_row(result: &Measured, is_first: bool) {
+pub(crate) fn print_row(row: &Row, is_first: bool) {
     if is_first {
         println!(
-            "rooms × listeners × talkers, pps, phases | delivered | µs/frame | busiest thread's | worker's | floor | ratio | datagrams/frame | \
-             latency µs p50 p99 max | floor's | RSS/participant | µs/join | idle µs/s | drops | of a core | worst and \
-             median room | joins and requests in overload, ms p50 max"
+            "rooms × listeners × talkers, phases | delivered | µs/frame | busiest thread's | worker's | floor | ratio | \
+             datagrams/frame | latency µs p50 p99 max | floor's | RSS/participant | µs/join | idle µs/s | drops | of a core | \
+             worst and median room | joins and requests in overload, ms p50 max | others of a core, load average before and after"
         );
     }
-    let Measured {
-        rooms,
-        listeners,
-        talkers,
-        pps,
-        phases,
-        ..
-    } = result;
-    let (latency, floor) = (result.latency_us, result.floor_latency_us);
+    let Some(result) = row.middle() else {
+        return;
+    };
     let idle = match result.idle_cpu_us_per_second {
         Some(micros) => format!("{micros:.1}"),
         None => "–".to_owned(),
     };
     println!(
-        "{rooms} × {listeners} × {talkers}, {pps}, {phases} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | \
-         {} {} {} | {} {} {} | {} | {:.0} | {idle} | {} | {:.3} | {:.2} % {:.2} % | {}",
+        "{}{} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | {} | {:.2} | {} | {} | {} | {:.0} | {idle} | {} | {:.3} | \
+         {:.2} % {:.2} % | {} | {}",
+        row.scenario,
+        window(row),
         result.delivered * 100.0,
         result.cpu_us_per_frame,
         result.busiest_thread_us_per_frame,
         result.worker_us_per_frame,
         result.floor_us_per_frame,
-        result.ratio,
+        ratio(row),
         result.datagrams_per_frame,
-        latency.p50,
-        latency.p99,
-        latency.max,
-        floor.p50,
-        floor.p99,
-        floor.max,
+        latency(result.latency_us),
+        latency(result.floor_latency_us),
         result.rss_bytes_per_participant,
         result.cpu_us_per_join,
         result.server_socket_drops,
@@ -46,7 +39,99 @@ pub(crate) fn print_row(result: &Measured, is_first: bool) {
         result.delivered_worst_room * 100.0,
         result.delivered_median_room * 100.0,
         overload(result),
+        machine(row),
     );
+}
+
+/// One run, for those who wait for all of them.
+pub(crate) fn print_run(row: &Row, run: u32) {
+    if let Some(last) = row.runs.last() {
+        eprintln!(
+            "run {run}: {}{}: {:.2}, others used {:.1} % of a core",
+            row.scenario,
+            window(row),
+            last.ratio,
+            last.others.cpu_share * 100.0
+        );
+    }
+}
+
+/// As `docs/PERFORMANCE.md` has it.
+pub(crate) fn print_table(rows: &[Row]) {
+    println!(
+        "| rooms × listeners × talkers, phases | aim | ratio (least–most) | µs/frame | floor | delivered | datagrams per frame | \
+         latency p50 / p99 µs | the floor's | KiB per participant | µs per join | others, of a core |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    );
+    for row in rows {
+        let median = |of: fn(&Measured) -> f64| row.spread(of).median;
+        let aim = row
+            .scenario
+            .aim
+            .map_or("–".to_owned(), |aim| format!("{aim:.2}"));
+        println!(
+            "| {}{} | {aim} | {} | {:.2} | {:.2} | {:.2} % | {:.2} | {:.0} / {:.0} | {:.0} / {:.0} | {:.1} | {:.0} | {:.1} %{} |",
+            row.scenario,
+            window(row),
+            ratio(row),
+            median(|run| run.cpu_us_per_frame),
+            median(|run| run.floor_us_per_frame),
+            median(|run| run.delivered * 100.0),
+            median(|run| run.datagrams_per_frame),
+            median(|run| run.latency_us.p50.into()),
+            median(|run| run.latency_us.p99.into()),
+            median(|run| run.floor_latency_us.p50.into()),
+            median(|run| run.floor_latency_us.p99.into()),
+            median(|run| run.rss_bytes_per_participant as f64 / 1024.0),
+            median(|run| run.cpu_us_per_join),
+            median(|run| run.others.cpu_share * 100.0),
+            if row.is_quiet() {
+                ""
+            } else {
+                ", **not quiet**"
+            },
+        );
+    }
+    let runs = rows.iter().map(|row| row.runs.len()).max().unwrap_or(0);
+    let loads = rows.iter().flat_map(|row| &row.runs);
+    let load = loads.map(|run| run.others.load_before).fold(0.0, f64::max);
+    println!(
+        "\nMedians of the runs, {runs} of each. Load average before the first: {:.2}; before any, this program's own included: {load:.2} at most.",
+        rows.iter()
+            .find_map(|row| row.runs.first())
+            .map_or(0.0, |run| run.others.load_before),
+    );
+}
+
+fn window(row: &Row) -> String {
+    let window = row.scenario.gather;
+    window.map_or(String::new(), |millis| format!(", window {millis} ms"))
+}
+
+fn ratio(row: &Row) -> String {
+    let ratio = row.ratio();
+    match row.runs.len() {
+        1 => format!("{:.2}", ratio.median),
+        _ => format!("{:.2} ({:.2}–{:.2})", ratio.median, ratio.min, ratio.max),
+    }
+}
+
+fn latency(latency: Latency) -> String {
+    format!("{} {} {}", latency.p50, latency.p99, latency.max)
+}
+
+fn machine(row: &Row) -> String {
+    let others = row.runs.iter().map(|run| run.others);
+    let shares = others.clone().map(|others| others.cpu_share);
+    let before = others.clone().map(|others| others.load_before);
+    let after = others.map(|others| others.load_after);
+    format!(
+        "{:.1} %, {:.2} {:.2}, {}",
+        shares.fold(0.0, f64::max) * 100.0,
+        before.fold(0.0, f64::max),
+        after.fold(0.0, f64::max),
+        if row.is_quiet() { "quiet" } else { "not quiet" },
+    )
 }
 
 /// What became of those who joined in the overload.

@@ -9,7 +9,7 @@ use parlour_tokio::{Gather, Server, ServerConfig};
 
 use crate::Failure;
 use crate::kernel::{pin, socket_drops};
-use crate::options::{Options, Role};
+use crate::options::{Options, Role, Scenario};
 use crate::process::Process;
 
 const KEY: &str = "load:a secret for a server that lives for a minute";
@@ -25,7 +25,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// Starts a server, or takes the one that the user named.
-    pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
+    pub(crate) fn new(options: &Options, scenario: &Scenario) -> Result<Self, Failure> {
         if let (Some(ticket_base), Some(key), Some(pid)) =
             (&options.server, &options.key, options.pid)
         {
@@ -37,7 +37,7 @@ impl Target {
             });
         }
         let mut arguments = vec!["--server-cores".to_owned(), cores(options)];
-        if let Some(gather) = options.gather {
+        if let Some(gather) = scenario.gather {
             arguments.extend(["--gather".to_owned(), gather.to_string()]);
         }
         arguments.extend(["--senders".to_owned(), options.senders.to_string()]);
@@ -92,7 +92,7 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failure> {
     config.senders = options.senders;
     config.limits.participants_per_room = config.limits.participants;
     if let Some(gather) = options.gather {
-        config.limits.gather = Gather::Always(Duration::from_millis(gather));
+        config.limits.gather = Gather::Always(Duration::from_millis(gather.into()));
     }
     config.limits.mix = options.mix.map(|_| MixConfig::default());
     let server = Server::bind(config)?;

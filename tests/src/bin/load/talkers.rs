@@ -1,12 +1,10 @@
 //! Simulated participants: the core's client for the server, a bare association for the floor.
 
-use std::net::SocketAddr;
-
 use parlour_core::client::{Capacity, Client, Config, Event, Incoming};
 use parlour_core::room::{Codec, StreamKey, StreamKind};
 use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
 use parlour_core::secure::Transport;
-use parlour_core::signal::{Publish, SubscribePolicy};
+use parlour_core::signal::{Publish, Redirect, SubscribePolicy};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::{ConnectionId, Frame, FrameWriter, Frames};
@@ -19,6 +17,16 @@ const LEVEL: u8 = 0x80 | 20;
 /// Many slots, so that nobody is outranked.
 type Listener = Capacity<4, 1, 32, 768, 2048>;
 
+/// A frame that somebody hears.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sound<'a> {
+    pub(crate) payload: &'a [u8],
+    /// Its number in the flow.
+    pub(crate) sequence: u64,
+    /// Somebody is heard in it: a mix may hold nothing but silence.
+    pub(crate) is_voice: bool,
+}
+
 /// One participant, whatever it talks to.
 pub(crate) trait Party {
     /// Queues a frame of sound.
@@ -26,12 +34,12 @@ pub(crate) trait Party {
     /// Writes the next datagram.
     fn transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize>;
     /// Takes a datagram and hands out the sound in it.
-    fn take(&mut self, now: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(&[u8]));
+    fn take(&mut self, now: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(Sound<'_>));
     fn timeout(&self) -> Option<Instant>;
     fn handle_timeout(&mut self, now: Instant);
     fn is_joined(&self) -> bool;
     /// Where to send, if not to where it began.
-    fn redirected_to(&self) -> Option<SocketAddr> {
+    fn redirected_to(&self) -> Option<Redirect> {
         None
     }
 }
@@ -127,11 +135,15 @@ impl Party for Member {
         self.client.poll_transmit(now, out).ok()?
     }
 
-    fn take(&mut self, now: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(&[u8])) {
+    fn take(&mut self, now: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(Sound<'_>)) {
         // What the server sends on loopback is sound; what was late or repeated shows as not delivered.
         let _ = self.client.handle_datagram(now, datagram, &mut |incoming| {
             if let Incoming::Audio { frame, .. } = incoming {
-                hear(frame.payload);
+                hear(Sound {
+                    payload: frame.payload,
+                    sequence: frame.sequence,
+                    is_voice: frame.speaker.is_some(),
+                });
             }
         });
         while let Some(event) = self.client.poll_event() {
@@ -160,7 +172,7 @@ impl Party for Member {
         self.client.is_joined()
     }
 
-    fn redirected_to(&self) -> Option<SocketAddr> {
+    fn redirected_to(&self) -> Option<Redirect> {
         self.client.redirected_to()
     }
 }
@@ -223,7 +235,7 @@ impl Party for Bare {
         Some(datagram.len())
     }
 
-    fn take(&mut self, _: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(&[u8])) {
+    fn take(&mut self, _: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(Sound<'_>)) {
         let Ok(opened) = self.transport.open(datagram) else {
             return;
         };
@@ -231,7 +243,11 @@ impl Party for Bare {
             if let Ok(Frame::Media(bytes)) = frame
                 && let Ok(packet) = RtpPacket::parse(bytes)
             {
-                hear(packet.payload());
+                hear(Sound {
+                    payload: packet.payload(),
+                    sequence: packet.sequence().into(),
+                    is_voice: true,
+                });
             }
         }
     }

@@ -49,11 +49,11 @@ impl Checks {
                 is.media_bytes,
                 may.media_buffers * MAX_DATAGRAM,
             ),
-            // One for each participant, join, room and mix.
+            // One for each participant, join and mix, and those of a session: its speaker, its window, who came and went.
             (
                 "timers",
                 is.timers,
-                is.participants + is.half_open + is.rooms + is.mixes,
+                is.participants + is.half_open + 3 * is.rooms + is.mixes,
             ),
             ("mixes", is.mixes, mix.map_or(0, |mix| mix.sessions)),
             (
@@ -80,6 +80,7 @@ impl Checks {
             self.limits.participants_per_room,
             self.limits.waiting_per_room,
         );
+        self.largest_room = self.largest_room.max(present);
         if present > may.0 || waiting > may.1 {
             let text = format!("{present} present and {waiting} waiting, of {may:?}");
             self.fail(Invariant::RoomLimit, now, text);

@@ -3,6 +3,7 @@
 mod amplification;
 mod bounds;
 mod hearing;
+mod history;
 mod mixing;
 mod replicas;
 mod requests;
@@ -101,6 +102,8 @@ pub(super) struct Checks {
     pub(super) count_joined: u64,
     /// Datagrams sent, by anybody.
     pub(super) count_sent: u64,
+    /// Most participants that a room had.
+    pub(super) largest_room: usize,
     /// Until when the server was away.
     pub(super) server_back: Instant,
     /// When somebody last ended a session.
@@ -112,7 +115,7 @@ pub(super) struct Checks {
     hearing: hearing::Flows,
     /// Whose microphone an SSRC is.
     microphones: BTreeMap<u32, usize>,
-    replicas: replicas::Versions,
+    replicas: replicas::Rooms,
 }
 
 impl Checks {
@@ -125,6 +128,7 @@ impl Checks {
             count_heard: 0,
             count_joined: 0,
             count_sent: 0,
+            largest_room: 0,
             server_back: Instant::from_micros(0),
             session_ended: None,
             limits,
@@ -132,7 +136,7 @@ impl Checks {
             amplification: amplification::Ledger::new(server),
             hearing: hearing::Flows::default(),
             microphones: BTreeMap::new(),
-            replicas: replicas::Versions::default(),
+            replicas: replicas::Rooms::default(),
         }
     }
 

@@ -1,12 +1,18 @@
 //! What people know of their room, and what is true there.
+//!
+//! A replica with the version `v` says, of the room as a whole and of everybody whom it tracks, what was so at `v`. Nobody is
+//! told of changes that are about others, so `v` may be older than the room's version: it is behind only if one of the changes
+//! since then concerns it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use parlour_core::room::{RoomId, SessionId, StreamKey, Version};
+use parlour_core::room::{RoomId, SessionId, StreamKey};
 use parlour_core::server::{RoomView, Server};
 use parlour_core::time::{Duration, Instant};
 
+use super::history::History;
 use super::{Checks, Invariant};
+use crate::facts::Facts;
 use crate::simulation::person::Standing;
 use crate::world::World;
 
@@ -16,17 +22,10 @@ const KNOWN: Duration = Duration::from_secs(20);
 /// How long after its last trouble somebody has found back: the longest pauses between attempts are part of it.
 const HEALED: Duration = Duration::from_secs(30);
 
-/// Which versions rooms had, and when.
+/// What was so in each room.
 #[derive(Debug, Default)]
-pub(super) struct Versions {
-    rooms: BTreeMap<RoomId, History>,
-}
-
-#[derive(Debug)]
-struct History {
-    session: SessionId,
-    /// Since when it had which version, as far back as `KNOWN`.
-    versions: VecDeque<(Instant, Version)>,
+pub(super) struct Rooms {
+    rooms: BTreeMap<RoomId, (SessionId, History)>,
 }
 
 impl Checks {
@@ -38,30 +37,19 @@ impl Checks {
                 continue;
             };
             seen += 1;
-            let version = state.version_for_resume().unwrap_or_default();
+            let version = state.version();
             let known = self.replicas.rooms.get_mut(view.room);
-            let history = match known {
-                Some(history) if history.session == session => history,
-                _ => {
-                    let room = self.replicas.rooms.entry(view.room.clone());
-                    room.insert_entry(History {
-                        session,
-                        versions: VecDeque::new(),
-                    })
-                    .into_mut()
+            match known.filter(|(of, _)| *of == session) {
+                Some((_, history)) if history.version() == version => continue,
+                Some((_, history)) => {
+                    history.push(now, version, Facts::of(state));
+                    history.forget(now, KNOWN);
                 }
-            };
-            if history
-                .versions
-                .back()
-                .is_some_and(|(_, last)| *last == version)
-            {
-                continue;
-            }
-            history.versions.push_back((now, version));
-            let old = |next: &(Instant, Version)| next.0 + KNOWN < now;
-            while history.versions.get(1).is_some_and(old) {
-                history.versions.pop_front();
+                None => {
+                    let history = History::new(now, version, Facts::of(state));
+                    let room = view.room.clone();
+                    self.replicas.rooms.insert(room, (session, history));
+                }
             }
             self.room_changed(now, &view);
         }
@@ -123,41 +111,37 @@ impl Checks {
     }
 
     pub(super) fn check_replicas(&mut self, now: Instant, world: &World) {
-        for one in 0..self.people.len() {
-            let person = &self.people[one];
-            let Some(handle) = person.handle.filter(|_| person.joined.is_some()) else {
-                continue;
-            };
-            let room = RoomId::new(&person.options.room).expect("a room id");
-            let Some(history) = self.replicas.rooms.get(&room) else {
-                continue;
-            };
-            let device = world.device_of(handle);
-            let known = device
-                .version()
-                .filter(|_| device.session() == Some(history.session));
-            let is_due = person.is_calm(now, HEALED) && self.server_back + HEALED <= now;
-            if let Some((since, current)) = history.versions.back()
-                && known == Some(*current)
-                && device.is_joined()
-            {
-                // Who may not have a place for all is told of newcomers after what else has changed, under the same version.
-                let has_places = device.capacity() >= self.limits.participants_per_room;
-                let is_settled = is_due && *since + KNOWN <= now;
-                if let (true, Err(wrong)) = (has_places || is_settled, world.check_replica(handle))
-                {
-                    return self.fail(Invariant::ReplicaAgrees, now, wrong);
-                }
-            }
-            let mut versions = history.versions.iter().rev();
-            let due = versions.find(|(since, _)| *since + KNOWN <= now);
-            if let Some((since, due)) = due.filter(|_| is_due)
-                && known.is_none_or(|known| known < *due)
-            {
-                let text = format!("p{one} knows {known:?}, and {due:?} is true since {since:?}");
-                return self.fail(Invariant::ReplicaAgrees, now, text);
-            }
+        let wrong = (0..self.people.len()).find_map(|one| self.wrong_in(one, now, world));
+        if let Some(wrong) = wrong {
+            self.fail(Invariant::ReplicaAgrees, now, wrong);
         }
+    }
+
+    /// What is wrong in what one knows.
+    fn wrong_in(&self, one: usize, now: Instant, world: &World) -> Option<String> {
+        let person = &self.people[one];
+        let handle = person.handle.filter(|_| person.joined.is_some())?;
+        let room = RoomId::new(&person.options.room).expect("a room id");
+        let (session, history) = self.replicas.rooms.get(&room)?;
+        let device = world.device_of(handle);
+        let is_due = person.is_calm(now, HEALED) && self.server_back + HEALED <= now;
+        let tracks_all = device.capacity() >= self.limits.participants_per_room;
+        let known = device
+            .version()
+            .filter(|_| device.session() == Some(*session));
+        let Some(known) = known else {
+            let is_old = history.started() + KNOWN <= now;
+            return (is_due && is_old).then(|| format!("p{one} knows nothing"));
+        };
+        let is_settled = device.is_joined() && is_due && history.changed() + KNOWN <= now;
+        if let (true, Err(wrong)) = (is_settled, world.check_replica(handle)) {
+            return Some(wrong);
+        }
+        let facts = device.facts();
+        history
+            .disagreement(known, &facts, tracks_all)
+            .or_else(|| history.missed(known, &facts, now, KNOWN).filter(|_| is_due))
+            .map(|wrong| format!("p{one}, which knows {known:?}, {wrong}"))
     }
 
     /// All has been well for long, and nothing changes: everybody who wants to be in is in, and knows all.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   readable ─► Inbound::receive(each): up to BATCH datagrams, in buffers that are reused
-//!   Outbound::place() ◄─ poll_transmit; queue(to, len) … until full or done ─► flush
+//!   Outbound::place() ◄─ poll_transmit; queue(to, from, len) … until full or done ─► flush
 //!     without senders:  flush ─► sendmmsg                              by the worker
 //!     with senders:     flush ─► the receiver's lane ─► ring ─► thread: sendmmsg
 //!                                      ▲──────── empty batches ◄───────┘
@@ -57,7 +57,7 @@ mod tests {
                 flush(&mut udp).await;
             }
             udp.place()[..=n].fill(n as u8);
-            udp.queue(peers[n % 2].local_addr().unwrap(), n + 1);
+            udp.queue(peers[n % 2].local_addr().unwrap(), None, n + 1);
         }
         flush(&mut udp).await;
         assert!(udp.flush(), "nothing is left, and that is fine");
@@ -72,7 +72,7 @@ mod tests {
         let mut lens = Vec::new();
         while lens.len() < BATCH + 3 {
             inbound.readable().await;
-            inbound.receive(|from, datagram| {
+            inbound.receive(|from, _, datagram| {
                 let n = datagram.len() - 1;
                 assert_eq!(from, peers[n % 2].local_addr().unwrap());
                 assert_eq!(datagram, vec![n as u8; n + 1]);
@@ -80,7 +80,7 @@ mod tests {
             });
         }
         assert_eq!(lens, (0..BATCH + 3).collect::<Vec<_>>());
-        inbound.receive(|_, _| panic!("nothing is left"));
+        inbound.receive(|_, _, _| panic!("nothing is left"));
     }
 
     #[tokio::test]
@@ -90,7 +90,7 @@ mod tests {
         // An IPv4 socket reaches no IPv6 address.
         for to in ["[::1]:9".parse().unwrap(), peer.local_addr().unwrap()] {
             udp.place()[0] = 7;
-            udp.queue(to, 1);
+            udp.queue(to, None, 1);
         }
         flush(&mut udp).await;
         assert_eq!(peer.recv_from(&mut [0; 9]).unwrap().0, 1);

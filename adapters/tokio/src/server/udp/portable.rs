@@ -1,7 +1,7 @@
 //! One datagram per system call.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket as Std};
+use std::net::{IpAddr, SocketAddr, UdpSocket as Std};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -16,13 +16,20 @@ use super::BATCH;
 pub(in crate::server) struct Bound(UdpSocket);
 
 impl Bound {
-    /// Needs a runtime. Drops are not counted, and there are no threads that send: nobody gets here who asks for them.
+    /// Needs a runtime. A socket with several addresses answers from the one that the system prefers, whichever was
+    /// asked. Drops are not counted, and there are no threads that send: nobody gets here who asks for them.
     pub(in crate::server) fn new(
         socket: Std,
         _name: &str,
         _senders: usize,
         _drops: Arc<AtomicU64>,
     ) -> io::Result<Self> {
+        if socket.local_addr()?.ip().is_unspecified() {
+            tracing::warn!(
+                "on this system, answers leave from the address that it prefers: UDP clients who ask another one fall back to TCP; \
+                 listen at one address"
+            );
+        }
         UdpSocket::from_std(socket).map(Self)
     }
 
@@ -55,12 +62,15 @@ impl Inbound {
     }
 
     /// Hands out what is here already, at most a batch.
-    pub(in crate::server) fn receive(&mut self, mut each: impl FnMut(SocketAddr, &mut [u8])) {
+    pub(in crate::server) fn receive(
+        &mut self,
+        mut each: impl FnMut(SocketAddr, Option<IpAddr>, &mut [u8]),
+    ) {
         for _ in 0..BATCH {
             match self.socket.try_recv_from(&mut self.incoming[..]) {
                 Ok((len, from)) => {
                     if let Some(datagram) = self.incoming.get_mut(..len) {
-                        each(from, datagram);
+                        each(from, None, datagram);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -96,7 +106,7 @@ impl Outbound {
     }
 
     /// Has the datagram that was written to [`place`](Self::place) sent with the next [`flush`](Self::flush).
-    pub(in crate::server) fn queue(&mut self, to: SocketAddr, len: usize) {
+    pub(in crate::server) fn queue(&mut self, to: SocketAddr, _from: Option<IpAddr>, len: usize) {
         self.queued = Some((to, len));
     }
 

@@ -272,7 +272,7 @@ async fn serve(stack: Stack<'static>, world: Rc<RefCell<World>>) {
     let mut sent: VecDeque<(SocketAddrV4, Vec<u8>)> = VecDeque::new();
     loop {
         world.borrow_mut().settle(now(), |to, datagram| {
-            if let Path::Udp(SocketAddr::V4(to)) = to {
+            if let Path::Udp { remote: SocketAddr::V4(to), .. } = to {
                 sent.push_back((to, datagram.to_vec()));
             }
         });
@@ -282,7 +282,7 @@ async fn serve(stack: Stack<'static>, world: Rc<RefCell<World>>) {
         match select(socket.recv_from(&mut buffer), clock.next()).await {
             Either::First(Ok((len, meta))) => {
                 let from = core::net::IpAddr::from(meta.endpoint.addr);
-                let from = Path::Udp((from, meta.endpoint.port).into());
+                let from = Path::udp((from, meta.endpoint.port).into());
                 let _ = world
                     .borrow_mut()
                     .server

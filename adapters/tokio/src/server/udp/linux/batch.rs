@@ -3,7 +3,7 @@
 use std::array;
 use std::fmt;
 use std::io::IoSlice;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendmmsg};
 use parlour_core::wire::MAX_DATAGRAM;
 
-use super::{BATCH, Headers, headers};
+use super::BATCH;
+use super::address::Sending;
 
 /// How often a sending thread that waits for the socket sees whether it is still wanted, in milliseconds.
 const LOOK: u8 = 50;
@@ -21,26 +22,31 @@ const LOOK: u8 = 50;
 pub(super) struct Batch {
     datagrams: [[u8; MAX_DATAGRAM]; BATCH],
     to: [Option<SockaddrStorage>; BATCH],
+    /// Which of this machine's addresses they leave from.
+    from: [Option<IpAddr>; BATCH],
     lens: [usize; BATCH],
     queued: usize,
-    /// How many of those are sent already.
-    sent: usize,
+    /// Which of those are not sent so far, a bit for each.
+    waiting: u64,
 }
+
+const _: () = assert!(BATCH == u64::BITS as usize);
 
 impl Batch {
     pub(super) fn new() -> Box<Self> {
         Box::new(Self {
             datagrams: [[0; MAX_DATAGRAM]; BATCH],
             to: [None; BATCH],
+            from: [None; BATCH],
             lens: [0; BATCH],
             queued: 0,
-            sent: 0,
+            waiting: 0,
         })
     }
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.queued - self.sent
+        self.waiting.count_ones() as usize
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -60,44 +66,75 @@ impl Batch {
     }
 
     /// Takes in the datagram that was written to [`place`](Self::place).
-    pub(super) fn queue(&mut self, to: SocketAddr, len: usize) {
+    pub(super) fn queue(&mut self, to: SocketAddr, from: Option<IpAddr>, len: usize) {
         let place = self.queued.min(BATCH - 1);
-        if let (Some(its_to), Some(its_len)) = (self.to.get_mut(place), self.lens.get_mut(place)) {
+        if let (Some(its_to), Some(its_from), Some(its_len)) = (
+            self.to.get_mut(place),
+            self.from.get_mut(place),
+            self.lens.get_mut(place),
+        ) {
             *its_to = Some(SockaddrStorage::from(to));
-            *its_len = len;
+            (*its_from, *its_len) = (from, len);
+            self.waiting |= 1 << place;
             self.queued = place + 1;
         }
     }
 
     /// Sends what waits; false if the socket has no room for all of it now. What cannot be sent at all is lost.
-    pub(super) fn send(&mut self, socket: &UdpSocket, headers: &mut Headers) -> bool {
-        while self.sent < self.queued {
-            let range = self.sent..self.queued;
-            let slices: [[IoSlice<'_>; 1]; BATCH] = array::from_fn(|n| {
+    pub(super) fn send(&mut self, socket: &UdpSocket, headers: &mut Sending) -> bool {
+        while self.waiting != 0 {
+            // A system call sends from one address; what one receiver gets stays in order.
+            let (alike, from) = self.alike();
+            let mut rest = alike;
+            let chosen: [usize; BATCH] = array::from_fn(|_| {
+                let next = rest.trailing_zeros() as usize;
+                rest &= rest.wrapping_sub(1);
+                next
+            });
+            let slices = chosen.map(|n| {
                 let datagram = self.datagrams.get(n).zip(self.lens.get(n));
                 let bytes = datagram.and_then(|(bytes, len)| bytes.get(..*len));
                 [IoSlice::new(bytes.unwrap_or_default())]
             });
-            let slices = slices.get(range.clone()).unwrap_or_default();
-            let to = self.to.get(range).unwrap_or_default();
+            let to = chosen.map(|n| self.to.get(n).copied().flatten());
+            let count = alike.count_ones() as usize;
+            let slices = slices.get(..count).unwrap_or_default();
+            let to = to.get(..count).unwrap_or_default();
             let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-            let sent = sendmmsg(fd, headers, slices, to, [], flags).map(Iterator::count);
-            match sent {
-                Ok(sent) => self.sent += sent.max(1),
+            let sent = headers.from(from, |headers, beside| {
+                sendmmsg(fd, headers, slices, to, beside, flags).map(Iterator::count)
+            });
+            let sent = match sent {
+                Ok(sent) => sent.max(1),
                 Err(Errno::EAGAIN) => return false,
                 // It is about the first one; those behind it have another receiver.
                 Err(error) => {
                     tracing::debug!(%error, "datagram not sent");
-                    self.sent += 1;
+                    1
                 }
+            };
+            for n in chosen.into_iter().take(sent.min(count)) {
+                self.waiting &= !(1 << n);
             }
         }
         self.clear();
         true
     }
 
+    /// Those waiting that leave from the same address as the first of them, and that address.
+    fn alike(&self) -> (u64, Option<IpAddr>) {
+        let waits = |n: &usize| self.waiting & 1 << n != 0;
+        let mut waiting = (0..BATCH).filter(waits);
+        let first = (waiting.next()).and_then(|first| self.from.get(first).copied());
+        let from = first.flatten();
+        let alike = (0..BATCH)
+            .filter(waits)
+            .filter(|n| self.from.get(*n) == Some(&from));
+        (alike.fold(0, |alike, n| alike | 1 << n), from)
+    }
+
     pub(super) fn clear(&mut self) {
-        (self.sent, self.queued) = (0, 0);
+        (self.waiting, self.queued) = (0, 0);
     }
 }
 
@@ -105,7 +142,7 @@ impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
             .field("queued", &self.queued)
-            .field("sent", &self.sent)
+            .field("waiting", &self.len())
             .finish_non_exhaustive()
     }
 }
@@ -113,7 +150,7 @@ impl fmt::Debug for Batch {
 /// How a sending thread sends: all of a batch, however long the socket takes for it. When the thread is to end, what
 /// the socket does not take at once is lost.
 pub(super) fn send_whole(socket: Arc<UdpSocket>) -> impl FnMut(&mut Batch, &dyn Fn() -> bool) {
-    let mut headers = headers();
+    let mut headers = Sending::new();
     move |batch, is_wanted| {
         while !batch.send(&socket, &mut headers) {
             if !is_wanted() {

@@ -1,5 +1,6 @@
 //! `recvmmsg` and `sendmmsg`, and threads that send.
 
+mod address;
 mod batch;
 mod inbound;
 mod outbound;
@@ -12,7 +13,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use nix::sys::socket::{MultiHeaders, SockaddrStorage, setsockopt, sockopt};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -22,9 +23,6 @@ use batch::send_whole;
 pub(in crate::server) use inbound::Inbound;
 pub(in crate::server) use outbound::Outbound;
 use sending::SendingThread;
-
-/// What a system call for many datagrams needs of its own; it stays on the thread that made it.
-type Headers = MultiHeaders<SockaddrStorage>;
 
 /// The socket before the worker's thread has it.
 #[derive(Debug)]
@@ -47,6 +45,7 @@ impl Bound {
             // No reason not to serve.
             tracing::warn!(%error, "drops on arrival are not counted");
         }
+        address::ask(&socket)?;
         let socket = Arc::new(socket);
         let threads = (0..senders).map(|n| {
             let socket = Arc::clone(&socket);
@@ -67,8 +66,4 @@ impl Bound {
             Outbound::new(socket, self.threads),
         )
     }
-}
-
-fn headers() -> Headers {
-    MultiHeaders::preallocate(BATCH, None)
 }

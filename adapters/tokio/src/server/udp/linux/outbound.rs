@@ -2,16 +2,16 @@
 
 use std::future::{pending, poll_fn};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::Interest;
 
+use super::address::Sending;
 use super::batch::Batch;
 use super::sending::SendingThread;
-use super::{Headers, headers};
 use crate::server::watch::watch;
 
 /// Up to so many datagrams the worker sends itself when no thread has anything to do for the same receivers: waking one
@@ -20,7 +20,7 @@ pub(super) const FEW: usize = 8;
 
 pub(in crate::server) struct Outbound {
     socket: Arc<UdpSocket>,
-    headers: Headers,
+    headers: Sending,
     /// At least one. A receiver belongs to one of them, so what it gets keeps its order.
     lanes: Vec<Lane>,
 }
@@ -44,7 +44,7 @@ impl Outbound {
         }
         Self {
             socket,
-            headers: headers(),
+            headers: Sending::new(),
             lanes,
         }
     }
@@ -65,8 +65,9 @@ impl Outbound {
         first.map_or(&mut [], |lane| lane.batch.place())
     }
 
-    /// Has the datagram that was written to [`place`](Self::place) sent with the next [`flush`](Self::flush).
-    pub(in crate::server) fn queue(&mut self, to: SocketAddr, len: usize) {
+    /// Has the datagram that was written to [`place`](Self::place) sent with the next [`flush`](Self::flush), from that
+    /// address of this machine.
+    pub(in crate::server) fn queue(&mut self, to: SocketAddr, from: Option<IpAddr>, len: usize) {
         let its = lane_of(to, self.lanes.len());
         let Some((first, others)) = self.lanes.split_first_mut() else {
             return;
@@ -74,15 +75,15 @@ impl Outbound {
         let lane = match its.checked_sub(1).and_then(|n| others.get_mut(n)) {
             // Whose it is shows only after it is sealed.
             Some(lane) => {
-                let from = first.batch.place().get(..len);
-                if let (Some(from), Some(place)) = (from, lane.batch.place().get_mut(..len)) {
-                    place.copy_from_slice(from);
+                let sealed = first.batch.place().get(..len);
+                if let (Some(sealed), Some(place)) = (sealed, lane.batch.place().get_mut(..len)) {
+                    place.copy_from_slice(sealed);
                 }
                 lane
             }
             None => first,
         };
-        lane.batch.queue(to, len);
+        lane.batch.queue(to, from, len);
     }
 
     /// Sends or hands over what is queued; false if there is no room for all of it now: see
@@ -136,7 +137,7 @@ impl Lane {
         self.batch.is_empty() && self.thread.as_ref().is_none_or(SendingThread::is_idle)
     }
 
-    fn flush(&mut self, socket: &UdpSocket, headers: &mut Headers) -> bool {
+    fn flush(&mut self, socket: &UdpSocket, headers: &mut Sending) -> bool {
         if let Some(thread) = &mut self.thread {
             thread.collect();
             if thread.is_gone() {

@@ -36,7 +36,7 @@ fn queue(udp: &mut Outbound, to: SocketAddr, numbers: impl Iterator<Item = usize
     for n in numbers {
         let bytes = n.to_be_bytes();
         udp.place()[..bytes.len()].copy_from_slice(&bytes);
-        udp.queue(to, bytes.len());
+        udp.queue(to, None, bytes.len());
     }
 }
 
@@ -221,7 +221,7 @@ async fn what_the_kernel_had_no_room_for_is_counted() {
     let mut received = 0;
     let mut take = async |inbound: &mut Inbound| {
         inbound.readable().await;
-        inbound.receive(|_, datagram| {
+        inbound.receive(|_, _, datagram| {
             assert_eq!(datagram, [7; 100]);
             received += 1;
         });
@@ -239,4 +239,109 @@ async fn what_the_kernel_had_no_room_for_is_counted() {
     peer.send_to(&[7; 100], to).unwrap();
     let received = take(&mut inbound).await;
     assert_eq!(received + drops.load(Ordering::Relaxed), sent + 1);
+}
+
+/// Asks at each of `asked` and sends every answer from where it was asked; with threads that send, if there are any.
+async fn answers_come_from_where_was_asked(bind: &str, asked: &[&str], senders: usize) {
+    const EACH: usize = 20;
+    let here = UdpSocket::bind(bind).unwrap();
+    here.set_nonblocking(true).unwrap();
+    let port = here.local_addr().unwrap().port();
+    let bound = Bound::new(here, "test", senders, Arc::default()).unwrap();
+    let (mut inbound, mut udp) = bound.split();
+    // A connected socket hears only from the address that it asked.
+    let peers: Vec<_> = asked
+        .iter()
+        .map(|asked| {
+            let any = if asked.contains(':') {
+                "[::]:0"
+            } else {
+                "0.0.0.0:0"
+            };
+            let peer = UdpSocket::bind(any).unwrap();
+            peer.connect(SocketAddr::new(asked.parse().unwrap(), port))
+                .unwrap();
+            peer.set_read_timeout(Some(Duration::from_secs(10)))
+                .unwrap();
+            peer
+        })
+        .collect();
+    let mut waiting = Vec::new();
+    for n in 0..EACH {
+        for peer in &peers {
+            peer.send(&n.to_be_bytes()).unwrap();
+        }
+    }
+    while waiting.len() < EACH * peers.len() {
+        within(inbound.readable()).await;
+        inbound.receive(|from, local, datagram| {
+            waiting.push((
+                from,
+                local,
+                usize::from_be_bytes(datagram.try_into().unwrap()),
+            ));
+        });
+    }
+    // In turn, so that each batch has all of them.
+    waiting.sort_by_key(|(.., n)| *n);
+    for (to, from, n) in waiting {
+        if udp.is_full() {
+            flush(&mut udp).await;
+        }
+        let bytes = n.to_be_bytes();
+        udp.place()[..bytes.len()].copy_from_slice(&bytes);
+        udp.queue(to, from, bytes.len());
+    }
+    drain(&mut udp).await;
+    for (peer, asked) in peers.iter().zip(asked) {
+        for n in 0..EACH {
+            let mut bytes = [0; 8];
+            let heard = peer.recv(&mut bytes);
+            heard.unwrap_or_else(|error| panic!("{bind} asked at {asked}, answer {n}: {error}"));
+            assert_eq!(usize::from_be_bytes(bytes), n, "{asked}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_address_of_the_machine_answers_for_itself() {
+    let v4 = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    for senders in [0, 2] {
+        answers_come_from_where_was_asked("0.0.0.0:0", &v4, senders).await;
+        if UdpSocket::bind("[::1]:0").is_ok() {
+            let both = ["127.0.0.1", "::1", "127.0.0.2"];
+            answers_come_from_where_was_asked("[::]:0", &both, senders).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn losses_are_counted_beside_the_address_that_was_asked() {
+    let here = UdpSocket::bind("0.0.0.0:0").unwrap();
+    here.set_nonblocking(true).unwrap();
+    socket2::SockRef::from(&here)
+        .set_recv_buffer_size(4_096)
+        .unwrap();
+    let to = SocketAddr::from(([127, 0, 0, 2], here.local_addr().unwrap().port()));
+    let drops = Arc::new(AtomicU64::new(0));
+    let bound = Bound::new(here, "test", 0, Arc::clone(&drops)).unwrap();
+    let (mut inbound, _) = bound.split();
+    let peer = socket();
+    let (mut sent, mut received) = (0, 0);
+    for burst in [300, 1, 1, 300, 1, 1] {
+        for _ in 0..burst {
+            peer.send_to(&[7; 100], to).unwrap();
+        }
+        sent += burst;
+        within(inbound.readable()).await;
+        for _ in 0..4 {
+            inbound.receive(|_, local, _| {
+                assert_eq!(local, Some(to.ip()));
+                received += 1;
+            });
+        }
+    }
+    assert!(drops.load(Ordering::Relaxed) > 300, "{drops:?}");
+    assert_eq!(received + drops.load(Ordering::Relaxed), sent);
+    assert!(received > 4);
 }

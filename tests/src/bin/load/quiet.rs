@@ -1,0 +1,63 @@
+//! What else the machine does while something is measured.
+
+use std::time::Duration;
+
+use parlour_core::time::Instant;
+use serde::Serialize;
+
+use crate::Failure;
+use crate::kernel::{busy_time, cpu_time, load_average};
+use crate::network::Clock;
+
+/// What other programs may use of one core during a run that is called quiet.
+const QUIET: f64 = 0.05;
+
+/// What other programs did during a run.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Others {
+    /// CPU time that they used, of one core.
+    pub(crate) cpu_share: f64,
+    /// The kernel's load average, in which this program's own earlier runs count, too.
+    pub(crate) load_before: f64,
+    pub(crate) load_after: f64,
+    /// Whether that was little enough for the figures to mean something.
+    pub(crate) quiet: bool,
+}
+
+/// Counts what programs other than its own use from now on.
+pub(crate) struct Watch {
+    own: Vec<u32>,
+    began: Instant,
+    busy: Duration,
+    used: Duration,
+    load: f64,
+}
+
+impl Watch {
+    /// `own` are the processes that are measured, or measure.
+    pub(crate) fn start(own: Vec<u32>, clock: Clock) -> Result<Self, Failure> {
+        Ok(Self {
+            busy: busy_time()?,
+            used: used(&own)?,
+            began: clock.now(),
+            load: load_average()?,
+            own,
+        })
+    }
+
+    pub(crate) fn end(&self, clock: Clock) -> Result<Others, Failure> {
+        let took = clock.now().saturating_duration_since(self.began);
+        let others = (busy_time()? - self.busy).saturating_sub(used(&self.own)? - self.used);
+        let cpu_share = others.as_secs_f64() / took.as_secs_f64().max(1e-3);
+        Ok(Others {
+            cpu_share,
+            load_before: self.load,
+            load_after: load_average()?,
+            quiet: cpu_share <= QUIET,
+        })
+    }
+}
+
+fn used(processes: &[u32]) -> Result<Duration, Failure> {
+    processes.iter().map(|pid| cpu_time(*pid)).sum()
+}
