@@ -29,6 +29,11 @@ const HEALING: Duration = Duration::from_secs(90);
 /// How long after everybody has left the server remembers anything of them: those who crashed have to be given up.
 const FORGETTING: Duration = Duration::from_secs(90);
 
+/// How long an address that changed unnoticed is a trouble where datagrams get lost. Somebody who says nothing shows its address
+/// once in 10 s, by a ping, and is told nothing more until its answer to the server's ping has got through: each time, one
+/// datagram that may be lost.
+const UNNOTICED: Duration = Duration::from_secs(30);
+
 /// What came of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -356,7 +361,11 @@ impl Run<'_> {
             Op::Rebind(one) => {
                 if let Some(handle) = self.live(*one) {
                     self.world.rebind(handle);
-                    self.with(*one, |person| person.trouble(now));
+                    self.with(*one, |person| {
+                        let link = person.options.link;
+                        let is_lossy = link.loss > 0 || link.burst.is_some();
+                        person.trouble(if is_lossy { now + UNNOTICED } else { now });
+                    });
                 }
             }
             Op::NewSocket(one) => {
