@@ -214,7 +214,7 @@ impl Call<'_> {
             },
             Self::Redirect { join, to } => {
                 let to = Redirect::Address(to);
-                return Self::RedirectTo { join, to }.repeat(server, questions, now);
+                Self::RedirectTo { join, to }.repeat(server, questions, now)
             }
             Self::RedirectTo { join, to } => match questions.joins.find(join) {
                 Some(join) => Checksum::of(&server.redirect(now, join, to)),
