@@ -90,7 +90,7 @@ fn bare_core(
     text: &str, mut socket: bare::Socket, clock: bare::Clock, mut app: bare::App, mut rng: rand_core::OsRng,
 ) -> Result<(), Box<dyn Error>> {
     // <<< api:core
-    use parlour_core::client::{Client, Config, Small};
+    use parlour_core::client::{Client, Commands, Config, Small};
     use parlour_core::room::{Codec, StreamKey, StreamKind};
     use parlour_core::{signal::Publish, ticket::Ticket};
 

@@ -8,7 +8,7 @@ use parlour_core::audio::level::level;
 #[cfg(feature = "opus")]
 use parlour_core::audio::opus::{Adaptation, OpusEncoder};
 use parlour_core::audio::resample::Resampler;
-use parlour_core::client::{CommandError, Profile, SendError};
+use parlour_core::client::{CommandError, Commands as _, Profile, SendError};
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioLevel, SendClock, frame_samples};
 #[cfg(feature = "opus")]

@@ -118,7 +118,7 @@ pub enum Event {
     /// Somebody no longer waits in the lobby: admitted, denied, or gone.
     KnockEnded(ParticipantId),
     /// The token runs out: give a newer one to
-    /// [`Client::refresh_token`](super::Client::refresh_token).
+    /// [`Commands::refresh_token`](super::Commands::refresh_token).
     TokenExpiring {
         /// In so many seconds.
         seconds: u16,

@@ -9,7 +9,8 @@ use super::media::{self, Downlink, Uplink};
 use super::profile::Parts;
 use super::requests::Requests;
 use super::statistics::Statistics;
-use super::subscriptions::Subscriptions;
+use super::subscriptions::Listening;
+use super::wishes::Told;
 use super::{BufferTooSmall, CloseCause, Config, Dropped};
 use crate::link::{ComposeError, Link, Liveness, Received};
 use crate::room::{CloseReason, Grants, ParticipantId, SessionId};
@@ -63,7 +64,7 @@ pub(super) enum Telling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Leaving {
     pub(super) deadline: Instant,
-    pub(super) told: bool,
+    pub(super) told: Told,
 }
 
 /// Sent elsewhere by the server.
@@ -97,7 +98,7 @@ pub(super) struct Machine {
     pub(super) lobby_ticket: Option<ResumeTicket>,
     pub(super) requests: Requests,
     pub(super) events: Events,
-    pub(super) subscriptions: Subscriptions,
+    pub(super) listening: Listening,
     pub(super) telling: Telling,
     pub(super) leaving: Option<Leaving>,
     pub(super) redirected: Option<Redirected>,
@@ -154,7 +155,7 @@ impl Machine {
             lobby_ticket: None,
             requests: Requests::new(),
             events: Events::new(),
-            subscriptions: Subscriptions::new(config.policy),
+            listening: Listening::new(config.policy),
             telling: Telling::Nothing,
             leaving: None,
             redirected: None,

@@ -8,8 +8,8 @@ use super::events::{Event, ReconnectCause};
 use super::machine::{Machine, Membership, REKEY_PAUSE, Redirected, Status, Telling};
 use super::media::Slot;
 use super::profile::Parts;
-use super::publications::Stage;
 use super::requests::RequestFailure;
+use super::wishes::Told;
 use super::{CloseCause, Dropped};
 use crate::link::{Ids, Link};
 use crate::room::{CloseReason, Version};
@@ -42,7 +42,7 @@ impl Machine {
         let wanted = parts
             .publications
             .iter()
-            .filter(|publication| publication.stage != Stage::Withdrawn);
+            .filter(|publication| publication.is_wanted);
         let ticket = (self.membership.as_ref())
             .and_then(|membership| membership.ticket.as_ref())
             .or(self.lobby_ticket.as_ref());
@@ -50,7 +50,7 @@ impl Machine {
             token: Secret(&self.token),
             participants: self.participants,
             slots: self.slots,
-            policy: self.subscriptions.policy,
+            policy: self.listening.policy,
             publish: wanted.map(|wanted| wanted.publish.clone()).collect(),
             resume: ticket.map(|ticket| Resume {
                 ticket: Secret(*ticket.expose_bytes()),
@@ -215,14 +215,14 @@ impl Machine {
         self.drop_packets(parts);
         parts
             .publications
-            .retain(|publication| publication.stage != Stage::Withdrawn);
+            .retain(|publication| publication.is_wanted);
         for publication in parts.publications.iter_mut() {
             publication.asked(None);
         }
-        for wish in parts.wishes.iter_mut() {
-            wish.forget();
+        for subscription in parts.subscriptions.iter_mut() {
+            subscription.told = Told::Untold;
         }
-        self.subscriptions.forget();
+        self.listening.forget();
         // What is shown stays until the snapshot that is to come; no resume can go on from it.
         parts.room.begin_snapshot(Version::default());
     }
@@ -231,37 +231,33 @@ impl Machine {
     fn enter(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
         self.remember(parts, joined);
         if let Some(refusal) = joined.policy_refused {
-            self.subscriptions.policy_refused();
+            self.listening.policy_refused();
             self.events.push(Event::PolicyRefused(refusal));
         }
         let mut answers = joined.streams.iter();
         let mut refused = heapless::Vec::<_, { crate::room::MAX_STREAMS }>::new();
         for publication in parts.publications.iter_mut() {
-            let asked = matches!(publication.stage, Stage::Asked | Stage::Withdrawn);
-            let answer = if asked { answers.next() } else { None };
-            match (answer, publication.stage) {
-                (Some(Ok(ssrc)), Stage::Asked) => {
+            let in_hello = !publication.is_wanted || publication.told == Told::Asked(None);
+            let answer = if in_hello { answers.next() } else { None };
+            match (answer, publication.is_wanted) {
+                (Some(Ok(ssrc)), true) => {
                     publication.published(*ssrc, self.rng.next_u32() as u16);
                     self.events.push(Event::Published {
                         key: publication.publish.key.clone(),
                         ssrc: *ssrc,
                     });
                 }
-                (Some(Err(refusal)), stage) => {
+                (Some(Err(refusal)), is_wanted) => {
                     let key = publication.publish.key.clone();
-                    let _ = refused.push((key, stage, *refusal));
+                    let _ = refused.push((key, is_wanted, *refusal));
                 }
-                (None, Stage::Asked) => publication.forget(),
+                (None, true) => publication.told = Told::Untold,
                 _ => {}
             }
         }
-        for (key, stage, refusal) in refused {
-            let given_up =
-                |p: &super::publications::Publication| p.publish.key == key && p.stage == stage;
-            parts
-                .publications
-                .retain(|publication| !given_up(publication));
-            if stage == Stage::Asked {
+        for (key, is_wanted, refusal) in refused {
+            (parts.publications).retain(|p| p.publish.key != key || p.is_wanted != is_wanted);
+            if is_wanted {
                 self.events.push(Event::PublishRefused { key, refusal });
             }
         }

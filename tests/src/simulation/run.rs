@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 
-use parlour_core::client::CommandError;
+use parlour_core::client::{CommandError, Commands as _};
 use parlour_core::room::{StreamKey, Topic};
 use parlour_core::server::{Config, MixConfig};
 use parlour_core::signal::{
@@ -276,7 +276,9 @@ impl Run<'_> {
             }
             Op::Publish(one) => {
                 let microphone = microphone_in(self.plan.codec, "mic");
-                if self.ask(*one, Meaning::Other, |device| device.publish(&microphone)) {
+                if self.ask(*one, Meaning::Other, |device| {
+                    device.publish(microphone.clone())
+                }) {
                     self.with(*one, |person| person.muted.set(now, false));
                 }
             }
@@ -285,7 +287,7 @@ impl Run<'_> {
             }
             Op::Screen(one, true) => {
                 self.ask(*one, Meaning::Other, |device| {
-                    device.publish(&screen("screen"))
+                    device.publish(screen("screen"))
                 });
             }
             Op::Screen(one, false) => {

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parlour_core::audio::codec::SampleRate;
-use parlour_core::client::{CloseCause, Config, Desktop, Profile, Statistics};
+use parlour_core::client::{CloseCause, Commands as _, Config, Desktop, Profile, Statistics};
 use parlour_core::room::{Codec, Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
 use parlour_core::signal::{
-    MAX_SLOTS, Moderation, Outcome, Publish, Recipients, Refusal, StreamRef, SubscribePolicy,
-    Targets,
+    MAX_SLOTS, Moderation, Operation, Outcome, Publish, Recipients, Refusal, Secret, StreamRef,
+    SubscribePolicy, Targets,
 };
 use parlour_core::ticket::Ticket;
 use parlour_core::wire::VERSION;
@@ -256,8 +256,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn subscribe(&self, stream: &StreamRef) -> Result<(), RequestError> {
-        let asked = self.shared.request(|client| client.subscribe(stream));
-        asked.await.map(drop)
+        self.ask(Operation::Subscribe(stream.clone())).await
     }
 
     /// Receives a stream no more, whatever the policy says.
@@ -265,8 +264,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn unsubscribe(&self, stream: &StreamRef) -> Result<(), RequestError> {
-        let asked = self.shared.request(|client| client.unsubscribe(stream));
-        asked.await.map(drop)
+        self.ask(Operation::Unsubscribe(stream.clone())).await
     }
 
     /// Says which audio streams to receive without asking for each.
@@ -274,8 +272,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn set_subscribe_policy(&self, policy: SubscribePolicy) -> Result<(), RequestError> {
-        let asked = (self.shared).request(|client| client.set_subscribe_policy(policy));
-        asked.await.map(drop)
+        self.ask(Operation::SetSubscribePolicy(policy)).await
     }
 
     /// Keeps one audio slot for `stream` whoever else talks, or for none.
@@ -283,8 +280,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn pin(&self, stream: Option<&StreamRef>) -> Result<(), RequestError> {
-        let asked = self.shared.request(|client| client.pin(stream));
-        asked.await.map(drop)
+        self.ask(Operation::Pin(stream.cloned())).await
     }
 
     /// Silences one's own stream, or lets it be heard again.
@@ -293,8 +289,7 @@ impl Room {
     /// [`RequestError`]
     pub async fn set_muted(&self, key: &str, muted: bool) -> Result<(), RequestError> {
         let key = StreamKey::new(key)?;
-        let asked = self.shared.request(|client| client.set_muted(&key, muted));
-        asked.await.map(drop)
+        self.ask(Operation::SetMuted { key, muted }).await
     }
 
     /// Sends a message of at most 640 bytes, reliably and in order; says to how many it goes.
@@ -308,7 +303,8 @@ impl Room {
         body: &[u8],
     ) -> Result<u16, RequestError> {
         let topic = Topic::new(topic)?;
-        let asked = (self.shared).request(|client| client.send_message(to, &topic, body));
+        let to = to.clone();
+        let asked = self.shared.ask(Operation::Send { to, topic, body });
         match asked.await? {
             Some(Outcome::Sent { recipients }) => Ok(recipients),
             _ => Ok(0),
@@ -372,7 +368,8 @@ impl Room {
     }
 
     async fn moderate(&self, action: Moderation, targets: &Targets) -> Result<u16, RequestError> {
-        let asked = (self.shared).request(|client| client.moderate(action, targets));
+        let targets = targets.clone();
+        let asked = self.shared.ask(Operation::Moderate { action, targets });
         match asked.await? {
             Some(Outcome::Moderated { participants }) => Ok(participants),
             _ => Ok(0),
@@ -384,7 +381,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn end_session(&self) -> Result<(), RequestError> {
-        self.shared.request(Client::end_session).await.map(drop)
+        self.ask(Operation::EndSession).await
     }
 
     /// Asks to be the one who speaks.
@@ -392,7 +389,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn request_floor(&self) -> Result<(), RequestError> {
-        self.shared.request(Client::request_floor).await.map(drop)
+        self.ask(Operation::RequestFloor).await
     }
 
     /// Gives the floor back.
@@ -400,7 +397,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn release_floor(&self) -> Result<(), RequestError> {
-        self.shared.request(Client::release_floor).await.map(drop)
+        self.ask(Operation::ReleaseFloor).await
     }
 
     /// Replaces the token by a newer one for the same participant and room.
@@ -408,8 +405,13 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn refresh_token(&self, token: &str) -> Result<(), RequestError> {
-        let asked = self.shared.request(|client| client.refresh_token(token));
-        asked.await.map(drop)
+        let token = Secret(token);
+        self.ask(Operation::RefreshToken { token }).await
+    }
+
+    /// Asks for something, and waits until it is done.
+    async fn ask(&self, operation: Operation<'_>) -> Result<(), RequestError> {
+        self.shared.ask(operation).await.map(drop)
     }
 
     /// Takes a new socket, because the machine's network has changed. Nothing is lost: the server follows. (A network

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use parlour_core::client::{
-    CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure, SendError,
-    Target, Transport,
+    CloseCause, CommandError, Commands as _, Desktop, Event as CoreEvent, Incoming, RequestFailure,
+    SendError, Target, Transport,
 };
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::AudioFrame;
 #[cfg(feature = "tap")]
 use parlour_core::rtp::AudioLevel;
-use parlour_core::signal::{MAX_BODY, Outcome, Refusal, RequestId, StreamRef};
+use parlour_core::signal::{MAX_BODY, Operation, Outcome, Refusal, RequestId, StreamRef};
 use parlour_core::time::Instant;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
@@ -157,12 +157,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a command that asks something of the server, and waits for the answer.
+    /// Asks something of the server, and waits for the answer.
     ///
     /// `Ok(None)` if there is no session now and the command was only noted, for the next one.
-    pub(super) async fn request<R: Into<Option<RequestId>>>(
+    pub(super) async fn ask(
         &self,
-        mut command: impl FnMut(&mut Client<Desktop>) -> Result<R, CommandError>,
+        operation: Operation<'_>,
     ) -> Result<Option<Outcome>, RequestError> {
         let reply = loop {
             let progress = self.progress.notified();
@@ -171,12 +171,10 @@ impl Shared {
             progress.as_mut().enable();
             {
                 let mut state = self.lock();
-                match command(&mut state.client) {
-                    Ok(request) => {
+                match state.client.ask(operation.clone()) {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(request)) => {
                         let (sender, receiver) = oneshot::channel();
-                        let Some(request) = request.into() else {
-                            return Ok(None);
-                        };
                         state.replies.insert(request, sender);
                         break receiver;
                     }

@@ -1,6 +1,6 @@
 //! Simulated participants: the core's client for the server, a bare association for the floor.
 
-use parlour_core::client::{Capacity, Client, Config, Event, Incoming};
+use parlour_core::client::{Capacity, Client, Commands as _, Config, Event, Incoming};
 use parlour_core::room::{Codec, StreamKey, StreamKind};
 use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
 use parlour_core::secure::Transport;
