@@ -14,6 +14,8 @@
 
 use thiserror::Error;
 
+use crate::time::Instant;
+
 /// Samples in a second that a codec reads or writes.
 ///
 /// ```
@@ -142,6 +144,29 @@ pub trait AudioEncoder {
     /// [`frame_samples`](Self::frame_samples) samples; [`EncodeError::OutputTooSmall`] if `out`
     /// cannot hold the largest payload of this codec. In both cases nothing has changed.
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError>;
+}
+
+impl<E: AudioEncoder> AudioEncoder for &mut E {
+    fn sample_rate(&self) -> SampleRate {
+        (**self).sample_rate()
+    }
+
+    fn frame_samples(&self) -> usize {
+        (**self).frame_samples()
+    }
+
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError> {
+        (**self).encode(pcm, out)
+    }
+}
+
+/// An encoder that follows what the network does to its packets.
+pub trait AdaptiveEncoder: AudioEncoder {
+    /// Adapts at `now` to `loss`, the share of packets that is lost on the way in 1/256; `None`: not known. It is asked
+    /// for only when it is time to adapt. Codecs that cannot adapt do nothing.
+    fn adapt(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) {
+        let _ = (now, loss);
+    }
 }
 
 /// Turns RTP payloads into PCM, and fills in for those that never came.

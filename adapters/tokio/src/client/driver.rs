@@ -131,6 +131,7 @@ impl Driver {
         let mut abandoned = false;
         self.open();
         loop {
+            self.shared.release();
             self.transmit(&mut buffer).await;
             if self.dispatch() {
                 continue;
@@ -225,7 +226,7 @@ impl Driver {
         abandoned: bool,
     ) -> Wakeup {
         let clock = self.shared.clock;
-        let mut theirs = self.shared.lock().client.poll_timeout();
+        let mut theirs = self.shared.timeout();
         match &self.link {
             Some(link) if link.is_ready() => self.stalled = None,
             link => {
