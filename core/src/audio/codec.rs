@@ -85,7 +85,8 @@ pub enum FrameDuration {
 }
 
 impl FrameDuration {
-    /// The longest frame, in ms. No decoder of this crate accepts a packet that lasts longer.
+    /// The longest frame, in ms, and the most that a decoder decodes at a time. Longer packets, of up to 120 ms, hold
+    /// several frames: [`Decoder::decode_part`](super::decoder::Decoder::decode_part).
     pub const MAX_MS: u16 = 60;
 
     /// Length in ms.
@@ -226,7 +227,7 @@ pub enum DecodeError {
     #[error("the payload is malformed; treat the frame as lost")]
     Malformed,
     /// The payload holds more than [`FrameDuration::MAX_MS`] of sound.
-    #[error("more than 60 ms of sound in one payload; the sender must use at most 60 ms")]
+    #[error("more than 60 ms of sound in one payload; decode it in parts")]
     FrameTooLong,
     /// The payload has two channels and the decoder was made for one.
     #[error("a stereo payload at a mono decoder; make the decoder for stereo")]
