@@ -19,12 +19,15 @@ use crate::{Device, FRAME};
 
 /// The longest piece that is written at once: its packets fit into the smallest queue.
 const MAX_PIECE_MS: u16 = 100;
-/// Samples of a frame at the highest rate that an encoder here takes.
+/// Samples of a frame at the highest rate that an encoder here takes, and bytes of the longest payload.
+#[cfg(feature = "opus")]
 const MAX_ENCODED: usize = SampleRate::Hz16000.samples(FRAME.ms());
 #[cfg(feature = "opus")]
 const MAX_PAYLOAD: usize = parlour_core::audio::opus::MAX_PAYLOAD;
 #[cfg(not(feature = "opus"))]
-const MAX_PAYLOAD: usize = SampleRate::Hz8000.samples(FRAME.ms());
+const MAX_ENCODED: usize = SampleRate::Hz8000.samples(FRAME.ms());
+#[cfg(not(feature = "opus"))]
+const MAX_PAYLOAD: usize = MAX_ENCODED;
 
 /// How a device encodes its microphone.
 #[derive(Debug)]

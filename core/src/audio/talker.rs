@@ -172,37 +172,38 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
 
     /// Moves PCM from the front of `pcm` to the frame, until one of them ends.
     fn fill(&mut self, pcm: &mut &[i16]) {
-        let group = self.group_len();
-        let samples = self.encoder.frame_samples();
-        while self.framed < samples && !pcm.is_empty() {
-            if self.grouped > 0 || pcm.len() < group {
-                let (taken, rest) = pcm.split_at((group - self.grouped).min(pcm.len()));
-                *pcm = rest;
-                let places = self.group.iter_mut().skip(self.grouped);
-                places
-                    .zip(taken)
-                    .for_each(|(place, sample)| *place = *sample);
-                self.grouped += taken.len();
-                if self.grouped == group {
-                    self.grouped = 0;
-                    let group = self.group;
-                    self.resample(group.get(..self.group_len()).unwrap_or_default());
-                }
-            } else {
-                // A frame is a whole number of groups.
-                let missing = self.resampler.input_len(samples - self.framed);
-                let whole = pcm.len() / group * group;
-                let (taken, rest) = pcm.split_at(missing.unwrap_or(group).min(whole));
-                *pcm = rest;
+        let group = self.resampler.group();
+        loop {
+            // A frame is a whole number of groups.
+            let missing = self.encoder.frame_samples() - self.framed;
+            let missing = self.resampler.input_len(missing).unwrap_or(0);
+            if missing == 0 || pcm.is_empty() {
+                return;
+            }
+            if self.grouped == 0 {
+                let most = missing.min(pcm.len());
+                let taken = split_front(pcm, most - most.checked_rem(group).unwrap_or(0));
                 self.resample(taken);
+            }
+            if self.grouped > 0 || pcm.len() < group {
+                self.collect(pcm, group);
             }
         }
     }
 
-    /// How many samples become a whole number of samples.
-    fn group_len(&self) -> usize {
-        let len = (1..=MAX_GROUP).find(|len| self.resampler.output_len(*len).is_some());
-        len.unwrap_or(MAX_GROUP)
+    /// Moves PCM from the front of `pcm` to the group, and the group to the frame when it is whole.
+    fn collect(&mut self, pcm: &mut &[i16], group: usize) {
+        let taken = split_front(pcm, group - self.grouped);
+        let places = self.group.iter_mut().skip(self.grouped);
+        places
+            .zip(taken)
+            .for_each(|(place, sample)| *place = *sample);
+        self.grouped += taken.len();
+        if self.grouped == group {
+            self.grouped = 0;
+            let whole = self.group;
+            self.resample(whole.get(..group).unwrap_or_default());
+        }
     }
 
     /// Appends `pcm`, a whole number of groups that fits, to the frame.
@@ -210,6 +211,13 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         let place = self.frame.get_mut(self.framed..).unwrap_or_default();
         self.framed += self.resampler.process(pcm, place).unwrap_or(0);
     }
+}
+
+/// Takes at most `len` samples from the front of `pcm`.
+fn split_front<'p>(pcm: &mut &'p [i16], len: usize) -> &'p [i16] {
+    let (taken, rest) = pcm.split_at_checked(len).unwrap_or((pcm, &[]));
+    *pcm = rest;
+    taken
 }
 
 #[cfg(test)]
