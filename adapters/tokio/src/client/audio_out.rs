@@ -1,6 +1,7 @@
 //! Audio on its way out.
 
 use parlour_core::audio::opus::MAX_PAYLOAD;
+use parlour_core::client::MAX_AUDIO_PAYLOAD;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioLevel, frame_samples};
 
@@ -59,6 +60,10 @@ impl AudioWriter {
     /// # Errors
     /// [`WriteError`]
     pub fn write_encoded(&mut self, payload: &[u8], level: AudioLevel) -> Result<(), WriteError> {
+        let max = MAX_AUDIO_PAYLOAD;
+        if payload.len() > max {
+            return Err(WriteError::TooLong { max });
+        }
         let units = frame_samples(self.codec, payload)?;
         let now = self.stream.shared.clock.now();
         let time = self.talker.encoded(now, units);
