@@ -58,7 +58,7 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 }
 
 /// The earlier of two optional wake-ups, where `None` means never.
-pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+pub fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),

@@ -1,7 +1,7 @@
 //! The bare core: a server and two participants in one thread, a variable for a clock, and datagrams carried by hand.
 //! Put a socket in the place of the calls and a clock in the place of `now`, and it is what every adapter does.
 
-use parlour_core::client::{self, Client, Incoming, Small};
+use parlour_core::client::{self, Client, Commands as _, Incoming, Small};
 use parlour_core::room::{
     Codec, DisplayName, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
 };

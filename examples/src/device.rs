@@ -11,7 +11,9 @@ use bytes::Bytes;
 use parlour_core::audio::codec::AudioEncoder as _;
 use parlour_core::audio::level::level;
 use parlour_core::audio::opus::{Adaptation, EncoderConfig, MAX_PAYLOAD, OpusEncoder};
-use parlour_core::client::{CloseCause, CommandError, Config, Event as RoomEvent, Incoming, Small};
+use parlour_core::client::{
+    CloseCause, CommandError, Commands as _, Config, Event as RoomEvent, Incoming, Small,
+};
 use parlour_core::room::{Codec, StreamKey, StreamKind, Topic};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{MAX_BODY, Publish, Recipients, RequestId};

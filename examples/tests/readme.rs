@@ -1,10 +1,11 @@
-//! The code in README.md is code that compiles: it is the code of this file.
+//! The code in README.md and docs/ARCHITECTURE.md is code that compiles: it is the code of this file.
 #![allow(dead_code, reason = "it is only compiled")]
 #![allow(clippy::unused_unit, reason = "stands for an application")]
 
 use std::error::Error;
 
 const README: &str = include_str!("../../README.md");
+const ARCHITECTURE: &str = include_str!("../../docs/ARCHITECTURE.md");
 const SOURCE: &str = include_str!("readme.rs");
 
 /// What an application has of its own.
@@ -89,7 +90,7 @@ fn bare_core(
     text: &str, mut socket: bare::Socket, clock: bare::Clock, mut app: bare::App, mut rng: rand_core::OsRng,
 ) -> Result<(), Box<dyn Error>> {
     // <<< api:core
-    use parlour_core::client::{Client, Config, Small};
+    use parlour_core::client::{Client, Commands, Config, Small};
     use parlour_core::room::{Codec, StreamKey, StreamKind};
     use parlour_core::{signal::Publish, ticket::Ticket};
 
@@ -136,9 +137,9 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
         .collect()
 }
 
-fn assert_shown(name: &str) {
+fn assert_shown(page: &str, name: &str) {
     let section = between(
-        README,
+        page,
         &format!("<!-- {name}:begin -->"),
         &format!("<!-- {name}:end -->"),
     );
@@ -146,16 +147,16 @@ fn assert_shown(name: &str) {
     let compiled = between(SOURCE, &format!("// <<< {name}"), "// >>>").join("\n");
     assert_eq!(
         shown, compiled,
-        "README.md shows other code than examples/tests/readme.rs compiles"
+        "the page shows other code than examples/tests/readme.rs compiles"
     );
 }
 
 #[test]
 fn the_code_with_tokio_compiles() {
-    assert_shown("api:tokio");
+    assert_shown(README, "api:tokio");
 }
 
 #[test]
 fn the_code_of_the_bare_core_compiles() {
-    assert_shown("api:core");
+    assert_shown(ARCHITECTURE, "api:core");
 }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use parlour_core::client::{
-    Capacity, Client, CommandError, Config, Event, Incoming, Profile, Small,
+    Capacity, Client, CommandError, Commands as _, Config, Event, Incoming, Profile, Small,
 };
 use parlour_core::room::{ConnectionState, DisplayName, Participant, RoomUpdate, Stream, Version};
 use parlour_core::rtp::{AudioLevel, ReportBlock, RtpHeader, SenderInfo, write_report};

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use parlour_core::client::{Client, Config, Event, Incoming, Small};
+use parlour_core::client::{Client, Commands as _, Config, Event, Incoming, Small};
 use parlour_core::room::{
     DisplayName, Grants, Participant, ParticipantId, StreamKey, StreamKind, Topic,
 };

@@ -17,7 +17,7 @@ use parlour_core::secure::KeyPair;
 use parlour_core::server::{
     Accounting, Admission, Config, Event, JoinId, Path, Rate, RefreshId, Server,
 };
-use parlour_core::signal::{JoinRefusal, Operation, Request, RequestId, encode};
+use parlour_core::signal::{JoinRefusal, Operation, Redirect, Request, RequestId, encode};
 use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::{Frame, MAX_DATAGRAM, Packet};
 use rand_chacha::ChaCha12Rng;
@@ -221,7 +221,7 @@ impl World {
                     .refuse(self.now, join, JoinRefusal::InvalidToken);
             }
             1 => {
-                let to = ([198, 51, 100, 2], 7_900).into();
+                let to = Redirect::Address(([198, 51, 100, 2], 7_900).into());
                 let _ = self.server.redirect(self.now, join, to);
             }
             _ => {

@@ -1,17 +1,13 @@
 //! A participant's end, whatever capacities it is built with.
 
-use std::net::SocketAddr;
-
 use parlour_core::client::{
-    BufferTooSmall, CloseCause, CommandError, Config, Desktop, Dropped, Event, Incoming, Message,
-    Profile, SendError, SlotStatistics, Small, Statistics,
+    BufferTooSmall, CloseCause, CommandError, Commands, Config, Desktop, Dropped, Event, Incoming,
+    Message, Profile, SendError, SlotStatistics, Small, Statistics,
 };
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{Grants, ParticipantId, SessionId, StreamKey, Topic, Version};
 use parlour_core::rtp::AudioLevel;
-use parlour_core::signal::{
-    Moderation, Publish, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
-};
+use parlour_core::signal::{Operation, Recipients, Redirect, RequestId};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
 use parlour_record::{Client, Sink};
@@ -122,50 +118,6 @@ impl Device {
         each!(self, client => client.network_changed(now));
     }
 
-    pub fn publish(&mut self, publish: &Publish) -> Result<Option<RequestId>, CommandError> {
-        each!(self, client => client.publish(publish.clone()))
-    }
-
-    pub fn unpublish(&mut self, key: &StreamKey) -> Result<Option<RequestId>, CommandError> {
-        each!(self, client => client.unpublish(key))
-    }
-
-    pub fn set_muted(
-        &mut self,
-        key: &StreamKey,
-        muted: bool,
-    ) -> Result<Option<RequestId>, CommandError> {
-        each!(self, client => client.set_muted(key, muted))
-    }
-
-    pub fn subscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
-        each!(self, client => client.subscribe(stream))
-    }
-
-    pub fn unsubscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
-        each!(self, client => client.unsubscribe(stream))
-    }
-
-    pub fn set_subscribe_policy(
-        &mut self,
-        policy: SubscribePolicy,
-    ) -> Result<Option<RequestId>, CommandError> {
-        each!(self, client => client.set_subscribe_policy(policy))
-    }
-
-    pub fn pin(&mut self, stream: Option<&StreamRef>) -> Result<Option<RequestId>, CommandError> {
-        each!(self, client => client.pin(stream))
-    }
-
-    pub fn send_message(
-        &mut self,
-        to: &Recipients,
-        topic: &Topic,
-        body: &[u8],
-    ) -> Result<RequestId, CommandError> {
-        each!(self, client => client.send_message(to, topic, body))
-    }
-
     pub fn send_lossy_message(
         &mut self,
         to: &Recipients,
@@ -173,30 +125,6 @@ impl Device {
         body: &[u8],
     ) -> Result<(), CommandError> {
         each!(self, client => client.send_lossy_message(to, topic, body))
-    }
-
-    pub fn moderate(
-        &mut self,
-        action: Moderation,
-        targets: &Targets,
-    ) -> Result<RequestId, CommandError> {
-        each!(self, client => client.moderate(action, targets))
-    }
-
-    pub fn end_session(&mut self) -> Result<RequestId, CommandError> {
-        each!(self, client => client.end_session())
-    }
-
-    pub fn request_floor(&mut self) -> Result<RequestId, CommandError> {
-        each!(self, client => client.request_floor())
-    }
-
-    pub fn release_floor(&mut self) -> Result<RequestId, CommandError> {
-        each!(self, client => client.release_floor())
-    }
-
-    pub fn refresh_token(&mut self, token: &str) -> Result<Option<RequestId>, CommandError> {
-        each!(self, client => client.refresh_token(token))
     }
 
     pub fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
@@ -254,7 +182,7 @@ impl Device {
         each!(self, client => client.closed())
     }
 
-    pub fn redirected_to(&self) -> Option<SocketAddr> {
+    pub fn redirected_to(&self) -> Option<Redirect> {
         each!(self, client => client.redirected_to())
     }
 
@@ -290,5 +218,11 @@ impl Device {
     /// How many bytes it takes.
     pub fn size(&self) -> usize {
         each!(self, client => size_of_val(&**client))
+    }
+}
+
+impl Commands for Device {
+    fn ask(&mut self, operation: Operation<'_>) -> Result<Option<RequestId>, CommandError> {
+        each!(self, client => client.ask(operation))
     }
 }

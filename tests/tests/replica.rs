@@ -1,5 +1,6 @@
 //! When the network heals, every replica is as the authority would have it, whatever happened.
 
+use parlour_core::client::Commands as _;
 use parlour_core::room::{StreamKey, Topic};
 use parlour_core::server::Config;
 use parlour_core::signal::{
@@ -116,7 +117,7 @@ impl Play {
                 } else {
                     microphone(KEYS[k])
                 };
-                let _ = self.world.device(self.party(p)).publish(&publish);
+                let _ = self.world.device(self.party(p)).publish(publish);
             }
             Act::Unpublish(p, k) => {
                 let _ = self.world.device(self.party(p)).unpublish(&key(k));

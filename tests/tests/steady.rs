@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use parlour_core::client::{self, Client, Incoming, Small};
+use parlour_core::client::{self, Client, Commands as _, Incoming, Small};
 use parlour_core::room::{
     Codec, DisplayName, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
 };

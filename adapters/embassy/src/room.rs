@@ -5,7 +5,7 @@ use core::fmt;
 use embassy_futures::select::{Either, select};
 use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::{
-    BufferTooSmall, Client, CloseCause, CommandError, Event, Message, Profile,
+    BufferTooSmall, Client, CloseCause, CommandError, Commands as _, Event, Message, Profile,
 };
 
 use parlour_core::room::{Codec, RoomState, StreamKey, StreamKind, Topic};
@@ -81,7 +81,7 @@ impl<'d, P: Profile> Room<'d, P> {
 
     /// Replaces the ticket: the next [`join`](Self::join) that joins anew uses it. In a room that is joined it
     /// changes nothing; there, a token that is to go on is refreshed by
-    /// [`Client::refresh_token`](parlour_core::client::Client::refresh_token).
+    /// [`Commands::refresh_token`](parlour_core::client::Commands::refresh_token).
     pub fn set_ticket(&self, ticket: Ticket<'d>) {
         self.shared.set_ticket(ticket);
     }

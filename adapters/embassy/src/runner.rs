@@ -5,28 +5,23 @@ use core::future::{Future, poll_fn};
 use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 
-use embassy_futures::select::{Either3, Either4, select3, select4};
+use embassy_futures::select::{Either, Either3, Either4, select, select3, select4};
 #[cfg(feature = "proto-ipv4")]
 use embassy_net::Ipv4Cidr;
 #[cfg(feature = "proto-ipv6")]
 use embassy_net::Ipv6Cidr;
 use embassy_net::udp::UdpSocket;
 use embassy_net::{IpAddress, IpEndpoint, Stack};
-use parlour_core::client::{Incoming, Profile};
+use heapless::Vec;
+use parlour_core::client::{Action, Client, Incoming, MAX_ADDRESSES, Profile, Route, Transports};
 use parlour_core::ticket::Ticket;
-#[cfg(feature = "dns")]
-use parlour_core::time::Duration;
-use parlour_core::time::Instant;
+use parlour_core::time::{Instant, earlier};
 
 use crate::Device;
 use crate::fmt::debug;
 use crate::resources::SocketMemory;
 use crate::shared::{Network, Shared};
 use crate::time::{now, wait_until};
-
-/// After how long to ask again for a name that was not found.
-#[cfg(feature = "dns")]
-const RESOLVE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Carries a room's datagrams. It must run in a task of its own, on the executor of all who use the
 /// [`Room`](crate::Room).
@@ -59,8 +54,11 @@ impl<'d, P: Profile> Runner<'d, P> {
             &mut memory.tx,
         );
         let datagram = &mut memory.datagram;
+        // What was found out of the server's addresses, as long as the same one is meant.
+        let mut route = None;
         loop {
             if !shared.is_driven() {
+                route = None;
                 shared.command.wait().await;
                 continue;
             }
@@ -70,20 +68,15 @@ impl<'d, P: Profile> Runner<'d, P> {
                 meanwhile(shared, datagram, wait_up(&shared.stack)).await;
                 continue;
             }
-            let Some(server) = locate(shared, datagram).await else {
-                continue;
+            let route = match &mut route {
+                Some(route) => {
+                    Route::network_changed(route, now());
+                    route
+                }
+                None => route.insert(new_route(shared)),
             };
             let here = Addresses::of(&shared.stack);
-            socket.close();
-            if socket.bind(0).is_err() {
-                // It has just been closed, and has a port: this cannot be.
-                meanwhile(shared, datagram, wait_gone(&shared.stack, here)).await;
-                continue;
-            }
-            debug!("parlour: bound");
-            shared.network.set(Network::Up);
-            shared.with(|client| client.network_changed(now()));
-            exchange(shared, &socket, datagram, server, here).await;
+            exchange(shared, &mut socket, datagram, route, here).await;
             socket.close();
         }
     }
@@ -157,43 +150,116 @@ async fn meanwhile<T>(
     }
 }
 
-/// Exchanges datagrams with the server until the network goes away, the server may have moved, or there
-/// is nothing more to say.
+/// The ways to the ticket's server: its address, or whatever its name will lead to.
+fn new_route(shared: &Shared<'_, impl Profile>) -> Route {
+    let named = literal(&shared.inner.borrow().ticket);
+    let usable = named.filter(|address| endpoint(*address).is_some());
+    let network = match named {
+        Some(_) if usable.is_none() => Network::Unreachable,
+        Some(_) => Network::Up,
+        #[cfg(feature = "dns")]
+        None => Network::Resolving,
+        #[cfg(not(feature = "dns"))]
+        None => Network::Unreachable,
+    };
+    shared.network.set(network);
+    Route::new(Transports::Udp, usable.as_slice(), now())
+}
+
+/// Exchanges datagrams with the server, wherever it is, until the network goes away or there is nothing more to say.
 async fn exchange(
     shared: &Shared<'_, impl Profile>,
-    socket: &UdpSocket<'_>,
+    socket: &mut UdpSocket<'_>,
     datagram: &mut [u8],
-    server: IpEndpoint,
+    route: &mut Route,
     here: Addresses,
 ) {
-    let named = literal(&shared.inner.borrow().ticket).is_none();
-    let mut was_joined = false;
+    let ticket = shared.inner.borrow().ticket;
+    let mut query = core::pin::pin!(None);
+    let mut target = None;
+    let mut followed = shared.with(|client| client.redirected_to());
+    let mut was_live = shared.with(|client| is_live(client));
     loop {
-        let redirected = shared.with(|client| client.redirected_to());
-        let target = redirected.and_then(endpoint).unwrap_or(server);
-        let deadline = transmit(shared, socket, datagram, target).await;
+        while let Some(action) = route.poll(now()) {
+            match action {
+                Action::Open(to) => target = open(shared, socket, route, to.address),
+                Action::Resolve => query.set(Some(resolve(&shared.stack, ticket))),
+                _ => {}
+            }
+        }
+        let deadline = match target {
+            Some(target) => transmit(shared, socket, datagram, target).await,
+            None => drive(shared, datagram, |_| {}),
+        };
         if !shared.is_driven() {
             return;
         }
-        let joined = shared.with(|client| client.is_joined());
-        if named && was_joined && !joined {
-            return;
+        let redirected = shared.with(|client| client.redirected_to());
+        if followed != redirected {
+            followed = redirected;
+            match redirected {
+                Some(to) => route.redirected(to, now()),
+                None => route.redirect_ended(now()),
+            }
+            continue;
         }
-        was_joined = joined;
-        let received = select4(
+        let is_live = shared.with(|client| is_live(client));
+        if was_live && !is_live {
+            was_live = false;
+            route.lost(now(), true);
+            continue;
+        }
+        was_live = is_live;
+        let found = poll_fn(|cx| match query.as_mut().as_pin_mut() {
+            Some(query) => query.poll(cx),
+            None => Poll::Pending,
+        });
+        let event = select4(
             socket.recv_from(datagram),
-            wait_until(deadline),
+            select(wait_until(earlier(deadline, route.poll_timeout())), found),
             shared.command.wait(),
             wait_gone(&shared.stack, here),
         );
-        match received.await {
-            Either4::First(Ok((len, from))) if from.endpoint == target => {
+        match event.await {
+            Either4::First(Ok((len, from))) if Some(from.endpoint) == target => {
                 receive(shared, datagram.get_mut(..len).unwrap_or_default());
+                if !route.is_settled() && shared.with(|client| self::is_live(client)) {
+                    route.answered(now());
+                }
             }
-            Either4::First(_) | Either4::Second(()) | Either4::Third(()) => {}
+            Either4::Second(Either::Second(found)) => {
+                query.set(None);
+                route.resolved(&found, now());
+            }
+            Either4::First(_) | Either4::Second(Either::First(())) | Either4::Third(()) => {}
             Either4::Fourth(()) => return,
         }
     }
+}
+
+/// Whether the server takes this client for one of a session or its lobby.
+fn is_live(client: &Client<impl Profile>) -> bool {
+    client.is_joined() || client.is_waiting()
+}
+
+/// Binds the socket anew, to send there. `None` if this build cannot.
+fn open(
+    shared: &Shared<'_, impl Profile>,
+    socket: &mut UdpSocket<'_>,
+    route: &mut Route,
+    address: SocketAddr,
+) -> Option<IpEndpoint> {
+    socket.close();
+    let target = endpoint(address);
+    // It has just been closed, and any port will do: only the address may be a wrong one.
+    if target.is_none() || socket.bind(0).is_err() {
+        route.failed(now());
+        return None;
+    }
+    debug!("parlour: bound");
+    shared.network.set(Network::Up);
+    shared.with(|client| client.network_changed(now()));
+    target
 }
 
 /// Has a datagram taken in. Audio goes to the players, lossy messages to who asked for them.
@@ -276,58 +342,33 @@ fn literal(ticket: &Ticket<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, ticket.port))
 }
 
-/// Where the ticket's server is. `None`: something has changed meanwhile, or the name was not found and it is
-/// time to ask again.
-async fn locate(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) -> Option<IpEndpoint> {
-    let ticket = shared.inner.borrow().ticket;
-    let known = match literal(&ticket) {
-        Some(address) => endpoint(address),
-        #[cfg(feature = "dns")]
-        None => return resolve(shared, datagram, &ticket).await,
-        #[cfg(not(feature = "dns"))]
-        None => None,
-    };
-    if known.is_none() {
-        shared.network.set(Network::Unreachable);
-        let _ = meanwhile(shared, datagram, core::future::pending::<()>()).await;
-    }
-    known
-}
-
+/// The addresses that the ticket's name has now; none if it is not found.
 #[cfg(feature = "dns")]
-async fn resolve(
-    shared: &Shared<'_, impl Profile>,
-    datagram: &mut [u8],
-    ticket: &Ticket<'_>,
-) -> Option<IpEndpoint> {
-    use embassy_futures::select::{Either, select};
+async fn resolve(stack: &Stack<'_>, ticket: Ticket<'_>) -> Vec<SocketAddr, MAX_ADDRESSES> {
     use embassy_net::dns::DnsQueryType;
 
-    shared.network.set(Network::Resolving);
-    let query = async {
-        for kind in [
-            #[cfg(feature = "proto-ipv4")]
-            DnsQueryType::A,
-            #[cfg(feature = "proto-ipv6")]
-            DnsQueryType::Aaaa,
-        ] {
-            let found = shared.stack.dns_query(ticket.host, kind).await;
-            if let Some(address) = found.ok().and_then(|found| found.first().copied()) {
-                return Some(IpEndpoint::new(address, ticket.port));
-            }
+    let mut all = Vec::new();
+    let kinds = [
+        #[cfg(feature = "proto-ipv6")]
+        stack.config_v6().map(|_| DnsQueryType::Aaaa),
+        #[cfg(feature = "proto-ipv4")]
+        stack.config_v4().map(|_| DnsQueryType::A),
+    ];
+    for kind in kinds.into_iter().flatten() {
+        let found = stack.dns_query(ticket.host, kind).await;
+        for address in found.ok().into_iter().flatten() {
+            // What has no room is left out.
+            let _ = all.push(SocketAddr::new(address.into(), ticket.port));
         }
-        None
-    };
-    let here = Addresses::of(&shared.stack);
-    let query = select(query, wait_gone(&shared.stack, here));
-    match meanwhile(shared, datagram, query).await? {
-        Either::First(Some(server)) => Some(server),
-        Either::First(None) => {
-            debug!("parlour: the server's name was not found");
-            let again = wait_until(Some(now() + RESOLVE_PAUSE));
-            meanwhile(shared, datagram, again).await;
-            None
-        }
-        Either::Second(()) => None,
     }
+    if all.is_empty() {
+        debug!("parlour: the server's name was not found");
+    }
+    all
+}
+
+/// Nobody to ask.
+#[cfg(not(feature = "dns"))]
+async fn resolve(_: &Stack<'_>, _: Ticket<'_>) -> Vec<SocketAddr, MAX_ADDRESSES> {
+    core::future::pending().await
 }

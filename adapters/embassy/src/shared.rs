@@ -8,7 +8,7 @@ use embassy_net::Stack;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
 use embassy_sync::waitqueue::MultiWakerRegistration;
-use parlour_core::client::{Client, Profile};
+use parlour_core::client::{Client, Commands as _, Profile};
 use parlour_core::secure::Generator;
 use parlour_core::signal::Publish;
 use parlour_core::ticket::{Ticket, TicketError};

@@ -8,7 +8,7 @@ use parlour_core::audio::encoder::Encoder;
 use parlour_core::audio::g711::{G711Encoder, Law};
 #[cfg(feature = "opus")]
 use parlour_core::audio::opus::{Adaptive, OpusEncoder};
-use parlour_core::client::{CommandError, Profile, SendError};
+use parlour_core::client::{CommandError, Commands as _, Profile, SendError};
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioLevel, SendClock, frame_samples};
 

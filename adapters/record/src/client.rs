@@ -1,35 +1,34 @@
 //! A client whose inputs are recorded.
 
-use std::fmt::Debug;
-use std::ops::Deref;
-
 use parlour_core::client::{
-    self, BufferTooSmall, CommandError, Config, Dropped, Event, Incoming, Message, Profile,
-    SendError, Small,
+    self, BufferTooSmall, CommandError, Commands, Config, Dropped, Event, Incoming, Message,
+    Profile, SendError, Small,
 };
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{StreamKey, Topic};
 use parlour_core::rtp::AudioLevel;
-use parlour_core::signal::{
-    MAX_BODY, Moderation, Operation, Publish, Recipients, RequestId, Secret, StreamRef,
-    SubscribePolicy, Targets,
-};
+use parlour_core::signal::{MAX_BODY, Operation, Recipients, RequestId};
 use parlour_core::ticket::{Ticket, TicketError};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
 
-use crate::Sink;
-use crate::log::{Checksum, Log};
+use crate::log::Checksum;
 use crate::make::{Made, MadeClient};
+use crate::recorder::Machine;
 use crate::tape::Tape;
+use crate::{Recorder, Sink};
+
+/// The core's [`Client`](client::Client), recorded if it was made by [`recorded`](Self::recorded).
+pub type Client<P = Small> = Recorder<client::Client<P>>;
 
 /// A call of a client, as a log keeps it.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum Call<'a> {
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Call<'a> {
     Datagram(&'a [u8]),
     Timeout,
     NetworkChanged,
+    Ping,
     Transmit {
         capacity: usize,
     },
@@ -37,9 +36,8 @@ pub(crate) enum Call<'a> {
     Message {
         capacity: usize,
     },
-    /// All that a client asks by the method of the same name.
     #[serde(borrow)]
-    Command(Operation<'a>),
+    Ask(Operation<'a>),
     LossyMessage {
         to: Recipients,
         topic: Topic,
@@ -58,40 +56,38 @@ pub(crate) enum Call<'a> {
         marker: bool,
         payload: &'a [u8],
     },
+    Leave,
 }
 
-impl Call<'_> {
-    /// Makes the call, and gives the checksum of what comes of it. Of a buffer the core uses no more than it is lent here,
-    /// and a log may claim any.
-    pub(crate) fn repeat<P: Profile>(self, client: &mut client::Client<P>, now: Instant) -> u32 {
+impl<P: Profile> Machine for client::Client<P> {
+    type Call<'a> = Call<'a>;
+    type Context = ();
+
+    fn make(&mut self, (): &mut (), now: Instant, call: Call<'_>, checksum: &mut Checksum) {
         let mut buffer = Vec::new();
-        match self {
-            Self::Datagram(bytes) => {
+        match call {
+            Call::Datagram(bytes) => {
                 buffer.extend_from_slice(bytes);
-                datagram(client, now, &mut buffer, &mut |_| ()).1
+                let _ = datagram(self, now, &mut buffer, &mut |_| (), checksum);
             }
-            Self::Timeout => {
-                client.handle_timeout(now);
-                0
-            }
-            Self::NetworkChanged => {
-                client.network_changed(now);
-                0
-            }
-            Self::Transmit { capacity } => {
+            Call::Timeout => checksum.add(&self.handle_timeout(now)),
+            Call::NetworkChanged => checksum.add(&self.network_changed(now)),
+            Call::Ping => checksum.add(&self.ping()),
+            // Of a buffer the core uses no more than it is lent here, and a log may claim any.
+            Call::Transmit { capacity } => {
                 buffer.resize(capacity.min(MAX_DATAGRAM), 0);
-                transmit(client, now, &mut buffer).1
+                let _ = transmit(self, now, &mut buffer, checksum);
             }
-            Self::Event => Checksum::of(&client.poll_event()),
-            Self::Message { capacity } => {
+            Call::Event => checksum.add(&self.poll_event()),
+            Call::Message { capacity } => {
                 buffer.resize(capacity.min(MAX_BODY), 0);
-                Checksum::of(&client.poll_message(&mut buffer))
+                checksum.add(&self.poll_message(&mut buffer));
             }
-            Self::Command(operation) => command(client, now, operation),
-            Self::LossyMessage { to, topic, body } => {
-                Checksum::of(&client.send_lossy_message(&to, &topic, body))
+            Call::Ask(operation) => checksum.add(&self.ask(operation)),
+            Call::LossyMessage { to, topic, body } => {
+                checksum.add(&self.send_lossy_message(&to, &topic, body));
             }
-            Self::Audio {
+            Call::Audio {
                 key,
                 timestamp,
                 voice,
@@ -99,42 +95,16 @@ impl Call<'_> {
                 payload,
             } => {
                 let level = AudioLevel { voice, level };
-                Checksum::of(&client.send_audio(now, &key, timestamp, level, payload))
+                checksum.add(&self.send_audio(now, &key, timestamp, level, payload));
             }
-            Self::Media {
+            Call::Media {
                 key,
                 timestamp,
                 marker,
                 payload,
-            } => Checksum::of(&client.send_media(now, &key, timestamp, marker, payload)),
+            } => checksum.add(&self.send_media(now, &key, timestamp, marker, payload)),
+            Call::Leave => checksum.add(&self.leave(now)),
         }
-    }
-}
-
-fn command<P: Profile>(
-    client: &mut client::Client<P>,
-    now: Instant,
-    operation: Operation<'_>,
-) -> u32 {
-    match operation {
-        Operation::Publish(publish) => Checksum::of(&client.publish(publish)),
-        Operation::Unpublish { key } => Checksum::of(&client.unpublish(&key)),
-        Operation::SetMuted { key, muted } => Checksum::of(&client.set_muted(&key, muted)),
-        Operation::Subscribe(stream) => Checksum::of(&client.subscribe(&stream)),
-        Operation::Unsubscribe(stream) => Checksum::of(&client.unsubscribe(&stream)),
-        Operation::SetSubscribePolicy(policy) => Checksum::of(&client.set_subscribe_policy(policy)),
-        Operation::Pin(stream) => Checksum::of(&client.pin(stream.as_ref())),
-        Operation::Send { to, topic, body } => {
-            Checksum::of(&client.send_message(&to, &topic, body))
-        }
-        Operation::Moderate { action, targets } => Checksum::of(&client.moderate(action, &targets)),
-        Operation::EndSession => Checksum::of(&client.end_session()),
-        Operation::RefreshToken { token } => Checksum::of(&client.refresh_token(&token)),
-        Operation::RequestFloor => Checksum::of(&client.request_floor()),
-        Operation::ReleaseFloor => Checksum::of(&client.release_floor()),
-        Operation::Leave => Checksum::of(&client.leave(now)),
-        // A later version's: what comes of it differs in any case.
-        _ => 0,
     }
 }
 
@@ -143,42 +113,26 @@ fn datagram<P: Profile>(
     now: Instant,
     bytes: &mut [u8],
     receive: &mut dyn FnMut(Incoming<'_>),
-) -> (Result<(), Dropped>, u32) {
-    let mut checksum = Checksum::default();
+    checksum: &mut Checksum,
+) -> Result<(), Dropped> {
     let handled = client.handle_datagram(now, bytes, &mut |incoming| {
         checksum.add(&incoming);
         receive(incoming);
     });
-    (handled, checksum.with(&handled).finish())
+    checksum.add(&handled);
+    handled
 }
-
-type Transmitted = Result<Option<usize>, BufferTooSmall>;
 
 fn transmit<P: Profile>(
     client: &mut client::Client<P>,
     now: Instant,
     out: &mut [u8],
-) -> (Transmitted, u32) {
+    checksum: &mut Checksum,
+) -> Result<Option<usize>, BufferTooSmall> {
     let sent = client.poll_transmit(now, out);
-    let bytes = sent.ok().flatten().and_then(|len| out.get(..len));
-    let checksum = Checksum::default().with(&sent).bytes(bytes.unwrap_or(&[]));
-    (sent, checksum.finish())
-}
-
-/// The core's [`Client`](client::Client), recorded if it was made by [`recorded`](Self::recorded). What can be read of it
-/// is read through [`Deref`]; whatever changes it goes through a method here.
-#[derive(Debug)]
-pub struct Client<P: Profile = Small> {
-    client: client::Client<P>,
-    log: Option<Log>,
-}
-
-impl<P: Profile> Deref for Client<P> {
-    type Target = client::Client<P>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.client
-    }
+    checksum.add(&sent);
+    checksum.bytes(out.get(..sent.ok().flatten().unwrap_or(0)));
+    sent
 }
 
 /// What the core's client does under the same names; there it is documented.
@@ -190,8 +144,7 @@ impl<P: Profile> Client<P> {
         now: Instant,
         rng: &mut dyn CryptoRngCore,
     ) -> Result<Self, TicketError> {
-        let client = client::Client::new(ticket, config, now, rng)?;
-        Ok(Self { client, log: None })
+        client::Client::new(ticket, config, now, rng).map(Self::unrecorded)
     }
 
     /// Like [`new`](Self::new), and writes all that goes into the client to `sink`, **its token and the seed of its keys
@@ -209,8 +162,7 @@ impl<P: Profile> Client<P> {
         };
         let client = client::Client::new(ticket, config, now, &mut tape)?;
         let made = MadeClient::new::<P>(ticket, config, now, tape.bytes);
-        let log = Some(Log::new(sink, now, &Made::Client(made)));
-        Ok(Self { client, log })
+        Ok(Self::begin(client, sink, now, &Made::Client(made)))
     }
 
     pub fn handle_datagram(
@@ -219,25 +171,27 @@ impl<P: Profile> Client<P> {
         bytes: &mut [u8],
         receive: &mut dyn FnMut(Incoming<'_>),
     ) -> Result<(), Dropped> {
-        let Some(log) = &mut self.log else {
-            return self.client.handle_datagram(now, bytes, receive);
-        };
-        log.call(Some(now), &Call::Datagram(bytes));
-        let (handled, checksum) = datagram(&mut self.client, now, bytes, receive);
-        log.output(checksum);
+        if !self.before(Some(now), |()| Call::Datagram(bytes)) {
+            return self.machine.handle_datagram(now, bytes, receive);
+        }
+        let mut checksum = Checksum::default();
+        let handled = datagram(&mut self.machine, now, bytes, receive, &mut checksum);
+        self.after(checksum);
         handled
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.call(Some(now), Call::Timeout);
-        self.client.handle_timeout(now);
-        self.output(0);
+        let make = |client: &mut client::Client<P>| client.handle_timeout(now);
+        self.call(Some(now), |()| Call::Timeout, make);
+    }
+
+    pub fn ping(&mut self) {
+        self.call(None, |()| Call::Ping, client::Client::ping);
     }
 
     pub fn network_changed(&mut self, now: Instant) {
-        self.call(Some(now), Call::NetworkChanged);
-        self.client.network_changed(now);
-        self.output(0);
+        let make = |client: &mut client::Client<P>| client.network_changed(now);
+        self.call(Some(now), |()| Call::NetworkChanged, make);
     }
 
     pub fn poll_transmit(
@@ -245,18 +199,18 @@ impl<P: Profile> Client<P> {
         now: Instant,
         out: &mut [u8],
     ) -> Result<Option<usize>, BufferTooSmall> {
-        let Some(log) = &mut self.log else {
-            return self.client.poll_transmit(now, out);
-        };
         let capacity = out.len();
-        log.call(Some(now), &Call::Transmit { capacity });
-        let (sent, checksum) = transmit(&mut self.client, now, out);
-        log.output(checksum);
+        if !self.before(Some(now), |()| Call::Transmit { capacity }) {
+            return self.machine.poll_transmit(now, out);
+        }
+        let mut checksum = Checksum::default();
+        let sent = transmit(&mut self.machine, now, out, &mut checksum);
+        self.after(checksum);
         sent
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.command(None, || Call::Event, client::Client::poll_event)
+        self.call(None, |()| Call::Event, client::Client::poll_event)
     }
 
     pub fn poll_message<'b>(
@@ -264,71 +218,12 @@ impl<P: Profile> Client<P> {
         buffer: &'b mut [u8],
     ) -> Result<Option<Message<'b>>, BufferTooSmall> {
         let capacity = buffer.len();
-        self.call(None, Call::Message { capacity });
-        let message = self.client.poll_message(buffer);
-        if let Some(log) = &self.log {
-            log.output(Checksum::of(&message));
+        let is_recorded = self.before(None, |()| Call::Message { capacity });
+        let message = self.machine.poll_message(buffer);
+        if is_recorded {
+            self.after(Checksum::default().with(&message));
         }
         message
-    }
-
-    pub fn publish(&mut self, publish: Publish) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::Publish(publish.clone());
-        self.ask(operation, |client| client.publish(publish.clone()))
-    }
-
-    pub fn unpublish(&mut self, key: &StreamKey) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::Unpublish { key: key.clone() };
-        self.ask(operation, |client| client.unpublish(key))
-    }
-
-    pub fn set_muted(
-        &mut self,
-        key: &StreamKey,
-        muted: bool,
-    ) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::SetMuted {
-            key: key.clone(),
-            muted,
-        };
-        self.ask(operation, |client| client.set_muted(key, muted))
-    }
-
-    pub fn subscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::Subscribe(stream.clone());
-        self.ask(operation, |client| client.subscribe(stream))
-    }
-
-    pub fn unsubscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::Unsubscribe(stream.clone());
-        self.ask(operation, |client| client.unsubscribe(stream))
-    }
-
-    pub fn set_subscribe_policy(
-        &mut self,
-        policy: SubscribePolicy,
-    ) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::SetSubscribePolicy(policy);
-        self.ask(operation, |client| client.set_subscribe_policy(policy))
-    }
-
-    pub fn pin(&mut self, stream: Option<&StreamRef>) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::Pin(stream.cloned());
-        self.ask(operation, |client| client.pin(stream))
-    }
-
-    pub fn send_message(
-        &mut self,
-        to: &Recipients,
-        topic: &Topic,
-        body: &[u8],
-    ) -> Result<RequestId, CommandError> {
-        let operation = || Operation::Send {
-            to: to.clone(),
-            topic: topic.clone(),
-            body,
-        };
-        self.ask(operation, |client| client.send_message(to, topic, body))
     }
 
     pub fn send_lossy_message(
@@ -337,50 +232,18 @@ impl<P: Profile> Client<P> {
         topic: &Topic,
         body: &[u8],
     ) -> Result<(), CommandError> {
-        let call = || Call::LossyMessage {
+        let call = |(): &mut ()| Call::LossyMessage {
             to: to.clone(),
             topic: topic.clone(),
             body,
         };
-        self.command(None, call, |client| {
+        self.call(None, call, |client| {
             client.send_lossy_message(to, topic, body)
         })
     }
 
-    pub fn moderate(
-        &mut self,
-        action: Moderation,
-        targets: &Targets,
-    ) -> Result<RequestId, CommandError> {
-        let operation = || Operation::Moderate {
-            action,
-            targets: targets.clone(),
-        };
-        self.ask(operation, |client| client.moderate(action, targets))
-    }
-
-    pub fn end_session(&mut self) -> Result<RequestId, CommandError> {
-        self.ask(|| Operation::EndSession, client::Client::end_session)
-    }
-
-    pub fn request_floor(&mut self) -> Result<RequestId, CommandError> {
-        self.ask(|| Operation::RequestFloor, client::Client::request_floor)
-    }
-
-    pub fn release_floor(&mut self) -> Result<RequestId, CommandError> {
-        self.ask(|| Operation::ReleaseFloor, client::Client::release_floor)
-    }
-
-    pub fn refresh_token(&mut self, token: &str) -> Result<Option<RequestId>, CommandError> {
-        let operation = || Operation::RefreshToken {
-            token: Secret(token),
-        };
-        self.ask(operation, |client| client.refresh_token(token))
-    }
-
     pub fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
-        let call = || Call::Command(Operation::Leave);
-        self.command(Some(now), call, |client| client.leave(now))
+        self.call(Some(now), |()| Call::Leave, |client| client.leave(now))
     }
 
     pub fn send_audio(
@@ -391,14 +254,14 @@ impl<P: Profile> Client<P> {
         level: AudioLevel,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        let call = || Call::Audio {
+        let call = |(): &mut ()| Call::Audio {
             key: key.clone(),
             timestamp,
             voice: level.voice,
             level: level.level,
             payload,
         };
-        self.command(Some(now), call, |client| {
+        self.call(Some(now), call, |client| {
             client.send_audio(now, key, timestamp, level, payload)
         })
     }
@@ -411,50 +274,25 @@ impl<P: Profile> Client<P> {
         marker: bool,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        let call = || Call::Media {
+        let call = |(): &mut ()| Call::Media {
             key: key.clone(),
             timestamp,
             marker,
             payload,
         };
-        self.command(Some(now), call, |client| {
+        self.call(Some(now), call, |client| {
             client.send_media(now, key, timestamp, marker, payload)
         })
     }
+}
 
-    fn ask<'c, T: Debug>(
-        &mut self,
-        operation: impl FnOnce() -> Operation<'c>,
-        ask: impl FnOnce(&mut client::Client<P>) -> T,
-    ) -> T {
-        self.command(None, || Call::Command(operation()), ask)
-    }
-
-    /// Makes a call all of whose output is its result. `call` is built only if it is recorded.
-    fn command<'c, T: Debug>(
-        &mut self,
-        now: Option<Instant>,
-        call: impl FnOnce() -> Call<'c>,
-        make: impl FnOnce(&mut client::Client<P>) -> T,
-    ) -> T {
-        let Some(log) = &mut self.log else {
-            return make(&mut self.client);
-        };
-        log.call(now, &call());
-        let result = make(&mut self.client);
-        log.output(Checksum::of(&result));
-        result
-    }
-
-    fn call(&mut self, now: Option<Instant>, call: Call<'_>) {
-        if let Some(log) = &mut self.log {
-            log.call(now, &call);
+impl<P: Profile> Commands for Client<P> {
+    fn ask(&mut self, operation: Operation<'_>) -> Result<Option<RequestId>, CommandError> {
+        if self.before(None, |()| Call::Ask(operation.clone())) {
+            let asked = self.machine.ask(operation);
+            self.after(Checksum::default().with(&asked));
+            return asked;
         }
-    }
-
-    fn output(&self, checksum: u32) {
-        if let Some(log) = &self.log {
-            log.output(checksum);
-        }
+        self.machine.ask(operation)
     }
 }

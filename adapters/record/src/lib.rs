@@ -1,9 +1,9 @@
 //! Input logs: everything that went into a state machine, so that a fresh one can be driven the same way, bit for bit.
 //!
 //! The core reads no clock and no generator, so its inputs are all there is to know: datagrams, times, random bytes and
-//! commands. [`Client`] and [`Server`] stand in for the core's of the same names. They have the same methods, and write
-//! each call and a checksum of what came out of it. [`replay`] makes a new machine, repeats the calls and compares: what a
-//! user saw once, a developer sees as often as needed, in a debugger, without a network.
+//! commands. [`Client`] and [`Server`], each a [`Recorder`], stand in for the core's of the same names. They have the same
+//! methods, and write each call and a checksum of what came out of it. [`replay`] makes a new machine, repeats the calls and
+//! compares: what a user saw once, a developer sees as often as needed, in a debugger, without a network.
 //!
 //! ```
 //! use parlour_core::client::{Config, Desktop};
@@ -38,7 +38,7 @@
 //! # Format
 //!
 //! ```text
-//! "PARLOUR-LOG" version u8 = 1
+//! "PARLOUR-LOG" version u8 = 2
 //! how the machine was made:  length u32, postcard
 //! each call:                 length u32, postcard of (µs since the call before, the call)    before it is made
 //!                            CRC-32 u32 of what came out                                      after it
@@ -54,6 +54,7 @@
 mod client;
 mod log;
 mod make;
+mod recorder;
 mod replay;
 mod server;
 mod sink;
@@ -62,6 +63,7 @@ mod tape;
 mod tests;
 
 pub use client::Client;
+pub use recorder::Recorder;
 pub use replay::{ReplayError, Replayed, replay};
 pub use server::Server;
 pub use sink::Sink;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sink;
 
-pub(crate) const MAGIC: [u8; 12] = *b"PARLOUR-LOG\x01";
+pub(crate) const MAGIC: [u8; 12] = *b"PARLOUR-LOG\x02";
 
 /// A call, and how many µs after the one before. Machines that several threads drive may be told times that run back a little.
 #[derive(Serialize, Deserialize)]
@@ -145,13 +145,9 @@ fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
 
 /// A checksum of what comes out of a machine.
 #[derive(Debug, Default)]
-pub(crate) struct Checksum(crc32fast::Hasher);
+pub struct Checksum(crc32fast::Hasher);
 
 impl Checksum {
-    pub(crate) fn of(output: &impl Debug) -> u32 {
-        Self::default().with(output).finish()
-    }
-
     pub(crate) fn with(mut self, output: &impl Debug) -> Self {
         self.add(output);
         self
@@ -162,9 +158,8 @@ impl Checksum {
         let _ = write!(self, "{output:?}");
     }
 
-    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.update(bytes);
-        self
+    pub(crate) fn bytes(&mut self, bytes: Option<&[u8]>) {
+        self.0.update(bytes.unwrap_or_default());
     }
 
     pub(crate) fn finish(self) -> u32 {

@@ -124,8 +124,8 @@ enum GatherFields {
     Always(Duration),
 }
 
-#[derive(Serialize, Deserialize)]
-pub(crate) struct LoggedGather(#[serde(with = "GatherFields")] pub(crate) Gather);
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LoggedGather(#[serde(with = "GatherFields")] pub(crate) Gather);
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "server::Config")]
@@ -180,8 +180,8 @@ struct ServerConfig {
 }
 
 /// What a valid token says, as a log keeps it.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Admission {
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Admission {
     room: RoomId,
     participant: ParticipantId,
     name: DisplayName,

@@ -2,15 +2,14 @@
 
 use std::io::{self, Read};
 
-use parlour_core::client::{self, Desktop, Profile, Small};
+use parlour_core::client::{Desktop, Profile, Small};
 use parlour_core::time::{Duration, Instant};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::log::{Entry, Next, Reader};
-use crate::make::{Made, MadeClient, MadeServer, capacities};
-use crate::server::Questions;
-use crate::{client as recorded_client, server as recorded_server};
+use crate::log::{Checksum, Entry, Next, Reader};
+use crate::make::{Made, MadeClient, capacities};
+use crate::recorder::Machine;
 
 /// A log that was replayed, and came out as it was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,26 +74,13 @@ pub fn replay(log: impl Read) -> Result<Replayed, ReplayError> {
             client::<Desktop>(&made, log)
         }
         Made::Client(_) => Err(ReplayError::Profile),
-        Made::Server(made) => server(&made, log),
+        Made::Server(made) => repeat("server", made.now, made.make(), log),
     }
 }
 
 fn client<P: Profile>(made: &MadeClient, log: Reader<impl Read>) -> Result<Replayed, ReplayError> {
     let client = made.make::<P>().map_err(|_| ReplayError::NotALog)?;
-    let mut client: Box<client::Client<P>> = Box::new(client);
-    repeat("client", made.now, log, |entry, now| {
-        let (at, call) = decode::<recorded_client::Call<'_>>(entry, now)?;
-        Some((at, call.repeat(&mut client, at)))
-    })
-}
-
-fn server(made: &MadeServer, log: Reader<impl Read>) -> Result<Replayed, ReplayError> {
-    let mut server = made.make();
-    let mut questions = Questions::new();
-    repeat("server", made.now, log, |entry, now| {
-        let (at, call) = decode::<recorded_server::Call<'_>>(entry, now)?;
-        Some((at, call.repeat(&mut server, &mut questions, at)))
-    })
+    repeat("client", made.now, client, log)
 }
 
 /// A call, and when it was made, `now` being the time of the one before.
@@ -104,12 +90,14 @@ fn decode<'e, C: Deserialize<'e>>(entry: &'e [u8], now: Instant) -> Option<(Inst
     Some((Instant::from_micros(micros), entry.call))
 }
 
-fn repeat(
-    machine: &'static str,
+/// Makes all calls in `log` again.
+fn repeat<M: Machine>(
+    name: &'static str,
     began: u64,
+    machine: M,
     mut log: Reader<impl Read>,
-    mut call: impl FnMut(&[u8], Instant) -> Option<(Instant, u32)>,
 ) -> Result<Replayed, ReplayError> {
+    let (mut machine, mut context) = (Box::new(machine), M::Context::default());
     let began = Instant::from_micros(began);
     let mut now = began;
     let mut calls = 0;
@@ -119,10 +107,13 @@ fn repeat(
             Next::End => break false,
             Next::Cut => break true,
         }
-        let (at, checksum) = call(&log.entry, now).ok_or(ReplayError::Damaged { call: calls })?;
+        let damaged = ReplayError::Damaged { call: calls };
+        let (at, call) = decode::<M::Call<'_>>(&log.entry, now).ok_or(damaged)?;
         now = at;
+        let mut checksum = Checksum::default();
+        machine.make(&mut context, at, call, &mut checksum);
         match log.next_checksum()? {
-            Some(recorded) if recorded != checksum => {
+            Some(recorded) if recorded != checksum.finish() => {
                 let at = now.saturating_duration_since(began);
                 return Err(ReplayError::Differs { call: calls, at });
             }
@@ -131,7 +122,7 @@ fn repeat(
         }
     };
     Ok(Replayed {
-        machine,
+        machine: name,
         calls,
         duration: now.saturating_duration_since(began),
         is_cut,

@@ -1,9 +1,7 @@
 //! A server whose inputs are recorded.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Deref;
 
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{ParticipantId, RoomId, Topic};
@@ -12,26 +10,27 @@ use parlour_core::server::{
     self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
     ModerateError, Path, RefreshError, RefreshId, Transmit, UnknownJoin,
 };
-use parlour_core::signal::{JoinRefusal, Recipients};
+use parlour_core::signal::{JoinRefusal, Recipients, Redirect};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
 
-use crate::Sink;
-use crate::log::{Checksum, Log};
+use crate::log::Checksum;
 use crate::make::{Admission as LoggedAdmission, LoggedGather, Made, MadeServer};
+use crate::recorder::Machine;
 use crate::tape::Tape;
+use crate::{Recorder, Sink};
 
 /// Questions that are remembered. The server forgets a join after seconds, so one further back is answered for nothing.
 const MAX_QUESTIONS: usize = 65_536;
 
 /// A call of a server, as a log keeps it. A question is known by its place among all questions of its kind.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
     reason = "one at a time is on the stack, none is kept"
 )]
-pub(crate) enum Call<'a> {
+pub enum Call<'a> {
     Datagram {
         from: From,
         bytes: &'a [u8],
@@ -51,7 +50,7 @@ pub(crate) enum Call<'a> {
     },
     Redirect {
         join: u64,
-        to: SocketAddr,
+        to: Redirect,
     },
     Refresh {
         refresh: u64,
@@ -76,44 +75,31 @@ pub(crate) enum Call<'a> {
 }
 
 /// A [`Path`], as a log keeps it.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum From {
-    Udp(SocketAddr),
+#[derive(Debug, Serialize, Deserialize)]
+pub enum From {
+    Udp(SocketAddr, Option<IpAddr>),
     Stream(u64, IpAddr),
-    /// From the first address, to the second.
-    UdpAt(SocketAddr, IpAddr),
 }
 
 impl From {
-    fn new(path: Path) -> Self {
+    const fn new(path: Path) -> Self {
         match path {
-            Path::Udp {
-                remote,
-                local: None,
-            } => Self::Udp(remote),
-            Path::Udp {
-                remote,
-                local: Some(local),
-            } => Self::UdpAt(remote, local),
+            Path::Udp { remote, local } => Self::Udp(remote, local),
             Path::Stream { id, from } => Self::Stream(id, from),
         }
     }
 
-    fn path(&self) -> Path {
+    const fn path(&self) -> Path {
         match *self {
-            Self::Udp(remote) => Path::udp(remote),
-            Self::UdpAt(remote, local) => Path::Udp {
-                remote,
-                local: Some(local),
-            },
+            Self::Udp(remote, local) => Path::Udp { remote, local },
             Self::Stream(id, from) => Path::Stream { id, from },
         }
     }
 }
 
 /// Questions to the embedder, and the places that they had among all of their kind.
-#[derive(Debug)]
-pub(crate) struct Questions {
+#[derive(Debug, Default)]
+pub struct Questions {
     joins: Places<JoinId>,
     refreshes: Places<RefreshId>,
 }
@@ -124,14 +110,17 @@ struct Places<Id> {
     places: BTreeMap<Id, u64>,
 }
 
-impl<Id: Ord + Copy> Places<Id> {
-    const fn new() -> Self {
+// Derived, it would ask it of the ids.
+impl<Id> Default for Places<Id> {
+    fn default() -> Self {
         Self {
             asked: 0,
             places: BTreeMap::new(),
         }
     }
+}
 
+impl<Id: Ord + Copy> Places<Id> {
     fn note(&mut self, id: Id) {
         self.places.insert(id, self.asked);
         self.asked += 1;
@@ -155,13 +144,6 @@ impl<Id: Ord + Copy> Places<Id> {
 }
 
 impl Questions {
-    pub(crate) const fn new() -> Self {
-        Self {
-            joins: Places::new(),
-            refreshes: Places::new(),
-        }
-    }
-
     fn note(&mut self, event: Option<&Event>) {
         match event {
             Some(Event::JoinRequested { join, .. }) => self.joins.note(*join),
@@ -171,127 +153,98 @@ impl Questions {
     }
 }
 
-impl Call<'_> {
-    /// Makes the call, and gives the checksum of what comes of it. The answer to a question that does not wait was refused by
-    /// the core without effect, and is left out.
-    pub(crate) fn repeat(
-        self,
-        server: &mut server::Server,
+impl Machine for server::Server {
+    type Call<'a> = Call<'a>;
+    type Context = Questions;
+
+    /// The answer to a question that does not wait was refused by the core without effect, and is left out.
+    fn make(
+        &mut self,
         questions: &mut Questions,
         now: Instant,
-    ) -> u32 {
+        call: Call<'_>,
+        checksum: &mut Checksum,
+    ) {
         let mut buffer = Vec::new();
-        match self {
-            Self::Datagram { from, bytes } => {
+        match call {
+            Call::Datagram { from, bytes } => {
                 buffer.extend_from_slice(bytes);
-                Checksum::of(&server.handle_datagram(now, from.path(), &mut buffer))
+                checksum.add(&self.handle_datagram(now, from.path(), &mut buffer));
             }
-            Self::Timeout => {
-                server.handle_timeout(now);
-                0
-            }
-            Self::Transmit { capacity } => {
+            Call::Timeout => checksum.add(&self.handle_timeout(now)),
+            Call::Transmit { capacity } => {
                 // The core uses no more of it, and a log may claim any.
                 buffer.resize(capacity.min(MAX_DATAGRAM), 0);
-                transmit(server, now, &mut buffer).1
+                let _ = transmit(self, now, &mut buffer, checksum);
             }
-            Self::Event => {
-                let event = server.poll_event();
+            Call::Event => {
+                let event = self.poll_event();
                 questions.note(event.as_ref());
-                Checksum::of(&event)
+                checksum.add(&event);
             }
-            Self::Admit { join, admission } => match questions.joins.find(join) {
-                Some(join) => Checksum::of(&server.admit(now, join, (*admission).into())),
-                None => Checksum::of(&Err::<(), _>(AdmitError::UnknownJoin)),
+            Call::Admit { join, admission } => match questions.joins.find(join) {
+                Some(join) => checksum.add(&self.admit(now, join, (*admission).into())),
+                None => checksum.add(&Err::<(), _>(AdmitError::UnknownJoin)),
             },
-            Self::Refuse { join, refusal } => match questions.joins.find(join) {
-                Some(join) => Checksum::of(&server.refuse(now, join, refusal)),
-                None => Checksum::of(&Err::<(), _>(UnknownJoin)),
+            Call::Refuse { join, refusal } => match questions.joins.find(join) {
+                Some(join) => checksum.add(&self.refuse(now, join, refusal)),
+                None => checksum.add(&Err::<(), _>(UnknownJoin)),
             },
-            Self::Redirect { join, to } => match questions.joins.find(join) {
-                Some(join) => Checksum::of(&server.redirect(now, join, to)),
-                None => Checksum::of(&Err::<(), _>(UnknownJoin)),
+            Call::Redirect { join, to } => match questions.joins.find(join) {
+                Some(join) => checksum.add(&self.redirect(now, join, to)),
+                None => checksum.add(&Err::<(), _>(UnknownJoin)),
             },
-            Self::Refresh { refresh, answer } => match questions.refreshes.find(refresh) {
+            Call::Refresh { refresh, answer } => match questions.refreshes.find(refresh) {
                 Some(refresh) => {
                     let answer = answer.map(|admission| (*admission).into()).ok_or(());
-                    Checksum::of(&server.refresh(now, refresh, answer))
+                    checksum.add(&self.refresh(now, refresh, answer));
                 }
-                None => Checksum::of(&Err::<(), _>(RefreshError::UnknownRefresh)),
+                None => checksum.add(&Err::<(), _>(RefreshError::UnknownRefresh)),
             },
-            Self::AdmitWaiting(room, id) => Checksum::of(&server.admit_waiting(now, &room, &id)),
-            Self::DenyWaiting(room, id) => Checksum::of(&server.deny_waiting(now, &room, &id)),
-            Self::Kick(room, id) => Checksum::of(&server.kick(now, &room, &id)),
-            Self::Censor(room, id, censored) => {
-                Checksum::of(&server.censor(now, &room, &id, censored))
+            Call::AdmitWaiting(room, id) => checksum.add(&self.admit_waiting(now, &room, &id)),
+            Call::DenyWaiting(room, id) => checksum.add(&self.deny_waiting(now, &room, &id)),
+            Call::Kick(room, id) => checksum.add(&self.kick(now, &room, &id)),
+            Call::Censor(room, id, censored) => {
+                checksum.add(&self.censor(now, &room, &id, censored));
             }
-            Self::EndSession(room) => Checksum::of(&server.end_session(now, &room)),
-            Self::Send {
+            Call::EndSession(room) => checksum.add(&self.end_session(now, &room)),
+            Call::Send {
                 room,
                 from,
                 to,
                 topic,
                 body,
-            } => Checksum::of(&server.send(now, &room, &from, &to, &topic, body)),
-            Self::Shutdown => {
-                server.shutdown(now);
-                0
+            } => checksum.add(&self.send(now, &room, &from, &to, &topic, body)),
+            Call::Shutdown => checksum.add(&self.shutdown(now)),
+            Call::Load(percent) => checksum.add(&self.set_load(percent)),
+            Call::Gather(room, gather) => {
+                checksum.add(&self.set_gather(&room, gather.map(|gather| gather.0)));
             }
-            Self::Load(percent) => {
-                server.set_load(percent);
-                Checksum::of(&())
-            }
-            Self::Gather(room, gather) => {
-                Checksum::of(&server.set_gather(&room, gather.map(|gather| gather.0)))
-            }
-            Self::Behind(behind) => {
-                server.set_behind(behind);
-                Checksum::of(&())
-            }
+            Call::Behind(behind) => checksum.add(&self.set_behind(behind)),
         }
     }
 }
 
-type Transmitted = Result<Option<Transmit>, BufferTooSmall>;
-
-fn transmit(server: &mut server::Server, now: Instant, out: &mut [u8]) -> (Transmitted, u32) {
+fn transmit(
+    server: &mut server::Server,
+    now: Instant,
+    out: &mut [u8],
+    checksum: &mut Checksum,
+) -> Result<Option<Transmit>, BufferTooSmall> {
     let sent = server.poll_transmit(now, out);
-    let len = sent.ok().flatten().map_or(0, |sent| sent.len);
-    let bytes = out.get(..len).unwrap_or_default();
-    let checksum = Checksum::default().with(&sent).bytes(bytes);
-    (sent, checksum.finish())
+    checksum.add(&sent);
+    checksum.bytes(out.get(..sent.ok().flatten().map_or(0, |sent| sent.len)));
+    sent
 }
 
-/// The core's [`Server`](server::Server), recorded if it was made by [`recorded`](Self::recorded). What can be read of it
-/// is read through [`Deref`]; whatever changes it goes through a method here.
-#[derive(Debug)]
-pub struct Server {
-    server: server::Server,
-    record: Option<Record>,
-}
-
-#[derive(Debug)]
-struct Record {
-    log: Log,
-    questions: Questions,
-}
-
-impl Deref for Server {
-    type Target = server::Server;
-
-    fn deref(&self) -> &Self::Target {
-        &self.server
-    }
-}
+/// The core's [`Server`](server::Server), recorded if it was made by [`recorded`](Self::recorded).
+pub type Server = Recorder<server::Server>;
 
 /// What the core's server does under the same names; there it is documented.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Server {
     pub fn new(config: Config, keys: KeyPair, now: Instant, rng: &mut dyn CryptoRngCore) -> Self {
-        Self {
-            server: server::Server::new(config, keys, now, rng),
-            record: None,
-        }
+        Self::unrecorded(server::Server::new(config, keys, now, rng))
     }
 
     /// Like [`new`](Self::new), and writes all that goes into the server to `sink`, **its private key and everybody's
@@ -309,11 +262,7 @@ impl Server {
         };
         let server = server::Server::new(config.clone(), keys.clone(), now, &mut tape);
         let made = MadeServer::new(config, &keys, now, tape.bytes);
-        let record = Some(Record {
-            log: Log::new(sink, now, &Made::Server(Box::new(made))),
-            questions: Questions::new(),
-        });
-        Self { server, record }
+        Self::begin(server, sink, now, &Made::Server(Box::new(made)))
     }
 
     pub fn handle_datagram(
@@ -322,27 +271,34 @@ impl Server {
         from: Path,
         bytes: &mut [u8],
     ) -> Result<(), Dropped> {
-        if let Some(record) = &mut self.record {
-            let from = From::new(from);
-            record.log.call(Some(now), &Call::Datagram { from, bytes });
+        let call = |_: &mut _| Call::Datagram {
+            from: From::new(from),
+            bytes,
+        };
+        let is_recorded = self.before(Some(now), call);
+        let handled = self.machine.handle_datagram(now, from, bytes);
+        if is_recorded {
+            self.after(Checksum::default().with(&handled));
         }
-        let handled = self.server.handle_datagram(now, from, bytes);
-        self.output(&handled);
         handled
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.event_free(now, Call::Timeout, server::Server::handle_timeout);
+        self.call(
+            Some(now),
+            |_| Call::Timeout,
+            |server| server.handle_timeout(now),
+        );
     }
 
     pub fn shutdown(&mut self, now: Instant) {
-        self.event_free(now, Call::Shutdown, server::Server::shutdown);
+        self.call(Some(now), |_| Call::Shutdown, |server| server.shutdown(now));
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.command(None, |_| Call::Event, server::Server::poll_event);
-        if let Some(record) = &mut self.record {
-            record.questions.note(event.as_ref());
+        let event = self.call(None, |_| Call::Event, server::Server::poll_event);
+        if let Some(questions) = self.context() {
+            questions.note(event.as_ref());
         }
         event
     }
@@ -352,13 +308,13 @@ impl Server {
         now: Instant,
         out: &mut [u8],
     ) -> Result<Option<Transmit>, BufferTooSmall> {
-        let Some(Record { log, .. }) = &mut self.record else {
-            return self.server.poll_transmit(now, out);
-        };
         let capacity = out.len();
-        log.call(Some(now), &Call::Transmit { capacity });
-        let (sent, checksum) = transmit(&mut self.server, now, out);
-        log.output(checksum);
+        if !self.before(Some(now), |_| Call::Transmit { capacity }) {
+            return self.machine.poll_transmit(now, out);
+        }
+        let mut checksum = Checksum::default();
+        let sent = transmit(&mut self.machine, now, out, &mut checksum);
+        self.after(checksum);
         sent
     }
 
@@ -372,7 +328,7 @@ impl Server {
             join: questions.joins.take(join),
             admission: Box::new((&admission).into()),
         };
-        self.command(Some(now), call, |server| {
+        self.call(Some(now), call, |server| {
             server.admit(now, join, admission.clone())
         })
     }
@@ -387,20 +343,20 @@ impl Server {
             join: questions.joins.take(join),
             refusal,
         };
-        self.command(Some(now), call, |server| server.refuse(now, join, refusal))
+        self.call(Some(now), call, |server| server.refuse(now, join, refusal))
     }
 
     pub fn redirect(
         &mut self,
         now: Instant,
         join: JoinId,
-        to: SocketAddr,
+        to: Redirect,
     ) -> Result<(), UnknownJoin> {
         let call = |questions: &mut Questions| Call::Redirect {
             join: questions.joins.take(join),
             to,
         };
-        self.command(Some(now), call, |server| server.redirect(now, join, to))
+        self.call(Some(now), call, |server| server.redirect(now, join, to))
     }
 
     #[allow(clippy::result_unit_err)]
@@ -417,7 +373,7 @@ impl Server {
                 .ok()
                 .map(|admission| Box::new(admission.into())),
         };
-        self.command(Some(now), call, |server| {
+        self.call(Some(now), call, |server| {
             server.refresh(now, refresh, answer.clone())
         })
     }
@@ -429,7 +385,7 @@ impl Server {
         participant: &ParticipantId,
     ) -> Result<(), ModerateError> {
         let call = |_: &mut _| Call::AdmitWaiting(room.clone(), participant.clone());
-        self.command(Some(now), call, |server| {
+        self.call(Some(now), call, |server| {
             server.admit_waiting(now, room, participant)
         })
     }
@@ -441,7 +397,7 @@ impl Server {
         participant: &ParticipantId,
     ) -> Result<(), ModerateError> {
         let call = |_: &mut _| Call::DenyWaiting(room.clone(), participant.clone());
-        self.command(Some(now), call, |server| {
+        self.call(Some(now), call, |server| {
             server.deny_waiting(now, room, participant)
         })
     }
@@ -453,7 +409,7 @@ impl Server {
         participant: &ParticipantId,
     ) -> Result<(), ModerateError> {
         let call = |_: &mut _| Call::Kick(room.clone(), participant.clone());
-        self.command(Some(now), call, |server| {
+        self.call(Some(now), call, |server| {
             server.kick(now, room, participant)
         })
     }
@@ -466,18 +422,18 @@ impl Server {
         censored: bool,
     ) -> Result<(), ModerateError> {
         let call = |_: &mut _| Call::Censor(room.clone(), participant.clone(), censored);
-        self.command(Some(now), call, |server| {
+        self.call(Some(now), call, |server| {
             server.censor(now, room, participant, censored)
         })
     }
 
     pub fn end_session(&mut self, now: Instant, room: &RoomId) -> Result<(), ModerateError> {
         let call = |_: &mut _| Call::EndSession(room.clone());
-        self.command(Some(now), call, |server| server.end_session(now, room))
+        self.call(Some(now), call, |server| server.end_session(now, room))
     }
 
     pub fn set_load(&mut self, percent: u8) {
-        self.command(
+        self.call(
             None,
             |_| Call::Load(percent),
             |server| server.set_load(percent),
@@ -485,7 +441,7 @@ impl Server {
     }
 
     pub fn set_behind(&mut self, behind: bool) {
-        self.command(
+        self.call(
             None,
             |_| Call::Behind(behind),
             |server| server.set_behind(behind),
@@ -498,7 +454,7 @@ impl Server {
         gather: Option<Gather>,
     ) -> Result<(), ModerateError> {
         let call = |_: &mut _| Call::Gather(room.clone(), gather.map(LoggedGather));
-        self.command(None, call, |server| server.set_gather(room, gather))
+        self.call(None, call, |server| server.set_gather(room, gather))
     }
 
     pub fn send(
@@ -517,44 +473,8 @@ impl Server {
             topic: topic.clone(),
             body,
         };
-        self.command(Some(now), call, |server| {
+        self.call(Some(now), call, |server| {
             server.send(now, room, from, to, topic, body)
         })
-    }
-
-    /// Makes a call all of whose output is its result. `call` is built only if it is recorded.
-    fn command<'c, T: Debug>(
-        &mut self,
-        now: Option<Instant>,
-        call: impl FnOnce(&mut Questions) -> Call<'c>,
-        make: impl FnOnce(&mut server::Server) -> T,
-    ) -> T {
-        if let Some(Record { log, questions }) = &mut self.record {
-            log.call(now, &call(questions));
-        }
-        let result = make(&mut self.server);
-        self.output(&result);
-        result
-    }
-
-    fn event_free(
-        &mut self,
-        now: Instant,
-        call: Call<'_>,
-        make: impl FnOnce(&mut server::Server, Instant),
-    ) {
-        if let Some(record) = &mut self.record {
-            record.log.call(Some(now), &call);
-        }
-        make(&mut self.server, now);
-        if let Some(record) = &self.record {
-            record.log.output(0);
-        }
-    }
-
-    fn output(&self, result: &impl Debug) {
-        if let Some(record) = &self.record {
-            record.log.output(Checksum::of(result));
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use parlour_core::client::{Config, Small};
+use parlour_core::client::{Commands as _, Config, Small};
 use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId, StreamKey, Topic};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{self, Admission, Event, Path};

@@ -375,11 +375,12 @@ async fn without_a_server_the_error_says_what_was_tried() {
     // A port that nobody listens at: bound, and let go again.
     let server = serve();
     let ticket = ticket(&server, "room", "anna");
+    let at = server.addresses()[0];
     within(server.shutdown()).await;
     for (transport, tried) in [
-        (TransportChoice::Udp, "UDP"),
-        (TransportChoice::Tcp, "TCP"),
-        (TransportChoice::Auto, "UDP and TCP"),
+        (TransportChoice::Udp, format!("UDP to {at}")),
+        (TransportChoice::Tcp, format!("TCP to {at}")),
+        (TransportChoice::Auto, format!("UDP to {at}, TCP to {at}")),
     ] {
         let options = JoinOptions {
             transport,

@@ -2,10 +2,10 @@
 
 use core::fmt;
 use core::mem::MaybeUninit;
-use core::net::SocketAddr;
 
 use rand_core::CryptoRngCore;
 
+use super::commands::Commands;
 use super::errors::{CommandError, Dropped, SendError};
 use super::events::{Event, Incoming, Message};
 use super::machine::Machine;
@@ -14,22 +14,13 @@ use super::statistics::{SlotStatistics, Statistics};
 use super::{BufferTooSmall, CloseCause, Config};
 use crate::room::{Grants, ParticipantId, RoomState, SessionId, StreamKey, Topic};
 use crate::rtp::AudioLevel;
-use crate::signal::{
-    Moderation, Operation, Publish, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
-};
+use crate::signal::{Operation, Recipients, Redirect, RequestId};
 use crate::ticket::{Ticket, TicketError};
 use crate::time::Instant;
 
 /// A participant; see the [module](super) for the loop that drives it.
 ///
-/// # Commands
-///
-/// Commands only take note; what they cause is sent by [`poll_transmit`](Self::poll_transmit).
-///
-/// What the client wishes for *lastingly* (to publish, mute, subscribe, pin) may be said at any time, and
-/// is asked for again whenever a new connection needs that. Such a command gives the number of
-/// the request if there is a session to ask in, whose answer comes as [`Event::Replied`]; else `None`, and
-/// nothing but [`Event::Published`] and [`Event::PublishRefused`] follows. All other commands need a session.
+/// What it is asked for is in the trait [`Commands`].
 pub struct Client<P: Profile = Small> {
     memory: P::Memory,
     machine: Machine,
@@ -123,6 +114,13 @@ impl<P: Profile> Client<P> {
         self.machine.network_changed(now);
     }
 
+    /// Has the next packet ask the server for an answer: to see whether another way gets through, send that packet there.
+    /// The server answers, and sends from then on, to where the latest packet came from. Without a connection it does
+    /// nothing.
+    pub fn ping(&mut self) {
+        self.machine.ping();
+    }
+
     // Output
 
     /// Writes the next datagram to the server into `out`, which must hold
@@ -166,92 +164,7 @@ impl<P: Profile> Client<P> {
         self.machine.poll_timeout()
     }
 
-    // Commands: lasting wishes
-
-    /// Publishes a stream. Before the first [`poll_transmit`](Self::poll_transmit) this costs nothing extra.
-    /// [`Event::Published`] or [`Event::PublishRefused`] follows.
-    ///
-    /// # Errors
-    /// [`CommandError::AlreadyPublished`], [`CommandError::TooManyStreams`],
-    /// [`CommandError::CodecMismatch`], or what keeps any request from being sent.
-    pub fn publish(&mut self, publish: Publish) -> Result<Option<RequestId>, CommandError> {
-        self.machine.publish(&mut self.memory.parts(), publish)
-    }
-
-    /// Stops publishing a stream.
-    ///
-    /// # Errors
-    /// [`CommandError::UnknownStream`], or what keeps any request from being sent.
-    pub fn unpublish(&mut self, key: &StreamKey) -> Result<Option<RequestId>, CommandError> {
-        self.machine.unpublish(&mut self.memory.parts(), key)
-    }
-
-    /// Silences one's own stream, or lets it be heard again.
-    ///
-    /// # Errors
-    /// [`CommandError::UnknownStream`], or what keeps any request from being sent.
-    pub fn set_muted(
-        &mut self,
-        key: &StreamKey,
-        muted: bool,
-    ) -> Result<Option<RequestId>, CommandError> {
-        self.machine.set_muted(&mut self.memory.parts(), key, muted)
-    }
-
-    /// Receives a stream, whatever the policy. An audio stream competes for the slots.
-    ///
-    /// # Errors
-    /// [`CommandError::TooManySubscriptions`], or what keeps any request from being sent.
-    pub fn subscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
-        self.machine.wish(&mut self.memory.parts(), stream, true)
-    }
-
-    /// No longer receives a stream, whatever the policy.
-    ///
-    /// # Errors
-    /// [`CommandError::TooManySubscriptions`], or what keeps any request from being sent.
-    pub fn unsubscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
-        self.machine.wish(&mut self.memory.parts(), stream, false)
-    }
-
-    /// Says which audio streams to hear without asking for each.
-    ///
-    /// # Errors
-    /// What keeps any request from being sent.
-    pub fn set_subscribe_policy(
-        &mut self,
-        policy: SubscribePolicy,
-    ) -> Result<Option<RequestId>, CommandError> {
-        self.machine.set_policy(policy)
-    }
-
-    /// Keeps a slot for this stream whoever else talks, and makes its publisher the
-    /// [main participant](Self::main_participant); `None` undoes both.
-    ///
-    /// # Errors
-    /// What keeps any request from being sent.
-    pub fn pin(&mut self, stream: Option<&StreamRef>) -> Result<Option<RequestId>, CommandError> {
-        self.machine.pin(&mut self.memory.parts(), stream)
-    }
-
-    // Commands: acts
-
-    /// Sends an application message, reliably and in order.
-    ///
-    /// # Errors
-    /// [`CommandError::MessageTooLong`], or what keeps any request from being sent.
-    pub fn send_message(
-        &mut self,
-        to: &Recipients,
-        topic: &Topic,
-        body: &[u8],
-    ) -> Result<RequestId, CommandError> {
-        self.machine.request(Operation::Send {
-            to: to.clone(),
-            topic: topic.clone(),
-            body,
-        })
-    }
+    // Commands without an answer
 
     /// Sends an application message that may get lost, or come out of order.
     ///
@@ -267,61 +180,14 @@ impl<P: Profile> Client<P> {
         self.machine.send_lossy_message(parts, to, topic, body)
     }
 
-    /// Acts on participants as a moderator: kick, censor, uncensor, admit, deny.
-    ///
-    /// # Errors
-    /// What keeps any request from being sent.
-    pub fn moderate(
-        &mut self,
-        action: Moderation,
-        targets: &Targets,
-    ) -> Result<RequestId, CommandError> {
-        self.machine.request(Operation::Moderate {
-            action,
-            targets: targets.clone(),
-        })
-    }
-
-    /// Ends the session for everybody.
-    ///
-    /// # Errors
-    /// What keeps any request from being sent.
-    pub fn end_session(&mut self) -> Result<RequestId, CommandError> {
-        self.machine.request(Operation::EndSession)
-    }
-
-    /// Asks for the floor: the right to be the one who speaks.
-    ///
-    /// # Errors
-    /// What keeps any request from being sent.
-    pub fn request_floor(&mut self) -> Result<RequestId, CommandError> {
-        self.machine.request(Operation::RequestFloor)
-    }
-
-    /// Gives the floor back.
-    ///
-    /// # Errors
-    /// What keeps any request from being sent.
-    pub fn release_floor(&mut self) -> Result<RequestId, CommandError> {
-        self.machine.request(Operation::ReleaseFloor)
-    }
-
-    /// Replaces the token by a newer one for the same participant and room: at the server, and for
-    /// connections to come. `None` if there is no session to ask in: the next connection shows it.
-    ///
-    /// # Errors
-    /// [`CommandError::TokenLength`], or what keeps any request from being sent.
-    pub fn refresh_token(&mut self, token: &str) -> Result<Option<RequestId>, CommandError> {
-        self.machine.refresh_token(token)
-    }
-
     /// Leaves. [`Event::Closed`] follows: when the server has said goodbye, or after a second; at once without
     /// a connection.
     ///
     /// # Errors
     /// [`CommandError::Closed`] if it is closed or leaving already.
     pub fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
-        self.machine.leave(&mut self.memory.parts(), now)
+        self.machine.advance(now);
+        self.ask(Operation::Leave).map(drop)
     }
 
     // Media
@@ -399,7 +265,7 @@ impl<P: Profile> Client<P> {
     }
 
     /// Where to send, if the server has redirected this client; `None`: to the ticket's address.
-    pub fn redirected_to(&self) -> Option<SocketAddr> {
+    pub fn redirected_to(&self) -> Option<Redirect> {
         self.machine.redirected_to()
     }
 
@@ -418,7 +284,7 @@ impl<P: Profile> Client<P> {
     /// speaks.
     pub fn main_participant(&self) -> Option<&ParticipantId> {
         self.state()
-            .main_participant(self.machine.subscriptions.pinned())
+            .main_participant(self.machine.listening.pinned())
     }
 
     /// Figures about the connection.
@@ -429,6 +295,12 @@ impl<P: Profile> Client<P> {
     /// Figures about one audio slot; `None` if there are not as many slots.
     pub fn slot_statistics(&self, slot: u8) -> Option<SlotStatistics> {
         (self.memory.slots().get(usize::from(slot))).map(|slot| slot.statistics())
+    }
+}
+
+impl<P: Profile> Commands for Client<P> {
+    fn ask(&mut self, operation: Operation<'_>) -> Result<Option<RequestId>, CommandError> {
+        self.machine.ask(&mut self.memory.parts(), &operation)
     }
 }
 

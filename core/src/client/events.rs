@@ -1,13 +1,11 @@
 //! What the application hears of, and the bounded queue that it waits in.
 
-use core::net::SocketAddr;
-
 use thiserror::Error;
 
 use super::requests::{MAX_OUTSTANDING, RequestFailure};
 use crate::room::{CloseReason, ConnectionState, DisplayName, Grants, ParticipantId, StreamKey};
 use crate::rtp::{AudioFrame, RtpPacket};
-use crate::signal::{JoinRefusal, Outcome, Refusal, RequestId, StreamRef};
+use crate::signal::{JoinRefusal, Outcome, Redirect, Refusal, RequestId, StreamRef};
 
 /// Most events that wait; replies wait beside them.
 const MAX_EVENTS: usize = 16;
@@ -27,8 +25,8 @@ pub enum Event {
     },
     /// In the lobby, until a moderator decides.
     Waiting,
-    /// Send to this address from now on, and take nothing from the former one.
-    Redirected(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] SocketAddr),
+    /// Send there from now on, and take nothing from the former address.
+    Redirected(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] Redirect),
     /// Nobody answers where the server sent this client: send to the ticket's address again.
     RedirectEnded,
     /// [`Client::state`](super::Client::state) is complete: all that is to be known here is.
@@ -120,7 +118,7 @@ pub enum Event {
     /// Somebody no longer waits in the lobby: admitted, denied, or gone.
     KnockEnded(ParticipantId),
     /// The token runs out: give a newer one to
-    /// [`Client::refresh_token`](super::Client::refresh_token).
+    /// [`Commands::refresh_token`](super::Commands::refresh_token).
     TokenExpiring {
         /// In so many seconds.
         seconds: u16,

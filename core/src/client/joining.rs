@@ -29,6 +29,8 @@ const MAX_SENDINGS: u8 = 7;
 /// Anybody can forge that the server speaks another version; it is believed if no Welcome came
 /// after so many sendings, about 4 s.
 const SENDINGS_UNTIL_MISMATCH: u8 = 4;
+/// After so many sendings on ways that an embedder tries in turn, it is not for the ways, and each gets one Hello only.
+const MAX_HASTY: u8 = 20;
 
 /// One Hello that is under way.
 #[derive(Debug)]
@@ -81,8 +83,10 @@ pub(super) enum Written {
 #[derive(Debug)]
 pub(super) struct Joining {
     state: State,
-    /// Sendings without an answer, over all attempts since the last success.
+    /// Sendings without an answer, over all attempts since the last success or the last haste: they set the pace.
     unanswered: u8,
+    /// The same since the last success.
+    fruitless: u8,
     /// The Noise message while [`State::Underway`]; else a token that waits for the server's word.
     buffer: [u8; MAX_MESSAGE + MIN_NOISE],
     token: Option<(RequestId, usize)>,
@@ -93,6 +97,7 @@ impl Joining {
         Self {
             state: State::Due(now),
             unanswered: 0,
+            fruitless: 0,
             buffer: [0; MAX_MESSAGE + MIN_NOISE],
             token: None,
         }
@@ -102,12 +107,19 @@ impl Joining {
     pub(super) fn hurry(&mut self, now: Instant) {
         self.unanswered = 0;
         match &mut self.state {
-            State::Underway(attempt) => {
-                attempt.due = now;
-                // This end may have a new address, for which there has to be a new cookie.
-                attempt.retried = false;
-            }
+            State::Underway(attempt) => attempt.hurry(now),
             _ => self.state = State::Due(now),
+        }
+    }
+
+    /// Sends the Hello under way at once, by another way than before, and soon again, unless that was done often
+    /// already. A pause before the first one is a pause from whoever answered: it stays.
+    pub(super) fn take_another_way(&mut self, now: Instant) {
+        if let State::Underway(attempt) = &mut self.state {
+            attempt.hurry(now);
+            if self.fruitless < MAX_HASTY {
+                self.unanswered = 0;
+            }
         }
     }
 
@@ -131,7 +143,7 @@ impl Joining {
     /// Ends it: answered for good, or no longer wanted.
     pub(super) fn finish(&mut self) {
         self.state = State::Idle;
-        self.unanswered = 0;
+        (self.unanswered, self.fruitless) = (0, 0);
     }
 
     /// Whether nothing is under way or about to be, and no token waits that a Hello should show.
@@ -219,6 +231,7 @@ impl Joining {
         attempt.sent = now;
         attempt.sendings = attempt.sendings.saturating_add(1);
         self.unanswered = self.unanswered.saturating_add(1);
+        self.fruitless = self.fruitless.saturating_add(1);
         let hello = Packet::Hello {
             client_id: attempt.client_id,
             cookie: attempt.cookie.as_ref(),
@@ -296,6 +309,12 @@ fn next_pause(unanswered: u8, rng: &mut dyn CryptoRngCore) -> Duration {
 }
 
 impl Attempt {
+    fn hurry(&mut self, now: Instant) {
+        self.due = now;
+        // This end may have a new address, for which there has to be a new cookie.
+        self.retried = false;
+    }
+
     /// The handshake, to finish with a Welcome.
     pub(super) fn handshake(&self) -> &InitiatorHandshake {
         &self.handshake.0

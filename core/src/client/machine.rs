@@ -1,8 +1,6 @@
 //! All that a client knows and does, whatever its profile: what it is made of, and which part
 //! deals with what.
 
-use core::net::SocketAddr;
-
 use rand_core::{CryptoRngCore, RngCore};
 
 use super::events::{Event, Events, Incoming, ReconnectCause};
@@ -11,12 +9,13 @@ use super::media::{self, Downlink, Uplink};
 use super::profile::Parts;
 use super::requests::Requests;
 use super::statistics::Statistics;
-use super::subscriptions::Subscriptions;
+use super::subscriptions::Listening;
+use super::wishes::Told;
 use super::{BufferTooSmall, CloseCause, Config, Dropped};
 use crate::link::{ComposeError, Link, Liveness, Received};
 use crate::room::{CloseReason, Grants, ParticipantId, SessionId};
 use crate::secure::{Generator, OpenError, PublicKey, ResetToken, ResumeTicket};
-use crate::signal::MAX_TOKEN;
+use crate::signal::{MAX_TOKEN, Redirect};
 use crate::ticket::{Ticket, TicketError};
 use crate::time::{Duration, Instant, earlier};
 use crate::wire::{Frames, Packet};
@@ -65,7 +64,15 @@ pub(super) enum Telling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Leaving {
     pub(super) deadline: Instant,
-    pub(super) told: bool,
+    pub(super) told: Told,
+}
+
+/// Sent elsewhere by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Redirected {
+    pub(super) to: Redirect,
+    /// Since when nobody has answered there.
+    pub(super) since: Instant,
 }
 
 /// A client without the memory that its profile sizes.
@@ -91,10 +98,10 @@ pub(super) struct Machine {
     pub(super) lobby_ticket: Option<ResumeTicket>,
     pub(super) requests: Requests,
     pub(super) events: Events,
-    pub(super) subscriptions: Subscriptions,
+    pub(super) listening: Listening,
     pub(super) telling: Telling,
     pub(super) leaving: Option<Leaving>,
-    pub(super) redirected: Option<SocketAddr>,
+    pub(super) redirected: Option<Redirected>,
     /// Redirects since the last connection.
     pub(super) redirects: u8,
     pub(super) rekey_at: Instant,
@@ -148,7 +155,7 @@ impl Machine {
             lobby_ticket: None,
             requests: Requests::new(),
             events: Events::new(),
-            subscriptions: Subscriptions::new(config.policy),
+            listening: Listening::new(config.policy),
             telling: Telling::Nothing,
             leaving: None,
             redirected: None,
@@ -290,7 +297,7 @@ impl Machine {
         self.advance(now);
         match self.status {
             Status::Closed(_) => {}
-            Status::Joining => self.joining.hurry(now),
+            Status::Joining => self.joining.take_another_way(now),
             Status::Waiting | Status::Joined => {
                 let patience = (self.link.as_ref())
                     .map_or(MIN_PROBE, |link| link.rtt().timeout() * 2)
@@ -393,7 +400,7 @@ impl Machine {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let handshake = self.joining.poll_timeout();
+        let handshake = earlier(self.joining.poll_timeout(), self.redirect_vain_at());
         let leaving = self.leaving.map(|leaving| leaving.deadline);
         let link = match self.status {
             Status::Closed(_) => return self.link.as_ref().map(|_| self.now),
@@ -471,8 +478,8 @@ impl Machine {
         self.status == Status::Waiting
     }
 
-    pub(super) fn redirected_to(&self) -> Option<SocketAddr> {
-        self.redirected
+    pub(super) fn redirected_to(&self) -> Option<Redirect> {
+        self.redirected.map(|redirected| redirected.to)
     }
 
     pub(super) fn closed(&self) -> Option<CloseCause> {

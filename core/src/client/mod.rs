@@ -5,7 +5,7 @@
 //! embedder owns the socket and the clock, and runs this loop:
 //!
 //! ```no_run
-//! use parlour_core::client::{Client, Config, Event, Incoming, Small};
+//! use parlour_core::client::{Client, Commands, Config, Event, Incoming, Small};
 //! use parlour_core::room::{Codec, StreamKey, StreamKind};
 //! use parlour_core::signal::Publish;
 //! use parlour_core::ticket::Ticket;
@@ -63,6 +63,7 @@
 //! | participants | the server tells only of those that matter most |
 
 mod api;
+mod asking;
 mod commands;
 mod config;
 mod errors;
@@ -74,17 +75,21 @@ mod profile;
 mod publications;
 mod replica;
 mod requests;
+mod route;
 mod session;
 mod statistics;
 mod subscriptions;
+mod wishes;
 
 pub use self::api::Client;
+pub use self::commands::Commands;
 pub use self::config::Config;
 pub use self::errors::{CommandError, Dropped, SendError};
 pub use self::events::{CloseCause, Event, Incoming, Message, ReconnectCause};
 pub use self::profile::{Capacity, Desktop, Profile, Small};
 pub use self::publications::MAX_AUDIO_PAYLOAD;
 pub use self::requests::{MAX_OUTSTANDING, RequestFailure};
+pub use self::route::{Action, MAX_ADDRESSES, Route, Target, Transport, Transports};
 pub use self::statistics::{Drops, SlotStatistics, Statistics, Traffic};
 pub use crate::link::BufferTooSmall;
 

@@ -9,7 +9,7 @@ use heapless::VecView;
 
 use super::media::Slot;
 use super::publications::Publication;
-use super::subscriptions::Wish;
+use super::subscriptions::Subscription;
 use crate::queue::ByteQueue;
 use crate::room::{
     ApplyError, Change, MAX_STREAMS, Participant, ParticipantId, RoomState, RoomUpdate, Roster,
@@ -122,7 +122,7 @@ pub struct Memory<
 > {
     room: RoomState<heapless::Vec<Seat, PARTICIPANTS>>,
     publications: heapless::Vec<Publication, PUBLISHED>,
-    wishes: heapless::Vec<Wish, PARTICIPANTS>,
+    subscriptions: heapless::Vec<Subscription, PARTICIPANTS>,
     slots: [Slot; SLOTS],
     inbox: ByteQueue<[u8; INBOX]>,
     outgoing: ByteQueue<[u8; MEDIA]>,
@@ -132,7 +132,7 @@ pub struct Memory<
 pub struct Parts<'a> {
     pub(super) room: &'a mut dyn Room,
     pub(super) publications: &'a mut VecView<Publication>,
-    pub(super) wishes: &'a mut VecView<Wish>,
+    pub(super) subscriptions: &'a mut VecView<Subscription>,
     pub(super) slots: &'a mut [Slot],
     /// Reliable messages, encoded, until the application takes them.
     pub(super) inbox: &'a mut ByteQueue<[u8]>,
@@ -168,7 +168,7 @@ impl<
         Self {
             room: RoomState::default(),
             publications: heapless::Vec::new(),
-            wishes: heapless::Vec::new(),
+            subscriptions: heapless::Vec::new(),
             slots: core::array::from_fn(|_| Slot::new(0)),
             inbox: ByteQueue::new([0; INBOX]),
             outgoing: ByteQueue::new([0; MEDIA]),
@@ -179,7 +179,7 @@ impl<
     fn clear(&mut self) {
         self.room = RoomState::default();
         self.publications.clear();
-        self.wishes.clear();
+        self.subscriptions.clear();
         for slot in &mut self.slots {
             *slot = Slot::new(0);
         }
@@ -193,7 +193,7 @@ impl<
         Parts {
             room: &mut self.room,
             publications: &mut self.publications,
-            wishes: &mut self.wishes,
+            subscriptions: &mut self.subscriptions,
             slots: &mut self.slots,
             inbox: &mut self.inbox,
             outgoing: &mut self.outgoing,

@@ -1,6 +1,7 @@
 //! One's own streams: what the server has been told of them, and the packets they become.
 
 use super::errors::SendError;
+use super::wishes::Told;
 use crate::room::{Codec, StreamKey, StreamKind};
 use crate::rtp::{
     AudioLevel, PacketizeError, Packetizer, RtpHeader, RtpWriteError, SenderInfo, units,
@@ -9,96 +10,65 @@ use crate::signal::{Publish, RequestId};
 use crate::time::{Instant, micros};
 use crate::wire::{FRAME_HEADER, MAX_PLAINTEXT};
 
-/// What the server knows of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Nothing yet.
-    Local,
-    /// It was asked to publish it, by the handshake or by a request.
-    Asked,
-    /// It was asked, but the stream is no longer wanted. Kept until it says that it has ended it.
-    Withdrawn,
-    /// It is published.
-    Live,
-}
-
-/// A stream that this end wants published.
+/// A stream of one's own.
 #[derive(Debug)]
 pub struct Publication {
     pub(super) publish: Publish,
-    pub(super) stage: Stage,
+    /// Whether it is to be published. If not, it is kept until the server says that it has ended it.
+    pub(super) is_wanted: bool,
+    /// What the server knows of that.
+    pub(super) told: Told,
     /// Whether the server takes it for muted.
-    told_muted: bool,
-    /// The last request that said so, while that is unanswered.
-    mute_request: Option<RequestId>,
-    /// The request that asked for it, or for its end, if it was one.
-    pub(super) request: Option<RequestId>,
+    pub(super) known_muted: bool,
+    /// What the server knows of that, if it knows of the stream.
+    pub(super) mute: Told,
     flow: Option<Flow>,
 }
 
 impl Publication {
     pub(super) fn new(publish: Publish) -> Self {
         Self {
-            told_muted: publish.muted,
+            known_muted: publish.muted,
             publish,
-            mute_request: None,
-            stage: Stage::Local,
-            request: None,
+            is_wanted: true,
+            told: Told::Untold,
+            mute: Told::Known,
             flow: None,
         }
     }
 
-    /// The server has not been told, or will have to be told again.
-    pub(super) fn forget(&mut self) {
-        self.stage = Stage::Local;
-        self.request = None;
-    }
-
-    /// It has been told all that there is to say.
+    /// The server is asked to publish it, by `request` or by the handshake, which says whether it is muted.
     pub(super) fn asked(&mut self, request: Option<RequestId>) {
-        self.stage = Stage::Asked;
-        self.request = request;
-        self.told_muted = self.publish.muted;
-        self.mute_request = None;
+        self.told = Told::Asked(request);
+        self.known_muted = self.publish.muted;
+        self.mute = Told::Known;
     }
 
     /// It is no longer wanted, which the server is told by `request`, if it is told yet.
-    pub(super) fn withdrawn(&mut self, request: Option<RequestId>) {
-        self.stage = Stage::Withdrawn;
-        self.request = request;
+    pub(super) fn withdraw(&mut self, request: Option<RequestId>) {
+        self.is_wanted = false;
+        self.told = Told::by(request);
         self.flow = None;
     }
 
     /// Whether the server was told that it is no longer wanted, and has not answered.
     pub(super) fn is_ending(&self) -> bool {
-        self.stage == Stage::Withdrawn && self.request.is_some()
+        !self.is_wanted && self.told != Told::Untold
     }
 
-    /// The server was told whether it is muted.
-    pub(super) fn mute_told(&mut self, muted: bool, request: RequestId) {
-        self.told_muted = muted;
-        self.mute_request = Some(request);
-    }
-
-    /// Takes in the answer to a request that may be the one that told whether it is muted.
-    pub(super) fn mute_answered(&mut self, request: RequestId, postponed: bool) {
-        let of_mute = self.mute_request.take_if(|asked| *asked == request);
-        if of_mute.is_some() && postponed {
-            // To be told again, whatever is then wanted.
-            self.told_muted = !self.publish.muted;
+    /// It is muted, or no longer, which the server is told by `request`, if it is told yet.
+    pub(super) fn set_muted(&mut self, muted: bool, request: Option<RequestId>) {
+        if request.is_some() {
+            self.known_muted = muted;
         }
-    }
-
-    /// Whether the server knows of it, but not whether it is muted.
-    pub(super) fn is_mute_untold(&self) -> bool {
-        matches!(self.stage, Stage::Asked | Stage::Live) && self.publish.muted != self.told_muted
+        self.publish.muted = muted;
+        self.mute = Told::by_or(request, muted == self.known_muted);
     }
 
     /// It is published as `ssrc`. Numbers start at random, from `seed`
     /// ([RFC 3550 section 5.1](https://www.rfc-editor.org/rfc/rfc3550#section-5.1)).
     pub(super) fn published(&mut self, ssrc: u32, seed: u16) {
-        self.stage = Stage::Live;
-        self.request = None;
+        self.told = Told::Known;
         if self.flow.as_ref().is_none_or(|flow| flow.ssrc != ssrc) {
             self.flow = Some(Flow::new(&self.publish, ssrc, seed));
         }
@@ -106,11 +76,11 @@ impl Publication {
 
     /// Whether this is the stream `key`, and still wanted.
     pub(super) fn is(&self, key: &StreamKey) -> bool {
-        self.publish.key == *key && self.stage != Stage::Withdrawn
+        self.publish.key == *key && self.is_wanted
     }
 
     pub(super) fn ssrc_if(&self, key: &StreamKey) -> Option<u32> {
-        let live = self.is(key) && self.stage == Stage::Live;
+        let live = self.is(key) && self.told == Told::Known;
         self.flow.as_ref().filter(|_| live).map(|flow| flow.ssrc)
     }
 
@@ -123,8 +93,8 @@ impl Publication {
         if self.publish.muted {
             return Err(SendError::Muted);
         }
-        match (&mut self.flow, self.stage) {
-            (Some(flow), Stage::Live) => Ok(flow),
+        match (&mut self.flow, self.told) {
+            (Some(flow), Told::Known) => Ok(flow),
             _ => Err(SendError::NotPublished),
         }
     }

@@ -1,19 +1,14 @@
 //! What the server tells: into the replica, and out again as events.
 
+use super::CloseCause;
 use super::events::Event;
-use super::machine::{Machine, Status, Telling};
+use super::machine::{Machine, Status};
 use super::profile::Parts;
-use super::publications::{Publication, Stage};
-use super::subscriptions::Answered;
-use super::{CloseCause, subscriptions};
+use super::subscriptions::Listening;
 use crate::room::{Change, Grants, Participant, ParticipantId, RoomUpdate, Stream, Version};
-use crate::signal::{Outcome, Refusal, RequestId, ServerMessage, StreamRef, decode};
-use crate::time::Duration;
-
-use rand_core::RngCore;
-
-/// How long to tell the server nothing of what can wait, after it had been told too fast.
-const HASTE_PAUSE: Duration = Duration::from_secs(1);
+use crate::signal::{
+    Outcome, Refusal, RequestId, ServerMessage, StreamRef, SubscribePolicy, decode,
+};
 
 /// Facts that follow from others, as the application knows them.
 #[derive(Debug, Default)]
@@ -109,9 +104,8 @@ impl Machine {
         };
         if let (Change::Joined { .. } | Change::Refreshed | Change::Published, Some(id)) =
             (&change, update.participant())
-            && subscriptions::appeared(&mut self.subscriptions, parts, id)
         {
-            self.telling = Telling::Due;
+            self.appeared(parts, id);
         }
         self.announce(before.as_ref(), change, update);
         self.notice(parts);
@@ -201,7 +195,7 @@ impl Machine {
             noticed.presenter = presenter.cloned();
             events.push(Event::PresenterChanged(presenter.cloned()));
         }
-        let main = parts.room.main(self.subscriptions.pinned());
+        let main = parts.room.main(self.listening.pinned());
         if noticed.main.as_ref() != main {
             noticed.main = main.cloned();
             events.push(Event::MainChanged(main.cloned()));
@@ -226,36 +220,7 @@ impl Machine {
             self.token = token;
         }
         let asked_by_application = self.requests.settle(request);
-        if result == Err(Refusal::RateLimited) && self.leaving.is_none() {
-            self.telling = Telling::Paused(self.now + HASTE_PAUSE);
-        }
-        // What was wished for before is not given up because others are not back yet, or because
-        // much had to be told at once.
-        let answer = match result {
-            Ok(_) => Answered::Granted,
-            Err(Refusal::RateLimited) if !asked_by_application => Answered::Postponed,
-            Err(Refusal::UnknownParticipant | Refusal::UnknownStream) if !asked_by_application => {
-                Answered::Missing
-            }
-            Err(_) => Answered::Refused,
-        };
-        subscriptions::answered(parts, request, answer);
-        let policy = self.subscriptions.policy;
-        if self.subscriptions.answered(request, answer) {
-            self.notice(parts);
-        }
-        if policy != self.subscriptions.policy {
-            // A Hello under way asks for the one that is refused.
-            self.joining.renew(self.now);
-            if let (Err(refusal), false) = (result, asked_by_application) {
-                self.events.push(Event::PolicyRefused(refusal));
-            }
-        }
-        unpublish_answered(parts, request, result);
-        for publication in parts.publications.iter_mut() {
-            publication.mute_answered(request, result == Err(Refusal::RateLimited));
-        }
-        self.publish_answered(parts, request, result, answer);
+        self.wish_answered(parts, request, result, asked_by_application);
         if asked_by_application {
             (self.events).push_reply(request, result.map_err(Into::into));
         }
@@ -274,7 +239,7 @@ impl Machine {
         let events = &mut self.events;
         parts.publications.retain(|publication| {
             let is_allowed = grants.contains(Grants::to_publish(publication.publish.kind));
-            if !is_allowed && publication.stage != Stage::Withdrawn {
+            if !is_allowed && publication.is_wanted {
                 events.push(Event::PublishRefused {
                     key: publication.publish.key.clone(),
                     refusal: Refusal::NotPermitted,
@@ -283,8 +248,10 @@ impl Machine {
             is_allowed
         });
         if !grants.contains(Grants::SUBSCRIBE) {
-            parts.wishes.clear();
-            if self.subscriptions.give_up() {
+            parts.subscriptions.clear();
+            let had_policy = self.listening.policy != SubscribePolicy::None;
+            self.listening = Listening::new(SubscribePolicy::None);
+            if had_policy {
                 self.events
                     .push(Event::PolicyRefused(Refusal::NotPermitted));
             }
@@ -292,49 +259,6 @@ impl Machine {
         self.notice(parts);
         // A Hello under way asks for what was.
         self.joining.renew(self.now);
-    }
-
-    fn publish_answered(
-        &mut self,
-        parts: &mut Parts<'_>,
-        request: RequestId,
-        result: Result<Outcome, Refusal>,
-        answer: Answered,
-    ) {
-        let asked = |publication: &Publication| {
-            publication.stage == Stage::Asked && publication.request == Some(request)
-        };
-        let Some(publication) = parts.publications.iter_mut().find(|p| asked(p)) else {
-            return;
-        };
-        let key = publication.publish.key.clone();
-        match result {
-            Ok(Outcome::Published { ssrc }) => {
-                publication.published(ssrc, self.rng.next_u32() as u16);
-                self.events.push(Event::Published { key, ssrc });
-            }
-            Ok(_) => self.count_bad_frame(),
-            Err(_) if answer == Answered::Postponed => publication.forget(),
-            Err(refusal) => {
-                parts.publications.retain(|publication| !asked(publication));
-                // A Hello under way asks for it too; its answers are matched by their order.
-                self.joining.renew(self.now);
-                self.events.push(Event::PublishRefused { key, refusal });
-            }
-        }
-    }
-}
-
-/// Takes in the answer to a request that may be for the end of a stream: there is none any more,
-/// but if the server had no ear for that.
-fn unpublish_answered(parts: &mut Parts<'_>, request: RequestId, result: Result<Outcome, Refusal>) {
-    let ending = |p: &Publication| p.is_ending() && p.request == Some(request);
-    if result != Err(Refusal::RateLimited) {
-        parts
-            .publications
-            .retain(|publication| !ending(publication));
-    } else if let Some(publication) = parts.publications.iter_mut().find(|p| ending(p)) {
-        publication.withdrawn(None);
     }
 }
 

@@ -5,21 +5,23 @@ use zeroize::Zeroizing;
 
 use super::config::MIN_INTERVAL;
 use super::events::{Event, ReconnectCause};
-use super::machine::{Machine, Membership, REKEY_PAUSE, Status, Telling};
+use super::machine::{Machine, Membership, REKEY_PAUSE, Redirected, Status, Telling};
 use super::media::Slot;
 use super::profile::Parts;
-use super::publications::Stage;
 use super::requests::RequestFailure;
+use super::wishes::Told;
 use super::{CloseCause, Dropped};
 use crate::link::{Ids, Link};
 use crate::room::{CloseReason, Version};
 use crate::secure::{ResetToken, ResumeTicket, Transport};
-use crate::signal::{Answer, Join, JoinRefusal, Joined, Resume, Secret, decode};
-use crate::time::Duration;
+use crate::signal::{Answer, Join, JoinRefusal, Joined, Redirect, Resume, Secret, decode};
+use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MAX_DATAGRAM};
 
 /// Redirects that are followed at once; from there on with growing pauses.
 const PROMPT_REDIRECTS: u8 = 3;
+/// How long somebody has to answer where the server sent this client.
+const VAIN_REDIRECT: Duration = Duration::from_secs(10);
 
 /// A finished handshake.
 struct Established {
@@ -40,7 +42,7 @@ impl Machine {
         let wanted = parts
             .publications
             .iter()
-            .filter(|publication| publication.stage != Stage::Withdrawn);
+            .filter(|publication| publication.is_wanted);
         let ticket = (self.membership.as_ref())
             .and_then(|membership| membership.ticket.as_ref())
             .or(self.lobby_ticket.as_ref());
@@ -48,7 +50,7 @@ impl Machine {
             token: Secret(&self.token),
             participants: self.participants,
             slots: self.slots,
-            policy: self.subscriptions.policy,
+            policy: self.listening.policy,
             publish: wanted.map(|wanted| wanted.publish.clone()).collect(),
             resume: ticket.map(|ticket| Resume {
                 ticket: Secret(*ticket.expose_bytes()),
@@ -103,28 +105,34 @@ impl Machine {
                 self.waiting(parts, established, *reset_token, keepalive);
             }
             Answer::Refused(refusal) => self.refused(parts, refusal),
-            Answer::Redirect(address) => {
-                if self.status == Status::Joined || self.status == Status::Waiting {
-                    self.reconnect(parts, ReconnectCause::Redirected);
-                }
-                if self.status == Status::Joining {
-                    if self.knows_no_session() {
-                        // The lobby that was is not the one that will be.
-                        self.link = None;
-                    }
-                    self.redirected = Some(address);
-                    self.events.push(Event::Redirected(address));
-                    self.redirects = self.redirects.saturating_add(1);
-                    if self.redirects <= PROMPT_REDIRECTS {
-                        self.joining.finish();
-                        self.joining.hurry(now);
-                    } else {
-                        self.joining.postpone(now, &mut self.rng);
-                    }
-                }
-            }
+            Answer::Redirect(address) => self.redirect(parts, address.into()),
+            Answer::RedirectPort(port) => self.redirect(parts, Redirect::Port(port)),
+            Answer::RedirectEither(v4, v6) => self.redirect(parts, Redirect::Either(v4, v6)),
         }
         Ok(())
+    }
+
+    fn redirect(&mut self, parts: &mut Parts<'_>, to: Redirect) {
+        if self.status == Status::Joined || self.status == Status::Waiting {
+            self.reconnect(parts, ReconnectCause::Redirected);
+        }
+        if self.status != Status::Joining {
+            return;
+        }
+        if self.knows_no_session() {
+            // The lobby that was is not the one that will be.
+            self.link = None;
+        }
+        let since = self.now;
+        self.redirected = Some(Redirected { to, since });
+        self.events.push(Event::Redirected(to));
+        self.redirects = self.redirects.saturating_add(1);
+        if self.redirects <= PROMPT_REDIRECTS {
+            self.joining.finish();
+            self.joining.hurry(self.now);
+        } else {
+            self.joining.postpone(self.now, &mut self.rng);
+        }
     }
 
     fn established(&mut self, parts: &mut Parts<'_>, established: Established, joined: &Joined) {
@@ -207,14 +215,14 @@ impl Machine {
         self.drop_packets(parts);
         parts
             .publications
-            .retain(|publication| publication.stage != Stage::Withdrawn);
+            .retain(|publication| publication.is_wanted);
         for publication in parts.publications.iter_mut() {
             publication.asked(None);
         }
-        for wish in parts.wishes.iter_mut() {
-            wish.forget();
+        for subscription in parts.subscriptions.iter_mut() {
+            subscription.told = Told::Untold;
         }
-        self.subscriptions.forget();
+        self.listening.forget();
         // What is shown stays until the snapshot that is to come; no resume can go on from it.
         parts.room.begin_snapshot(Version::default());
     }
@@ -223,37 +231,33 @@ impl Machine {
     fn enter(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
         self.remember(parts, joined);
         if let Some(refusal) = joined.policy_refused {
-            self.subscriptions.policy_refused();
+            self.listening.policy_refused();
             self.events.push(Event::PolicyRefused(refusal));
         }
         let mut answers = joined.streams.iter();
         let mut refused = heapless::Vec::<_, { crate::room::MAX_STREAMS }>::new();
         for publication in parts.publications.iter_mut() {
-            let asked = matches!(publication.stage, Stage::Asked | Stage::Withdrawn);
-            let answer = if asked { answers.next() } else { None };
-            match (answer, publication.stage) {
-                (Some(Ok(ssrc)), Stage::Asked) => {
+            let in_hello = !publication.is_wanted || publication.told == Told::Asked(None);
+            let answer = if in_hello { answers.next() } else { None };
+            match (answer, publication.is_wanted) {
+                (Some(Ok(ssrc)), true) => {
                     publication.published(*ssrc, self.rng.next_u32() as u16);
                     self.events.push(Event::Published {
                         key: publication.publish.key.clone(),
                         ssrc: *ssrc,
                     });
                 }
-                (Some(Err(refusal)), stage) => {
+                (Some(Err(refusal)), is_wanted) => {
                     let key = publication.publish.key.clone();
-                    let _ = refused.push((key, stage, *refusal));
+                    let _ = refused.push((key, is_wanted, *refusal));
                 }
-                (None, Stage::Asked) => publication.forget(),
+                (None, true) => publication.told = Told::Untold,
                 _ => {}
             }
         }
-        for (key, stage, refusal) in refused {
-            let given_up =
-                |p: &super::publications::Publication| p.publish.key == key && p.stage == stage;
-            parts
-                .publications
-                .retain(|publication| !given_up(publication));
-            if stage == Stage::Asked {
+        for (key, is_wanted, refusal) in refused {
+            (parts.publications).retain(|p| p.publish.key != key || p.is_wanted != is_wanted);
+            if is_wanted {
                 self.events.push(Event::PublishRefused { key, refusal });
             }
         }
@@ -324,12 +328,16 @@ impl Machine {
     /// Goes back to the ticket's address if nobody answers where the server sent this client: it
     /// may be gone for good, and what it was there for be elsewhere.
     pub(super) fn end_vain_redirect(&mut self) {
-        if self.status == Status::Joining
-            && self.joining.is_exhausted(self.now)
-            && self.redirected.take().is_some()
-        {
+        if self.redirect_vain_at().is_some_and(|at| at <= self.now) {
+            self.redirected = None;
             self.events.push(Event::RedirectEnded);
         }
+    }
+
+    /// When that is to be, unless somebody answers.
+    pub(super) fn redirect_vain_at(&self) -> Option<Instant> {
+        let redirected = self.redirected.filter(|_| self.status == Status::Joining)?;
+        Some(redirected.since + VAIN_REDIRECT)
     }
 
     /// The connection is of no use any more: gets a new one.
@@ -339,6 +347,9 @@ impl Machine {
             return;
         }
         self.status = Status::Joining;
+        if let Some(redirected) = &mut self.redirected {
+            redirected.since = self.now;
+        }
         self.drop_packets(parts);
         self.probe = None;
         self.events.push(Event::Reconnecting(cause));

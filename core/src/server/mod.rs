@@ -26,57 +26,39 @@
 //! What is bounded, and what happens at the bound, is said by [`Config`]; [`Server::accounting`]
 //! tells how much is in use.
 
+mod api;
 mod config;
-mod data;
-mod delivery;
+mod context;
+mod directory;
 mod ended;
 mod error;
-mod establish;
 mod event;
-mod forward;
+mod front;
 mod gather;
-mod handshake;
-mod inspect;
-mod joins;
+mod joining;
+mod keys;
 mod limits;
-mod machine;
-mod media;
 mod member;
-mod messages;
-#[cfg(feature = "opus-fullband")]
-mod mix;
-#[cfg(feature = "opus-fullband")]
-mod mixing;
-mod moderation;
-#[cfg(not(feature = "opus-fullband"))]
-mod no_mixing;
-mod offer;
 mod overload;
 mod path;
 mod pool;
-mod presence;
-mod progress;
-mod reports;
-mod requests;
+mod promise;
 mod room;
-mod slots;
+mod ssrcs;
 mod statistics;
-mod subscriptions;
-mod talk;
-mod telling;
-mod tickets;
 mod timers;
 mod transmit;
 
+pub use api::Server;
 pub use config::{Config, Rate};
 pub use error::{AdmitError, Dropped, ModerateError, RefreshError, UnknownJoin};
 pub use event::{Event, JoinId, RefreshId};
 pub use gather::Gather;
-pub use inspect::RoomView;
-pub use machine::{Admission, Server};
-#[cfg(feature = "opus-fullband")]
-pub use mix::{MixConfig, MixOpus};
 pub use path::{Path, Source};
+pub use promise::Admission;
+pub use room::RoomView;
+#[cfg(feature = "opus-fullband")]
+pub use room::{MixConfig, MixOpus};
 pub use statistics::{Accounting, ParticipantStatistics, Statistics};
 pub use transmit::Transmit;
 

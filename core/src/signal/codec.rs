@@ -100,11 +100,22 @@ impl<T: Serialize + Checked> Message for T {}
 
 impl Checked for Request<'_> {
     fn check(&self) -> Result<(), Limit> {
-        match self.operation {
-            Operation::Send { body, .. } => check_body(body),
-            Operation::RefreshToken { token } => check_token(&token),
-            _ => Ok(()),
-        }
+        check_operation(&self.operation)
+    }
+}
+
+#[cfg(feature = "client")]
+impl Checked for super::RequestRef<'_> {
+    fn check(&self) -> Result<(), Limit> {
+        check_operation(self.operation)
+    }
+}
+
+fn check_operation(operation: &Operation<'_>) -> Result<(), Limit> {
+    match operation {
+        Operation::Send { body, .. } => check_body(body),
+        Operation::RefreshToken { token } => check_token(token),
+        _ => Ok(()),
     }
 }
 

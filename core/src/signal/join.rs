@@ -1,6 +1,6 @@
 //! What the handshake carries: the wish to join, and the answer.
 
-use core::net::SocketAddr;
+use core::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -103,6 +103,37 @@ pub enum JoinRefusal {
     Replaced,
 }
 
+/// Where to join instead, with the same token and server key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Redirect {
+    /// At the same address, whichever the client knows, but another port: another worker of the same machine.
+    Port(u16),
+    /// At this address.
+    Address(SocketAddr),
+    /// At either of these: who has IPv6 only, or IPv4 only, finds its own.
+    Either(SocketAddrV4, SocketAddrV6),
+}
+
+impl Redirect {
+    /// The addresses to try, for a client that was redirected by the server at `by`.
+    pub fn addresses(&self, by: SocketAddr) -> heapless::Vec<SocketAddr, 2> {
+        let mut addresses = heapless::Vec::new();
+        let (first, second) = match *self {
+            Self::Port(port) => (SocketAddr::new(by.ip(), port), None),
+            Self::Address(address) => (address, None),
+            Self::Either(v4, v6) => (v4.into(), Some(v6.into())),
+        };
+        addresses.extend([first].into_iter().chain(second));
+        addresses
+    }
+}
+
+impl From<SocketAddr> for Redirect {
+    fn from(address: SocketAddr) -> Self {
+        Self::Address(address)
+    }
+}
+
 /// The server's answer to [`Join`]: encrypted in Welcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -126,4 +157,18 @@ pub enum Answer {
     Refused(JoinRefusal),
     /// Join there instead, with the same token and server key; there is no connection here.
     Redirect(SocketAddr),
+    /// Join at the same address and this port instead.
+    RedirectPort(u16),
+    /// Join at either of these addresses instead.
+    RedirectEither(SocketAddrV4, SocketAddrV6),
+}
+
+impl From<Redirect> for Answer {
+    fn from(redirect: Redirect) -> Self {
+        match redirect {
+            Redirect::Port(port) => Self::RedirectPort(port),
+            Redirect::Address(address) => Self::Redirect(address),
+            Redirect::Either(v4, v6) => Self::RedirectEither(v4, v6),
+        }
+    }
 }

@@ -54,9 +54,11 @@ mod secret;
 #[cfg(feature = "client")]
 pub(crate) use codec::encode_whole;
 pub use codec::{DecodeError, EncodeError, Message, decode, encode};
-pub use join::{Answer, Join, JoinRefusal, Joined, Resume};
+pub use join::{Answer, Join, JoinRefusal, Joined, Redirect, Resume};
 pub use message::{LossyDelivery, LossyRequest};
 pub use reply::{Outcome, Refusal, ServerMessage};
+#[cfg(feature = "client")]
+pub(crate) use request::RequestRef;
 pub use request::{
     MAX_BODY, MAX_TARGETS, MAX_TOKEN, Moderation, Operation, ParticipantList, Publish, Recipients,
     Request, RequestId, StreamRef, SubscribePolicy, Targets,

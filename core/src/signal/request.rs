@@ -30,6 +30,14 @@ pub struct Request<'a> {
     pub operation: Operation<'a>,
 }
 
+/// A [`Request`] that borrows what is asked: the same bytes.
+#[cfg(feature = "client")]
+#[derive(Serialize)]
+pub(crate) struct RequestRef<'a> {
+    pub(crate) id: RequestId,
+    pub(crate) operation: &'a Operation<'a>,
+}
+
 /// A stream to publish, as its publisher describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

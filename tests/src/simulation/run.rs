@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 
-use parlour_core::client::CommandError;
+use parlour_core::client::{CommandError, Commands as _};
 use parlour_core::room::{StreamKey, Topic};
 use parlour_core::server::{Config, MixConfig};
 use parlour_core::signal::{
@@ -28,6 +28,11 @@ const TICK: Duration = Duration::from_millis(500);
 const HEALING: Duration = Duration::from_secs(90);
 /// How long after everybody has left the server remembers anything of them: those who crashed have to be given up.
 const FORGETTING: Duration = Duration::from_secs(90);
+
+/// How long an address that changed unnoticed is a trouble where datagrams get lost. Somebody who says nothing shows its address
+/// once in 10 s, by a ping, and is told nothing more until its answer to the server's ping has got through: each time, one
+/// datagram that may be lost.
+const UNNOTICED: Duration = Duration::from_secs(30);
 
 /// What came of a run.
 #[derive(Debug, Clone)]
@@ -271,7 +276,9 @@ impl Run<'_> {
             }
             Op::Publish(one) => {
                 let microphone = microphone_in(self.plan.codec, "mic");
-                if self.ask(*one, Meaning::Other, |device| device.publish(&microphone)) {
+                if self.ask(*one, Meaning::Other, |device| {
+                    device.publish(microphone.clone())
+                }) {
                     self.with(*one, |person| person.muted.set(now, false));
                 }
             }
@@ -280,7 +287,7 @@ impl Run<'_> {
             }
             Op::Screen(one, true) => {
                 self.ask(*one, Meaning::Other, |device| {
-                    device.publish(&screen("screen"))
+                    device.publish(screen("screen"))
                 });
             }
             Op::Screen(one, false) => {
@@ -356,7 +363,11 @@ impl Run<'_> {
             Op::Rebind(one) => {
                 if let Some(handle) = self.live(*one) {
                     self.world.rebind(handle);
-                    self.with(*one, |person| person.trouble(now));
+                    self.with(*one, |person| {
+                        let link = person.options.link;
+                        let is_lossy = link.loss > 0 || link.burst.is_some();
+                        person.trouble(if is_lossy { now + UNNOTICED } else { now });
+                    });
                 }
             }
             Op::NewSocket(one) => {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use parlour_core::client::{CommandError, RequestFailure};
+use parlour_core::client::{CommandError, Commands as _, RequestFailure};
 use parlour_core::rand_core::RngCore as _;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::AudioLevel;
@@ -81,7 +81,7 @@ impl World {
         let mut device = Device::new(options, &ticket, clock, &mut rng, sink);
         for publish in &options.publish {
             device
-                .publish(publish)
+                .publish(publish.clone())
                 .expect("a device takes what it was built for");
         }
         device

@@ -157,7 +157,9 @@ impl World {
             assert!(sent.len() < 1_000, "{} sends without end", party.name);
             sent.push(Datagram {
                 from: party.address,
-                to: party.device.redirected_to().unwrap_or(self.server_address),
+                to: (party.device.redirected_to())
+                    .and_then(|to| to.addresses(self.server_address).first().copied())
+                    .unwrap_or(self.server_address),
                 bytes: out[..len].to_vec(),
             });
         }
@@ -460,7 +462,7 @@ pub(super) fn answer_join(
     let elsewhere = Token::parse(token).and_then(|token| token.redirect);
     // What stands against it is told to the participant by the server itself.
     let _ = match (elsewhere, token::verify(token)) {
-        (Some(there), _) if there != here => server.redirect(clock, join, there).is_ok(),
+        (Some(there), _) if there != here => server.redirect(clock, join, there.into()).is_ok(),
         (_, Ok(admission)) => server.admit(clock, join, admission).is_ok(),
         (_, Err(refusal)) => server.refuse(clock, join, refusal).is_ok(),
     };

@@ -1,7 +1,7 @@
 //! Sound: all who speak are heard, in time, for hours, and nobody hears itself.
 
 use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
-use parlour_core::client::{CommandError, RequestFailure};
+use parlour_core::client::{CommandError, Commands as _, RequestFailure};
 use parlour_core::room::{Codec, ParticipantId, StreamKey};
 use parlour_core::signal::StreamRef;
 use parlour_core::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! Connections: they end when they should, and only then.
 
-use parlour_core::client::{CloseCause, CommandError, Event, ReconnectCause};
+use parlour_core::client::{CloseCause, CommandError, Commands as _, Event, ReconnectCause};
 use parlour_core::room::{CloseReason, ConnectionState, ParticipantId, RoomId, Topic};
 use parlour_core::signal::Recipients;
 use parlour_tests::{LinkConfig, Options, World, microphone};
@@ -44,7 +44,7 @@ fn pain_02_a_disconnect_by_the_server_is_an_event() {
                 .send_message(&Recipients::All, &topic, &[0; 300])
                 .unwrap();
         }
-        world.device(alice).publish(&microphone("mic2")).unwrap();
+        world.device(alice).publish(microphone("mic2")).unwrap();
         end(&mut world);
         world.run_until("she is told", s(2), |world| world.closed(alice).is_some());
         assert_eq!(world.closed(alice), Some(CloseCause::Closed(reason)));

@@ -1,7 +1,7 @@
 //! Memory: none is lost per join, and none is taken by what cannot be sent.
 
 use allocation_counter::measure;
-use parlour_core::client::{Client, Config, Event, Small};
+use parlour_core::client::{Client, Commands as _, Config, Event, Small};
 use parlour_core::room::StreamKey;
 use parlour_core::rtp::AudioLevel;
 use parlour_core::secure::KeyPair;

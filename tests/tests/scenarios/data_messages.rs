@@ -1,6 +1,6 @@
 //! Application messages: to all or to some, reliable and in order, or lossy.
 
-use parlour_core::client::{CommandError, Event, RequestFailure};
+use parlour_core::client::{CommandError, Commands as _, Event, RequestFailure};
 use parlour_core::room::{Grants, RoomId, Topic};
 use parlour_core::signal::{MAX_BODY, Outcome, Recipients, Refusal};
 use parlour_tests::{Handle, LinkConfig, Options, World};

@@ -1,6 +1,6 @@
 //! The session ends for all; the room stays, and its next session is another one.
 
-use parlour_core::client::{CloseCause, RequestFailure};
+use parlour_core::client::{CloseCause, Commands as _, RequestFailure};
 use parlour_core::room::{CloseReason, RoomId};
 use parlour_core::server;
 use parlour_core::signal::Refusal;

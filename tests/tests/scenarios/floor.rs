@@ -1,6 +1,6 @@
 //! The floor: one holds it, asks for it, gives it back or loses it by leaving.
 
-use parlour_core::client::{Event, RequestFailure};
+use parlour_core::client::{Commands as _, Event, RequestFailure};
 use parlour_core::room::Grants;
 use parlour_core::signal::{Outcome, Refusal};
 use parlour_tests::{Options, World};

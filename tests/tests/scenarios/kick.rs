@@ -1,6 +1,6 @@
 //! Removed by a moderator: out for the session, and told why.
 
-use parlour_core::client::{CloseCause, Event, RequestFailure};
+use parlour_core::client::{CloseCause, Commands as _, Event, RequestFailure};
 use parlour_core::room::{CloseReason, RoomId};
 use parlour_core::signal::{JoinRefusal, Moderation, Outcome, Refusal};
 use parlour_tests::{Options, World};

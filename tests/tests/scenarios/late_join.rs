@@ -1,5 +1,6 @@
 //! A late joiner knows all that there is, and hears it.
 
+use parlour_core::client::Commands as _;
 use parlour_core::signal::Moderation;
 use parlour_tests::{Options, World, microphone, screen};
 
@@ -16,7 +17,7 @@ fn a_late_joiner_knows_and_hears_what_there_is() {
     let bob = world.joined("bob", options);
     let carol = world.joined("carol", Options::default().publishing("mic"));
     world
-        .ask(alice, |device| device.publish(&microphone("music")))
+        .ask(alice, |device| device.publish(microphone("music")))
         .unwrap();
     world
         .ask(alice, |device| device.set_muted(&key("music"), true))

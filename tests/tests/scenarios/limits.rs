@@ -1,6 +1,8 @@
 //! Too much of anything is refused or dropped, told, and hurts nobody else.
 
-use parlour_core::client::{CloseCause, CommandError, MAX_OUTSTANDING, RequestFailure};
+use parlour_core::client::{
+    CloseCause, CommandError, Commands as _, MAX_OUTSTANDING, RequestFailure,
+};
 use parlour_core::room::Topic;
 use parlour_core::server::{Config, Rate};
 use parlour_core::signal::{Outcome, Recipients, Refusal};

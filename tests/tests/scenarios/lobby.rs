@@ -1,6 +1,6 @@
 //! The lobby: wait outside, unseen, until somebody who may says yes or no.
 
-use parlour_core::client::{CloseCause, Event};
+use parlour_core::client::{CloseCause, Commands as _, Event};
 use parlour_core::room::{CloseReason, RoomId};
 use parlour_core::server;
 use parlour_core::signal::{JoinRefusal, Moderation, Outcome};

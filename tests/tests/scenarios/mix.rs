@@ -2,7 +2,7 @@
 
 use allocation_counter::measure;
 use parlour_core::audio::opus::{EncoderConfig, FullbandEncoder, OpusState};
-use parlour_core::client::RequestFailure;
+use parlour_core::client::{Commands as _, RequestFailure};
 use parlour_core::room::{Codec, RoomId, StreamKind};
 use parlour_core::server::{Config, MixConfig};
 use parlour_core::signal::{Moderation, Outcome, Publish, Refusal, SubscribePolicy};

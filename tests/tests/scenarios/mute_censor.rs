@@ -1,6 +1,6 @@
 //! Silenced by oneself or by a moderator: both must be clear to be heard.
 
-use parlour_core::client::{Event, RequestFailure};
+use parlour_core::client::{Commands as _, Event, RequestFailure};
 use parlour_core::signal::{Moderation, Outcome, Refusal, Targets};
 use parlour_tests::{Handle, Options, World};
 

@@ -1,6 +1,6 @@
 //! More to send than the server can send: what is oldest is lost, nobody loses more than others, and signalling gets through.
 
-use parlour_core::client::Event;
+use parlour_core::client::{Commands as _, Event};
 use parlour_core::room::Topic;
 use parlour_core::server;
 use parlour_core::signal::{Outcome, Recipients};

@@ -1,6 +1,6 @@
 //! Publishing: with the join or later, within what is granted, until it is taken back.
 
-use parlour_core::client::{CommandError, Event, RequestFailure};
+use parlour_core::client::{CommandError, Commands as _, Event, RequestFailure};
 use parlour_core::room::{Codec, Grants, StreamKind};
 use parlour_core::signal::{Outcome, Publish, Refusal};
 use parlour_tests::{Options, World, microphone, screen};
@@ -32,7 +32,7 @@ fn what_is_published_later_is_heard() {
     let mut world = World::new("what_is_published_later_is_heard");
     let bob = world.joined("bob", Options::small());
     let alice = world.joined("alice", Options::small());
-    let outcome = world.ask(alice, |device| device.publish(&microphone("mic")));
+    let outcome = world.ask(alice, |device| device.publish(microphone("mic")));
     let ssrc = world.device(alice).published_ssrc(&key("mic")).unwrap();
     assert_eq!(outcome, Ok(Outcome::Published { ssrc }));
     world.run_until("bob knows", s(1), |world| {
@@ -65,7 +65,7 @@ fn what_is_published_later_is_heard() {
         50,
         "heard without publishing"
     );
-    let again = world.ask(alice, |device| device.publish(&microphone("mic")));
+    let again = world.ask(alice, |device| device.publish(microphone("mic")));
     assert!(matches!(again, Ok(Outcome::Published { .. })));
 }
 
@@ -108,7 +108,7 @@ fn grants_bound_what_may_be_published() {
         }));
     assert_eq!(world.device(alice).published_ssrc(&key("mic")), None);
     assert!(world.device(alice).published_ssrc(&key("screen")).is_some());
-    let later = world.ask(alice, |device| device.publish(&microphone("mic2")));
+    let later = world.ask(alice, |device| device.publish(microphone("mic2")));
     assert_eq!(later, Err(RequestFailure::Refused(Refusal::NotPermitted)));
     assert_eq!(world.facts(alice).presenter, Some(id("alice")));
     world.run_until_agreed(&[alice], s(1));
@@ -123,11 +123,11 @@ fn impossible_streams_are_not_published() {
         ..microphone("cam")
     };
     let device = world.device(alice);
-    assert_eq!(device.publish(&odd), Err(CommandError::CodecMismatch));
-    let twice = device.publish(&microphone("mic"));
+    assert_eq!(device.publish(odd), Err(CommandError::CodecMismatch));
+    let twice = device.publish(microphone("mic"));
     assert_eq!(twice, Err(CommandError::AlreadyPublished));
-    device.publish(&microphone("mic2")).unwrap();
-    let third = device.publish(&microphone("mic3"));
+    device.publish(microphone("mic2")).unwrap();
+    let third = device.publish(microphone("mic3"));
     assert_eq!(third, Err(CommandError::TooManyStreams));
     world.run_for(s(1));
     assert_eq!(

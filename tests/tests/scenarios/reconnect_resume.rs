@@ -1,6 +1,6 @@
 //! Touch lost and found again: the same participant goes on, and nobody notices more than a pause.
 
-use parlour_core::client::{CloseCause, Event, ReconnectCause};
+use parlour_core::client::{CloseCause, Commands as _, Event, ReconnectCause};
 use parlour_core::room::ConnectionState;
 use parlour_core::room::Topic;
 use parlour_core::signal::Recipients;

@@ -1,6 +1,7 @@
 //! Sent elsewhere: the same token, another address.
 
 use parlour_core::client::Event;
+use parlour_core::signal::Redirect;
 use parlour_tests::world::OTHER_ADDRESS;
 use parlour_tests::{Options, World};
 
@@ -19,7 +20,7 @@ fn a_redirected_device_joins_where_it_is_sent() {
     let other = OTHER_ADDRESS.parse().unwrap();
     let bob = world.joined("bob", Options::default());
     let alice = world.joined("alice", sent_elsewhere());
-    let redirected = Event::Redirected(other);
+    let redirected = Event::Redirected(Redirect::Address(other));
     assert_eq!(world.count_seen(alice, |event| *event == redirected), 1);
     let joins = |event: &Event| matches!(event, Event::Joined { .. });
     assert_eq!(world.count_seen(alice, joins), 1);

@@ -1,6 +1,6 @@
 //! The server forgets everything: devices notice at once and restore what they had.
 
-use parlour_core::client::{Event, ReconnectCause, RequestFailure};
+use parlour_core::client::{Commands as _, Event, ReconnectCause, RequestFailure};
 use parlour_core::room::Topic;
 use parlour_core::signal::{Recipients, SubscribePolicy};
 use parlour_tests::{Options, World, microphone};
@@ -18,7 +18,7 @@ fn devices_rejoin_by_themselves_and_restore_everything() {
     let bob = world.joined("bob", options);
     let carol = world.joined("carol", Options::small());
     world
-        .ask(alice, |device| device.publish(&microphone("late")))
+        .ask(alice, |device| device.publish(microphone("late")))
         .unwrap();
     world
         .ask(alice, |device| device.set_muted(&key("late"), true))

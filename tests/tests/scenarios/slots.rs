@@ -1,5 +1,6 @@
 //! More talkers than decoders: the loudest are heard, and over time everybody.
 
+use parlour_core::client::Commands as _;
 use parlour_core::signal::Outcome;
 use parlour_tests::{Handle, Options, World};
 

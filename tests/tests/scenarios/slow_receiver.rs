@@ -1,6 +1,6 @@
 //! A receiver that cannot keep up holds up nobody, and is told the outcome instead of the way.
 
-use parlour_core::client::Event;
+use parlour_core::client::{Commands as _, Event};
 use parlour_core::server::Config;
 use parlour_tests::{LinkConfig, Options, World};
 

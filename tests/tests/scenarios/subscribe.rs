@@ -1,6 +1,6 @@
 //! Who hears what: policies, explicit subscriptions, and exceptions from them.
 
-use parlour_core::client::RequestFailure;
+use parlour_core::client::{Commands as _, RequestFailure};
 use parlour_core::room::Grants;
 use parlour_core::signal::{Outcome, Refusal, SubscribePolicy};
 use parlour_tests::{Handle, Options, World, screen};

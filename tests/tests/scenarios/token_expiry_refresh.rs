@@ -1,6 +1,6 @@
 //! A token runs out: told in time, refreshed or out.
 
-use parlour_core::client::{CloseCause, Event, RequestFailure};
+use parlour_core::client::{CloseCause, Commands as _, Event, RequestFailure};
 use parlour_core::room::{CloseReason, Grants};
 use parlour_core::signal::{JoinRefusal, Outcome, Refusal, SubscribePolicy};
 use parlour_tests::{Options, World, microphone};
@@ -161,7 +161,7 @@ fn who_shows_a_new_token_is_told_what_it_grants() {
         .ask(alice, |device| device.set_subscribe_policy(all))
         .unwrap();
     world
-        .ask(alice, |device| device.publish(&microphone("mic")))
+        .ask(alice, |device| device.publish(microphone("mic")))
         .unwrap();
     world.talk(bob, "mic", s(1));
     world.talk(alice, "mic", s(1));

@@ -1,6 +1,6 @@
 //! A join that the embedder refuses ends with its reason, and is not tried again.
 
-use parlour_core::client::{CloseCause, CommandError};
+use parlour_core::client::{CloseCause, CommandError, Commands as _};
 use parlour_core::signal::JoinRefusal;
 use parlour_tests::{Options, World, microphone};
 
@@ -24,7 +24,7 @@ fn each_refusal_reaches_the_application() {
             world.closed(alice).is_some()
         });
         assert_eq!(world.closed(alice), Some(CloseCause::Refused(refusal)));
-        let late = world.device(alice).publish(&microphone("mic"));
+        let late = world.device(alice).publish(microphone("mic"));
         assert_eq!(late, Err(CommandError::Closed));
         let sent = world.history().len();
         world.run_for(s(60));

@@ -1,6 +1,6 @@
 //! Participants with good tokens and bad manners: limited, told, cut off, and nobody else notices.
 
-use parlour_core::client::{CloseCause, Event, RequestFailure};
+use parlour_core::client::{CloseCause, Commands as _, Event, RequestFailure};
 use parlour_core::room::{CloseReason, ParticipantId, Topic};
 use parlour_core::server::{Config, Rate};
 use parlour_core::signal::{Recipients, Refusal};
@@ -62,7 +62,7 @@ fn ten_times_too_many_requests_end_the_stay() {
         // Publishes and their ends, floors and their ends.
         let device = world.device(mallory);
         let request = match round % 2 {
-            0 => device.publish(&microphone("more")),
+            0 => device.publish(microphone("more")),
             _ => device.unpublish(&microphone("more").key),
         };
         asked.extend(request.ok().flatten());

@@ -1,7 +1,7 @@
 //! A hundred thousand joins, publishes and leaves: the memory is to the byte what it was.
 
 use allocation_counter::measure;
-use parlour_core::client::{Client, Config, Event, Small};
+use parlour_core::client::{Client, Commands as _, Config, Event, Small};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{self, Path, Server};
 use parlour_core::ticket::Ticket;

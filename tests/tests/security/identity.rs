@@ -1,6 +1,6 @@
 //! Who one is: tokens, and what happens to a second bearer of one.
 
-use parlour_core::client::{CloseCause, CommandError, RequestFailure};
+use parlour_core::client::{CloseCause, CommandError, Commands as _, RequestFailure};
 use parlour_core::room::CloseReason;
 use parlour_core::server::Event as ServerEvent;
 use parlour_core::signal::{MAX_TOKEN, Outcome, Refusal};

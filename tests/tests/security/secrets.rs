@@ -3,7 +3,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fmt::Debug;
 
-use parlour_core::client::{Client, Config, Small};
+use parlour_core::client::{Client, Commands as _, Config, Small};
 use parlour_core::room::{Grants, ParticipantId, SessionId};
 use parlour_core::secure::{
     InitiatorHandshake, KeyPair, ResetKey, ResetToken, ResponderHandshake, ResumeTicket, SecretKey,

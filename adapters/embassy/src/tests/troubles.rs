@@ -139,6 +139,21 @@ fn a_name_that_nobody_has_is_said_to_be_unknown() {
 }
 
 #[test]
+fn of_a_names_addresses_all_are_tried_and_the_name_is_asked_again() {
+    // A second for the address that does not answer, or two until the name may be asked for again, and up to one more in
+    // which smoltcp does not send after it has looked for a neighbour in vain.
+    for (name, most) in [("two.test", 2_500), ("moves.test", 3_500)] {
+        let mut world = World::new();
+        let anna = world.party_with(2, "anna", name, PORT, Config::default());
+        let began = embassy_time::Instant::now();
+        assert_eq!(anna.join(&mut world), Ok(()), "{name}");
+        let took = began.elapsed();
+        assert!(took >= Duration::from_secs(1), "{name}: {took:?}");
+        assert!(took < Duration::from_millis(most), "{name}: {took:?}");
+    }
+}
+
+#[test]
 fn an_address_that_this_build_does_not_have_is_said_to_be_unreachable() {
     let mut world = World::new();
     let anna = world.party_with(2, "anna", "2001:db8::1", PORT, Config::default());

@@ -444,24 +444,33 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
     }
 }
 
-/// A name server that knows `rooms.test`, which is where it is itself, and nothing else.
+/// A name server that knows three names: `rooms.test`, which is where it is itself, `two.test`, which is first where nobody
+/// is, and `moves.test`, which is there when it is asked for the first time.
 async fn name(stack: Stack<'static>) {
     let meta = || leak([PacketMetadata::EMPTY; 4]);
     let bytes = || leak(vec![0; 4 * MTU]);
     let mut socket = UdpSocket::new(stack, meta(), bytes(), meta(), bytes());
     socket.bind(53).unwrap();
+    let nowhere = Ipv4Address::new(10, 0, 0, 99);
+    let mut moving = nowhere;
     let mut query = [0; 512];
     loop {
         let (len, from) = socket.recv_from(&mut query).await.unwrap();
         let query = &query[..len];
-        let known = query[12..].starts_with(b"\x05rooms\x04test\x00");
-        // RFC 1035: the question again, and a pointer to its name with an address.
+        let addresses = match &query[12..query.len() - 4] {
+            b"\x05rooms\x04test\x00" => vec![SERVER],
+            b"\x03two\x04test\x00" => vec![nowhere, SERVER],
+            b"\x05moves\x04test\x00" => vec![std::mem::replace(&mut moving, SERVER)],
+            _ => vec![],
+        };
+        let known = !addresses.is_empty();
+        // RFC 1035: the question again, and a pointer to its name with each address.
         let mut answer = query.to_vec();
         answer[2..4].copy_from_slice(if known { &[0x81, 0x80] } else { &[0x81, 0x83] });
-        if known {
-            answer[7] = 1;
+        answer[7] = addresses.len() as u8;
+        for address in addresses {
             answer.extend([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-            answer.extend(SERVER.octets());
+            answer.extend(address.octets());
         }
         socket.send_to(&answer, from).await.unwrap();
     }

@@ -4,6 +4,7 @@ use parlour_core::audio::opus::MAX_PAYLOAD;
 use parlour_core::client::MAX_AUDIO_PAYLOAD;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioLevel, frame_samples};
+use parlour_core::signal::Operation;
 
 use super::encoder::Talker;
 use super::shared::Published;
@@ -81,10 +82,8 @@ impl AudioWriter {
     /// # Errors
     /// [`RequestError`]
     pub async fn set_muted(&self, muted: bool) -> Result<(), RequestError> {
-        let command = self
-            .stream
-            .shared
-            .request(|client| client.set_muted(self.stream.key(), muted));
-        command.await.map(drop)
+        let key = self.stream.key().clone();
+        let asked = (self.stream.shared).ask(Operation::SetMuted { key, muted });
+        asked.await.map(drop)
     }
 }

@@ -7,79 +7,68 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_core::client::{Event as CoreEvent, ReconnectCause};
+use parlour_core::client::{
+    Action, Event as CoreEvent, ReconnectCause, Route, Target, Transport, Transports,
+};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
+use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
-use super::TransportChoice;
-use super::link::{Link, Way};
+use super::Event;
+use super::link::Link;
 use super::shared::Shared;
 
-/// How long the server has to answer before the next way is tried.
-const PATIENCE: Duration = Duration::from_millis(1_500);
-/// Between two attempts to open a way that could not be opened: at first, and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
+#[cfg(all(test, feature = "server"))]
+mod tests;
+
 /// How often the client's timers are looked at while the link takes nothing.
 const HELD_BACK: Duration = Duration::from_millis(50);
-/// How long a TCP connection may take nothing, or answer nothing when it is new, before another takes its place.
+/// How long a TCP connection may take nothing before another takes its place.
 const STALLED: Duration = Duration::from_secs(5);
+/// How long the name service may take.
+const RESOLVING: Duration = Duration::from_secs(5);
 /// Datagrams that are taken in before anything is sent, so that the answers share datagrams.
 const BATCH: usize = 32;
+
+/// Room for one byte too many, so that a datagram that is too long shows as such.
+type Buffer = [u8; MAX_DATAGRAM + 1];
 
 /// A request for a new socket.
 pub(super) type Rebind = oneshot::Sender<io::Result<()>>;
 
-/// The ways to try, in turn, until the server answers on one.
-#[derive(Debug)]
-struct Ways {
-    ways: Vec<(Way, SocketAddr)>,
-    current: usize,
-    /// Whether the server has answered on the current one, which then stays.
-    answered: bool,
+/// The server as the ticket names it.
+#[derive(Debug, Clone)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) port: u16,
 }
 
-impl Ways {
-    fn new(transport: TransportChoice, servers: &[SocketAddr]) -> Self {
-        let each = |way| servers.iter().map(move |server| (way, *server));
-        let ways = match transport {
-            TransportChoice::Auto => each(Way::Udp).chain(each(Way::Tcp)).collect(),
-            TransportChoice::Udp => each(Way::Udp).collect(),
-            TransportChoice::Tcp => each(Way::Tcp).collect(),
-        };
-        Self {
-            ways,
-            current: 0,
-            answered: false,
-        }
-    }
-
-    fn current(&self) -> Option<(Way, SocketAddr)> {
-        self.ways.get(self.current).copied()
-    }
-
-    fn advance(&mut self) {
-        self.current = (self.current + 1) % self.ways.len().max(1);
+impl Host {
+    pub(super) async fn resolve(self) -> io::Result<Vec<SocketAddr>> {
+        let found = lookup_host((self.name.as_str(), self.port)).await?;
+        Ok(found.collect())
     }
 }
 
-/// A TCP connection that is coming about.
-type Opening = Pin<Box<dyn Future<Output = io::Result<Link>> + Send>>;
+/// Something that comes about in the background.
+type Pending<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 pub(super) struct Driver {
     shared: Arc<Shared>,
-    transport: TransportChoice,
-    /// What the ticket names: where to return to when a redirect leads nowhere.
-    servers: Vec<SocketAddr>,
-    ways: Ways,
-    link: Option<Link>,
-    opening: Option<Opening>,
-    /// When to open a way that is not open, or to give up on one that is silent.
-    next_try: Option<Instant>,
-    backoff: Duration,
-    /// Whether the server was heard over the link.
-    heard: bool,
+    host: Host,
+    route: Route,
+    /// The link, and what it leads to.
+    link: Option<(Target, Link)>,
+    /// A TCP connection that is coming about, and where to.
+    opening: Option<(Target, Pending<Link>)>,
+    /// Addresses that are being asked for.
+    resolving: Option<Pending<Vec<SocketAddr>>>,
+    /// A UDP socket that the server was asked through while the link is TCP.
+    probe: Option<Link>,
+    /// By what packets travel, as the application was told or prefers.
+    told: Transport,
     /// Since when the link has taken nothing.
     stalled: Option<Instant>,
     /// When the client's timers were last looked at.
@@ -90,7 +79,9 @@ pub(super) struct Driver {
 enum Wakeup {
     Received(usize),
     Sendable,
+    Probed(usize),
     Opened(io::Result<Link>),
+    Resolved(io::Result<Vec<SocketAddr>>),
     LinkLost(io::Error),
     Timeout,
     Command,
@@ -101,22 +92,25 @@ enum Wakeup {
 impl Driver {
     pub(super) fn new(
         shared: Arc<Shared>,
-        transport: TransportChoice,
+        transports: Transports,
+        host: Host,
         servers: &[SocketAddr],
     ) -> Self {
-        let looked = shared.clock.now();
+        let now = shared.clock.now();
         Self {
             shared,
-            transport,
-            servers: servers.to_vec(),
-            ways: Ways::new(transport, servers),
+            host,
+            route: Route::new(transports, servers, now),
             link: None,
             opening: None,
-            next_try: None,
-            backoff: BACKOFF.0,
-            heard: false,
+            resolving: None,
+            probe: None,
+            told: match transports {
+                Transports::Tcp => Transport::Tcp,
+                Transports::Udp | Transports::UdpOrTcp => Transport::Udp,
+            },
             stalled: None,
-            looked,
+            looked: now,
         }
     }
 
@@ -129,15 +123,16 @@ impl Driver {
     async fn run(mut self, mut rebinds: mpsc::Receiver<Rebind>, mut alive: oneshot::Receiver<()>) {
         let mut buffer = [0; MAX_DATAGRAM + 1];
         let mut abandoned = false;
-        self.open();
         loop {
             self.shared.release();
+            // An error has been told to the route, which tries something else.
+            let _ = self.act(&mut buffer).await;
             self.transmit(&mut buffer).await;
             if self.dispatch() {
                 continue;
             }
             if self.shared.lock().client.closed().is_some() {
-                if let Some(link) = &mut self.link {
+                if let Some((_, link)) = &mut self.link {
                     link.finish().await;
                 }
                 return;
@@ -147,12 +142,17 @@ impl Driver {
                 .await
             {
                 Wakeup::Received(len) => self.take_in(len, &mut buffer),
+                Wakeup::Probed(len) => self.take_in_probe(buffer.get_mut(..len)),
                 Wakeup::Sendable => self.stalled = None,
                 Wakeup::Command => {}
                 Wakeup::LinkLost(error) => self.lose(&error),
                 Wakeup::Opened(opened) => self.opened(opened),
+                Wakeup::Resolved(found) => self.resolved(found),
                 Wakeup::Timeout => self.handle_timeout(),
-                Wakeup::Rebind(reply) => drop(reply.send(self.rebind())),
+                Wakeup::Rebind(reply) => {
+                    self.route.network_changed(self.shared.clock.now());
+                    drop(reply.send(self.act(&mut buffer).await));
+                }
                 Wakeup::Abandoned => {
                     abandoned = true;
                     let now = self.shared.clock.now();
@@ -163,9 +163,107 @@ impl Driver {
         }
     }
 
+    /// Does what the route wants; an error if a socket cannot be had.
+    async fn act(&mut self, buffer: &mut Buffer) -> io::Result<()> {
+        let mut result = Ok(());
+        while let Some(action) = self.route.poll(self.shared.clock.now()) {
+            tracing::debug!(?action);
+            match action {
+                Action::Open(target) => result = self.open(target),
+                Action::Resolve => {
+                    let host = self.host.clone();
+                    self.resolving = Some(Box::pin(async move {
+                        let found = tokio::time::timeout(RESOLVING, host.resolve()).await;
+                        found.map_err(|_| io::ErrorKind::TimedOut)?
+                    }));
+                }
+                Action::Probe(address) => self.ask_by_udp(address, buffer).await,
+                _ => {}
+            }
+        }
+        if self.probe.is_some() && !self.route.probing() {
+            // It may have reached the server, which then answers where nothing arrives: a packet on this way has it follow.
+            self.probe = None;
+            self.shared.lock().client.ping();
+        }
+        result
+    }
+
+    /// Opens a target. A link that is there goes on until it is open.
+    fn open(&mut self, target: Target) -> io::Result<()> {
+        self.shared.lock().note_tried(target);
+        self.opening = None;
+        match target.transport {
+            Transport::Udp => match Link::udp(target.address) {
+                Ok(link) => self.use_link(target, link),
+                Err(error) => {
+                    self.cannot_open(target, &error);
+                    return Err(error);
+                }
+            },
+            Transport::Tcp => {
+                self.opening = Some((target, Box::pin(Link::tcp(target.address))));
+            }
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self, opened: io::Result<Link>) {
+        let Some((target, _)) = self.opening.take() else {
+            return;
+        };
+        match opened {
+            Ok(link) => self.use_link(target, link),
+            Err(error) => self.cannot_open(target, &error),
+        }
+    }
+
+    fn use_link(&mut self, target: Target, link: Link) {
+        self.link = Some((target, link));
+        self.stalled = None;
+        let now = self.shared.clock.now();
+        self.shared.lock().client.network_changed(now);
+    }
+
+    fn cannot_open(&mut self, target: Target, error: &io::Error) {
+        tracing::debug!(?target, %error, "cannot open");
+        self.link = None;
+        self.route.failed(self.shared.clock.now());
+    }
+
+    fn resolved(&mut self, found: io::Result<Vec<SocketAddr>>) {
+        self.resolving = None;
+        let found = found.unwrap_or_else(|error| {
+            tracing::debug!(host = %self.host.name, %error, "the name service does not answer");
+            Vec::new()
+        });
+        self.route.resolved(&found, self.shared.clock.now());
+    }
+
+    /// Asks the server for an answer by UDP, while all else goes on by TCP.
+    async fn ask_by_udp(&mut self, address: SocketAddr, buffer: &mut Buffer) {
+        let mut probe = match Link::udp(address) {
+            Ok(probe) => probe,
+            Err(error) => {
+                tracing::debug!(%address, %error, "cannot probe");
+                return;
+            }
+        };
+        let now = self.shared.clock.now();
+        let packet = {
+            let client = &mut self.shared.lock().client;
+            client.ping();
+            client.poll_transmit(now, buffer).ok().flatten()
+        };
+        if let Some(packet) = packet.and_then(|len| buffer.get(..len)) {
+            probe.send(packet).await;
+        }
+        self.probe = Some(probe);
+    }
+
     /// Sends what there is to send, as long as the link takes it.
-    async fn transmit(&mut self, buffer: &mut [u8]) {
-        let Some(link) = &mut self.link else {
+    async fn transmit(&mut self, buffer: &mut Buffer) {
+        let Some((_, link)) = &mut self.link else {
             return;
         };
         while link.is_ready() {
@@ -178,49 +276,45 @@ impl Driver {
         }
     }
 
-    /// Hands out events, and acts on those that concern the link; true if there may be something new to send.
+    /// Hands out events, and acts on those that concern the route; true if there may be something to do for it.
     fn dispatch(&mut self) -> bool {
-        let mut ways = None;
-        let (mut silent, mut joined) = (false, false);
-        let way = self.way();
-        self.shared.dispatch(|event| match event {
-            CoreEvent::Redirected(server) => {
-                tracing::debug!(%server, "redirected");
-                let transport = match (self.transport, way) {
-                    (TransportChoice::Auto, Some(Way::Tcp)) => TransportChoice::Tcp,
-                    (transport, _) => transport,
-                };
-                ways = Some(Ways::new(transport, &[*server]));
+        let (route, link) = (&mut self.route, &mut self.link);
+        let now = self.shared.clock.now();
+        let (mut moves, mut joined) = (false, false);
+        self.shared.dispatch(|event| {
+            match event {
+                CoreEvent::Redirected(to) => {
+                    tracing::debug!(?to, "redirected");
+                    // What comes from there now is none of ours.
+                    *link = None;
+                    route.redirected(*to, now);
+                }
+                CoreEvent::RedirectEnded => route.redirect_ended(now),
+                CoreEvent::Reconnecting(cause) => {
+                    // The socket may be bound to an address that this machine no longer has, and a connection may be as dead.
+                    let silent = matches!(
+                        cause,
+                        ReconnectCause::Silence | ReconnectCause::NetworkChanged
+                    );
+                    route.lost(now, silent);
+                }
+                CoreEvent::Joined { .. } => {
+                    joined = true;
+                    return;
+                }
+                _ => return,
             }
-            CoreEvent::RedirectEnded => ways = Some(Ways::new(self.transport, &self.servers)),
-            CoreEvent::Joined { .. } => joined = true,
-            CoreEvent::Reconnecting(ReconnectCause::Silence | ReconnectCause::NetworkChanged) => {
-                silent = true;
-            }
-            _ => {}
+            moves = true;
         });
         if joined && let Some(me) = self.shared.lock().client.me() {
             tracing::Span::current().record("id", me.as_str());
         }
-        let moves = ways.is_some();
-        if let Some(ways) = ways {
-            self.ways = ways;
-            self.link = None;
-            self.open();
-        } else if silent && self.link.is_some() {
-            // The socket may be bound to an address that this machine no longer has, and a connection may be as dead.
-            self.open();
-        }
-        moves || silent
-    }
-
-    fn way(&self) -> Option<Way> {
-        self.link.as_ref().map(Link::way)
+        moves
     }
 
     async fn wait(
         &mut self,
-        buffer: &mut [u8],
+        buffer: &mut Buffer,
         rebinds: &mut mpsc::Receiver<Rebind>,
         alive: &mut oneshot::Receiver<()>,
         abandoned: bool,
@@ -228,7 +322,7 @@ impl Driver {
         let clock = self.shared.clock;
         let mut theirs = self.shared.timeout();
         match &self.link {
-            Some(link) if link.is_ready() => self.stalled = None,
+            Some((_, link)) if link.is_ready() => self.stalled = None,
             link => {
                 // It would have output sent at once, which has to wait; its timers need not.
                 theirs = theirs.map(|at| at.max(self.looked + HELD_BACK));
@@ -237,7 +331,7 @@ impl Driver {
             }
         }
         let given_up = self.stalled.map(|since| since + STALLED);
-        let timeout = [self.next_try, theirs, given_up];
+        let timeout = [self.route.poll_timeout(), theirs, given_up];
         let timeout = timeout.into_iter().flatten().min();
         let sleep = async {
             match timeout {
@@ -245,47 +339,102 @@ impl Driver {
                 None => pending().await,
             }
         };
+        let mut probed = [0; MAX_DATAGRAM + 1];
+        let probe = async {
+            match &mut self.probe {
+                Some(probe) => probe.receive(&mut probed).await,
+                None => pending().await,
+            }
+        };
         let receive = async {
             match &mut self.link {
-                Some(link) => link.receive(buffer).await,
+                Some((_, link)) => link.receive(&mut buffer[..]).await,
                 None => pending().await,
             }
         };
         let opening = async {
             match &mut self.opening {
-                Some(opening) => opening.await,
+                Some((_, opening)) => opening.await,
                 None => pending().await,
             }
         };
-        tokio::select! {
+        let resolving = async {
+            match &mut self.resolving {
+                Some(resolving) => resolving.await,
+                None => pending().await,
+            }
+        };
+        let wakeup = tokio::select! {
             opened = opening => Wakeup::Opened(opened),
+            found = resolving => Wakeup::Resolved(found),
             received = receive => match received {
                 Ok(Some(len)) => Wakeup::Received(len),
                 Ok(None) => Wakeup::Sendable,
                 Err(error) => Wakeup::LinkLost(error),
             },
+            // An error says that nobody answers there.
+            Ok(Some(len)) = probe => Wakeup::Probed(len),
             () = sleep => Wakeup::Timeout,
             () = self.shared.wake.notified() => Wakeup::Command,
             Some(reply) = rebinds.recv() => Wakeup::Rebind(reply),
             _ = alive, if !abandoned => Wakeup::Abandoned,
+        };
+        if let Wakeup::Probed(_) = wakeup {
+            *buffer = probed;
         }
+        wakeup
     }
 
     /// Takes in the datagram in `buffer` and those that are here already.
-    fn take_in(&mut self, len: usize, buffer: &mut [u8]) {
+    fn take_in(&mut self, len: usize, buffer: &mut Buffer) {
         let mut next = Some(len);
         let mut taken = 0;
         while let Some(datagram) = next.and_then(|len| buffer.get_mut(..len)) {
-            if self.shared.handle_datagram(datagram) && !self.heard {
-                (self.heard, self.ways.answered) = (true, true);
-                self.next_try = None;
-                self.backoff = BACKOFF.0;
+            if self.shared.handle_datagram(datagram) && !self.route.is_settled() {
+                self.settle();
             }
             taken += 1;
             if taken == BATCH {
                 return;
             }
-            next = self.link.as_mut().and_then(|link| link.try_receive(buffer));
+            next = (self.link.as_mut()).and_then(|(_, link)| link.try_receive(buffer));
+        }
+    }
+
+    /// The link was answered: if that was for a session, or its lobby, it stays.
+    fn settle(&mut self) {
+        let is_live = {
+            let client = &self.shared.lock().client;
+            client.is_joined() || client.is_waiting()
+        };
+        // Another one may be coming about.
+        let target = self.link.as_ref().map(|(target, _)| *target);
+        if is_live && target == self.route.target() {
+            self.opening = None;
+            self.route.answered(self.shared.clock.now());
+            self.tell_transport();
+        }
+    }
+
+    fn take_in_probe(&mut self, datagram: Option<&mut [u8]>) {
+        let answered = datagram.is_some_and(|datagram| self.shared.handle_datagram(datagram));
+        if !answered {
+            return;
+        }
+        self.route.probe_answered(self.shared.clock.now());
+        if let (Some(link), Some(target)) = (self.probe.take(), self.route.target()) {
+            self.link = Some((target, link));
+            self.shared.lock().client.ping();
+        }
+        self.tell_transport();
+    }
+
+    fn tell_transport(&mut self) {
+        if let Some(target) = self.route.target()
+            && target.transport != self.told
+        {
+            self.told = target.transport;
+            self.shared.tell(Event::TransportChanged(self.told));
         }
     }
 
@@ -296,78 +445,18 @@ impl Driver {
         if self.stalled.is_some_and(|since| since + STALLED <= now) {
             self.lose(&io::ErrorKind::TimedOut.into());
         }
-        if self.next_try.is_some_and(|at| at <= now) {
-            if self.link.is_some() && !self.ways.answered {
-                self.ways.advance();
-            }
-            self.open();
-        }
     }
 
-    /// The link has come to its end: tries the next one, or the same one again a little later.
+    /// The link has come to its end.
     fn lose(&mut self, error: &io::Error) {
-        if self.ways.answered && error.kind() == io::ErrorKind::ConnectionRefused {
+        if self.route.is_settled() && error.kind() == io::ErrorKind::ConnectionRefused {
             // The server is down for the moment, or somebody wants us to think so.
             return;
         }
-        tracing::debug!(%error, way = ?self.way(), "link lost");
+        tracing::debug!(%error, target = ?self.route.target(), "link lost");
         self.link = None;
-        self.retry_later();
-    }
-
-    fn retry_later(&mut self) {
-        if !self.ways.answered {
-            self.ways.advance();
+        if self.opening.is_none() {
+            self.route.failed(self.shared.clock.now());
         }
-        self.next_try = Some(self.shared.clock.now() + self.backoff);
-        self.backoff = (self.backoff * 2).min(BACKOFF.1);
-    }
-
-    /// Opens the current way anew. Meanwhile a link that is there goes on.
-    fn open(&mut self) {
-        let Some((way, server)) = self.ways.current() else {
-            return;
-        };
-        self.next_try = None;
-        self.opening = None;
-        match way {
-            Way::Udp => self.opened(Link::udp(server)),
-            Way::Tcp => self.opening = Some(Box::pin(Link::tcp(server))),
-        }
-    }
-
-    fn opened(&mut self, opened: io::Result<Link>) {
-        self.opening = None;
-        match opened {
-            Ok(link) => {
-                let way = link.way();
-                self.link = Some(link);
-                (self.heard, self.stalled) = (false, None);
-                let now = self.shared.clock.now();
-                self.shared.lock().client.network_changed(now);
-                let has_another = !self.ways.answered && self.ways.ways.len() > 1;
-                if has_another {
-                    self.next_try = Some(now + PATIENCE);
-                } else if way == Way::Tcp {
-                    // What is written to a dead connection comes back neither as an answer nor as an error.
-                    self.next_try = Some(now + STALLED);
-                }
-            }
-            Err(error) => {
-                tracing::debug!(%error, way = ?self.ways.current(), "cannot open a way");
-                self.link = None;
-                self.retry_later();
-            }
-        }
-    }
-
-    /// Replaces the socket. A TCP connection is made anew in the background.
-    fn rebind(&mut self) -> io::Result<()> {
-        if let Some((Way::Udp, server)) = self.ways.current() {
-            self.opened(Ok(Link::udp(server)?));
-        } else {
-            self.open();
-        }
-        Ok(())
     }
 }

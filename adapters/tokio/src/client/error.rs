@@ -28,13 +28,14 @@ pub enum JoinError {
     },
     /// Nobody answered.
     #[error(
-        "no answer from {address} by {tried}; check that the server runs there with the key that the ticket names (a server without a key file has a new one after each start) and that no firewall is between"
+        "no answer from {address} (tried {tried}); check that the server runs there with the key that the ticket names (a server without a key file has a new one after each start) and that no firewall is between"
     )]
     NoAnswer {
         /// The address in the ticket.
         address: String,
-        /// What was tried: `UDP`, `TCP` or `UDP and TCP`.
-        tried: &'static str,
+        /// What was tried, such as `UDP to 192.0.2.1:7900, TCP to 192.0.2.1:7900`: the addresses of that name, and those
+        /// that the server has sent this client to.
+        tried: String,
     },
     /// The server said no.
     #[error("the server refuses the join: {0}")]

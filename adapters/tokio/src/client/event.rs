@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use parlour_core::client::Event as RoomEvent;
+use parlour_core::client::{Event as RoomEvent, Transport};
 use parlour_core::room::{ParticipantId, Topic};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
@@ -17,6 +17,9 @@ pub enum Event {
     /// Something about the room, this participant or its connection. (Never `Replied`, `MessageReceived` or
     /// `Redirected`, which this crate acts on itself.)
     Room(RoomEvent),
+    /// Packets travel otherwise than before, or, if this is the first event, otherwise than preferred. By TCP, audio that is
+    /// lost on the way comes late; UDP is tried again after 10 s, and ever more rarely up to every 5 minutes.
+    TransportChanged(Transport),
     /// Another participant sent a message.
     Message {
         /// Who.

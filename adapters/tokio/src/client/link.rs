@@ -10,17 +10,8 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::framing::{PacketReader, PacketWriter};
 
-/// How long a TCP connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(3);
 /// How long the last words on one may take.
 const FINISH: Duration = Duration::from_millis(100);
-
-/// One of the two ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    Udp,
-    Tcp,
-}
 
 #[derive(Debug)]
 pub(super) enum Link {
@@ -49,23 +40,15 @@ impl Link {
         UdpSocket::from_std(socket.into()).map(Self::Udp)
     }
 
-    /// A connection to `server`.
+    /// A connection to `server`, however long that takes.
     pub(super) async fn tcp(server: SocketAddr) -> io::Result<Self> {
-        let connected = tokio::time::timeout(CONNECT, TcpStream::connect(server)).await;
-        let stream = connected.map_err(|_| io::ErrorKind::TimedOut)??;
+        let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
         Ok(Self::Tcp {
             reader: PacketReader::new(reader),
             writer: PacketWriter::new(writer),
         })
-    }
-
-    pub(super) fn way(&self) -> Way {
-        match self {
-            Self::Udp(_) => Way::Udp,
-            Self::Tcp { .. } => Way::Tcp,
-        }
     }
 
     /// Whether [`send`](Self::send) takes another packet without queueing it behind others.

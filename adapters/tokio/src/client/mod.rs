@@ -31,7 +31,7 @@ pub use error::{JoinError, PublishError, ReadError, RequestError, WriteError};
 pub use event::{Event, Events};
 pub use media::{MediaPacket, MediaReader, MediaWriter};
 pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
-pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause};
+pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause, Transport};
 pub use room::{Room, RoomState};
 #[cfg(feature = "tap")]
 pub(crate) use shared::{Shared, SlotFrame};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parlour_core::audio::codec::SampleRate;
+use parlour_core::client::Transports;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::signal::SubscribePolicy;
 
@@ -10,14 +11,25 @@ use parlour_core::signal::SubscribePolicy;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TransportChoice {
-    /// By UDP, and if the server does not answer there within 1.5 s, by TCP. Once TCP is chosen it stays: a network
-    /// that blocks UDP rarely changes its mind.
+    /// By UDP, and by TCP while that is not answered: for a second at each of the server's addresses at first, and
+    /// for five seconds when a connection breaks. Who is on TCP
+    /// ([`Event::TransportChanged`](crate::Event::TransportChanged)) tries UDP again now and then.
     #[default]
     Auto,
     /// By UDP or not at all.
     Udp,
     /// By TCP: packets are late rather than lost, which audio likes less.
     Tcp,
+}
+
+impl TransportChoice {
+    pub(super) const fn core(self) -> Transports {
+        match self {
+            Self::Auto => Transports::UdpOrTcp,
+            Self::Udp => Transports::Udp,
+            Self::Tcp => Transports::Tcp,
+        }
+    }
 }
 
 /// How to join.
@@ -41,7 +53,7 @@ pub struct JoinOptions {
     /// (`true`), or gives the room at once, with [`RoomEvent::Joined`](crate::RoomEvent::Joined) or
     /// [`RoomEvent::Closed`](crate::RoomEvent::Closed) to follow.
     pub wait_in_lobby: bool,
-    /// After how long without an answer joining gives up. Less than 1.5 s leave no time for TCP.
+    /// After how long without an answer joining gives up. Less than 2 s leave no time for TCP.
     pub timeout: Duration,
     /// Where the client's input log goes, if anywhere. **It holds the token, the keys' seed and all that is said and
     /// written**: see [`record`](crate::record).

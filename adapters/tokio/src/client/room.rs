@@ -5,23 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parlour_core::audio::codec::SampleRate;
-use parlour_core::client::{CloseCause, Config, Desktop, Profile, Statistics};
+use parlour_core::client::{CloseCause, Commands as _, Config, Desktop, Profile, Statistics};
 use parlour_core::room::{Codec, Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
 use parlour_core::signal::{
-    MAX_SLOTS, Moderation, Outcome, Publish, Recipients, Refusal, StreamRef, SubscribePolicy,
-    Targets,
+    MAX_SLOTS, Moderation, Operation, Outcome, Publish, Recipients, Refusal, Secret, StreamRef,
+    SubscribePolicy, Targets,
 };
 use parlour_core::ticket::Ticket;
 use parlour_core::wire::VERSION;
 use rand_core::OsRng;
 use tokio::sync::{mpsc, oneshot};
 
-use super::driver::{Driver, Rebind};
+use super::driver::{Driver, Host, Rebind};
 use super::encoder::talker;
 use super::shared::{Published, Shared, Status};
 use super::{
     AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MediaReader, MediaWriter,
-    MixedReader, PublishError, ReadError, RequestError, SlotReader, TransportChoice,
+    MixedReader, PublishError, ReadError, RequestError, SlotReader,
 };
 use crate::clock::Clock;
 use crate::machine::Client;
@@ -66,11 +66,26 @@ impl Room {
         if usize::from(options.slots) > MAX_SLOTS {
             return Err(JoinError::Options("at most 32 slots"));
         }
-        let servers = resolve(ticket.host, ticket.port).await?;
-        let shared = start(&ticket, &options)?;
+        let host = Host {
+            name: ticket.host.to_owned(),
+            port: ticket.port,
+        };
+        let servers = resolve(&host).await?;
+        Self::join_found(&ticket, options, host, &servers).await
+    }
+
+    /// Joins at one of `servers`, which are the addresses of `host` now.
+    pub(super) async fn join_found(
+        ticket: &Ticket<'_>,
+        options: JoinOptions,
+        host: Host,
+        servers: &[SocketAddr],
+    ) -> Result<Self, JoinError> {
+        let shared = start(ticket, &options)?;
         let (alive, abandoned) = oneshot::channel();
         let (rebinds, rebind_requests) = mpsc::channel(1);
-        let driver = Driver::new(Arc::clone(&shared), options.transport, &servers);
+        let transports = options.transport.core();
+        let driver = Driver::new(Arc::clone(&shared), transports, host, servers);
         driver.spawn(rebind_requests, abandoned);
         let room = Self {
             shared,
@@ -79,11 +94,7 @@ impl Room {
         };
         let no_answer = || JoinError::NoAnswer {
             address: format!("{}:{}", ticket.host, ticket.port),
-            tried: match options.transport {
-                TransportChoice::Auto => "UDP and TCP",
-                TransportChoice::Udp => "UDP",
-                TransportChoice::Tcp => "TCP",
-            },
+            tried: room.shared.lock().tried(),
         };
         let answered = room.status(|status| status != Status::Joining);
         let status = tokio::time::timeout(options.timeout, answered).await;
@@ -245,8 +256,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn subscribe(&self, stream: &StreamRef) -> Result<(), RequestError> {
-        let asked = self.shared.request(|client| client.subscribe(stream));
-        asked.await.map(drop)
+        self.ask(Operation::Subscribe(stream.clone())).await
     }
 
     /// Receives a stream no more, whatever the policy says.
@@ -254,8 +264,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn unsubscribe(&self, stream: &StreamRef) -> Result<(), RequestError> {
-        let asked = self.shared.request(|client| client.unsubscribe(stream));
-        asked.await.map(drop)
+        self.ask(Operation::Unsubscribe(stream.clone())).await
     }
 
     /// Says which audio streams to receive without asking for each.
@@ -263,8 +272,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn set_subscribe_policy(&self, policy: SubscribePolicy) -> Result<(), RequestError> {
-        let asked = (self.shared).request(|client| client.set_subscribe_policy(policy));
-        asked.await.map(drop)
+        self.ask(Operation::SetSubscribePolicy(policy)).await
     }
 
     /// Keeps one audio slot for `stream` whoever else talks, or for none.
@@ -272,8 +280,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn pin(&self, stream: Option<&StreamRef>) -> Result<(), RequestError> {
-        let asked = self.shared.request(|client| client.pin(stream));
-        asked.await.map(drop)
+        self.ask(Operation::Pin(stream.cloned())).await
     }
 
     /// Silences one's own stream, or lets it be heard again.
@@ -282,8 +289,7 @@ impl Room {
     /// [`RequestError`]
     pub async fn set_muted(&self, key: &str, muted: bool) -> Result<(), RequestError> {
         let key = StreamKey::new(key)?;
-        let asked = self.shared.request(|client| client.set_muted(&key, muted));
-        asked.await.map(drop)
+        self.ask(Operation::SetMuted { key, muted }).await
     }
 
     /// Sends a message of at most 640 bytes, reliably and in order; says to how many it goes.
@@ -297,7 +303,8 @@ impl Room {
         body: &[u8],
     ) -> Result<u16, RequestError> {
         let topic = Topic::new(topic)?;
-        let asked = (self.shared).request(|client| client.send_message(to, &topic, body));
+        let to = to.clone();
+        let asked = self.shared.ask(Operation::Send { to, topic, body });
         match asked.await? {
             Some(Outcome::Sent { recipients }) => Ok(recipients),
             _ => Ok(0),
@@ -361,7 +368,8 @@ impl Room {
     }
 
     async fn moderate(&self, action: Moderation, targets: &Targets) -> Result<u16, RequestError> {
-        let asked = (self.shared).request(|client| client.moderate(action, targets));
+        let targets = targets.clone();
+        let asked = self.shared.ask(Operation::Moderate { action, targets });
         match asked.await? {
             Some(Outcome::Moderated { participants }) => Ok(participants),
             _ => Ok(0),
@@ -373,7 +381,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn end_session(&self) -> Result<(), RequestError> {
-        self.shared.request(Client::end_session).await.map(drop)
+        self.ask(Operation::EndSession).await
     }
 
     /// Asks to be the one who speaks.
@@ -381,7 +389,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn request_floor(&self) -> Result<(), RequestError> {
-        self.shared.request(Client::request_floor).await.map(drop)
+        self.ask(Operation::RequestFloor).await
     }
 
     /// Gives the floor back.
@@ -389,7 +397,7 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn release_floor(&self) -> Result<(), RequestError> {
-        self.shared.request(Client::release_floor).await.map(drop)
+        self.ask(Operation::ReleaseFloor).await
     }
 
     /// Replaces the token by a newer one for the same participant and room.
@@ -397,8 +405,13 @@ impl Room {
     /// # Errors
     /// [`RequestError`]
     pub async fn refresh_token(&self, token: &str) -> Result<(), RequestError> {
-        let asked = self.shared.request(|client| client.refresh_token(token));
-        asked.await.map(drop)
+        let token = Secret(token);
+        self.ask(Operation::RefreshToken { token }).await
+    }
+
+    /// Asks for something, and waits until it is done.
+    async fn ask(&self, operation: Operation<'_>) -> Result<(), RequestError> {
+        self.shared.ask(operation).await.map(drop)
     }
 
     /// Takes a new socket, because the machine's network has changed. Nothing is lost: the server follows. (A network
@@ -437,13 +450,13 @@ impl Room {
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, JoinError> {
+async fn resolve(host: &Host) -> Result<Vec<SocketAddr>, JoinError> {
     let unknown = |cause: String| JoinError::UnknownHost {
-        host: host.to_owned(),
+        host: host.name.clone(),
         cause,
     };
-    let found = tokio::net::lookup_host((host, port)).await;
-    let servers: Vec<_> = found.map_err(|error| unknown(error.to_string()))?.collect();
+    let found = host.clone().resolve().await;
+    let servers = found.map_err(|error| unknown(error.to_string()))?;
     if servers.is_empty() {
         return Err(unknown("the name has no address".to_owned()));
     }

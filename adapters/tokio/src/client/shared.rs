@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use parlour_core::audio::FrameTime;
 use parlour_core::client::{
-    CloseCause, CommandError, Desktop, Event as CoreEvent, Incoming, RequestFailure, SendError,
+    CloseCause, CommandError, Commands as _, Desktop, Event as CoreEvent, Incoming, RequestFailure,
+    SendError, Target, Transport,
 };
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioFrame, AudioLevel};
-use parlour_core::signal::{MAX_BODY, Outcome, Refusal, RequestId, StreamRef};
+use parlour_core::signal::{MAX_BODY, Operation, Outcome, Refusal, RequestId, StreamRef};
 use parlour_core::time::Instant;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
@@ -24,6 +25,8 @@ use crate::machine::Client;
 const EVENTS: usize = 256;
 /// Frames that wait for the slowest reader: more than half a second of 32 voices.
 const FRAMES: usize = 1_024;
+/// Targets that are remembered.
+const TRIED: usize = 16;
 
 /// How far the participation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,8 @@ pub(super) struct State {
     media: Option<broadcast::Sender<MediaPacket>>,
     /// Holds what happened since joining for the first who asks.
     first_events: Option<broadcast::Receiver<Event>>,
+    /// Where the server was sought, for who asks why it was not found.
+    tried: Vec<Target>,
 }
 
 pub(crate) struct Shared {
@@ -138,6 +143,7 @@ impl Shared {
                 frames: Some(frames),
                 media: Some(media),
                 first_events: Some(first_events),
+                tried: Vec::new(),
             }),
             wake: Notify::new(),
             progress: Notify::new(),
@@ -154,12 +160,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a command that asks something of the server, and waits for the answer.
+    /// Asks something of the server, and waits for the answer.
     ///
     /// `Ok(None)` if there is no session now and the command was only noted, for the next one.
-    pub(super) async fn request<R: Into<Option<RequestId>>>(
+    pub(super) async fn ask(
         &self,
-        mut command: impl FnMut(&mut Client<Desktop>) -> Result<R, CommandError>,
+        operation: Operation<'_>,
     ) -> Result<Option<Outcome>, RequestError> {
         let reply = loop {
             let progress = self.progress.notified();
@@ -168,12 +174,10 @@ impl Shared {
             progress.as_mut().enable();
             {
                 let mut state = self.lock();
-                match command(&mut state.client) {
-                    Ok(request) => {
+                match state.client.ask(operation.clone()) {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(request)) => {
                         let (sender, receiver) = oneshot::channel();
-                        let Some(request) = request.into() else {
-                            return Ok(None);
-                        };
                         state.replies.insert(request, sender);
                         break receiver;
                     }
@@ -330,6 +334,13 @@ impl Shared {
         self.progress.notify_waiters();
     }
 
+    /// Hands out an event of the adapter's own.
+    pub(super) fn tell(&self, event: Event) {
+        if let Some(events) = &self.lock().events {
+            let _ = events.send(event);
+        }
+    }
+
     fn settle(&self, state: &mut State, event: CoreEvent) {
         match &event {
             CoreEvent::Replied { request, result } => {
@@ -359,6 +370,22 @@ impl Shared {
 }
 
 impl State {
+    /// Notes where the server is sought.
+    pub(super) fn note_tried(&mut self, target: Target) {
+        if !self.tried.contains(&target) && self.tried.len() < TRIED {
+            self.tried.push(target);
+        }
+    }
+
+    /// Where it was sought, for people.
+    pub(super) fn tried(&self) -> String {
+        let each = self.tried.iter().map(|target| match target.transport {
+            Transport::Udp => format!("UDP to {}", target.address),
+            Transport::Tcp => format!("TCP to {}", target.address),
+        });
+        each.collect::<Vec<_>>().join(", ")
+    }
+
     /// Stops publishing a stream, now or when there is room for the request.
     pub(super) fn unpublish(&mut self, key: &StreamKey) {
         self.paced.forget(key);

@@ -1,11 +1,10 @@
 //! Who may join, and at which worker.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use parlour_core::room::RoomId;
 use parlour_core::server::{Admission, JoinId, Path, RefreshId};
-use parlour_core::signal::JoinRefusal;
+use parlour_core::signal::{JoinRefusal, Redirect};
 use parlour_core::time::Instant;
 
 use crate::clock::unix_seconds;
@@ -29,18 +28,15 @@ pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
 pub(super) struct Admitter {
     /// Which worker this is.
     index: usize,
-    /// Where participants reach each worker.
-    workers: Vec<SocketAddr>,
+    /// The port of each worker. Its address is the one that a participant has reached another worker at: this machine
+    /// may be known by several, and the participant may be able to use that one only.
+    ports: Vec<u16>,
     keys: Vec<ApiKey>,
 }
 
 impl Admitter {
-    pub(super) fn new(index: usize, workers: Vec<SocketAddr>, keys: Vec<ApiKey>) -> Self {
-        Self {
-            index,
-            workers,
-            keys,
-        }
+    pub(super) fn new(index: usize, ports: Vec<u16>, keys: Vec<ApiKey>) -> Self {
+        Self { index, ports, keys }
     }
 
     /// Answers a join.
@@ -63,11 +59,11 @@ impl Admitter {
             }
         };
         let (room, participant) = (claims.room.clone(), claims.participant.clone());
-        let worker = worker_of(&room, self.workers.len());
-        match self.workers.get(worker) {
-            Some(&address) if worker != self.index => {
+        let worker = worker_of(&room, self.ports.len());
+        match self.ports.get(worker) {
+            Some(&port) if worker != self.index => {
                 tracing::debug!(%room, %participant, ?from, worker, "join redirected");
-                let _ = server.redirect(now, join, address);
+                let _ = server.redirect(now, join, Redirect::Port(port));
             }
             _ => match server.admit(now, join, admission(claims, wall)) {
                 Ok(()) => tracing::debug!(%room, %participant, ?from, "join admitted"),

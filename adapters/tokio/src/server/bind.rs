@@ -114,42 +114,36 @@ fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
-/// What tickets name as the host, and where participants reach each worker.
-pub(super) fn advertise(
-    config: &ServerConfig,
-    addresses: &[SocketAddr],
-) -> Result<(String, Vec<SocketAddr>), BindError> {
-    let (host, ip) = match &config.host {
-        Some(host) => (host.clone(), resolve(host, config.address)?),
-        None => {
-            let ip = match config.address.ip() {
-                IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-                ip => ip,
-            };
-            (ip.to_string(), ip)
+/// What tickets name as the host. Participants resolve it, so that it need not have an address here; but if it has one
+/// that only this machine reaches, they hardly will.
+pub(super) fn advertise(config: &ServerConfig) -> String {
+    let Some(host) = &config.host else {
+        let ip = match config.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        return ip.to_string();
+    };
+    match (host.as_str(), 0).to_socket_addrs() {
+        Ok(found) => {
+            let loopback: Vec<_> = found
+                .map(|at| at.ip())
+                .filter(IpAddr::is_loopback)
+                .collect();
+            if !loopback.is_empty() {
+                tracing::warn!(
+                    %host,
+                    ?loopback,
+                    "on this machine the host leads to itself (see /etc/hosts); if it does so for participants, too, they cannot join"
+                );
+            }
         }
-    };
-    let reachable = addresses
-        .iter()
-        .map(|address| SocketAddr::new(ip, address.port()));
-    Ok((host, reachable.collect()))
-}
-
-/// An address of `host`, preferably of the kind that the server listens at.
-fn resolve(host: &str, listens: SocketAddr) -> Result<IpAddr, BindError> {
-    let unknown = |source| BindError::UnknownHost {
-        host: host.to_owned(),
-        source,
-    };
-    let found: Vec<_> = (host, 0).to_socket_addrs().map_err(unknown)?.collect();
-    let alike = found
-        .iter()
-        .find(|address| address.is_ipv4() == listens.is_ipv4());
-    let address = alike.or(found.first());
-    address
-        .map(SocketAddr::ip)
-        .ok_or_else(|| unknown(ErrorKind::NotFound.into()))
+        Err(error) => {
+            tracing::warn!(%host, %error, "on this machine the host has no address; participants need one to join");
+        }
+    }
+    host.clone()
 }
 
 #[cfg(test)]
@@ -199,21 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn tickets_name_the_host_and_redirects_its_address() {
-        let bound: Vec<SocketAddr> = vec!["0.0.0.0:7900".parse().unwrap()];
-        let (host, reachable) = advertise(&config("0.0.0.0:7900"), &bound).unwrap();
-        assert_eq!(
-            (host.as_str(), reachable[0].to_string().as_str()),
-            ("127.0.0.1", "127.0.0.1:7900")
-        );
-        let named = ServerConfig {
-            host: Some("localhost".to_owned()),
-            ..config("0.0.0.0:7900")
-        };
-        let (host, reachable) = advertise(&named, &bound).unwrap();
-        assert_eq!(
-            (host.as_str(), reachable[0].to_string().as_str()),
-            ("localhost", "127.0.0.1:7900")
-        );
+    fn tickets_name_the_host_even_if_it_has_no_address_here() {
+        assert_eq!(advertise(&config("0.0.0.0:7900")), "127.0.0.1");
+        assert_eq!(advertise(&config("[::]:7900")), "::1");
+        assert_eq!(advertise(&config("192.0.2.1:7900")), "192.0.2.1");
+        for host in ["localhost", "no-such-host.invalid"] {
+            let named = ServerConfig {
+                host: Some(host.to_owned()),
+                ..config("0.0.0.0:7900")
+            };
+            assert_eq!(advertise(&named), host);
+        }
     }
 }

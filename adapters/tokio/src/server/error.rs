@@ -31,14 +31,6 @@ pub enum BindError {
     /// The configuration contradicts itself.
     #[error("the configuration makes no sense: {0}")]
     Config(&'static str),
-    /// The host has no address.
-    #[error("no address for {host}: {source}; set the host to a name or address of this machine")]
-    UnknownHost {
-        /// The name in the configuration.
-        host: String,
-        /// What the name service said.
-        source: io::Error,
-    },
     /// A thread or its runtime could not be started.
     #[error("cannot start a worker: {0}; this machine is short of threads or files")]
     Worker(io::Error),

@@ -128,9 +128,14 @@ impl Server {
             Some(path) => load_or_create(path)?,
             None => KeyPair::generate(&mut OsRng),
         };
+        #[cfg(target_os = "linux")]
+        super::files::make_room(
+            (config.workers as u64).saturating_mul(config.tcp_connections as u64),
+        );
         let sockets = bind_all(&config)?;
         let addresses: Vec<_> = sockets.iter().map(|sockets| sockets.address).collect();
-        let (host, reachable) = advertise(&config, &addresses)?;
+        let host = advertise(&config);
+        let ports: Vec<_> = addresses.iter().map(SocketAddr::port).collect();
 
         let (events, _) = broadcast::channel(EVENTS);
         let (running, done) = mpsc::channel(1);
@@ -140,7 +145,7 @@ impl Server {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let (buffers, drops) = (sockets.buffers, Arc::default());
             let socket = Socket { buffers, drops };
-            let admitter = Admitter::new(index, reachable.clone(), config.api_keys.clone());
+            let admitter = Admitter::new(index, ports.clone(), config.api_keys.clone());
             Worker {
                 index,
                 sockets,

@@ -113,12 +113,18 @@ fn a_refused_join_closes() {
 #[test]
 fn a_redirected_client_says_hello_again() {
     let mut world = World::new();
-    let elsewhere = "198.51.100.1:7900".parse().unwrap();
+    let elsewhere: core::net::SocketAddr = "198.51.100.1:7900".parse().unwrap();
     world.redirect = Some(elsewhere);
     let ann = world.client("ann");
     world.run(ms(20));
-    assert_eq!(world.node(ann).events, [Event::Redirected(elsewhere)]);
-    assert_eq!(world.client_mut(ann).redirected_to(), Some(elsewhere));
+    assert_eq!(
+        world.node(ann).events,
+        [Event::Redirected(elsewhere.into())]
+    );
+    assert_eq!(
+        world.client_mut(ann).redirected_to(),
+        Some(elsewhere.into())
+    );
     world.redirect = None;
     world.run(secs(1));
     assert!(world.client_mut(ann).is_joined());
@@ -255,20 +261,63 @@ fn another_version_is_reported_only_when_no_welcome_comes() {
     assert_eq!(world.client_mut(ann).closed(), Some(cause));
 }
 
+/// As an adapter does that opens a new socket for each redirect.
+#[test]
+fn a_new_socket_for_each_redirect_does_not_hurry_a_circle_of_them() {
+    let mut world = World::new();
+    world.redirect = Some("198.51.100.1:7900".parse().unwrap());
+    let ann = world.client("ann");
+    let mut followed = 0;
+    for _ in 0..3_000 {
+        world.run(ms(10));
+        let redirected = world.node(ann).events.len();
+        if redirected > followed {
+            followed = redirected;
+            let now = world.now;
+            world.client_mut(ann).network_changed(now);
+        }
+    }
+    let sent = world.node(ann).sent;
+    assert!((8..=24).contains(&sent), "{sent} in 30 s");
+}
+
+#[test]
+fn a_server_that_is_gone_is_not_asked_more_for_more_addresses() {
+    let mut world = World::new();
+    let ann = world.client("ann");
+    world.node(ann).up = false;
+    for _ in 0..10 {
+        let now = world.now;
+        world.client_mut(ann).network_changed(now);
+        world.run(secs(1));
+    }
+    let before = world.node(ann).sent;
+    for _ in 0..15 {
+        let now = world.now;
+        world.client_mut(ann).network_changed(now);
+        world.run(secs(4));
+    }
+    let sent = world.node(ann).sent - before;
+    assert!((15..=31).contains(&sent), "{sent} in a minute");
+}
+
 #[test]
 fn a_redirect_that_leads_nowhere_is_given_up() {
     let mut world = World::new();
-    let elsewhere = "198.51.100.1:7900".parse().unwrap();
+    let elsewhere: core::net::SocketAddr = "198.51.100.1:7900".parse().unwrap();
     world.redirect = Some(elsewhere);
     let ann = world.client("ann");
     world.run(ms(20));
     world.redirect = None;
     world.node(ann).up = false;
     world.run(secs(7));
-    assert_eq!(world.client_mut(ann).redirected_to(), Some(elsewhere));
+    assert_eq!(
+        world.client_mut(ann).redirected_to(),
+        Some(elsewhere.into())
+    );
     world.run(secs(6));
     assert_eq!(world.client_mut(ann).redirected_to(), None);
-    let told = [Event::Redirected(elsewhere), Event::RedirectEnded];
+    let told = [Event::Redirected(elsewhere.into()), Event::RedirectEnded];
     assert_eq!(world.node(ann).events, told);
     world.node(ann).up = true;
     world.run(secs(6));

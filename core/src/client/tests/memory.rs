@@ -10,7 +10,7 @@ use crate::client::machine::Machine;
 use crate::client::media::Slot;
 use crate::client::profile::Profile;
 use crate::client::publications::Publication;
-use crate::client::subscriptions::Wish;
+use crate::client::subscriptions::Subscription;
 use crate::link::Link;
 
 /// Most that a small client may take, bytes.
@@ -61,7 +61,7 @@ fn sizes_are_as_documented() {
         ),
         each(
             "subscriptions",
-            size_of::<Wish>(),
+            size_of::<Subscription>(),
             Small::PARTICIPANTS,
             Desktop::PARTICIPANTS,
         ),

@@ -312,7 +312,7 @@ impl World {
                     if let Some(refusal) = self.refusal {
                         self.server.refuse(now, join, refusal).unwrap();
                     } else if let Some(to) = self.redirect {
-                        self.server.redirect(now, join, to).unwrap();
+                        self.server.redirect(now, join, to.into()).unwrap();
                     } else {
                         let admission = self.admission(&token);
                         self.server.admit(now, join, admission).unwrap();

@@ -207,7 +207,10 @@ fn refusals_and_redirects_are_told() {
         panic!()
     };
     let elsewhere = "198.51.100.1:7900".parse().unwrap();
-    world.server.redirect(world.now, *join, elsewhere).unwrap();
+    world
+        .server
+        .redirect(world.now, *join, Redirect::Address(elsewhere))
+        .unwrap();
     world.run();
     assert_eq!(world.peers[peer].answer, Some(Answer::Redirect(elsewhere)));
     // A join that makes no sense is refused without asking anybody.

@@ -353,8 +353,10 @@ fn a_frame_that_cannot_be_read_ends_the_reading_of_its_packet_only() {
         audio_level: None,
     };
     let len = header.write(b"sound", &mut rtp).unwrap();
-    let room = world.server.rooms_by_id[&room_id("room")];
-    let member = world.server.find_member(room, &pid("anna")).unwrap();
+    let server = &world.server;
+    let session = server.rooms.find(&room_id("room")).unwrap().session();
+    let member = session.and_then(|session| session.get(session.find(&pid("anna"))?));
+    let peer = member.unwrap().association.key;
     // An Ack of one byte, and a frame that the packet cuts off.
     for rest in [[4, 0, 1, 0], [1, 0, 9, 9]] {
         let mut plaintext = [0; 200];
@@ -362,16 +364,16 @@ fn a_frame_that_cannot_be_read_ends_the_reading_of_its_packet_only() {
         writer.push(&Frame::Media(&rtp[..len])).unwrap();
         let end = writer.len();
         plaintext[end..][..4].copy_from_slice(&rest);
-        world
-            .server
-            .handle_frames(world.now, member, &plaintext[..end + 4]);
+        let Server { rooms, cx, .. } = &mut world.server;
+        rooms.receive(cx, peer, &mut Frames::new(&plaintext[..end + 4]));
         world.run();
         assert_eq!(world.peers[ben].take_media().len(), 1);
         assert_eq!(world.peers[anna].closed(), None);
     }
     // To acknowledge what was never sent is another matter.
     let ack = [4, 0, 2, 0x40, 0];
-    world.server.handle_frames(world.now, member, &ack);
+    let Server { rooms, cx, .. } = &mut world.server;
+    rooms.receive(cx, peer, &mut Frames::new(&ack));
     world.run();
     assert_eq!(world.peers[anna].closed(), Some(CloseReason::ProtocolError));
 }

@@ -278,4 +278,10 @@ fn addresses_are_compact() {
     assert_eq!(encoded(&v4), [3, 0, 192, 0, 2, 1, 0xbb, 0x03]);
     let v6 = Answer::Redirect("[::1]:443".parse().unwrap());
     assert_eq!(encoded(&v6).len(), 1 + 1 + 16 + 2);
+    assert_eq!(encoded(&Answer::RedirectPort(443)), [4, 0xbb, 0x03]);
+    let either = Answer::RedirectEither(
+        "192.0.2.1:443".parse().unwrap(),
+        "[::1]:443".parse().unwrap(),
+    );
+    assert_eq!(encoded(&either).len(), 1 + 4 + 2 + 16 + 2);
 }

@@ -342,7 +342,8 @@ impl<P: Party> Crowd<P> {
         let Some(seat) = self.seats.get_mut(index) else {
             return Ok(());
         };
-        if let Some(server) = seat.party.redirected_to()
+        if let Some(to) = seat.party.redirected_to()
+            && let Some(&server) = to.addresses(seat.server).first()
             && server != seat.server
         {
             seat.socket.connect(server)?;

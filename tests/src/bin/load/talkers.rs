@@ -1,12 +1,10 @@
 //! Simulated participants: the core's client for the server, a bare association for the floor.
 
-use std::net::SocketAddr;
-
-use parlour_core::client::{Capacity, Client, Config, Event, Incoming};
+use parlour_core::client::{Capacity, Client, Commands as _, Config, Event, Incoming};
 use parlour_core::room::{Codec, StreamKey, StreamKind};
 use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
 use parlour_core::secure::Transport;
-use parlour_core::signal::{Publish, SubscribePolicy};
+use parlour_core::signal::{Publish, Redirect, SubscribePolicy};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::{ConnectionId, Frame, FrameWriter, Frames};
@@ -41,7 +39,7 @@ pub(crate) trait Party {
     fn handle_timeout(&mut self, now: Instant);
     fn is_joined(&self) -> bool;
     /// Where to send, if not to where it began.
-    fn redirected_to(&self) -> Option<SocketAddr> {
+    fn redirected_to(&self) -> Option<Redirect> {
         None
     }
 }
@@ -174,7 +172,7 @@ impl Party for Member {
         self.client.is_joined()
     }
 
-    fn redirected_to(&self) -> Option<SocketAddr> {
+    fn redirected_to(&self) -> Option<Redirect> {
         self.client.redirected_to()
     }
 }

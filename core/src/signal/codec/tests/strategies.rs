@@ -2,7 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use proptest::collection::vec;
 use proptest::option;
@@ -333,6 +333,11 @@ pub(super) fn answer() -> impl Strategy<Value = Answer> {
         refusal.prop_map(Answer::Refused),
         any::<([u8; 4], u16)>().prop_map(|address| Answer::Redirect(SocketAddr::from(address))),
         any::<([u8; 16], u16)>().prop_map(|address| Answer::Redirect(SocketAddr::from(address))),
+        any::<u16>().prop_map(Answer::RedirectPort),
+        any::<([u8; 4], [u8; 16], u16)>().prop_map(|(v4, v6, port)| {
+            let v6 = SocketAddrV6::new(v6.into(), port, 0, 0);
+            Answer::RedirectEither(SocketAddrV4::new(v4.into(), port), v6)
+        }),
     ]
 }
 

@@ -67,7 +67,7 @@ variants! {
         CodecMismatch, TooManySubscriptions, RateLimited, InvalidToken, FloorTaken, FloorNotHeld,
         MixUnavailable, MessageTooLong,
     }
-    Answer { Joined, Waiting, Refused, Redirect }
+    Answer { Joined, Waiting, Refused, Redirect, RedirectPort, RedirectEither }
     JoinRefusal {
         InvalidToken, TokenExpired, WrongRoom, RoomFull, Kicked, Denied, SessionEnded, Unavailable,
         Malformed, Replaced,
@@ -513,6 +513,12 @@ fn answers() -> Named<Answer> {
     ] {
         all.push((format!("refused: {refusal:?}"), Answer::Refused(refusal)));
     }
+    let v4 = "192.0.2.1:4433".parse().unwrap();
+    let v6 = "[2001:db8::1]:4433".parse().unwrap();
+    all.extend(named([
+        ("redirect to a port", Answer::RedirectPort(4433)),
+        ("redirect to either", Answer::RedirectEither(v4, v6)),
+    ]));
     all
 }
 

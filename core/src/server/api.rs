@@ -1,0 +1,449 @@
+//! The server as its embedder sees it: what goes in, what comes out.
+
+use core::fmt;
+
+use rand_core::CryptoRngCore;
+
+use super::context::Context;
+use super::front::Front;
+use super::joining;
+use super::keys::{Owner, Wake};
+use super::room::{Room, Rooms};
+use super::{
+    Accounting, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
+    ModerateError, ParticipantStatistics, Path, RefreshError, RefreshId, RoomView, Statistics,
+    Transmit, UnknownJoin,
+};
+use crate::room::{CloseReason, DisplayName, ParticipantId, RoomId, Topic};
+use crate::secure::{CookieJar, Generator, KeyPair};
+use crate::signal::{Answer, JoinRefusal, MAX_BODY, Recipients, Redirect};
+use crate::time::{Instant, earlier};
+use crate::wire::{Packet, PacketError};
+
+/// Rooms full of participants, without sockets, clock or threads. See the [module](super).
+///
+/// ```
+/// use parlour_core::rand_core::SeedableRng;
+/// use parlour_core::secure::KeyPair;
+/// use parlour_core::server::{Config, Dropped, Path, Server};
+/// use parlour_core::time::Instant;
+///
+/// let mut rng = rand_chacha::ChaCha12Rng::seed_from_u64(1); // in earnest: the system's generator
+/// let now = Instant::from_micros(0);
+/// let keys = KeyPair::generate(&mut rng);
+/// let mut server = Server::new(Config::default(), keys, now, &mut rng);
+///
+/// let from = Path::udp("192.0.2.1:5000".parse()?);
+/// let mut datagram = *b"GET /";
+/// assert_eq!(server.handle_datagram(now, from, &mut datagram), Err(Dropped::NotParlour));
+/// let mut out = [0; 1200];
+/// assert_eq!(server.poll_transmit(now, &mut out)?, None);
+/// assert_eq!(server.poll_event(), None);
+/// assert_eq!(server.poll_timeout(), None); // nobody there: sleep until a datagram comes
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server {
+    front: Front,
+    pub(super) rooms: Rooms,
+    pub(super) cx: Context,
+}
+
+impl Server {
+    /// A server that holds the private key of `keys`, which tickets name. From `rng` it seeds its
+    /// own generator, on which all secrecy then rests.
+    pub fn new(config: Config, keys: KeyPair, now: Instant, rng: &mut dyn CryptoRngCore) -> Self {
+        let mut rng = Generator::new(rng);
+        let cookies = CookieJar::new(now, &mut rng);
+        let cx = Context::new(config, &keys, now, rng);
+        Self {
+            front: Front::new(&cx.config, keys, cookies, now),
+            rooms: Rooms::new(),
+            cx,
+        }
+    }
+
+    /// Takes in a datagram, which is decrypted in place.
+    ///
+    /// # Errors
+    /// [`Dropped`] says why it had no effect; the server's
+    /// [`statistics`](Self::statistics) count that.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: Path,
+        datagram: &mut [u8],
+    ) -> Result<(), Dropped> {
+        self.cx.now = now;
+        let statistics = &mut self.cx.statistics;
+        statistics.datagrams_received += 1;
+        statistics.bytes_received += datagram.len() as u64;
+        let handled = self.dispatch(from, datagram);
+        if let Err(reason) = handled {
+            self.cx.statistics.count_dropped(reason);
+        }
+        handled
+    }
+
+    fn dispatch(&mut self, from: Path, datagram: &mut [u8]) -> Result<(), Dropped> {
+        let Self { front, rooms, cx } = self;
+        let len = datagram.len();
+        let packet = Packet::parse(datagram).map_err(|error| match error {
+            PacketError::NotParlour => Dropped::NotParlour,
+            _ => Dropped::Malformed,
+        })?;
+        match packet {
+            Packet::Data { connection_id, .. } => match cx.directory.ids.get(&connection_id) {
+                Some(Owner::Peer(peer)) => {
+                    let peer = *peer;
+                    rooms.handle_data(cx, peer, from, datagram)
+                }
+                Some(Owner::Join(key)) => {
+                    let key = *key;
+                    joining::handle_first_data(front, rooms, cx, key, from, datagram)
+                }
+                None => front.send_reset(cx, from, connection_id, len),
+            },
+            Packet::Hello {
+                client_id,
+                cookie,
+                noise,
+            } => front.handle_hello(cx, from, client_id, cookie, noise, len),
+            Packet::OtherHello { client_id, .. } => front.send_stateless(
+                from,
+                &Packet::VersionMismatch {
+                    client_id,
+                    supported: crate::wire::VERSION,
+                },
+            ),
+            _ => Err(Dropped::Misdirected),
+        }
+    }
+
+    /// Does what is due. Call it when [`poll_timeout`](Self::poll_timeout) has passed; earlier or
+    /// later does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.cx.now = now;
+        let Self { front, rooms, cx } = self;
+        while let Some(wake) = cx.timers.due(now) {
+            match wake {
+                Wake::Join(key) => joining::forget(front, rooms, cx, key),
+                Wake::Peer(peer) => rooms.handle_timeout(cx, peer),
+                Wake::Speaker(key) => rooms.with_session(key, |session| session.decide_speaker(cx)),
+                Wake::Gather(key) => rooms.with_session(key, |session| session.close_window(cx)),
+                Wake::Tell(key) => rooms.with_session(key, |session| session.tell_all(cx)),
+                #[cfg(feature = "opus-fullband")]
+                Wake::Mix(key) => rooms.with_session(key, |session| session.tick_mix(cx)),
+            }
+        }
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.cx.events.pop()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), or
+    /// [`poll_transmit`](Self::poll_transmit) if there is something to send already; `None`: never.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let has_output = !self.cx.ready.is_empty() || self.front.has_output();
+        earlier(has_output.then_some(self.cx.now), self.cx.timers.next())
+    }
+
+    /// Writes the next datagram to `out`, which must have 1200 bytes; `None` if there is nothing
+    /// to send. Call it until then, after each batch of what came in: frames for the same receiver
+    /// that came in one batch share one datagram.
+    ///
+    /// # Errors
+    /// If `out` is too small. Nothing is lost then.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+    ) -> Result<Option<Transmit>, BufferTooSmall> {
+        BufferTooSmall::check(out)?;
+        self.cx.now = now;
+        let Self { front, rooms, cx } = self;
+        let mut sent = front.transmit(cx, out);
+        while sent.is_none()
+            && let Some(peer) = cx.ready.pop_front()
+        {
+            sent = rooms.transmit(cx, peer, out);
+        }
+        if let Some(sent) = &sent {
+            cx.statistics.datagrams_sent += 1;
+            cx.statistics.bytes_sent += sent.len as u64;
+        }
+        Ok(sent)
+    }
+
+    /// Lets a join in. What it then says and publishes takes effect when its first packet under
+    /// the new keys arrives; a place is kept for it until then.
+    ///
+    /// # Errors
+    /// [`AdmitError`]. Unless the join is unknown, the one who asked is told the reason.
+    pub fn admit(
+        &mut self,
+        now: Instant,
+        join: JoinId,
+        admission: Admission,
+    ) -> Result<(), AdmitError> {
+        self.cx.now = now;
+        let Self { front, rooms, cx } = self;
+        let key = front.asked(join).ok_or(AdmitError::UnknownJoin)?;
+        joining::admit(front, rooms, cx, key, admission)
+    }
+
+    /// Turns a join away.
+    ///
+    /// # Errors
+    /// If it was answered before or has timed out.
+    pub fn refuse(
+        &mut self,
+        now: Instant,
+        join: JoinId,
+        refusal: JoinRefusal,
+    ) -> Result<(), UnknownJoin> {
+        self.answer(now, join, &Answer::Refused(refusal))
+    }
+
+    /// Sends a join to another server, or another worker of this one, which has the same key and takes the same tokens.
+    ///
+    /// # Errors
+    /// If it was answered before or has timed out.
+    pub fn redirect(
+        &mut self,
+        now: Instant,
+        join: JoinId,
+        to: Redirect,
+    ) -> Result<(), UnknownJoin> {
+        self.answer(now, join, &Answer::from(to))
+    }
+
+    fn answer(&mut self, now: Instant, join: JoinId, answer: &Answer) -> Result<(), UnknownJoin> {
+        self.cx.now = now;
+        let key = self.front.asked(join).ok_or(UnknownJoin)?;
+        self.front
+            .answer_without_connection(&mut self.cx, key, answer);
+        Ok(())
+    }
+
+    /// Has something done in a room.
+    fn in_room<T>(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        then: impl FnOnce(&mut Room, &mut Context) -> Result<T, ModerateError>,
+    ) -> Result<T, ModerateError> {
+        self.cx.now = now;
+        let done = then(self.rooms.find_mut(room)?, &mut self.cx);
+        self.rooms.drop_if_idle(room);
+        done
+    }
+
+    /// Lets somebody in from the lobby.
+    ///
+    /// # Errors
+    /// [`ModerateError`]; nothing has changed.
+    pub fn admit_waiting(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| room.admit_waiting(cx, participant))
+    }
+
+    /// Turns somebody in the lobby away.
+    ///
+    /// # Errors
+    /// [`ModerateError`]; nothing has changed.
+    pub fn deny_waiting(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| room.deny_waiting(cx, participant))
+    }
+
+    /// Removes a participant, and keeps it out of this session whatever token it brings.
+    ///
+    /// # Errors
+    /// [`ModerateError`]; nothing has changed.
+    pub fn kick(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| room.kick_participant(cx, participant))
+    }
+
+    /// Silences a participant, or lifts that.
+    ///
+    /// # Errors
+    /// [`ModerateError`]; nothing has changed.
+    pub fn censor(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+        censored: bool,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| {
+            room.censor_participant(cx, participant, censored)
+        })
+    }
+
+    /// Ends the session that goes on in a room, for all who are in it. Those in the lobby go on
+    /// waiting.
+    ///
+    /// # Errors
+    /// [`ModerateError::UnknownRoom`] if there is none.
+    pub fn end_session(&mut self, now: Instant, room: &RoomId) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| {
+            room.session().ok_or(ModerateError::UnknownRoom)?;
+            room.end_session(cx, CloseReason::SessionEnded);
+            Ok(())
+        })
+    }
+
+    /// Sends a message to participants, reliably and in order; returns to how many. They see
+    /// `from` as the sender, which need not be anybody in the session.
+    ///
+    /// # Errors
+    /// [`ModerateError`]; nobody gets it then.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        from: &ParticipantId,
+        to: &Recipients,
+        topic: &Topic,
+        body: &[u8],
+    ) -> Result<u16, ModerateError> {
+        if body.len() > MAX_BODY {
+            return Err(ModerateError::MessageTooLong);
+        }
+        self.in_room(now, room, |room, cx| {
+            room.send(cx, from.clone(), to, topic, body)
+        })
+    }
+
+    /// Answers [`Event::RefreshRequested`]: what the new token says, or `Err` if it is not valid.
+    /// Its name and lobby are not looked at: who is in stays who it is. What it does and may not do
+    /// any more ends: streams are unpublished, subscriptions given up, the floor is free.
+    ///
+    /// # Errors
+    /// [`RefreshError`].
+    #[allow(clippy::result_unit_err)]
+    pub fn refresh(
+        &mut self,
+        now: Instant,
+        refresh: RefreshId,
+        answer: Result<Admission, ()>,
+    ) -> Result<(), RefreshError> {
+        self.cx.now = now;
+        self.rooms.refresh(&mut self.cx, refresh, answer)
+    }
+
+    /// Takes in how busy the thread is that this server runs on, in percent of the time.
+    ///
+    /// ```
+    /// # use parlour_core::server::{Config, Gather};
+    /// # use parlour_core::time::Duration;
+    /// let config = Config { gather: Gather::Always(Duration::from_millis(3)), ..Config::default() };
+    /// ```
+    pub fn set_load(&mut self, percent: u8) {
+        self.cx.load = percent;
+    }
+
+    /// Says whether the embedder is behind with taking in: more has come than it has time for. While it is, media of rooms with
+    /// more than 16 participants is dropped, because each packet of it is work for all of them. All else is taken in: small
+    /// rooms hear each other, and signalling gets through.
+    pub fn set_behind(&mut self, behind: bool) {
+        self.cx.overload.behind = behind;
+    }
+
+    /// Sets how long frames wait for each other in one room, as long as somebody is there; `None`: as the
+    /// [`Config`] says.
+    ///
+    /// # Errors
+    /// [`ModerateError::UnknownRoom`]
+    pub fn set_gather(
+        &mut self,
+        room: &RoomId,
+        gather: Option<Gather>,
+    ) -> Result<(), ModerateError> {
+        self.rooms.find_mut(room)?.gather = gather;
+        Ok(())
+    }
+
+    /// Sends everybody away: all sessions end, and nobody can join any more. Go on polling what
+    /// there is to transmit, for [`Config::linger`] at most, so that they learn of it.
+    pub fn shutdown(&mut self, now: Instant) {
+        self.cx.now = now;
+        joining::shut_down(&mut self.front, &mut self.rooms, &mut self.cx);
+    }
+
+    /// All rooms, in the order of their names.
+    pub fn rooms(&self) -> impl Iterator<Item = RoomView<'_>> {
+        self.rooms.iter().map(RoomView::new)
+    }
+
+    /// The room with this name, if anybody is in it or about to be.
+    pub fn room(&self, room: &RoomId) -> Option<RoomView<'_>> {
+        self.rooms.find(room).map(RoomView::new)
+    }
+
+    /// Those who wait in the lobby of a room, in the order of their ids.
+    pub fn waiting(&self, room: &RoomId) -> impl Iterator<Item = (&ParticipantId, &DisplayName)> {
+        let room = self.rooms.find(room).into_iter();
+        let guests = room.flat_map(|room| room.lobby().guests());
+        guests.map(|guest| (&guest.association.id, &guest.name))
+    }
+
+    /// How well a participant of a session is connected.
+    pub fn participant_statistics(
+        &self,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> Option<ParticipantStatistics> {
+        let session = self.rooms.find(room)?.session()?;
+        let member = session.get(session.find(participant)?)?;
+        Some(member.statistics())
+    }
+
+    /// What was counted since the server began.
+    pub fn statistics(&self) -> &Statistics {
+        &self.cx.statistics
+    }
+
+    /// What is in memory. Goes over all participants: for tests, and now and then for metrics.
+    pub fn accounting(&self) -> Accounting {
+        let Self { front, rooms, cx } = self;
+        Accounting {
+            rooms: rooms.len(),
+            participants: cx.directory.len(),
+            half_open: front.half_open(),
+            ended: cx.ended.len(),
+            connection_ids: cx.directory.ids.len(),
+            stateless: front.stateless(),
+            events: cx.events.len(),
+            timers: cx.timers.len(),
+            media_buffers: cx.pool.used(),
+            media_bytes: cx.pool.allocated(),
+            #[cfg(feature = "opus-fullband")]
+            mixes: cx.mixes,
+            ..rooms.accounting(&cx.leaving)
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("accounting", &self.accounting())
+            .finish_non_exhaustive()
+    }
+}

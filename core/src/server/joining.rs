@@ -1,0 +1,196 @@
+//! Joins, from the embedder's answer to the first Data packet, with which they take effect: the front's part and the
+//! rooms' part together.
+
+use alloc::boxed::Box;
+
+use rand_core::RngCore;
+
+use super::context::Context;
+use super::front::{Front, HalfOpen, Stage, Welcomed};
+use super::keys::{JoinKey, Owner};
+use super::member::Reach;
+use super::promise::{Admission, Entry, Pending};
+use super::room::Rooms;
+use super::{AdmitError, Dropped, Path};
+use crate::room::CloseReason;
+use crate::secure::ResumeTicket;
+use crate::signal::JoinRefusal;
+use crate::time::{Duration, Instant};
+use crate::wire::Frames;
+
+/// Lets a join in. What it then says and publishes takes effect when its first packet under
+/// the new keys arrives; a place is kept for it until then.
+pub(super) fn admit(
+    front: &mut Front,
+    rooms: &mut Rooms,
+    cx: &mut Context,
+    key: JoinKey,
+    admission: Admission,
+) -> Result<(), AdmitError> {
+    let admitted = try_admit(front, rooms, cx, key, admission);
+    if let Err(error) = admitted {
+        let refusal = match error {
+            AdmitError::RoomFull => JoinRefusal::RoomFull,
+            AdmitError::Kicked => JoinRefusal::Kicked,
+            AdmitError::Ended(refusal) => refusal,
+            _ => JoinRefusal::Unavailable,
+        };
+        front.answer_refused(cx, key, refusal);
+    }
+    admitted
+}
+
+fn try_admit(
+    front: &mut Front,
+    rooms: &mut Rooms,
+    cx: &mut Context,
+    key: JoinKey,
+    admission: Admission,
+) -> Result<(), AdmitError> {
+    if front.shutting_down {
+        return Err(AdmitError::ShuttingDown);
+    }
+    let Admission {
+        room,
+        participant,
+        name,
+        grants,
+        expires_in,
+        lobby,
+    } = admission;
+    let resume = front.resume_of(key);
+    let ticket = resume.as_ref().map(|resume| *resume.ticket);
+    let handle = ticket.map(|ticket| ResumeTicket::from_bytes(ticket).handle());
+    if let Some(refusal) = handle.and_then(|handle| cx.ended.refusal(handle)) {
+        return Err(AdmitError::Ended(refusal));
+    }
+    let resumed = resume.and_then(|resume| rooms.resumable(cx, &resume, &room, &participant));
+    if resumed.is_none() {
+        rooms.check_capacity(cx, &room, &participant, lobby)?;
+    }
+    let room = rooms.find_or_create(cx, room)?;
+
+    let (handshake, wish) = front.take_question(key).ok_or(AdmitError::UnknownJoin)?;
+    let local = cx.random_connection_id();
+    let promised = match resumed {
+        Some(resumed) => rooms.promise_resume(cx, resumed, local, grants),
+        None if lobby => rooms.promise_waiting(cx, room, &participant, wish, local),
+        None => rooms.promise_place(cx, room, &participant, &wish, grants, local),
+    };
+    let (answer, entry) = promised.ok_or(AdmitError::UnknownJoin)?;
+    let welcome = front
+        .make_welcome(cx, key, &handshake, local, &answer)
+        .ok_or(AdmitError::UnknownJoin)?;
+    let pending = Pending {
+        transport: welcome.transport,
+        ids: welcome.ids,
+        room,
+        participant,
+        name,
+        grants,
+        expires: expires_in.map(|expires_in| cx.now + expires_in),
+        entry,
+    };
+    cx.directory.ids.insert(local, Owner::Join(key));
+    front.set_answered(key, welcome.bytes, Some(Box::new(pending)));
+    Ok(())
+}
+
+/// Takes in a Data packet for a join under way. If it opens, its sender holds the keys: the
+/// join takes effect.
+pub(super) fn handle_first_data(
+    front: &mut Front,
+    rooms: &mut Rooms,
+    cx: &mut Context,
+    key: JoinKey,
+    from: Path,
+    datagram: &mut [u8],
+) -> Result<(), Dropped> {
+    let len = datagram.len();
+    let unknown = Dropped::UnknownConnection;
+    let join = front.join_mut(key).ok_or(unknown)?;
+    let Stage::Answered {
+        pending: Some(pending),
+        ..
+    } = &mut join.stage
+    else {
+        return Err(unknown);
+    };
+    let opened = pending.transport.open(datagram)?;
+    let plaintext = &*opened.plaintext;
+    let join = front.remove(cx, key).ok_or(unknown)?;
+    let id = join.id;
+    let Arrival {
+        pending,
+        reach,
+        round_trip,
+    } = arrival(cx.now, join, from, len).ok_or(unknown)?;
+    let local = pending.ids.local;
+    cx.directory.ids.remove(&local);
+    if let Entry::Resume { peer, handle, .. } = &pending.entry
+        && cx.directory.tickets.get(handle) == Some(peer)
+    {
+        // An older association that was offered but not taken must not take over later.
+        for older in front.resumes_before(id, *peer) {
+            forget(front, rooms, cx, older);
+        }
+    }
+    let Some(peer) = rooms.enter(cx, *pending, reach) else {
+        // The sender cannot know that what it was promised is gone: have it join anew.
+        return front
+            .send_reset(cx, from, local, len)
+            .and(Err(Dropped::Superseded));
+    };
+    let nonce = cx.rng.next_u32();
+    rooms.established(cx, peer, round_trip, nonce);
+    rooms.receive(cx, peer, &mut Frames::new(plaintext));
+    Ok(())
+}
+
+/// Gives up a join under way, and what was kept for it.
+pub(super) fn forget(front: &mut Front, rooms: &mut Rooms, cx: &mut Context, key: JoinKey) {
+    if let Some(pending) = front.forget(cx, key) {
+        rooms.release(&pending);
+    }
+}
+
+/// Turns everybody away who joins, and sends everybody away who has.
+pub(super) fn shut_down(front: &mut Front, rooms: &mut Rooms, cx: &mut Context) {
+    front.shutting_down = true;
+    for key in front.keys() {
+        if let Some(pending) = front.refuse_or_forget(cx, key) {
+            rooms.release(&pending);
+        }
+    }
+    rooms.close_all(cx, CloseReason::ServerShutdown);
+}
+
+/// How somebody arrives: over which association, and where it is reached.
+struct Arrival {
+    pending: Box<Pending>,
+    reach: Reach,
+    round_trip: Option<Duration>,
+}
+
+fn arrival(now: Instant, join: HalfOpen, from: Path, len: usize) -> Option<Arrival> {
+    let Stage::Answered {
+        pending: Some(pending),
+        ..
+    } = join.stage
+    else {
+        return None;
+    };
+    // The keys are known only to who has received the Welcome where the Hello came from.
+    let mut reach = Reach::new(from);
+    reach.proven |= from.has_same_remote(&join.reach.path);
+    reach.received(len);
+    let round_trip = match join.welcomed {
+        Welcomed::Once(sent) => Some(now.saturating_duration_since(sent)),
+        _ => None,
+    };
+    Some(Arrival {
+        pending,
+        reach,
+        round_trip,
+    })
+}

@@ -1,0 +1,270 @@
+//! A participant's connection, which goes with it from the lobby into the session and out.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::reach::Reach;
+use super::tickets::Tickets;
+use crate::link::{ComposeError, Link, Liveness};
+use crate::room::{ConnectionState, ParticipantId};
+use crate::secure::{OpenError, SealError};
+use crate::server::keys::PeerKey;
+use crate::server::limits::{Allowance, Verdict};
+use crate::server::timers::Alarm;
+use crate::server::{Config, Dropped, Path};
+use crate::signal::{MAX_MESSAGE, Outcome, Refusal, RequestId, ServerMessage, encode};
+use crate::time::{Instant, earlier};
+use crate::wire::{ConnectionId, Frame, FrameWriter, MAX_DATAGRAM};
+
+/// Control messages that wait for a participant. Requests are not taken while there are as many,
+/// so replies always have a place.
+const MAX_CONTROL: usize = 16;
+/// Bytes that a packet with no more than a pong, a ping and an acknowledgement takes: less is not
+/// worth sending.
+const LEAST_PACKET: usize = 44;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Association {
+    pub(crate) key: PeerKey,
+    /// Whose it is.
+    pub(crate) id: ParticipantId,
+    pub(crate) link: Link,
+    /// The id that the former keys receive under, as the directory has it.
+    pub(crate) former_id: Option<ConnectionId>,
+    pub(crate) reach: Reach,
+    pub(crate) connection: ConnectionState,
+    /// When a silent participant is given up.
+    pub(crate) grace_end: Option<Instant>,
+    /// The latest that a resume which is under way can put this off to.
+    pub(crate) grace_limit: Option<Instant>,
+    pub(crate) alarm: Alarm,
+    /// Whether it stands in the queue of those with something to send.
+    pub(crate) ready: bool,
+    pub(crate) tickets: Option<Tickets>,
+    pub(crate) requests: Allowance,
+    /// Of pings and reports.
+    control_frames: Allowance,
+    /// Encoded replies and other messages that go before all others.
+    control: VecDeque<Box<[u8]>>,
+}
+
+/// What came in a datagram.
+pub(crate) struct Heard<'d> {
+    pub(crate) plaintext: &'d [u8],
+    /// Whether it came from another address than those before it.
+    pub(crate) has_roamed: bool,
+}
+
+impl Association {
+    pub(crate) fn new(
+        key: PeerKey,
+        id: ParticipantId,
+        link: Link,
+        reach: Reach,
+        config: &Config,
+        now: Instant,
+    ) -> Self {
+        Self {
+            key,
+            id,
+            link,
+            former_id: None,
+            reach,
+            connection: ConnectionState::Connected,
+            grace_end: None,
+            grace_limit: None,
+            alarm: Alarm::default(),
+            ready: false,
+            tickets: None,
+            requests: Allowance::new(config.requests, now),
+            control_frames: Allowance::new(config.control, now),
+            control: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection == ConnectionState::Connected
+    }
+
+    /// Opens a datagram, and notes where it came from.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing has changed.
+    pub(crate) fn open<'d>(
+        &mut self,
+        now: Instant,
+        from: Path,
+        datagram: &'d mut [u8],
+    ) -> Result<Heard<'d>, OpenError> {
+        let len = datagram.len();
+        let opened = self.link.open(now, datagram)?;
+        let is_known = from == self.reach.path;
+        let has_roamed = opened.is_newest && !from.has_same_remote(&self.reach.path);
+        if has_roamed {
+            // As WireGuard does: whoever holds the keys says where it is. What is sent there is
+            // limited until it has answered, or a third could be flooded by a forged address.
+            self.reach = Reach::new(from);
+        } else if opened.is_newest {
+            // It may ask another address of this server, which is the one that it wants answers from.
+            self.reach.path = from;
+        }
+        if is_known || opened.is_newest {
+            self.reach.received(len);
+        }
+        Ok(Heard {
+            plaintext: opened.plaintext,
+            has_roamed,
+        })
+    }
+
+    /// Has a path that is not proven answer a ping, with this random nonce.
+    pub(crate) fn validate_path(&mut self, nonce: u32) {
+        if !self.reach.proven {
+            self.link.ping(nonce);
+        }
+    }
+
+    /// Takes in that something authentic came. Gives whether the participant had fallen silent.
+    pub(crate) fn is_back(&mut self) -> bool {
+        if self.is_connected() {
+            return false;
+        }
+        self.connection = ConnectionState::Connected;
+        self.grace_end = None;
+        true
+    }
+
+    /// Does what is due. Gives whether the participant has fallen silent.
+    pub(crate) fn falls_silent(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        nonce: impl FnOnce() -> u32,
+    ) -> bool {
+        let silent = now >= self.link.last_received() + config.silence;
+        if !silent && self.link.handle_timeout(now, nonce) != Liveness::Lost {
+            return false;
+        }
+        self.connection = ConnectionState::Reconnecting;
+        let end = now + config.grace;
+        self.grace_end = Some(end);
+        self.grace_limit = Some(end + config.join_timeout);
+        true
+    }
+
+    /// Whether a silent participant is to be given up.
+    pub(crate) fn is_lost(&self, now: Instant) -> bool {
+        !self.is_connected() && self.grace_end.is_some_and(|end| now >= end)
+    }
+
+    /// When something is due with its presence, or with what else is due while it is connected.
+    pub(crate) fn next_timeout(&self, config: &Config, also: Option<Instant>) -> Option<Instant> {
+        match self.connection {
+            ConnectionState::Connected => earlier(
+                Some(self.link.last_received() + config.silence),
+                earlier(self.link.poll_timeout(), also),
+            ),
+            _ => self.grace_end,
+        }
+    }
+
+    /// Whether there may be so many frames of this kind.
+    pub(crate) fn allow(&mut self, now: Instant, frame: &Frame<'_>) -> Verdict {
+        match frame {
+            Frame::Ping { .. } | Frame::Report(_) => self.control_frames.take(now),
+            _ => Verdict::Granted,
+        }
+    }
+
+    /// Whether requests can be taken: there is room for their replies.
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.control.len() < MAX_CONTROL
+    }
+
+    /// Queues a message that goes before all others.
+    pub(crate) fn tell(&mut self, message: &ServerMessage<'_>) {
+        if let Some(bytes) = encoded(message) {
+            self.control.push_back(bytes.into_boxed_slice());
+        }
+    }
+
+    /// Queues the answer to a request.
+    pub(crate) fn reply(&mut self, request: RequestId, result: Result<Outcome, Refusal>) {
+        self.tell(&ServerMessage::Reply { request, result });
+    }
+
+    pub(crate) fn has_control(&self) -> bool {
+        !self.control.is_empty()
+    }
+
+    pub(crate) fn control_len(&self) -> usize {
+        self.control.len()
+    }
+
+    /// Moves control messages into the link, as far as its window goes. Gives whether there is more room.
+    pub(crate) fn refill(&mut self) -> bool {
+        while self.link.free_window() > 0 {
+            let Some(message) = self.control.front() else {
+                return true;
+            };
+            if self.link.send(message).is_err() {
+                return false;
+            }
+            self.control.pop_front();
+        }
+        false
+    }
+
+    /// Whether there is more to send, apart from what its holder has.
+    pub(crate) fn has_more(&self) -> bool {
+        self.link.wants_transmit() || self.has_control() && self.link.free_window() > 0
+    }
+
+    /// How long a datagram may be now; `None`: nothing can be sent. Who is silent would not get it: it stays until they are back.
+    pub(crate) fn limit(&self) -> Option<usize> {
+        let budget = self.reach.budget();
+        (self.is_connected() && budget >= LEAST_PACKET).then(|| budget.min(MAX_DATAGRAM))
+    }
+
+    /// Writes one datagram of at most `limit` bytes: what the link has to send, then what `fill` adds.
+    ///
+    /// # Errors
+    /// If the keys are used up.
+    pub(crate) fn compose(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+        limit: usize,
+        fill: impl FnOnce(&mut FrameWriter<'_>),
+    ) -> Result<Option<usize>, SealError> {
+        match self.link.compose_within(now, out, limit, fill) {
+            Ok(len) => {
+                self.reach.sent(len.unwrap_or(0));
+                Ok(len)
+            }
+            // The buffer was looked at before.
+            Err(ComposeError::Buffer(_)) => Ok(None),
+            Err(ComposeError::Seal(error)) => Err(error),
+        }
+    }
+}
+
+impl From<OpenError> for Dropped {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Replayed => Self::Replayed,
+            OpenError::Forged => Self::Forged,
+            _ => Self::Malformed,
+        }
+    }
+}
+
+/// The encoding of a message. Every message that the server makes fits [`MAX_MESSAGE`]: bodies
+/// were checked when they came in.
+pub(crate) fn encoded(message: &ServerMessage<'_>) -> Option<Vec<u8>> {
+    let mut buffer = [0; MAX_MESSAGE];
+    let len = encode(message, &mut buffer).ok()?;
+    buffer.get(..len).map(Vec::from)
+}

@@ -1,0 +1,118 @@
+//! One participant as the server holds it: its association, its rights, and its stay in a session.
+
+mod association;
+mod delivery;
+pub(super) mod media;
+pub(super) mod messages;
+mod progress;
+mod reach;
+mod receives;
+mod rights;
+mod sends;
+pub(super) mod slots;
+mod subscriptions;
+mod tickets;
+
+use alloc::boxed::Box;
+
+pub(super) use association::{Association, encoded};
+pub(super) use reach::Reach;
+#[cfg(feature = "opus-fullband")]
+pub(super) use receives::Mixed;
+pub(super) use receives::Receives;
+pub(super) use rights::{Expiry, Refresh, Rights};
+pub(super) use sends::{Publication, Sends};
+pub(super) use tickets::Tickets;
+
+use super::Config;
+use super::promise::Wish;
+use crate::room::{DisplayName, ParticipantId};
+use crate::time::{Instant, earlier};
+
+/// Media packets that wait for an address which is not proven.
+const MAX_UNPROVEN: usize = 4;
+
+/// One that is in a session.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) association: Association,
+    pub(super) rights: Rights,
+    pub(super) sends: Sends,
+    pub(super) receives: Receives,
+}
+
+impl Member {
+    pub(super) fn id(&self) -> &ParticipantId {
+        &self.association.id
+    }
+
+    /// Whether media for it is of use.
+    pub(super) fn is_listening(&self) -> bool {
+        self.association.is_connected()
+    }
+
+    /// Whether as much waits for it as may wait for an address that is not proven: little, because
+    /// little may be sent there, and the buffers are everybody's.
+    pub(super) fn is_held_back(&self) -> bool {
+        !self.association.reach.proven && self.receives.media.len() >= MAX_UNPROVEN
+    }
+
+    /// Whether another datagram could be filled now.
+    pub(super) fn has_more(&self) -> bool {
+        let Self {
+            association,
+            sends,
+            receives,
+            ..
+        } = self;
+        !receives.media.is_empty()
+            || !sends.report.is_empty()
+            || association.has_more()
+            || !receives.messages.is_empty() && association.link.free_window() > 0
+    }
+
+    /// When something is due, apart from what arrives.
+    pub(super) fn next_timeout(&self, config: &Config) -> Option<Instant> {
+        let presence = self.association.next_timeout(config, self.sends.report_at);
+        earlier(
+            presence,
+            self.rights.next_timeout(Some(config.expiry_notice)),
+        )
+    }
+}
+
+/// One that waits in a lobby.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) association: Association,
+    pub(super) name: DisplayName,
+    pub(super) rights: Rights,
+    /// What it wants to do once it is in.
+    pub(super) wish: Box<Wish>,
+}
+
+impl Guest {
+    pub(super) fn next_timeout(&self, config: &Config) -> Option<Instant> {
+        let presence = self.association.next_timeout(config, None);
+        // Nothing can be told in the lobby.
+        earlier(presence, self.rights.next_timeout(None))
+    }
+}
+
+/// One that is out, but not forgotten before it knows that, or this instant.
+#[derive(Debug)]
+pub(super) struct Departing {
+    pub(super) association: Association,
+    pub(super) until: Instant,
+}
+
+impl Departing {
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        earlier(Some(self.until), self.association.link.poll_timeout())
+    }
+
+    /// Whether it knows that it is out.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.association.has_control() && self.association.link.is_settled()
+    }
+}

@@ -1,0 +1,104 @@
+//! What a participant receives: whom it hears, what waits for it, what it knows of the room.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::media::MediaQueue;
+use super::messages::Messages;
+use super::slots::Slots;
+use super::subscriptions::Subscriptions;
+use crate::room::{ParticipantId, StreamKind, Version, View};
+use crate::server::Config;
+use crate::server::pool::Pool;
+use crate::signal::SubscribePolicy;
+#[cfg(feature = "opus-fullband")]
+use crate::time::Instant;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Receives {
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) slots: Slots,
+    pub(crate) media: MediaQueue,
+    /// Whether it stands in its session's list of those with frames that wait for others.
+    pub(crate) gathered: bool,
+    #[cfg(feature = "opus-fullband")]
+    pub(crate) mixed: Mixed,
+    pub(crate) view: View,
+    /// It knows all that it should of the room at this version; `None`: it has to be looked at.
+    pub(crate) told: Option<Version>,
+    /// An encoded message that has left its queue and waits for room in the link.
+    pub(crate) pending: Option<Vec<u8>>,
+    pub(crate) messages: Messages,
+    /// Of whom this moderator knows that they wait.
+    pub(crate) knocks: BTreeSet<ParticipantId>,
+    /// The lobby's version that this moderator has heard of.
+    pub(crate) knocks_seen: u64,
+    pub(crate) loss: u8,
+    /// Packets of media that were sent to it.
+    pub(crate) packets: u64,
+}
+
+/// A receiver's place in the flow of its mix.
+#[cfg(feature = "opus-fullband")]
+#[derive(Debug, Default)]
+pub(crate) struct Mixed {
+    pub(crate) sequence: u16,
+    /// When the sound of the last packet began.
+    pub(crate) last: Option<Instant>,
+}
+
+impl Receives {
+    pub(crate) fn new(policy: SubscribePolicy, slots: Slots, view: View, config: &Config) -> Self {
+        Self {
+            subscriptions: Subscriptions::new(policy),
+            slots,
+            media: MediaQueue::new(config.queued_media, config.queued_media_time),
+            gathered: false,
+            #[cfg(feature = "opus-fullband")]
+            mixed: Mixed::default(),
+            view,
+            told: None,
+            pending: None,
+            messages: Messages::new(config.queued_messages),
+            knocks: BTreeSet::new(),
+            knocks_seen: 0,
+            loss: 0,
+            packets: 0,
+        }
+    }
+
+    /// What the participant asked for is different from now on.
+    pub(crate) fn wanted_changed(&mut self) {
+        self.view.wanted_changed();
+        self.told = None;
+    }
+
+    /// Frees the slots of streams that are not wanted any more, and takes back what waits of them.
+    pub(crate) fn drop_unwanted(&mut self, pool: &mut Pool) {
+        let subscriptions = &self.subscriptions;
+        // A mix stands for all sound, whatever is said of single streams.
+        let is_mixed = subscriptions.mix().is_some();
+        let wanted =
+            |ssrc, kind| subscriptions.want(ssrc, kind) || (is_mixed && kind == StreamKind::Audio);
+        self.slots.retain(|ssrc| wanted(ssrc, StreamKind::Audio));
+        self.media.retain(pool, wanted);
+    }
+
+    /// Gives up all subscriptions, and what waits of media.
+    pub(crate) fn unsubscribe_all(&mut self, pool: &mut Pool) {
+        self.subscriptions = Subscriptions::new(SubscribePolicy::None);
+        self.slots.pin(None);
+        self.slots.clear();
+        self.media.clear(pool);
+        self.wanted_changed();
+    }
+
+    /// Nothing of another participant, nor of its streams, is known any more.
+    pub(crate) fn forget(&mut self, participant: &ParticipantId, ssrcs: &[u32]) {
+        self.subscriptions.forget(participant);
+        for ssrc in ssrcs {
+            self.slots.forget(*ssrc);
+        }
+    }
+}

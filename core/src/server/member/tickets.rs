@@ -1,0 +1,102 @@
+//! The resume tickets of one participant.
+
+use alloc::collections::VecDeque;
+
+use rand_core::CryptoRngCore;
+
+use crate::secure::ResumeTicket;
+
+/// Tickets that were given out and have not taken effect. A participant that asks again and again
+/// without getting through makes the oldest of them worthless.
+const MAX_OFFERED: usize = 8;
+
+/// The ticket of the association in use, and those of associations offered since. Any of them may
+/// be the last one that the participant has received: a Welcome may be lost, and so may the first
+/// packet after it.
+#[derive(Debug)]
+pub(crate) struct Tickets {
+    handle: u64,
+    /// Oldest first.
+    valid: VecDeque<ResumeTicket>,
+}
+
+impl Tickets {
+    pub(crate) fn new(ticket: ResumeTicket) -> Self {
+        Self {
+            handle: ticket.handle(),
+            valid: VecDeque::from([ticket]),
+        }
+    }
+
+    /// Where the server finds the participant.
+    pub(crate) fn handle(&self) -> u64 {
+        self.handle
+    }
+
+    pub(crate) fn accept(&self, shown: &ResumeTicket) -> bool {
+        // All are compared, so that the time does not tell which one it is like.
+        self.valid
+            .iter()
+            .fold(false, |found, ticket| ticket.matches(shown) | found)
+    }
+
+    /// One more, for an association that is offered.
+    pub(crate) fn offer(&mut self, rng: &mut dyn CryptoRngCore) -> ResumeTicket {
+        if self.valid.len() > MAX_OFFERED {
+            // The first one stays: it is that of the association in use.
+            self.valid.remove(1);
+        }
+        let ticket = ResumeTicket::generate(self.handle, rng);
+        self.valid.push_back(ticket.clone());
+        ticket
+    }
+
+    /// The association offered with this ticket is in use: those before it are worthless.
+    pub(crate) fn take_effect(&mut self, ticket: ResumeTicket) {
+        let place = self.valid.iter().position(|valid| valid.matches(&ticket));
+        match place {
+            Some(place) => drop(self.valid.drain(..place)),
+            None => self.valid = VecDeque::from([ticket]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha12Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn what_was_offered_since_is_valid_and_what_was_before_is_not() {
+        let mut rng = ChaCha12Rng::seed_from_u64(1);
+        let first = ResumeTicket::generate(7, &mut rng);
+        let mut tickets = Tickets::new(first.clone());
+        let second = tickets.offer(&mut rng);
+        let third = tickets.offer(&mut rng);
+        assert!(
+            [&first, &second, &third]
+                .iter()
+                .all(|ticket| tickets.accept(ticket))
+        );
+        assert!(!tickets.accept(&ResumeTicket::generate(7, &mut rng)));
+        tickets.take_effect(second.clone());
+        assert!(!tickets.accept(&first));
+        assert!(tickets.accept(&second) && tickets.accept(&third));
+    }
+
+    #[test]
+    fn the_one_in_use_outlasts_any_number_of_offers() {
+        let mut rng = ChaCha12Rng::seed_from_u64(1);
+        let first = ResumeTicket::generate(7, &mut rng);
+        let mut tickets = Tickets::new(first.clone());
+        let early = tickets.offer(&mut rng);
+        for _ in 0..100 {
+            let latest = tickets.offer(&mut rng);
+            assert!(tickets.accept(&latest) && tickets.accept(&first));
+        }
+        assert!(!tickets.accept(&early));
+        assert_eq!(tickets.valid.len(), MAX_OFFERED + 1);
+    }
+}

@@ -1,0 +1,93 @@
+//! What a join asks for, and what it is promised until its first Data packet comes.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::keys::{PeerKey, RoomKey};
+use crate::link::Ids;
+use crate::room::{
+    DisplayName, Grants, MAX_STREAMS, ParticipantId, RoomId, SessionId, Stream, Version,
+};
+use crate::secure::{ResumeTicket, Transport};
+use crate::signal::{Join, Publish, Resume, SubscribePolicy};
+use crate::time::{Duration, Instant};
+
+/// What a valid token says: the embedder's answer to [`Event::JoinRequested`](super::Event::JoinRequested).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// Where.
+    pub room: RoomId,
+    /// Who.
+    pub participant: ParticipantId,
+    /// What others see of it.
+    pub name: DisplayName,
+    /// What it may do.
+    pub grants: Grants,
+    /// When the token runs out, from now; `None`: never.
+    pub expires_in: Option<Duration>,
+    /// Whether it has to wait until somebody lets it in. One that resumes does not.
+    pub lobby: bool,
+}
+
+/// What a join asks for.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    pub(super) participants: u16,
+    pub(super) slots: u8,
+    pub(super) policy: SubscribePolicy,
+    pub(super) publish: heapless::Vec<Publish, MAX_STREAMS, u8>,
+    pub(super) resume: Option<Resume>,
+}
+
+impl Wish {
+    pub(super) fn new(join: &Join<'_>) -> Self {
+        Self {
+            participants: join.participants,
+            slots: join.slots,
+            policy: join.policy,
+            publish: join.publish.clone(),
+            resume: join.resume.clone(),
+        }
+    }
+}
+
+/// What waits for the first Data packet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) transport: Transport,
+    pub(super) ids: Ids,
+    pub(super) room: RoomKey,
+    pub(super) participant: ParticipantId,
+    pub(super) name: DisplayName,
+    pub(super) grants: Grants,
+    pub(super) expires: Option<Instant>,
+    pub(super) entry: Entry,
+}
+
+/// How a join enters.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// Into the session, as somebody new.
+    New(Offer),
+    /// Into the lobby, with a ticket by which it is known again.
+    Lobby(Box<Wish>, ResumeTicket),
+    /// As the participant that it was, who last applied the version.
+    Resume {
+        peer: PeerKey,
+        handle: u64,
+        ticket: ResumeTicket,
+        version: Option<Version>,
+    },
+}
+
+/// What a new participant was promised.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) session: SessionId,
+    pub(super) slot_ssrc: u32,
+    pub(super) slots: u8,
+    pub(super) participants: u16,
+    pub(super) policy: SubscribePolicy,
+    pub(super) streams: Vec<Stream>,
+    pub(super) ticket: ResumeTicket,
+}

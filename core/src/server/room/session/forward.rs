@@ -1,0 +1,239 @@
+//! Media on its way through the server: one packet in, a header of its own for each receiver out,
+//! the payload kept once.
+
+use super::Session;
+use crate::audio::Score;
+use crate::room::{CloseReason, StreamKind};
+use crate::rtp::{AudioLevel, RtpPacket};
+use crate::server::Gather;
+use crate::server::context::Context;
+use crate::server::keys::MemberKey;
+#[cfg(feature = "opus-fullband")]
+use crate::server::keys::Wake;
+use crate::server::limits::Verdict;
+use crate::server::member::Member;
+use crate::server::member::media::{Csrcs, MediaHeader, Queued};
+use crate::server::member::slots::Arriving;
+use crate::server::pool::Payload;
+use crate::time::Duration;
+
+/// One packet of a stream that may be heard or seen now.
+struct Live<'p> {
+    kind: StreamKind,
+    #[cfg(feature = "opus-fullband")]
+    codec: crate::room::Codec,
+    /// What the receivers' headers are made from.
+    arriving: Arriving,
+    payload_type: u8,
+    audio_level: Option<AudioLevel>,
+    payload: &'p [u8],
+}
+
+impl Session {
+    /// Takes in an RTP packet from a publisher, for all who want it.
+    ///
+    /// # Errors
+    /// Why the publisher's stay ends.
+    pub(crate) fn forward(
+        &mut self,
+        cx: &mut Context,
+        sender: MemberKey,
+        gather: Option<Gather>,
+        bytes: &[u8],
+    ) -> Result<(), CloseReason> {
+        let Some(member) = self.members.get_mut(sender) else {
+            return Ok(());
+        };
+        let live = match member.sends.media.take(cx.now) {
+            Verdict::Flooded => return Err(CloseReason::ProtocolError),
+            Verdict::Granted => member.receive_media(cx, bytes),
+            Verdict::Limited => None,
+        };
+        let Some(live) = live else {
+            cx.statistics.media_rejected += 1;
+            return Ok(());
+        };
+        cx.statistics.media_received += 1;
+        #[cfg(feature = "opus-fullband")]
+        if live.kind == StreamKind::Audio
+            && let Some(mix) = &mut self.mix
+        {
+            if !mix.feed(cx.now, &live.arriving, live.codec, live.payload) {
+                cx.statistics.media_outranked += 1;
+            }
+            let wake = Wake::Mix(self.room_key);
+            cx.timers.set(wake, &mut mix.alarm, mix.due);
+        }
+        let receivers = self.members.len().saturating_sub(1);
+        if cx.overload.is_shed(receivers) {
+            cx.count_late(receivers as u64);
+            return Ok(());
+        }
+        let window = match live.kind {
+            StreamKind::Audio => gather.unwrap_or(cx.config.gather).window(cx.load),
+            StreamKind::Video | StreamKind::Screen => Duration::ZERO,
+        };
+        let mut payload = None;
+        let gathered = &mut self.gathered;
+        self.members.for_others(sender, |key, receiver| {
+            if !receiver.take_live(cx, &live, &mut payload) {
+                return;
+            }
+            if window.is_zero() {
+                cx.wake(&mut receiver.association);
+            } else if !receiver.receives.gathered {
+                receiver.receives.gathered = true;
+                gathered.push(key);
+            }
+        });
+        if let Some(payload) = payload {
+            cx.pool.release(payload);
+        }
+        if live.kind == StreamKind::Audio {
+            self.heard_sound(cx);
+        }
+        self.open_window(cx, cx.now + window);
+        Ok(())
+    }
+}
+
+impl Member {
+    /// `None` if the packet is not what this member may send now.
+    fn receive_media<'p>(&mut self, cx: &Context, bytes: &'p [u8]) -> Option<Live<'p>> {
+        let now = cx.now;
+        let packet = RtpPacket::parse(bytes).ok()?;
+        let sends = &mut self.sends;
+        let censored = sends.censored;
+        let stream = sends.by_ssrc(packet.ssrc())?;
+        if packet.payload_type() != stream.codec.payload_type() {
+            return None;
+        }
+        stream
+            .reception
+            .handle_packet(now, packet.sequence(), packet.timestamp());
+        let is_newest = stream.progress.is_newest(packet.sequence());
+        stream.unreported = true;
+        let (kind, codec) = (stream.kind, stream.codec);
+        let is_silenced = stream.muted || censored && kind == StreamKind::Audio;
+        let audio_level = packet.audio_level();
+        let mut score = Score::default();
+        if kind == StreamKind::Audio && !is_silenced {
+            let level = audio_level.unwrap_or(AudioLevel::SILENCE);
+            stream.loudness.observe(now, level.level, level.voice);
+            score = stream.loudness.score(now);
+        }
+        sends.packets += 1;
+        if sends.report_at.is_none() {
+            sends.report_at = Some(now + cx.config.report_interval);
+        }
+        (!is_silenced).then_some(Live {
+            kind,
+            #[cfg(feature = "opus-fullband")]
+            codec,
+            arriving: Arriving {
+                ssrc: packet.ssrc(),
+                sequence: packet.sequence(),
+                timestamp: packet.timestamp(),
+                marker: packet.marker(),
+                is_newest,
+                clock_rate: codec.clock_rate(),
+                score,
+            },
+            payload_type: packet.payload_type(),
+            audio_level,
+            payload: packet.payload(),
+        })
+    }
+
+    /// Queues a packet, if it is wanted and there is a place for it; says whether that is so.
+    fn take_live(
+        &mut self,
+        cx: &mut Context,
+        live: &Live<'_>,
+        payload: &mut Option<Payload>,
+    ) -> bool {
+        let arriving = &live.arriving;
+        let subscriptions = &self.receives.subscriptions;
+        if !self.is_listening() || !subscriptions.want(arriving.ssrc, live.kind) {
+            return false;
+        }
+        if self.is_held_back() {
+            cx.statistics.media_overflowed += 1;
+            return false;
+        }
+        let header = if live.kind == StreamKind::Audio {
+            let Some(slot) = self.receives.slots.take(cx.now, arriving) else {
+                cx.statistics.media_outranked += 1;
+                return false;
+            };
+            if slot.changed {
+                self.receives.wanted_changed();
+            }
+            MediaHeader {
+                marker: slot.marker,
+                payload_type: live.payload_type,
+                sequence: slot.sequence,
+                timestamp: slot.timestamp,
+                ssrc: slot.ssrc,
+                csrcs: Csrcs::from_iter([arriving.ssrc]),
+                audio_level: live.audio_level,
+            }
+        } else {
+            MediaHeader {
+                marker: arriving.marker,
+                payload_type: live.payload_type,
+                sequence: arriving.sequence,
+                timestamp: arriving.timestamp,
+                ssrc: arriving.ssrc,
+                csrcs: Csrcs::new(),
+                audio_level: None,
+            }
+        };
+        if !header.fits(live.payload.len()) {
+            cx.statistics.media_overflowed += 1;
+            return false;
+        }
+        if payload.is_none() {
+            *payload = cx.pool.insert(live.payload);
+        }
+        let Some(payload) = payload else {
+            cx.statistics.media_overflowed += 1;
+            return false;
+        };
+        let payload = cx.pool.share(payload);
+        self.queue_media(cx, header, payload);
+        true
+    }
+
+    /// Queues a packet, and takes over its hold on the payload. When it is sent is the caller's matter.
+    #[inline]
+    pub(super) fn queue_media(&mut self, cx: &mut Context, header: MediaHeader, payload: Payload) {
+        self.drop_late(cx);
+        let receives = &mut self.receives;
+        receives.slots.sent(header.ssrc, header.sequence);
+        let queued = Queued {
+            payload,
+            header: Some(header),
+            since: cx.now,
+        };
+        if !receives.media.push(queued, &mut cx.pool) {
+            cx.statistics.media_overflowed += 1;
+        }
+        cx.statistics.media_forwarded += 1;
+    }
+
+    /// Drops what has waited for too long.
+    #[inline]
+    pub(super) fn drop_late(&mut self, cx: &mut Context) {
+        if !self.receives.media.is_late(cx.now) {
+            return;
+        }
+        let late = self.receives.media.drop_late(cx.now, &mut cx.pool);
+        // What waits for an address that has yet to be proven is not the embedder's fault.
+        if self.association.reach.proven {
+            cx.count_late(late);
+        } else {
+            cx.statistics.media_late += late;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Falling silent, coming back, going on over another association.
+
+use super::Session;
+use crate::link::Ids;
+use crate::room::{RoomUpdate, Version};
+use crate::secure::{ResumeTicket, Transport};
+use crate::server::Event;
+use crate::server::context::Context;
+use crate::server::keys::{MemberKey, Owner};
+use crate::server::member::Reach;
+
+impl Session {
+    /// A member's association says that it has fallen silent.
+    pub(crate) fn falls_silent(&mut self, cx: &mut Context, who: MemberKey) {
+        if let Some(member) = self.get_mut(who) {
+            member.receives.slots.clear();
+            member.receives.media.clear(&mut cx.pool);
+            member.sends.report.clear();
+            member.sends.report_at = None;
+            self.tell_connection(cx, who);
+        }
+    }
+
+    /// A member's association says that it is back.
+    pub(crate) fn is_back(&mut self, cx: &mut Context, who: MemberKey) {
+        self.tell_connection(cx, who);
+        self.rearm(cx, who);
+    }
+
+    /// Tells the others, and the embedder, whether a member is in touch.
+    fn tell_connection(&mut self, cx: &mut Context, who: MemberKey) {
+        let Some(member) = self.get(who) else {
+            return;
+        };
+        let (participant, state) = (member.id().clone(), member.association.connection);
+        let update = RoomUpdate::Connection {
+            participant: participant.clone(),
+            state,
+        };
+        self.change(cx, update);
+        cx.events.push(Event::ParticipantConnection {
+            room: self.room.clone(),
+            participant,
+            state,
+        });
+    }
+
+    /// Moves a member to a new association: nobody else notices.
+    pub(crate) fn resume(
+        &mut self,
+        cx: &mut Context,
+        who: MemberKey,
+        (transport, ids): (Transport, Ids),
+        reach: Reach,
+        ticket: ResumeTicket,
+        version: Option<Version>,
+    ) {
+        let Some(member) = self.members.get_mut(who) else {
+            return;
+        };
+        let association = &mut member.association;
+        if let Some(oldest) = association.former_id.take() {
+            cx.directory.ids.remove(&oldest);
+        }
+        association.link.rekey(transport, ids, cx.now);
+        association.former_id = association.link.former_id();
+        association.reach = reach;
+        if let Some(tickets) = &mut association.tickets {
+            tickets.take_effect(ticket);
+        }
+        let owner = Owner::Peer(association.key);
+        cx.directory.ids.insert(ids.local, owner);
+        // The signalling goes on where it was, so nothing of it is lost. Only a replica that has
+        // no version to go on from needs to be told all again.
+        if version.is_none() {
+            member.receives.view.resume(None);
+            member.receives.told = None;
+        }
+        cx.statistics.resumes += 1;
+        cx.events.push(Event::ParticipantResumed {
+            room: self.room.clone(),
+            participant: association.id.clone(),
+        });
+        if association.is_back() {
+            self.is_back(cx, who);
+        }
+        self.rearm(cx, who);
+    }
+}

@@ -1,0 +1,152 @@
+//! What goes out to a member: one datagram, with all that waits for it.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+#[cfg(feature = "opus-fullband")]
+use super::mix::Mix;
+use super::pace::Pace;
+use super::{Publisher, Session};
+use crate::room::{Authority, Grants, Told};
+use crate::secure::SealError;
+use crate::server::Transmit;
+use crate::server::context::Context;
+use crate::server::keys::MemberKey;
+use crate::server::member::messages::Waiting;
+use crate::server::member::{Member, encoded};
+use crate::server::room::lobby::Lobby;
+use crate::signal::ServerMessage;
+use crate::wire::Frame;
+
+impl Session {
+    /// Writes a datagram for a member, if there is anything to send.
+    ///
+    /// # Errors
+    /// If its keys are used up.
+    pub(crate) fn transmit(
+        &mut self,
+        cx: &mut Context,
+        who: MemberKey,
+        lobby: &Lobby,
+        out: &mut [u8],
+    ) -> Result<Option<Transmit>, SealError> {
+        let Some(member) = self.members.get_mut(who) else {
+            return Ok(None);
+        };
+        member.association.ready = false;
+        let Some(limit) = member.association.limit() else {
+            return Ok(None);
+        };
+        member.drop_late(cx);
+        let facts = Facts {
+            authority: &self.authority,
+            publishers: &self.publishers,
+            pace: &self.telling,
+            lobby,
+            #[cfg(feature = "opus-fullband")]
+            mix: self.mix.as_deref(),
+        };
+        member.refill(&facts);
+        let signals = member.association.link.wants_transmit();
+        let (sends, receives) = (&mut member.sends, &mut member.receives);
+        let pool = &mut cx.pool;
+        let composed = member.association.compose(cx.now, out, limit, |writer| {
+            let report = &mut sends.report;
+            if !report.is_empty() && writer.push(&Frame::Report(report)).is_ok() {
+                report.clear();
+            }
+            receives.packets += receives.media.drain_into(writer, pool);
+        })?;
+        let Some(len) = composed else {
+            return Ok(None);
+        };
+        let to = member.association.reach.path;
+        if member.has_more() {
+            cx.wake(&mut member.association);
+        }
+        // Media alone is followed by nothing that has to be waited for.
+        if signals {
+            let at = member.next_timeout(&cx.config);
+            cx.rearm_sooner(&mut member.association, at);
+        }
+        Ok(Some(Transmit { to, len }))
+    }
+}
+
+/// What there is to be told.
+struct Facts<'s> {
+    authority: &'s Authority,
+    publishers: &'s BTreeMap<u32, Publisher>,
+    pace: &'s Pace,
+    lobby: &'s Lobby,
+    #[cfg(feature = "opus-fullband")]
+    mix: Option<&'s Mix>,
+}
+
+impl Member {
+    /// Moves signalling from where it waits into the link, as far as its window goes: first what was
+    /// taken out already, then replies, then who knocks, then the room's changes, then messages. What
+    /// the room's changes are is found now and not before, so that they are current.
+    fn refill(&mut self, facts: &Facts<'_>) {
+        while self.association.link.free_window() > 0 {
+            if let Some(pending) = &self.receives.pending {
+                if self.association.link.send(pending).is_err() {
+                    return;
+                }
+                self.receives.pending = None;
+                continue;
+            }
+            if self.association.has_control() && !self.association.refill() {
+                return;
+            }
+            let next = self
+                .poll_knock(facts)
+                .or_else(|| self.poll_told(facts))
+                .or_else(|| self.poll_message());
+            if next.is_none() {
+                return;
+            }
+            self.receives.pending = next;
+        }
+    }
+
+    fn poll_knock(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
+        let is_moderator = self.rights.grants.contains(Grants::ADMIT);
+        is_moderator.then(|| facts.lobby.poll_knock(&mut self.receives))?
+    }
+
+    /// The next that it must hear of the room.
+    fn poll_told(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
+        let receives = &mut self.receives;
+        // What others say comes after that they are here.
+        if receives.messages.is_empty() && facts.pace.is_done(receives.told) {
+            return None;
+        }
+        let heard = receives.slots.sources();
+        #[cfg(feature = "opus-fullband")]
+        let heard = {
+            let is_mixed = receives.subscriptions.mix().is_some();
+            let mix = facts.mix.filter(|_| is_mixed);
+            heard.chain(mix.into_iter().flat_map(Mix::speakers))
+        };
+        let heard = heard.filter_map(|ssrc| facts.publishers.get(&ssrc).map(|other| &other.id));
+        let wanted = receives.subscriptions.participants().chain(heard);
+        let me = &self.association.id;
+        let told = receives.view.poll(facts.authority, me, wanted);
+        if told.is_none() {
+            receives.told = Some(facts.authority.state().version());
+        }
+        encoded(&match told? {
+            Told::SnapshotBegin { version } => ServerMessage::SnapshotBegin { version },
+            Told::Update { version, update } => ServerMessage::Update { version, update },
+            Told::SnapshotEnd { version } => ServerMessage::SnapshotEnd { version },
+        })
+    }
+
+    fn poll_message(&mut self) -> Option<Vec<u8>> {
+        match self.receives.messages.pop()? {
+            Waiting::Message(bytes) => Some(bytes.to_vec()),
+            Waiting::Missed(messages) => encoded(&ServerMessage::Missed { messages }),
+        }
+    }
+}
