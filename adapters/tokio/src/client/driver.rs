@@ -124,9 +124,9 @@ impl Driver {
         let mut buffer = [0; MAX_DATAGRAM + 1];
         let mut abandoned = false;
         loop {
-            self.shared.release();
             // An error has been told to the route, which tries something else.
             let _ = self.act(&mut buffer).await;
+            self.shared.release();
             self.transmit(&mut buffer).await;
             if self.dispatch() {
                 continue;
