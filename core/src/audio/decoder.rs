@@ -122,7 +122,7 @@ impl<O: AudioDecoder> Decoder<O> {
             Codec::Opus => self.decode_opus_frame(payload, part, pcm),
             Codec::Pcmu | Codec::Pcma => {
                 let ratio = self.from_g711.output_len(1).unwrap_or(1);
-                let len = (pcm.len() / ratio).clamp(1, G711_MAX);
+                let len = pcm.len().checked_div(ratio).unwrap_or(0).clamp(1, G711_MAX);
                 let part = payload.chunks(len).nth(part).ok_or(DecodeError::Empty)?;
                 self.decode(codec, part, pcm)
             }
