@@ -58,6 +58,9 @@ impl<S: AsRef<[u8]> + AsMut<[u8]> + ?Sized> ByteQueue<S> {
 
     /// Record number `index` from the front; takes time in proportion to `index`.
     pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
+        if index >= self.ring.records {
+            return None;
+        }
         self.iter().nth(index)
     }
 

@@ -64,11 +64,13 @@ pub enum PublishError {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The PCM is not 20 ms at the declared rate.
-    #[error("pass exactly {needed} samples: 20 ms at the rate that was declared")]
-    FrameLength {
-        /// Samples in 20 ms.
-        needed: usize,
+    /// The PCM is longer than the queue of packets holds.
+    #[error(
+        "write at most {max} samples at a time, 100 ms; longer pieces are for AudioWriter::play"
+    )]
+    PieceTooLong {
+        /// Samples in 100 ms.
+        max: usize,
     },
     /// The codec could not encode this frame.
     #[error("the codec could not encode this frame; go on with the next one")]

@@ -100,7 +100,7 @@ impl Decoding for Opus {
 /// | `SLOTS` | voices heard at a time | 2 |
 /// | `PACKETS` | packets that each slot's jitter buffer holds, 20 ms each as a rule | 12 |
 /// | `BYTES` | longest payload of such a packet: 160 is 20 ms of G.711, or Opus at 64 kb/s | 160 |
-/// | `PCM` | samples of the longest packet decoded: 960 is 60 ms at 16 kHz or 20 ms at 48 kHz | 960 |
+/// | `PCM` | samples decoded at a time, the longest Opus frame: 960 is 60 ms at 16 kHz or 20 ms at 48 kHz | 960 |
 pub struct Resources<
     'd,
     D: Decoding = G711,

@@ -17,6 +17,7 @@ use parlour_core::ticket::Ticket;
 use crate::error::{JoinError, PublishError};
 use crate::shared::{Network, Shared};
 use crate::time::{now, wait_until};
+use crate::writer::{Published, talker};
 use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, MixedReader};
 
 /// A participant's place in a room, before, during and after being in it. A cheap handle: copy it to where it is
@@ -129,9 +130,9 @@ impl<'d, P: Profile> Room<'d, P> {
         codec: AudioCodec<'d>,
         rate: SampleRate,
     ) -> Result<AudioWriter<'d, P>, PublishError> {
-        AudioWriter::<P>::check(&codec)?;
-        let stream = self.publish_encoded(key, codec.core())?;
-        Ok(AudioWriter::new(stream, codec, rate))
+        let core = codec.core();
+        let talker = talker(codec, rate)?;
+        Ok(AudioWriter::new(self.publish(key, core)?, talker))
     }
 
     /// Publishes a stream of encoded frames; see [`EncodedWriter`].
@@ -143,6 +144,10 @@ impl<'d, P: Profile> Room<'d, P> {
         key: StreamKey,
         codec: Codec,
     ) -> Result<EncodedWriter<'d, P>, PublishError> {
+        Ok(EncodedWriter::new(self.publish(key, codec)?, codec))
+    }
+
+    fn publish(&self, key: StreamKey, codec: Codec) -> Result<Published<'d, P>, PublishError> {
         let publish = Publish {
             key: key.clone(),
             kind: StreamKind::Audio,
@@ -158,7 +163,7 @@ impl<'d, P: Profile> Room<'d, P> {
         }
         inner.publication = Some(publish);
         self.shared.command.signal(());
-        Ok(EncodedWriter::new(self.shared, key, codec))
+        Ok(Published::new(self.shared, key))
     }
 
     /// All that is heard; see [`MixedReader`]. One reader is enough: two would take the sound from each other.

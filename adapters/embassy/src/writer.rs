@@ -2,29 +2,32 @@
 
 use core::fmt;
 
-use parlour_core::audio::codec::{AudioEncoder, EncodeError, Encoded, FrameDuration, SampleRate};
+use parlour_core::audio::Talker;
+use parlour_core::audio::codec::{AudioEncoder as _, SampleRate};
+use parlour_core::audio::encoder::Encoder;
 use parlour_core::audio::g711::{G711Encoder, Law};
-use parlour_core::audio::level::level;
 #[cfg(feature = "opus")]
-use parlour_core::audio::opus::{Adaptation, OpusEncoder};
-use parlour_core::audio::resample::Resampler;
+use parlour_core::audio::opus::{Adaptive, OpusEncoder};
 use parlour_core::client::{CommandError, Commands as _, Profile, SendError};
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioLevel, SendClock, frame_samples};
-#[cfg(feature = "opus")]
-use parlour_core::time::Instant;
 
 use crate::error::{PublishError, WriteError};
 use crate::shared::Shared;
-use crate::time::now;
+use crate::time::{now, wait_until};
 use crate::{Device, FRAME};
 
-/// Samples of a frame at the highest rate that an encoder here takes.
+/// The longest piece that is written at once: its packets fit into the smallest queue.
+const MAX_PIECE_MS: u16 = 100;
+/// Samples of a frame at the highest rate that an encoder here takes, and bytes of the longest payload.
+#[cfg(feature = "opus")]
 const MAX_ENCODED: usize = SampleRate::Hz16000.samples(FRAME.ms());
 #[cfg(feature = "opus")]
 const MAX_PAYLOAD: usize = parlour_core::audio::opus::MAX_PAYLOAD;
 #[cfg(not(feature = "opus"))]
-const MAX_PAYLOAD: usize = SampleRate::Hz8000.samples(FRAME.ms());
+const MAX_ENCODED: usize = SampleRate::Hz8000.samples(FRAME.ms());
+#[cfg(not(feature = "opus"))]
+const MAX_PAYLOAD: usize = MAX_ENCODED;
 
 /// How a device encodes its microphone.
 #[derive(Debug)]
@@ -43,71 +46,34 @@ pub enum AudioCodec<'e> {
     _Lent(core::convert::Infallible, core::marker::PhantomData<&'e ()>),
 }
 
-enum Encoder<'e> {
-    G711(G711Encoder),
-    #[cfg(feature = "opus")]
-    Opus(&'e mut OpusEncoder, Adaptation),
-    #[cfg(not(feature = "opus"))]
-    _Lent(core::convert::Infallible, core::marker::PhantomData<&'e ()>),
+#[cfg(feature = "opus")]
+type Opus<'e> = Adaptive<&'e mut OpusEncoder>;
+#[cfg(not(feature = "opus"))]
+type Opus<'e> = core::convert::Infallible;
+
+pub(crate) type DeviceTalker<'e> = Talker<Encoder<Opus<'e>>, MAX_ENCODED>;
+
+/// A talker of PCM at `rate`.
+pub(crate) fn talker(
+    codec: AudioCodec<'_>,
+    rate: SampleRate,
+) -> Result<DeviceTalker<'_>, PublishError> {
+    let clock_rate = codec.core().clock_rate();
+    let encoder = encoder(codec);
+    if encoder.frame_samples() != encoder.sample_rate().samples(FRAME.ms()) {
+        return Err(PublishError::FrameDuration);
+    }
+    Talker::new(encoder, rate, clock_rate).ok_or(PublishError::FrameDuration)
 }
 
-impl<'e> Encoder<'e> {
-    fn new(codec: AudioCodec<'e>) -> Self {
-        match codec {
-            AudioCodec::Pcmu => Self::G711(G711Encoder::new(Law::Mu, FRAME)),
-            AudioCodec::Pcma => Self::G711(G711Encoder::new(Law::A, FRAME)),
-            #[cfg(feature = "opus")]
-            AudioCodec::Opus(encoder) => {
-                let (least, bitrate) = (OpusEncoder::MIN_FEC_BITRATE, encoder.bitrate());
-                let adaptation = Adaptation::not_below(least, bitrate);
-                Self::Opus(encoder, adaptation)
-            }
-            #[cfg(not(feature = "opus"))]
-            AudioCodec::_Lent(never, _) => match never {},
-        }
-    }
-
-    fn sample_rate(&self) -> SampleRate {
-        match self {
-            Self::G711(encoder) => encoder.sample_rate(),
-            #[cfg(feature = "opus")]
-            Self::Opus(encoder, _) => encoder.sample_rate(),
-            #[cfg(not(feature = "opus"))]
-            Self::_Lent(never, _) => match *never {},
-        }
-    }
-
-    fn frame_samples(&self) -> usize {
-        match self {
-            Self::G711(encoder) => encoder.frame_samples(),
-            #[cfg(feature = "opus")]
-            Self::Opus(encoder, _) => encoder.frame_samples(),
-            #[cfg(not(feature = "opus"))]
-            Self::_Lent(never, _) => match *never {},
-        }
-    }
-
-    /// Adapts to the share of packets that are lost on the way, when it is time for that.
-    #[cfg(feature = "opus")]
-    fn adapt(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) {
-        let Self::Opus(encoder, adaptation) = self else {
-            return;
-        };
-        if let Some(adapted) = adaptation.poll(now, loss) {
-            // Both are within what the encoder took when it was made.
-            let _ = encoder.set_bitrate(adapted.bitrate);
-            let _ = encoder.set_expected_loss(adapted.expected_loss);
-        }
-    }
-
-    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError> {
-        match self {
-            Self::G711(encoder) => encoder.encode(pcm, out),
-            #[cfg(feature = "opus")]
-            Self::Opus(encoder, _) => encoder.encode(pcm, out),
-            #[cfg(not(feature = "opus"))]
-            Self::_Lent(never, _) => match *never {},
-        }
+fn encoder(codec: AudioCodec<'_>) -> Encoder<Opus<'_>> {
+    match codec {
+        AudioCodec::Pcmu => Encoder::G711(G711Encoder::new(Law::Mu, FRAME)),
+        AudioCodec::Pcma => Encoder::G711(G711Encoder::new(Law::A, FRAME)),
+        #[cfg(feature = "opus")]
+        AudioCodec::Opus(encoder) => Encoder::Opus(Adaptive::lent(encoder)),
+        #[cfg(not(feature = "opus"))]
+        AudioCodec::_Lent(never, _) => match never {},
     }
 }
 
@@ -124,19 +90,66 @@ impl AudioCodec<'_> {
     }
 }
 
-/// One published stream of frames that something else has encoded. Dropping it unpublishes the stream.
-pub struct EncodedWriter<'d, P: Profile = Device> {
+/// One of this device's streams, which is unpublished when this is dropped.
+pub(crate) struct Published<'d, P: Profile> {
     shared: &'d Shared<'d, P>,
     key: StreamKey,
+}
+
+impl<'d, P: Profile> Published<'d, P> {
+    /// The stream `key`, which the client was told to publish.
+    pub(crate) fn new(shared: &'d Shared<'d, P>, key: StreamKey) -> Self {
+        Self { shared, key }
+    }
+
+    fn send(&self, timestamp: u32, level: AudioLevel, payload: &[u8]) -> Result<(), WriteError> {
+        let sent = self
+            .shared
+            .with(|client| client.send_audio(now(), &self.key, timestamp, level, payload));
+        match sent {
+            Ok(()) => {
+                self.shared.command.signal(());
+                Ok(())
+            }
+            Err(SendError::NotJoined | SendError::NotPublished | SendError::Muted) => Ok(()),
+            Err(SendError::Frame(error)) => Err(error.into()),
+            Err(SendError::TooLong { .. }) => Err(WriteError::TooLong),
+            Err(_) => Err(WriteError::NotPublished),
+        }
+    }
+
+    fn set_muted(&self, muted: bool) -> Result<(), CommandError> {
+        let inner = &mut *self.shared.inner.borrow_mut();
+        inner.client.set_muted(&self.key, muted)?;
+        if let Some(publication) = &mut inner.publication {
+            publication.muted = muted;
+        }
+        self.shared.command.signal(());
+        Ok(())
+    }
+}
+
+impl<P: Profile> Drop for Published<'_, P> {
+    fn drop(&mut self) {
+        let inner = &mut *self.shared.inner.borrow_mut();
+        inner.publication = None;
+        // An error means that there is nothing to unpublish, or that the next connection will show it.
+        let _ = inner.client.unpublish(&self.key);
+        self.shared.command.signal(());
+    }
+}
+
+/// One published stream of frames that something else has encoded. Dropping it unpublishes the stream.
+pub struct EncodedWriter<'d, P: Profile = Device> {
+    stream: Published<'d, P>,
     codec: Codec,
     clock: SendClock,
 }
 
 impl<'d, P: Profile> EncodedWriter<'d, P> {
-    pub(crate) fn new(shared: &'d Shared<'d, P>, key: StreamKey, codec: Codec) -> Self {
+    pub(crate) fn new(stream: Published<'d, P>, codec: Codec) -> Self {
         Self {
-            shared,
-            key,
+            stream,
             codec,
             clock: SendClock::new(codec.clock_rate()),
         }
@@ -151,21 +164,8 @@ impl<'d, P: Profile> EncodedWriter<'d, P> {
     /// [`WriteError`]; the frame is dropped.
     pub fn write(&mut self, payload: &[u8], level: AudioLevel) -> Result<(), WriteError> {
         let units = frame_samples(self.codec, payload)?;
-        let now = now();
-        let timestamp = self.clock.next(now, units);
-        let sent = self
-            .shared
-            .with(|client| client.send_audio(now, &self.key, timestamp, level, payload));
-        match sent {
-            Ok(()) => {
-                self.shared.command.signal(());
-                Ok(())
-            }
-            Err(SendError::NotJoined | SendError::NotPublished | SendError::Muted) => Ok(()),
-            Err(SendError::Frame(error)) => Err(error.into()),
-            Err(SendError::TooLong { .. }) => Err(WriteError::TooLong),
-            Err(_) => Err(WriteError::NotPublished),
-        }
+        let timestamp = self.clock.next(now(), units);
+        self.stream.send(timestamp, level, payload)
     }
 
     /// Lets 20 ms of silence pass, which are not sent.
@@ -176,7 +176,7 @@ impl<'d, P: Profile> EncodedWriter<'d, P> {
 
     /// What the stream is called.
     pub fn key(&self) -> &StreamKey {
-        &self.key
+        &self.stream.key
     }
 
     /// Silences the stream for everybody, or lets it be heard again. It stays so when the room is joined again.
@@ -184,30 +184,14 @@ impl<'d, P: Profile> EncodedWriter<'d, P> {
     /// # Errors
     /// [`CommandError`]
     pub fn set_muted(&self, muted: bool) -> Result<(), CommandError> {
-        let inner = &mut *self.shared.inner.borrow_mut();
-        inner.client.set_muted(&self.key, muted)?;
-        if let Some(publication) = &mut inner.publication {
-            publication.muted = muted;
-        }
-        self.shared.command.signal(());
-        Ok(())
-    }
-}
-
-impl<P: Profile> Drop for EncodedWriter<'_, P> {
-    fn drop(&mut self) {
-        let inner = &mut *self.shared.inner.borrow_mut();
-        inner.publication = None;
-        // An error means that there is nothing to unpublish, or that the next connection will show it.
-        let _ = inner.client.unpublish(&self.key);
-        self.shared.command.signal(());
+        self.stream.set_muted(muted)
     }
 }
 
 impl<P: Profile> fmt::Debug for EncodedWriter<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncodedWriter")
-            .field("key", &self.key)
+            .field("key", self.key())
             .field("codec", &self.codec)
             .finish_non_exhaustive()
     }
@@ -215,93 +199,79 @@ impl<P: Profile> fmt::Debug for EncodedWriter<'_, P> {
 
 /// One published stream of PCM. Dropping it unpublishes the stream.
 pub struct AudioWriter<'d, P: Profile = Device> {
-    stream: EncodedWriter<'d, P>,
-    encoder: Encoder<'d>,
-    resampler: Resampler,
-    rate: SampleRate,
+    stream: Published<'d, P>,
+    talker: DeviceTalker<'d>,
 }
 
 impl<'d, P: Profile> AudioWriter<'d, P> {
-    /// Fails before anything is published.
-    pub(crate) fn check(codec: &AudioCodec<'_>) -> Result<(), PublishError> {
-        match codec {
-            #[cfg(feature = "opus")]
-            AudioCodec::Opus(encoder) if encoder.frame_samples() != MAX_ENCODED => {
-                Err(PublishError::FrameDuration)
-            }
-            _ => Ok(()),
-        }
+    pub(crate) fn new(stream: Published<'d, P>, talker: DeviceTalker<'d>) -> Self {
+        Self { stream, talker }
     }
 
-    pub(crate) fn new(
-        stream: EncodedWriter<'d, P>,
-        codec: AudioCodec<'d>,
-        rate: SampleRate,
-    ) -> Self {
-        let encoder = Encoder::new(codec);
-        Self {
-            stream,
-            resampler: Resampler::new(rate, encoder.sample_rate()),
-            encoder,
-            rate,
-        }
-    }
-
-    /// Encodes and sends 20 ms of mono PCM. Never waits; see [`EncodedWriter::write`] for what is dropped.
+    /// Takes at most 100 ms of mono PCM, and encodes and sends every 20 ms that are complete. Never waits. For longer
+    /// pieces there is [`play`](Self::play).
+    ///
+    /// Write as fast as sound is heard. If too many packets wait, the oldest are dropped; while there is no
+    /// connection or the stream is muted, all are.
     ///
     /// # Errors
-    /// [`WriteError`]; the frame is dropped.
-    pub fn write(&mut self, pcm: &[i16]) -> Result<(), WriteError> {
-        let needed = self.frame_samples();
-        if pcm.len() != needed {
-            return Err(WriteError::FrameLength { needed });
+    /// [`WriteError::PieceTooLong`]: nothing of the piece is sent. With any other, the rest of it is dropped.
+    pub fn write(&mut self, mut pcm: &[i16]) -> Result<(), WriteError> {
+        let max = self.sample_rate().samples(MAX_PIECE_MS);
+        if pcm.len() > max {
+            return Err(WriteError::PieceTooLong { max });
         }
-        #[cfg(feature = "opus")]
-        {
-            let shared = self.stream.shared;
-            let loss = || shared.with(|client| client.statistics().uplink_loss);
-            self.encoder.adapt(now(), loss);
-        }
-        let (mut encodable, mut payload) = ([0; MAX_ENCODED], [0; MAX_PAYLOAD]);
-        let encodable = (encodable.get_mut(..self.encoder.frame_samples())).unwrap_or_default();
-        self.resampler
-            .process(pcm, encodable)
-            .map_err(|_| WriteError::Codec)?;
-        let encoded = (self.encoder)
-            .encode(encodable, &mut payload)
-            .map_err(|_| WriteError::Codec)?;
-        let level = AudioLevel {
-            // What is written was let through by a gate, or by whoever has none.
-            voice: true,
-            level: level(pcm),
-        };
-        match encoded.payload(&payload) {
-            Some(payload) => self.stream.write(payload, level),
-            None => {
-                self.stream.silence();
-                Ok(())
+        let shared = self.stream.shared;
+        let loss = || shared.with(|client| client.statistics().uplink_loss);
+        self.talker.begin(now(), loss);
+        let mut payload = [0; MAX_PAYLOAD];
+        loop {
+            let spoken = self.talker.take(&mut pcm, &mut payload);
+            let Some(spoken) = spoken.map_err(|_| WriteError::Codec)? else {
+                return Ok(());
+            };
+            if let Some(payload) = spoken.payload {
+                let timestamp = spoken.time.timestamp;
+                self.stream.send(timestamp, spoken.level, payload)?;
             }
         }
+    }
+
+    /// Takes mono PCM in pieces of any length, and sends it at the pace of sound: returns 40 ms before the end of the
+    /// piece is due. If it is dropped half way, the rest is not sent.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the rest of the piece is dropped.
+    pub async fn play(&mut self, pcm: &[i16]) -> Result<(), WriteError> {
+        for frame in pcm.chunks(self.frame_samples()) {
+            let now = now();
+            let due = self.talker.due(now);
+            if due > now {
+                wait_until(Some(due)).await;
+            }
+            self.write(frame)?;
+        }
+        Ok(())
     }
 
     /// Lets 20 ms of silence pass, which are not sent: a gate is closed.
     pub fn silence(&mut self) {
-        self.stream.silence();
+        self.talker.silence(now());
     }
 
     /// Samples per second of the PCM.
     pub fn sample_rate(&self) -> SampleRate {
-        self.rate
+        self.talker.sample_rate()
     }
 
     /// Samples of the PCM in 20 ms.
     pub fn frame_samples(&self) -> usize {
-        self.rate.samples(FrameDuration::Ms20.ms())
+        self.sample_rate().samples(FRAME.ms())
     }
 
     /// What the stream is called.
     pub fn key(&self) -> &StreamKey {
-        self.stream.key()
+        &self.stream.key
     }
 
     /// See [`EncodedWriter::set_muted`].
@@ -316,8 +286,8 @@ impl<'d, P: Profile> AudioWriter<'d, P> {
 impl<P: Profile> fmt::Debug for AudioWriter<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AudioWriter")
-            .field("stream", &self.stream)
-            .field("rate", &self.rate)
+            .field("key", self.key())
+            .field("rate", &self.sample_rate())
             .finish_non_exhaustive()
     }
 }

@@ -370,6 +370,10 @@ async fn what_makes_no_sense_is_an_error_and_changes_nothing() {
         Err(WriteError::Frame(_))
     ));
     assert!(mic.write_encoded(&[0x78, 1, 2], level).is_ok());
+    assert_eq!(
+        mic.write_encoded(&[0x78; 1_149], level),
+        Err(WriteError::TooLong { max: 1_148 })
+    );
 
     let narrow = parlour_tokio::core::audio::codec::SampleRate::Hz8000;
     assert_eq!(anna.mixed_audio(narrow).unwrap_err(), ReadError::SampleRate);

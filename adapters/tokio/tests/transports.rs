@@ -4,7 +4,7 @@ mod common;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::*;
 use parlour_tokio::core::secure::KeyPair;
@@ -16,6 +16,7 @@ use parlour_tokio::{Event, JoinError, JoinOptions, Room, Transport, TransportCho
 use rand_core::OsRng;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A way to the server that lets TCP through always, and UDP of one participant when it is `open`.
 async fn way(server: SocketAddr, open: watch::Receiver<bool>) -> SocketAddr {

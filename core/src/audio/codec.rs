@@ -14,6 +14,8 @@
 
 use thiserror::Error;
 
+use crate::time::Instant;
+
 /// Samples in a second that a codec reads or writes.
 ///
 /// ```
@@ -83,7 +85,8 @@ pub enum FrameDuration {
 }
 
 impl FrameDuration {
-    /// The longest frame, in ms. No decoder of this crate accepts a packet that lasts longer.
+    /// The longest frame, in ms, and the most that a decoder decodes at a time. Longer packets, of up to 120 ms, hold
+    /// several frames: [`Decoder::decode_part`](super::decoder::Decoder::decode_part).
     pub const MAX_MS: u16 = 60;
 
     /// Length in ms.
@@ -144,6 +147,29 @@ pub trait AudioEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError>;
 }
 
+impl<E: AudioEncoder> AudioEncoder for &mut E {
+    fn sample_rate(&self) -> SampleRate {
+        (**self).sample_rate()
+    }
+
+    fn frame_samples(&self) -> usize {
+        (**self).frame_samples()
+    }
+
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError> {
+        (**self).encode(pcm, out)
+    }
+}
+
+/// An encoder that follows what the network does to its packets.
+pub trait AdaptiveEncoder: AudioEncoder {
+    /// Adapts at `now` to `loss`, the share of packets that is lost on the way in 1/256; `None`: not known. It is asked
+    /// for only when it is time to adapt. Codecs that cannot adapt do nothing.
+    fn adapt(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) {
+        let _ = (now, loss);
+    }
+}
+
 /// Turns RTP payloads into PCM, and fills in for those that never came.
 pub trait AudioDecoder {
     /// The rate of the PCM that this decoder writes.
@@ -201,7 +227,7 @@ pub enum DecodeError {
     #[error("the payload is malformed; treat the frame as lost")]
     Malformed,
     /// The payload holds more than [`FrameDuration::MAX_MS`] of sound.
-    #[error("more than 60 ms of sound in one payload; the sender must use at most 60 ms")]
+    #[error("more than 60 ms of sound in one payload; decode it in parts")]
     FrameTooLong,
     /// The payload has two channels and the decoder was made for one.
     #[error("a stereo payload at a mono decoder; make the decoder for stereo")]

@@ -4,6 +4,8 @@ use super::codec::{AudioDecoder, DecodeError, FrameDuration, SampleRate};
 use super::g711::{G711Decoder, Law};
 use super::resample::Resampler;
 use crate::room::Codec;
+#[cfg(feature = "opus")]
+use crate::rtp::frame_at;
 
 /// Decodes what comes in one audio slot to PCM at one rate: Opus directly, G.711 resampled.
 ///
@@ -100,6 +102,57 @@ impl<O: AudioDecoder> Decoder<O> {
         };
         self.heard = codec;
         Ok(samples)
+    }
+
+    /// Decodes a part of a `payload` that is longer than `pcm`, or than one call of a codec may be, to the front of
+    /// `pcm`: part 0 first, until all of its sound is there. Returns the number of samples. The payload is changed
+    /// meanwhile, and left as it was.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]; [`DecodeError::Empty`] if there are not so many parts.
+    pub fn decode_part(
+        &mut self,
+        codec: Codec,
+        payload: &mut [u8],
+        part: usize,
+        pcm: &mut [i16],
+    ) -> Result<usize, DecodeError> {
+        match codec {
+            #[cfg(feature = "opus")]
+            Codec::Opus => self.decode_opus_frame(payload, part, pcm),
+            Codec::Pcmu | Codec::Pcma => {
+                let ratio = self.from_g711.output_len(1).unwrap_or(1);
+                let len = pcm.len().checked_div(ratio).unwrap_or(0).clamp(1, G711_MAX);
+                let part = payload.chunks(len).nth(part).ok_or(DecodeError::Empty)?;
+                self.decode(codec, part, pcm)
+            }
+            _ => Err(DecodeError::UnsupportedCodec),
+        }
+    }
+
+    /// Decodes one of a packet's frames, as a packet of its own: with the packet's first byte before it, which says
+    /// that it is the only one.
+    #[cfg(feature = "opus")]
+    fn decode_opus_frame(
+        &mut self,
+        packet: &mut [u8],
+        number: usize,
+        pcm: &mut [i16],
+    ) -> Result<usize, DecodeError> {
+        const FRAME_COUNT: u8 = 3;
+        let frame = frame_at(packet, number).ok_or(DecodeError::Empty)?;
+        let head = packet.first().copied().unwrap_or_default() & !FRAME_COUNT;
+        let alone = packet.get_mut(frame.start.saturating_sub(1)..frame.end);
+        let alone = alone.ok_or(DecodeError::Malformed)?;
+        let Some(first) = alone.first_mut() else {
+            return Err(DecodeError::Malformed);
+        };
+        let before = core::mem::replace(first, head);
+        let decoded = self.decode(Codec::Opus, alone, pcm);
+        if let Some(first) = alone.first_mut() {
+            *first = before;
+        }
+        decoded
     }
 
     /// Fills all of `pcm` in place of a lost frame; see [`AudioDecoder::conceal`].

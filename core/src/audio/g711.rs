@@ -22,7 +22,8 @@
 //! most, and fades it to silence over 60 ms. The first 5 ms after the gap are cross-faded.
 
 use super::codec::{
-    AudioDecoder, AudioEncoder, DecodeError, EncodeError, Encoded, FrameDuration, SampleRate,
+    AdaptiveEncoder, AudioDecoder, AudioEncoder, DecodeError, EncodeError, Encoded, FrameDuration,
+    SampleRate,
 };
 
 /// Which of the two laws.
@@ -140,6 +141,8 @@ impl G711Encoder {
         Self { law, frame }
     }
 }
+
+impl AdaptiveEncoder for G711Encoder {}
 
 impl AudioEncoder for G711Encoder {
     fn sample_rate(&self) -> SampleRate {

@@ -2,12 +2,13 @@
 //! 16-bit mono PCM and all without allocation.
 //!
 //! ```text
-//! microphone ──► level ──► AudioEncoder ──► RTP payload
+//! microphone ──► Talker (resampler, level, encoder, clock) ──► RTP payload
 //! RTP payload ──► jitter buffer ──► Decoder (one for each slot) ──► Mixer ──► loudspeaker
 //! ```
 
 pub mod codec;
 pub mod decoder;
+pub mod encoder;
 pub mod g711;
 mod jitter;
 pub mod level;
@@ -19,7 +20,9 @@ pub mod resample;
 mod speaker;
 #[cfg(test)]
 mod synth;
+mod talker;
 
 pub use jitter::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
 pub use player::Player;
 pub use speaker::{Dominance, Loudness, RANK_MARGIN, Score, SpeakerChange};
+pub use talker::{FrameTime, Spoken, Talker};

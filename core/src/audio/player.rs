@@ -1,14 +1,14 @@
 //! One slot's packets to PCM: the jitter buffer, the decoder behind it, and what is left over
 //! between the two.
 //!
-//! A packet holds 2.5 to 60 ms of sound, and whoever plays wants as many samples as *its* clock asks
+//! A packet holds 2.5 to 120 ms of sound, and whoever plays wants as many samples as *its* clock asks
 //! for. [`Player::read`] gives any number of them:
 //!
 //! ```text
 //! push ──► [ JitterBuffer ] ──pull──► [ Decoder ] ──► [ ready: up to PCM samples ] ──► read
 //! ```
 
-use super::codec::AudioDecoder;
+use super::codec::{AudioDecoder, DecodeError};
 use super::decoder::Decoder;
 use super::{JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
 use crate::room::Codec;
@@ -19,9 +19,9 @@ const CLOCK_PER_MS: usize = 48;
 
 /// Plays one slot at the decoder's rate.
 ///
-/// `PACKETS` and `BYTES` are those of its [`JitterBuffer`]; `PCM` is how many samples the longest
-/// packet may decode to: 960 are 60 ms at 16 kHz, or 20 ms at 48 kHz. A packet that is longer is
-/// concealed instead.
+/// `PACKETS` and `BYTES` are those of its [`JitterBuffer`]; `PCM` is how many samples are decoded at
+/// a time: 960 are 60 ms at 16 kHz, or 20 ms at 48 kHz. A packet that is longer is decoded in parts,
+/// which for Opus are its frames: one *frame* that is longer is concealed instead.
 ///
 /// ```
 /// use parlour_core::audio::codec::SampleRate;
@@ -64,6 +64,36 @@ pub struct Player<O, const PACKETS: usize, const BYTES: usize, const PCM: usize>
     /// Codec and stream of what was decoded last.
     heard: Codec,
     speaker: Option<u32>,
+    long: Long<BYTES>,
+}
+
+/// A packet that is longer than what is decoded at a time.
+#[derive(Debug)]
+struct Long<const BYTES: usize> {
+    payload: [u8; BYTES],
+    len: usize,
+    /// The next part of it to be decoded.
+    part: usize,
+    /// How many of its samples have not been decoded.
+    samples: usize,
+}
+
+impl<const BYTES: usize> Long<BYTES> {
+    const NONE: Self = Self {
+        payload: [0; BYTES],
+        len: 0,
+        part: 0,
+        samples: 0,
+    };
+
+    fn set(&mut self, payload: &[u8], samples: usize) {
+        if let Some(place) = self.payload.get_mut(..payload.len()) {
+            place.copy_from_slice(payload);
+            self.len = payload.len();
+            self.part = 0;
+            self.samples = samples;
+        }
+    }
 }
 
 impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize>
@@ -89,6 +119,7 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
             end: 0,
             heard: Codec::Opus,
             speaker: None,
+            long: Long::NONE,
         }
     }
 
@@ -133,14 +164,26 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
     pub fn restart(&mut self) {
         self.jitter = JitterBuffer::new(self.config);
         (self.read, self.end) = (0, 0);
+        self.long.samples = 0;
         self.speaker = None;
     }
 
     /// Makes the next piece of sound: at least one sample.
     fn pull(&mut self, now: Instant) {
+        if self.long.samples > 0 {
+            return self.decode_part();
+        }
         let rate = self.decoder.sample_rate();
         let pull = self.jitter.pull(now);
         let samples = pull.samples() as usize * rate.samples(1) / CLOCK_PER_MS;
+        if let Pull::Frame(frame) = pull
+            && samples > PCM
+        {
+            self.speaker = frame.speaker;
+            self.heard = frame.codec;
+            self.long.set(frame.payload, samples);
+            return self.decode_part();
+        }
         let samples = samples.clamp(1, PCM);
         let decoded = match pull {
             Pull::Frame(frame) => {
@@ -167,6 +210,21 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
                 Ok(samples)
             }
         };
+        self.has_decoded(decoded, samples);
+    }
+
+    /// Makes the next part of a long packet.
+    fn decode_part(&mut self) {
+        let Long { len, part, .. } = self.long;
+        let payload = self.long.payload.get_mut(..len).unwrap_or_default();
+        let decoded = (self.decoder).decode_part(self.heard, payload, part, &mut self.ready);
+        self.long.part += 1;
+        self.has_decoded(decoded, self.long.samples.clamp(1, PCM));
+        self.long.samples = self.long.samples.saturating_sub(self.end);
+    }
+
+    /// What was decoded is there to be read; if it was not, `samples` are concealed.
+    fn has_decoded(&mut self, decoded: Result<usize, DecodeError>, samples: usize) {
         self.read = 0;
         self.end = match decoded {
             Ok(decoded) => decoded.clamp(1, PCM),
@@ -244,6 +302,43 @@ mod tests {
         let (whole, _) = play(320, |_| false);
         let (holed, _) = play(320, |sequence| sequence % 10 == 9);
         assert!(holed > whole * 8 / 10, "{holed} of {whole}");
+    }
+
+    /// Which share of two seconds is loud, in percent, of packets of `ms` at 48 kHz with room for 60 ms.
+    fn loud_share(ms: usize) -> usize {
+        let decoder = Decoder::without_opus(SampleRate::Hz48000);
+        let mut player = Player::<_, 24, 1_200, 2_880>::new(decoder, JitterConfig::default());
+        let loud = std::vec![0; ms * 8];
+        assert!(crate::rtp::frame_samples(Codec::Pcmu, &loud).is_ok());
+        let (mut heard, packets) = (0, 2_000 / ms);
+        for sequence in 0..packets as u64 + 10 {
+            let now = Instant::from_micros(sequence * ms as u64 * 1_000);
+            let duration = ms as u32 * 48;
+            let packet = Packet {
+                sequence,
+                timestamp: sequence * u64::from(duration),
+                duration,
+                ..packet(sequence, &loud)
+            };
+            if sequence < packets as u64 {
+                player.push(now, packet).unwrap();
+            }
+            let mut pcm = std::vec![0; duration as usize];
+            player.read(now, &mut pcm);
+            heard += pcm
+                .iter()
+                .filter(|sample| sample.unsigned_abs() > 1_000)
+                .count();
+        }
+        heard * 100 / (packets * ms * 48)
+    }
+
+    #[test]
+    fn packets_of_up_to_120_ms_are_heard() {
+        for ms in [20, 30, 60, 70, 80, 100, 120] {
+            let share = loud_share(ms);
+            assert!(share >= 99, "{ms} ms: {share} %");
+        }
     }
 
     #[test]

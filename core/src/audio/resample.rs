@@ -76,7 +76,13 @@ impl Resampler {
 
     /// Samples that become `output` samples, if they are a whole number.
     pub fn input_len(&self, output: usize) -> Option<usize> {
-        (output.is_multiple_of(self.up)).then(|| output / self.up * self.down)
+        let groups = output.checked_div(self.up)?;
+        (groups * self.up == output).then_some(groups * self.down)
+    }
+
+    /// How many samples of input become a whole number of samples: as few as there can be, at most six.
+    pub fn group(&self) -> usize {
+        self.down
     }
 
     /// Converts `input` to the front of `out`; returns the number of samples there.

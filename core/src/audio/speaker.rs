@@ -17,6 +17,10 @@
 //!                              ↑ 300 ms: may become the active speaker
 //! ```
 //!
+//! What counts as sound is told against the stream's own *noise floor*: a fan is as loud all the time, and speech falls back
+//! to what is behind it between any two words. The floor falls with the faintest packet and rises slowly, so that steady
+//! noise is as good as silence after a few seconds.
+//!
 //! A slot is lent faster than that: whoever is far louder than the one in it has it after three frames, so that
 //! even who decodes only one stream hears how a sentence begins ([`Score::beats`]).
 //!
@@ -25,8 +29,16 @@
 
 use crate::time::{Duration, Instant};
 
-/// Levels up to this (−dBov) are sound; fainter ones are a room's background.
+/// Levels up to this (−dBov) may be sound; fainter ones are a room's background.
 const AUDIBLE: u8 = 60;
+/// The noise floor is never louder than this (−dBov): what is clearly louder is sound, however steady.
+const LOUDEST_FLOOR: u8 = 45;
+/// Nor is it fainter than this (−dBov), so that noise that begins is not sound for long.
+const FAINTEST_FLOOR: u8 = 70;
+/// How much louder than the noise floor sound is, in dB.
+const ABOVE_FLOOR: u8 = 6;
+/// µs in which the noise floor rises by one dB, while there is steady sound.
+const FLOOR_RISE: u32 = 1_000_000;
 /// A mean louder than this (−dBov) earns no further rank, so that shouting does not make a speaker.
 const LOUD: u8 = 20;
 /// A packet stands for the time since the one before if that is not longer than this. A longer
@@ -118,7 +130,7 @@ impl Score {
 /// assert!(loudness.score(now).is_talking());
 /// assert_eq!(loudness.score(now + Duration::from_secs(1)).rank(), 0);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loudness {
     /// When the last packet came, and the last one with sound that counts.
     packet: Option<Instant>,
@@ -129,6 +141,35 @@ pub struct Loudness {
     talk_time: u64,
     /// Mean level above [`AUDIBLE`] in 1/1000 dB.
     loudness: i64,
+    floor: Floor,
+}
+
+/// How loud a stream is when nobody speaks: −dBov in units of 1/[`FLOOR_RISE`] dB, so that it rises by one in a µs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Floor(u32);
+
+impl Floor {
+    /// What is audible may be sound, until more is known.
+    const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
+
+    /// Hears `level` for `span` µs.
+    fn hear(&mut self, level: u8, span: u64) {
+        let level = u32::from(level.clamp(LOUDEST_FLOOR, FAINTEST_FLOOR)) * FLOOR_RISE;
+        // A span is at most 80,000 µs.
+        let risen = self.0.saturating_sub(span as u32);
+        self.0 = level.max(risen);
+    }
+
+    /// Whether `level` is clearly louder.
+    fn is_below(self, level: u8) -> bool {
+        (u32::from(level) + u32::from(ABOVE_FLOOR)) * FLOOR_RISE <= self.0
+    }
+}
+
+impl Default for Loudness {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Loudness {
@@ -140,10 +181,12 @@ impl Loudness {
             voice: false,
             talk_time: 0,
             loudness: 0,
+            floor: Floor::UNKNOWN,
         }
     }
 
-    /// Hears a packet that came at `now` with `level` (−dBov, 0 to 127; more counts as 127).
+    /// Hears a packet that came at `now` with `level` (−dBov, 0 to 127; more counts as 127). It counts as sound from −60
+    /// dBov on if it is 6 dB louder than the stream's noise floor, which is between −70 and −45 dBov.
     ///
     /// `voice` is the V bit of RFC 6464: sound without voice is ranked by its level but never counts
     /// as talking. Pass `true` for senders that have no voice detection.
@@ -154,9 +197,11 @@ impl Loudness {
         };
         self.packet = self.packet.max(Some(now));
 
+        let is_sound = level <= AUDIBLE && self.floor.is_below(level);
+        self.floor.hear(level, span);
         let talk_time = self.talk_time(now);
         let ceiling = if voice { FULL } else { NO_VOICE };
-        if level > AUDIBLE || talk_time > ceiling {
+        if !is_sound || talk_time > ceiling {
             return;
         }
         self.talk_time = (talk_time + span).min(ceiling);

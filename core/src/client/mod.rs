@@ -87,6 +87,7 @@ pub use self::config::Config;
 pub use self::errors::{CommandError, Dropped, SendError};
 pub use self::events::{CloseCause, Event, Incoming, Message, ReconnectCause};
 pub use self::profile::{Capacity, Desktop, Profile, Small};
+pub use self::publications::MAX_AUDIO_PAYLOAD;
 pub use self::requests::{MAX_OUTSTANDING, RequestFailure};
 pub use self::route::{Action, MAX_ADDRESSES, Route, Target, Transport, Transports};
 pub use self::statistics::{Drops, SlotStatistics, Statistics, Traffic};

@@ -8,6 +8,7 @@ use crate::rtp::{
 };
 use crate::signal::{Publish, RequestId};
 use crate::time::{Instant, micros};
+use crate::wire::{FRAME_HEADER, MAX_PLAINTEXT};
 
 /// A stream of one's own.
 #[derive(Debug)]
@@ -160,6 +161,8 @@ impl Flow {
         payload: &[u8],
         out: &mut [u8],
     ) -> Result<usize, SendError> {
+        let len = out.len().min(MAX_AUDIO_PACKET);
+        let out = out.get_mut(..len).unwrap_or_default();
         let max = out.len().saturating_sub(AUDIO_HEADER);
         let Packets::Sound(packetizer) = &mut self.packets else {
             return Err(SendError::WrongKind);
@@ -236,5 +239,10 @@ impl Flow {
 
 /// Bytes before the payload of a packet of sound: with the audio level.
 const AUDIO_HEADER: usize = 20;
+/// The longest packet of sound: in a datagram the server adds four bytes to it, which say whose it is.
+const MAX_AUDIO_PACKET: usize = MAX_PLAINTEXT - FRAME_HEADER - 4;
+/// Bytes of the longest frame of sound that fits into a datagram. A [`Profile`](super::Profile) with less memory for packets
+/// takes less.
+pub const MAX_AUDIO_PAYLOAD: usize = MAX_AUDIO_PACKET - AUDIO_HEADER;
 /// Bytes before the payload of any other packet.
 const MEDIA_HEADER: usize = 12;

@@ -371,7 +371,9 @@ impl Link {
         BufferTooSmall::check(out)?;
         let out = out.get_mut(..limit.min(MAX_DATAGRAM)).unwrap_or_default();
         let mut writer = FrameWriter::in_datagram(out);
-        self.write_own_frames(now, &mut writer);
+        if self.wants_transmit() {
+            self.write_own_frames(now, &mut writer);
+        }
         fill(&mut writer);
         let len = writer.len();
         if len == 0 {

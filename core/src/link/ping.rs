@@ -8,7 +8,12 @@ pub(super) struct Pinger {
     requested: Option<u32>,
     awaited: Option<(u32, Instant)>,
     unanswered: u8,
+    /// Answers in a row that came after another ping had taken their ping's place.
+    late: u8,
 }
+
+/// More late answers do not make the wait any longer: 16 times as long is longer than any path.
+const MAX_LATE: u8 = 4;
 
 impl Pinger {
     pub(super) const fn new() -> Self {
@@ -16,6 +21,7 @@ impl Pinger {
             requested: None,
             awaited: None,
             unanswered: 0,
+            late: 0,
         }
     }
 
@@ -37,9 +43,13 @@ impl Pinger {
         Some(nonce)
     }
 
-    /// The round trip of the awaited ping, if `nonce` is its.
+    /// The round trip of the awaited ping, if `nonce` is its. If not, answers take longer than is waited for them.
     pub(super) fn handle_pong(&mut self, now: Instant, nonce: u32) -> Option<Duration> {
-        let (_, sent) = self.awaited.take_if(|(awaited, _)| *awaited == nonce)?;
+        let Some((_, sent)) = self.awaited.take_if(|(awaited, _)| *awaited == nonce) else {
+            self.late = self.late.saturating_add(1).min(MAX_LATE);
+            return None;
+        };
+        self.late = 0;
         Some(now.saturating_duration_since(sent))
     }
 
@@ -54,10 +64,10 @@ impl Pinger {
     }
 
     /// When the awaited ping has taken longer than `patience`, which doubles with each that went
-    /// unanswered, up to `most`.
+    /// unanswered or was answered too late, up to `most`.
     pub(super) fn poll_timeout(&self, patience: Duration, most: Duration) -> Option<Instant> {
         let patience = patience
-            .saturating_mul(1 << self.unanswered.min(8))
+            .saturating_mul(1 << (self.unanswered.saturating_add(self.late)).min(8))
             .min(most);
         self.awaited.map(|(_, sent)| sent + patience)
     }

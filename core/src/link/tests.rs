@@ -156,6 +156,35 @@ fn only_the_awaited_pong_proves_anything() {
     );
 }
 
+/// Each answer arrives when another ping has taken the place of the one that it answers, and shows that the peer is there.
+#[test]
+fn a_ping_is_waited_for_longer_once_answers_take_longer() {
+    let (mut client, mut server) = pair();
+    server.handle_rtt(Duration::from_millis(20));
+    server.ping(0);
+    let mut now = at(0);
+    let mut under_way = std::collections::VecDeque::new();
+    for nonce in 1..100 {
+        if let Some(ping) = compose(&mut server, now) {
+            deliver(&mut client, now, ping);
+            let pong = compose(&mut client, now).unwrap();
+            under_way.push_back((now + Duration::from_millis(300), pong));
+        }
+        let arrival = under_way.front().map(|(arrival, _)| *arrival);
+        now = earlier(server.poll_timeout(), arrival).unwrap();
+        if arrival == Some(now) {
+            let (_, pong) = under_way.pop_front().unwrap();
+            deliver(&mut server, now, pong);
+        }
+        if server.rtt().smoothed() > Some(Duration::from_millis(20)) {
+            assert!(now < at(2_000), "{now:?}");
+            return;
+        }
+        assert_eq!(server.handle_timeout(now, || nonce), Liveness::Alive);
+    }
+    panic!("no answer was taken");
+}
+
 #[test]
 fn new_keys_take_over_while_old_packets_are_still_under_way() {
     let (mut client, mut server) = pair();

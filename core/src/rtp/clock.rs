@@ -1,31 +1,48 @@
-//! Which timestamp the next frame has, told from how much sound was made and how long was paused.
+//! Which timestamp the next frame has, and when it is due, told from how much sound was handed over.
 
 use crate::time::{Duration, Instant, micros};
 
-/// How long a pause between two frames may be before it counts as silence rather than as jitter.
+/// How long ago the sound handed over may have run out before that counts as a pause rather than as jitter.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long before it is heard a frame is sent: little enough for the smallest jitter buffer.
+const LEAD: Duration = Duration::from_millis(40);
+/// The clock follows its writer's by one part in so many, which is far more than two clocks differ.
+const FOLLOW: u32 = 64;
 
 /// Counts RTP timestamps of a published stream.
 ///
-/// While frames come at the pace of sound, each starts where the one before it ended, however unevenly
-/// they are handed over. After a pause, the clock catches up with the time gone by.
+/// Each frame starts where the one before it ended, whether they are handed over one by one or many at a
+/// time. What was handed over lasts until some moment; if it ran out more than 200 ms ago, there was a pause, and
+/// the timestamps catch up with the time gone by.
 ///
 /// ```
 /// use parlour_core::rtp::SendClock;
 /// use parlour_core::time::Instant;
 /// let at = |ms: u64| Instant::from_micros(ms * 1_000);
 /// let mut clock = SendClock::new(8_000);
-/// assert_eq!(clock.next(at(0), 160), 0);
-/// assert_eq!(clock.next(at(35), 160), 160); // a little late
-/// assert_eq!(clock.next(at(1_035), 160), 160 + 8_000); // a second of silence
+/// // Half a second at once, and the next half when that has been heard.
+/// for frame in 0..25 {
+///     assert_eq!(clock.next(at(0), 160), frame * 160);
+/// }
+/// assert_eq!(clock.next(at(500), 160), 25 * 160);
+/// // A second of silence after these 20 ms.
+/// assert_eq!(clock.next(at(1_520), 160), 26 * 160 + 8_000);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendClock {
     rate: u32,
     /// Of the next frame, unless there is a pause before it.
     timestamp: u32,
-    /// When the last frame was handed over, and its timestamp.
-    last: Option<(Instant, u32)>,
+    progress: Option<Progress>,
+}
+
+/// What was handed over, against the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    /// When something was handed over last.
+    last: Instant,
+    /// When all of it has been heard, if it is heard from when it was handed over.
+    end: Instant,
 }
 
 impl SendClock {
@@ -34,32 +51,61 @@ impl SendClock {
         Self {
             rate,
             timestamp: 0,
-            last: None,
+            progress: None,
         }
     }
 
-    /// Skips the pause that there was before `now`; false if there was none. [`next`](Self::next) does
-    /// it, too: this is for who collects sound for a frame, and has to forget what is from before.
+    /// Skips the pause that there was before `now`; false if there was none. [`next`](Self::next) does it, too: a
+    /// caller that collects sound for a frame calls this before it adds a piece, and forgets what is from before.
     pub fn skip_pause(&mut self, now: Instant) -> bool {
-        let Some((last, timestamp)) = self.last else {
-            return false;
-        };
-        let pause = now.saturating_duration_since(last);
-        if pause <= PAUSE {
-            return false;
+        let progress = self.progress.get_or_insert(Progress {
+            last: now,
+            end: now,
+        });
+        let late = now.saturating_duration_since(progress.end);
+        let is_pause = late > PAUSE;
+        if is_pause {
+            self.timestamp = self.timestamp.wrapping_add(units(micros(late), self.rate));
+            progress.end = now;
+        } else {
+            progress.follow(now);
         }
-        self.timestamp = timestamp.wrapping_add(units(micros(pause), self.rate));
-        self.last = Some((now, self.timestamp));
-        true
+        progress.last = progress.last.max(now);
+        is_pause
     }
 
-    /// The timestamp of a frame of `units` that is ready at `now`.
+    /// When to send the frame that is handed over at `now`: at once, or 40 ms before it is heard if that is later. A
+    /// receiver's jitter buffer does not hold seconds of sound that are sent at once.
+    pub fn due(&self, now: Instant) -> Instant {
+        let end = self.progress.map_or(now, |progress| progress.end);
+        now + end.saturating_duration_since(now).saturating_sub(LEAD)
+    }
+
+    /// The timestamp of a frame of `units` that is handed over at `now`.
     pub fn next(&mut self, now: Instant, units: u32) -> u32 {
         self.skip_pause(now);
+        if let Some(progress) = &mut self.progress {
+            let micros = u64::from(units) * 1_000_000;
+            let micros = micros.checked_div(self.rate.into()).unwrap_or(0);
+            progress.end += Duration::from_micros(micros);
+        }
         let timestamp = self.timestamp;
         self.timestamp = timestamp.wrapping_add(units);
-        self.last = Some((now, timestamp));
         timestamp
+    }
+}
+
+impl Progress {
+    /// Moves the end a little towards `now`: there it is on average when a writer that keeps pace hands over more. So a
+    /// writer whose clock is a little fast gets no lead, and one whose clock is slow makes no pause.
+    fn follow(&mut self, now: Instant) {
+        let most = now.saturating_duration_since(self.last) / FOLLOW;
+        let lead = self.end.saturating_duration_since(now);
+        self.end = if lead.is_zero() {
+            (self.end + most).min(now)
+        } else {
+            now + lead.saturating_sub(most)
+        };
     }
 }
 
@@ -75,22 +121,84 @@ pub(crate) fn units(micros: u64, rate: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn at(ms: u64) -> Instant {
         Instant::from_micros(1_000_000 + ms * 1_000)
     }
 
+    /// Hands over pieces, each so many frames of 20 ms at a time in ms; gives how many ms of silence were put in.
+    fn silence(pieces: impl IntoIterator<Item = (u64, u32)>) -> u32 {
+        let mut clock = SendClock::new(48_000);
+        let mut frames = 0;
+        for (ms, count) in pieces {
+            for _ in 0..count {
+                clock.next(at(ms), 960);
+            }
+            frames += count;
+        }
+        (clock.timestamp - frames * 960) / 48
+    }
+
     #[test]
     fn time_runs_on_through_a_pause_and_not_through_jitter() {
-        let mut clock = SendClock {
-            rate: 48_000,
-            timestamp: u32::MAX - 959,
-            last: None,
-        };
+        let mut clock = SendClock::new(48_000);
+        clock.timestamp = u32::MAX - 959;
         assert_eq!(clock.next(at(0), 960), u32::MAX - 959);
         assert_eq!(clock.next(at(200), 960), 0, "jitter");
-        assert_eq!(clock.next(at(1_200), 960), 48_000, "a pause of a second");
-        assert_eq!(clock.next(at(1_220), 960), 48_960);
+        let paused = clock.next(at(1_200), 960);
+        // 1,200 ms after the first, but for what the clock has followed meanwhile.
+        assert!((56_640 - 960 * 2..=56_640).contains(&paused), "{paused}");
+        assert_eq!(clock.next(at(1_220), 960), paused + 960);
+    }
+
+    #[test]
+    fn pieces_of_any_length_stand_one_behind_the_other() {
+        for frames in [1, 2, 3, 15, 25, 50, 100] {
+            let every = u64::from(frames) * 20;
+            let pieces = (0..50).map(|n| (n * every, frames));
+            assert_eq!(silence(pieces), 0, "pieces of {every} ms");
+        }
+        // A short one after a long one, and a stall of 150 ms that is made up for at once.
+        assert_eq!(silence([(0, 100), (2_000, 1), (2_020, 100)]), 0);
+        assert_eq!(silence([(0, 1), (20, 1), (190, 8), (200, 1)]), 0);
+    }
+
+    #[test]
+    fn silence_is_what_the_sound_handed_over_lacks() {
+        assert_eq!(silence([(0, 15), (1_300, 15)]), 1_000);
+        assert_eq!(silence([(0, 100), (2_200, 1)]), 0);
+        assert_eq!(silence([(0, 100), (2_201, 1)]), 201);
+    }
+
+    #[test]
+    fn a_writer_whose_clock_differs_gets_neither_ahead_nor_behind() {
+        for every in [19_950, 20_050] {
+            let mut clock = SendClock::new(48_000);
+            for n in 0..180_000_u64 {
+                let now = Instant::from_micros(n * every);
+                assert_eq!(clock.due(now), now, "{n}");
+                assert_eq!(clock.next(now, 960), n as u32 * 960, "{n}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_ahead_is_due_40_ms_before_it_is_heard() {
+        let mut clock = SendClock::new(8_000);
+        for due in [7, 7, 7, 27, 47, 67] {
+            assert_eq!(clock.due(at(7)), at(due));
+            clock.next(at(7), 160);
+        }
+        assert_eq!(clock.due(at(500)), at(500));
+    }
+
+    #[test]
+    fn sound_before_the_first_whole_frame_is_forgotten_after_a_pause() {
+        let mut clock = SendClock::new(48_000);
+        assert!(!clock.skip_pause(at(0)));
+        assert!(clock.skip_pause(at(1_000)));
+        assert_eq!(clock.next(at(1_000), 960), 48_000);
     }
 
     #[test]
@@ -98,14 +206,13 @@ mod tests {
         let mut clock = SendClock::new(48_000);
         assert!(!clock.skip_pause(at(0)), "nothing was before");
         assert_eq!(clock.next(at(0), 960), 0);
-        assert!(!clock.skip_pause(at(200)));
-        assert!(clock.skip_pause(at(1_000)));
-        assert!(!clock.skip_pause(at(1_000)));
-        // Its first samples came at 1,000 ms.
-        assert_eq!(clock.next(at(1_015), 960), 48_000);
+        assert!(!clock.skip_pause(at(20)));
+        assert!(clock.skip_pause(at(1_020)));
+        assert!(!clock.skip_pause(at(1_020)));
+        // Its first samples came at 1,020 ms.
+        assert_eq!(clock.next(at(1_035), 960), 960 + 48_000);
         // Frames that are handed over together stand one behind the other.
-        assert_eq!(clock.next(at(1_015), 960), 48_960);
-        assert_eq!(clock.next(at(2_015), 960), 48_960 + 48_000);
+        assert_eq!(clock.next(at(1_035), 960), 1_920 + 48_000);
     }
 
     #[test]
@@ -113,5 +220,20 @@ mod tests {
         let mut clock = SendClock::new(8_000);
         clock.next(at(500), 160);
         assert_eq!(clock.next(at(0), 160), 160);
+    }
+
+    proptest! {
+        #[test]
+        fn no_times_and_lengths_confuse_it(
+            rate: u32,
+            calls in proptest::collection::vec((any::<u64>(), any::<u32>()), 1..20),
+        ) {
+            let mut clock = SendClock::new(rate);
+            for (now, units) in calls {
+                let now = Instant::from_micros(now);
+                clock.next(now, units);
+                prop_assert!(clock.due(now) >= now);
+            }
+        }
     }
 }

@@ -39,6 +39,8 @@ pub use extension::ExtensionElements;
 pub use frame::{FrameError, MAX_FRAME_MILLIS, frame_samples};
 pub use level::{AUDIO_LEVEL_ID, AudioLevel};
 pub use ntp::{compact_ntp, ntp_timestamp};
+#[cfg(feature = "opus")]
+pub(crate) use opus::frame_at;
 pub use packet::{Contributors, MAX_CSRCS, RtpHeader, RtpPacket, RtpParseError, RtpWriteError};
 pub use packetizer::{PacketizeError, Packetizer};
 pub use quality::quality;

@@ -60,6 +60,46 @@ const fn frame_samples(config: u8) -> u32 {
     }
 }
 
+/// Where the bytes of frame `number` lie in `packet`, which is well formed; `None` if it has fewer frames.
+#[cfg(feature = "opus")]
+pub(crate) fn frame_at(packet: &[u8], number: usize) -> Option<core::ops::Range<usize>> {
+    let (&toc, rest) = packet.split_first()?;
+    let (count, vary, frames, start) = match toc & 3 {
+        0 => (1, false, rest, 1),
+        1 => (2, false, rest, 1),
+        2 => (2, true, rest, 1),
+        _ => {
+            let (&shape, rest) = rest.split_first()?;
+            let (count, vary) = (usize::from(shape & 0x3F), shape & 0x80 != 0);
+            if shape & 0x40 == 0 {
+                (count, vary, rest, 2)
+            } else {
+                let length = rest.iter().position(|&byte| byte < 255)? + 1;
+                (count, vary, without_padding(rest)?, 2 + length)
+            }
+        }
+    };
+    let last = count.checked_sub(1).filter(|last| number <= *last)?;
+    if !vary {
+        let size = frames.len() / count;
+        return Some(start + number * size..start + (number + 1) * size);
+    }
+    let (mut sizes, mut before, mut own, mut sum) = (frames, 0, None, 0);
+    for each in 0..last {
+        let (size, rest) = split_size(sizes)?;
+        if each < number {
+            before += size;
+        } else if each == number {
+            own = Some(size);
+        }
+        sum += size;
+        sizes = rest;
+    }
+    let first = start + (frames.len() - sizes.len()) + before;
+    let size = own.or_else(|| sizes.len().checked_sub(sum))?;
+    Some(first..first + size)
+}
+
 const fn fits(len: usize) -> bool {
     len <= MAX_FRAME_LEN
 }
@@ -170,6 +210,43 @@ mod tests {
             let packet = code_3(config, &sizes, vary, padding);
             let expected = if units > 48 { Err(FrameError::TooLong) } else { Ok(units * 120) };
             prop_assert_eq!(packet_samples(&packet), expected);
+        }
+
+        #[cfg(feature = "opus")]
+        #[test]
+        fn frames_lie_one_behind_the_other(
+            sizes in prop::collection::vec(0usize..=1275, 1..=48),
+            vary: bool,
+            padding in prop::option::of(0usize..600),
+        ) {
+            let sizes: Vec<_> = match vary {
+                true => sizes,
+                false => sizes.iter().map(|_| sizes[0]).collect(),
+            };
+            let packet = code_3(16, &sizes, vary, padding);
+            let pad = padding.map_or(0, |length| length / 255 * 254 + length % 255);
+            let mut start = packet.len() - pad - sizes.iter().sum::<usize>();
+            for (number, size) in sizes.iter().enumerate() {
+                prop_assert_eq!(frame_at(&packet, number), Some(start..start + size));
+                start += size;
+            }
+            prop_assert_eq!(frame_at(&packet, sizes.len()), None);
+        }
+
+        #[cfg(feature = "opus")]
+        #[test]
+        fn any_bytes_have_frames_within_them(
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+            number in 0usize..70,
+        ) {
+            // Of packets that are not well formed there need not be any.
+            if packet_samples(&bytes).is_ok()
+                && let Some(frame) = frame_at(&bytes, number)
+            {
+                prop_assert!(frame.start >= 1 && bytes.get(frame).is_some());
+            } else {
+                let _ = frame_at(&bytes, number);
+            }
         }
 
         #[test]

@@ -283,7 +283,8 @@ impl RtpHeader<'_> {
         let too_small = RtpWriteError::BufferTooSmall { needed };
         let out = out.get_mut(..needed).ok_or(too_small)?;
         self.write_header(out)?;
-        out.get_mut(header_len..)
+        let body = out.get_mut(header_len..);
+        body.filter(|body| body.len() == payload.len())
             .ok_or(too_small)?
             .copy_from_slice(payload);
         Ok(needed)

@@ -103,6 +103,20 @@ impl Context {
         Secret(*self.reset_key.token(local).expose_bytes())
     }
 
+    /// Whether those in a session, which is mixed already or not, may ask for a mix.
+    #[cfg(feature = "opus-fullband")]
+    pub(super) fn can_mix(&self, is_mixed: bool) -> bool {
+        let limit = self.config.mix.map_or(0, |config| config.sessions);
+        // Joins under way may take it a little beyond.
+        self.config.mix.is_some() && (is_mixed || self.mixes < limit)
+    }
+
+    /// Nobody may, without an encoder.
+    #[cfg(not(feature = "opus-fullband"))]
+    pub(super) const fn can_mix(&self, _is_mixed: bool) -> bool {
+        false
+    }
+
     /// Has a participant asked for what it has to send.
     pub(super) fn wake(&mut self, association: &mut Association) {
         if !association.ready {

@@ -10,9 +10,9 @@ pub(super) struct RoomKey(pub(super) usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct JoinKey(pub(super) usize);
 
-/// A member of a session. Keys are never given out again, and members who joined later have higher ones.
+/// A member of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct MemberKey(pub(super) u32);
+pub(super) struct MemberKey(pub(super) usize);
 
 /// The container that holds an association.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -91,10 +91,7 @@ fn pcm_of_every_rate_is_heard_at_its_pitch() {
             .publish_audio(mic(), AudioCodec::Pcma, rate)
             .unwrap();
         assert_eq!(writer.sample_rate(), rate);
-        let needed = rate.samples(20);
-        assert_eq!(writer.frame_samples(), needed);
-        let too_long = writer.write(&sine(rate, 0)[1..]);
-        assert_eq!(too_long, Err(WriteError::FrameLength { needed }));
+        assert_eq!(writer.frame_samples(), rate.samples(20));
         let heard = hear(&mut world, &ben, move |frame| {
             writer.write(&sine(rate, frame)).unwrap();
         });
@@ -103,6 +100,54 @@ fn pcm_of_every_rate_is_heard_at_its_pitch() {
             (7_000.0..9_000.0).contains(&found),
             "{found} of 8,000 at {rate:?}"
         );
+    }
+}
+
+/// Of four seconds of a tone, played in pieces of `ms` when they are due: how many frames of 20 ms are heard, and how
+/// many silent ones between the first and the last of them.
+fn heard_in_pieces(ms: usize) -> (usize, usize) {
+    let mut world = World::new();
+    let (anna, ben) = world.two::<G711>();
+    let rate = SampleRate::Hz48000;
+    let mut writer = anna
+        .room
+        .publish_audio(mic(), AudioCodec::Pcmu, rate)
+        .unwrap();
+    let said: Vec<i16> = (0..200).flat_map(|number| sine(rate, number)).collect();
+    world.spawn(async move {
+        let mut ticks = Ticker::every(Duration::from_millis(ms as u64));
+        for piece in said.chunks_exact(rate.samples(ms as u16)) {
+            ticks.next().await;
+            writer.play(piece).await.unwrap();
+        }
+        core::future::pending().await
+    });
+    let mut reader = ben.room.mixed_audio();
+    let loud = world.run(async move {
+        let mut ticks = Ticker::every(Duration::from_millis(20));
+        let mut loud = Vec::new();
+        for _ in 0..350 {
+            ticks.next().await;
+            let mut pcm = [0; HEARD];
+            reader.read(&mut pcm);
+            loud.push(pcm.iter().any(|sample| *sample > 4_000));
+        }
+        loud
+    });
+    let heard = loud.iter().filter(|loud| **loud).count();
+    let first = loud.iter().position(|loud| *loud).unwrap_or(0);
+    let last = loud.iter().rposition(|loud| *loud).unwrap_or(0);
+    (heard, last + 1 - first - heard)
+}
+
+#[test]
+fn pieces_of_any_length_are_heard_whole() {
+    for ms in [7, 20, 50, 200, 300, 500, 1_000, 2_000] {
+        let (heard, silent) = heard_in_pieces(ms);
+        std::println!("{ms} ms: {heard} frames, {silent} silent");
+        let whole = 4_000 / ms * ms / 20;
+        assert!(heard + 2 >= whole, "pieces of {ms} ms: {heard} of {whole}");
+        assert_eq!(silent, 0, "pieces of {ms} ms");
     }
 }
 

@@ -200,7 +200,7 @@ fn a_dropped_join_goes_on() {
 }
 
 #[test]
-fn pcm_of_a_wrong_length_and_a_second_stream_are_errors() {
+fn too_much_pcm_and_a_second_stream_are_errors() {
     let mut world = World::new();
     let anna = world.party(2, "anna", Config::default());
     let rate = SampleRate::Hz48000;
@@ -216,8 +216,8 @@ fn pcm_of_a_wrong_length_and_a_second_stream_are_errors() {
         PublishError::Command(CommandError::TooManyStreams)
     );
     assert_eq!(
-        writer.write(&[0; 320]),
-        Err(WriteError::FrameLength { needed: 960 })
+        writer.write(&[0; 4_801]),
+        Err(WriteError::PieceTooLong { max: 4_800 })
     );
     assert_eq!(writer.write(&[0; 960]), Ok(()), "not joined: dropped");
     drop(writer);

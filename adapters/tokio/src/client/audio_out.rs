@@ -1,10 +1,12 @@
 //! Audio on its way out.
 
+use parlour_core::audio::opus::MAX_PAYLOAD;
+use parlour_core::client::MAX_AUDIO_PAYLOAD;
 use parlour_core::room::{Codec, StreamKey};
-use parlour_core::rtp::{AudioLevel, SendClock, frame_samples};
+use parlour_core::rtp::{AudioLevel, frame_samples};
 use parlour_core::signal::Operation;
 
-use super::encoder::Encoder;
+use super::encoder::Talker;
 use super::shared::Published;
 use super::{RequestError, WriteError};
 
@@ -16,45 +18,40 @@ use super::{RequestError, WriteError};
 pub struct AudioWriter {
     stream: Published,
     codec: Codec,
-    encoder: Encoder,
-    clock: SendClock,
+    talker: Box<Talker>,
 }
 
 impl AudioWriter {
-    pub(super) fn new(stream: Published, codec: Codec, encoder: Encoder) -> Self {
+    pub(super) fn new(stream: Published, codec: Codec, talker: Box<Talker>) -> Self {
         Self {
             stream,
             codec,
-            encoder,
-            clock: SendClock::new(codec.clock_rate()),
+            talker,
         }
     }
 
-    /// Takes mono PCM at the stream's sample rate, any number of samples; sends a packet for every 20 ms. Never waits.
+    /// Takes mono PCM at the stream's sample rate, in pieces of any length, and sends a packet for every 20 ms. Never
+    /// waits.
     ///
-    /// Write as fast as sound is heard, no faster: what does not fit into the queue of packets is dropped, the oldest
-    /// first. A pause of more than 200 ms is silence for those who listen. While the stream is muted, or the
-    /// connection is being restored, what is written is dropped.
+    /// Write as fast as sound is heard, no faster. The packets of a long piece are sent at the pace of its sound; up to
+    /// a minute of it waits, and of what is more the oldest is dropped. When nothing has been left to hear for more than
+    /// 200 ms, that is silence for those who listen. While the stream is muted, or the connection is being restored,
+    /// what is due is dropped. Dropping the writer drops what waits.
     ///
     /// # Errors
     /// [`WriteError`]; what is left of `pcm` is dropped.
     pub fn write(&mut self, mut pcm: &[i16]) -> Result<(), WriteError> {
-        let now = self.stream.shared.clock.now();
-        if self.clock.skip_pause(now) {
-            self.encoder.clear();
-        }
         let shared = &self.stream.shared;
-        (self.encoder).adapt(now, || shared.lock().client.statistics().uplink_loss);
+        let loss = || shared.lock().client.statistics().uplink_loss;
+        self.talker.begin(shared.clock.now(), loss);
+        let mut payload = [0; MAX_PAYLOAD];
         loop {
-            let encoded = self.encoder.take(&mut pcm);
-            let Some(frame) = encoded.map_err(|_| WriteError::Codec)? else {
+            let spoken = self.talker.take(&mut pcm, &mut payload);
+            let Some(spoken) = spoken.map_err(|_| WriteError::Codec)? else {
                 return Ok(());
             };
-            let timestamp = self.clock.next(now, self.codec.clock_rate() / 50);
-            if let Some(payload) = frame.payload {
-                self.stream.send(|client, now, key| {
-                    client.send_audio(now, key, timestamp, frame.level, payload)
-                })?;
+            if let Some(payload) = spoken.payload {
+                self.stream.send_audio(spoken.time, spoken.level, payload)?;
             }
         }
     }
@@ -64,11 +61,14 @@ impl AudioWriter {
     /// # Errors
     /// [`WriteError`]
     pub fn write_encoded(&mut self, payload: &[u8], level: AudioLevel) -> Result<(), WriteError> {
-        let now = self.stream.shared.clock.now();
+        let max = MAX_AUDIO_PAYLOAD;
+        if payload.len() > max {
+            return Err(WriteError::TooLong { max });
+        }
         let units = frame_samples(self.codec, payload)?;
-        let timestamp = self.clock.next(now, units);
-        self.stream
-            .send(|client, now, key| client.send_audio(now, key, timestamp, level, payload))
+        let now = self.stream.shared.clock.now();
+        let time = self.talker.encoded(now, units);
+        self.stream.send_audio(time, level, payload)
     }
 
     /// What the stream is called.

@@ -126,6 +126,7 @@ impl Driver {
         loop {
             // An error has been told to the route, which tries something else.
             let _ = self.act(&mut buffer).await;
+            self.shared.release();
             self.transmit(&mut buffer).await;
             if self.dispatch() {
                 continue;
@@ -319,7 +320,7 @@ impl Driver {
         abandoned: bool,
     ) -> Wakeup {
         let clock = self.shared.clock;
-        let mut theirs = self.shared.lock().client.poll_timeout();
+        let mut theirs = self.shared.timeout();
         match &self.link {
             Some((_, link)) if link.is_ready() => self.stalled = None,
             link => {

@@ -1,156 +1,50 @@
-//! PCM at any rate to frames of a stream's codec.
+//! The talker of a stream: the core's, with the encoder that the options ask for.
 
-use parlour_core::audio::codec::{AudioEncoder, EncodeError, FrameDuration, SampleRate};
+use parlour_core::audio::codec::{FrameDuration, SampleRate};
+use parlour_core::audio::encoder::Encoder;
 use parlour_core::audio::g711::{G711Encoder, Law};
-use parlour_core::audio::level::level;
 use parlour_core::audio::opus::{
-    Adaptation, EncoderConfig, EncoderConfigError, FullbandEncoder, MAX_PAYLOAD,
+    Adaptation, Adaptive, EncoderConfig, EncoderConfigError, FullbandEncoder,
 };
-use parlour_core::audio::resample::Resampler;
-use parlour_core::rtp::AudioLevel;
-use parlour_core::time::Instant;
 
 use super::{AudioCodec, AudioOptions};
 
 /// What one packet holds.
 const FRAME: FrameDuration = FrameDuration::Ms20;
 
-#[derive(Debug)]
-enum Codec {
-    Opus {
-        encoder: Box<FullbandEncoder>,
-        adaptation: Adaptation,
-        fec: bool,
-    },
-    G711(G711Encoder),
-}
+pub(super) type Talker = parlour_core::audio::Talker<
+    Encoder<Adaptive<FullbandEncoder>>,
+    { SampleRate::Hz48000.samples(FRAME.ms()) },
+>;
 
-/// One frame that was encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EncodedFrame<'a> {
-    pub(super) level: AudioLevel,
-    /// `None`: silence, which is not sent.
-    pub(super) payload: Option<&'a [u8]>,
-}
-
-#[derive(Debug)]
-pub(super) struct Encoder {
-    codec: Codec,
-    resampler: Resampler,
-    /// PCM of the next frame, as it was written.
-    pending: Vec<i16>,
-    /// Samples of one frame, as they are written.
-    frame: usize,
-    /// A frame at the codec's rate, and its payload.
-    resampled: Vec<i16>,
-    payload: Vec<u8>,
-}
-
-impl Encoder {
-    pub(super) fn new(options: &AudioOptions) -> Result<Self, EncoderConfigError> {
-        let (codec, rate) = match options.codec {
-            AudioCodec::Opus { bitrate, dtx, fec } => {
+/// # Errors
+/// [`EncoderConfigError`] for a bit rate that Opus does not have.
+pub(super) fn talker(options: &AudioOptions) -> Result<Box<Talker>, EncoderConfigError> {
+    let encoder = match options.codec {
+        AudioCodec::Opus { bitrate, dtx, fec } => {
+            let encoder = FullbandEncoder::new(EncoderConfig {
                 // Opus does not take what telephones give.
-                let rate = options.sample_rate.max(SampleRate::Hz16000);
-                let encoder = Box::new(FullbandEncoder::new(EncoderConfig {
-                    sample_rate: rate,
-                    frame: FRAME,
-                    bitrate,
-                    dtx,
-                    ..EncoderConfig::default()
-                })?);
-                let codec = Codec::Opus {
-                    encoder,
-                    adaptation: Adaptation::new(bitrate),
-                    fec,
-                };
-                (codec, rate)
-            }
-            AudioCodec::Pcmu => (
-                Codec::G711(G711Encoder::new(Law::Mu, FRAME)),
-                SampleRate::Hz8000,
-            ),
-            AudioCodec::Pcma => (
-                Codec::G711(G711Encoder::new(Law::A, FRAME)),
-                SampleRate::Hz8000,
-            ),
-        };
-        let frame = options.sample_rate.samples(FRAME.ms());
-        Ok(Self {
-            codec,
-            resampler: Resampler::new(options.sample_rate, rate),
-            pending: Vec::with_capacity(frame),
-            frame,
-            resampled: vec![0; rate.samples(FRAME.ms())],
-            payload: vec![0; MAX_PAYLOAD],
-        })
-    }
-
-    /// Takes PCM from the front of `pcm` until a frame is complete; `None` if there was not enough.
-    ///
-    /// # Errors
-    /// [`EncodeError`]: the frame is lost, the next one may do.
-    pub(super) fn take(
-        &mut self,
-        pcm: &mut &[i16],
-    ) -> Result<Option<EncodedFrame<'_>>, EncodeError> {
-        let missing = self.frame - self.pending.len();
-        let (taken, rest) = pcm.split_at(missing.min(pcm.len()));
-        *pcm = rest;
-        self.pending.extend_from_slice(taken);
-        if self.pending.len() < self.frame {
-            return Ok(None);
+                sample_rate: options.sample_rate.max(SampleRate::Hz16000),
+                frame: FRAME,
+                bitrate,
+                dtx,
+                ..EncoderConfig::default()
+            })?;
+            Encoder::Opus(Adaptive::new(encoder, Adaptation::new(bitrate), fec))
         }
-        let level = AudioLevel {
-            // There is no voice detection here, and this is what the core asks for then.
-            voice: true,
-            level: level(&self.pending),
-        };
-        // One frame in gives one frame out: the buffer has its length.
-        let resampled = self.resampler.process(&self.pending, &mut self.resampled);
-        self.pending.clear();
-        if resampled.is_err() {
-            return Err(EncodeError::Codec);
-        }
-        let encoded = match &mut self.codec {
-            Codec::Opus { encoder, .. } => encoder.encode(&self.resampled, &mut self.payload)?,
-            Codec::G711(encoder) => encoder.encode(&self.resampled, &mut self.payload)?,
-        };
-        Ok(Some(EncodedFrame {
-            level,
-            payload: encoded.payload(&self.payload),
-        }))
-    }
-
-    /// Forgets PCM that is not a whole frame.
-    pub(super) fn clear(&mut self) {
-        self.pending.clear();
-    }
-
-    /// Adapts to the share of packets that are lost on the way, when it is time for that.
-    pub(super) fn adapt(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) {
-        let Codec::Opus {
-            encoder,
-            adaptation,
-            fec,
-        } = &mut self.codec
-        else {
-            return;
-        };
-        let Some(adapted) = adaptation.poll(now, loss) else {
-            return;
-        };
-        // Both are within what the encoder took when it was made.
-        let _ = encoder.set_bitrate(adapted.bitrate);
-        if *fec {
-            let _ = encoder.set_expected_loss(adapted.expected_loss);
-        }
-    }
+        AudioCodec::Pcmu => Encoder::G711(G711Encoder::new(Law::Mu, FRAME)),
+        AudioCodec::Pcma => Encoder::G711(G711Encoder::new(Law::A, FRAME)),
+    };
+    let clock_rate = options.codec.core().clock_rate();
+    let talker = Talker::new(encoder, options.sample_rate, clock_rate);
+    talker.map(Box::new).ok_or(EncoderConfigError::Codec)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parlour_core::audio::opus::MAX_PAYLOAD;
+    use parlour_core::time::Instant;
 
     fn at(seconds: u64) -> Instant {
         Instant::from_micros(seconds * 1_000_000)
@@ -166,11 +60,12 @@ mod tests {
     }
 
     fn encode(options: AudioOptions, pcm: &[i16], chunk: usize) -> Vec<Option<Vec<u8>>> {
-        let mut encoder = Encoder::new(&options).unwrap();
-        let mut frames = Vec::new();
+        let mut talker = talker(&options).unwrap();
+        let (mut frames, mut payload) = (Vec::new(), [0; MAX_PAYLOAD]);
+        talker.begin(at(0), || None);
         for mut chunk in pcm.chunks(chunk) {
-            while let Some(frame) = encoder.take(&mut chunk).unwrap() {
-                frames.push(frame.payload.map(<[u8]>::to_vec));
+            while let Some(spoken) = talker.take(&mut chunk, &mut payload).unwrap() {
+                frames.push(spoken.payload.map(<[u8]>::to_vec));
             }
             assert!(chunk.is_empty());
         }
@@ -212,13 +107,13 @@ mod tests {
             },
             ..AudioOptions::opus(SampleRate::Hz48000)
         };
-        let mut encoder = Encoder::new(&options).unwrap();
+        let mut talker = talker(&options).unwrap();
         let mut bytes = |seconds, loss| {
-            encoder.adapt(at(seconds), || Some(loss));
+            talker.begin(at(seconds), || Some(loss));
             let pcm = tone(48_000, 440, 48_000);
-            let (mut rest, mut bytes) = (&pcm[..], 0);
-            while let Some(frame) = encoder.take(&mut rest).unwrap() {
-                bytes += frame.payload.map_or(0, <[u8]>::len);
+            let (mut rest, mut bytes, mut payload) = (&pcm[..], 0, [0; MAX_PAYLOAD]);
+            while let Some(spoken) = talker.take(&mut rest, &mut payload).unwrap() {
+                bytes += spoken.payload.map_or(0, <[u8]>::len);
             }
             bytes
         };
@@ -238,7 +133,7 @@ mod tests {
             ..AudioOptions::opus(SampleRate::Hz48000)
         };
         assert!(matches!(
-            Encoder::new(&options),
+            talker(&options),
             Err(EncoderConfigError::Bitrate { .. })
         ));
     }

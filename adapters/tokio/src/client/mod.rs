@@ -20,6 +20,7 @@ mod event;
 mod link;
 mod media;
 mod options;
+mod pace;
 mod player;
 mod room;
 mod shared;

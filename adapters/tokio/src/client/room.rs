@@ -17,7 +17,7 @@ use rand_core::OsRng;
 use tokio::sync::{mpsc, oneshot};
 
 use super::driver::{Driver, Host, Rebind};
-use super::encoder::Encoder;
+use super::encoder::talker;
 use super::shared::{Published, Shared, Status};
 use super::{
     AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MediaReader, MediaWriter,
@@ -177,9 +177,9 @@ impl Room {
         options: AudioOptions,
     ) -> Result<AudioWriter, PublishError> {
         let key = StreamKey::new(key).map_err(RequestError::from)?;
-        let encoder = Encoder::new(&options)?;
+        let talker = talker(&options)?;
         let stream = self.publish(publication(&key, &options)).await?;
-        Ok(AudioWriter::new(stream, options.codec.core(), encoder))
+        Ok(AudioWriter::new(stream, options.codec.core(), talker))
     }
 
     /// Publishes video or a screen under `key` (1 to 16 printable ASCII characters, such as `camera`). Others receive it

@@ -5,18 +5,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parlour_core::audio::FrameTime;
 use parlour_core::client::{
     CloseCause, CommandError, Commands as _, Desktop, Event as CoreEvent, Incoming, RequestFailure,
     SendError, Target, Transport,
 };
 use parlour_core::room::{Codec, StreamKey};
-use parlour_core::rtp::AudioFrame;
-#[cfg(feature = "tap")]
-use parlour_core::rtp::AudioLevel;
+use parlour_core::rtp::{AudioFrame, AudioLevel};
 use parlour_core::signal::{MAX_BODY, Operation, Outcome, Refusal, RequestId, StreamRef};
 use parlour_core::time::Instant;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
+use super::pace::Paced;
 use super::{Event, MediaPacket, RequestError, WriteError};
 use crate::clock::Clock;
 use crate::machine::Client;
@@ -75,6 +75,8 @@ type Reply = Result<Outcome, RequestFailure>;
 
 pub(super) struct State {
     pub(super) client: Client<Desktop>,
+    /// Sound that is not due yet.
+    paced: Paced,
     /// Who waits for the answer to which request.
     replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     /// Streams published with the join whose writers have not been asked for.
@@ -131,6 +133,7 @@ impl Shared {
             slots,
             state: Mutex::new(State {
                 client,
+                paced: Paced::default(),
                 replies: BTreeMap::new(),
                 prepared,
                 publishing: BTreeMap::new(),
@@ -297,6 +300,23 @@ impl Shared {
         handled.is_ok()
     }
 
+    /// Gives the client the sound that is due now.
+    pub(super) fn release(&self) {
+        let now = self.clock.now();
+        let State { client, paced, .. } = &mut *self.lock();
+        paced.release(now, |key, frame| {
+            // What cannot be sent now is dropped, as when it is written now.
+            let _ = client.send_audio(now, key, frame.timestamp(), frame.level, &frame.payload);
+        });
+    }
+
+    /// When there is something to do without anything happening.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        let state = self.lock();
+        let times = [state.client.poll_timeout(), state.paced.due()];
+        times.into_iter().flatten().min()
+    }
+
     /// Hands out what the client has to say. `redirected` gets what the driver itself has to act on.
     pub(super) fn dispatch(&self, mut act: impl FnMut(&CoreEvent)) {
         {
@@ -368,6 +388,7 @@ impl State {
 
     /// Stops publishing a stream, now or when there is room for the request.
     pub(super) fn unpublish(&mut self, key: &StreamKey) {
+        self.paced.forget(key);
         if let Err(CommandError::TooManyRequests | CommandError::Full) = self.client.unpublish(key)
         {
             self.orphans.push(key.clone());
@@ -398,6 +419,7 @@ impl State {
     fn end(&mut self) {
         self.replies.clear();
         self.publishing.clear();
+        self.paced = Paced::default();
         self.events = None;
         self.frames = None;
         self.media = None;
@@ -419,6 +441,26 @@ impl Published {
 
     pub(super) fn key(&self) -> &StreamKey {
         &self.key
+    }
+
+    /// Sends a frame of sound when it is due. What cannot be sent then, but can later, is dropped.
+    pub(super) fn send_audio(
+        &self,
+        time: FrameTime,
+        level: AudioLevel,
+        payload: &[u8],
+    ) -> Result<(), WriteError> {
+        let now = self.shared.clock.now();
+        {
+            let mut state = self.shared.lock();
+            if state.client.closed().is_none() && state.paced.has_to_wait(now, &self.key, time) {
+                state.paced.push(&self.key, time, level, payload);
+                drop(state);
+                self.shared.wake.notify_one();
+                return Ok(());
+            }
+        }
+        self.send(|client, now, key| client.send_audio(now, key, time.timestamp, level, payload))
     }
 
     /// Sends a packet. What cannot be sent just now, but can later, is dropped.

@@ -44,7 +44,9 @@ pub struct ServerConfig {
     pub api_keys: Vec<ApiKey>,
     /// Limits and times of each worker, and whether it mixes: for those who have one decoder, or none for Opus.
     pub limits: Limits,
-    /// TCP connections that one worker accepts at a time, a quarter of them from one address (IPv6: network); 0: no TCP.
+    /// TCP connections that one worker accepts at a time, a quarter of them from one address (IPv6: network); 0: no TCP. When
+    /// places are short, the oldest that belongs to no participant gives way. On Linux, this process's limit of open files is
+    /// raised to what all workers need, as far as it may be.
     pub tcp_connections: usize,
     /// Where the workers' input logs go, one for each; those that have none are not recorded. **A log holds this server's
     /// private key and everybody's tokens and words**: see [`record`](crate::record).

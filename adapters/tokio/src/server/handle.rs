@@ -130,6 +130,10 @@ impl Server {
             Some(path) => load_or_create(path)?,
             None => KeyPair::generate(&mut OsRng),
         };
+        #[cfg(target_os = "linux")]
+        super::files::make_room(
+            (config.workers as u64).saturating_mul(config.tcp_connections as u64),
+        );
         let sockets = bind_all(&config)?;
         let addresses: Vec<_> = sockets.iter().map(|sockets| sockets.address).collect();
         let host = advertise(&config);

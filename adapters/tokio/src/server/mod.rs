@@ -14,6 +14,8 @@ mod admission;
 mod bind;
 mod config;
 mod error;
+#[cfg(target_os = "linux")]
+mod files;
 mod handle;
 mod keyfile;
 mod load;

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parlour_core::server::{Path, Source};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::framing::{PacketReader, PacketWriter};
@@ -17,7 +20,7 @@ use crate::framing::{PacketReader, PacketWriter};
 const INCOMING: usize = 256;
 /// Packets that wait for one slow receiver; beyond, they are lost, as on a UDP path.
 const OUTGOING: usize = 64;
-/// How long a new connection may be silent.
+/// How long a connection may take until somebody with a valid token is heard on it.
 const GREETING: Duration = Duration::from_secs(10);
 
 /// What comes from a connection.
@@ -35,6 +38,15 @@ struct Stream {
     /// Where to put the packets for it.
     outgoing: mpsc::Sender<Bytes>,
     source: Source,
+    /// Whether a participant is heard on it: its task needs to know, too.
+    is_used: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Stream {
+    fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
@@ -63,7 +75,8 @@ impl Streams {
         (streams, receiver)
     }
 
-    /// Takes a connection on; closes it if there are too many.
+    /// Takes a connection on. If there are too many, altogether or from there, the oldest of these that no participant is
+    /// heard on gives way; if there is none, this one is closed.
     pub(super) fn accept(&mut self, stream: TcpStream, from: SocketAddr) {
         let id = self.next;
         let path = Path::Stream {
@@ -74,27 +87,58 @@ impl Streams {
         let alike = self.streams.values().filter(|other| other.source == source);
         // As with half-open joins: nobody can take all places alone.
         let is_its_share_taken = alike.count() >= self.most.div_ceil(4);
-        if self.streams.len() >= self.most || is_its_share_taken {
+        if (is_its_share_taken || self.streams.len() >= self.most)
+            && !self.make_place(is_its_share_taken.then_some(source))
+        {
             tracing::debug!(%from, most = self.most, is_its_share_taken, "too many TCP connections");
             return;
         }
         self.next += 1;
         let (sender, outgoing) = mpsc::channel(OUTGOING);
+        let is_used = Arc::new(AtomicBool::new(false));
+        let limits = Limits {
+            is_used: Arc::clone(&is_used),
+            idle: self.idle,
+        };
+        let incoming = self.incoming.clone();
+        let task = tokio::spawn(async move {
+            tracing::debug!(stream = id, %from, "TCP connection");
+            if let Err(error) = serve(path, stream, limits, &incoming, outgoing).await {
+                tracing::debug!(stream = id, %from, %error, "TCP connection ended");
+            }
+            let _ = incoming.send(FromStream::Ended(id)).await;
+        });
         self.streams.insert(
             id,
             Stream {
                 outgoing: sender,
                 source,
+                is_used,
+                task: task.abort_handle(),
             },
         );
-        let (incoming, idle) = (self.incoming.clone(), self.idle);
-        tokio::spawn(async move {
-            tracing::debug!(stream = id, %from, "TCP connection");
-            if let Err(error) = serve(path, stream, idle, &incoming, outgoing).await {
-                tracing::debug!(stream = id, %from, %error, "TCP connection ended");
-            }
-            let _ = incoming.send(FromStream::Ended(id)).await;
+    }
+
+    /// Ends the oldest connection, of `source` if one is named, that no participant is heard on; false if there is none.
+    fn make_place(&mut self, source: Option<Source>) -> bool {
+        let gives_way = self.streams.iter().find(|(_, stream)| {
+            !stream.is_used() && source.is_none_or(|source| source == stream.source)
         });
+        let Some(id) = gives_way.map(|(id, _)| *id) else {
+            return false;
+        };
+        if let Some(stream) = self.streams.remove(&id) {
+            tracing::debug!(stream = id, "TCP connection gives way");
+            stream.task.abort();
+        }
+        true
+    }
+
+    /// An authentic packet of an association has come by that connection.
+    pub(super) fn used(&self, id: u64) {
+        if let Some(stream) = self.streams.get(&id) {
+            stream.is_used.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Sends a packet, unless the connection is gone or its queue full.
@@ -109,10 +153,17 @@ impl Streams {
     }
 }
 
+/// How long a connection may go on.
+#[derive(Debug)]
+struct Limits {
+    is_used: Arc<AtomicBool>,
+    idle: Duration,
+}
+
 async fn serve(
     path: Path,
     stream: TcpStream,
-    idle: Duration,
+    limits: Limits,
     incoming: &mpsc::Sender<FromStream>,
     mut outgoing: mpsc::Receiver<Bytes>,
 ) -> io::Result<()> {
@@ -120,12 +171,14 @@ async fn serve(
     let (reader, writer) = stream.into_split();
     let mut reader = PacketReader::new(reader);
     let mut writer = PacketWriter::new(writer);
-    let mut deadline = Instant::now() + GREETING;
+    let began = Instant::now();
+    let mut heard = began;
+    let mut deadline = began + GREETING;
     loop {
         tokio::select! {
             packet = reader.next() => match packet? {
                 Some(packet) => {
-                    deadline = Instant::now() + idle;
+                    heard = Instant::now();
                     let packet = FromStream::Packet(path, packet.to_vec());
                     if incoming.send(packet).await.is_err() {
                         return Ok(());
@@ -138,7 +191,15 @@ async fn serve(
                 Some(packet) => writer.put(&packet),
                 None => return Ok(()),
             },
-            () = sleep_until(deadline) => return Err(io::ErrorKind::TimedOut.into()),
+            () = sleep_until(deadline) => {
+                deadline = match limits.is_used.load(Ordering::Relaxed) {
+                    true => heard + limits.idle,
+                    false => began + GREETING,
+                };
+                if deadline <= Instant::now() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
         }
     }
 }
@@ -151,12 +212,29 @@ mod tests {
 
     use super::*;
 
+    /// Connections to oneself, said to come from elsewhere.
+    struct Door(TcpListener, Vec<TcpStream>);
+
+    impl Door {
+        async fn new() -> Self {
+            Self(TcpListener::bind("127.0.0.1:0").await.unwrap(), Vec::new())
+        }
+
+        /// Has another one accepted; gives its number, if it has a place.
+        async fn open(&mut self, streams: &mut Streams, from: &str) -> Option<u64> {
+            let address = self.0.local_addr().unwrap();
+            let (client, accepted) = tokio::join!(TcpStream::connect(address), self.0.accept());
+            self.1.push(client.unwrap());
+            let id = streams.next;
+            streams.accept(accepted.unwrap().0, from.parse().unwrap());
+            streams.streams.contains_key(&id).then_some(id)
+        }
+    }
+
     #[tokio::test]
     async fn one_address_gets_a_quarter_of_the_places() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let mut door = Door::new().await;
         let (mut streams, _received) = Streams::new(8, Duration::from_secs(90));
-        let mut clients = Vec::new();
         let addresses = [
             "192.0.2.1:1",
             "192.0.2.1:2",
@@ -167,20 +245,86 @@ mod tests {
         ];
         let taken = [1, 2, 2, 3, 4, 4];
         for (from, taken) in addresses.into_iter().zip(taken) {
-            let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-            clients.push(client.unwrap());
-            streams.accept(accepted.unwrap().0, from.parse().unwrap());
+            if let Some(id) = door.open(&mut streams, from).await {
+                streams.used(id);
+            }
             assert_eq!(streams.streams.len(), taken, "{from}");
         }
         streams.forget(0);
-        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        clients.push(client.unwrap());
-        streams.accept(accepted.unwrap().0, "192.0.2.1:4".parse().unwrap());
-        assert_eq!(
-            streams.streams.len(),
-            4,
-            "a place that is free again is given away"
-        );
+        let again = door.open(&mut streams, "192.0.2.1:4").await;
+        assert!(again.is_some(), "a place that is free again is given away");
+    }
+
+    #[tokio::test]
+    async fn strangers_give_way_to_who_comes_and_participants_do_not() {
+        let mut door = Door::new().await;
+        let (mut streams, _received) = Streams::new(4, Duration::from_secs(90));
+        // A quarter is one place.
+        for n in 1..=4 {
+            let id = door.open(&mut streams, &format!("192.0.2.{n}:1")).await;
+            if n == 2 {
+                streams.used(id.unwrap());
+            }
+        }
+        for (from, left) in [
+            ("198.51.100.1:1", [1, 2, 3, 4]),
+            ("198.51.100.2:1", [1, 3, 4, 5]),
+            // Its own place first.
+            ("198.51.100.2:2", [1, 3, 4, 6]),
+        ] {
+            assert!(door.open(&mut streams, from).await.is_some(), "{from}");
+            let there: Vec<_> = streams.streams.keys().copied().collect();
+            assert_eq!(there, left, "{from}");
+        }
+        for id in [3, 4, 6] {
+            streams.used(id);
+        }
+        assert_eq!(door.open(&mut streams, "198.51.100.9:1").await, None);
+    }
+
+    /// In tokio's own time, which jumps to what is next.
+    #[tokio::test(start_paused = true)]
+    async fn whole_packets_that_mean_nothing_do_not_keep_a_place() {
+        let mut door = Door::new().await;
+        let (mut streams, mut received) = Streams::new(2, Duration::from_secs(90));
+        let began = Instant::now();
+        for from in ["192.0.2.1:1", "192.0.2.2:1"] {
+            door.open(&mut streams, from).await.unwrap();
+        }
+        let [stranger, participant] = &mut door.1[..] else {
+            unreachable!();
+        };
+        let chatter = async {
+            loop {
+                for client in [&mut *stranger, &mut *participant] {
+                    let _ = client.write_all(&[0, 1, 7]).await;
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let ended = async {
+            loop {
+                match received.recv().await.unwrap() {
+                    FromStream::Packet(Path::Stream { id: 1, .. }, _) => streams.used(1),
+                    FromStream::Packet(..) => {}
+                    FromStream::Ended(id) => break id,
+                }
+            }
+        };
+        let ended = tokio::select! {
+            () = chatter => unreachable!(),
+            ended = ended => ended,
+        };
+        assert_eq!(ended, 0);
+        let after = began.elapsed();
+        assert!(after >= GREETING && after <= GREETING * 2, "{after:?}");
+        streams.forget(0);
+        // Who is heard stays, until nothing comes for long.
+        let ended = tokio::time::timeout(Duration::from_secs(80), async {
+            while !matches!(received.recv().await, Some(FromStream::Ended(_))) {}
+        });
+        assert!(ended.await.is_err(), "cut off while it may be idle");
+        while !matches!(received.recv().await, Some(FromStream::Ended(1))) {}
     }
 
     /// In tokio's own time, which jumps to what is next.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{Config as Limits, Path, Transmit};
 use parlour_core::time::Instant;
+use parlour_core::wire::Packet;
 use rand_core::OsRng;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
@@ -311,7 +312,12 @@ impl Running {
         while let Some(from_stream) = next {
             match from_stream {
                 FromStream::Packet(path, mut packet) => {
-                    handle(&mut self.server, now, path, &mut packet);
+                    let is_data = matches!(Packet::parse(&packet), Ok(Packet::Data { .. }));
+                    let is_handled = handle(&mut self.server, now, path, &mut packet);
+                    if let (true, true, Path::Stream { id, .. }) = (is_data, is_handled, path) {
+                        // Sealed with keys that only a participant has.
+                        self.streams.used(id);
+                    }
                 }
                 FromStream::Ended(id) => self.streams.forget(id),
             }
@@ -359,8 +365,11 @@ impl Running {
     }
 }
 
-fn handle(server: &mut Server, now: Instant, from: Path, datagram: &mut [u8]) {
-    if let Err(dropped) = server.handle_datagram(now, from, datagram) {
+/// Has the server take in a packet; false if it was dropped.
+fn handle(server: &mut Server, now: Instant, from: Path, datagram: &mut [u8]) -> bool {
+    let handled = server.handle_datagram(now, from, datagram);
+    if let Err(dropped) = handled {
         tracing::trace!(?from, %dropped, "datagram dropped");
     }
+    handled.is_ok()
 }

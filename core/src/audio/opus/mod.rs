@@ -8,11 +8,13 @@
 //! | [`OpusEncoder`] | `opus` | encodes wideband speech at 16 kHz; no heap |
 //! | `FullbandEncoder` | `opus-fullband` | encodes at 16, 24 or 48 kHz with DTX; needs `std` |
 //! | [`Adaptation`] | `opus` | says what an encoder is to be set to for the loss that is reported |
+//! | [`Adaptive`] | `opus` | an encoder that is set so while it encodes |
 //!
 //! Each of them does only what the codec library under it was measured to do well, and answers
 //! anything else with an error.
 
 mod adaptation;
+mod adaptive;
 mod config;
 mod decoder;
 mod encoder;
@@ -21,6 +23,7 @@ mod fullband;
 mod packet;
 
 pub use adaptation::{Adaptation, Adapted};
+pub use adaptive::{Adaptive, Adjustable};
 pub use config::{EncoderConfig, EncoderConfigError, MAX_PAYLOAD};
 pub use decoder::{Channels, OpusDecoder, OpusMemory, OpusState, UnsupportedRate};
 pub use encoder::OpusEncoder;

@@ -2,7 +2,11 @@ use super::*;
 use crate::audio::codec::{
     AudioDecoder, AudioEncoder, DecodeError, EncodeError, FrameDuration, SampleRate,
 };
+use crate::audio::decoder::Decoder;
 use crate::audio::synth::{self, power, snr};
+use crate::audio::{JitterConfig, Packet, Player};
+use crate::room::Codec;
+use crate::rtp::frame_samples;
 use crate::time::Duration;
 use proptest::prelude::*;
 use std::boxed::Box;
@@ -285,6 +289,81 @@ fn no_redundancy_is_used_right_after_music() {
         assert!(decoder.recover(&speech, &mut pcm));
         assert!(!decoder.recover(&speech, &mut pcm[..319]));
         assert!(!decoder.recover(&[], &mut pcm));
+    });
+}
+
+/// A packet of all frames of `payloads`, each of which has one, with `padding`
+/// ([RFC 6716 section 3.2.5](https://www.rfc-editor.org/rfc/rfc6716#section-3.2.5)).
+fn joined(payloads: &[Option<Vec<u8>>], padding: u8) -> Vec<u8> {
+    let frames: Vec<_> = payloads
+        .iter()
+        .flatten()
+        .map(|payload| &payload[1..])
+        .collect();
+    let head = payloads[0].as_ref().unwrap()[0];
+    let mut packet = std::vec![head | 3, 0xC0 | frames.len() as u8, padding];
+    for frame in &frames[..frames.len() - 1] {
+        match frame.len() {
+            len @ ..252 => packet.push(len as u8),
+            len => packet.extend([252 + len as u8 % 4, ((len - 252 - len % 4) / 4) as u8]),
+        }
+    }
+    packet.extend(frames.concat());
+    packet.resize(packet.len() + usize::from(padding), 0);
+    packet
+}
+
+#[test]
+fn packets_of_80_to_120_ms_are_heard_as_the_frames_in_them() {
+    on_a_large_stack(|| {
+        let said = synth::voice(SampleRate::Hz16000, 1_200);
+        for (frame, count) in [
+            (FrameDuration::Ms10, 12),
+            (FrameDuration::Ms20, 4),
+            (FrameDuration::Ms40, 2),
+            (FrameDuration::Ms20, 5),
+            (FrameDuration::Ms20, 6),
+            (FrameDuration::Ms60, 2),
+        ] {
+            let mut encoder = Box::new(OpusEncoder::new(config(frame, 40_000)).unwrap());
+            let payloads = encode_all(&mut *encoder, &said);
+            let rate = SampleRate::Hz16000;
+            let frames = decode_all(&mut *decoder(rate, Channels::Mono), &payloads);
+
+            let opus = decoder(rate, Channels::Mono);
+            let jitter = JitterConfig::default();
+            let mut player = Box::new(Player::<_, 12, 800, 960>::new(Decoder::new(*opus), jitter));
+            let (mut heard, ms) = (Vec::new(), u64::from(frame.ms()) * count as u64);
+            for (sequence, payloads) in payloads.chunks_exact(count).enumerate() {
+                let payload = joined(payloads, sequence as u8);
+                let sequence = sequence as u64;
+                let now = crate::time::Instant::from_micros(sequence * ms * 1_000);
+                let duration = frame_samples(Codec::Opus, &payload).unwrap();
+                assert_eq!(u64::from(duration), ms * 48);
+                let packet = Packet {
+                    sequence,
+                    timestamp: sequence * u64::from(duration),
+                    duration,
+                    codec: Codec::Opus,
+                    speaker: None,
+                    marker: sequence == 0,
+                    payload: &payload,
+                };
+                player.push(now, packet).unwrap();
+                let mut pcm = std::vec![0; rate.samples(ms as u16)];
+                player.read(now, &mut pcm);
+                heard.extend(pcm);
+            }
+            // Delayed by the jitter buffer, sample for sample the same.
+            let start = heard.iter().position(|sample| *sample != 0).unwrap();
+            let skipped = frames.iter().position(|sample| *sample != 0).unwrap();
+            let heard = &heard[start..];
+            assert!(heard.len() > rate.samples(600), "{frame:?} × {count}");
+            assert!(
+                heard == &frames[skipped..skipped + heard.len()],
+                "{frame:?} × {count}"
+            );
+        }
     });
 }
 

@@ -227,6 +227,61 @@ fn noise_without_voice_ranks_above_silence_and_never_speaks() {
     assert!(noisy.score(now).beats(silent.score(now)));
 }
 
+/// Noise about `level` as 20 ms of it vary, by a dB either way.
+fn fan(stream: usize, ms: u64, level: u8) -> Sound {
+    voice(level - 1 + (noise(stream, ms) % 3) as u8)
+}
+
+#[test]
+fn a_fan_that_always_runs_never_speaks_and_takes_no_slot_from_silence() {
+    let changes = play(2, 60_000, |stream, ms| match stream {
+        0 => fan(stream, ms, 59),
+        _ => QUIET,
+    });
+    assert_eq!(changes, []);
+    let (mut noisy, mut silent) = (Loudness::new(), Loudness::new());
+    let mut now = Instant::from_micros(0);
+    for ms in (0..10_000).step_by(20) {
+        now += Duration::from_millis(20);
+        let (level, voice) = fan(0, ms, 59).unwrap();
+        noisy.observe(now, level, voice);
+        silent.observe(now, 127, false);
+    }
+    assert!(!noisy.score(now).beats(silent.score(now)));
+}
+
+#[test]
+fn a_fan_that_is_turned_on_is_silence_after_some_seconds() {
+    for (level, seconds) in [(59, 10), (50, 20), (46, 25)] {
+        let changes = play(1, 60_000, |stream, ms| match ms {
+            ..=5_000 => QUIET,
+            _ => fan(stream, ms, level),
+        });
+        let last = changes.last().unwrap();
+        assert_eq!(last.1, None, "{level}: {changes:?}");
+        assert!(last.0 <= 5_000 + seconds * 1_000, "{level}: {changes:?}");
+    }
+}
+
+#[test]
+fn a_quiet_talker_speaks_beside_a_fan_and_above_one() {
+    // Syllables at −53 to −47 dBov, pauses at the room's −66, or at the noise of a fan of −59.
+    for background in [66, 59] {
+        let talk = |stream, ms: u64| match ms / 100 % 4 {
+            3 => fan(stream, ms, background),
+            _ => voice(47 + (noise(stream, ms) % 7) as u8),
+        };
+        let changes = play(2, 60_000, |stream, ms| match stream {
+            0 => fan(stream, ms, 59),
+            _ if ms <= 10_000 => fan(stream, ms, background),
+            _ => talk(stream, ms),
+        });
+        assert_eq!(changes.len(), 1, "{background}: {changes:?}");
+        let (at, who) = changes[0];
+        assert!(who == Some(1) && at <= 11_000, "{background}: {changes:?}");
+    }
+}
+
 #[test]
 fn a_sound_without_voice_does_not_end_a_talk() {
     let mut loudness = Loudness::new();

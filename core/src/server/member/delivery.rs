@@ -42,11 +42,9 @@ impl Delivery {
             self.reported
         });
         if let Ok(ahead) = u16::try_from(sequence_difference(sequence, newest)) {
-            for step in 1..=ahead.min(WINDOW) {
-                self.set(
-                    sequence.wrapping_sub(ahead.min(WINDOW)).wrapping_add(step),
-                    false,
-                );
+            // Those between were not sent, as far as is known.
+            for back in 1..ahead.min(WINDOW) {
+                self.set(sequence.wrapping_sub(back), false);
             }
             self.newest = Some(sequence);
         }

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use crate::room::StreamKind;
 use crate::rtp::{AudioLevel, RtpHeader};
 use crate::server::pool::{Payload, Pool};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, micros};
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
 
 /// Most streams that one packet is made of.
@@ -60,7 +60,8 @@ impl MediaHeader {
 pub(crate) struct MediaQueue {
     queue: VecDeque<Queued>,
     capacity: usize,
-    patience: Duration,
+    /// In µs.
+    patience: u64,
 }
 
 impl MediaQueue {
@@ -68,11 +69,12 @@ impl MediaQueue {
         Self {
             queue: VecDeque::new(),
             capacity: capacity.max(1),
-            patience,
+            patience: micros(patience),
         }
     }
 
     /// Takes a frame; false if another one was lost for it.
+    #[inline]
     pub(crate) fn push(&mut self, queued: Queued, pool: &mut Pool) -> bool {
         let full = self.queue.len() >= self.capacity;
         if full && let Some(oldest) = self.queue.pop_front() {
@@ -82,11 +84,18 @@ impl MediaQueue {
         !full
     }
 
-    /// Drops what has waited for too long: who hears it now would hear all that follows as late. Returns how many.
+    /// Whether the oldest has waited for too long: who hears it now would hear all that follows as late.
+    #[inline]
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        self.queue.front().is_some_and(|oldest| {
+            oldest.since.as_micros().saturating_add(self.patience) < now.as_micros()
+        })
+    }
+
+    /// Drops what has waited for too long. Returns how many.
     pub(crate) fn drop_late(&mut self, now: Instant, pool: &mut Pool) -> u64 {
         let mut late = 0;
-        while let Some(oldest) = self.queue.front()
-            && oldest.since + self.patience < now
+        while self.is_late(now)
             && let Some(oldest) = self.queue.pop_front()
         {
             pool.release(oldest.payload);

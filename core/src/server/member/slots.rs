@@ -191,10 +191,7 @@ impl Slots {
     /// Finds a place for a packet; `None` if louder streams have all slots, or if the packet is
     /// from before its stream's turn, which only the newest one begins.
     pub(crate) fn take(&mut self, now: Instant, arriving: &Arriving) -> Option<SlotPacket> {
-        let held = self
-            .slots
-            .iter()
-            .position(|slot| slot.turn.is_some_and(|turn| turn.ssrc == arriving.ssrc));
+        let held = self.slots.iter().position(|slot| slot.has(arriving.ssrc));
         let index = match held {
             Some(index) => index,
             None if arriving.is_newest => self.vacancy(now, arriving)?,
@@ -233,16 +230,26 @@ impl Slots {
 }
 
 impl Slot {
+    fn has(&self, ssrc: u32) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.ssrc == ssrc)
+    }
+
     fn put(&mut self, now: Instant, arriving: &Arriving, ssrc: u32) -> Option<SlotPacket> {
+        let mut is_held = false;
+        let mut is_continued = false;
         if let Some(turn) = &mut self.turn
             && turn.ssrc == arriving.ssrc
-            && (turn.is_too_late(arriving) || turn.is_stray(arriving))
         {
-            return None;
+            if turn.is_too_late(arriving) || turn.is_stray(arriving) {
+                return None;
+            }
+            is_held = true;
+            is_continued = !turn.has_begun_anew(arriving);
         }
-        let former = self.turn.filter(|turn| turn.ssrc == arriving.ssrc);
-        let continued = former.filter(|turn| !turn.has_begun_anew(arriving));
-        let mut turn = continued.unwrap_or_else(|| self.next_turn(now, arriving));
+        if !is_continued {
+            self.turn = Some(self.next_turn(now, arriving));
+        }
+        let turn = self.turn.as_mut()?;
         let ahead = sequence_difference(arriving.sequence, turn.highest);
         if let Ok(behind) = u32::try_from(-i32::from(ahead))
             && behind > turn.extent
@@ -269,13 +276,12 @@ impl Slot {
             self.timestamp = timestamp;
         }
         self.sent = Some(now);
-        self.turn = Some(turn);
         Some(SlotPacket {
             ssrc,
             sequence,
             timestamp,
-            marker: arriving.marker || continued.is_none(),
-            changed: former.is_none(),
+            marker: arriving.marker || !is_continued,
+            changed: !is_held,
         })
     }
 

@@ -5,6 +5,7 @@ pub(super) mod leaving;
 mod lobby;
 mod moderation;
 mod offer;
+mod permits;
 mod places;
 mod receive;
 mod requests;

@@ -3,14 +3,15 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::permits::{check_policy, check_publish, new_stream};
 use super::{Room, Rooms};
 use crate::room::{Grants, MAX_STREAMS, ParticipantId, RoomId, Stream, Version};
 use crate::secure::ResumeTicket;
+use crate::server::AdmitError;
 use crate::server::context::Context;
 use crate::server::keys::{MemberKey, PeerKey, RoomKey};
 use crate::server::promise::{Entry, Offer, Wish};
-use crate::server::{AdmitError, Config};
-use crate::signal::{Answer, Joined, Publish, Refusal, Resume, Secret, SubscribePolicy};
+use crate::signal::{Answer, Joined, Refusal, Resume, Secret, SubscribePolicy};
 use crate::time::Duration;
 use crate::wire::ConnectionId;
 
@@ -246,56 +247,6 @@ impl Room {
             Err(refusal) => (SubscribePolicy::None, Some(refusal)),
         }
     }
-}
-
-/// Whether a participant may receive by this policy, in a session that is mixed or not.
-pub(super) fn check_policy(
-    cx: &Context,
-    is_mixed: bool,
-    policy: SubscribePolicy,
-    grants: Grants,
-) -> Result<(), Refusal> {
-    match policy {
-        SubscribePolicy::None => Ok(()),
-        _ if !grants.contains(Grants::SUBSCRIBE) => Err(Refusal::NotPermitted),
-        SubscribePolicy::All => Ok(()),
-        SubscribePolicy::Mix | SubscribePolicy::MixPcmu if cx.can_mix(is_mixed) => Ok(()),
-        SubscribePolicy::Mix | SubscribePolicy::MixPcmu => Err(Refusal::MixUnavailable),
-    }
-}
-
-/// The stream that a participant is to publish.
-pub(super) fn new_stream(cx: &mut Context, publish: &Publish) -> Stream {
-    Stream {
-        key: publish.key.clone(),
-        kind: publish.kind,
-        codec: publish.codec,
-        ssrc: cx.allocate_ssrcs(1),
-        muted: publish.muted,
-    }
-}
-
-/// Whether a stream may be published by who publishes `count` already.
-pub(super) fn check_publish(
-    publish: &Publish,
-    grants: Grants,
-    is_published: bool,
-    count: usize,
-    config: &Config,
-) -> Result<(), Refusal> {
-    if !grants.contains(Grants::to_publish(publish.kind)) {
-        return Err(Refusal::NotPermitted);
-    }
-    if !publish.codec.carries(publish.kind) {
-        return Err(Refusal::CodecMismatch);
-    }
-    if is_published {
-        return Err(Refusal::AlreadyPublished);
-    }
-    if count >= config.streams.min(MAX_STREAMS) {
-        return Err(Refusal::TooManyStreams);
-    }
-    Ok(())
 }
 
 /// Whole seconds, as many as a byte holds, and not none.

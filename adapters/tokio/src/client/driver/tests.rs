@@ -1,11 +1,10 @@
 //! A server behind several addresses, some of which die.
 
-use std::time::Instant;
-
 use parlour_core::signal::Recipients;
 use parlour_core::ticket::Ticket;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::*;
 use crate::token::{ApiKey, Claims};

@@ -41,7 +41,7 @@ impl Session {
         gather: Option<Gather>,
         bytes: &[u8],
     ) -> Result<(), CloseReason> {
-        let Some(member) = self.members.get_mut(&sender) else {
+        let Some(member) = self.members.get_mut(sender) else {
             return Ok(());
         };
         let live = match member.sends.media.take(cx.now) {
@@ -74,17 +74,18 @@ impl Session {
             StreamKind::Video | StreamKind::Screen => Duration::ZERO,
         };
         let mut payload = None;
-        for (key, receiver) in &mut self.members {
-            if *key == sender || !receiver.take_live(cx, &live, &mut payload) {
-                continue;
+        let gathered = &mut self.gathered;
+        self.members.for_others(sender, |key, receiver| {
+            if !receiver.take_live(cx, &live, &mut payload) {
+                return;
             }
             if window.is_zero() {
                 cx.wake(&mut receiver.association);
             } else if !receiver.receives.gathered {
                 receiver.receives.gathered = true;
-                self.gathered.push(*key);
+                gathered.push(key);
             }
-        }
+        });
         if let Some(payload) = payload {
             cx.pool.release(payload);
         }
@@ -205,6 +206,7 @@ impl Member {
     }
 
     /// Queues a packet, and takes over its hold on the payload. When it is sent is the caller's matter.
+    #[inline]
     pub(super) fn queue_media(&mut self, cx: &mut Context, header: MediaHeader, payload: Payload) {
         self.drop_late(cx);
         let receives = &mut self.receives;
@@ -221,11 +223,12 @@ impl Member {
     }
 
     /// Drops what has waited for too long.
+    #[inline]
     pub(super) fn drop_late(&mut self, cx: &mut Context) {
-        let late = self.receives.media.drop_late(cx.now, &mut cx.pool);
-        if late == 0 {
+        if !self.receives.media.is_late(cx.now) {
             return;
         }
+        let late = self.receives.media.drop_late(cx.now, &mut cx.pool);
         // What waits for an address that has yet to be proven is not the embedder's fault.
         if self.association.reach.proven {
             cx.count_late(late);

@@ -19,7 +19,7 @@ impl Session {
         let wake = Wake::Gather(self.room_key);
         cx.timers.set(wake, &mut self.window, None);
         for key in self.gathered.drain(..) {
-            if let Some(member) = self.members.get_mut(&key) {
+            if let Some(member) = self.members.get_mut(key) {
                 member.receives.gathered = false;
                 // What was signalled meanwhile may have taken it along.
                 if !member.receives.media.is_empty() {

@@ -57,7 +57,7 @@ impl Session {
         };
         let bytes: Arc<[u8]> = bytes.into();
         for key in &recipients {
-            let Some(member) = self.members.get_mut(key) else {
+            let Some(member) = self.members.get_mut(*key) else {
                 continue;
             };
             if !member.receives.messages.push(&bytes) {
@@ -81,7 +81,7 @@ impl Session {
         let Ok(request) = decode::<LossyRequest<'_>>(message) else {
             return Ok(());
         };
-        let Some(member) = self.members.get_mut(&who) else {
+        let Some(member) = self.members.get_mut(who) else {
             return Ok(());
         };
         if !member.rights.grants.contains(Grants::SEND_MESSAGES) {
@@ -120,7 +120,7 @@ impl Session {
             return;
         };
         for key in recipients {
-            let member = self.members.get_mut(key);
+            let member = self.members.get_mut(*key);
             let Some(member) = member.filter(|member| member.is_listening()) else {
                 continue;
             };
@@ -145,7 +145,7 @@ impl Session {
     fn recipients(&self, sender: Option<MemberKey>, to: &Recipients) -> Option<Vec<MemberKey>> {
         match to {
             Recipients::All => {
-                let members = self.members.keys().copied();
+                let members = self.members.keys();
                 Some(members.filter(|key| Some(*key) != sender).collect())
             }
             Recipients::List(ids) => {

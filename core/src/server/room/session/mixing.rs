@@ -12,15 +12,6 @@ use crate::server::member::slots::{Arriving, SLOT_CLOCK};
 use crate::server::member::{Member, Mixed};
 use crate::time::Instant;
 
-impl Context {
-    /// Whether those in a session, which is mixed already or not, may ask for a mix.
-    pub(crate) fn can_mix(&self, is_mixed: bool) -> bool {
-        let limit = self.config.mix.map_or(0, |config| config.sessions);
-        // Joins under way may take it a little beyond.
-        self.config.mix.is_some() && (is_mixed || self.mixes < limit)
-    }
-}
-
 impl Session {
     pub(crate) fn is_mixed(&self) -> bool {
         self.mix.is_some()
@@ -31,8 +22,8 @@ impl Session {
         let Some(config) = cx.config.mix else {
             return;
         };
-        let mut members = self.members.values();
-        let is_wanted = members.any(|member| member.receives.subscriptions.mix().is_some());
+        let is_wanted =
+            (self.members.iter()).any(|member| member.receives.subscriptions.mix().is_some());
         if is_wanted == self.mix.is_some() {
             return;
         }
@@ -76,9 +67,8 @@ impl Session {
         };
         let mut cost = Cost::default();
         let begins = mix.begin(cx.now);
-        for member in self.members.values_mut() {
-            member.take_mix(cx, begins, mix, &mut cost);
-        }
+        self.members
+            .for_each(|_, member| member.take_mix(cx, begins, mix, &mut cost));
         let due = mix.end(cx.now, &mut cx.pool, &mut cost);
         let wake = Wake::Mix(self.room_key);
         cx.timers.set(wake, &mut mix.alarm, due);

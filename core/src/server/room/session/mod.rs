@@ -7,9 +7,11 @@
 //! ```
 
 mod attributes;
+mod deciding;
 mod floor;
 mod forward;
 mod gathering;
+mod members;
 mod messaging;
 #[cfg(feature = "opus-fullband")]
 mod mix;
@@ -17,6 +19,7 @@ mod mix;
 mod mixing;
 #[cfg(not(feature = "opus-fullband"))]
 mod no_mixing;
+mod pace;
 mod presence;
 mod reports;
 mod speaker;
@@ -32,8 +35,9 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use members::Members;
+use pace::Pace;
 use speaker::Speaker;
-use telling::Pace;
 
 use crate::room::{
     Authority, CloseReason, Growing, Participant, ParticipantId, RoomId, RoomState, RoomUpdate,
@@ -53,10 +57,8 @@ pub(crate) struct Session {
     room: RoomId,
     pub(crate) id: SessionId,
     authority: Authority,
-    /// In the order of their joining: what media is forwarded along.
-    members: BTreeMap<MemberKey, Box<Member>>,
+    members: Members,
     by_id: BTreeMap<ParticipantId, MemberKey>,
-    next_key: u32,
     /// Whose a stream is, by its SSRC: few publish in a large room, and nobody need look through all for them.
     publishers: BTreeMap<u32, Publisher>,
     telling: Pace,
@@ -93,9 +95,8 @@ impl Session {
             room,
             id,
             authority,
-            members: BTreeMap::new(),
+            members: Members::default(),
             by_id: BTreeMap::new(),
-            next_key: 0,
             publishers: BTreeMap::new(),
             telling: Pace::default(),
             kicked: VecDeque::new(),
@@ -113,7 +114,7 @@ impl Session {
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
-        self.members.values().map(|member| &**member)
+        self.members.iter()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -133,11 +134,11 @@ impl Session {
     }
 
     pub(crate) fn get(&self, who: MemberKey) -> Option<&Member> {
-        self.members.get(&who).map(|member| &**member)
+        self.members.get(who)
     }
 
     pub(super) fn get_mut(&mut self, who: MemberKey) -> Option<&mut Member> {
-        self.members.get_mut(&who).map(|member| &mut **member)
+        self.members.get_mut(who)
     }
 
     /// The members for whom `is_meant` holds, in the order of their ids.
@@ -162,20 +163,18 @@ impl Session {
         mut member: Box<Member>,
         streams: Vec<Stream>,
     ) {
-        let key = MemberKey(self.next_key);
-        self.next_key += 1;
         let id = member.id().clone();
         let peer = member.association.key;
-        cx.directory
-            .set_place(peer, Place::Session(self.room_key, key));
         member.sends.censored = self.censored.contains(&id);
         member.sends.streams = streams.iter().map(Publication::new).collect();
+        let key = self.members.insert(member);
+        self.by_id.insert(id.clone(), key);
+        cx.directory
+            .set_place(peer, Place::Session(self.room_key, key));
         for stream in &streams {
             let id = id.clone();
             self.publishers.insert(stream.ssrc, Publisher { key, id });
         }
-        self.by_id.insert(id.clone(), key);
-        self.members.insert(key, member);
         cx.statistics.joins += 1;
         cx.events.push(Event::ParticipantJoined {
             room: self.room.clone(),
@@ -202,16 +201,15 @@ impl Session {
             reason,
         };
         self.change(cx, update);
-        let member = self.members.remove(&who)?;
+        let member = self.members.remove(who)?;
         self.by_id.remove(&participant);
         let streams = member.sends.streams.iter();
         let ssrcs: Vec<u32> = streams.map(|stream| stream.ssrc).collect();
         for ssrc in &ssrcs {
             self.publishers.remove(ssrc);
         }
-        for other in self.members.values_mut() {
-            other.receives.forget(&participant, &ssrcs);
-        }
+        self.members
+            .for_each(|_, other| other.receives.forget(&participant, &ssrcs));
         for ssrc in ssrcs {
             self.silence_in_mix(ssrc);
         }
@@ -228,7 +226,7 @@ impl Session {
     /// Sends everybody away.
     pub(super) fn send_all_away(&mut self, cx: &mut Context, reason: CloseReason) {
         self.by_id.clear();
-        for member in core::mem::take(&mut self.members).into_values() {
+        for member in self.members.take_all() {
             cx.events.push(Event::ParticipantLeft {
                 room: self.room.clone(),
                 participant: member.id().clone(),

@@ -3,12 +3,6 @@
 use super::Session;
 use crate::server::context::Context;
 
-impl Context {
-    pub(crate) const fn can_mix(&self, _is_mixed: bool) -> bool {
-        false
-    }
-}
-
 impl Session {
     pub(crate) const fn is_mixed(&self) -> bool {
         false

@@ -55,7 +55,7 @@ impl Session {
         ticket: ResumeTicket,
         version: Option<Version>,
     ) {
-        let Some(member) = self.members.get_mut(&who) else {
+        let Some(member) = self.members.get_mut(who) else {
             return;
         };
         let association = &mut member.association;

@@ -8,7 +8,7 @@ use crate::server::Event;
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
 use crate::server::member::Publication;
-use crate::server::room::offer::{check_publish, new_stream};
+use crate::server::room::permits::{check_publish, new_stream};
 use crate::signal::{Outcome, Publish, Refusal, StreamRef};
 
 impl Session {
@@ -18,7 +18,7 @@ impl Session {
         who: MemberKey,
         publish: &Publish,
     ) -> Result<Outcome, Refusal> {
-        let member = self.members.get_mut(&who).ok_or(Refusal::NotPermitted)?;
+        let member = self.members.get_mut(who).ok_or(Refusal::NotPermitted)?;
         let is_published = member.sends.stream(&publish.key).is_some();
         let (grants, count) = (member.rights.grants, member.sends.streams.len());
         check_publish(publish, grants, is_published, count, &cx.config)?;
@@ -61,15 +61,11 @@ impl Session {
     }
 
     fn resolve(&mut self, publisher: MemberKey, name: &StreamRef, ssrc: Option<u32>) {
-        let others = self
-            .members
-            .iter_mut()
-            .filter(|(key, _)| **key != publisher);
-        for (_, other) in others {
+        self.members.for_others(publisher, |_, other| {
             if other.receives.subscriptions.resolve(name, ssrc) {
                 other.receives.slots.pin(ssrc);
             }
-        }
+        });
     }
 
     pub(crate) fn unpublish(
@@ -78,7 +74,7 @@ impl Session {
         who: MemberKey,
         stream: &StreamKey,
     ) -> Result<Outcome, Refusal> {
-        let member = self.members.get_mut(&who).ok_or(Refusal::NotPermitted)?;
+        let member = self.members.get_mut(who).ok_or(Refusal::NotPermitted)?;
         let sends = &mut member.sends;
         let ssrc = sends.stream(stream).ok_or(Refusal::UnknownStream)?.ssrc;
         sends.streams.retain(|other| other.key != *stream);
@@ -110,7 +106,7 @@ impl Session {
         stream: &StreamKey,
         muted: bool,
     ) -> Result<Outcome, Refusal> {
-        let member = self.members.get_mut(&who).ok_or(Refusal::NotPermitted)?;
+        let member = self.members.get_mut(who).ok_or(Refusal::NotPermitted)?;
         let participant = member.id().clone();
         let published = member.sends.stream_mut(stream);
         let published = published.ok_or(Refusal::UnknownStream)?;
@@ -131,7 +127,7 @@ impl Session {
 
     /// Silences a member, or lifts that: also when it joins anew. Gives whether that changed anything.
     pub(crate) fn censor(&mut self, cx: &mut Context, who: MemberKey, censored: bool) -> bool {
-        let Some(member) = self.members.get_mut(&who) else {
+        let Some(member) = self.members.get_mut(who) else {
             return false;
         };
         if member.sends.censored == censored {
@@ -165,7 +161,7 @@ impl Session {
 
     /// Takes back what a member may no longer do.
     pub(crate) fn enforce_grants(&mut self, cx: &mut Context, who: MemberKey) {
-        let Some(member) = self.members.get_mut(&who) else {
+        let Some(member) = self.members.get_mut(who) else {
             return;
         };
         let grants = member.rights.grants;
@@ -187,17 +183,16 @@ impl Session {
 
     /// Frees the slots that a stream has at all receivers.
     fn release_slots(&mut self, ssrc: u32) {
-        for other in self.members.values_mut() {
-            other.receives.slots.release(ssrc);
-        }
+        self.members
+            .for_each(|_, other| other.receives.slots.release(ssrc));
         self.silence_in_mix(ssrc);
     }
 
     /// Takes back what waits of a stream for its receivers.
     fn take_back(&mut self, cx: &mut Context, ssrc: u32) {
-        for other in self.members.values_mut() {
+        self.members.for_each(|_, other| {
             let media = &mut other.receives.media;
             media.retain(&mut cx.pool, |other, _| other != ssrc);
-        }
+        });
     }
 }

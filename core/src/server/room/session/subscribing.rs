@@ -4,7 +4,7 @@ use super::Session;
 use crate::room::StreamKind;
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
-use crate::server::room::offer::check_policy;
+use crate::server::room::permits::check_policy;
 use crate::signal::{Outcome, Refusal, StreamRef, SubscribePolicy};
 
 impl Session {

@@ -10,30 +10,10 @@
 //! ```
 
 use super::Session;
-use crate::room::{RoomUpdate, Version};
+use crate::room::RoomUpdate;
 use crate::server::context::Context;
 use crate::server::keys::Wake;
 use crate::server::overload::FEW;
-use crate::server::timers::Alarm;
-use crate::time::Instant;
-
-/// What of a session's changes is being told.
-#[derive(Debug, Default)]
-pub(super) struct Pace {
-    /// What is so at this version is told to who does not know it; what came later waits.
-    through: Version,
-    /// When that was last moved on.
-    at: Option<Instant>,
-    /// When it is to be, next.
-    pub(super) alarm: Alarm,
-}
-
-impl Pace {
-    /// Whether who knows all that it should at `told` has nothing to be told now.
-    pub(super) fn is_done(&self, told: Option<Version>) -> bool {
-        told.is_some_and(|told| told >= self.through)
-    }
-}
 
 impl Session {
     /// Changes the state of the room, and has all who are in it told.
@@ -76,8 +56,7 @@ impl Session {
 
     /// Has all who are in the session asked for what they have to be told.
     pub(crate) fn wake_all(&mut self, cx: &mut Context) {
-        for member in self.members.values_mut() {
-            cx.wake(&mut member.association);
-        }
+        self.members
+            .for_each(|_, member| cx.wake(&mut member.association));
     }
 }

@@ -1,15 +1,19 @@
 //! What goes out to a member: one datagram, with all that waits for it.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::Session;
-use crate::room::{Grants, Told};
+#[cfg(feature = "opus-fullband")]
+use super::mix::Mix;
+use super::pace::Pace;
+use super::{Publisher, Session};
+use crate::room::{Authority, Grants, Told};
 use crate::secure::SealError;
 use crate::server::Transmit;
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
-use crate::server::member::encoded;
 use crate::server::member::messages::Waiting;
+use crate::server::member::{Member, encoded};
 use crate::server::room::lobby::Lobby;
 use crate::signal::ServerMessage;
 use crate::wire::Frame;
@@ -26,7 +30,7 @@ impl Session {
         lobby: &Lobby,
         out: &mut [u8],
     ) -> Result<Option<Transmit>, SealError> {
-        let Some(member) = self.members.get_mut(&who) else {
+        let Some(member) = self.members.get_mut(who) else {
             return Ok(None);
         };
         member.association.ready = false;
@@ -34,10 +38,15 @@ impl Session {
             return Ok(None);
         };
         member.drop_late(cx);
-        self.refill(who, lobby);
-        let Some(member) = self.members.get_mut(&who) else {
-            return Ok(None);
+        let facts = Facts {
+            authority: &self.authority,
+            publishers: &self.publishers,
+            pace: &self.telling,
+            lobby,
+            #[cfg(feature = "opus-fullband")]
+            mix: self.mix.as_deref(),
         };
+        member.refill(&facts);
         let signals = member.association.link.wants_transmit();
         let (sends, receives) = (&mut member.sends, &mut member.receives);
         let pool = &mut cx.pool;
@@ -62,71 +71,70 @@ impl Session {
         }
         Ok(Some(Transmit { to, len }))
     }
+}
 
+/// What there is to be told.
+struct Facts<'s> {
+    authority: &'s Authority,
+    publishers: &'s BTreeMap<u32, Publisher>,
+    pace: &'s Pace,
+    lobby: &'s Lobby,
+    #[cfg(feature = "opus-fullband")]
+    mix: Option<&'s Mix>,
+}
+
+impl Member {
     /// Moves signalling from where it waits into the link, as far as its window goes: first what was
     /// taken out already, then replies, then who knocks, then the room's changes, then messages. What
     /// the room's changes are is found now and not before, so that they are current.
-    fn refill(&mut self, who: MemberKey, lobby: &Lobby) {
-        while let Some(member) = self.members.get_mut(&who) {
-            let (association, receives) = (&mut member.association, &mut member.receives);
-            if association.link.free_window() == 0 {
-                return;
-            }
-            if let Some(pending) = &receives.pending {
-                if association.link.send(pending).is_err() {
+    fn refill(&mut self, facts: &Facts<'_>) {
+        while self.association.link.free_window() > 0 {
+            if let Some(pending) = &self.receives.pending {
+                if self.association.link.send(pending).is_err() {
                     return;
                 }
-                receives.pending = None;
+                self.receives.pending = None;
+                continue;
             }
-            if !association.refill() {
+            if self.association.has_control() && !self.association.refill() {
                 return;
             }
-            let knock = match member.rights.grants.contains(Grants::ADMIT) {
-                true => lobby.poll_knock(receives),
-                false => None,
-            };
-            let next = knock
-                .or_else(|| self.poll_told(who))
-                .or_else(|| self.poll_message(who));
-            let Some(next) = next else {
+            let next = self
+                .poll_knock(facts)
+                .or_else(|| self.poll_told(facts))
+                .or_else(|| self.poll_message());
+            if next.is_none() {
                 return;
-            };
-            if let Some(member) = self.members.get_mut(&who) {
-                member.receives.pending = Some(next);
             }
+            self.receives.pending = next;
         }
     }
 
-    /// The next that a member must hear of the room.
-    fn poll_told(&mut self, who: MemberKey) -> Option<Vec<u8>> {
-        let Self {
-            members,
-            authority,
-            publishers,
-            telling,
-            ..
-        } = self;
-        let member = members.get_mut(&who)?;
-        let receives = &mut member.receives;
+    fn poll_knock(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
+        let is_moderator = self.rights.grants.contains(Grants::ADMIT);
+        is_moderator.then(|| facts.lobby.poll_knock(&mut self.receives))?
+    }
+
+    /// The next that it must hear of the room.
+    fn poll_told(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
+        let receives = &mut self.receives;
         // What others say comes after that they are here.
-        if receives.messages.is_empty() && telling.is_done(receives.told) {
+        if receives.messages.is_empty() && facts.pace.is_done(receives.told) {
             return None;
         }
         let heard = receives.slots.sources();
         #[cfg(feature = "opus-fullband")]
-        let heard = heard.chain(
-            self.mix
-                .as_ref()
-                .filter(|_| receives.subscriptions.mix().is_some())
-                .into_iter()
-                .flat_map(|mix| mix.speakers()),
-        );
-        let heard = heard.filter_map(|ssrc| publishers.get(&ssrc).map(|other| &other.id));
+        let heard = {
+            let is_mixed = receives.subscriptions.mix().is_some();
+            let mix = facts.mix.filter(|_| is_mixed);
+            heard.chain(mix.into_iter().flat_map(Mix::speakers))
+        };
+        let heard = heard.filter_map(|ssrc| facts.publishers.get(&ssrc).map(|other| &other.id));
         let wanted = receives.subscriptions.participants().chain(heard);
-        let me = &member.association.id;
-        let told = receives.view.poll(authority, me, wanted);
+        let me = &self.association.id;
+        let told = receives.view.poll(facts.authority, me, wanted);
         if told.is_none() {
-            receives.told = Some(authority.state().version());
+            receives.told = Some(facts.authority.state().version());
         }
         encoded(&match told? {
             Told::SnapshotBegin { version } => ServerMessage::SnapshotBegin { version },
@@ -135,9 +143,8 @@ impl Session {
         })
     }
 
-    fn poll_message(&mut self, who: MemberKey) -> Option<Vec<u8>> {
-        let member = self.members.get_mut(&who)?;
-        match member.receives.messages.pop()? {
+    fn poll_message(&mut self) -> Option<Vec<u8>> {
+        match self.receives.messages.pop()? {
             Waiting::Message(bytes) => Some(bytes.to_vec()),
             Waiting::Missed(messages) => encoded(&ServerMessage::Missed { messages }),
         }

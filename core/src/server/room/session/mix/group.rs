@@ -2,8 +2,10 @@
 
 use alloc::boxed::Box;
 
+use super::block::BLOCK_MS;
+use super::config::MixConfig;
+use super::talkers::Talkers;
 use super::voice::{MAX_BLOCK, Voice};
-use super::{BLOCK_MS, MixConfig, Talkers};
 use crate::audio::codec::{AudioEncoder, Encoded, FrameDuration, SampleRate};
 use crate::audio::g711::{G711Encoder, Law};
 use crate::audio::level::level;

@@ -12,8 +12,10 @@
 //! A mix goes out in one of the receiver's slots, so that its numbers and times are unbroken also when the
 //! receiver changes its mind. While nobody talks nothing is sent, and no timer runs.
 
+mod block;
 mod config;
 mod group;
+mod talkers;
 mod voice;
 
 use alloc::boxed::Box;
@@ -23,9 +25,12 @@ use core::ops::Add;
 
 use rand_core::CryptoRngCore;
 
+pub(crate) use block::BLOCK;
+use block::BLOCK_MS;
 pub use config::{MixConfig, MixOpus};
 use group::Group;
 pub(crate) use group::Sound;
+use talkers::Talkers;
 use voice::Voice;
 
 use crate::room::Codec;
@@ -35,33 +40,12 @@ use crate::server::pool::Pool;
 use crate::server::timers::Alarm;
 use crate::time::{Duration, Instant};
 
-/// How much sound a packet of a mix holds, in ms.
-const BLOCK_MS: u16 = 20;
-pub(crate) const BLOCK: Duration = Duration::from_millis(BLOCK_MS as u64);
 /// Without a packet from any talker for so long, there is nothing to mix.
 const IDLE: Duration = Duration::from_millis(500);
 /// A server that is late by more than this leaves out what it missed.
 const MAX_LATE: Duration = Duration::from_millis(100);
 /// An encoder that nobody heard for so many ticks is given up: 10 s.
 const MAX_UNUSED: u64 = 500;
-
-/// Some of the talkers that have a voice, by their places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Talkers(u8);
-
-impl Talkers {
-    fn set(&mut self, place: usize, is_one: bool) {
-        self.0 |= u8::from(is_one) << place;
-    }
-
-    fn are_among(self, others: Self) -> bool {
-        self.0 & !others.0 == 0
-    }
-
-    fn has(self, place: usize) -> bool {
-        self.0 >> place & 1 == 1
-    }
-}
 
 /// See the [module](self).
 pub(crate) struct Mix {

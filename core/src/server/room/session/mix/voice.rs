@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::BLOCK_MS;
+use super::block::BLOCK_MS;
 use crate::audio::codec::{FrameDuration, SampleRate};
 use crate::audio::decoder::Decoder;
 use crate::audio::level::level;
