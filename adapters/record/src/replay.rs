@@ -74,12 +74,13 @@ pub fn replay(log: impl Read) -> Result<Replayed, ReplayError> {
             client::<Desktop>(&made, log)
         }
         Made::Client(_) => Err(ReplayError::Profile),
-        Made::Server(made) => repeat("server", made.now, made.make(), log),
+        Made::Server(made) => repeat("server", made.now, Box::new(made.make()), log),
     }
 }
 
 fn client<P: Profile>(made: &MadeClient, log: Reader<impl Read>) -> Result<Replayed, ReplayError> {
-    let client = made.make::<P>().map_err(|_| ReplayError::NotALog)?;
+    let client = made.make::<P>().map(Box::new);
+    let client = client.map_err(|_| ReplayError::NotALog)?;
     repeat("client", made.now, client, log)
 }
 
@@ -94,10 +95,10 @@ fn decode<'e, C: Deserialize<'e>>(entry: &'e [u8], now: Instant) -> Option<(Inst
 fn repeat<M: Machine>(
     name: &'static str,
     began: u64,
-    machine: M,
+    mut machine: Box<M>,
     mut log: Reader<impl Read>,
 ) -> Result<Replayed, ReplayError> {
-    let (mut machine, mut context) = (Box::new(machine), M::Context::default());
+    let mut context = M::Context::default();
     let began = Instant::from_micros(began);
     let mut now = began;
     let mut calls = 0;

@@ -66,8 +66,8 @@ const LONGEST_MESSAGE: usize = MAX_BODY + ParticipantId::MAX_LEN + Topic::MAX_LE
 
 /// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders; no attributes, but it can set them.
 pub type Small = Capacity<8, 2, 4, 768, 1200>;
-/// For computers: 128 participants and 256 attributes tracked, 4 streams published, 32 decoders.
-pub type Desktop = Capacity<128, 4, 32, 16_384, 32_768, 256>;
+/// For computers: 128 participants and 128 attributes tracked, 4 streams published, 32 decoders.
+pub type Desktop = Capacity<128, 4, 32, 16_384, 32_768, 128>;
 
 impl<
     const PARTICIPANTS: usize,
