@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::{
-    AttributeKey, AttributeValue, CloseReason, Codec, ConnectionState, DisplayName, MAX_ATTRIBUTES,
-    MAX_STREAMS, Participant, ParticipantId, RoomUpdate, Stream, StreamKey, StreamKind,
+    AttributeKey, AttributeValue, CloseReason, Codec, ConnectionState, DisplayName, MAX_STREAMS,
+    Participant, ParticipantId, RoomUpdate, Stream, StreamKey, StreamKind,
 };
 
 pub(super) fn named(name: &str) -> ParticipantId {
@@ -50,14 +50,14 @@ fn any_stream() -> impl Strategy<Value = Stream> {
     })
 }
 
-/// One of more attributes than a participant may have at a time.
+/// One of three, so that they are often changed and removed.
 fn any_attribute() -> impl Strategy<Value = AttributeKey> {
-    (0..=MAX_ATTRIBUTES).prop_map(|n| AttributeKey::new(&format!("a{n}")).unwrap())
+    (0..3_u8).prop_map(|n| AttributeKey::new(&format!("a{n}")).unwrap())
 }
 
-/// None as often as any.
+/// None as often as any other.
 fn any_value() -> impl Strategy<Value = AttributeValue> {
-    prop_oneof![Just(""), Just("one"), Just("two"), Just("")]
+    prop_oneof![Just(""), Just("one"), Just("two")]
         .prop_map(|value| AttributeValue::new(value).unwrap())
 }
 
@@ -106,7 +106,7 @@ pub(super) fn any_change() -> impl Strategy<Value = RoomUpdate> {
         2 => proptest::option::of(any_id())
             .prop_map(|participant| RoomUpdate::Speaker { participant }),
         1 => proptest::option::of(any_id()).prop_map(|holder| RoomUpdate::Floor { holder }),
-        3 => (any_id(), any_attribute(), any_value())
+        8 => (any_id(), any_attribute(), any_value())
             .prop_map(|(participant, key, value)| RoomUpdate::Attribute { participant, key, value }),
     ]
 }

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::room::arbitrary::{any_change, any_id, ids, named, plain, stream};
 use crate::room::{
-    Change, ChangeError, CloseReason, Growing, MAX_ATTRIBUTES, Replica, RoomState, StreamKind,
+    AttributeKey, AttributeValue, Change, ChangeError, CloseReason, Growing, MAX_ATTRIBUTES,
+    Replica, RoomState, StreamKind,
 };
 
 /// As many as all participants of these tests may have.
@@ -26,8 +27,8 @@ struct World<const N: usize> {
     wanted: Vec<ParticipantId>,
     view: View,
     pipe: VecDeque<Told>,
-    /// Whose attributes may be still on their way.
-    arrived: Option<ParticipantId>,
+    /// Who came since all was told: their attributes may be still on their way.
+    arrived: BTreeSet<ParticipantId>,
     replica: Replica<N, ATTRIBUTES>,
     /// Who is in the room as far as the reported changes tell.
     shown: BTreeSet<ParticipantId>,
@@ -45,7 +46,7 @@ impl<const N: usize> World<N> {
             view: View::new(&authority, u16::try_from(N).unwrap()),
             authority,
             pipe: VecDeque::new(),
-            arrived: None,
+            arrived: BTreeSet::new(),
             replica: Replica::default(),
             shown: BTreeSet::new(),
         }
@@ -101,10 +102,8 @@ impl<const N: usize> World<N> {
                 let superfluous = self.replica.is_complete() && change == Change::Nothing;
                 assert!(!superfluous, "{update:?} is known");
                 self.show(&update, change);
-                match update {
-                    RoomUpdate::Joined(participant) => self.arrived = Some(participant.id),
-                    RoomUpdate::Attribute { .. } => {}
-                    _ => self.arrived = None,
+                if let RoomUpdate::Joined(participant) = update {
+                    self.arrived.insert(participant.id);
                 }
                 version
             }
@@ -143,7 +142,7 @@ impl<const N: usize> World<N> {
         for participant in self.replica.participants() {
             let id = &participant.id;
             assert_eq!(then.participant(id), Some(participant));
-            if self.arrived.as_ref() != Some(id) {
+            if !self.arrived.contains(id) {
                 assert!(self.replica.attributes(id).eq(then.attributes(id)));
             }
         }
@@ -176,6 +175,7 @@ impl<const N: usize> World<N> {
         while !self.pipe.is_empty() {
             self.deliver();
         }
+        self.arrived.clear();
         all
     }
 
@@ -334,10 +334,82 @@ fn names(told: &[Told]) -> Vec<&'static str> {
             RoomUpdate::Speaker { .. } => "speaker",
             RoomUpdate::Floor { .. } => "floor",
             RoomUpdate::Count { .. } => "count",
+            RoomUpdate::Attribute { .. } => "attribute",
             _ => "other",
         },
     };
     told.iter().map(name).collect()
+}
+
+fn attribute(name: &str, key: &str, value: &str) -> RoomUpdate {
+    RoomUpdate::Attribute {
+        participant: named(name),
+        key: AttributeKey::new(key).unwrap(),
+        value: AttributeValue::new(value).unwrap(),
+    }
+}
+
+/// A receiver that tracks two of three, to whom `p2`, with three attributes, is about to be shown instead of `p1`.
+fn about_to_see_attributes() -> World<2> {
+    let mut world = crowd::<2>(2, 3);
+    assert!(world.replica.participant(&named("p2")).is_none());
+    for key in ["a", "b", "c"] {
+        world.change(attribute("p2", key, "old"));
+    }
+    world.heal();
+    world.want(vec![named("p2")]);
+    world
+}
+
+#[test]
+fn attributes_follow_who_comes_into_view_and_none_is_told_twice() {
+    let mut world = about_to_see_attributes();
+    for expected in ["hidden", "joined", "attribute"] {
+        assert!(!world.view.is_caught_up(&world.authority));
+        assert!(world.poll());
+        let told = [world.pipe.back().cloned().unwrap()];
+        assert_eq!(names(&told), [expected]);
+    }
+    assert!(
+        !world.view.is_caught_up(&world.authority),
+        "two are to come"
+    );
+    // One that was told, one that is to be told, and one that then need not be.
+    world.change(attribute("p2", "a", "new"));
+    world.change(attribute("p2", "b", "new"));
+    world.change(attribute("p2", "c", ""));
+    assert_eq!(names(&world.heal()), ["attribute", "attribute"]);
+    world.check_healed();
+}
+
+#[test]
+fn attributes_that_a_lost_connection_left_untold_come_with_the_snapshot() {
+    let mut world = about_to_see_attributes();
+    for _ in 0..3 {
+        assert!(world.poll());
+    }
+    world.reconnect();
+    let told = world.heal();
+    let expected = [
+        "begin",
+        "joined",
+        "joined",
+        "attribute",
+        "attribute",
+        "attribute",
+        "count",
+        "speaker",
+        "floor",
+        "end",
+    ];
+    let mut sorted = names(&told);
+    assert_eq!(sorted.first(), Some(&"begin"));
+    assert_ne!(sorted.get(1), Some(&"attribute"), "nobody is described yet");
+    sorted.sort_unstable();
+    let mut all = expected;
+    all.sort_unstable();
+    assert_eq!(sorted, all);
+    world.check_healed();
 }
 
 #[test]
