@@ -74,6 +74,10 @@ pub enum Change {
 /// What a snapshot has not mentioned.
 pub(crate) enum Gone {
     Participant(ParticipantId),
+    #[cfg_attr(
+        not(feature = "client"),
+        allow(dead_code, reason = "only a client looks")
+    )]
     Attribute(ParticipantId, AttributeKey),
 }
 

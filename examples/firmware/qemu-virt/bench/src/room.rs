@@ -272,7 +272,11 @@ async fn serve(stack: Stack<'static>, world: Rc<RefCell<World>>) {
     let mut sent: VecDeque<(SocketAddrV4, Vec<u8>)> = VecDeque::new();
     loop {
         world.borrow_mut().settle(now(), |to, datagram| {
-            if let Path::Udp { remote: SocketAddr::V4(to), .. } = to {
+            if let Path::Udp {
+                remote: SocketAddr::V4(to),
+                ..
+            } = to
+            {
                 sent.push_back((to, datagram.to_vec()));
             }
         });
