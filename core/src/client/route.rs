@@ -302,8 +302,11 @@ impl Route {
         self.redirected.clear();
         let preferred = at.address.is_ipv4();
         let mut addresses = to.addresses(at.address);
-        addresses.sort_unstable_by_key(|address| address.is_ipv4() != preferred);
-        self.redirected.extend(addresses);
+        // At most two, one of each family: to sort them takes 3 KB of a device's flash.
+        if (addresses.first()).is_some_and(|first| first.is_ipv4() != preferred) {
+            addresses.reverse();
+        }
+        self.redirected.extend(addresses.iter().copied());
         self.state = seek(now);
         self.both_from = now;
     }
