@@ -74,14 +74,14 @@ pub fn replay(log: impl Read) -> Result<Replayed, ReplayError> {
             client::<Desktop>(&made, log)
         }
         Made::Client(_) => Err(ReplayError::Profile),
-        Made::Server(made) => repeat("server", made.now, Box::new(made.make()), log),
+        Made::Server(made) => repeat("server", made.now, &mut made.make(), log),
     }
 }
 
 fn client<P: Profile>(made: &MadeClient, log: Reader<impl Read>) -> Result<Replayed, ReplayError> {
     let client = made.make::<P>().map(Box::new);
-    let client = client.map_err(|_| ReplayError::NotALog)?;
-    repeat("client", made.now, client, log)
+    let mut client = client.map_err(|_| ReplayError::NotALog)?;
+    repeat("client", made.now, &mut *client, log)
 }
 
 /// A call, and when it was made, `now` being the time of the one before.
@@ -95,7 +95,7 @@ fn decode<'e, C: Deserialize<'e>>(entry: &'e [u8], now: Instant) -> Option<(Inst
 fn repeat<M: Machine>(
     name: &'static str,
     began: u64,
-    mut machine: Box<M>,
+    machine: &mut M,
     mut log: Reader<impl Read>,
 ) -> Result<Replayed, ReplayError> {
     let mut context = M::Context::default();
