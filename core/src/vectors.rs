@@ -34,6 +34,18 @@ pub(crate) struct Field {
 }
 
 impl Vector {
+    /// Of bytes and what they mean.
+    pub(crate) fn new(name: &str, fields: &[(&[u8], &str)]) -> Self {
+        let field = |(bytes, meaning): &(&[u8], &str)| Field {
+            bytes: bytes.to_vec(),
+            meaning: String::from(*meaning),
+        };
+        Self {
+            name: name.into(),
+            fields: fields.iter().map(field).collect(),
+        }
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let bytes = self.fields.iter().flat_map(|field| &field.bytes);
         bytes.copied().collect()

@@ -3,7 +3,6 @@
 //! What our handshake and transport make is compared with what a plain Noise handshake and a plain ChaCha20-Poly1305 make of
 //! the same keys, so that the file says what the protocol is and not only what this code does.
 
-use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -21,7 +20,7 @@ use crate::signal::{
     Answer, Join, Joined, MAX_MESSAGE, Message, Publish, Secret, ServerMessage, SubscribePolicy,
     encode,
 };
-use crate::vectors::{Field, Vector, check};
+use crate::vectors::{Vector, check};
 use crate::wire::{ConnectionId, DATA_HEADER, Frame, FrameWriter, MAX_DATAGRAM, Packet, TAG};
 
 const CLIENT: ConnectionId = ConnectionId(0x0102_0304);
@@ -32,19 +31,6 @@ const STREAM_SSRC: u32 = 0x0000_2000;
 
 fn secret(first: u8) -> [u8; 32] {
     core::array::from_fn(|index| first + index as u8)
-}
-
-fn vector(name: &str, fields: &[(&[u8], &str)]) -> Vector {
-    let fields = fields.iter().filter(|(bytes, _)| !bytes.is_empty());
-    Vector {
-        name: name.to_string(),
-        fields: fields
-            .map(|(bytes, meaning)| Field {
-                bytes: bytes.to_vec(),
-                meaning: String::from(*meaning),
-            })
-            .collect(),
-    }
 }
 
 fn message(message: &impl Message) -> Vec<u8> {
@@ -110,7 +96,7 @@ fn data_vector(
         .unwrap();
     plain.extend_from_slice(&tag);
     assert_eq!(plain, sealed, "{name}");
-    vector(
+    Vector::new(
         name,
         &[
             (&plaintext, meaning),
@@ -219,7 +205,7 @@ fn exchange_vectors_match() {
         message: &snapshot,
     };
     let vectors = [
-        vector(
+        Vector::new(
             "keys",
             &[
                 (server.secret().expose_bytes(), "server's static secret"),
@@ -236,27 +222,27 @@ fn exchange_vectors_match() {
                 (&server_ephemeral.public().0, "its public key"),
             ],
         ),
-        vector("prologue", &[(&prologue, "\"parlour\", 8, 1, client id")]),
-        vector("payload of Noise message 1", &[(&join, "Join")]),
-        vector(
+        Vector::new("prologue", &[(&prologue, "\"parlour\", 8, 1, client id")]),
+        Vector::new("payload of Noise message 1", &[(&join, "Join")]),
+        Vector::new(
             "Hello",
             &[(&datagram(&hello(None)), "with Noise message 1 from byte 7")],
         ),
-        vector(
+        Vector::new(
             "payload of Noise message 2",
             &[
                 (&SERVER.0.to_be_bytes(), "server's connection id"),
                 (&joined, "Answer: Joined"),
             ],
         ),
-        vector(
+        Vector::new(
             "Welcome",
             &[(
                 &datagram(&welcome(&noise_2)),
                 "with Noise message 2 from byte 5",
             )],
         ),
-        vector(
+        Vector::new(
             "keys of Data packets",
             &[
                 (&*up, "participant to server"),
@@ -279,25 +265,25 @@ fn exchange_vectors_match() {
             &[Frame::Pong { nonce: 0x0a0b_0c0d }, begin],
             "frames: the Pong, and Signal 0: SnapshotBegin of version 0",
         ),
-        vector(
+        Vector::new(
             "a busy server: Retry to the Hello above",
             &[(&datagram(&retry), "with a cookie")],
         ),
-        vector(
+        Vector::new(
             "a busy server: the Hello again",
             &[(
                 &datagram(&hello(Some(&COOKIE))),
                 "with the cookie, and the same Noise message 1 from byte 23",
             )],
         ),
-        vector(
+        Vector::new(
             "a redirect: payload of Noise message 2",
             &[
                 (&SERVER.0.to_be_bytes(), "a connection id, of no use here"),
                 (&elsewhere, "Answer: Redirect to 192.0.2.1:7900"),
             ],
         ),
-        vector(
+        Vector::new(
             "a redirect: Welcome to the Hello above",
             &[(
                 &datagram(&welcome(&noise_redirect)),
@@ -329,7 +315,7 @@ fn slot_packet() -> Vector {
         ),
         (&[0xf8, 0xff, 0xfe], "payload"),
     ];
-    let slot = vector("RTP packet of a slot", &fields);
+    let slot = Vector::new("RTP packet of a slot", &fields);
     let header = RtpHeader {
         marker: true,
         payload_type: 111,

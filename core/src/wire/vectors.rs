@@ -1,31 +1,18 @@
 //! Every packet and frame, against `tests/vectors`.
 
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{ConnectionId, Frame, FrameWriter, Frames, MAX_DATAGRAM, Packet};
-use crate::vectors::{Field, Vector, check};
+use crate::vectors::{Vector, check};
 
-/// Bytes and their meanings.
+/// Bytes, written here by hand so that they do not follow the code, and their meanings.
 type Fields = Vec<(&'static [u8], &'static str)>;
 
 const CLIENT: ConnectionId = ConnectionId(0x0102_0304);
 const SERVER: ConnectionId = ConnectionId(0x0506_0708);
 const CLIENT_ID: (&[u8], &str) = (&[1, 2, 3, 4], "client id");
 const SERVER_ID: (&[u8], &str) = (&[5, 6, 7, 8], "server's connection id");
-
-/// The bytes are written here by hand, so that they do not follow the code.
-fn vector(name: &str, fields: &[(&[u8], &str)]) -> Vector {
-    let field = |(bytes, meaning): &(&[u8], &str)| Field {
-        bytes: bytes.to_vec(),
-        meaning: String::from(*meaning),
-    };
-    Vector {
-        name: name.into(),
-        fields: fields.iter().map(field).collect(),
-    }
-}
 
 /// A new variant does not compile until it has a name here, and then fails until it has a vector.
 macro_rules! names {
@@ -165,7 +152,7 @@ fn packet_vectors_match() {
     );
     let vectors: Vec<_> = cases
         .iter()
-        .map(|(packet, fields)| vector(packet_name(packet), fields))
+        .map(|(packet, fields)| Vector::new(packet_name(packet), fields))
         .collect();
     let about = "Packets, one datagram each. Noise messages, ciphertexts and tokens are made up.";
     let found = check("packet.hex", about, &vectors);
@@ -249,9 +236,9 @@ fn frame_vectors_match() {
     );
     let mut vectors: Vec<_> = cases
         .iter()
-        .map(|(frame, fields)| vector(frame_name(frame), fields))
+        .map(|(frame, fields)| Vector::new(frame_name(frame), fields))
         .collect();
-    vectors.push(vector(
+    vectors.push(Vector::new(
         "an unknown kind between two Acks is skipped",
         &[
             (&[4, 0, 2, 0, 1], "Ack of 1"),
