@@ -300,7 +300,7 @@ impl Machine {
             Status::Joining => self.joining.take_another_way(now),
             Status::Waiting | Status::Joined => {
                 let patience = (self.link.as_ref())
-                    .map_or(MIN_PROBE, |link| link.rtt().timeout() * 2)
+                    .map_or(MIN_PROBE, |link| link.rtt().timeout().saturating_mul(2))
                     .max(MIN_PROBE);
                 self.probe = Some(now + patience);
                 self.ping();

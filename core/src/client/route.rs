@@ -169,7 +169,7 @@ impl Route {
                     Some(Action::Probe(target.address))
                 }
                 Probe::Until(until, pause) if until <= now => {
-                    let pause = (pause * 2).min(MAX_PROBE_PAUSE);
+                    let pause = pause.saturating_mul(2).min(MAX_PROBE_PAUSE);
                     let probe = Probe::At(now + pause, pause);
                     self.state = State::Settled { target, probe };
                     None
@@ -455,7 +455,7 @@ fn seek(now: Instant) -> State {
 }
 
 fn grown(first: Duration, round: u32) -> Duration {
-    (first * (1 << round.min(4))).min(MAX_PATIENCE)
+    first.saturating_mul(1 << round.min(4)).min(MAX_PATIENCE)
 }
 
 /// The addresses in their order, those of both families in turn, without repetitions.
