@@ -41,6 +41,8 @@ pub use level::{AUDIO_LEVEL_ID, AudioLevel};
 pub use ntp::{compact_ntp, ntp_timestamp};
 #[cfg(feature = "opus")]
 pub(crate) use opus::frame_at;
+#[cfg(feature = "server")]
+pub(crate) use packet::Stamp;
 pub use packet::{Contributors, MAX_CSRCS, RtpHeader, RtpPacket, RtpParseError, RtpWriteError};
 pub use packetizer::{PacketizeError, Packetizer};
 pub use quality::quality;

@@ -343,5 +343,30 @@ impl RtpHeader<'_> {
     }
 }
 
+/// What a forwarder changes in the header of one packet for each of its receivers.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) marker: bool,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) ssrc: u32,
+}
+
+#[cfg(feature = "server")]
+impl Stamp {
+    /// Overwrites the marker, number, timestamp and SSRC of a packet; `None` if it is too short to be one.
+    pub(crate) fn write_to(&self, packet: &mut [u8]) -> Option<()> {
+        let fixed = packet.first_chunk_mut::<FIXED_LEN>()?;
+        let [_, payload_type, rest @ ..] = fixed;
+        *payload_type = u8::from(self.marker) << 7 | *payload_type & 0x7F;
+        let [s0, s1] = self.sequence.to_be_bytes();
+        let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
+        let [r0, r1, r2, r3] = self.ssrc.to_be_bytes();
+        *rest = [s0, s1, t0, t1, t2, t3, r0, r1, r2, r3];
+        Some(())
+    }
+}
+
 #[cfg(test)]
 mod tests;

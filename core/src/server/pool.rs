@@ -31,6 +31,11 @@ impl Pool {
 
     /// Copies `bytes` into a free buffer, for one holder; `None` if all are in use.
     pub(super) fn insert(&mut self, bytes: &[u8]) -> Option<Payload> {
+        self.insert_parts(bytes, &[])
+    }
+
+    /// The same with two slices, one behind the other.
+    pub(super) fn insert_parts(&mut self, first: &[u8], second: &[u8]) -> Option<Payload> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.buffers.len() < self.capacity => {
@@ -45,7 +50,8 @@ impl Pool {
         };
         let buffer = self.buffers.get_mut(index as usize)?;
         buffer.bytes.clear();
-        buffer.bytes.extend_from_slice(bytes);
+        buffer.bytes.extend_from_slice(first);
+        buffer.bytes.extend_from_slice(second);
         buffer.holders = 1;
         Some(Payload(index))
     }

@@ -3,55 +3,54 @@
 use alloc::collections::VecDeque;
 
 use crate::room::StreamKind;
-use crate::rtp::{AudioLevel, RtpHeader};
+use crate::rtp::{RtpHeader, RtpPacket, Stamp};
 use crate::server::pool::{Payload, Pool};
 use crate::time::{Duration, Instant, micros};
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
 
 /// Most streams that one packet is made of.
 pub(crate) const MAX_CONTRIBUTORS: usize = 8;
-/// The SSRCs of those streams.
-pub(crate) type Csrcs = heapless::Vec<u32, MAX_CONTRIBUTORS, u8>;
+/// The longest header of a packet that the server makes.
+const MAX_HEADER: usize = 12 + 4 * MAX_CONTRIBUTORS + 8;
 
-/// One frame to send: the payload is shared with other receivers, the rest is this one's own.
+/// Keeps an RTP packet, to be sent to many receivers: all that they have in common, which is all but the [`Stamp`].
+/// `None` if it fits no datagram, or all buffers are in use.
+pub(crate) fn keep_packet(
+    pool: &mut Pool,
+    header: &RtpHeader<'_>,
+    payload: &[u8],
+) -> Option<Payload> {
+    let mut bytes = [0; MAX_HEADER];
+    let len = header.write_header(&mut bytes).ok()?;
+    if FRAME_HEADER + len + payload.len() > MAX_PLAINTEXT {
+        return None;
+    }
+    pool.insert_parts(bytes.get(..len)?, payload)
+}
+
+/// One frame to send: what is in the pool is shared with other receivers, the rest is this one's own.
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) payload: Payload,
-    /// `None` for a lossy message, of which the payload is all.
-    pub(crate) header: Option<MediaHeader>,
+    /// What this receiver's RTP header says; `None` for a lossy message, which has none.
+    pub(crate) stamp: Option<Stamp>,
     pub(crate) since: Instant,
 }
 
-/// What the receiver's RTP header says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MediaHeader {
-    pub(crate) marker: bool,
-    pub(crate) payload_type: u8,
-    pub(crate) sequence: u16,
-    pub(crate) timestamp: u32,
-    pub(crate) ssrc: u32,
-    /// The streams whose sound it is; none: no sound, and the stream is `ssrc`.
-    pub(crate) csrcs: Csrcs,
-    pub(crate) audio_level: Option<AudioLevel>,
-}
-
-impl MediaHeader {
-    fn with_rtp<T>(&self, then: impl FnOnce(&RtpHeader<'_>) -> T) -> T {
-        then(&RtpHeader {
-            marker: self.marker,
-            payload_type: self.payload_type,
-            sequence: self.sequence,
-            timestamp: self.timestamp,
-            ssrc: self.ssrc,
-            csrcs: &self.csrcs,
-            audio_level: self.audio_level,
-        })
-    }
-
-    /// Whether a frame with this header and so many bytes of payload fits into any datagram.
-    pub(crate) fn fits(&self, payload_len: usize) -> bool {
-        let header_len = self.with_rtp(|rtp| rtp.header_len());
-        FRAME_HEADER + header_len + payload_len <= MAX_PLAINTEXT
+impl Queued {
+    /// Whether all streams that it is made of are wanted; a lossy message always is.
+    fn is_wanted(&self, pool: &Pool, wanted: impl Fn(u32, StreamKind) -> bool) -> bool {
+        let Some(stamp) = &self.stamp else {
+            return true;
+        };
+        let Ok(packet) = RtpPacket::parse(pool.get(&self.payload)) else {
+            return false;
+        };
+        let mut sources = packet.csrcs();
+        if sources.len() == 0 {
+            return wanted(stamp.ssrc, StreamKind::Video);
+        }
+        sources.all(|source| wanted(source, StreamKind::Audio))
     }
 }
 
@@ -108,22 +107,20 @@ impl MediaQueue {
     pub(crate) fn drain_into(&mut self, writer: &mut FrameWriter<'_>, pool: &mut Pool) -> u64 {
         let mut media = 0;
         while let Some(queued) = self.queue.front() {
-            let payload = pool.get(&queued.payload);
-            let written = match &queued.header {
-                None => writer.push(&Frame::Message(payload)).is_ok(),
-                Some(header) => header.with_rtp(|rtp| {
-                    let len = rtp.header_len() + payload.len();
-                    let Ok(body) = writer.push_media(len) else {
-                        return false;
+            let bytes = pool.get(&queued.payload);
+            match &queued.stamp {
+                None => {
+                    if writer.push(&Frame::Message(bytes)).is_err() {
+                        break;
+                    }
+                }
+                Some(stamp) => {
+                    let Ok(packet) = writer.push_media(bytes) else {
+                        break;
                     };
-                    // The body has exactly the length needed and the payload type came from a
-                    // parsed packet, so this cannot fail.
-                    media += u64::from(rtp.write(payload, body).is_ok());
-                    true
-                }),
-            };
-            if !written {
-                break;
+                    stamp.write_to(packet);
+                    media += 1;
+                }
             }
             if let Some(sent) = self.queue.pop_front() {
                 pool.release(sent.payload);
@@ -135,15 +132,7 @@ impl MediaQueue {
     /// Takes back the packets of streams that are not wanted. Lossy messages stay.
     pub(crate) fn retain(&mut self, pool: &mut Pool, wanted: impl Fn(u32, StreamKind) -> bool) {
         for queued in core::mem::take(&mut self.queue) {
-            let is_wanted = match &queued.header {
-                None => true,
-                Some(header) if header.csrcs.is_empty() => wanted(header.ssrc, StreamKind::Video),
-                Some(header) => {
-                    let mut sources = header.csrcs.iter();
-                    sources.all(|source| wanted(*source, StreamKind::Audio))
-                }
-            };
-            if is_wanted {
+            if queued.is_wanted(pool, &wanted) {
                 self.queue.push_back(queued);
             } else {
                 pool.release(queued.payload);
@@ -169,17 +158,18 @@ impl MediaQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtp::RtpPacket;
+    use crate::rtp::AudioLevel;
     use crate::wire::Frames;
 
-    fn header(sequence: u16) -> MediaHeader {
-        MediaHeader {
-            marker: sequence == 0,
+    /// What a packet of `csrcs` has that is the same for all receivers.
+    fn header(csrcs: &[u32]) -> RtpHeader<'_> {
+        RtpHeader {
+            marker: true,
             payload_type: 111,
-            sequence,
-            timestamp: 960,
-            ssrc: 5,
-            csrcs: Csrcs::from_iter([9]),
+            sequence: 0,
+            timestamp: 0,
+            ssrc: 0,
+            csrcs,
             audio_level: Some(AudioLevel {
                 voice: true,
                 level: 30,
@@ -187,12 +177,21 @@ mod tests {
         }
     }
 
+    fn stamp(sequence: u16) -> Stamp {
+        Stamp {
+            marker: sequence == 0,
+            sequence,
+            timestamp: 960,
+            ssrc: 5,
+        }
+    }
+
     /// Queued as many ms after the beginning as its number says.
-    fn queued(payload: Payload, header: Option<MediaHeader>) -> Queued {
-        let ms = header.as_ref().map_or(0, |header| header.sequence.into());
+    fn queued(payload: Payload, stamp: Option<Stamp>) -> Queued {
+        let ms = stamp.map_or(0, |stamp| stamp.sequence.into());
         Queued {
             payload,
-            header,
+            stamp,
             since: Instant::from_micros(1_000 * ms),
         }
     }
@@ -200,8 +199,9 @@ mod tests {
     fn queue_with(pool: &mut Pool, lens: &[usize]) -> MediaQueue {
         let mut queue = MediaQueue::new(lens.len(), Duration::from_millis(100));
         for (n, len) in lens.iter().enumerate() {
-            let payload = pool.insert(&alloc::vec![n as u8; *len]).unwrap();
-            assert!(queue.push(queued(payload, Some(header(n as u16))), pool));
+            let payload = alloc::vec![n as u8; *len];
+            let packet = keep_packet(pool, &header(&[9]), &payload).unwrap();
+            assert!(queue.push(queued(packet, Some(stamp(n as u16))), pool));
         }
         queue
     }
@@ -220,6 +220,8 @@ mod tests {
             };
             let packet = RtpPacket::parse(bytes).unwrap();
             assert_eq!(usize::from(packet.sequence()), n);
+            assert_eq!((packet.marker(), packet.payload_type()), (n == 0, 111));
+            assert_eq!((packet.timestamp(), packet.ssrc()), (960, 5));
             assert_eq!(packet.csrcs().collect::<alloc::vec::Vec<_>>(), [9]);
             assert_eq!(packet.audio_level().unwrap().level, 30);
             assert_eq!(packet.payload(), alloc::vec![n as u8; 100 * (n + 1)]);
@@ -251,21 +253,20 @@ mod tests {
         assert_eq!(queue.drop_late(at(102), &mut pool), 2);
         assert_eq!((queue.len(), pool.used()), (1, 1));
         let left = queue.queue.front().map(|left| pool.get(&left.payload));
-        assert_eq!(left, Some(&[2, 2, 2][..]));
+        assert!(left.is_some_and(|left| left.ends_with(&[2, 2, 2])));
     }
 
     #[test]
     fn what_is_not_wanted_any_more_is_taken_back() {
         let mut pool = Pool::new(8);
         let mut queue = queue_with(&mut pool, &[1, 2]);
-        let payload = pool.insert(b"picture").unwrap();
-        let header = Some(MediaHeader {
+        let picture = keep_packet(&mut pool, &header(&[]), b"picture").unwrap();
+        let stamp = Stamp {
             ssrc: 7,
-            csrcs: Csrcs::new(),
-            ..header(3)
-        });
+            ..stamp(3)
+        };
         queue.capacity = 4;
-        queue.push(queued(payload, header), &mut pool);
+        queue.push(queued(picture, Some(stamp)), &mut pool);
         let payload = pool.insert(b"message").unwrap();
         queue.push(queued(payload, None), &mut pool);
         queue.retain(&mut pool, |ssrc, kind| {
@@ -279,9 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn what_never_fits_is_told() {
-        let largest = MAX_PLAINTEXT - FRAME_HEADER - 12 - 4 - 8;
-        assert!(header(1).fits(largest));
-        assert!(!header(1).fits(largest + 1));
+    fn what_never_fits_is_not_kept() {
+        let mut pool = Pool::new(2);
+        let largest = [0; MAX_PLAINTEXT - FRAME_HEADER - 12 - 4 - 8 + 1];
+        let too_long = keep_packet(&mut pool, &header(&[9]), &largest);
+        assert_eq!((too_long, pool.used()), (None, 0));
+        assert!(keep_packet(&mut pool, &header(&[9]), &largest[1..]).is_some());
+        let most = [0; MAX_CONTRIBUTORS];
+        assert!(keep_packet(&mut pool, &header(&most), b"mix").is_some());
     }
 }

@@ -16,7 +16,7 @@ use rand_core::CryptoRngCore;
 
 use super::delivery::{Delivered, Delivery};
 use crate::audio::Score;
-use crate::rtp::{ReportBlock, sequence_difference, timestamp_difference};
+use crate::rtp::{ReportBlock, Stamp, sequence_difference, timestamp_difference};
 use crate::signal::MAX_SLOTS;
 use crate::time::{Duration, Instant};
 
@@ -47,10 +47,7 @@ pub(crate) struct Arriving {
 /// The same packet as the receiver gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotPacket {
-    pub(crate) ssrc: u32,
-    pub(crate) sequence: u16,
-    pub(crate) timestamp: u32,
-    pub(crate) marker: bool,
+    pub(crate) stamp: Stamp,
     /// Whether another stream had the slot before.
     pub(crate) changed: bool,
 }
@@ -128,21 +125,10 @@ impl Slots {
         self.first_ssrc
     }
 
-    /// Takes in that a packet is on its way to the receiver, if it is of one of the slots.
-    pub(crate) fn sent(&mut self, ssrc: u32, sequence: u16) {
-        if let Some(slot) = self.slot_mut(ssrc) {
-            slot.delivery.sent(sequence);
-        }
-    }
-
     /// Takes in what the receiver reports of one of the slots.
     pub(crate) fn report(&mut self, block: &ReportBlock) -> Option<Delivered> {
-        self.slot_mut(block.ssrc)?.delivery.report(block)
-    }
-
-    fn slot_mut(&mut self, ssrc: u32) -> Option<&mut Slot> {
-        let index = usize::try_from(ssrc.wrapping_sub(self.first_ssrc)).ok()?;
-        self.slots.get_mut(index)
+        let index = usize::try_from(block.ssrc.wrapping_sub(self.first_ssrc)).ok()?;
+        self.slots.get_mut(index)?.delivery.report(block)
     }
 
     /// Keeps a slot for this stream, from its next packet on, whoever else talks.
@@ -188,7 +174,7 @@ impl Slots {
         }
     }
 
-    /// Finds a place for a packet; `None` if louder streams have all slots, or if the packet is
+    /// Finds a place for a packet, which is then on its way to the receiver; `None` if louder streams have all slots, or if the packet is
     /// from before its stream's turn, which only the newest one begins.
     pub(crate) fn take(&mut self, now: Instant, arriving: &Arriving) -> Option<SlotPacket> {
         let held = self.slots.iter().position(|slot| slot.has(arriving.ssrc));
@@ -276,11 +262,15 @@ impl Slot {
             self.timestamp = timestamp;
         }
         self.sent = Some(now);
-        Some(SlotPacket {
-            ssrc,
+        self.delivery.sent(sequence);
+        let stamp = Stamp {
+            marker: arriving.marker || !is_continued,
             sequence,
             timestamp,
-            marker: arriving.marker || !is_continued,
+            ssrc,
+        };
+        Some(SlotPacket {
+            stamp,
             changed: !is_held,
         })
     }

@@ -44,18 +44,21 @@ fn a_stream_keeps_its_slot_and_its_distances() {
     let mut slots = slots(2);
     let quiet = Score::default();
     let first = slots.take(at(0), &source(1, 10, quiet)).unwrap();
-    assert!(first.marker && first.changed && slots.owns(first.ssrc));
+    assert!(first.stamp.marker && first.changed && slots.owns(first.stamp.ssrc));
     // 11 is lost before the server, 13 overtakes 12.
     for (ms, sequence) in [(40, 13), (45, 12), (400, 14)] {
         let packet = slots.take(at(ms), &source(1, sequence, quiet)).unwrap();
         let steps = sequence - 10;
-        assert_eq!(packet.ssrc, first.ssrc);
-        assert_eq!(packet.sequence, first.sequence.wrapping_add(steps));
+        assert_eq!(packet.stamp.ssrc, first.stamp.ssrc);
         assert_eq!(
-            packet.timestamp,
-            first.timestamp.wrapping_add(u32::from(steps) * 960)
+            packet.stamp.sequence,
+            first.stamp.sequence.wrapping_add(steps)
         );
-        assert!(!packet.marker && !packet.changed);
+        assert_eq!(
+            packet.stamp.timestamp,
+            first.stamp.timestamp.wrapping_add(u32::from(steps) * 960)
+        );
+        assert!(!packet.stamp.marker && !packet.changed);
     }
 }
 
@@ -66,9 +69,12 @@ fn the_louder_takes_the_place_of_the_quieter_and_only_then() {
     let first = slots.take(at(0), &source(1, 10, quiet)).unwrap();
     assert_eq!(slots.take(at(5), &source(2, 500, similar)), None);
     let taken = slots.take(at(10), &source(3, 900, loud)).unwrap();
-    assert_eq!(taken.sequence, first.sequence.wrapping_add(1));
-    assert_eq!(taken.timestamp, first.timestamp.wrapping_add(960));
-    assert!(taken.marker && taken.changed);
+    assert_eq!(taken.stamp.sequence, first.stamp.sequence.wrapping_add(1));
+    assert_eq!(
+        taken.stamp.timestamp,
+        first.stamp.timestamp.wrapping_add(960)
+    );
+    assert!(taken.stamp.marker && taken.changed);
     assert_eq!(slots.take(at(20), &source(1, 11, quiet)), None);
     assert_eq!(slots.sources().collect::<Vec<_>>(), [3]);
     // What is from before its turn would collide with what was sent then.
@@ -84,14 +90,17 @@ fn silence_frees_a_slot_and_its_time_passes() {
     let next = slots
         .take(at(200), &source(2, 0, Score::default()))
         .unwrap();
-    assert_eq!(next.sequence, first.sequence.wrapping_add(1));
-    assert_eq!(next.timestamp, first.timestamp.wrapping_add(9_600));
+    assert_eq!(next.stamp.sequence, first.stamp.sequence.wrapping_add(1));
+    assert_eq!(
+        next.stamp.timestamp,
+        first.stamp.timestamp.wrapping_add(9_600)
+    );
 
     slots.release(2);
     let back = slots
         .take(at(210), &source(1, 11, Score::default()))
         .unwrap();
-    assert_eq!(back.sequence, next.sequence.wrapping_add(1));
+    assert_eq!(back.stamp.sequence, next.stamp.sequence.wrapping_add(1));
 }
 
 #[test]
@@ -130,8 +139,11 @@ fn g711_is_put_on_the_clock_of_the_slot() {
     packet.sequence = 0;
     packet.timestamp = packet.timestamp.wrapping_add(160);
     let second = slots.take(at(20), &packet).unwrap();
-    assert_eq!(second.timestamp, first.timestamp.wrapping_add(960));
-    assert_eq!(second.sequence, first.sequence.wrapping_add(1));
+    assert_eq!(
+        second.stamp.timestamp,
+        first.stamp.timestamp.wrapping_add(960)
+    );
+    assert_eq!(second.stamp.sequence, first.stamp.sequence.wrapping_add(1));
 }
 
 #[test]
@@ -159,13 +171,13 @@ proptest! {
             let mut packet = source(ssrc, *sequence, talking(level));
             packet.timestamp = (now.as_micros() * 48 / 1_000) as u32;
             let Some(sent) = slots.take(now, &packet) else { continue };
-            let slot = (sent.ssrc - 1000) as usize;
+            let slot = (sent.stamp.ssrc - 1000) as usize;
             prop_assert!(slot < usize::from(count));
             if let Some(before) = last[slot].replace(sent) {
-                let ahead = sequence_difference(sent.sequence, before.sequence);
+                let ahead = sequence_difference(sent.stamp.sequence, before.stamp.sequence);
                 let allowed = if sent.changed { 1..=1 } else { 1..=2 };
                 prop_assert!(allowed.contains(&ahead));
-                prop_assert!(timestamp_difference(sent.timestamp, before.timestamp) >= 0);
+                prop_assert!(timestamp_difference(sent.stamp.timestamp, before.stamp.timestamp) >= 0);
             }
             let mut heard: Vec<_> = slots.sources().collect();
             heard.sort();
@@ -186,7 +198,7 @@ proptest! {
                 ssrc: ssrc.into(), sequence, timestamp, marker, is_newest: !marker, clock_rate, score,
             };
             if let Some(sent) = slots.take(Instant::from_micros(now), &source) {
-                prop_assert!(slots.owns(sent.ssrc));
+                prop_assert!(slots.owns(sent.stamp.ssrc));
             }
         }
     }
@@ -290,7 +302,7 @@ fn what_was_held_back_for_long_is_not_heard() {
         assert_eq!(slots.take(at(10), &source(1, old, quiet)), None);
     }
     let next = slots.take(at(20), &source(1, 501, quiet)).unwrap();
-    assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+    assert_eq!(next.stamp.sequence, first.stamp.sequence.wrapping_add(1));
 }
 
 #[test]
@@ -304,7 +316,7 @@ fn no_turn_begins_with_what_is_from_before_the_last() {
     assert_eq!(slots.take(at(400), &old), None);
     assert_eq!(slots.sources().collect::<Vec<_>>(), [2]);
     let next = slots.take(at(400), &source(1, 501, quiet)).unwrap();
-    assert_eq!(next.sequence, other.sequence.wrapping_add(1));
+    assert_eq!(next.stamp.sequence, other.stamp.sequence.wrapping_add(1));
 }
 
 #[test]
@@ -316,11 +328,14 @@ fn one_stray_packet_does_not_move_the_flow() {
         assert_eq!(slots.take(at(10), &source(1, stray, quiet)), None);
     }
     let next = slots.take(at(20), &source(1, 501, quiet)).unwrap();
-    assert_eq!(next.sequence, first.sequence.wrapping_add(1));
-    assert_eq!(next.timestamp, first.timestamp.wrapping_add(960));
+    assert_eq!(next.stamp.sequence, first.stamp.sequence.wrapping_add(1));
+    assert_eq!(
+        next.stamp.timestamp,
+        first.stamp.timestamp.wrapping_add(960)
+    );
     // Two in a row are a stream that has begun anew.
     assert_eq!(slots.take(at(40), &source(1, 5_000, quiet)), None);
     let anew = slots.take(at(60), &source(1, 5_001, quiet)).unwrap();
-    assert_eq!(anew.sequence, next.sequence.wrapping_add(1));
-    assert!(anew.marker && !anew.changed);
+    assert_eq!(anew.stamp.sequence, next.stamp.sequence.wrapping_add(1));
+    assert!(anew.stamp.marker && !anew.changed);
 }

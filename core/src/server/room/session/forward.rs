@@ -1,10 +1,10 @@
-//! Media on its way through the server: one packet in, a header of its own for each receiver out,
-//! the payload kept once.
+//! Media on its way through the server: one packet in, a copy with a stamp of its own for each receiver out. What the
+//! copies have in common is kept once.
 
 use super::Session;
 use crate::audio::Score;
 use crate::room::{CloseReason, StreamKind};
-use crate::rtp::{AudioLevel, RtpPacket};
+use crate::rtp::{AudioLevel, RtpHeader, RtpPacket, Stamp};
 use crate::server::Gather;
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
@@ -12,7 +12,7 @@ use crate::server::keys::MemberKey;
 use crate::server::keys::Wake;
 use crate::server::limits::Verdict;
 use crate::server::member::Member;
-use crate::server::member::media::{Csrcs, MediaHeader, Queued};
+use crate::server::member::media::{Queued, keep_packet};
 use crate::server::member::slots::Arriving;
 use crate::server::pool::Payload;
 use crate::time::Duration;
@@ -73,10 +73,13 @@ impl Session {
             StreamKind::Audio => gather.unwrap_or(cx.config.gather).window(cx.load),
             StreamKind::Video | StreamKind::Screen => Duration::ZERO,
         };
-        let mut payload = None;
+        let Some(packet) = live.keep(cx) else {
+            cx.statistics.media_overflowed += receivers as u64;
+            return Ok(());
+        };
         let gathered = &mut self.gathered;
         self.members.for_others(sender, |key, receiver| {
-            if !receiver.take_live(cx, &live, &mut payload) {
+            if !receiver.take_live(cx, &live, &packet) {
                 return;
             }
             if window.is_zero() {
@@ -86,14 +89,31 @@ impl Session {
                 gathered.push(key);
             }
         });
-        if let Some(payload) = payload {
-            cx.pool.release(payload);
-        }
+        cx.pool.release(packet);
         if live.kind == StreamKind::Audio {
             self.heard_sound(cx);
         }
         self.open_window(cx, cx.now + window);
         Ok(())
+    }
+}
+
+impl Live<'_> {
+    /// Keeps what all receivers get of it; `None` if it fits no datagram, or there is no room for it.
+    fn keep(&self, cx: &mut Context) -> Option<Payload> {
+        let source = [self.arriving.ssrc];
+        let is_audio = self.kind == StreamKind::Audio;
+        let header = RtpHeader {
+            marker: self.arriving.marker,
+            payload_type: self.payload_type,
+            sequence: self.arriving.sequence,
+            timestamp: self.arriving.timestamp,
+            ssrc: self.arriving.ssrc,
+            // Sound comes in a slot, which names the stream so.
+            csrcs: if is_audio { &source } else { &[] },
+            audio_level: self.audio_level.filter(|_| is_audio),
+        };
+        keep_packet(&mut cx.pool, &header, self.payload)
     }
 }
 
@@ -146,12 +166,7 @@ impl Member {
     }
 
     /// Queues a packet, if it is wanted and there is a place for it; says whether that is so.
-    fn take_live(
-        &mut self,
-        cx: &mut Context,
-        live: &Live<'_>,
-        payload: &mut Option<Payload>,
-    ) -> bool {
+    fn take_live(&mut self, cx: &mut Context, live: &Live<'_>, packet: &Payload) -> bool {
         let arriving = &live.arriving;
         let subscriptions = &self.receives.subscriptions;
         if !self.is_listening() || !subscriptions.want(arriving.ssrc, live.kind) {
@@ -161,7 +176,7 @@ impl Member {
             cx.statistics.media_overflowed += 1;
             return false;
         }
-        let header = if live.kind == StreamKind::Audio {
+        let stamp = if live.kind == StreamKind::Audio {
             let Some(slot) = self.receives.slots.take(cx.now, arriving) else {
                 cx.statistics.media_outranked += 1;
                 return false;
@@ -169,54 +184,29 @@ impl Member {
             if slot.changed {
                 self.receives.wanted_changed();
             }
-            MediaHeader {
-                marker: slot.marker,
-                payload_type: live.payload_type,
-                sequence: slot.sequence,
-                timestamp: slot.timestamp,
-                ssrc: slot.ssrc,
-                csrcs: Csrcs::from_iter([arriving.ssrc]),
-                audio_level: live.audio_level,
-            }
+            slot.stamp
         } else {
-            MediaHeader {
+            Stamp {
                 marker: arriving.marker,
-                payload_type: live.payload_type,
                 sequence: arriving.sequence,
                 timestamp: arriving.timestamp,
                 ssrc: arriving.ssrc,
-                csrcs: Csrcs::new(),
-                audio_level: None,
             }
         };
-        if !header.fits(live.payload.len()) {
-            cx.statistics.media_overflowed += 1;
-            return false;
-        }
-        if payload.is_none() {
-            *payload = cx.pool.insert(live.payload);
-        }
-        let Some(payload) = payload else {
-            cx.statistics.media_overflowed += 1;
-            return false;
-        };
-        let payload = cx.pool.share(payload);
-        self.queue_media(cx, header, payload);
+        self.queue_media(cx, stamp, packet);
         true
     }
 
-    /// Queues a packet, and takes over its hold on the payload. When it is sent is the caller's matter.
+    /// Queues a packet. When it is sent is the caller's matter.
     #[inline]
-    pub(super) fn queue_media(&mut self, cx: &mut Context, header: MediaHeader, payload: Payload) {
+    pub(super) fn queue_media(&mut self, cx: &mut Context, stamp: Stamp, packet: &Payload) {
         self.drop_late(cx);
-        let receives = &mut self.receives;
-        receives.slots.sent(header.ssrc, header.sequence);
         let queued = Queued {
-            payload,
-            header: Some(header),
+            payload: cx.pool.share(packet),
+            stamp: Some(stamp),
             since: cx.now,
         };
-        if !receives.media.push(queued, &mut cx.pool) {
+        if !self.receives.media.push(queued, &mut cx.pool) {
             cx.statistics.media_overflowed += 1;
         }
         cx.statistics.media_forwarded += 1;

@@ -130,7 +130,7 @@ impl Session {
             }
             let queued = Queued {
                 payload: cx.pool.share(&payload),
-                header: None,
+                stamp: None,
                 since: cx.now,
             };
             if !member.receives.media.push(queued, &mut cx.pool) {

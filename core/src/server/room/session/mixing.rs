@@ -7,7 +7,6 @@ use super::mix::{BLOCK, Cost, Mix};
 use crate::audio::Score;
 use crate::server::context::Context;
 use crate::server::keys::Wake;
-use crate::server::member::media::MediaHeader;
 use crate::server::member::slots::{Arriving, SLOT_CLOCK};
 use crate::server::member::{Member, Mixed};
 use crate::time::Instant;
@@ -127,17 +126,7 @@ impl Member {
             sequence: arriving.sequence,
             last: Some(begins),
         };
-        let header = MediaHeader {
-            marker: slot.marker,
-            payload_type: codec.payload_type(),
-            sequence: slot.sequence,
-            timestamp: slot.timestamp,
-            ssrc: slot.ssrc,
-            csrcs: sound.csrcs.clone(),
-            audio_level: Some(sound.level),
-        };
-        let payload = cx.pool.share(&sound.payload);
-        self.queue_media(cx, header, payload);
+        self.queue_media(cx, slot.stamp, sound);
         cx.wake(&mut self.association);
     }
 }

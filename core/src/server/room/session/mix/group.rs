@@ -13,18 +13,9 @@ use crate::audio::mixer::Mixer;
 use crate::audio::opus::{FullbandEncoder, MAX_PAYLOAD};
 use crate::audio::resample::Resampler;
 use crate::room::Codec;
-use crate::rtp::AudioLevel;
-use crate::server::member::media::{Csrcs, MAX_CONTRIBUTORS};
+use crate::rtp::{AudioLevel, RtpHeader};
+use crate::server::member::media::{MAX_CONTRIBUTORS, keep_packet};
 use crate::server::pool::{Payload, Pool};
-
-/// The sound of one tick, as all listeners of one mix get it.
-#[derive(Debug)]
-pub(crate) struct Sound {
-    pub(crate) payload: Payload,
-    pub(crate) level: AudioLevel,
-    /// Who is heard, the loudest first.
-    pub(crate) csrcs: Csrcs,
-}
 
 /// What a group's mix becomes.
 enum Encoder {
@@ -37,9 +28,10 @@ pub(super) struct Group {
     pub(super) codec: Codec,
     pub(super) without: Talkers,
     encoder: Encoder,
-    /// The tick in which it was last asked for, and what came of it.
+    /// The tick in which it was last asked for.
     pub(super) tick: u64,
-    pub(super) sound: Option<Sound>,
+    /// The RTP packet that came of it, for all who hear this mix.
+    pub(super) sound: Option<Payload>,
 }
 
 impl Group {
@@ -97,16 +89,23 @@ impl Group {
         };
         let mut bytes = [0; MAX_PAYLOAD];
         let encoded = self.encode(mixed, &mut bytes);
-        self.sound = encoded.and_then(|payload| {
-            Some(Sound {
-                payload: pool.insert(payload)?,
-                level: AudioLevel {
-                    voice: true,
-                    level: level(mixed),
-                },
-                csrcs: heard.iter().map(|(_, ssrc)| *ssrc).collect(),
-            })
-        });
+        // The loudest first.
+        let csrcs: heapless::Vec<u32, MAX_CONTRIBUTORS> =
+            heard.iter().map(|(_, ssrc)| *ssrc).collect();
+        let header = RtpHeader {
+            // Each listener has these of its own.
+            marker: false,
+            sequence: 0,
+            timestamp: 0,
+            ssrc: 0,
+            payload_type: self.codec.payload_type(),
+            csrcs: &csrcs,
+            audio_level: Some(AudioLevel {
+                voice: true,
+                level: level(mixed),
+            }),
+        };
+        self.sound = encoded.and_then(|payload| keep_packet(pool, &header, payload));
         true
     }
 

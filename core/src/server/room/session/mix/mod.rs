@@ -29,14 +29,13 @@ pub(crate) use block::BLOCK;
 use block::BLOCK_MS;
 pub use config::{MixConfig, MixOpus};
 use group::Group;
-pub(crate) use group::Sound;
 use talkers::Talkers;
 use voice::Voice;
 
 use crate::room::Codec;
 use crate::server::member::media::MAX_CONTRIBUTORS;
 use crate::server::member::slots::{Arriving, Slots};
-use crate::server::pool::Pool;
+use crate::server::pool::{Payload, Pool};
 use crate::server::timers::Alarm;
 use crate::time::{Duration, Instant};
 
@@ -127,7 +126,7 @@ impl Mix {
             return false;
         };
         let rate = self.config.opus.rate();
-        let Some(voice) = self.voices.get_mut(place.ssrc as usize) else {
+        let Some(voice) = self.voices.get_mut(place.stamp.ssrc as usize) else {
             return false;
         };
         if voice.is_none() {
@@ -190,7 +189,7 @@ impl Mix {
         talkers
     }
 
-    /// The sound of this tick in `codec` without some talkers: made when first asked for. `Ok(None)` if
+    /// The packet of this tick in `codec` without some talkers: made when first asked for. `Ok(None)` if
     /// there is silence.
     ///
     /// # Errors
@@ -201,7 +200,7 @@ impl Mix {
         without: Talkers,
         pool: &mut Pool,
         cost: &mut Cost,
-    ) -> Result<Option<&Sound>, NoEncoder> {
+    ) -> Result<Option<&Payload>, NoEncoder> {
         if self.speaking.are_among(without) {
             return Ok(None);
         }
@@ -246,7 +245,7 @@ impl Mix {
     ) -> Option<Instant> {
         for group in &mut self.groups {
             if let Some(sound) = group.sound.take() {
-                pool.release(sound.payload);
+                pool.release(sound);
             }
         }
         let ticks = self.ticks;

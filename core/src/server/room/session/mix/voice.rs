@@ -69,12 +69,12 @@ impl Voice {
         let _ = self.player.push(
             now,
             Packet {
-                sequence: self.sequences.extend(place.sequence),
-                timestamp: self.timestamps.extend(place.timestamp),
+                sequence: self.sequences.extend(place.stamp.sequence),
+                timestamp: self.timestamps.extend(place.stamp.timestamp),
                 duration: samples * (Codec::Opus.clock_rate() / codec.clock_rate()),
                 codec,
-                speaker: Some(place.ssrc),
-                marker: place.marker,
+                speaker: Some(place.stamp.ssrc),
+                marker: place.stamp.marker,
                 payload,
             },
         );
