@@ -85,9 +85,14 @@ impl Lobby {
         self.by_id.is_empty() && self.reserved.is_empty()
     }
 
+    /// Whether there is something that a moderator must hear of who waits.
+    pub(super) fn has_news(&self, moderator: &Receives) -> bool {
+        moderator.knocks_seen != self.version
+    }
+
     /// The next that a moderator must hear of who waits.
     pub(super) fn poll_knock(&self, moderator: &mut Receives) -> Option<Vec<u8>> {
-        if moderator.knocks_seen == self.version {
+        if !self.has_news(moderator) {
             return None;
         }
         let knocks = &mut moderator.knocks;

@@ -213,11 +213,15 @@ impl Member {
     }
 
     /// Drops what has waited for too long.
-    #[inline]
+    #[inline(always)]
     pub(super) fn drop_late(&mut self, cx: &mut Context) {
-        if !self.receives.media.is_late(cx.now) {
-            return;
+        if self.receives.media.is_late(cx.now) {
+            self.drop_what_is_late(cx);
         }
+    }
+
+    #[cold]
+    fn drop_what_is_late(&mut self, cx: &mut Context) {
         let late = self.receives.media.drop_late(cx.now, &mut cx.pool);
         // What waits for an address that has yet to be proven is not the embedder's fault.
         if self.association.reach.proven {

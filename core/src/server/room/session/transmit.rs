@@ -46,7 +46,9 @@ impl Session {
             #[cfg(feature = "opus-fullband")]
             mix: self.mix.as_deref(),
         };
-        member.refill(&facts);
+        if member.has_news(&facts) {
+            member.refill(&facts);
+        }
         let signals = member.association.link.wants_transmit();
         let (sends, receives) = (&mut member.sends, &mut member.receives);
         let pool = &mut cx.pool;
@@ -84,6 +86,16 @@ struct Facts<'s> {
 }
 
 impl Member {
+    /// Whether there is anything to tell, which for most packets there is not.
+    fn has_news(&self, facts: &Facts<'_>) -> bool {
+        let receives = &self.receives;
+        receives.pending.is_some()
+            || self.association.has_control()
+            || !receives.messages.is_empty()
+            || !facts.pace.is_done(receives.told)
+            || self.rights.grants.contains(Grants::ADMIT) && facts.lobby.has_news(receives)
+    }
+
     /// Moves signalling from where it waits into the link, as far as its window goes: first what was
     /// taken out already, then replies, then who knocks, then the room's changes, then messages. What
     /// the room's changes are is found now and not before, so that they are current.
