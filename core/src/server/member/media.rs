@@ -115,9 +115,12 @@ impl MediaQueue {
                     }
                 }
                 Some(stamp) => {
-                    let Ok(packet) = writer.push_media(bytes) else {
+                    let Ok(packet) = writer.push_media(bytes.len()) else {
                         break;
                     };
+                    if packet.len() == bytes.len() {
+                        packet.copy_from_slice(bytes);
+                    }
                     stamp.write_to(packet);
                     media += 1;
                 }

@@ -26,11 +26,9 @@ pub(super) struct Batch {
     from: [Option<IpAddr>; BATCH],
     lens: [usize; BATCH],
     queued: usize,
-    /// Which of those are not sent so far, a bit for each.
-    waiting: u64,
+    /// How many of those are sent.
+    sent: usize,
 }
-
-const _: () = assert!(BATCH == u64::BITS as usize);
 
 impl Batch {
     pub(super) fn new() -> Box<Self> {
@@ -40,13 +38,13 @@ impl Batch {
             from: [None; BATCH],
             lens: [0; BATCH],
             queued: 0,
-            waiting: 0,
+            sent: 0,
         })
     }
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.count_ones() as usize
+        self.queued - self.sent
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -75,37 +73,28 @@ impl Batch {
         ) {
             *its_to = Some(SockaddrStorage::from(to));
             (*its_from, *its_len) = (from, len);
-            self.waiting |= 1 << place;
             self.queued = place + 1;
         }
     }
 
     /// Sends what waits; false if the socket has no room for all of it now. What cannot be sent at all is lost.
     pub(super) fn send(&mut self, socket: &UdpSocket, headers: &mut Sending) -> bool {
-        while self.waiting != 0 {
-            // A system call sends from one address; what one receiver gets stays in order.
-            let (alike, from) = self.alike();
-            let mut rest = alike;
-            let chosen: [usize; BATCH] = array::from_fn(|_| {
-                let next = rest.trailing_zeros() as usize;
-                rest &= rest.wrapping_sub(1);
-                next
-            });
-            let slices = chosen.map(|n| {
+        while self.sent < self.queued {
+            let (from, count) = self.alike();
+            let slices: [_; BATCH] = array::from_fn(|n| {
+                let n = n + self.sent;
                 let datagram = self.datagrams.get(n).zip(self.lens.get(n));
                 let bytes = datagram.and_then(|(bytes, len)| bytes.get(..*len));
                 [IoSlice::new(bytes.unwrap_or_default())]
             });
-            let to = chosen.map(|n| self.to.get(n).copied().flatten());
-            let count = alike.count_ones() as usize;
             let slices = slices.get(..count).unwrap_or_default();
-            let to = to.get(..count).unwrap_or_default();
+            let to = self.to.get(self.sent..).unwrap_or_default();
             let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
             let sent = headers.from(from, |headers, beside| {
                 sendmmsg(fd, headers, slices, to, beside, flags).map(Iterator::count)
             });
-            let sent = match sent {
-                Ok(sent) => sent.max(1),
+            self.sent += match sent {
+                Ok(sent) => sent.clamp(1, count),
                 Err(Errno::EAGAIN) => return false,
                 // It is about the first one; those behind it have another receiver.
                 Err(error) => {
@@ -113,28 +102,24 @@ impl Batch {
                     1
                 }
             };
-            for n in chosen.into_iter().take(sent.min(count)) {
-                self.waiting &= !(1 << n);
-            }
         }
         self.clear();
         true
     }
 
-    /// Those waiting that leave from the same address as the first of them, and that address.
-    fn alike(&self) -> (u64, Option<IpAddr>) {
-        let waits = |n: &usize| self.waiting & 1 << n != 0;
-        let mut waiting = (0..BATCH).filter(waits);
-        let first = (waiting.next()).and_then(|first| self.from.get(first).copied());
-        let from = first.flatten();
-        let alike = (0..BATCH)
-            .filter(waits)
-            .filter(|n| self.from.get(*n) == Some(&from));
-        (alike.fold(0, |alike, n| alike | 1 << n), from)
+    /// Which address the next ones to send leave from, and how many they are: a system call sends from one address. Rooms
+    /// in which the families alternate take more calls, which cost little beside what the kernel does for each datagram.
+    fn alike(&self) -> (Option<IpAddr>, usize) {
+        let mut waiting = self.from.iter().take(self.queued).skip(self.sent);
+        let first = waiting.next().copied().flatten();
+        (
+            first,
+            1 + waiting.take_while(|from| **from == first).count(),
+        )
     }
 
     pub(super) fn clear(&mut self) {
-        (self.waiting, self.queued) = (0, 0);
+        (self.sent, self.queued) = (0, 0);
     }
 }
 
