@@ -190,6 +190,19 @@ impl Room {
         Ok(())
     }
 
+    /// The application sets an attribute of a participant.
+    pub(crate) fn set_attribute(
+        &mut self,
+        cx: &mut Context,
+        participant: &ParticipantId,
+        key: &AttributeKey,
+        value: Option<&AttributeValue>,
+    ) -> Result<(), ModerateError> {
+        let session = self.session.as_mut().ok_or(ModerateError::UnknownRoom)?;
+        let value = value.cloned().unwrap_or_default();
+        session.set_attribute(cx, participant.clone(), key.clone(), value)
+    }
+
     /// Takes in what the embedder says of the new token of one who is in the session, or else waits.
     pub(super) fn refresh(
         &mut self,

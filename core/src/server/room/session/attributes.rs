@@ -7,7 +7,6 @@ use crate::room::{
 use crate::server::ModerateError;
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
-use crate::server::room::Room;
 use crate::server::room::requests::Reply;
 use crate::signal::{Outcome, Refusal};
 
@@ -37,7 +36,7 @@ impl Session {
     }
 
     /// Sets an attribute of a participant; an empty value removes it.
-    fn set_attribute(
+    pub(in crate::server::room) fn set_attribute(
         &mut self,
         cx: &mut Context,
         participant: ParticipantId,
@@ -59,20 +58,5 @@ impl Session {
         };
         self.change(cx, update);
         Ok(())
-    }
-}
-
-impl Room {
-    /// The application sets an attribute of a participant.
-    pub(crate) fn set_attribute(
-        &mut self,
-        cx: &mut Context,
-        participant: &ParticipantId,
-        key: &AttributeKey,
-        value: Option<&AttributeValue>,
-    ) -> Result<(), ModerateError> {
-        let session = self.session.as_mut().ok_or(ModerateError::UnknownRoom)?;
-        let value = value.cloned().unwrap_or_default();
-        session.set_attribute(cx, participant.clone(), key.clone(), value)
     }
 }
