@@ -45,7 +45,7 @@
 //! let address = Path::udp("192.0.2.1:5000".parse()?); // where the client's datagrams come from
 //!
 //! let mut buffer = [0; MAX_DATAGRAM];
-//! while !client.is_joined() {
+//! while client.state().participant_count() == 0 { // `state` is a replica of what is true in the room
 //!     while let Some(len) = client.poll_transmit(now, &mut buffer)? {
 //!         server.handle_datagram(now, address, &mut buffer[..len])?; // in earnest: send it
 //!     }
@@ -71,7 +71,8 @@
 //!     client.handle_timeout(now);
 //!     server.handle_timeout(now);
 //! }
-//! assert_eq!(client.state().participant_count(), 1); // a replica of what is true in the room
+//! assert!(client.is_joined());
+//! assert_eq!(client.me().map(ParticipantId::as_str), Some("anna"));
 //! # Ok(())
 //! # }
 //! ```
