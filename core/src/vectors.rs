@@ -1,4 +1,4 @@
-//! Golden vectors: files in `tests/vectors` that say, byte by byte, what goes over the wire.
+//! Golden vectors: files in `core/vectors` that say, byte by byte, what goes over the wire.
 //!
 //! ```text
 //! # about the file
@@ -72,11 +72,11 @@ impl Vector {
     }
 }
 
-/// Compares `tests/vectors/<file>` with `vectors` and returns the bytes that the file has, by name.
+/// Compares `core/vectors/<file>` with `vectors` and returns the bytes that the file has, by name.
 /// `about` becomes the file's header.
 pub(crate) fn check(file: &str, about: &str, vectors: &[Vector]) -> Vec<(String, Vec<u8>)> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/vectors")
+        .join("vectors")
         .join(file);
     let mut expected = String::new();
     let command = "PARLOUR_VECTORS=write cargo test -p parlour-core --features server vectors";

@@ -4,7 +4,7 @@
 //! cargo run --manifest-path fuzz/Cargo.toml --example seeds
 //! ```
 //!
-//! Seeds come from the golden vectors of `tests/vectors`, and for the targets that read a program from programs written
+//! Seeds come from the golden vectors of `core/vectors`, and for the targets that read a program from programs written
 //! here, each a session as it should go. Files are named after their content, so that writing them again changes nothing.
 
 use std::fs;
@@ -87,7 +87,7 @@ fn vectors(seeds: &Seeds) -> std::io::Result<()> {
 
 /// The vectors of a file: `[name]`, then lines of hexadecimal bytes with comments after `#`.
 fn read_vectors(file: &str) -> std::io::Result<Vec<(String, Vec<u8>)>> {
-    let path = format!("{}/../tests/vectors/{file}.hex", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../core/vectors/{file}.hex", env!("CARGO_MANIFEST_DIR"));
     let mut vectors: Vec<(String, Vec<u8>)> = Vec::new();
     for line in fs::read_to_string(path)?.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();

@@ -1,5 +1,5 @@
-//! What the fuzz targets do with an input, as plain functions: `fuzz_targets/` gives them to libFuzzer, which searches
-//! for inputs, and the package `tests` replays with them what was found, without libFuzzer.
+//! What the fuzz targets do with an input, as plain functions: the programs in `bin/` give them to libFuzzer, which
+//! searches for inputs, and the package `tests` replays with them what was found, without libFuzzer.
 //!
 //! A panic is a find. Inputs of live state machines are read as a program, one step after the other from the front,
 //! so that libFuzzer's splicing and insertion make sense; see [`input::Input`].
@@ -23,16 +23,31 @@ mod villain;
 /// A target by name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets, named as their programs and corpora are.
-pub const TARGETS: &[Target] = &[
-    ("client_datagrams", client_datagrams::run),
-    ("handshake", handshake::run),
-    ("jitter_buffer", jitter_buffer::run),
-    ("operations", operations::run),
-    ("opus_decode", opus_decode::run),
-    ("packet_parse", packet_parse::run),
-    ("rtp_rtcp", rtp_rtcp::run),
-    ("server_datagrams", server_datagrams::run),
-    ("signal_decode", signal_decode::run),
-    ("ticket_and_token", ticket_and_token::run),
-];
+/// Calls a macro with the names of all targets, each with a comma: the only list of them. Modules, programs and corpora are
+/// named alike.
+#[macro_export]
+macro_rules! with_targets {
+    ($then:ident) => {
+        $then! {
+            client_datagrams,
+            handshake,
+            jitter_buffer,
+            operations,
+            opus_decode,
+            packet_parse,
+            rtp_rtcp,
+            server_datagrams,
+            signal_decode,
+            ticket_and_token,
+        }
+    };
+}
+
+macro_rules! table {
+    ($($target:ident,)*) => {
+        /// All targets, named as their programs and corpora are.
+        pub const TARGETS: &[Target] = &[$((stringify!($target), $target::run)),*];
+    };
+}
+
+with_targets!(table);

@@ -38,6 +38,7 @@ pub(crate) fn policy(input: &mut Input<'_>) -> SubscribePolicy {
         SubscribePolicy::All,
         SubscribePolicy::None,
         SubscribePolicy::Mix,
+        SubscribePolicy::MixPcmu,
     ])
 }
 

@@ -38,36 +38,19 @@ fn replay(target: &str) {
 #[test]
 fn every_target_has_a_program_and_a_corpus() {
     let targets: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names(&fuzz().join("fuzz_targets")), targets);
+    assert_eq!(names(&fuzz().join("src/bin")), targets);
     assert_eq!(names(&fuzz().join("corpus")), targets);
 }
 
 macro_rules! replays {
-    ($($target:ident),* $(,)?) => {
+    ($($target:ident,)*) => {
         $(
             #[test]
             fn $target() {
                 replay(stringify!($target));
             }
         )*
-
-        #[test]
-        fn every_target_is_replayed() {
-            let targets: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
-            assert_eq!([$(stringify!($target)),*], targets[..]);
-        }
     };
 }
 
-replays!(
-    client_datagrams,
-    handshake,
-    jitter_buffer,
-    operations,
-    opus_decode,
-    packet_parse,
-    rtp_rtcp,
-    server_datagrams,
-    signal_decode,
-    ticket_and_token,
-);
+parlour_fuzz::with_targets!(replays);

@@ -50,6 +50,7 @@
 //! A log is replayed by the version that wrote it: outputs are compared as their `Debug` text and bytes.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod log;

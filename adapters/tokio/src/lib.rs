@@ -38,6 +38,7 @@
 //! There is no protocol in this crate: all of it is in [`core`]. What is here is IO, and the codecs' place.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod clock;

@@ -1,4 +1,4 @@
-//! A whole exchange with its keys, against `tests/vectors/exchange.hex`.
+//! A whole exchange with its keys, against `core/vectors/exchange.hex`.
 //!
 //! What our handshake and transport make is compared with what a plain Noise handshake and a plain ChaCha20-Poly1305 make of
 //! the same keys, so that the file says what the protocol is and not only what this code does.

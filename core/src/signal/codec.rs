@@ -2,7 +2,7 @@
 //!
 //! The encoding is [postcard](https://postcard.jamesmunns.com/wire-format): integers as variable
 //! length groups of 7 bits, texts and lists with their length before, enums as the number of the
-//! variant. `tests/vectors` has every message, byte by byte.
+//! variant. `core/vectors` has every message, byte by byte.
 //!
 //! Decoding is strict in everything but two points, which let the protocol grow and which no
 //! decision may depend on: an integer may be padded with empty groups, and unknown

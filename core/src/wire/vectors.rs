@@ -1,4 +1,4 @@
-//! Every packet and frame, against `tests/vectors`.
+//! Every packet and frame, against `core/vectors`.
 
 use alloc::vec;
 use alloc::vec::Vec;

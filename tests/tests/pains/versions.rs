@@ -1,7 +1,7 @@
 //! Versions: old and new devices in one room, and an answer where they cannot be.
 //!
 //! That what is on the wire stays as it is, byte by byte, is tested by the vectors in
-//! `tests/vectors`.
+//! `core/vectors`.
 
 use parlour_core::client::CloseCause;
 use parlour_core::wire::VERSION;

@@ -1,7 +1,8 @@
 //! How much memory a client takes: printed, and compared with what the documentation says.
 
-use std::format;
-use std::println;
+use std::fs;
+use std::path::Path;
+use std::{format, println};
 
 use super::*;
 use crate::client::events::Events;
@@ -89,15 +90,20 @@ fn sizes_are_as_documented() {
                 - size_of::<heapless::String<MAX_TOKEN>>(),
         ),
     ];
-    let documented = include_str!("../../../../docs/MEMORY.md");
     for row in &rows {
         println!("{row}");
     }
+    assert!(size_of::<Client<Small>>() <= LIMIT);
+    let core = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Cargo adds this file to a package, which has no documentation beside it.
+    if core.join("Cargo.toml.orig").exists() {
+        return;
+    }
+    let documented = fs::read_to_string(core.join("../docs/MEMORY.md")).expect("docs/MEMORY.md");
     for row in &rows {
         assert!(
             documented.contains(row.as_str()),
             "not in docs/MEMORY.md: {row}"
         );
     }
-    assert!(size_of::<Client<Small>>() <= LIMIT);
 }

@@ -1,4 +1,4 @@
-//! Every message with every value that matters, against `tests/vectors`.
+//! Every message with every value that matters, against `core/vectors`.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
