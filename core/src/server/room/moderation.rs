@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::Room;
 use super::requests::{Reply, reply};
-use crate::room::{CloseReason, Grants, ParticipantId};
+use crate::room::{AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId};
 use crate::server::context::Context;
 use crate::server::keys::{MemberKey, PeerKey};
 use crate::server::member::Guest;
