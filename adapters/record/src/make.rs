@@ -177,6 +177,10 @@ struct ServerConfig {
     mix: Option<MixConfig>,
     queued_media_time: Duration,
     roster_interval: Duration,
+    #[serde(with = "RateFields")]
+    changes: Rate,
+    #[serde(with = "RateFields")]
+    joins: Rate,
 }
 
 /// What a valid token says, as a log keeps it.

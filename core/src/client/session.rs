@@ -293,8 +293,11 @@ impl Machine {
         let returns = self.membership.is_some();
         match self.status {
             Status::Joined => self.give_up_rekey(),
-            // A server that is going down or coming up; it takes us back later.
-            Status::Joining if returns && refusal == JoinRefusal::Unavailable => {
+            // A server that is going down or coming up, or that we come back to too often; it takes us back later.
+            Status::Joining
+                if returns
+                    && matches!(refusal, JoinRefusal::Unavailable | JoinRefusal::TooOften) =>
+            {
                 self.joining.postpone(self.now, &mut self.rng);
             }
             _ => self.close(parts, CloseCause::Refused(refusal)),

@@ -1,9 +1,8 @@
 //! The authority: what is true in the room, and its latest changes.
 
-use alloc::collections::VecDeque;
-
 use thiserror::Error;
 
+use super::log::Log;
 use super::relevance::Relevance;
 use super::{Change, Growing, RoomState, RoomUpdate, Version};
 
@@ -47,22 +46,19 @@ pub enum ChangeError {
 #[derive(Debug)]
 pub struct Authority {
     state: RoomState<Growing>,
-    /// Versions are consecutive, and the last one is the state's.
-    log: VecDeque<(Version, RoomUpdate)>,
-    log_capacity: usize,
+    log: Log,
     room_limit: usize,
     relevance: Relevance,
 }
 
 impl Authority {
     /// An empty room that takes at most `room_limit` participants and remembers its latest
-    /// `log_capacity` changes: a receiver further behind gets a snapshot. Each takes about 200
+    /// `log_capacity` changes, of each fact the last: a receiver further behind gets a snapshot. Each takes about 200
     /// bytes; 256 of them cover more than the seconds that a slow receiver lags.
     pub fn new(room_limit: usize, log_capacity: usize) -> Self {
         Self {
             state: RoomState::origin(),
-            log: VecDeque::new(),
-            log_capacity,
+            log: Log::new(log_capacity),
             room_limit,
             relevance: Relevance::default(),
         }
@@ -100,17 +96,18 @@ impl Authority {
         Ok(self.state.version())
     }
 
-    /// The changes after `version`, oldest first; `None` if some of them are no longer remembered,
-    /// or if `version` is yet to come.
+    /// The changes after `version`, oldest first, but those that later ones have overtaken: of a fact that changed several
+    /// times, the last. `None` if some of them are no longer remembered, or if `version` is yet to come.
     pub fn since(
         &self,
         version: Version,
     ) -> Option<impl ExactSizeIterator<Item = (Version, &RoomUpdate)>> {
-        let behind = self.state.version().0.checked_sub(version.0)?;
-        let behind = usize::try_from(behind).ok()?;
-        let first = self.log.len().checked_sub(behind)?;
-        let changes = self.log.range(first..);
-        Some(changes.map(|(version, update)| (*version, update)))
+        let changes = self.log.since(version, self.state.version())?;
+        Some(changes.map(|change| (change.version, &change.update)))
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.log
     }
 
     pub(super) fn relevance(&self) -> &Relevance {
@@ -141,6 +138,22 @@ impl Authority {
         }
     }
 
+    /// Whether a change brings somebody or something that is not here yet.
+    fn is_new(&self, update: &RoomUpdate) -> bool {
+        let find = |id| self.state.participant(id);
+        match update {
+            RoomUpdate::Joined(participant) => find(&participant.id).is_none(),
+            RoomUpdate::Published {
+                participant,
+                stream,
+            } => find(participant).is_some_and(|known| known.stream(&stream.key).is_none()),
+            RoomUpdate::Attribute {
+                participant, key, ..
+            } => self.state.attribute(participant, key).is_none(),
+            _ => false,
+        }
+    }
+
     /// Applies a checked change, and remembers it if it is one.
     fn record(&mut self, update: RoomUpdate) -> Result<(), ChangeError> {
         // A growing roster takes every participant, so only what one of them has can be too much.
@@ -148,16 +161,14 @@ impl Authority {
             RoomUpdate::Attribute { .. } => ChangeError::TooManyAttributes,
             _ => ChangeError::TooManyStreams,
         };
+        let is_new = self.is_new(&update);
         let change = self.state.apply(self.state.version(), &update);
         if change.map_err(|_| full)? == Change::Nothing {
             return Ok(());
         }
         let version = self.state.advance();
         self.relevance.note(&self.state, &update);
-        self.log.push_back((version, update));
-        while self.log.len() > self.log_capacity {
-            self.log.pop_front();
-        }
+        self.log.push(version, update, is_new);
         Ok(())
     }
 }

@@ -5,6 +5,9 @@ use alloc::vec::Vec;
 use super::relevance::most_relevant;
 use super::{AttributeKey, Authority, Participant, ParticipantId, RoomUpdate, Version};
 
+/// How many things a receiver that is behind is told of the present between two batches of changes.
+const TURNS: u8 = 8;
+
 /// One thing to tell a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
@@ -15,14 +18,14 @@ pub enum Told {
     },
     /// One change, or one part of a snapshot.
     Update {
-        /// The state after it.
+        /// All changes up to this one are told, or a later one of the same fact will be.
         version: Version,
         /// The change.
         update: RoomUpdate,
     },
     /// The description is complete.
     SnapshotEnd {
-        /// The state that is now described.
+        /// The same: the room is now described.
         version: Version,
     },
 }
@@ -60,6 +63,12 @@ pub enum Told {
 pub struct View {
     /// All changes up to this one are told, or need not be.
     cursor: Version,
+    /// Changes are told up to this one before anything else.
+    batch: Version,
+    /// When the batch began, the receiver knew nothing that is later than this.
+    known: Version,
+    /// How many more things may be told before the next batch, although the room has changed.
+    turns: u8,
     stage: Stage,
     scope: Scope,
     /// Whose attributes are being told, one after another.
@@ -131,8 +140,12 @@ impl View {
         } else {
             Scope::Some(Selection::new(capacity))
         };
+        let version = authority.state().version();
         Self {
-            cursor: authority.state().version(),
+            cursor: version,
+            batch: version,
+            known: version,
+            turns: 0,
             stage: Stage::Begin,
             scope,
             describing: None,
@@ -148,6 +161,10 @@ impl View {
         if let (Scope::All(described), Some(version)) = (&mut self.scope, version) {
             *described = Described::All;
             self.cursor = version;
+            self.batch = version;
+            // Some of what was told after that may have arrived.
+            self.known = Version(u64::MAX);
+            self.turns = 0;
             self.stage = Stage::Live;
         }
     }
@@ -173,20 +190,77 @@ impl View {
         wanted: impl IntoIterator<Item = &'w ParticipantId>,
     ) -> Option<Told> {
         let head = authority.state().version();
-        let changes = match authority.since(self.cursor) {
-            Some(changes) if self.stage != Stage::Begin => changes,
-            _ => return Some(self.begin(head)),
-        };
-        for (version, update) in changes {
-            self.cursor = version;
-            let is_to_come = (self.describing.as_ref()).is_some_and(|it| it.will_tell(update));
-            if !is_to_come && self.scope.concerns(update) {
-                let update = update.clone();
-                return Some(Told::Update { version, update });
+        if self.stage == Stage::Begin || authority.log().since(self.cursor, head).is_none() {
+            return Some(self.begin(head));
+        }
+        if self.cursor < self.batch {
+            let told = self.poll_change(authority);
+            if told.is_some() {
+                return told;
             }
         }
-        // All that the receiver tracks is now as it is at `head`, so whatever else it is told of
-        // the present state fits in.
+        if self.cursor < head && self.turns == 0 {
+            self.batch = head;
+            let told = self.poll_change(authority);
+            if told.is_some() {
+                return told;
+            }
+        }
+        let told = self.poll_present(authority, me, wanted);
+        if self.cursor < head && told.is_some() {
+            self.turns = self.turns.saturating_sub(1);
+            return told;
+        }
+        let told = told.or_else(|| {
+            self.batch = head;
+            self.poll_change(authority)
+        });
+        if self.cursor == head {
+            self.turns = 0;
+        }
+        told
+    }
+
+    /// The next change of the batch; `None` if that is told.
+    fn poll_change(&mut self, authority: &Authority) -> Option<Told> {
+        let head = authority.state().version();
+        for change in authority.log().since(self.cursor, head)? {
+            if change.version > self.batch {
+                break;
+            }
+            self.cursor = change.version;
+            let update = &change.update;
+            let is_to_come = (self.describing.as_ref()).is_some_and(|it| it.will_tell(update));
+            if is_to_come || change.is_moot(self.known) || !self.scope.concerns(update) {
+                continue;
+            }
+            // Should it be back, what it has comes as changes.
+            if let RoomUpdate::Left { participant, .. } = update {
+                (self.describing).take_if(|it| it.participant == *participant);
+            }
+            let (version, update) = (change.version, update.clone());
+            if version == self.batch {
+                self.end_batch();
+            }
+            return Some(Told::Update { version, update });
+        }
+        self.end_batch();
+        None
+    }
+
+    fn end_batch(&mut self) {
+        self.cursor = self.batch;
+        self.known = self.batch;
+        self.turns = TURNS;
+    }
+
+    /// The next thing to tell of what is so now, changed or not: whom and what the receiver does not know yet.
+    fn poll_present<'w>(
+        &mut self,
+        authority: &Authority,
+        me: &ParticipantId,
+        wanted: impl IntoIterator<Item = &'w ParticipantId>,
+    ) -> Option<Told> {
         let attribute = (self.describing.as_mut()).and_then(|it| it.next(authority));
         let update = attribute.or_else(|| match &mut self.scope {
             Scope::All(described) => described.next(authority),
@@ -199,13 +273,13 @@ impl View {
             }
             _ => self.describing = None,
         }
-        match update {
-            Some(update) => Some(Told::Update {
-                version: head,
-                update,
-            }),
-            None => self.finish(authority),
-        }
+        let Some(update) = update else {
+            return self.finish(authority);
+        };
+        // It may be from after the changes that are told; those in between set facts that are so already.
+        self.known = authority.state().version();
+        let version = self.cursor;
+        Some(Told::Update { version, update })
     }
 
     /// Whether the receiver knows all that it should: [`poll`](Self::poll) gave `None`, and the
@@ -223,6 +297,9 @@ impl View {
 
     fn begin(&mut self, head: Version) -> Told {
         self.cursor = head;
+        self.batch = head;
+        self.known = head;
+        self.turns = 0;
         self.stage = Stage::Speaker;
         self.describing = None;
         match &mut self.scope {
@@ -235,7 +312,7 @@ impl View {
     /// What is left of a snapshot when all participants are described.
     fn finish(&mut self, authority: &Authority) -> Option<Told> {
         let state = authority.state();
-        let version = state.version();
+        let version = self.cursor;
         let (next, told) = match self.stage {
             Stage::Begin | Stage::Live => return None,
             Stage::Speaker => {
@@ -306,6 +383,8 @@ impl Scope {
                 };
                 if matches!(update, RoomUpdate::Left { .. }) {
                     selection.tracked.remove(index);
+                    // It may be back already.
+                    selection.planned = None;
                 }
                 true
             }
@@ -387,9 +466,18 @@ impl Selection {
         let is_new = |id: &&&ParticipantId| self.tracked.binary_search(id).is_err();
         self.arriving = desired.iter().filter(is_new).copied().cloned().collect();
         desired.sort_unstable();
-        let is_over = |id: &&ParticipantId| desired.binary_search(id).is_err();
+        // Of those who have left, a change that is yet to be told says so.
+        let state = authority.state();
+        let is_over = |id: &&ParticipantId| {
+            desired.binary_search(id).is_err() && state.participant(id).is_some()
+        };
         self.leaving = self.tracked.iter().filter(is_over).cloned().collect();
-        self.planned = Some(authority.state().version());
+        // Until then they have their places.
+        let stay = self.tracked.len().saturating_sub(self.leaving.len());
+        let places = self.capacity.saturating_sub(stay);
+        let excess = self.arriving.len().saturating_sub(places);
+        self.arriving.drain(..excess);
+        self.planned = Some(state.version());
     }
 
     fn is_done(&self, authority: &Authority) -> bool {

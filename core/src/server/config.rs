@@ -76,9 +76,15 @@ pub struct Config {
     /// Most audio slots that a participant gets, whatever it asks for; at most
     /// [`MAX_SLOTS`](crate::signal::MAX_SLOTS).
     pub slots: u8,
-    /// How often one participant may ask for something. Of this and the three that follow: what is beyond
-    /// is refused or dropped, and who goes on with five times as much is cut off.
+    /// How often one participant may ask for something. What is beyond is refused or dropped, and who
+    /// goes on with five times as much is cut off: of requests, messages, media and pings alike.
     pub requests: Rate,
+    /// How often one participant may ask for something that all others are told of: to publish, unmute, set an attribute,
+    /// have the floor, lift a censorship. Beyond that it is refused.
+    pub changes: Rate,
+    /// How often one participant may join a room anew, or knock at it, from wherever; a resume is no such join. Beyond that
+    /// it is refused.
+    pub joins: Rate,
     /// How often one participant may send a message, reliable or lossy.
     pub messages: Rate,
     /// Media packets that one participant may send.
@@ -153,6 +159,14 @@ impl Default for Config {
             requests: Rate {
                 per_second: 20,
                 burst: 60,
+            },
+            changes: Rate {
+                per_second: 5,
+                burst: 40,
+            },
+            joins: Rate {
+                per_second: 1,
+                burst: 10,
             },
             messages: Rate {
                 per_second: 50,

@@ -84,6 +84,9 @@ pub enum AdmitError {
     /// The server has as many rooms or participants as it may have. The one who asked is told.
     #[error("the server is full; the participant is told so")]
     ServerFull,
+    /// The participant joins more often than it may. The one who asked is told.
+    #[error("the participant joins too often; it is told so")]
+    TooOften,
     /// A moderator removed this participant from the session. The one who asked is told.
     #[error("a moderator removed this participant from the session; it is told so")]
     Kicked,

@@ -31,6 +31,7 @@ pub(super) fn admit(
     if let Err(error) = admitted {
         let refusal = match error {
             AdmitError::RoomFull => JoinRefusal::RoomFull,
+            AdmitError::TooOften => JoinRefusal::TooOften,
             AdmitError::Kicked => JoinRefusal::Kicked,
             AdmitError::Ended(refusal) => refusal,
             _ => JoinRefusal::Unavailable,
@@ -67,6 +68,9 @@ fn try_admit(
     let resumed = resume.and_then(|resume| rooms.resumable(cx, &resume, &room, &participant));
     if resumed.is_none() {
         rooms.check_capacity(cx, &room, &participant, lobby)?;
+        if !front.take_join(cx.now, &room, &participant) {
+            return Err(AdmitError::TooOften);
+        }
     }
     let room = rooms.find_or_create(cx, room)?;
 

@@ -26,13 +26,20 @@ impl TokenBucket {
         }
     }
 
-    /// Takes a token if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    fn fill_until(&mut self, now: Instant) {
         let elapsed = micros(now.saturating_duration_since(self.filled));
         let gained = elapsed.saturating_mul(u64::from(self.rate.per_second));
-        let full = u64::from(self.rate.burst) * TOKEN;
-        self.fill = self.fill.saturating_add(gained).min(full);
+        self.fill = self.fill.saturating_add(gained).min(self.full());
         self.filled = self.filled.max(now);
+    }
+
+    fn full(&self) -> u64 {
+        u64::from(self.rate.burst) * TOKEN
+    }
+
+    /// Takes a token if there is one.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.fill_until(now);
         match self.fill.checked_sub(TOKEN) {
             Some(rest) => {
                 self.fill = rest;
@@ -86,7 +93,46 @@ impl Allowance {
     }
 }
 
-/// How long a [`SharedBucket`] counts before it begins anew.
+/// Takers that an [`EachBucket`] counts at a time; those beyond are not limited.
+const MAX_TAKERS: usize = 16_384;
+
+/// A [`TokenBucket`] for each of many takers. It remembers only those that are not full.
+#[derive(Debug)]
+pub(super) struct EachBucket<K> {
+    rate: Rate,
+    buckets: BTreeMap<K, TokenBucket>,
+    swept: Instant,
+}
+
+impl<K: Ord> EachBucket<K> {
+    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+        Self {
+            rate,
+            buckets: BTreeMap::new(),
+            swept: now,
+        }
+    }
+
+    /// Takes a token of `taker`, if it has one.
+    pub(super) fn take(&mut self, now: Instant, taker: K) -> bool {
+        if now >= self.swept + WINDOW {
+            self.swept = now;
+            self.buckets.retain(|_, bucket| {
+                bucket.fill_until(now);
+                bucket.fill < bucket.full()
+            });
+        }
+        if self.buckets.len() >= MAX_TAKERS && !self.buckets.contains_key(&taker) {
+            return true;
+        }
+        let bucket = self.buckets.entry(taker);
+        bucket
+            .or_insert_with(|| TokenBucket::new(self.rate, now))
+            .take(now)
+    }
+}
+
+/// How long a [`SharedBucket`] counts before it begins anew, and an [`EachBucket`] before it looks who need not be remembered.
 const WINDOW: Duration = Duration::from_secs(1);
 /// Which part of the tokens of that time a taker may have.
 const SHARE: u32 = 4;
@@ -199,6 +245,24 @@ mod tests {
         let mut bucket = SharedBucket::new(many, start);
         assert!((0..5_000).all(|n| bucket.take(start, n)));
         assert_eq!(bucket.taken.len(), MAX_COUNTED);
+    }
+
+    #[test]
+    fn each_has_a_bucket_and_full_ones_are_forgotten() {
+        let start = Instant::from_micros(7);
+        let mut buckets = EachBucket::new(RATE, start);
+        let greedy =
+            |buckets: &mut EachBucket<u32>, now| (0..9).filter(|_| buckets.take(now, 1)).count();
+        assert_eq!(greedy(&mut buckets, start), 3);
+        assert!(buckets.take(start, 2), "it is another one");
+        let later = start + WINDOW;
+        assert!(buckets.take(later, 3));
+        assert_eq!(buckets.buckets.len(), 1, "the others are full again");
+        assert_eq!(greedy(&mut buckets, later), 3);
+        let many = 2 * MAX_TAKERS as u32;
+        assert!((10..many).all(|taker| buckets.take(later, taker)));
+        assert_eq!(buckets.buckets.len(), MAX_TAKERS);
+        assert_eq!(greedy(&mut buckets, later), 0);
     }
 
     proptest! {

@@ -101,6 +101,9 @@ pub enum JoinRefusal {
     /// The same participant has joined from elsewhere since.
     #[error("you have joined from elsewhere: this connection is over")]
     Replaced,
+    /// The same participant has joined too often just now.
+    #[error("you have joined too often just now: wait for a few seconds and try again")]
+    TooOften,
 }
 
 /// Where to join instead, with the same token and server key.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use machine::{Machine, firmware};
 use parlour_core::client::Event as RoomEvent;
+use parlour_core::server::{Config, Rate};
 use parlour_core::ticket::Ticket;
 use parlour_examples::impair::Impairment;
 use parlour_examples::measure::{RATE, find};
@@ -163,6 +164,14 @@ fn serve_at(address: &str, directory: &Path) -> Server {
     let config = ServerConfig {
         workers: 1,
         key_file: Some(directory.join("key")),
+        // One device joins over and over.
+        limits: Config {
+            joins: Rate {
+                per_second: 1_000,
+                burst: 1_000,
+            },
+            ..Config::default()
+        },
         ..ServerConfig::new(address.parse().unwrap(), key)
     };
     Server::bind(config).unwrap()

@@ -1,12 +1,21 @@
 //! Nothing grows: after a thousand joins and leaves the server holds what it held before.
 
+use parlour_core::server::{Config, Rate};
 use parlour_tests::{Handle, Options, World};
 
 use crate::{ms, s};
 
 #[test]
 fn a_thousand_joins_and_leaves_leave_nothing_behind() {
-    let mut world = World::new("a_thousand_joins_and_leaves_leave_nothing_behind");
+    let config = Config {
+        joins: Rate {
+            per_second: 1_000,
+            burst: 1_000,
+        },
+        ..Config::default()
+    };
+    let name = "a_thousand_joins_and_leaves_leave_nothing_behind";
+    let mut world = World::with_config(name, config);
     let bob = world.joined("bob", Options::default().publishing("mic"));
     world.run_for(s(10));
     let before = world.server().accounting();

@@ -31,6 +31,7 @@ mod server_shutdown;
 mod slots;
 mod slow_receiver;
 mod statistics;
+mod storms;
 mod subscribe;
 mod token_expiry_refresh;
 mod token_refused;

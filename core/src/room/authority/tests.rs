@@ -1,8 +1,9 @@
 use super::*;
 use crate::room::arbitrary::{named, plain, stream};
-use crate::room::{CloseReason, MAX_STREAMS, ParticipantId, StreamKind};
+use crate::room::{CloseReason, MAX_STREAMS, ParticipantId, StreamKey, StreamKind};
 
-use alloc::format;
+use alloc::vec::Vec;
+use alloc::{format, vec};
 
 fn room(names: &[&str]) -> Authority {
     let mut authority = Authority::new(3, 8);
@@ -85,14 +86,50 @@ fn impossible_changes_change_nothing() {
 fn the_log_forgets_the_oldest() {
     let mut authority = room(&["a"]);
     for n in 0..10 {
-        let speaker = (n % 2 == 0).then(|| named("a"));
-        authority.change(speaks(speaker)).unwrap();
+        let update = RoomUpdate::Published {
+            participant: named("a"),
+            stream: stream("mic", StreamKind::Audio, n),
+        };
+        authority.change(update).unwrap();
+        let key = StreamKey::new("mic").unwrap();
+        let participant = named("a");
+        let gone = RoomUpdate::Unpublished { participant, key };
+        authority.change(gone).unwrap();
     }
     let head = authority.state().version();
-    assert_eq!(head, Version(11));
-    assert!(authority.since(Version(2)).is_none());
-    let versions = authority.since(Version(3)).unwrap().map(|(v, _)| v.0);
-    assert!(versions.eq(4..=11));
-    assert_eq!(authority.since(head).unwrap().len(), 0);
-    assert!(authority.since(head.next()).is_none(), "yet to come");
+    assert_eq!(head, Version(21));
+    let versions = |since| {
+        let changes = authority.since(Version(since))?;
+        Some(changes.map(|(version, _)| version.0).collect::<Vec<_>>())
+    };
+    // Eight ends of what is gone.
+    assert_eq!(versions(4), None);
+    assert_eq!(versions(5), Some(vec![7, 9, 11, 13, 15, 17, 19, 21]));
+    assert_eq!(versions(6), versions(5));
+    assert_eq!(versions(21), Some(vec![]));
+    assert_eq!(versions(22), None, "yet to come");
+}
+
+#[test]
+fn the_log_has_the_last_change_of_each_fact() {
+    let mut authority = room(&["a", "b"]);
+    let muted = |muted| RoomUpdate::Muted {
+        participant: named("a"),
+        key: StreamKey::new("mic").unwrap(),
+        muted,
+    };
+    authority
+        .change(RoomUpdate::Published {
+            participant: named("a"),
+            stream: stream("mic", StreamKind::Audio, 1),
+        })
+        .unwrap();
+    let before = authority.state().version();
+    for n in 0..100 {
+        authority.change(muted(n % 2 == 0)).unwrap();
+        let speaker = [None, Some(named("a")), Some(named("b"))][n % 3].clone();
+        authority.change(speaks(speaker)).unwrap();
+    }
+    let changes = authority.since(before).unwrap().map(|(_, update)| update);
+    assert!(changes.eq(&[muted(false), speaks(None)]));
 }

@@ -14,10 +14,11 @@ use joins::Joins;
 
 use super::context::Context;
 use super::keys::{JoinKey, PeerKey, Wake};
-use super::limits::{SharedBucket, TokenBucket};
+use super::limits::{EachBucket, SharedBucket, TokenBucket};
 use super::path::Source;
 use super::promise::Pending;
 use super::{Config, Event, JoinId, Path};
+use crate::room::{ParticipantId, RoomId};
 use crate::secure::{CookieJar, KeyPair};
 use crate::signal::{JoinRefusal, Resume};
 use crate::time::Instant;
@@ -30,6 +31,8 @@ pub(super) struct Front {
     /// Those that anybody may have sent.
     hellos: TokenBucket,
     proven_hellos: SharedBucket<Source>,
+    /// Of joins that are let in, for each who may.
+    admissions: EachBucket<(RoomId, ParticipantId)>,
     joins: Joins,
     stateless: VecDeque<(Path, strangers::Stateless)>,
     pub(super) shutting_down: bool,
@@ -43,10 +46,21 @@ impl Front {
             hellos: TokenBucket::new(config.handshakes, now),
             proven_hellos: SharedBucket::new(config.proven_handshakes, now),
             keys,
+            admissions: EachBucket::new(config.joins, now),
             joins: Joins::new(),
             stateless: VecDeque::new(),
             shutting_down: false,
         }
+    }
+
+    /// Whether a participant may join once more.
+    pub(super) fn take_join(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> bool {
+        (self.admissions).take(now, (room.clone(), participant.clone()))
     }
 
     /// Joins under way.

@@ -14,6 +14,9 @@ use crate::signal::SubscribePolicy;
 #[cfg(feature = "opus-fullband")]
 use crate::time::Instant;
 
+/// So many changes of the room are told before one of the messages that wait.
+const TOLD_FIRST: u8 = 4;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Receives {
@@ -30,6 +33,8 @@ pub(crate) struct Receives {
     /// An encoded message that has left its queue and waits for room in the link.
     pub(crate) pending: Option<Vec<u8>>,
     pub(crate) messages: Messages,
+    /// Changes of the room that were told while the first of the messages waited.
+    pub(crate) told_first: u8,
     /// Of whom this moderator knows that they wait.
     pub(crate) knocks: BTreeSet<ParticipantId>,
     /// The lobby's version that this moderator has heard of.
@@ -61,11 +66,17 @@ impl Receives {
             told: None,
             pending: None,
             messages: Messages::new(config.queued_messages),
+            told_first: 0,
             knocks: BTreeSet::new(),
             knocks_seen: 0,
             loss: 0,
             packets: 0,
         }
+    }
+
+    /// Whether a message goes before what else there is to tell of the room.
+    pub(crate) fn is_message_due(&self) -> bool {
+        !self.messages.is_empty() && self.told_first >= TOLD_FIRST
     }
 
     /// What the participant asked for is different from now on.

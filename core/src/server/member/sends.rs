@@ -7,7 +7,7 @@ use crate::audio::Loudness;
 use crate::room::{Codec, Stream, StreamKey, StreamKind};
 use crate::rtp::ReceptionStats;
 use crate::server::Config;
-use crate::server::limits::Allowance;
+use crate::server::limits::{Allowance, TokenBucket};
 use crate::time::Instant;
 
 /// One stream that a participant publishes.
@@ -48,6 +48,8 @@ pub(crate) struct Sends {
     pub(crate) censored: bool,
     pub(crate) media: Allowance,
     pub(crate) messages: Allowance,
+    /// Of changes that all are told of.
+    pub(crate) changes: TokenBucket,
     /// When it is to be told how its media arrives.
     pub(crate) report_at: Option<Instant>,
     /// An encoded report that waits to be sent.
@@ -64,6 +66,7 @@ impl Sends {
             censored: false,
             media: Allowance::new(config.media, now),
             messages: Allowance::new(config.messages, now),
+            changes: TokenBucket::new(config.changes, now),
             report_at: None,
             report: Vec::new(),
             loss: 0,

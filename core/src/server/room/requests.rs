@@ -10,7 +10,7 @@ use crate::server::context::Context;
 use crate::server::keys::{MemberKey, PeerKey};
 use crate::server::limits::Verdict;
 use crate::server::member::{Association, Refresh, Rights};
-use crate::signal::{Operation, Outcome, Refusal, Request, RequestId, Secret, decode};
+use crate::signal::{Moderation, Operation, Outcome, Refusal, Request, RequestId, Secret, decode};
 
 /// What a request comes to.
 pub(super) type Reply<T = Outcome> = Result<T, Refusal>;
@@ -115,6 +115,11 @@ impl Room {
             Operation::RequestFloor => require(Grants::REQUEST_FLOOR)?,
             _ => {}
         }
+        let member = (self.session.as_mut()).and_then(|session| session.get_mut(who));
+        if is_change(&operation) && member.is_some_and(|member| !member.sends.changes.take(cx.now))
+        {
+            return Err(Refusal::RateLimited);
+        }
         if let Operation::Moderate { action, targets } = &operation {
             return self.moderate(cx, who, grants, *action, targets);
         }
@@ -140,6 +145,19 @@ impl Room {
             | Operation::EndSession
             | Operation::RefreshToken { .. } => Err(Refusal::NotPermitted),
         }
+    }
+}
+
+/// Whether an operation has all others told of something. Those that end what one of these began are not counted: they can
+/// be no more, and to fall silent must not be refused.
+fn is_change(operation: &Operation<'_>) -> bool {
+    match operation {
+        Operation::Publish(_)
+        | Operation::SetMuted { muted: false, .. }
+        | Operation::RequestFloor
+        | Operation::SetAttribute { .. } => true,
+        Operation::Moderate { action, .. } => *action == Moderation::Uncensor,
+        _ => false,
     }
 }
 

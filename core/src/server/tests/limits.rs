@@ -190,6 +190,10 @@ fn a_slow_receiver_costs_no_more_than_its_queues() {
             per_second: 1_000,
             burst: 1_000,
         },
+        changes: Rate {
+            per_second: 1_000,
+            burst: 1_000,
+        },
         ..Config::default()
     };
     let mut world = World::with(config);

@@ -85,8 +85,9 @@ impl History {
         self.states.back().expect("there is always a state")
     }
 
-    /// What a replica that has `version` says otherwise than the room did then. One that does not track all is told whom else
-    /// to track, and how many there are, after what has changed, under the same version.
+    /// What a replica that has `version` says otherwise than the room did then, except of what has changed since, which it may
+    /// be yet to be told, or not to be told at all. One that does not track all is told whom else to track, and how many there
+    /// are, after what has changed, under the same version.
     pub(super) fn disagreement(
         &self,
         version: Version,
@@ -97,17 +98,26 @@ impl History {
         let place = self
             .states
             .binary_search_by_key(&version, |state| state.version);
-        let room = &self.states.get(place.ok()?)?.facts;
-        if replica.speaker != room.speaker || replica.floor != room.floor {
+        let place = place.ok()?;
+        let (room, last) = (&self.states.get(place)?.facts, self.last());
+        let is_settled = last.room_changed <= version;
+        if is_settled && (replica.speaker != room.speaker || replica.floor != room.floor) {
             return Some(format!("is wrong about the room: {replica:#?}\n{room:#?}"));
         }
+        let is_there = |state: &State| state.facts.participants.keys().eq(room.participants.keys());
         if tracks_all
+            && self.states.range(place..).all(is_there)
             && (replica.participants.len(), replica.count) != (room.participants.len(), room.count)
         {
             return Some(format!("does not know everybody: {replica:#?}\n{room:#?}"));
         }
         let mut tracked = replica.participants.iter();
-        let (id, is) = tracked.find(|(id, is)| room.participants.get(*id) != Some(is))?;
+        let has_stayed = |id| {
+            let changed = last.changed.get(id);
+            changed.is_some_and(|changed| *changed <= version)
+        };
+        let is_wrong = |id, is| room.participants.get(id) != Some(is);
+        let (id, is) = tracked.find(|(id, is)| has_stayed(*id) && is_wrong(*id, *is))?;
         let truth = room.participants.get(id);
         Some(format!("is wrong about {id}: {is:?}, not {truth:?}"))
     }
@@ -230,6 +240,17 @@ mod tests {
         };
         let wrong = history.disagreement(Version(3), &loud, false).unwrap();
         assert!(wrong.starts_with("is wrong about the room"), "{wrong}");
+    }
+
+    #[test]
+    fn what_has_changed_since_may_be_unknown() {
+        let (mut history, part) = history();
+        history.push(at(30), Version(6), facts(&["anna", "ben", "carl"]));
+        // Version 4 was not told, because version 6 undid it.
+        assert_eq!(history.disagreement(Version(5), &part, false), None);
+        let wrong = reconnecting(part, "anna");
+        let wrong = history.disagreement(Version(5), &wrong, false).unwrap();
+        assert!(wrong.starts_with("is wrong about anna"), "{wrong}");
     }
 
     #[test]

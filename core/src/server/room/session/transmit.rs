@@ -97,8 +97,8 @@ impl Member {
     }
 
     /// Moves signalling from where it waits into the link, as far as its window goes: first what was
-    /// taken out already, then replies, then who knocks, then the room's changes, then messages. What
-    /// the room's changes are is found now and not before, so that they are current.
+    /// taken out already, then replies, then who knocks, then the room's changes, then messages, which get their share if
+    /// changes do not end. What the room's changes are is found now and not before, so that they are current.
     fn refill(&mut self, facts: &Facts<'_>) {
         while self.association.link.free_window() > 0 {
             if let Some(pending) = &self.receives.pending {
@@ -111,10 +111,12 @@ impl Member {
             if self.association.has_control() && !self.association.refill() {
                 return;
             }
-            let next = self
-                .poll_knock(facts)
-                .or_else(|| self.poll_told(facts))
-                .or_else(|| self.poll_message());
+            let next = self.poll_knock(facts).or_else(|| {
+                if self.receives.is_message_due() {
+                    return self.poll_message();
+                }
+                self.poll_told(facts).or_else(|| self.poll_message())
+            });
             if next.is_none() {
                 return;
             }
@@ -147,6 +149,8 @@ impl Member {
         let told = receives.view.poll(facts.authority, me, wanted);
         if told.is_none() {
             receives.told = Some(facts.authority.state().version());
+        } else if !receives.messages.is_empty() {
+            receives.told_first = receives.told_first.saturating_add(1);
         }
         encoded(&match told? {
             Told::SnapshotBegin { version } => ServerMessage::SnapshotBegin { version },
@@ -156,6 +160,7 @@ impl Member {
     }
 
     fn poll_message(&mut self) -> Option<Vec<u8>> {
+        self.receives.told_first = 0;
         match self.receives.messages.pop()? {
             Waiting::Message(bytes) => Some(bytes.to_vec()),
             Waiting::Missed(messages) => encoded(&ServerMessage::Missed { messages }),

@@ -348,7 +348,7 @@ pub(super) fn join() -> impl Strategy<Value = Join<'static>> {
 }
 
 pub(super) fn answer() -> impl Strategy<Value = Answer> {
-    let refusal = select(&[JoinRefusal::InvalidToken, JoinRefusal::Replaced]);
+    let refusal = select(&[JoinRefusal::InvalidToken, JoinRefusal::TooOften]);
     prop_oneof![
         joined().prop_map(Answer::Joined),
         (any::<[u8; 16]>(), any::<u8>(), any::<[u8; 24]>()).prop_map(

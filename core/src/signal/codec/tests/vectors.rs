@@ -72,7 +72,7 @@ variants! {
     Answer { Joined, Waiting, Refused, Redirect, RedirectPort, RedirectEither }
     JoinRefusal {
         InvalidToken, TokenExpired, WrongRoom, RoomFull, Kicked, Denied, SessionEnded, Unavailable,
-        Malformed, Replaced,
+        Malformed, Replaced, TooOften,
     }
 }
 
@@ -547,6 +547,7 @@ fn answers() -> Named<Answer> {
         JoinRefusal::Unavailable,
         JoinRefusal::Malformed,
         JoinRefusal::Replaced,
+        JoinRefusal::TooOften,
     ] {
         all.push((format!("refused: {refusal:?}"), Answer::Refused(refusal)));
     }
