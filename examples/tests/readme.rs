@@ -98,7 +98,7 @@ fn bare_core(
     // No allocation: `Small` says how much memory there is.
     let mut client = Client::<Small>::new(&ticket, &Config::default(), clock.now(), &mut rng)?;
     let mic = StreamKey::new("mic")?;
-    // Said before joining, it travels with the join: audio after one round trip.
+    // Called before the join, it is sent in the first packet: audio after one round trip.
     client.publish(Publish { key: mic.clone(), kind: StreamKind::Audio, codec: Codec::Opus, muted: false })?;
     let mut buffer = [0; 1200];
     while client.closed().is_none() {
