@@ -61,3 +61,28 @@ fn one_at_a_time_has_the_floor() {
         refused(Refusal::NotPermitted)
     );
 }
+
+#[test]
+fn who_is_cut_off_keeps_the_floor_from_nobody() {
+    let mut world = World::new("who_is_cut_off_keeps_the_floor_from_nobody");
+    let alice = world.joined("alice", Options::small());
+    let bob = world.joined("bob", Options::small());
+    let asked = world.ask(alice, |device| device.request_floor());
+    assert_eq!(asked, Ok(Outcome::Done));
+    world.partition(alice, true);
+    let began = world.now();
+    world.run_until("the floor is free", s(20), |world| {
+        world.facts(bob).floor.is_none()
+    });
+    let silence = parlour_core::server::Config::default().silence;
+    assert!(world.now().saturating_duration_since(began) <= silence + s(2));
+    let asked = world.ask(bob, |device| device.request_floor());
+    assert_eq!(asked, Ok(Outcome::Done));
+    // She is the same participant when she is back, and sees whose it is.
+    world.partition(alice, false);
+    world.run_until_agreed(&[alice, bob], s(15));
+    assert_eq!(world.facts(alice).floor, Some(id("bob")));
+    let asked = world.ask(alice, |device| device.release_floor());
+    let refused = RequestFailure::Refused(Refusal::FloorNotHeld);
+    assert_eq!(asked, Err(refused));
+}

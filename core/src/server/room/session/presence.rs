@@ -18,6 +18,8 @@ impl Session {
             member.sends.report.clear();
             member.sends.report_at = None;
             self.tell_connection(cx, who);
+            // Whoever has it would keep it from all others until the grace time is over.
+            let _ = self.release_floor(cx, who);
         }
     }
 
