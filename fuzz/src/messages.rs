@@ -72,7 +72,8 @@ pub(crate) fn stream(input: &mut Input<'_>) -> StreamRef {
 
 fn participants(input: &mut Input<'_>) -> ParticipantList {
     let count = input.below(4);
-    (0..count).map(|_| participant(input.byte())).collect()
+    let ids = (0..count).map(|_| participant(input.byte()));
+    ParticipantList::of(ids).expect("at most three")
 }
 
 /// Whom to send to.

@@ -3,9 +3,7 @@
 use parlour_core::client::Commands as _;
 use parlour_core::room::{AttributeKey, AttributeValue, StreamKey, Topic};
 use parlour_core::server::Config;
-use parlour_core::signal::{
-    Moderation, ParticipantList, Recipients, StreamRef, SubscribePolicy, Targets,
-};
+use parlour_core::signal::{Moderation, Recipients, StreamRef, SubscribePolicy, Targets};
 use parlour_core::time::Duration;
 use parlour_tests::{Handle, LinkConfig, Options, Size, World, microphone, screen};
 use proptest::collection::vec;
@@ -212,9 +210,7 @@ impl Play {
     }
 
     fn only(&self, number: usize) -> Targets {
-        let mut list = ParticipantList::new();
-        list.push(self.world.id(self.party(number))).unwrap();
-        Targets::List(list)
+        Targets::from(self.world.id(self.party(number)))
     }
 
     fn stream(&self, number: usize) -> StreamRef {

@@ -336,9 +336,7 @@ async fn the_lobby_holds_until_somebody_opens() {
     })
     .await;
     assert_eq!(server.rooms().await[0].waiting[0].0, id("ben"));
-    let mut list = parlour_tokio::core::signal::ParticipantList::new();
-    list.push(id("ben")).unwrap();
-    assert_eq!(within(boss.admit(&Targets::List(list))).await, Ok(1));
+    assert_eq!(within(boss.admit(&id("ben").into())).await, Ok(1));
     let ben = within(patient).await.unwrap().unwrap();
     assert_eq!(ben.session(), boss.session());
 

@@ -47,6 +47,7 @@ pub mod channel;
 mod codec;
 mod join;
 mod message;
+mod participants;
 mod reply;
 mod request;
 mod rtt;
@@ -57,12 +58,13 @@ pub(crate) use codec::encode_whole;
 pub use codec::{DecodeError, EncodeError, Message, decode, encode};
 pub use join::{Answer, Join, JoinRefusal, Joined, Redirect, Resume};
 pub use message::{LossyDelivery, LossyRequest};
+pub use participants::{MAX_TARGETS, ParticipantList, TooManyParticipants};
 pub use reply::{Outcome, Refusal, ServerMessage};
 #[cfg(feature = "client")]
 pub(crate) use request::RequestRef;
 pub use request::{
-    MAX_BODY, MAX_TARGETS, MAX_TOKEN, Moderation, Operation, ParticipantList, Publish, Recipients,
-    Request, RequestId, StreamRef, SubscribePolicy, Targets,
+    MAX_BODY, MAX_TOKEN, Moderation, Operation, Publish, Recipients, Request, RequestId, StreamRef,
+    SubscribePolicy, Targets,
 };
 pub use rtt::RttEstimator;
 pub use secret::Secret;

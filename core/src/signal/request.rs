@@ -2,20 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{ParticipantList, Secret};
 use crate::room::{
     AttributeKey, AttributeValue, Codec, ParticipantId, StreamKey, StreamKind, Topic,
 };
 
-/// Most participants that one message names.
-pub const MAX_TARGETS: usize = 8;
 /// Most bytes in the body of an application message.
 pub const MAX_BODY: usize = 640;
 /// Most bytes in a token.
 pub const MAX_TOKEN: usize = 800;
-
-/// Participants named one by one.
-pub type ParticipantList = heapless::Vec<ParticipantId, MAX_TARGETS, u8>;
 
 /// Tells a reply to its request. The asker counts them up and wraps around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,6 +89,27 @@ pub enum Targets {
     List(ParticipantList),
 }
 
+impl Targets {
+    /// Everybody but the moderator.
+    pub const fn all() -> Self {
+        Self::All {
+            except: ParticipantList::new(),
+        }
+    }
+}
+
+impl From<ParticipantList> for Targets {
+    fn from(list: ParticipantList) -> Self {
+        Self::List(list)
+    }
+}
+
+impl From<ParticipantId> for Targets {
+    fn from(id: ParticipantId) -> Self {
+        Self::List(id.into())
+    }
+}
+
 /// What a moderator does to participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -119,6 +135,18 @@ pub enum Recipients {
     All,
     /// Those named.
     List(ParticipantList),
+}
+
+impl From<ParticipantList> for Recipients {
+    fn from(list: ParticipantList) -> Self {
+        Self::List(list)
+    }
+}
+
+impl From<ParticipantId> for Recipients {
+    fn from(id: ParticipantId) -> Self {
+        Self::List(id.into())
+    }
 }
 
 /// What a participant can ask for. Append-only: the order of the variants is their encoding.

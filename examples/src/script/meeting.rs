@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use parlour_core::room::{Grants, ParticipantId, StreamKey};
-use parlour_core::signal::{ParticipantList, StreamRef};
+use parlour_core::signal::StreamRef;
 use parlour_core::ticket::Ticket;
 use parlour_tokio::token::{ApiKey, Claims};
 use parlour_tokio::{Server, ServerConfig};
@@ -97,12 +97,6 @@ pub(super) fn mic(who: &str) -> anyhow::Result<StreamRef> {
         participant: id(who)?,
         key: StreamKey::new("mic")?,
     })
-}
-
-pub(super) fn only(who: &str) -> anyhow::Result<ParticipantList> {
-    let mut list = ParticipantList::new();
-    list.push(id(who)?).ok().context("no place in a list")?;
-    Ok(list)
 }
 
 /// A time for people to read.

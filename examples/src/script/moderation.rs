@@ -5,7 +5,7 @@ use parlour_core::room::{CloseReason, Grants};
 use parlour_core::signal::{JoinRefusal, Targets};
 use parlour_tokio::{AudioOptions, CloseCause, JoinError, JoinOptions, RoomEvent};
 
-use super::meeting::{Cast, Meeting, PATIENCE, id, mic, ms, only};
+use super::meeting::{Cast, Meeting, PATIENCE, id, mic, ms};
 use crate::device::Device;
 use crate::party::{self, Party};
 use crate::speech::Speech;
@@ -54,7 +54,7 @@ impl Meeting {
 
     pub(super) async fn censor(&mut self, cast: &Cast, censored: bool) -> anyhow::Result<String> {
         let began = self.scale.now();
-        let targets = Targets::List(only("device")?);
+        let targets = Targets::from(id("device")?);
         let count = match censored {
             true => cast.host.room.censor(&targets).await?,
             false => cast.host.room.uncensor(&targets).await?,
@@ -99,7 +99,7 @@ impl Meeting {
         self.expect("disturbed", &nonsense, devices, &turn, true);
 
         let began = self.scale.now();
-        let count = host.room.kick(&Targets::List(only("disturber")?)).await?;
+        let count = host.room.kick(&Targets::from(id("disturber")?)).await?;
         ensure!(count == 1, "the kick concerned {count}");
         let answered = self.answered(began, host);
         self.timeline

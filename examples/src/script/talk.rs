@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use parlour_core::signal::Recipients;
 use parlour_tokio::RoomEvent;
 
-use super::meeting::{Cast, Meeting, PATIENCE, id, only};
+use super::meeting::{Cast, Meeting, PATIENCE, id};
 use crate::party;
 use crate::recording::TICK;
 use crate::speech::Turn;
@@ -89,13 +89,13 @@ impl Meeting {
             self.timeline.step(who, "got it", got);
         }
         let began = self.scale.now();
-        let to_device = Recipients::List(only("device")?);
+        let to_device = Recipients::from(id("device")?);
         let count = host.room.send_message(&to_device, "kettle", b"on").await?;
         ensure!(count == 1, "it went to {count}");
         let (at, _) = party::message(&device.log, "kettle", PATIENCE)
             .await
             .context("it never came")?;
-        let to_host = Recipients::List(only("host")?);
+        let to_host = Recipients::from(id("host")?);
         device.send_message(to_host, "kettle", "is on").await?;
         party::message(&host.log, "kettle", PATIENCE)
             .await

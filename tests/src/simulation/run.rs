@@ -10,7 +10,7 @@ use parlour_core::client::{CommandError, Commands as _};
 use parlour_core::room::{StreamKey, Topic};
 use parlour_core::server::{Config, MixConfig};
 use parlour_core::signal::{
-    Moderation, ParticipantList, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
+    Moderation, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
 };
 use parlour_core::time::{Duration, Instant};
 
@@ -446,9 +446,7 @@ impl Run<'_> {
 
     fn moderate(&mut self, one: usize, other: usize, action: Moderation) {
         let now = self.world.now();
-        let mut targets = ParticipantList::new();
-        let _ = targets.push(self.with(other, |person| person.id.clone()));
-        let targets = Targets::List(targets);
+        let targets = Targets::from(self.with(other, |person| person.id.clone()));
         let asked = self.ask(one, Meaning::Other, |device| {
             device.moderate(action, &targets)
         });

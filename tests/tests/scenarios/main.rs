@@ -71,7 +71,7 @@ fn stream(participant: &str, of: &str) -> StreamRef {
 
 /// Participants by name.
 fn list(names: &[&str]) -> ParticipantList {
-    names.iter().map(|name| id(name)).collect()
+    ParticipantList::of(names.iter().map(|name| id(name))).unwrap()
 }
 
 /// Those named.

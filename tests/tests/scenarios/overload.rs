@@ -143,7 +143,7 @@ fn signalling_gets_through() {
         Some(Ok(Outcome::Done))
     );
     let topic = Topic::new("t").unwrap();
-    let to = Recipients::List(std::iter::once(id("den-talker")).collect());
+    let to = Recipients::from(id("den-talker"));
     world
         .device(den.listeners[0])
         .send_message(&to, &topic, b"still there?")

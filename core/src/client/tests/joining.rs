@@ -185,7 +185,7 @@ fn one_turned_away_from_the_lobby_is_told() {
         participant: pid("ann"),
         name: DisplayName::new("ann").unwrap(),
     }));
-    let targets = Targets::List([pid("ann")].into_iter().collect());
+    let targets = Targets::from(pid("ann"));
     let client = world.client_mut(boss);
     let request = client.moderate(Moderation::Deny, &targets).unwrap();
     world.run(ms(100));

@@ -52,7 +52,7 @@ fn messages_arrive_in_order_however_slowly_they_are_taken() {
 fn a_buffer_too_small_keeps_the_message() {
     let mut world = World::new();
     let (ann, bob) = (world.joined("ann"), world.joined("bob"));
-    let to = Recipients::List([pid("bob")].into_iter().collect());
+    let to = Recipients::from(pid("bob"));
     let client = world.client_mut(ann);
     client.send_message(&to, &topic(), b"hello").unwrap();
     world.run(ms(100));

@@ -93,9 +93,7 @@ fn the_pinned_participant_is_the_main_one() {
 fn moderation_is_felt() {
     let mut world = World::new();
     let (boss, ann) = (world.joined("Boss"), world.joined("ann"));
-    let targets = Targets::All {
-        except: ParticipantList::new(),
-    };
+    let targets = Targets::all();
     let client = world.client_mut(boss);
     let censored = client.moderate(Moderation::Censor, &targets).unwrap();
     world.run(ms(100));

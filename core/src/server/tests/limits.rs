@@ -206,7 +206,7 @@ fn a_slow_receiver_costs_no_more_than_its_queues() {
     for n in 0u8..60 {
         let body = [n];
         let send = Operation::Send {
-            to: Recipients::List([pid("ben")].into_iter().collect()),
+            to: Recipients::from(pid("ben")),
             topic: Topic::new("").unwrap(),
             body: &body,
         };

@@ -1,7 +1,7 @@
 use super::*;
 
 fn list(names: &[&str]) -> ParticipantList {
-    names.iter().map(|name| pid(name)).collect()
+    ParticipantList::of(names.iter().map(|name| pid(name))).unwrap()
 }
 
 #[test]
@@ -336,9 +336,7 @@ fn the_lobby_is_opened_by_moderators_and_the_application() {
     assert_eq!(world.peers[anna].take_media().len(), 5);
 
     let carl = world.join(&Hello::new("room/carl/lobby"));
-    let everybody = Targets::All {
-        except: ParticipantList::new(),
-    };
+    let everybody = Targets::all();
     assert_eq!(world.ask(anna, moderate(Moderation::Deny, everybody)), one);
     assert_eq!(world.peers[carl].closed(), Some(CloseReason::Denied));
     let gave_up = |event: &Event| matches!(event, Event::ParticipantGaveUp { .. });

@@ -98,9 +98,8 @@ properties!(
 
 fn list_of(length: usize, entries: usize) -> ParticipantList {
     let id = "p".repeat(length);
-    (0..entries)
-        .map(|_| ParticipantId::new(&id).unwrap())
-        .collect()
+    let ids = (0..entries).map(|_| ParticipantId::new(&id).unwrap());
+    ParticipantList::of(ids).unwrap()
 }
 
 fn send(body: &[u8]) -> Request<'_> {

@@ -46,7 +46,7 @@ fn name() -> impl Strategy<Value = DisplayName> {
 }
 
 fn list() -> impl Strategy<Value = ParticipantList> {
-    vec(participant_id(), 0..=MAX_TARGETS).prop_map(ParticipantList::from_iter)
+    vec(participant_id(), 0..=MAX_TARGETS).prop_map(|ids| ParticipantList::of(ids).unwrap())
 }
 
 // Messages borrow; what a test lends them lives as long as the test program.

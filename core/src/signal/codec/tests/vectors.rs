@@ -85,7 +85,7 @@ fn key(key: &str) -> StreamKey {
 }
 
 fn list(ids: &[&str]) -> ParticipantList {
-    ids.iter().map(|id| participant(id)).collect()
+    ParticipantList::of(ids.iter().map(|id| participant(id))).unwrap()
 }
 
 fn stream_ref(id: &str, stream: &str) -> StreamRef {
