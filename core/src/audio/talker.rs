@@ -8,7 +8,7 @@ use super::codec::{AdaptiveEncoder, EncodeError, SampleRate};
 use super::level::level;
 use super::resample::Resampler;
 use crate::rtp::{AudioLevel, SendClock};
-use crate::time::Instant;
+use crate::time::{Duration, Instant, micros};
 
 /// The most samples that become whole ones at another rate only together: six at 48 kHz are one at 8 kHz.
 const MAX_GROUP: usize = 6;
@@ -158,6 +158,35 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         self.time(now, units)
     }
 
+    /// How long the sound handed over lasts from `now` on.
+    pub fn left(&self, now: Instant) -> Duration {
+        self.clock.left(now)
+    }
+
+    /// Takes back, at `now`, what the caller will not send: all frames from the one with the timestamp `first` on, or else
+    /// the silence that lies ahead; and what is left of an unfinished frame. What comes next takes their place. Gives how
+    /// long they last.
+    pub fn take_back(&mut self, now: Instant, first: Option<u32>) -> Duration {
+        (self.grouped, self.framed) = (0, 0);
+        let frame = u64::from(self.units);
+        let frames = match first {
+            Some(first) => u64::from(self.clock.since(first)).checked_div(frame),
+            None => {
+                let early = micros(self.due(now).saturating_duration_since(now));
+                early.saturating_sub(1).checked_div(self.frame_micros())
+            }
+        };
+        let frames = frames.unwrap_or(0);
+        self.clock.take_back(frames.saturating_mul(frame) as u32);
+        Duration::from_micros(frames.saturating_mul(self.frame_micros()))
+    }
+
+    fn frame_micros(&self) -> u64 {
+        let micros = self.encoder.frame_samples() as u64 * 1_000_000;
+        let rate = u64::from(self.encoder.sample_rate().hz());
+        micros.checked_div(rate).unwrap_or(0)
+    }
+
     /// When a frame that is handed over at `now` is to be sent: see [`SendClock::due`].
     pub fn due(&self, now: Instant) -> Instant {
         self.clock.due(now)
@@ -272,6 +301,33 @@ mod tests {
     fn a_frame_that_is_too_long_is_refused() {
         let encoder = G711Encoder::new(Law::Mu, FrameDuration::Ms40);
         assert!(Talker::<_, 160>::new(encoder, SampleRate::Hz8000, 8_000).is_none());
+    }
+
+    #[test]
+    fn what_is_taken_back_is_not_in_the_way_of_what_comes_next() {
+        let mut talker = telephone(SampleRate::Hz8000);
+        let (mut payload, second) = ([0; 160], [20_000; 8_000]);
+        // A second and a half frame at once, of which 300 ms are sent; or all of which was silence, so nothing waits.
+        for first in [Some(15 * 160), None] {
+            let mut talker = telephone(SampleRate::Hz8000);
+            talker.begin(at(0), || None);
+            let mut rest = &second[..];
+            while talker.take(&mut rest, &mut payload).unwrap().is_some() {}
+            let mut half = &second[..80];
+            assert_eq!(talker.take(&mut half, &mut payload), Ok(None));
+            assert_eq!(talker.left(at(250)), Duration::from_millis(750));
+            let taken = talker.take_back(at(250), first);
+            assert!((680..=700).contains(&taken.as_millis()), "{taken:?}");
+            talker.begin(at(260), || None);
+            let mut rest = &second[..160];
+            let spoken = talker.take(&mut rest, &mut payload).unwrap().unwrap();
+            assert!(spoken.time.due <= at(290), "{spoken:?}");
+            assert!(
+                [15 * 160, 16 * 160].contains(&spoken.time.timestamp),
+                "{spoken:?}"
+            );
+        }
+        assert_eq!(talker.take_back(at(0), None), Duration::ZERO);
     }
 
     #[test]

@@ -77,22 +77,45 @@ impl SendClock {
     /// When to send the frame that is handed over at `now`: at once, or 40 ms before it is heard if that is later. A
     /// receiver's jitter buffer does not hold seconds of sound that are sent at once.
     pub fn due(&self, now: Instant) -> Instant {
-        let end = self.progress.map_or(now, |progress| progress.end);
-        now + end.saturating_duration_since(now).saturating_sub(LEAD)
+        now + self.left(now).saturating_sub(LEAD)
     }
 
     /// The timestamp of a frame of `units` that is handed over at `now`.
     pub fn next(&mut self, now: Instant, units: u32) -> u32 {
         self.skip_pause(now);
         if let Some(progress) = &mut self.progress {
-            let micros = u64::from(units) * 1_000_000;
-            let micros = micros.checked_div(self.rate.into()).unwrap_or(0);
-            progress.end += Duration::from_micros(micros);
+            progress.end += Duration::from_micros(length(units, self.rate));
         }
         let timestamp = self.timestamp;
         self.timestamp = timestamp.wrapping_add(units);
         timestamp
     }
+
+    /// How long what was handed over lasts from `now` on.
+    pub fn left(&self, now: Instant) -> Duration {
+        let end = self.progress.map_or(now, |progress| progress.end);
+        end.saturating_duration_since(now)
+    }
+
+    /// How many units were handed over from this timestamp on.
+    pub fn since(&self, timestamp: u32) -> u32 {
+        self.timestamp.wrapping_sub(timestamp)
+    }
+
+    /// Takes back the last `units` of what was handed over, which will not be sent: what comes next takes their place.
+    pub fn take_back(&mut self, units: u32) {
+        self.timestamp = self.timestamp.wrapping_sub(units);
+        if let Some(progress) = &mut self.progress {
+            let end = progress.end.as_micros();
+            progress.end = Instant::from_micros(end.saturating_sub(length(units, self.rate)));
+        }
+    }
+}
+
+/// How many µs so many units of a clock of `rate` per second last.
+fn length(units: u32, rate: u32) -> u64 {
+    let micros = u64::from(units) * 1_000_000;
+    micros.checked_div(rate.into()).unwrap_or(0)
 }
 
 impl Progress {
@@ -194,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_back_leaves_no_trace() {
+        let mut clock = SendClock::new(8_000);
+        for _ in 0..50 {
+            clock.next(at(0), 160);
+        }
+        // 100 ms are sent, 900 ms are not.
+        assert_eq!(clock.left(at(60)), Duration::from_millis(940));
+        clock.take_back(45 * 160);
+        assert_eq!(clock.due(at(60)), at(60));
+        assert_eq!(clock.next(at(60), 160), 5 * 160);
+        // 20 ms later, but for what the clock has followed meanwhile.
+        assert!((at(79)..=at(80)).contains(&clock.due(at(60))));
+    }
+
+    #[test]
     fn sound_before_the_first_whole_frame_is_forgotten_after_a_pause() {
         let mut clock = SendClock::new(48_000);
         assert!(!clock.skip_pause(at(0)));
@@ -231,8 +269,12 @@ mod tests {
             let mut clock = SendClock::new(rate);
             for (now, units) in calls {
                 let now = Instant::from_micros(now);
-                clock.next(now, units);
+                let timestamp = clock.next(now, units);
                 prop_assert!(clock.due(now) >= now);
+                if units.is_multiple_of(3) {
+                    clock.take_back(units);
+                    prop_assert_eq!(clock.timestamp, timestamp);
+                }
             }
         }
     }

@@ -1,14 +1,20 @@
 //! Audio on its way out.
 
+use std::time::Duration;
+
 use parlour_core::audio::opus::MAX_PAYLOAD;
 use parlour_core::client::MAX_AUDIO_PAYLOAD;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioLevel, frame_samples};
 use parlour_core::signal::Operation;
 
-use super::encoder::Talker;
+use super::encoder::{FRAME, Talker};
 use super::shared::Published;
 use super::{RequestError, WriteError};
+
+/// How much is handed over at a time by [`AudioWriter::play`], and how much at most waits.
+const PIECE_MS: u16 = 100;
+const AHEAD: Duration = Duration::from_millis(100);
 
 /// One published audio stream. Dropping it unpublishes the stream.
 ///
@@ -19,6 +25,8 @@ pub struct AudioWriter {
     stream: Published,
     codec: Codec,
     talker: Box<Talker>,
+    /// How long all that was handed over and not cleared lasts.
+    handed_over: Duration,
 }
 
 impl AudioWriter {
@@ -27,6 +35,7 @@ impl AudioWriter {
             stream,
             codec,
             talker,
+            handed_over: Duration::ZERO,
         }
     }
 
@@ -50,10 +59,65 @@ impl AudioWriter {
             let Some(spoken) = spoken.map_err(|_| WriteError::Codec)? else {
                 return Ok(());
             };
+            self.handed_over += FRAME;
             if let Some(payload) = spoken.payload {
                 self.stream.send_audio(spoken.time, spoken.level, payload)?;
             }
         }
+    }
+
+    /// Plays mono PCM of any length, at the stream's sample rate: sends it at the pace of its sound, and returns when all
+    /// but its last 40 ms has been heard, as far as this end can tell. What follows at once follows without a gap.
+    ///
+    /// Dropping the future stops handing over; what was handed over already, up to 200 ms, is still sent. To be silent
+    /// at once, [`clear`](Self::clear).
+    ///
+    /// ```no_run
+    /// # async fn example(mut voice: parlour_tokio::AudioWriter, answer: Vec<i16>, interrupted: tokio::sync::Notify)
+    /// # -> Result<(), parlour_tokio::WriteError> {
+    /// let begins = voice.played();
+    /// tokio::select! {
+    ///     played = voice.play(&answer) => played?,
+    ///     () = interrupted.notified() => voice.clear(),
+    /// }
+    /// println!("{:?} of it was said", voice.played() - begins);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`WriteError`]; what is left of `pcm` is not played.
+    pub async fn play(&mut self, pcm: &[i16]) -> Result<(), WriteError> {
+        for piece in pcm.chunks(self.talker.sample_rate().samples(PIECE_MS)) {
+            self.write(piece)?;
+            self.wait_for(AHEAD).await;
+        }
+        self.wait_for(Duration::ZERO).await;
+        Ok(())
+    }
+
+    /// Waits until what was handed over is sent, but for so much of it.
+    async fn wait_for(&self, ahead: Duration) {
+        let clock = self.stream.shared.clock;
+        let due = self.talker.due(clock.now());
+        if due > clock.now() + ahead {
+            tokio::time::sleep_until(clock.at(due) - ahead).await;
+        }
+    }
+
+    /// Drops what was handed over and is not sent yet: whoever listens hears nothing more of it once the network and
+    /// its jitter buffer are through.
+    pub fn clear(&mut self) {
+        let first = self.stream.clear();
+        let cleared = self.talker.take_back(self.stream.shared.clock.now(), first);
+        self.handed_over = self.handed_over.saturating_sub(cleared);
+    }
+
+    /// How much of the sound handed over has been heard by now, as far as this end can tell: network and jitter buffers
+    /// come on top. Sound that was dropped while the stream was muted counts, what was [cleared](Self::clear) does not.
+    pub fn played(&self) -> Duration {
+        let left = self.talker.left(self.stream.shared.clock.now());
+        self.handed_over.saturating_sub(left)
     }
 
     /// Sends one frame that is encoded already, of at most 120 ms, with its loudness.
@@ -68,6 +132,8 @@ impl AudioWriter {
         let units = frame_samples(self.codec, payload)?;
         let now = self.stream.shared.clock.now();
         let time = self.talker.encoded(now, units);
+        let units = u64::from(units) * 1_000_000 / u64::from(self.codec.clock_rate());
+        self.handed_over += Duration::from_micros(units);
         self.stream.send_audio(time, level, payload)
     }
 

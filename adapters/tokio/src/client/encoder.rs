@@ -1,5 +1,7 @@
 //! The talker of a stream: the core's, with the encoder that the options ask for.
 
+use std::time::Duration;
+
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::encoder::Encoder;
 use parlour_core::audio::g711::{G711Encoder, Law};
@@ -10,11 +12,13 @@ use parlour_core::audio::opus::{
 use super::{AudioCodec, AudioOptions};
 
 /// What one packet holds.
-const FRAME: FrameDuration = FrameDuration::Ms20;
+const DURATION: FrameDuration = FrameDuration::Ms20;
+/// The same.
+pub(super) const FRAME: Duration = Duration::from_millis(DURATION.ms() as u64);
 
 pub(super) type Talker = parlour_core::audio::Talker<
     Encoder<Adaptive<FullbandEncoder>>,
-    { SampleRate::Hz48000.samples(FRAME.ms()) },
+    { SampleRate::Hz48000.samples(DURATION.ms()) },
 >;
 
 /// # Errors
@@ -25,15 +29,15 @@ pub(super) fn talker(options: &AudioOptions) -> Result<Box<Talker>, EncoderConfi
             let encoder = FullbandEncoder::new(EncoderConfig {
                 // Opus does not take what telephones give.
                 sample_rate: options.sample_rate.max(SampleRate::Hz16000),
-                frame: FRAME,
+                frame: DURATION,
                 bitrate,
                 dtx,
                 ..EncoderConfig::default()
             })?;
             Encoder::Opus(Adaptive::new(encoder, Adaptation::new(bitrate), fec))
         }
-        AudioCodec::Pcmu => Encoder::G711(G711Encoder::new(Law::Mu, FRAME)),
-        AudioCodec::Pcma => Encoder::G711(G711Encoder::new(Law::A, FRAME)),
+        AudioCodec::Pcmu => Encoder::G711(G711Encoder::new(Law::Mu, DURATION)),
+        AudioCodec::Pcma => Encoder::G711(G711Encoder::new(Law::A, DURATION)),
     };
     let clock_rate = options.codec.core().clock_rate();
     let talker = Talker::new(encoder, options.sample_rate, clock_rate);

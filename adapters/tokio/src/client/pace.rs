@@ -68,9 +68,10 @@ impl Paced {
         self.0.values().filter_map(first).min()
     }
 
-    /// Forgets the frames of a stream.
-    pub(super) fn forget(&mut self, key: &StreamKey) {
-        self.0.remove(key);
+    /// Forgets the frames of a stream; gives the timestamp of the first of them.
+    pub(super) fn forget(&mut self, key: &StreamKey) -> Option<u32> {
+        let frames = self.0.remove(key)?;
+        frames.front().map(Frame::timestamp)
     }
 }
 

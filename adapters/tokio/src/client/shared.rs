@@ -463,6 +463,12 @@ impl Published {
         self.send(|client, now, key| client.send_audio(now, key, time.timestamp, level, payload))
     }
 
+    /// Sends what is due, and forgets the frames that are not; gives the timestamp of the first of those.
+    pub(super) fn clear(&self) -> Option<u32> {
+        self.shared.release();
+        self.shared.lock().paced.forget(&self.key)
+    }
+
     /// Sends a packet. What cannot be sent just now, but can later, is dropped.
     pub(super) fn send(
         &self,
