@@ -335,7 +335,7 @@ async fn the_lobby_holds_until_somebody_opens() {
         _ => None,
     })
     .await;
-    assert_eq!(server.rooms().await[0].waiting[0].0, id("ben"));
+    assert_eq!(server.rooms().await[0].waiting[0].participant, id("ben"));
     let mut list = parlour_tokio::core::signal::ParticipantList::new();
     list.push(id("ben")).unwrap();
     assert_eq!(within(boss.admit(&Targets::List(list))).await, Ok(1));

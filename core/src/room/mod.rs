@@ -44,6 +44,7 @@ mod authority;
 mod codec;
 mod grants;
 mod id;
+mod lobby;
 mod participant;
 #[cfg(feature = "server")]
 mod relevance;
@@ -61,6 +62,11 @@ pub use grants::Grants;
 pub use id::{
     AttributeKey, DisplayName, IdError, ParticipantId, RoomId, SessionId, StreamKey, Topic,
 };
+pub use lobby::{Lobby, MAX_WAITING, Waiting};
+#[cfg(feature = "server")]
+pub(crate) use lobby::{LobbyView, Place, Told as LobbyTold, WaitingList};
+#[cfg(feature = "client")]
+pub(crate) use lobby::{note, strike};
 pub use participant::{ConnectionState, MAX_STREAMS, Participant, Stream};
 #[cfg(feature = "server")]
 pub use roster::Growing;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::mix::Mix;
 use super::pace::Pace;
 use super::{Publisher, Session};
-use crate::room::{Authority, Grants, Told};
+use crate::room::{Authority, Grants, LobbyTold, Told, Waiting as Guest};
 use crate::secure::SealError;
 use crate::server::Transmit;
 use crate::server::context::Context;
@@ -85,7 +85,7 @@ struct Facts<'s> {
 
 impl Member {
     /// Moves signalling from where it waits into the link, as far as its window goes: first what was
-    /// taken out already, then replies, then who knocks, then the room's changes, then messages. What
+    /// taken out already, then replies, then the lobby, then the room's changes, then messages. What
     /// the room's changes are is found now and not before, so that they are current.
     fn refill(&mut self, facts: &Facts<'_>) {
         while self.association.link.free_window() > 0 {
@@ -100,7 +100,7 @@ impl Member {
                 return;
             }
             let next = self
-                .poll_knock(facts)
+                .poll_lobby(facts)
                 .or_else(|| self.poll_told(facts))
                 .or_else(|| self.poll_message());
             if next.is_none() {
@@ -110,9 +110,17 @@ impl Member {
         }
     }
 
-    fn poll_knock(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
-        let is_moderator = self.rights.grants.contains(Grants::ADMIT);
-        is_moderator.then(|| facts.lobby.poll_knock(&mut self.receives))?
+    /// The next that it must hear of the lobby.
+    fn poll_lobby(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
+        let may_admit = self.rights.grants.contains(Grants::ADMIT);
+        let lobby = may_admit.then(|| facts.lobby.waiting());
+        encoded(&match self.receives.lobby.poll(lobby)? {
+            LobbyTold::Waits(Guest { participant, name }) => {
+                ServerMessage::Knock { participant, name }
+            }
+            LobbyTold::Gone(participant) => ServerMessage::KnockEnded { participant },
+            LobbyTold::Whole { version, waiting } => ServerMessage::Lobby { version, waiting },
+        })
     }
 
     /// The next that it must hear of the room.
