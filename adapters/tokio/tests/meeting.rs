@@ -336,11 +336,24 @@ async fn the_lobby_holds_until_somebody_opens() {
     })
     .await;
     assert_eq!(server.rooms().await[0].waiting[0].participant, id("ben"));
+    // A moderator who comes later, and has read no event, knows that too.
+    let late = within(Room::join(&moderator(&server, "room", "late")))
+        .await
+        .unwrap();
+    until(&mut late.events(), |event| match event {
+        Event::Room(RoomEvent::LobbyChanged { waiting }) => Some(assert_eq!(waiting, 1)),
+        _ => None,
+    })
+    .await;
+    let lobby = late.lobby();
+    assert_eq!(lobby.waiting[0].participant, id("ben"));
+    assert_eq!((lobby.waiting.len(), lobby.others), (1, 0));
     let mut list = parlour_tokio::core::signal::ParticipantList::new();
     list.push(id("ben")).unwrap();
     assert_eq!(within(boss.admit(&Targets::List(list))).await, Ok(1));
     let ben = within(patient).await.unwrap().unwrap();
     assert_eq!(ben.session(), boss.session());
+    assert!(ben.lobby().waiting.is_empty());
 
     // Without patience, the room is there while one waits, and the embedder may decide, too.
     let waits = Claims {

@@ -32,6 +32,6 @@ pub use event::{Event, Events};
 pub use media::{MediaPacket, MediaReader, MediaWriter};
 pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
 pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause, Transport};
-pub use room::{Room, RoomState};
+pub use room::{Lobby, Room, RoomState};
 #[cfg(feature = "tap")]
 pub(crate) use shared::{Shared, SlotFrame};

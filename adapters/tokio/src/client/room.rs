@@ -27,6 +27,9 @@ use crate::clock::Clock;
 use crate::machine::Client;
 
 mod attributes;
+mod lobby;
+
+pub use lobby::Lobby;
 
 /// What is true in a room, as far as this participant knows.
 pub type RoomState = parlour_core::room::RoomState<<Desktop as Profile>::Roster>;
