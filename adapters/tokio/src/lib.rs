@@ -52,8 +52,8 @@ pub mod token;
 
 pub use client::{
     AudioCodec, AudioOptions, AudioWriter, CloseCause, Event, Events, JoinError, JoinOptions,
-    Lobby, MediaPacket, MediaReader, MediaWriter, MixedReader, PublishError, ReadError,
-    ReconnectCause, RequestError, Room, RoomEvent, RoomState, SlotReader, Transport,
+    Lobby, MediaPacket, MediaReader, MediaWriter, Message, Messages, MixedReader, PublishError,
+    ReadError, ReconnectCause, RequestError, Room, RoomEvent, RoomState, SlotReader, Transport,
     TransportChoice, WriteError,
 };
 pub use parlour_core as core;

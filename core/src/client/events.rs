@@ -281,6 +281,13 @@ impl Events {
                 let mut waiting = self.waiting.iter();
                 waiting.any(|waiting| matches!(waiting, Event::MessageReceived))
             }
+            Event::MessagesMissed(more) => self.waiting.iter_mut().any(|waiting| {
+                let Event::MessagesMissed(messages) = waiting else {
+                    return false;
+                };
+                *messages = messages.saturating_add(*more);
+                true
+            }),
             Event::LobbyChanged { waiting } => match self.waiting.last_mut() {
                 Some(Event::LobbyChanged { waiting: before }) => {
                     *before = *waiting;
@@ -385,7 +392,16 @@ mod tests {
         events.push(Event::PacketsDropped(2));
         events.push(Event::MessageReceived);
         events.push(Event::PacketsDropped(3));
-        let once = [Event::MessageReceived, Event::PacketsDropped(5)];
+        events.push(Event::MessagesMissed(4));
+        events.push(Event::LobbyChanged { waiting: 1 });
+        events.push(Event::MessagesMissed(5));
+        events.push(Event::LobbyChanged { waiting: 2 });
+        let once = [
+            Event::MessageReceived,
+            Event::PacketsDropped(5),
+            Event::MessagesMissed(9),
+            Event::LobbyChanged { waiting: 2 },
+        ];
         assert_eq!(drain(&mut events), once);
     }
 
