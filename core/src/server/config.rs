@@ -76,10 +76,10 @@ pub struct Config {
     /// Most audio slots that a participant gets, whatever it asks for; at most
     /// [`MAX_SLOTS`](crate::signal::MAX_SLOTS).
     pub slots: u8,
-    /// How often one participant may ask for something. Of this and the three that follow: what is beyond
+    /// How often one participant may ask for something, apart from sending messages. Of this and the three that follow: what is beyond
     /// is refused or dropped, and who goes on with five times as much is cut off.
     pub requests: Rate,
-    /// How often one participant may send a message, reliable or lossy.
+    /// How often one participant may send a message, reliable or lossy. They are not counted among the requests.
     pub messages: Rate,
     /// Media packets that one participant may send.
     pub media: Rate,
