@@ -5,9 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use parlour_tokio::core::room::{CloseReason, Grants, RoomId, StreamKey, Topic};
+use parlour_tokio::core::room::{CloseReason, DisplayName, Grants, RoomId, StreamKey, Topic};
 use parlour_tokio::core::server::{Config, ModerateError, Rate};
-use parlour_tokio::core::signal::{JoinRefusal, Recipients};
+use parlour_tokio::core::signal::{JoinRefusal, Recipients, Refusal};
 use parlour_tokio::core::ticket::{Ticket, TicketError};
 use parlour_tokio::token::{ApiKey, Claims, LEEWAY, mint_token};
 use parlour_tokio::{
@@ -153,6 +153,40 @@ async fn requests_that_are_given_up_break_nothing() {
         }
     }
     hears(&ben, &anna).await;
+}
+
+#[tokio::test]
+async fn a_misleading_name_is_refused_unless_the_server_allows_it() {
+    // What looks like "Anna", and an emoji that cannot do without what is not seen.
+    let misleading = DisplayName::new("An\u{200b}na").unwrap();
+    let family = DisplayName::new("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}").unwrap();
+    let as_named = |name: &DisplayName| Claims {
+        name: name.clone(),
+        ..claims("room", "anna")
+    };
+    let strict = serve();
+    let lax = Server::bind(ServerConfig {
+        hidden_characters: true,
+        ..config()
+    })
+    .unwrap();
+    let join = async |server: &Server, name| {
+        within(Room::join(&server.ticket(&as_named(name)).unwrap())).await
+    };
+    let refused = join(&strict, &misleading).await.unwrap_err();
+    assert_eq!(refused, JoinError::Refused(JoinRefusal::InvalidToken));
+    let anna = join(&strict, &family).await.unwrap();
+    // Nor can it be taken later.
+    let token = mint_token(&as_named(&misleading), &api_key()).unwrap();
+    let refused = within(anna.refresh_token(&token)).await;
+    assert_eq!(refused, Err(RequestError::Refused(Refusal::InvalidToken)));
+
+    let anna = join(&lax, &misleading).await.unwrap();
+    let mut events = anna.events();
+    until_state(&anna, &mut events, |state| {
+        state.participants().any(|one| one.name == misleading)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ mod attribute;
 mod authority;
 mod codec;
 mod grants;
+mod hidden;
 mod id;
 mod lobby;
 mod participant;

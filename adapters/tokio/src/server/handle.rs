@@ -144,7 +144,7 @@ impl Server {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let (buffers, drops) = (sockets.buffers, Arc::default());
             let socket = Socket { buffers, drops };
-            let admitter = Admitter::new(index, ports.clone(), config.api_keys.clone());
+            let admitter = Admitter::new(index, ports.clone(), &config);
             Worker {
                 index,
                 sockets,
