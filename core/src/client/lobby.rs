@@ -3,7 +3,7 @@
 use super::events::Event;
 use super::machine::Machine;
 use super::profile::Parts;
-use crate::room::{self, DisplayName, Lobby, ParticipantId, Version, Waiting};
+use crate::room::{DisplayName, Lobby, ParticipantId, Version, Waiting};
 
 /// What is known beside the names.
 #[derive(Debug, Default)]
@@ -19,12 +19,12 @@ impl Machine {
         participant: ParticipantId,
         name: DisplayName,
     ) {
-        room::note(parts.waiting, &participant, &name);
+        parts.waiting.note(&participant, &name);
         self.events.push(Event::Knocked { participant, name });
     }
 
     pub(super) fn knock_ended(&mut self, parts: &mut Parts<'_>, participant: ParticipantId) {
-        room::strike(parts.waiting, &participant);
+        parts.waiting.strike(&participant);
         self.events.push(Event::KnockEnded(participant));
     }
 

@@ -12,8 +12,8 @@ use super::publications::Publication;
 use super::subscriptions::Subscription;
 use crate::queue::ByteQueue;
 use crate::room::{
-    ApplyError, Bounded, Change, Gone, MAX_STREAMS, MAX_WAITING, Participant, ParticipantId,
-    RoomState, RoomUpdate, Roster, Stream, Topic, Version, Waiting,
+    self, ApplyError, Bounded, Change, DisplayName, Gone, MAX_STREAMS, MAX_WAITING, Participant,
+    ParticipantId, RoomState, RoomUpdate, Roster, Stream, Topic, Version, Waiting,
 };
 use crate::signal::{MAX_BODY, MAX_SLOTS};
 
@@ -161,7 +161,7 @@ pub struct Parts<'a> {
     /// Media packets and lossy messages until they are sent.
     pub(super) outgoing: &'a mut ByteQueue<[u8]>,
     /// Those who wait in the lobby.
-    pub(super) waiting: &'a mut VecView<Waiting>,
+    pub(super) waiting: &'a mut dyn Known,
 }
 
 impl fmt::Debug for Parts<'_> {
@@ -245,6 +245,31 @@ impl<
 
     fn waiting(&self) -> &[Waiting] {
         &self.waiting
+    }
+}
+
+/// What the machine does with those who wait in the lobby. Without places for them, nothing is linked that would fill them.
+pub(super) trait Known {
+    fn note(&mut self, participant: &ParticipantId, name: &DisplayName);
+    fn strike(&mut self, participant: &ParticipantId);
+    fn pop(&mut self) -> Option<Waiting>;
+}
+
+impl<const N: usize> Known for heapless::Vec<Waiting, N> {
+    fn note(&mut self, participant: &ParticipantId, name: &DisplayName) {
+        if N > 0 {
+            room::note(self, participant, name);
+        }
+    }
+
+    fn strike(&mut self, participant: &ParticipantId) {
+        if N > 0 {
+            room::strike(self, participant);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        if N > 0 { self.pop() } else { None }
     }
 }
 
