@@ -21,14 +21,14 @@ use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use parlour_record::{Client, Sink};
-use parlour_tokio::Event;
+use parlour_tokio::{Event, Message};
 use rand_core::OsRng;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::ear::{Ear, RATE};
-use crate::events::EventLog;
+use crate::events::{EventLog, Told};
 use crate::recording::{Counters, Recording, Scale};
 use crate::speech::{Mouth, Speech};
 
@@ -123,9 +123,9 @@ impl Device {
         device._task.spawn(unit.run(orders));
         let joined = device
             .log
-            .wait(Duration::ZERO, PATIENCE, |event| match event {
-                Event::Room(RoomEvent::Joined { .. }) => Some(Ok(())),
-                Event::Room(RoomEvent::Closed(cause)) => Some(Err(*cause)),
+            .wait(Duration::ZERO, PATIENCE, |told| match told {
+                Told::Event(Event::Room(RoomEvent::Joined { .. })) => Some(Ok(())),
+                Told::Event(Event::Room(RoomEvent::Closed(cause))) => Some(Err(*cause)),
                 _ => None,
             });
         let (_, joined) = joined
@@ -178,12 +178,10 @@ impl Device {
 
     /// Waits until it is no longer in the room, and says why.
     pub async fn closed(&self, patience: Duration) -> Option<CloseCause> {
-        let closed = self
-            .log
-            .wait(Duration::ZERO, patience, |event| match event {
-                Event::Room(RoomEvent::Closed(cause)) => Some(*cause),
-                _ => None,
-            });
+        let closed = self.log.wait(Duration::ZERO, patience, |told| match told {
+            Told::Event(Event::Room(RoomEvent::Closed(cause))) => Some(*cause),
+            _ => None,
+        });
         closed.await.map(|(_, cause)| cause)
     }
 
@@ -198,15 +196,13 @@ impl Device {
         let Some(request) = request.await.context("the device is off")?? else {
             bail!("the device is not in the room");
         };
-        let reply = self
-            .log
-            .wait(Duration::ZERO, PATIENCE, |event| match event {
-                Event::Room(RoomEvent::Replied {
-                    request: of,
-                    result,
-                }) if *of == request => Some(*result),
-                _ => None,
-            });
+        let reply = self.log.wait(Duration::ZERO, PATIENCE, |told| match told {
+            Told::Event(Event::Room(RoomEvent::Replied {
+                request: of,
+                result,
+            })) if *of == request => Some(*result),
+            _ => None,
+        });
         let (_, result) = reply
             .await
             .context("the server does not answer the device")?;
@@ -290,11 +286,10 @@ impl Unit {
         }
         let body = &mut buffer[..MAX_BODY];
         while let Ok(Some(message)) = self.client.poll_message(body) {
-            self.log.note(Event::Message {
+            self.log.note_message(Message::Received {
                 from: message.from,
                 topic: message.topic,
                 body: Bytes::copy_from_slice(message.body),
-                reliable: true,
             });
         }
     }

@@ -3,16 +3,25 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use parlour_tokio::{Event, RoomEvent};
+use parlour_tokio::{Event, Message, RoomEvent};
 use tokio::sync::watch;
 
 use crate::recording::Scale;
+
+/// One thing that a participant was told.
+#[derive(Debug)]
+pub enum Told {
+    /// By its room.
+    Event(Event),
+    /// By another participant.
+    Message(Message),
+}
 
 /// Everything that one participant was told so far. Clones share it.
 #[derive(Debug, Clone)]
 pub struct EventLog {
     scale: Scale,
-    events: Arc<Mutex<Vec<(Duration, Event)>>>,
+    events: Arc<Mutex<Vec<(Duration, Told)>>>,
     count: watch::Sender<usize>,
 }
 
@@ -28,8 +37,17 @@ impl EventLog {
 
     /// Notes that `event` happened now.
     pub fn note(&self, event: Event) {
+        self.add(Told::Event(event));
+    }
+
+    /// Notes that `message` came now.
+    pub fn note_message(&self, message: Message) {
+        self.add(Told::Message(message));
+    }
+
+    fn add(&self, told: Told) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.push((self.scale.now(), event));
+        events.push((self.scale.now(), told));
         let count = events.len();
         drop(events);
         self.count.send_replace(count);
@@ -39,11 +57,11 @@ impl EventLog {
     pub fn find<T>(
         &self,
         since: Duration,
-        wanted: impl Fn(&Event) -> Option<T>,
+        wanted: impl Fn(&Told) -> Option<T>,
     ) -> Option<(Duration, T)> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let mut late = events.iter().filter(|(at, _)| *at >= since);
-        late.find_map(|(at, event)| wanted(event).map(|found| (*at, found)))
+        late.find_map(|(at, told)| wanted(told).map(|found| (*at, found)))
     }
 
     /// Waits for such an event, but not beyond `patience`.
@@ -51,7 +69,7 @@ impl EventLog {
         &self,
         since: Duration,
         patience: Duration,
-        wanted: impl Fn(&Event) -> Option<T>,
+        wanted: impl Fn(&Told) -> Option<T>,
     ) -> Option<(Duration, T)> {
         let mut count = self.count.subscribe();
         let found = async {
@@ -70,7 +88,7 @@ impl EventLog {
     /// When, at or after `since`, this happened in the room.
     pub fn when(&self, since: Duration, event: &RoomEvent) -> Option<Duration> {
         let found = self.find(since, |seen| {
-            matches!(seen, Event::Room(seen) if seen == event).then_some(())
+            matches!(seen, Told::Event(Event::Room(seen)) if seen == event).then_some(())
         });
         found.map(|(at, ())| at)
     }
@@ -82,7 +100,9 @@ impl EventLog {
         patience: Duration,
         event: &RoomEvent,
     ) -> Option<Duration> {
-        let like = |seen: &Event| matches!(seen, Event::Room(seen) if seen == event).then_some(());
+        let like = |seen: &Told| {
+            matches!(seen, Told::Event(Event::Room(seen)) if seen == event).then_some(())
+        };
         self.wait(since, patience, like).await.map(|(at, ())| at)
     }
 }

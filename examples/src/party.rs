@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use parlour_core::audio::codec::SampleRate;
 use parlour_tokio::{
-    AudioWriter, Event, JoinError, JoinOptions, MixedReader, Room, RoomEvent, TransportChoice,
+    AudioWriter, JoinError, JoinOptions, Message, MixedReader, Room, RoomEvent, TransportChoice,
 };
 use tokio::task::JoinSet;
 
-use crate::events::EventLog;
+use crate::events::{EventLog, Told};
 use crate::recording::{Counters, Recording, Scale};
 use crate::speech::{Mouth, Speech};
 
@@ -50,6 +50,14 @@ impl Party {
             async move {
                 while let Some(event) = events.next().await {
                     log.note(event);
+                }
+            }
+        });
+        tasks.spawn({
+            let (mut messages, log) = (room.messages(), log.clone());
+            async move {
+                while let Some(message) = messages.next().await {
+                    log.note_message(message);
                 }
             }
         });
@@ -113,10 +121,10 @@ pub async fn message(
     topic: &str,
     patience: Duration,
 ) -> Option<(Duration, String)> {
-    log.wait(Duration::ZERO, patience, |event| match event {
-        Event::Message {
+    log.wait(Duration::ZERO, patience, |told| match told {
+        Told::Message(Message::Received {
             topic: about, body, ..
-        } if about.as_str() == topic => Some(String::from_utf8_lossy(body).into_owned()),
+        }) if about.as_str() == topic => Some(String::from_utf8_lossy(body).into_owned()),
         _ => None,
     })
     .await

@@ -11,7 +11,9 @@ use std::collections::{BTreeSet, VecDeque};
 use parlour_core::client::{
     Capacity, Client, CommandError, Commands as _, Config, Event, Incoming, Profile, Small,
 };
-use parlour_core::room::{ConnectionState, DisplayName, Participant, RoomUpdate, Stream, Version};
+use parlour_core::room::{
+    ConnectionState, DisplayName, MAX_WAITING, Participant, RoomUpdate, Stream, Version,
+};
 use parlour_core::rtp::{AudioLevel, ReportBlock, RtpHeader, SenderInfo, write_report};
 use parlour_core::secure::KeyPair;
 use parlour_core::signal::{
@@ -29,7 +31,7 @@ use crate::messages;
 use crate::villain::{CLOSE_REASONS, Villain};
 
 /// As little as a client can have.
-type Tiny = Capacity<3, 2, 2, 1026, 400, 5>;
+type Tiny = Capacity<3, 2, 2, 1026, 400, 5, MAX_WAITING>;
 /// Datagrams that are remembered to be sent again.
 const CAPTURED: usize = 16;
 
@@ -554,6 +556,10 @@ fn server_message<'a>(input: &mut Input<'a>, last: Version) -> ServerMessage<'a>
         },
         10 if how >> 4 == 15 => ServerMessage::Closed {
             reason: input.choose(&CLOSE_REASONS),
+        },
+        11 if how >> 4 == 15 => ServerMessage::Lobby {
+            version: last,
+            waiting: input.u16().into(),
         },
         _ => ServerMessage::Update {
             version,

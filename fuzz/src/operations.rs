@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use parlour_core::client::{Capacity, Client, Commands as _, Config, Event, Incoming};
 use parlour_core::room::{
-    DisplayName, Grants, Participant, ParticipantId, StreamKey, StreamKind, Topic,
+    DisplayName, Grants, MAX_WAITING, Participant, ParticipantId, StreamKey, StreamKind, Topic,
 };
 use parlour_core::rtp::AudioLevel;
 use parlour_core::secure::KeyPair;
@@ -29,8 +29,8 @@ use crate::input::Input;
 use crate::messages;
 
 const CLIENTS: u8 = 5;
-/// As `Small`, with a place for every attribute that all may have.
-type Device = Capacity<8, 2, 4, 768, 1200, 40>;
+/// As `Small`, with a place for every attribute that all may have, and for who waits.
+type Device = Capacity<8, 2, 4, 768, 1200, 40, MAX_WAITING>;
 /// Datagrams under way in one direction of one link; more are lost, the oldest first.
 const UNDER_WAY: usize = 32;
 const SECRET: [u8; 32] = [9; 32];
@@ -599,6 +599,12 @@ impl World {
                     "{who} of {id}"
                 );
             }
+            let lobby = party.client.lobby();
+            let may_know = party.client.grants().contains(Grants::ADMIT);
+            let waiting = self.server.waiting(&messages::room(0));
+            let waiting: Vec<_> = waiting.filter(|_| may_know).cloned().collect();
+            assert_eq!(lobby.waiting, waiting, "{who}: the lobby");
+            assert_eq!(lobby.count as usize, waiting.len(), "{who}: the lobby");
         }
         let present: BTreeSet<ParticipantId> = truth.into_keys().collect();
         assert_eq!(present, expected, "who is in, and who wants to be");

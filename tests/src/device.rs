@@ -5,7 +5,7 @@ use parlour_core::client::{
     Message, Profile, SendError, SlotStatistics, Small, Statistics,
 };
 use parlour_core::rand_core::CryptoRngCore;
-use parlour_core::room::{Grants, ParticipantId, SessionId, StreamKey, Topic, Version};
+use parlour_core::room::{Grants, Lobby, ParticipantId, SessionId, StreamKey, Topic, Version};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{Operation, Recipients, Redirect, RequestId};
 use parlour_core::ticket::Ticket;
@@ -207,11 +207,24 @@ impl Device {
         each!(self, client => Facts::of(client.state()))
     }
 
+    /// What it knows of the lobby.
+    pub fn lobby(&self) -> Lobby<'_> {
+        each!(self, client => client.lobby())
+    }
+
     /// How many participants it tracks.
     pub const fn capacity(&self) -> usize {
         match self {
             Self::Small(_) => Small::PARTICIPANTS,
             Self::Desktop(_) => Desktop::PARTICIPANTS,
+        }
+    }
+
+    /// How many of those who wait it keeps.
+    pub(crate) const fn places_for_waiting(&self) -> usize {
+        match self {
+            Self::Small(_) => Small::WAITING,
+            Self::Desktop(_) => Desktop::WAITING,
         }
     }
 

@@ -1,10 +1,11 @@
 //! When the network heals, every replica is as the authority would have it, whatever happened.
 
 use parlour_core::client::Commands as _;
-use parlour_core::room::{AttributeKey, AttributeValue, StreamKey, Topic};
+use parlour_core::room::{AttributeKey, AttributeValue, Grants, RoomId, StreamKey, Topic};
 use parlour_core::server::Config;
 use parlour_core::signal::{Moderation, Recipients, StreamRef, SubscribePolicy, Targets};
 use parlour_core::time::Duration;
+use parlour_tests::token::Token;
 use parlour_tests::{Handle, LinkConfig, Options, Size, World, microphone, screen};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -15,6 +16,7 @@ const KEYS: [&str; 3] = ["mic", "music", "screen"];
 #[derive(Debug, Clone)]
 enum Act {
     Join { small: bool, weak: bool },
+    Knock { weak: bool },
     Leave(usize),
     PowerOff(usize),
     Publish(usize, usize),
@@ -22,6 +24,8 @@ enum Act {
     Mute(usize, usize, bool),
     Censor(usize, usize, bool),
     Kick(usize, usize),
+    Answer(usize, Option<usize>, bool),
+    Permit(usize, bool),
     Subscribe(usize, usize, bool),
     Policy(usize, bool),
     Pin(usize, Option<usize>),
@@ -41,6 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
     let (party, key) = (|| 0..16usize, || 0..KEYS.len());
     prop_oneof![
         4 => (any::<bool>(), any::<bool>()).prop_map(|(small, weak)| Act::Join { small, weak }),
+        3 => any::<bool>().prop_map(|weak| Act::Knock { weak }),
         2 => party().prop_map(Act::Leave),
         1 => party().prop_map(Act::PowerOff),
         5 => (party(), key()).prop_map(|(party, key)| Act::Publish(party, key)),
@@ -48,6 +53,9 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (party(), key(), any::<bool>()).prop_map(|(p, key, on)| Act::Mute(p, key, on)),
         2 => (party(), party(), any::<bool>()).prop_map(|(by, of, on)| Act::Censor(by, of, on)),
         1 => (party(), party()).prop_map(|(by, of)| Act::Kick(by, of)),
+        2 => (party(), proptest::option::of(party()), any::<bool>())
+            .prop_map(|(by, of, admit)| Act::Answer(by, of, admit)),
+        2 => (party(), any::<bool>()).prop_map(|(party, on)| Act::Permit(party, on)),
         2 => (party(), party(), any::<bool>()).prop_map(|(by, of, on)| Act::Subscribe(by, of, on)),
         1 => (party(), any::<bool>()).prop_map(|(party, all)| Act::Policy(party, all)),
         2 => (party(), proptest::option::of(party())).prop_map(|(by, of)| Act::Pin(by, of)),
@@ -76,13 +84,18 @@ impl Play {
         self.parties[number % self.parties.len()]
     }
 
-    fn join(&mut self, small: bool, link: LinkConfig) {
+    fn join(&mut self, small: bool, lobby: bool, weak: bool) {
         if self.parties.len() >= 12 {
             return;
         }
         let options = Options {
             size: if small { Size::Small } else { Size::Desktop },
-            link,
+            link: if weak {
+                LinkConfig::WEAK
+            } else {
+                LinkConfig::GOOD
+            },
+            lobby,
             ..Options::moderator()
         };
         let name = format!("p{}", self.parties.len());
@@ -94,14 +107,8 @@ impl Play {
     fn act(&mut self, act: &Act) {
         let key = |number: usize| StreamKey::new(KEYS[number]).unwrap();
         match *act {
-            Act::Join { small, weak } => {
-                let link = if weak {
-                    LinkConfig::WEAK
-                } else {
-                    LinkConfig::GOOD
-                };
-                self.join(small, link);
-            }
+            Act::Join { small, weak } => self.join(small, false, weak),
+            Act::Knock { weak } => self.join(false, true, weak),
             // The first one stays, so that the session does.
             Act::Leave(p) if p % self.parties.len() != 0 => {
                 let handle = self.party(p);
@@ -143,6 +150,26 @@ impl Play {
                     .moderate(Moderation::Kick, &targets);
             }
             Act::Kick(..) => {}
+            Act::Answer(by, of, admit) => {
+                let action = if admit {
+                    Moderation::Admit
+                } else {
+                    Moderation::Deny
+                };
+                let everybody = Targets::all();
+                let targets = of.map_or(everybody, |of| self.only(of));
+                let _ = self.world.device(self.party(by)).moderate(action, &targets);
+            }
+            Act::Permit(p, on) => {
+                let mut grants = Grants::all();
+                grants.set(Grants::ADMIT, on);
+                let token = Token {
+                    grants,
+                    ..Token::new("green", self.world.id(self.party(p)).as_str())
+                };
+                let device = self.world.device(self.party(p));
+                let _ = device.refresh_token(&token.to_string());
+            }
             Act::Subscribe(by, of, on) => {
                 let stream = self.stream(of);
                 let device = self.world.device(self.party(by));
@@ -234,6 +261,8 @@ impl Play {
             .copied()
             .filter(|handle| self.world.is_on(*handle) && self.world.closed(*handle).is_none())
             .collect();
+        let is_waiting = |handle: &Handle| self.world.device_of(*handle).is_waiting();
+        let (waiting, present): (Vec<_>, Vec<_>) = present.into_iter().partition(is_waiting);
         for handle in &present {
             assert!(self.world.is_joined(*handle), "{handle:?} is still away");
         }
@@ -250,6 +279,16 @@ impl Play {
             "{:?} {expected:?}",
             there.keys()
         );
+        let mut expected: Vec<_> = waiting
+            .iter()
+            .map(|handle| self.world.id(*handle))
+            .collect();
+        expected.sort();
+        let room = RoomId::new("green").unwrap();
+        let there = self.world.server().waiting(&room);
+        let mut there: Vec<_> = there.map(|one| one.participant.clone()).collect();
+        there.sort();
+        assert_eq!(there, expected, "in the lobby");
         for handle in present {
             self.check_streams(handle);
         }
@@ -278,8 +317,8 @@ fn play(seed: u64, acts: &[Act]) {
         world: World::with_seed("replica", config, seed),
         parties: Vec::new(),
     };
-    play.join(false, LinkConfig::GOOD);
-    play.join(true, LinkConfig::GOOD);
+    play.join(false, false, false);
+    play.join(true, false, false);
     play.world.run_for(Duration::from_millis(200));
     for act in acts {
         play.act(act);

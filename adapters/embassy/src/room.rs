@@ -9,7 +9,7 @@ use parlour_core::client::{
 };
 
 use parlour_core::room::{
-    AttributeKey, AttributeValue, Codec, RoomState, StreamKey, StreamKind, Topic,
+    AttributeKey, AttributeValue, Codec, Lobby, RoomState, StreamKey, StreamKind, Topic,
 };
 use parlour_core::signal::{Publish, Recipients, RequestId};
 use parlour_core::ticket::Ticket;
@@ -111,6 +111,13 @@ impl<'d, P: Profile> Room<'d, P> {
     /// Looks at what is true in the room. The closure must not use the room's handles.
     pub fn with_state<T>(&self, look: impl FnOnce(&RoomState<P::Roster>) -> T) -> T {
         self.shared.with(|client| look(client.state()))
+    }
+
+    /// Looks at the lobby, if this device may admit those who wait there. Whether they are kept by name, for
+    /// [`Lobby::waiting`], the [profile](Profile) says; [`Event::Knocked`] names them in any case. The closure must not use
+    /// the room's handles.
+    pub fn with_lobby<T>(&self, look: impl FnOnce(Lobby<'_>) -> T) -> T {
+        self.shared.with(|client| look(client.lobby()))
     }
 
     /// Gives the client itself, for all commands and facts that have no method here: subscriptions, moderation, the

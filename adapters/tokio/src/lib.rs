@@ -53,8 +53,9 @@ pub mod token;
 
 pub use client::{
     AudioCodec, AudioOptions, AudioWriter, CloseCause, Event, Events, JoinError, JoinOptions,
-    MediaPacket, MediaReader, MediaWriter, MixedReader, PublishError, ReadError, ReconnectCause,
-    RequestError, Room, RoomEvent, RoomState, SlotReader, Transport, TransportChoice, WriteError,
+    Lobby, MediaPacket, MediaReader, MediaWriter, Message, Messages, MixedReader, PublishError,
+    ReadError, ReconnectCause, RequestError, Room, RoomEvent, RoomState, SlotReader, Transport,
+    TransportChoice, WriteError,
 };
 pub use parlour_core as core;
 #[cfg(feature = "record")]

@@ -20,6 +20,9 @@
 //! `set_attributes`, and for several at once `participant` and `moderator`. A name that is not among them makes the token invalid: better a
 //! misspelling that is noticed at once.
 //!
+//! A `name` has no characters that mislead others: none that cannot be seen, and none that turns the text around it
+//! ([`DisplayName::visible`]). [`ServerConfig::hidden_characters`](crate::ServerConfig::hidden_characters) allows them.
+//!
 //! The clocks of who mints and of the room server may differ by 30 s: a token is taken that much before its `nbf` and
 //! after its `exp`, and its bearer's stay ends that much later. An optional claim may be `null`. Other claims (`iat`,
 //! `aud`, `jti`) are not looked at.
@@ -292,6 +295,16 @@ pub fn mint_token(claims: &Claims, key: &ApiKey) -> Result<String, MintError> {
 /// # Errors
 /// [`TokenError`]
 pub fn verify_token(token: &str, keys: &[ApiKey], now: u64) -> Result<Claims, TokenError> {
+    verify(token, keys, now, DisplayName::visible)
+}
+
+/// The same, and lets `name` say which display names are allowed.
+pub(crate) fn verify(
+    token: &str,
+    keys: &[ApiKey],
+    now: u64,
+    name: fn(&str) -> Result<DisplayName, IdError>,
+) -> Result<Claims, TokenError> {
     let (header, claims) = claims::decode(token)?;
     if header.get("alg").and_then(|alg| alg.as_str()) != Some("HS256")
         || header.contains_key("crit")
@@ -304,7 +317,7 @@ pub fn verify_token(token: &str, keys: &[ApiKey], now: u64) -> Result<Claims, To
 
     let room = claims::text(&claims, "room")?;
     let participant = claims::text(&claims, "sub")?;
-    let name = claims::optional_text(&claims, "name")?.unwrap_or_default();
+    let shown = claims::optional_text(&claims, "name")?.unwrap_or_default();
     let grants = claims::grants(&claims, "grants")?;
     let lobby = claims::flag(&claims, "lobby")?;
     let not_before = claims::time(&claims, "nbf", f64::ceil)?;
@@ -320,7 +333,7 @@ pub fn verify_token(token: &str, keys: &[ApiKey], now: u64) -> Result<Claims, To
     Ok(Claims {
         room: RoomId::new(room).map_err(not_allowed("room"))?,
         participant: ParticipantId::new(participant).map_err(not_allowed("sub"))?,
-        name: DisplayName::new(name).map_err(not_allowed("name"))?,
+        name: name(shown).map_err(not_allowed("name"))?,
         grants: grants.unwrap_or(Grants::PARTICIPANT),
         lobby,
         not_before,

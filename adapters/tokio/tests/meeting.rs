@@ -7,8 +7,8 @@ use parlour_tokio::core::room::{CloseReason, Codec, DisplayName, Grants, StreamK
 use parlour_tokio::core::signal::{Recipients, StreamRef, Targets};
 use parlour_tokio::token::Claims;
 use parlour_tokio::{
-    AudioOptions, CloseCause, Event, Events, JoinError, JoinOptions, Room, RoomEvent, ServerEvent,
-    TransportChoice,
+    AudioOptions, CloseCause, Event, JoinError, JoinOptions, Message, Messages, Room, RoomEvent,
+    ServerEvent, TransportChoice,
 };
 use tokio::task::JoinSet;
 
@@ -177,28 +177,21 @@ async fn messages_reach_whom_they_are_for() {
     let server = serve();
     let (anna, ben) = meet(&server).await;
     let mut events = ben.events();
+    let mut messages = ben.messages();
     let everybody = Recipients::All;
     for n in 0..10u8 {
         let sent = within(anna.send_message(&everybody, "count", &[n])).await;
         assert_eq!(sent, Ok(1));
     }
-    let next = async |events: &mut Events| {
-        until(events, |event| match event {
-            Event::Message {
-                from,
-                topic,
-                body,
-                reliable: true,
-            } => {
-                assert_eq!((from, topic.as_str()), (id("anna"), "count"));
-                Some(body[0])
-            }
-            _ => None,
-        })
-        .await
+    let next = async |messages: &mut Messages| match within(messages.next()).await {
+        Some(Message::Received { from, topic, body }) => {
+            assert_eq!((from, topic.as_str()), (id("anna"), "count"));
+            body[0]
+        }
+        other => panic!("{other:?}"),
     };
     for n in 0..10u8 {
-        assert_eq!(next(&mut events).await, n);
+        assert_eq!(next(&mut messages).await, n);
     }
     // More at once than may be under way: sending waits instead of failing.
     let mut sending = JoinSet::new();
@@ -210,7 +203,7 @@ async fn messages_reach_whom_they_are_for() {
     assert!(sent.iter().all(|sent| *sent == Ok(1)), "{sent:?}");
     let mut received = Vec::new();
     for _ in 0..40 {
-        received.push(next(&mut events).await);
+        received.push(next(&mut messages).await);
     }
     received.sort_unstable();
     assert_eq!(received, (0..40).collect::<Vec<u8>>());
@@ -219,7 +212,7 @@ async fn messages_reach_whom_they_are_for() {
         let mut again = tokio::time::interval(std::time::Duration::from_millis(50));
         loop {
             tokio::select! {
-                event = events.next() => if let Some(Event::Message { reliable: false, body, .. }) = event {
+                event = events.next() => if let Some(Event::LossyMessage { body, .. }) = event {
                     return body;
                 },
                 _ = again.tick() => anna.send_lossy_message(&everybody, "cursor", b"here").unwrap(),
@@ -335,10 +328,23 @@ async fn the_lobby_holds_until_somebody_opens() {
         _ => None,
     })
     .await;
-    assert_eq!(server.rooms().await[0].waiting[0].0, id("ben"));
+    assert_eq!(server.rooms().await[0].waiting[0].participant, id("ben"));
+    // A moderator who comes later, and has read no event, knows that too.
+    let late = within(Room::join(&moderator(&server, "room", "late")))
+        .await
+        .unwrap();
+    until(&mut late.events(), |event| match event {
+        Event::Room(RoomEvent::LobbyChanged { waiting }) => (waiting == 1).then_some(()),
+        _ => None,
+    })
+    .await;
+    let lobby = late.lobby();
+    assert_eq!(lobby.waiting[0].participant, id("ben"));
+    assert_eq!((lobby.waiting.len(), lobby.others), (1, 0));
     assert_eq!(within(boss.admit(&id("ben").into())).await, Ok(1));
     let ben = within(patient).await.unwrap().unwrap();
     assert_eq!(ben.session(), boss.session());
+    assert!(ben.lobby().waiting.is_empty());
 
     // Without patience, the room is there while one waits, and the embedder may decide, too.
     let waits = Claims {

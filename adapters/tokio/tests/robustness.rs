@@ -5,14 +5,15 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use parlour_tokio::core::room::{CloseReason, Grants, RoomId, StreamKey, Topic};
+use parlour_tokio::core::room::{CloseReason, DisplayName, Grants, RoomId, StreamKey, Topic};
 use parlour_tokio::core::server::{Config, ModerateError, Rate};
-use parlour_tokio::core::signal::{JoinRefusal, Recipients};
+use parlour_tokio::core::signal::{JoinRefusal, Recipients, Refusal};
 use parlour_tokio::core::ticket::{Ticket, TicketError};
 use parlour_tokio::token::{ApiKey, Claims, LEEWAY, mint_token};
 use parlour_tokio::{
-    AudioCodec, AudioOptions, CloseCause, Event, JoinError, JoinOptions, PublishError, ReadError,
-    RequestError, Room, RoomEvent, Server, ServerConfig, ServerEvent, WriteError,
+    AudioCodec, AudioOptions, CloseCause, Event, JoinError, JoinOptions, Message, Messages,
+    PublishError, ReadError, RequestError, Room, RoomEvent, Server, ServerConfig, ServerEvent,
+    WriteError,
 };
 
 fn room() -> RoomId {
@@ -124,7 +125,6 @@ async fn a_join_that_is_given_up_leaves_nobody_behind() {
 async fn requests_that_are_given_up_break_nothing() {
     let server = serve();
     let (anna, ben) = meet(&server).await;
-    let mut events = ben.events();
     let everybody = Recipients::All;
     for n in 0..60u8 {
         let body = [n];
@@ -145,16 +145,52 @@ async fn requests_that_are_given_up_break_nothing() {
         within(anna.send_message(&everybody, "kept", b"!")).await,
         Ok(1)
     );
-    until(&mut events, |event| match event {
-        Event::Message { topic, .. } if topic.as_str() == "kept" => Some(()),
-        _ => None,
-    })
-    .await;
+    let mut messages = ben.messages();
+    loop {
+        match within(messages.next()).await {
+            Some(Message::Received { topic, .. }) if topic.as_str() == "kept" => break,
+            other => assert!(other.is_some()),
+        }
+    }
     hears(&ben, &anna).await;
 }
 
 #[tokio::test]
-async fn events_and_frames_that_are_given_up_are_still_there() {
+async fn a_misleading_name_is_refused_unless_the_server_allows_it() {
+    // What looks like "Anna", and an emoji that cannot do without what is not seen.
+    let misleading = DisplayName::new("An\u{200b}na").unwrap();
+    let family = DisplayName::new("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}").unwrap();
+    let as_named = |name: &DisplayName| Claims {
+        name: name.clone(),
+        ..claims("room", "anna")
+    };
+    let strict = serve();
+    let lax = Server::bind(ServerConfig {
+        hidden_characters: true,
+        ..config()
+    })
+    .unwrap();
+    let join = async |server: &Server, name| {
+        within(Room::join(&server.ticket(&as_named(name)).unwrap())).await
+    };
+    let refused = join(&strict, &misleading).await.unwrap_err();
+    assert_eq!(refused, JoinError::Refused(JoinRefusal::InvalidToken));
+    let anna = join(&strict, &family).await.unwrap();
+    // Nor can it be taken later.
+    let token = mint_token(&as_named(&misleading), &api_key()).unwrap();
+    let refused = within(anna.refresh_token(&token)).await;
+    assert_eq!(refused, Err(RequestError::Refused(Refusal::InvalidToken)));
+
+    let anna = join(&lax, &misleading).await.unwrap();
+    let mut events = anna.events();
+    until_state(&anna, &mut events, |state| {
+        state.participants().any(|one| one.name == misleading)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn messages_that_are_given_up_are_still_there() {
     let server = serve();
     let anna = join(&server, "room", "anna").await;
     let mut events = anna.events();
@@ -163,6 +199,7 @@ async fn events_and_frames_that_are_given_up_are_still_there() {
     within(ben.send_message(&Recipients::All, "t", b"1"))
         .await
         .unwrap();
+    let mut messages = anna.messages();
     let mut seen = Vec::new();
     within(async {
         while seen.is_empty() {
@@ -170,9 +207,9 @@ async fn events_and_frames_that_are_given_up_are_still_there() {
             tokio::select! {
                 biased;
                 () = tokio::task::yield_now() => {}
-                event = events.next() => match event {
-                    Some(Event::Message { body, .. }) => seen.push(body),
-                    other => assert!(other.is_some()),
+                message = messages.next() => match message {
+                    Some(Message::Received { body, .. }) => seen.push(body),
+                    other => panic!("{other:?}"),
                 },
             }
         }
@@ -183,49 +220,131 @@ async fn events_and_frames_that_are_given_up_are_still_there() {
 
 #[tokio::test]
 async fn a_reader_that_sleeps_is_told_how_much_it_missed() {
-    let fast = Rate {
-        per_second: 100_000,
-        burst: 100_000,
-    };
-    let server = Server::bind(ServerConfig {
-        limits: Config {
-            messages: fast,
-            requests: fast,
-            queued_messages: 1_000,
-            ..Config::default()
-        },
-        ..config()
-    })
-    .unwrap();
+    let server = Server::bind(unhurried(Config::default())).unwrap();
     let (anna, ben) = meet(&server).await;
     let mut sleeper = ben.events();
     let mut awake = ben.events();
     let sent: u64 = 400;
     for n in 0..sent {
-        let sent = within(anna.send_message(&Recipients::All, "t", &n.to_be_bytes())).await;
-        sent.unwrap();
+        let key = if n % 2 == 0 { "up" } else { "" };
+        within(anna.set_attribute("hand", key)).await.unwrap();
         until(&mut awake, |event| {
-            matches!(event, Event::Message { .. }).then_some(())
+            matches!(event, Event::Room(RoomEvent::AttributeChanged { .. })).then_some(())
         })
         .await;
     }
     let Some(Event::Lagged { missed }) = within(sleeper.next()).await else {
         panic!("it was told nothing");
     };
-    let mut messages = 0;
-    until(&mut sleeper, |event| match event {
-        Event::Message { body, .. } => {
-            messages += 1;
-            (body[..] == (sent - 1).to_be_bytes()).then_some(())
+    let mut read = 0;
+    let mut next = async || tokio::time::timeout(Duration::from_secs(1), sleeper.next()).await;
+    while let Ok(Some(_)) = next().await {
+        read += 1;
+    }
+    assert!(
+        missed + read >= sent,
+        "{missed} missed and {read} read of {sent}"
+    );
+    assert!(read < sent);
+}
+
+/// A server that takes messages and requests at any rate.
+fn unhurried(limits: Config) -> ServerConfig {
+    let fast = Rate {
+        per_second: 100_000,
+        burst: 100_000,
+    };
+    ServerConfig {
+        limits: Config {
+            messages: fast,
+            requests: fast,
+            ..limits
+        },
+        ..config()
+    }
+}
+
+/// Reads messages until so many are read or counted as missed; gives how many of each.
+async fn tally(messages: &mut Messages, all: u64) -> (u64, u64) {
+    let (mut read, mut missed) = (0, 0);
+    let mut last = None;
+    while read + missed < all {
+        match within(messages.next()).await {
+            Some(Message::Received { body, .. }) => {
+                let number = u64::from_be_bytes(body[..8].try_into().unwrap());
+                assert!(last < Some(number), "{number} after {last:?}");
+                last = Some(number);
+                read += 1;
+            }
+            Some(Message::Missed { count }) => missed += count,
+            other => panic!("{other:?} after {read} read and {missed} missed"),
         }
-        _ => None,
+    }
+    let more = tokio::time::timeout(Duration::from_millis(300), messages.next()).await;
+    assert!(more.is_err(), "{more:?}");
+    (read, missed)
+}
+
+/// 600 messages, each answered as sent to one.
+async fn send_many(room: &Room, length: usize) -> u64 {
+    for n in 0..600_u64 {
+        let mut body = vec![0; length];
+        body[..8].copy_from_slice(&n.to_be_bytes());
+        let sent = within(room.send_message(&Recipients::All, "t", &body)).await;
+        assert_eq!(sent, Ok(1));
+    }
+    600
+}
+
+#[tokio::test]
+async fn every_message_that_was_sent_is_read_or_counted_however_slow_the_reader() {
+    let server = Server::bind(unhurried(Config::default())).unwrap();
+    let (anna, ben) = meet(&server).await;
+    let mut messages = ben.messages();
+    let sent = send_many(&anna, 600).await;
+    // It holds the server back, which keeps some and drops the newest: those that come through are the first.
+    let (read, missed) = tally(&mut messages, sent).await;
+    assert!(read > 256, "{read} read, {missed} missed");
+    assert!(missed > 0, "{read} read: it was never too slow");
+
+    // One that keeps up misses nothing.
+    let reading = tokio::spawn(async move { tally(&mut messages, 600).await });
+    send_many(&anna, 8).await;
+    assert_eq!(within(reading).await.unwrap(), (600, 0));
+}
+
+#[tokio::test]
+async fn who_reads_no_messages_holds_up_nothing_and_is_told_the_number_later() {
+    let server = Server::bind(unhurried(Config {
+        queued_messages: 1_000,
+        ..Config::default()
+    }))
+    .unwrap();
+    let (anna, ben) = meet(&server).await;
+    let sent = send_many(&anna, 600).await;
+    // What comes behind the messages is not held up.
+    within(anna.set_attribute("hand", "up")).await.unwrap();
+    let mut events = ben.events();
+    let sender = id("anna");
+    until_state(&ben, &mut events, |state| {
+        state.attributes(&sender).len() == 1
     })
     .await;
-    assert!(
-        missed + messages >= sent,
-        "{missed} missed and {messages} read of {sent}"
-    );
-    assert!(messages < sent);
+    let (read, missed) = tally(&mut ben.messages(), sent).await;
+    assert_eq!(read, 256);
+    assert_eq!(missed, sent - 256);
+}
+
+#[tokio::test]
+async fn a_slow_reader_can_ask_for_something() {
+    let server = Server::bind(unhurried(Config::default())).unwrap();
+    let (anna, ben) = meet(&server).await;
+    let mut messages = ben.messages();
+    let sent = send_many(&anna, 600).await;
+    // The answer comes behind messages that the asker itself does not read meanwhile.
+    let asked = within(ben.send_message(&Recipients::All, "t", &[0; 8])).await;
+    assert_eq!(asked, Ok(1));
+    tally(&mut messages, sent).await;
 }
 
 #[tokio::test]
@@ -250,14 +369,12 @@ async fn the_application_moderates_too() {
     let (room_id, from) = (room(), id("server"));
     let sent = server.send(&room_id, &from, &Recipients::All, &topic, b"hello");
     assert_eq!(within(sent).await, Ok(2));
-    until(&mut events, |event| match event {
-        Event::Message { from, body, .. } => {
+    match within(anna.messages().next()).await {
+        Some(Message::Received { from, body, .. }) => {
             assert_eq!((from, &body[..]), (id("server"), &b"hello"[..]));
-            Some(())
         }
-        _ => None,
-    })
-    .await;
+        other => panic!("{other:?}"),
+    }
     let statistics = within(server.participant_statistics(&room(), &id("ben"))).await;
     assert!(statistics.is_some());
 

@@ -12,7 +12,7 @@ use super::machine::Machine;
 use super::profile::{Lend, Profile, Small};
 use super::statistics::{SlotStatistics, Statistics};
 use super::{BufferTooSmall, CloseCause, Config};
-use crate::room::{Grants, ParticipantId, RoomState, SessionId, StreamKey, Topic};
+use crate::room::{Grants, Lobby, ParticipantId, RoomState, SessionId, StreamKey, Topic};
 use crate::rtp::AudioLevel;
 use crate::signal::{Operation, Recipients, Redirect, RequestId};
 use crate::ticket::{Ticket, TicketError};
@@ -235,6 +235,11 @@ impl<P: Profile> Client<P> {
     /// What is true in the room, as far as this end knows.
     pub fn state(&self) -> &RoomState<P::Roster> {
         self.memory.room()
+    }
+
+    /// Those who wait to be let in, as far as this end may know: nobody without [`Grants::ADMIT`].
+    pub fn lobby(&self) -> Lobby<'_> {
+        self.machine.lobby(self.memory.waiting())
     }
 
     /// Who this is, by its token; `None` before the first join.

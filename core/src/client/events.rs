@@ -119,15 +119,23 @@ pub enum Event {
     /// This many packets were dropped before they were sent, the oldest first, because too many
     /// waited.
     PacketsDropped(u32),
-    /// Somebody waits in the lobby; told to those who may admit.
+    /// Somebody waits in the lobby; told to those who may admit, of the first
+    /// [`MAX_WAITING`](crate::room::MAX_WAITING) who wait. Those who wait when this participant comes, or gets the grant, are
+    /// told before the first [`LobbyChanged`](Self::LobbyChanged).
     Knocked {
         /// Who.
         participant: ParticipantId,
         /// What to show for it.
         name: DisplayName,
     },
-    /// Somebody no longer waits in the lobby: admitted, denied, or gone.
+    /// One of those no longer waits in the lobby: admitted, denied, or gone. Or this participant may not admit any more, or
+    /// has to be told anew.
     KnockEnded(ParticipantId),
+    /// All changes of the lobby so far are told: [`Client::lobby`](super::Client::lobby) has the outcome.
+    LobbyChanged {
+        /// How many wait, also beyond those told by [`Knocked`](Self::Knocked).
+        waiting: u32,
+    },
     /// The token runs out: give a newer one to
     /// [`Commands::refresh_token`](super::Commands::refresh_token).
     TokenExpiring {
@@ -224,8 +232,6 @@ impl Event {
                 | Self::PolicyRefused(_)
                 | Self::MessageReceived
                 | Self::MessagesMissed(_)
-                | Self::Knocked { .. }
-                | Self::KnockEnded(_)
                 | Self::TokenExpiring { .. }
                 | Self::Reconnecting(_)
                 | Self::Closed(_)
@@ -275,6 +281,20 @@ impl Events {
                 let mut waiting = self.waiting.iter();
                 waiting.any(|waiting| matches!(waiting, Event::MessageReceived))
             }
+            Event::MessagesMissed(more) => self.waiting.iter_mut().any(|waiting| {
+                let Event::MessagesMissed(messages) = waiting else {
+                    return false;
+                };
+                *messages = messages.saturating_add(*more);
+                true
+            }),
+            Event::LobbyChanged { waiting } => match self.waiting.last_mut() {
+                Some(Event::LobbyChanged { waiting: before }) => {
+                    *before = *waiting;
+                    true
+                }
+                _ => false,
+            },
             Event::PacketsDropped(more) => self.waiting.iter_mut().any(|waiting| {
                 let Event::PacketsDropped(packets) = waiting else {
                     return false;
@@ -372,7 +392,16 @@ mod tests {
         events.push(Event::PacketsDropped(2));
         events.push(Event::MessageReceived);
         events.push(Event::PacketsDropped(3));
-        let once = [Event::MessageReceived, Event::PacketsDropped(5)];
+        events.push(Event::MessagesMissed(4));
+        events.push(Event::LobbyChanged { waiting: 1 });
+        events.push(Event::MessagesMissed(5));
+        events.push(Event::LobbyChanged { waiting: 2 });
+        let once = [
+            Event::MessageReceived,
+            Event::PacketsDropped(5),
+            Event::MessagesMissed(9),
+            Event::LobbyChanged { waiting: 2 },
+        ];
         assert_eq!(drain(&mut events), once);
     }
 

@@ -118,6 +118,7 @@ pub(super) struct Machine {
     pub(super) downlink: Downlink,
     /// What the application was last told of facts that are derived.
     pub(super) noticed: super::replica::Noticed,
+    pub(super) lobby: super::lobby::Told,
     pub(super) statistics: Statistics,
 }
 
@@ -169,6 +170,7 @@ impl Machine {
             uplink: Uplink::default(),
             downlink: Downlink::default(),
             noticed: super::replica::Noticed::default(),
+            lobby: super::lobby::Told::default(),
             statistics: Statistics::default(),
         })
     }

@@ -69,6 +69,7 @@ mod config;
 mod errors;
 mod events;
 mod joining;
+mod lobby;
 mod machine;
 mod media;
 mod profile;

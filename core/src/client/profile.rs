@@ -12,8 +12,8 @@ use super::publications::Publication;
 use super::subscriptions::Subscription;
 use crate::queue::ByteQueue;
 use crate::room::{
-    ApplyError, Bounded, Change, Gone, MAX_STREAMS, Participant, ParticipantId, RoomState,
-    RoomUpdate, Roster, Stream, Topic, Version,
+    self, ApplyError, Bounded, Change, DisplayName, Gone, MAX_STREAMS, MAX_WAITING, Participant,
+    ParticipantId, RoomState, RoomUpdate, Roster, Stream, Topic, Version, Waiting,
 };
 use crate::signal::{MAX_BODY, MAX_SLOTS};
 
@@ -29,6 +29,9 @@ pub trait Profile: sealed::Sealed {
     const SLOTS: usize;
     /// How many attributes are tracked, of all participants together. Those beyond that are not kept.
     const ATTRIBUTES: usize;
+    /// How many of those who wait in the lobby are kept by name, for a participant that may admit them: none or
+    /// [`MAX_WAITING`].
+    const WAITING: usize;
     /// Where the room's participants and attributes are kept.
     type Roster: Roster + Default + fmt::Debug;
     #[doc(hidden)]
@@ -45,6 +48,7 @@ pub trait Profile: sealed::Sealed {
 /// | `INBOX` | bytes of reliable messages that the application has yet to take | at least 707 |
 /// | `MEDIA` | bytes of packets that wait to be sent | at least 256; 1,200 for video |
 /// | `ATTRIBUTES` | attributes tracked, of all participants together | none unless said |
+/// | `WAITING` | names of those who wait in the lobby, if it may admit them | none unless said, or [`MAX_WAITING`] |
 ///
 /// ```
 /// use parlour_core::client::{Capacity, Profile};
@@ -59,15 +63,17 @@ pub struct Capacity<
     const INBOX: usize,
     const MEDIA: usize,
     const ATTRIBUTES: usize = 0,
+    const WAITING: usize = 0,
 >(());
 
 /// What a message with the longest body takes in the inbox, with sender, topic and lengths.
 const LONGEST_MESSAGE: usize = MAX_BODY + ParticipantId::MAX_LEN + Topic::MAX_LEN + 7;
 
-/// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders; no attributes, but it can set them.
+/// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders; no attributes, but it can
+/// set them; nobody who waits in a lobby, but it is told of them by events.
 pub type Small = Capacity<8, 2, 4, 768, 1200>;
-/// For computers: 128 participants and 128 attributes tracked, 4 streams published, 32 decoders.
-pub type Desktop = Capacity<128, 4, 32, 16_384, 32_768, 128>;
+/// For computers: 128 participants, 128 attributes and 32 who wait in a lobby tracked, 4 streams published, 32 decoders.
+pub type Desktop = Capacity<128, 4, 32, 16_384, 32_768, 128, MAX_WAITING>;
 
 impl<
     const PARTICIPANTS: usize,
@@ -76,14 +82,16 @@ impl<
     const INBOX: usize,
     const MEDIA: usize,
     const ATTRIBUTES: usize,
-> Profile for Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES>
+    const WAITING: usize,
+> Profile for Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES, WAITING>
 {
     const PARTICIPANTS: usize = PARTICIPANTS;
     const PUBLISHED: usize = PUBLISHED;
     const SLOTS: usize = SLOTS;
     const ATTRIBUTES: usize = ATTRIBUTES;
+    const WAITING: usize = WAITING;
     type Roster = Bounded<PARTICIPANTS, ATTRIBUTES>;
-    type Memory = Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES>;
+    type Memory = Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES, WAITING>;
 }
 
 pub(crate) mod sealed {
@@ -95,7 +103,9 @@ pub(crate) mod sealed {
         const INBOX: usize,
         const MEDIA: usize,
         const ATTRIBUTES: usize,
-    > Sealed for super::Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES>
+        const WAITING: usize,
+    > Sealed
+        for super::Capacity<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES, WAITING>
     {
     }
 }
@@ -116,6 +126,8 @@ pub trait Lend: fmt::Debug {
     fn publications(&self) -> &[Publication];
     /// The audio slots.
     fn slots(&self) -> &[Slot];
+    /// Those who wait in the lobby.
+    fn waiting(&self) -> &[Waiting];
 }
 
 /// All that a client holds in sizes of its profile.
@@ -127,6 +139,7 @@ pub struct Memory<
     const INBOX: usize,
     const MEDIA: usize,
     const ATTRIBUTES: usize,
+    const WAITING: usize,
 > {
     room: RoomState<Bounded<PARTICIPANTS, ATTRIBUTES>>,
     publications: heapless::Vec<Publication, PUBLISHED>,
@@ -134,6 +147,7 @@ pub struct Memory<
     slots: [Slot; SLOTS],
     inbox: ByteQueue<[u8; INBOX]>,
     outgoing: ByteQueue<[u8; MEDIA]>,
+    waiting: heapless::Vec<Waiting, WAITING>,
 }
 
 /// A profile's memory as views that do not know its sizes.
@@ -146,6 +160,8 @@ pub struct Parts<'a> {
     pub(super) inbox: &'a mut ByteQueue<[u8]>,
     /// Media packets and lossy messages until they are sent.
     pub(super) outgoing: &'a mut ByteQueue<[u8]>,
+    /// Those who wait in the lobby.
+    pub(super) waiting: &'a mut dyn Known,
 }
 
 impl fmt::Debug for Parts<'_> {
@@ -162,7 +178,8 @@ impl<
     const INBOX: usize,
     const MEDIA: usize,
     const ATTRIBUTES: usize,
-> Lend for Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES>
+    const WAITING: usize,
+> Lend for Memory<PARTICIPANTS, PUBLISHED, SLOTS, INBOX, MEDIA, ATTRIBUTES, WAITING>
 {
     type Roster = Bounded<PARTICIPANTS, ATTRIBUTES>;
 
@@ -173,6 +190,8 @@ impl<
             assert!(SLOTS <= MAX_SLOTS);
             assert!(INBOX >= LONGEST_MESSAGE);
             assert!(MEDIA >= 256);
+            // So many are told: one that was told and not kept would be missing when there is a place again.
+            assert!(WAITING == 0 || WAITING == MAX_WAITING);
         }
         Self {
             room: RoomState::default(),
@@ -181,6 +200,7 @@ impl<
             slots: core::array::from_fn(|_| Slot::new(0)),
             inbox: ByteQueue::new([0; INBOX]),
             outgoing: ByteQueue::new([0; MEDIA]),
+            waiting: heapless::Vec::new(),
         }
     }
 
@@ -194,6 +214,7 @@ impl<
         }
         self.inbox.clear();
         self.outgoing.clear();
+        self.waiting.clear();
     }
 
     // Not inlined into every method of the client's.
@@ -206,6 +227,7 @@ impl<
             slots: &mut self.slots,
             inbox: &mut self.inbox,
             outgoing: &mut self.outgoing,
+            waiting: &mut self.waiting,
         }
     }
 
@@ -219,6 +241,35 @@ impl<
 
     fn slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    fn waiting(&self) -> &[Waiting] {
+        &self.waiting
+    }
+}
+
+/// What the machine does with those who wait in the lobby. Without places for them, nothing is linked that would fill them.
+pub(super) trait Known {
+    fn note(&mut self, participant: &ParticipantId, name: &DisplayName);
+    fn strike(&mut self, participant: &ParticipantId);
+    fn pop(&mut self) -> Option<Waiting>;
+}
+
+impl<const N: usize> Known for heapless::Vec<Waiting, N> {
+    fn note(&mut self, participant: &ParticipantId, name: &DisplayName) {
+        if N > 0 {
+            room::note(self, participant, name);
+        }
+    }
+
+    fn strike(&mut self, participant: &ParticipantId) {
+        if N > 0 {
+            room::strike(self, participant);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        if N > 0 { self.pop() } else { None }
     }
 }
 

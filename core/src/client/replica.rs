@@ -51,12 +51,9 @@ impl Machine {
             ServerMessage::Missed { messages } => {
                 self.events.push(Event::MessagesMissed(messages));
             }
-            ServerMessage::Knock { participant, name } => {
-                self.events.push(Event::Knocked { participant, name });
-            }
-            ServerMessage::KnockEnded { participant } => {
-                self.events.push(Event::KnockEnded(participant));
-            }
+            ServerMessage::Knock { participant, name } => self.knocked(parts, participant, name),
+            ServerMessage::KnockEnded { participant } => self.knock_ended(parts, participant),
+            ServerMessage::Lobby { version, waiting } => self.lobby_told(version, waiting),
             ServerMessage::TokenExpiring { seconds } => {
                 self.events.push(Event::TokenExpiring { seconds });
             }

@@ -223,6 +223,7 @@ impl Machine {
             subscription.told = Told::Untold;
         }
         self.listening.forget();
+        self.forget_lobby(parts);
         // What is shown stays until the snapshot that is to come; no resume can go on from it.
         parts.room.begin_snapshot(Version::default());
     }

@@ -6,6 +6,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
+use super::hidden::first_hidden;
 use crate::bytes;
 
 /// Why a text cannot be the name of a room, participant, stream or topic.
@@ -26,6 +27,12 @@ pub enum IdError {
     /// text without control characters.
     #[error("the name has a character that is not allowed here")]
     Forbidden,
+    /// A character cannot be seen, or changes how others are seen; see [`DisplayName::visible`].
+    #[error("the name has the character U+{:04X}, which is not seen or turns the text around it: leave it out", u32::from(*.character))]
+    Hidden {
+        /// The first such character.
+        character: char,
+    },
 }
 
 /// The rules of all names. Not inlined into each of them: a microcontroller should hold it once.
@@ -178,13 +185,36 @@ name_type!(
 );
 name_type!(
     /// A participant's name for people to read: at most 32 bytes of UTF-8 without control
-    /// characters; may be empty.
+    /// characters; may be empty. `Debug` escapes what cannot be seen, [`visible`](Self::visible) refuses it.
     DisplayName, 32, is_text_char, empty: true
 );
 name_type!(
     /// What a message is about: at most 24 bytes of printable ASCII without spaces; may be empty.
     Topic, 24, is_id_char, empty: true
 );
+
+impl DisplayName {
+    /// Checks `text` as [`new`](Self::new) does, and takes nothing that misleads who reads it: no character that is not
+    /// seen, such as a zero-width space, and none that turns the text around it, such as a right-to-left override. For names
+    /// that others have chosen. Joiners and variation selectors are taken inside emoji and words that need them.
+    ///
+    /// ```
+    /// use parlour_core::room::{DisplayName, IdError};
+    ///
+    /// let misleading = DisplayName::visible("An\u{200b}na");
+    /// assert_eq!(misleading, Err(IdError::Hidden { character: '\u{200b}' }));
+    /// ```
+    ///
+    /// # Errors
+    /// [`IdError`] says which rule `text` breaks.
+    pub fn visible(text: &str) -> Result<Self, IdError> {
+        let name = Self::new(text)?;
+        match first_hidden(text) {
+            Some(character) => Err(IdError::Hidden { character }),
+            None => Ok(name),
+        }
+    }
+}
 
 /// One run of a room, from the first join to the last leave: 128 random bits, shown as hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

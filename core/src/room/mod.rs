@@ -47,7 +47,9 @@ mod attribute;
 mod authority;
 mod codec;
 mod grants;
+mod hidden;
 mod id;
+mod lobby;
 #[cfg(feature = "server")]
 mod log;
 mod participant;
@@ -67,6 +69,11 @@ pub use grants::Grants;
 pub use id::{
     AttributeKey, DisplayName, IdError, ParticipantId, RoomId, SessionId, StreamKey, Topic,
 };
+pub use lobby::{Lobby, MAX_WAITING, Waiting};
+#[cfg(feature = "server")]
+pub(crate) use lobby::{LobbyView, Place, Told as LobbyTold, WaitingList};
+#[cfg(feature = "client")]
+pub(crate) use lobby::{note, strike};
 pub use participant::{ConnectionState, MAX_STREAMS, Participant, Stream};
 #[cfg(feature = "server")]
 pub use roster::Growing;

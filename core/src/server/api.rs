@@ -15,7 +15,7 @@ use super::{
     Transmit, UnknownJoin,
 };
 use crate::room::{
-    AttributeKey, AttributeValue, CloseReason, DisplayName, ParticipantId, RoomId, Topic,
+    AttributeKey, AttributeValue, CloseReason, ParticipantId, RoomId, Topic, Waiting,
 };
 use crate::secure::{CookieJar, Generator, KeyPair};
 use crate::signal::{Answer, JoinRefusal, MAX_BODY, Recipients, Redirect};
@@ -415,11 +415,10 @@ impl Server {
         self.rooms.find(room).map(RoomView::new)
     }
 
-    /// Those who wait in the lobby of a room, in the order of their ids.
-    pub fn waiting(&self, room: &RoomId) -> impl Iterator<Item = (&ParticipantId, &DisplayName)> {
+    /// All who wait in the lobby of a room, in the order in which they came.
+    pub fn waiting(&self, room: &RoomId) -> impl Iterator<Item = &Waiting> + use<'_> {
         let room = self.rooms.find(room).into_iter();
-        let guests = room.flat_map(|room| room.lobby().guests());
-        guests.map(|guest| (&guest.association.id, &guest.name))
+        room.flat_map(|room| room.lobby().waiting().iter())
     }
 
     /// How well a participant of a session is connected.

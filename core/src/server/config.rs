@@ -76,7 +76,7 @@ pub struct Config {
     /// Most audio slots that a participant gets, whatever it asks for; at most
     /// [`MAX_SLOTS`](crate::signal::MAX_SLOTS).
     pub slots: u8,
-    /// How often one participant may ask for something. What is beyond is refused or dropped, and who
+    /// How often one participant may ask for something, apart from sending messages. What is beyond is refused or dropped, and who
     /// goes on with five times as much is cut off: of requests, messages, media and pings alike.
     pub requests: Rate,
     /// How often one participant may ask for something that all others are told of: to publish, unmute, set an attribute,
@@ -85,7 +85,7 @@ pub struct Config {
     /// How often one participant may join a room anew, or knock at it, from wherever; a resume is no such join. Beyond that
     /// it is refused.
     pub joins: Rate,
-    /// How often one participant may send a message, reliable or lossy.
+    /// How often one participant may send a message, reliable or lossy. They are not counted among the requests.
     pub messages: Rate,
     /// Media packets that one participant may send.
     pub media: Rate,

@@ -19,7 +19,7 @@ pub struct Admission {
     pub room: RoomId,
     /// Who.
     pub participant: ParticipantId,
-    /// What others see of it.
+    /// What others see of it. A name that somebody else has chosen is best made by [`DisplayName::visible`].
     pub name: DisplayName,
     /// What it may do.
     pub grants: Grants,

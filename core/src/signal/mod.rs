@@ -38,7 +38,8 @@
 //! | [`Deliver`](ServerMessage::Deliver) | a message from a participant | [`MAX_BODY`] bytes |
 //! | [`Missed`](ServerMessage::Missed) | messages were lost | counts to 65,535 |
 //! | [`Admitted`](ServerMessage::Admitted) | out of the lobby | |
-//! | [`Knock`](ServerMessage::Knock), [`KnockEnded`](ServerMessage::KnockEnded) | somebody waits in the lobby, or no longer | |
+//! | [`Knock`](ServerMessage::Knock), [`KnockEnded`](ServerMessage::KnockEnded) | somebody waits in the lobby, or no longer | [`MAX_WAITING`](crate::room::MAX_WAITING) at a time |
+//! | [`Lobby`](ServerMessage::Lobby) | that is the lobby now, and so many wait | |
 //! | [`TokenExpiring`](ServerMessage::TokenExpiring) | refresh the token | |
 //! | [`Closed`](ServerMessage::Closed) | the connection is over | the last message |
 //! | [`GrantsChanged`](ServerMessage::GrantsChanged) | a new token allows more, or less | |

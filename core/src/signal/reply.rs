@@ -124,14 +124,15 @@ pub enum ServerMessage<'a> {
     },
     /// Out of the lobby, into the session.
     Admitted(Joined),
-    /// Somebody asks to be let in. Told to those who may admit.
+    /// Somebody waits in the lobby. Told to those who may admit, of the first
+    /// [`MAX_WAITING`](crate::room::MAX_WAITING), in the order in which they came.
     Knock {
         /// Who.
         participant: ParticipantId,
         /// What to show for it.
         name: DisplayName,
     },
-    /// That somebody no longer waits: admitted, denied, or gone.
+    /// One of those no longer waits: admitted, denied, or gone. Or the receiver may not admit any more.
     KnockEnded {
         /// Who.
         participant: ParticipantId,
@@ -151,5 +152,12 @@ pub enum ServerMessage<'a> {
     GrantsChanged {
         /// All that it may do.
         grants: Grants,
+    },
+    /// The lobby is now as it was told by `Knock` and `KnockEnded`.
+    Lobby {
+        /// Which state of the lobby that is; 0 if the receiver may not admit any more.
+        version: Version,
+        /// How many wait in all.
+        waiting: u32,
     },
 }

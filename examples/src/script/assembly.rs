@@ -9,6 +9,7 @@ use parlour_tokio::{AudioOptions, Event, JoinOptions, RoomEvent, RoomState};
 
 use super::meeting::{Cast, Meeting, PATIENCE, id, mic};
 use crate::device::Device;
+use crate::events::Told;
 use crate::party::{self, Party};
 use crate::speech::Speech;
 
@@ -73,8 +74,8 @@ impl Meeting {
         );
 
         self.timeline.part("Publish");
-        let published = device.log.wait(Duration::ZERO, PATIENCE, |event| {
-            matches!(event, Event::Room(RoomEvent::Published { .. })).then_some(())
+        let published = device.log.wait(Duration::ZERO, PATIENCE, |told| {
+            matches!(told, Told::Event(Event::Room(RoomEvent::Published { .. }))).then_some(())
         });
         let published = published.await.context("the server never told the device");
         let how =

@@ -8,7 +8,7 @@ use parlour_tokio::{CloseCause, Event, RoomEvent};
 
 use super::meeting::{Cast, Meeting, PATIENCE, id};
 use crate::device::Device;
-use crate::events::EventLog;
+use crate::events::{EventLog, Told};
 use crate::party::Party;
 
 impl Meeting {
@@ -136,8 +136,8 @@ impl Meeting {
 
 /// What was told of somebody's coming or going.
 fn departure(log: &EventLog, since: Duration, who: &ParticipantId) -> Option<RoomEvent> {
-    let found = log.find(since, |event| match event {
-        Event::Room(
+    let found = log.find(since, |told| match told {
+        Told::Event(Event::Room(
             event @ (RoomEvent::ParticipantJoined(id)
             | RoomEvent::ParticipantHidden(id)
             | RoomEvent::ParticipantLeft {
@@ -146,7 +146,7 @@ fn departure(log: &EventLog, since: Duration, who: &ParticipantId) -> Option<Roo
             | RoomEvent::ConnectionChanged {
                 participant: id, ..
             }),
-        ) if id == who => Some(event.clone()),
+        )) if id == who => Some(event.clone()),
         _ => None,
     });
     found.map(|(_, event)| event)

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use parlour_core::client::{CloseCause, Event, RequestFailure};
-use parlour_core::room::{ParticipantId, RoomId};
+use parlour_core::room::{Grants, ParticipantId, RoomId};
 use parlour_core::server;
 use parlour_core::signal::{Outcome, RequestId};
 use parlour_core::time::{Duration, Instant};
@@ -187,7 +187,26 @@ impl World {
         participants.map(|(id, _)| id.as_str().to_owned()).collect()
     }
 
-    /// Whether the party's replica is as the server would have it.
+    /// Whether the party knows of the lobby what the server would have it know.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_lobby(&self, handle: Handle) -> Result<(), String> {
+        let party = &self.parties[handle.0];
+        let room = RoomId::new(&party.options.room).expect("a room id");
+        let server = self.server.as_ref().ok_or("there is no server")?;
+        let may_know = party.device.grants().contains(Grants::ADMIT);
+        let waiting = || server.waiting(&room).filter(|_| may_know);
+        let known = party.device.lobby();
+        let first = waiting().take(party.device.places_for_waiting());
+        if known.waiting.iter().eq(first) && known.count as usize == waiting().count() {
+            return Ok(());
+        }
+        let waiting: Vec<_> = waiting().collect();
+        Err(format!("{}: {known:#?}\nlobby: {waiting:#?}", party.id()))
+    }
+
+    /// Whether the party's replica, and what it knows of the lobby, is as the server would have it.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -200,7 +219,8 @@ impl World {
         party
             .device
             .facts()
-            .check_against(&authority, &party.id(), capacity)
+            .check_against(&authority, &party.id(), capacity)?;
+        self.check_lobby(handle)
     }
 
     /// Lets up to `limit` pass until all of `handles` see the room as the server does.

@@ -13,13 +13,9 @@ use crate::{id, ms, s};
 #[test]
 fn every_request_of_a_flood_is_answered_once() {
     let config = Config {
-        requests: Rate {
+        messages: Rate {
             per_second: 2,
             burst: 10,
-        },
-        messages: Rate {
-            per_second: 1_000,
-            burst: 1_000,
         },
         ..Config::default()
     };
@@ -57,6 +53,46 @@ fn every_request_of_a_flood_is_answered_once() {
         Ok(Outcome::Done)
     );
     assert_eq!(world.facts(bob).floor, Some(id("alice")));
+}
+
+#[test]
+fn messages_are_counted_apart_from_requests() {
+    let mut world = World::new("messages_are_counted_apart_from_requests");
+    let alice = world.joined("alice", Options::default());
+    let bob = world.joined("bob", Options::default());
+    let topic = Topic::new("t").unwrap();
+    // As often as `Config::messages` says, which is more often than `Config::requests`.
+    let Config {
+        messages, requests, ..
+    } = Config::default();
+    assert!(messages.per_second > requests.per_second);
+    let pause = s(1).checked_div(messages.per_second).unwrap();
+    let all = messages.per_second * 20;
+    let mut sent = Vec::new();
+    for number in 0..all {
+        let device = world.device(alice);
+        let body = number.to_be_bytes();
+        sent.push(
+            device
+                .send_message(&Recipients::All, &topic, &body)
+                .unwrap(),
+        );
+        world.run_for(pause);
+    }
+    world.run_for(s(1));
+    for request in sent {
+        let reply = world.reply(alice, request);
+        assert_eq!(reply, Some(Ok(Outcome::Sent { recipients: 1 })));
+    }
+    assert_eq!(world.messages(bob).len(), all as usize);
+
+    // Nor are requests hindered by messages, or messages by requests.
+    let limited = Err(RequestFailure::Refused(Refusal::RateLimited));
+    while world.ask(alice, |device| device.request_floor()) != limited {}
+    let sent = world.ask(alice, |device| {
+        device.send_message(&Recipients::All, &topic, b"!")
+    });
+    assert_eq!(sent, Ok(Outcome::Sent { recipients: 1 }));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod late_join;
 mod leave;
 mod limits;
 mod lobby;
+mod lobby_known;
 mod longest_payload;
 mod lost_closed;
 mod mix;

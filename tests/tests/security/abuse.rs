@@ -37,7 +37,10 @@ fn check_others(world: &mut World, [mallory, alice, bob]: [Handle; 3], frames: u
         let about_others = told.filter(|(_, event)| !format!("{event:?}").contains(id.as_str()));
         let about_others: Vec<_> = about_others
             .filter(|(_, event)| {
-                !matches!(event, Event::CountChanged(_) | Event::FloorChanged(None))
+                !matches!(
+                    event,
+                    Event::CountChanged(_) | Event::FloorChanged(None) | Event::MessageReceived
+                )
             })
             .collect();
         assert!(about_others.is_empty(), "{about_others:?}");
@@ -99,6 +102,37 @@ fn ten_times_too_many_messages_end_the_stay() {
         let _ = world
             .device(mallory)
             .send_lossy_message(&Recipients::All, &topic, b"spam");
+        world.run_for(ms(5));
+        if world.closed(mallory).is_some() {
+            break;
+        }
+    }
+    let took = world.now().saturating_duration_since(started).as_secs() as usize;
+    let delivered = world.messages(bob).len();
+    assert!(delivered <= 20 + 20 * (took + 1), "{delivered} in {took} s");
+    world.run_for(s(10));
+    check_others(&mut world, all, 500);
+}
+
+#[test]
+fn ten_times_too_many_reliable_messages_end_the_stay() {
+    let config = Config {
+        messages: Rate {
+            per_second: 20,
+            burst: 20,
+        },
+        ..Config::default()
+    };
+    let (mut world, all) =
+        conversation("ten_times_too_many_reliable_messages_end_the_stay", config);
+    let [mallory, alice, bob] = all;
+    world.talk(alice, "mic", s(10));
+    let topic = Topic::new("t").unwrap();
+    let started = world.now();
+    for _ in 0..2_000 {
+        let _ = world
+            .device(mallory)
+            .send_message(&Recipients::All, &topic, b"spam");
         world.run_for(ms(5));
         if world.closed(mallory).is_some() {
             break;

@@ -2,9 +2,9 @@
 
 use embassy_time::{Duration, Ticker};
 use parlour_core::audio::codec::SampleRate;
-use parlour_core::client::{CloseCause, Event};
-use parlour_core::room::{CloseReason, Topic};
-use parlour_core::signal::Recipients;
+use parlour_core::client::{Client, CloseCause, Commands as _, Event};
+use parlour_core::room::{CloseReason, ParticipantId, Topic};
+use parlour_core::signal::{Moderation, Recipients, Targets};
 use std::vec::Vec;
 
 use super::sound::{loudest, tone};
@@ -54,6 +54,35 @@ fn a_muted_device_is_not_heard_also_when_it_comes_back() {
     });
     assert_eq!(heard[0], 0);
     assert!(heard[1] > 6_000);
+}
+
+#[test]
+fn a_doorkeeper_is_told_who_waits_and_lets_them_in() {
+    let mut world = World::new();
+    let door = world.party(2, "doorkeeper", Config::default());
+    door.join(&mut world).unwrap();
+    let guest = world.party(3, "guest", Config::default());
+    let room = guest.room;
+    world.spawn(async move { room.join().await.unwrap() });
+    let waits = ParticipantId::new("guest").unwrap();
+    door.wait(
+        &mut world,
+        move |event| matches!(event, Event::Knocked { participant, .. } if *participant == waits),
+    );
+    door.wait(&mut world, |event| {
+        *event == Event::LobbyChanged { waiting: 1 }
+    });
+    // This one keeps no names.
+    assert_eq!(door.room.with_lobby(|lobby| lobby.others()), 1);
+    let everybody = Targets::All {
+        except: Default::default(),
+    };
+    let admit = |client: &mut Client<_>| client.moderate(Moderation::Admit, &everybody);
+    door.room.with_client(admit).unwrap();
+    door.wait(&mut world, |event| {
+        *event == Event::LobbyChanged { waiting: 0 }
+    });
+    assert!(guest.room.is_joined());
 }
 
 #[test]

@@ -396,10 +396,10 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
                     let _ = server.refuse(now(), join, JoinRefusal::InvalidToken);
                     continue;
                 }
-                let grants = if *token == "listener" {
-                    Grants::SUBSCRIBE
-                } else {
-                    Grants::PARTICIPANT
+                let grants = match &**token {
+                    "listener" => Grants::SUBSCRIBE,
+                    "doorkeeper" => Grants::PARTICIPANT | Grants::ADMIT,
+                    _ => Grants::PARTICIPANT,
                 };
                 let admission = Admission {
                     room: RoomId::new("room").unwrap(),
@@ -407,7 +407,7 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
                     name: DisplayName::new("").unwrap(),
                     grants,
                     expires_in: None,
-                    lobby: false,
+                    lobby: *token == "guest",
                 };
                 server.admit(now(), join, admission).unwrap();
             }

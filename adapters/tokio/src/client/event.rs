@@ -14,22 +14,20 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Something about the room, this participant or its connection. (Never `Replied`, `MessageReceived` or
+    /// Something about the room, this participant or its connection. (Never `Replied`, `MessageReceived`, `MessagesMissed` or
     /// `Redirected`, which this crate acts on itself.)
     Room(RoomEvent),
     /// Packets travel otherwise than before, or, if this is the first event, otherwise than preferred. By TCP, audio that is
     /// lost on the way comes late; UDP is tried again after 10 s, and ever more rarely up to every 5 minutes.
     TransportChanged(Transport),
-    /// Another participant sent a message.
-    Message {
+    /// Another participant sent a message by the lossy way. Reliable ones are in [`Room::messages`](crate::Room::messages).
+    LossyMessage {
         /// Who.
         from: ParticipantId,
         /// What it is about.
         topic: Topic,
         /// What it says.
         body: Bytes,
-        /// Whether it came by the reliable way.
-        reliable: bool,
     },
     /// This reader was too slow: so many events are lost to it. What is true now is in the room's state.
     Lagged {

@@ -7,6 +7,7 @@
 //! ```text
 //!   Room, AudioWriter ──commands──► Mutex<core::client::Client> ◄──datagrams, time── driver ◄──► UDP or TCP
 //!   Events            ◄─broadcast───────────────┤
+//!   Messages          ◄─queue───────────────────┤
 //!   MixedReader,      ◄─broadcast, encoded──────┘
 //!   SlotReader           jitter buffer, decoder and mixer are the reader's
 //! ```
@@ -19,6 +20,7 @@ mod error;
 mod event;
 mod link;
 mod media;
+mod messages;
 mod options;
 mod pace;
 mod player;
@@ -30,8 +32,9 @@ pub use audio_out::AudioWriter;
 pub use error::{JoinError, PublishError, ReadError, RequestError, WriteError};
 pub use event::{Event, Events};
 pub use media::{MediaPacket, MediaReader, MediaWriter};
+pub use messages::{Message, Messages};
 pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
 pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause, Transport};
-pub use room::{Room, RoomState};
+pub use room::{Lobby, Room, RoomState};
 #[cfg(feature = "tap")]
 pub(crate) use shared::{Shared, SlotFrame};

@@ -20,13 +20,16 @@ use super::driver::{Driver, Host, Rebind};
 use super::encoder::talker;
 use super::shared::{Published, Shared, Status};
 use super::{
-    AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MediaReader, MediaWriter,
+    AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MediaReader, MediaWriter, Messages,
     MixedReader, PublishError, ReadError, RequestError, SlotReader,
 };
 use crate::clock::Clock;
 use crate::machine::Client;
 
 mod attributes;
+mod lobby;
+
+pub use lobby::Lobby;
 
 /// What is true in a room, as far as this participant knows.
 pub type RoomState = parlour_core::room::RoomState<<Desktop as Profile>::Roster>;
@@ -132,6 +135,26 @@ impl Room {
     /// What happens from now on; on its first call, what has happened since joining.
     pub fn events(&self) -> Events {
         Events::new(self.shared.subscribe_events())
+    }
+
+    /// The messages that others send to this participant by [`send_message`](Self::send_message), also those that have come
+    /// since joining.
+    ///
+    /// ```no_run
+    /// # use parlour_tokio::{Message, Room};
+    /// # async fn chat(room: Room) {
+    /// let mut messages = room.messages();
+    /// while let Some(message) = messages.next().await {
+    ///     match message {
+    ///         Message::Received { from, body, .. } => println!("{from}: {}", String::from_utf8_lossy(&body)),
+    ///         Message::Missed { count } => println!("{count} messages are lost: this is too slow"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn messages(&self) -> Messages {
+        Messages::new(Arc::clone(&self.shared))
     }
 
     /// Looks at what is true in the room now. `look` must be quick: packets wait meanwhile. It must not call this
@@ -294,7 +317,8 @@ impl Room {
         self.ask(Operation::SetMuted { key, muted }).await
     }
 
-    /// Sends a message of at most 640 bytes, reliably and in order; says to how many it goes.
+    /// Sends a message of at most 640 bytes, reliably and in order; says to how many it goes. Each of them reads it in
+    /// [`messages`](Self::messages), or is told that it missed it.
     ///
     /// # Errors
     /// [`RequestError`]

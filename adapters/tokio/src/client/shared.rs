@@ -16,6 +16,7 @@ use parlour_core::signal::{MAX_BODY, Operation, Outcome, Refusal, RequestId, Str
 use parlour_core::time::Instant;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
 
+use super::messages::Queue;
 use super::pace::Paced;
 use super::{Event, MediaPacket, RequestError, WriteError};
 use crate::clock::Clock;
@@ -89,6 +90,7 @@ pub(super) struct State {
     orphans: Vec<StreamKey>,
     /// Gone when all is over, so that the readers' streams end.
     events: Option<broadcast::Sender<Event>>,
+    pub(super) messages: Queue,
     frames: Option<broadcast::Sender<SlotFrame>>,
     media: Option<broadcast::Sender<MediaPacket>>,
     /// Holds what happened since joining for the first who asks.
@@ -140,6 +142,7 @@ impl Shared {
                 refused: BTreeMap::new(),
                 orphans: Vec::new(),
                 events: Some(events),
+                messages: Queue::default(),
                 frames: Some(frames),
                 media: Some(media),
                 first_events: Some(first_events),
@@ -280,11 +283,10 @@ impl Shared {
             }
             Incoming::Message(message) => {
                 if let Some(events) = events {
-                    let _ = events.send(Event::Message {
+                    let _ = events.send(Event::LossyMessage {
                         from: message.from,
                         topic: message.topic,
                         body: Bytes::copy_from_slice(message.body),
-                        reliable: false,
                     });
                 }
             }
@@ -360,6 +362,12 @@ impl Shared {
             CoreEvent::Joined { .. } => drop(self.status.send_replace(Status::Joined)),
             CoreEvent::Waiting => drop(self.status.send_replace(Status::Waiting)),
             CoreEvent::Closed(cause) => drop(self.status.send_replace(Status::Closed(*cause))),
+            CoreEvent::MessagesMissed(count) => {
+                // It came behind those that were received before.
+                state.take_messages();
+                state.messages.miss((*count).into());
+                return;
+            }
             CoreEvent::MessageReceived | CoreEvent::Redirected(_) => return,
             _ => {}
         }
@@ -401,16 +409,15 @@ impl State {
         }
     }
 
-    fn take_messages(&mut self) {
+    /// Moves messages into their queue. What it holds back stays unacknowledged, and all signalling behind it: not
+    /// while somebody waits for an answer, who may be the one that does not read.
+    pub(super) fn take_messages(&mut self) {
+        let is_awaited = !self.replies.is_empty() || !self.publishing.is_empty();
         let mut body = [0; MAX_BODY];
-        while let Ok(Some(message)) = self.client.poll_message(&mut body) {
-            if let Some(events) = &self.events {
-                let _ = events.send(Event::Message {
-                    from: message.from,
-                    topic: message.topic,
-                    body: Bytes::copy_from_slice(message.body),
-                    reliable: true,
-                });
+        while is_awaited || !self.messages.holds_back() {
+            match self.client.poll_message(&mut body) {
+                Ok(Some(message)) => self.messages.push(&message),
+                _ => return,
             }
         }
     }
@@ -420,6 +427,7 @@ impl State {
         self.replies.clear();
         self.publishing.clear();
         self.paced = Paced::default();
+        self.messages.wake();
         self.events = None;
         self.frames = None;
         self.media = None;

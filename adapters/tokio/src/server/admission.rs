@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use parlour_core::room::RoomId;
+use parlour_core::room::{DisplayName, IdError, RoomId};
 use parlour_core::server::{Admission, JoinId, Path, RefreshId};
 use parlour_core::signal::{JoinRefusal, Redirect};
 use parlour_core::time::Instant;
 
+use super::ServerConfig;
 use crate::clock::unix_seconds;
 use crate::machine::Server;
-use crate::token::{ApiKey, Claims, LEEWAY, TokenError, verify_token};
+use crate::token::{ApiKey, Claims, LEEWAY, TokenError, verify};
 
 /// The worker that a room lives on, of so many. Stable: the FNV-1a hash of the room's id, modulo the number of workers.
 pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
@@ -32,11 +33,22 @@ pub(super) struct Admitter {
     /// may be known by several, and the participant may be able to use that one only.
     ports: Vec<u16>,
     keys: Vec<ApiKey>,
+    /// What is taken for a display name.
+    name: fn(&str) -> Result<DisplayName, IdError>,
 }
 
 impl Admitter {
-    pub(super) fn new(index: usize, ports: Vec<u16>, keys: Vec<ApiKey>) -> Self {
-        Self { index, ports, keys }
+    pub(super) fn new(index: usize, ports: Vec<u16>, config: &ServerConfig) -> Self {
+        Self {
+            index,
+            ports,
+            keys: config.api_keys.clone(),
+            name: if config.hidden_characters {
+                DisplayName::new
+            } else {
+                DisplayName::visible
+            },
+        }
     }
 
     /// Answers a join.
@@ -49,7 +61,7 @@ impl Admitter {
         from: Path,
     ) {
         let wall = unix_seconds();
-        let claims = match verify_token(token, &self.keys, wall) {
+        let claims = match verify(token, &self.keys, wall, self.name) {
             Ok(claims) => claims,
             Err(error) => {
                 tracing::debug!(?from, %error, "join refused");
@@ -81,7 +93,7 @@ impl Admitter {
         token: &str,
     ) {
         let wall = unix_seconds();
-        let verified = verify_token(token, &self.keys, wall);
+        let verified = verify(token, &self.keys, wall, self.name);
         if let Err(error) = verified {
             tracing::debug!(%error, "refreshed token refused");
         }

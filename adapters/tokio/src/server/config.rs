@@ -42,6 +42,9 @@ pub struct ServerConfig {
     pub key_file: Option<PathBuf>,
     /// Whose tokens are accepted; at least one. The first one signs the tickets that this server mints.
     pub api_keys: Vec<ApiKey>,
+    /// Whether display names in tokens may have characters that are not seen or turn the text around them, by which one
+    /// looks like another. Without it their bearers are refused; emoji and words that need a joiner are taken in any case.
+    pub hidden_characters: bool,
     /// Limits and times of each worker, and whether it mixes: for those who have one decoder, or none for Opus.
     pub limits: Limits,
     /// TCP connections that one worker accepts at a time, a quarter of them from one address (IPv6: network); 0: no TCP. When
@@ -64,6 +67,7 @@ impl ServerConfig {
             senders: 0,
             key_file: None,
             api_keys: vec![key],
+            hidden_characters: false,
             limits: Limits::default(),
             tcp_connections: 1_024,
             #[cfg(feature = "record")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parlour_core::room::{
-    AttributeKey, AttributeValue, DisplayName, Participant, ParticipantId, RoomId, SessionId, Topic,
+    AttributeKey, AttributeValue, Participant, ParticipantId, RoomId, SessionId, Topic, Waiting,
 };
 use parlour_core::secure::{KeyPair, PublicKey};
 use parlour_core::server::{Gather, ModerateError, ParticipantStatistics, RoomView, Statistics};
@@ -73,21 +73,18 @@ pub struct RoomInfo {
     pub session: Option<SessionId>,
     /// Who takes part.
     pub participants: Vec<Participant>,
-    /// Who waits in the lobby.
-    pub waiting: Vec<(ParticipantId, DisplayName)>,
+    /// All who wait in the lobby, in the order in which they came.
+    pub waiting: Vec<Waiting>,
 }
 
 impl RoomInfo {
     fn new(server: &Core, view: RoomView<'_>) -> Self {
         let state = view.session.map(|(_, state)| state);
-        let waiting = server.waiting(view.room);
         Self {
             room: view.room.clone(),
             session: view.session.map(|(session, _)| session),
             participants: state.map_or(Vec::new(), |state| state.participants().cloned().collect()),
-            waiting: waiting
-                .map(|(id, name)| (id.clone(), name.clone()))
-                .collect(),
+            waiting: server.waiting(view.room).cloned().collect(),
         }
     }
 }
@@ -147,7 +144,7 @@ impl Server {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let (buffers, drops) = (sockets.buffers, Arc::default());
             let socket = Socket { buffers, drops };
-            let admitter = Admitter::new(index, ports.clone(), config.api_keys.clone());
+            let admitter = Admitter::new(index, ports.clone(), &config);
             Worker {
                 index,
                 sockets,

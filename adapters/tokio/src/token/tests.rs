@@ -104,6 +104,15 @@ fn each_defect_has_its_name() {
             name("name", IdError::TooLong { max: 32 }),
         ),
         (
+            with("name", json!("Anna\u{202e}nimda")),
+            name(
+                "name",
+                IdError::Hidden {
+                    character: '\u{202e}',
+                },
+            ),
+        ),
+        (
             with("grants", json!(["subscribe", "fly"])),
             TokenError::UnknownGrant,
         ),

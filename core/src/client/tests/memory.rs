@@ -13,7 +13,7 @@ use crate::client::profile::Profile;
 use crate::client::publications::Publication;
 use crate::client::subscriptions::Subscription;
 use crate::link::Link;
-use crate::room::Attribute;
+use crate::room::{Attribute, Waiting};
 
 /// Most that a small client may take, bytes.
 const LIMIT: usize = 12 * 1024;
@@ -74,6 +74,12 @@ fn sizes_are_as_documented() {
             size_of::<Attribute>(),
             Small::ATTRIBUTES,
             Desktop::ATTRIBUTES,
+        ),
+        each(
+            "those who wait in a lobby",
+            size_of::<Waiting>(),
+            Small::WAITING,
+            Desktop::WAITING,
         ),
         row("reliable messages received", 768, 16_384),
         row("packets to send", 1200, 32_768),

@@ -1,13 +1,12 @@
 //! What a participant receives: whom it hears, what waits for it, what it knows of the room.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::media::MediaQueue;
 use super::messages::Messages;
 use super::slots::Slots;
 use super::subscriptions::Subscriptions;
-use crate::room::{ParticipantId, StreamKind, Version, View};
+use crate::room::{LobbyView, ParticipantId, StreamKind, Version, View};
 use crate::server::Config;
 use crate::server::pool::Pool;
 use crate::signal::SubscribePolicy;
@@ -35,10 +34,7 @@ pub(crate) struct Receives {
     pub(crate) messages: Messages,
     /// Changes of the room that were told while the first of the messages waited.
     pub(crate) told_first: u8,
-    /// Of whom this moderator knows that they wait.
-    pub(crate) knocks: BTreeSet<ParticipantId>,
-    /// The lobby's version that this moderator has heard of.
-    pub(crate) knocks_seen: u64,
+    pub(crate) lobby: LobbyView,
     pub(crate) loss: u8,
     /// Packets of media that were sent to it.
     pub(crate) packets: u64,
@@ -67,8 +63,7 @@ impl Receives {
             pending: None,
             messages: Messages::new(config.queued_messages),
             told_first: 0,
-            knocks: BTreeSet::new(),
-            knocks_seen: 0,
+            lobby: LobbyView::default(),
             loss: 0,
             packets: 0,
         }

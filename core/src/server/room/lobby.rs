@@ -7,22 +7,19 @@
 //! ```
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::places::Places;
-use crate::room::{DisplayName, ParticipantId};
+use crate::room::{DisplayName, ParticipantId, Place, WaitingList};
 use crate::server::keys::PeerKey;
-use crate::server::member::{Guest, Receives, encoded};
-use crate::signal::ServerMessage;
-
-use alloc::vec::Vec;
+use crate::server::member::Guest;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Lobby {
     guests: BTreeMap<PeerKey, Guest>,
-    by_id: BTreeMap<ParticipantId, PeerKey>,
-    /// Goes up with every change of that.
-    version: u64,
+    by_id: BTreeMap<ParticipantId, (PeerKey, Place)>,
+    waiting: WaitingList,
     /// Places kept for joins under way.
     pub(super) reserved: Places,
 }
@@ -32,24 +29,27 @@ impl Lobby {
         self.by_id.len()
     }
 
-    /// Those who wait, in the order of their ids.
+    /// Those who wait, as it is told.
+    pub(crate) fn waiting(&self) -> &WaitingList {
+        &self.waiting
+    }
+
     pub(crate) fn guests(&self) -> impl Iterator<Item = &Guest> {
-        let keys = self.by_id.values();
-        keys.filter_map(|key| self.guests.get(key))
+        self.guests.values()
     }
 
     /// Those who wait and for whom `is_meant` holds, in the order of their ids.
     pub(super) fn keys(&self, is_meant: impl Fn(&ParticipantId) -> bool) -> Vec<PeerKey> {
         let meant = self.by_id.iter().filter(|(id, _)| is_meant(id));
-        meant.map(|(_, key)| *key).collect()
+        meant.map(|(_, (key, _))| *key).collect()
     }
 
     pub(super) fn first(&self) -> Option<PeerKey> {
-        self.by_id.values().next().copied()
+        self.by_id.values().next().map(|(key, _)| *key)
     }
 
     pub(super) fn find(&self, id: &ParticipantId) -> Option<PeerKey> {
-        self.by_id.get(id).copied()
+        self.by_id.get(id).map(|(key, _)| *key)
     }
 
     pub(super) fn get_mut(&mut self, key: PeerKey) -> Option<&mut Guest> {
@@ -60,17 +60,35 @@ impl Lobby {
         self.guests.get(&key)
     }
 
-    pub(super) fn insert(&mut self, guest: Guest) {
-        let key = guest.association.key;
-        self.by_id.insert(guest.association.id.clone(), key);
+    /// Adds one. One of the same participant makes room for it and is given back; if it has another name, what was told
+    /// of it holds no more, and the new one stands behind all others.
+    pub(super) fn insert(&mut self, guest: Guest) -> Option<Guest> {
+        let (id, name, key) = (&guest.association.id, &guest.name, guest.association.key);
+        let former = self.by_id.get(id).copied();
+        let place = match former {
+            Some((_, place)) if self.is_called(place, name) => place,
+            _ => {
+                if let Some((_, place)) = former {
+                    self.waiting.leave(place);
+                }
+                self.waiting.enter(id.clone(), name.clone())
+            }
+        };
+        self.by_id.insert(id.clone(), (key, place));
         self.guests.insert(key, guest);
-        self.version += 1;
+        self.guests.remove(&former?.0)
+    }
+
+    fn is_called(&self, place: Place, name: &DisplayName) -> bool {
+        let waiting = self.waiting.get(place);
+        waiting.is_some_and(|waiting| waiting.name == *name)
     }
 
     pub(super) fn remove(&mut self, key: PeerKey) -> Option<Guest> {
         let guest = self.guests.remove(&key)?;
-        self.by_id.remove(&guest.association.id);
-        self.version += 1;
+        if let Some((_, place)) = self.by_id.remove(&guest.association.id) {
+            self.waiting.leave(place);
+        }
         Some(guest)
     }
 
@@ -83,34 +101,5 @@ impl Lobby {
 
     pub(super) fn is_idle(&self) -> bool {
         self.by_id.is_empty() && self.reserved.is_empty()
-    }
-
-    /// Whether there is something that a moderator must hear of who waits.
-    pub(super) fn has_news(&self, moderator: &Receives) -> bool {
-        moderator.knocks_seen != self.version
-    }
-
-    /// The next that a moderator must hear of who waits.
-    pub(super) fn poll_knock(&self, moderator: &mut Receives) -> Option<Vec<u8>> {
-        if !self.has_news(moderator) {
-            return None;
-        }
-        let knocks = &mut moderator.knocks;
-        let gone = knocks.iter().find(|id| !self.by_id.contains_key(id));
-        if let Some(participant) = gone.cloned() {
-            knocks.remove(&participant);
-            return encoded(&ServerMessage::KnockEnded { participant });
-        }
-        let Some(guest) = self
-            .guests()
-            .find(|guest| !knocks.contains(&guest.association.id))
-        else {
-            moderator.knocks_seen = self.version;
-            return None;
-        };
-        let participant = guest.association.id.clone();
-        let name: DisplayName = guest.name.clone();
-        knocks.insert(participant.clone());
-        encoded(&ServerMessage::Knock { participant, name })
     }
 }

@@ -8,7 +8,7 @@ use crate::room::{CloseReason, Grants, RoomId};
 use crate::server::Event;
 use crate::server::context::Context;
 use crate::server::keys::{MemberKey, PeerKey};
-use crate::server::limits::Verdict;
+use crate::server::limits::{Allowance, Verdict};
 use crate::server::member::{Association, Refresh, Rights};
 use crate::signal::{Moderation, Operation, Outcome, Refusal, Request, RequestId, Secret, decode};
 
@@ -33,7 +33,8 @@ impl Room {
         else {
             return Ok(());
         };
-        let Some(request) = take_request(cx, &mut member.association, message)? else {
+        let messages = Some(&mut member.sends.messages);
+        let Some(request) = take_request(cx, &mut member.association, messages, message)? else {
             return Ok(());
         };
         let id = request.id;
@@ -78,7 +79,7 @@ impl Room {
         let Some(guest) = self.lobby.get_mut(who) else {
             return Ok(());
         };
-        let Some(request) = take_request(cx, &mut guest.association, message)? else {
+        let Some(request) = take_request(cx, &mut guest.association, None, message)? else {
             return Ok(());
         };
         let (association, id) = (&mut guest.association, request.id);
@@ -172,14 +173,20 @@ pub(super) fn reply(
     cx.wake(association);
 }
 
-/// Reads a request, and refuses it if there are too many.
+/// Reads a request, and refuses it if there are too many. Messages are counted apart from all others, by one who may send
+/// some.
 fn take_request<'m>(
     cx: &mut Context,
     association: &mut Association,
+    messages: Option<&mut Allowance>,
     message: &'m [u8],
 ) -> Result<Option<Request<'m>>, CloseReason> {
     let request = decode::<Request<'_>>(message).map_err(|_| CloseReason::ProtocolError)?;
-    match association.requests.take(cx.now) {
+    let allowance = match (&request.operation, messages) {
+        (Operation::Send { .. }, Some(messages)) => messages,
+        _ => &mut association.requests,
+    };
+    match allowance.take(cx.now) {
         Verdict::Granted => Ok(Some(request)),
         Verdict::Limited => {
             reply(cx, association, request.id, Err(Refusal::RateLimited));

@@ -403,12 +403,6 @@ impl Rooms {
 
 impl Room {
     fn wait_in_lobby(&mut self, cx: &mut Context, mut guest: Guest) {
-        let former = self.lobby.find(&guest.association.id);
-        if let Some(former) = former.and_then(|former| self.lobby.remove(former)) {
-            self.wake_session(cx);
-            let refresh = former.rights.refresh;
-            leaving::say_goodbye(cx, former.association, refresh, CloseReason::Replaced);
-        }
         let place = Place::Lobby(self.key);
         cx.directory.set_place(guest.association.key, place);
         cx.events.push(Event::ParticipantWaiting {
@@ -417,7 +411,10 @@ impl Room {
         });
         let at = guest.next_timeout(&cx.config);
         cx.rearm(&mut guest.association, at);
-        self.lobby.insert(guest);
+        if let Some(former) = self.lobby.insert(guest) {
+            let refresh = former.rights.refresh;
+            leaving::say_goodbye(cx, former.association, refresh, CloseReason::Replaced);
+        }
         self.wake_session(cx);
     }
 }

@@ -104,6 +104,7 @@ enum Heard {
     Admitted(Joined),
     Knock(ParticipantId, DisplayName),
     KnockEnded(ParticipantId),
+    Lobby(u32),
     TokenExpiring(u16),
     Closed(CloseReason),
     GrantsChanged(Grants),
@@ -642,6 +643,7 @@ impl Peer {
             ServerMessage::TokenExpiring { seconds } => Heard::TokenExpiring(seconds),
             ServerMessage::Closed { reason } => Heard::Closed(reason),
             ServerMessage::GrantsChanged { grants } => Heard::GrantsChanged(grants),
+            ServerMessage::Lobby { waiting, .. } => Heard::Lobby(waiting),
         };
         self.heard.push(heard);
     }

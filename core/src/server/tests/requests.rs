@@ -312,7 +312,7 @@ fn the_lobby_is_opened_by_moderators_and_the_application() {
     ));
     assert_eq!(world.ids_in("room"), ["anna"]);
     let knock = Heard::Knock(pid("ben"), DisplayName::new("BEN").unwrap());
-    assert_eq!(world.peers[anna].heard, [knock]);
+    assert_eq!(world.peers[anna].heard, [knock, Heard::Lobby(1)]);
     let refused = world.ask(ben, Operation::Publish(camera()));
     assert_eq!(refused, Err(Refusal::NotPermitted));
     let moderate = |action, targets| Operation::Moderate { action, targets };

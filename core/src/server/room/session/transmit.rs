@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::mix::Mix;
 use super::pace::Pace;
 use super::{Publisher, Session};
-use crate::room::{Authority, Grants, Told};
+use crate::room::{Authority, Grants, LobbyTold, Told, Waiting as Guest, WaitingList};
 use crate::secure::SealError;
 use crate::server::Transmit;
 use crate::server::context::Context;
@@ -93,11 +93,11 @@ impl Member {
             || self.association.has_control()
             || !receives.messages.is_empty()
             || !facts.pace.is_done(receives.told)
-            || self.rights.grants.contains(Grants::ADMIT) && facts.lobby.has_news(receives)
+            || receives.lobby.has_news(self.lobby(facts))
     }
 
     /// Moves signalling from where it waits into the link, as far as its window goes: first what was
-    /// taken out already, then replies, then who knocks, then the room's changes, then messages, which get their share if
+    /// taken out already, then replies, then the lobby, then the room's changes, then messages, which get their share if
     /// changes do not end. What the room's changes are is found now and not before, so that they are current.
     fn refill(&mut self, facts: &Facts<'_>) {
         while self.association.link.free_window() > 0 {
@@ -111,7 +111,7 @@ impl Member {
             if self.association.has_control() && !self.association.refill() {
                 return;
             }
-            let next = self.poll_knock(facts).or_else(|| {
+            let next = self.poll_lobby(facts).or_else(|| {
                 if self.receives.is_message_due() {
                     return self.poll_message();
                 }
@@ -124,9 +124,22 @@ impl Member {
         }
     }
 
-    fn poll_knock(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
-        let is_moderator = self.rights.grants.contains(Grants::ADMIT);
-        is_moderator.then(|| facts.lobby.poll_knock(&mut self.receives))?
+    /// The lobby, if it may know of that.
+    fn lobby<'l>(&self, facts: &Facts<'l>) -> Option<&'l WaitingList> {
+        let may_admit = self.rights.grants.contains(Grants::ADMIT);
+        may_admit.then(|| facts.lobby.waiting())
+    }
+
+    /// The next that it must hear of the lobby.
+    fn poll_lobby(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
+        let lobby = self.lobby(facts);
+        encoded(&match self.receives.lobby.poll(lobby)? {
+            LobbyTold::Waits(Guest { participant, name }) => {
+                ServerMessage::Knock { participant, name }
+            }
+            LobbyTold::Gone(participant) => ServerMessage::KnockEnded { participant },
+            LobbyTold::Whole { version, waiting } => ServerMessage::Lobby { version, waiting },
+        })
     }
 
     /// The next that it must hear of the room.

@@ -318,6 +318,8 @@ pub(super) fn server_message() -> impl Strategy<Value = ServerMessage<'static>> 
         any::<u16>().prop_map(|seconds| ServerMessage::TokenExpiring { seconds }),
         close_reason().prop_map(|reason| ServerMessage::Closed { reason }),
         grants().prop_map(|grants| ServerMessage::GrantsChanged { grants }),
+        (version(), any::<u32>())
+            .prop_map(|(version, waiting)| ServerMessage::Lobby { version, waiting }),
     ]
 }
 

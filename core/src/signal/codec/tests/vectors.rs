@@ -52,7 +52,7 @@ variants! {
     Codec { Opus, Pcmu, Pcma, Vp8, H264 }
     ServerMessage {
         SnapshotBegin, Update, SnapshotEnd, Reply, Deliver, Missed, Admitted, Knock, KnockEnded,
-        TokenExpiring, Closed, GrantsChanged,
+        TokenExpiring, Closed, GrantsChanged, Lobby,
     }
     RoomUpdate {
         Joined, Left, Hidden, Connection, Published, Unpublished, Muted, Censored, Speaker, Floor,
@@ -409,6 +409,13 @@ fn server_messages() -> Named<ServerMessage<'static>> {
             "grants changed",
             ServerMessage::GrantsChanged {
                 grants: Grants::PARTICIPANT,
+            },
+        ),
+        (
+            "lobby",
+            ServerMessage::Lobby {
+                version,
+                waiting: 40,
             },
         ),
     ]));

@@ -1,0 +1,42 @@
+//! Those who wait to be let in.
+
+use parlour_core::room::Waiting;
+
+use super::Room;
+
+/// The lobby, as a participant that may admit knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Lobby {
+    /// The first who wait, at most [`MAX_WAITING`](parlour_core::room::MAX_WAITING), in the order in which they came.
+    pub waiting: Vec<Waiting>,
+    /// How many wait beside these.
+    pub others: u32,
+}
+
+impl Room {
+    /// Those who wait in the lobby now; nobody if this participant lacks
+    /// [`Grants::ADMIT`](parlour_core::room::Grants::ADMIT). [`LobbyChanged`](crate::RoomEvent::LobbyChanged) says that it
+    /// is another one.
+    ///
+    /// ```no_run
+    /// # use parlour_tokio::{Room, RequestError, core::signal::Targets};
+    /// # async fn open(room: Room) -> Result<(), RequestError> {
+    /// let lobby = room.lobby();
+    /// for one in &lobby.waiting {
+    ///     println!("{} waits", one.name);
+    /// }
+    /// println!("and {} more", lobby.others);
+    /// room.admit(&Targets::All { except: Default::default() }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lobby(&self) -> Lobby {
+        let state = self.shared.lock();
+        let known = state.client.lobby();
+        Lobby {
+            waiting: known.waiting.to_vec(),
+            others: known.others(),
+        }
+    }
+}
