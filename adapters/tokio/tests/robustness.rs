@@ -258,6 +258,7 @@ fn unhurried(limits: Config) -> ServerConfig {
         limits: Config {
             messages: fast,
             requests: fast,
+            changes: fast,
             ..limits
         },
         ..config()
