@@ -55,7 +55,7 @@ pub use client::{
     AudioCodec, AudioOptions, AudioWriter, CloseCause, Event, Events, JoinError, JoinOptions,
     Lobby, MediaPacket, MediaReader, MediaWriter, Message, Messages, MixedReader, PublishError,
     ReadError, ReconnectCause, RequestError, Room, RoomEvent, RoomState, SlotReader, Transport,
-    TransportChoice, WriteError,
+    TransportChoice, Whom, WriteError,
 };
 pub use parlour_core as core;
 #[cfg(feature = "record")]

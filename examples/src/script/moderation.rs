@@ -54,10 +54,10 @@ impl Meeting {
 
     pub(super) async fn censor(&mut self, cast: &Cast, censored: bool) -> anyhow::Result<String> {
         let began = self.scale.now();
-        let targets = Targets::from(id("device")?);
+        let device = id("device")?;
         let count = match censored {
-            true => cast.host.room.censor(&targets).await?,
-            false => cast.host.room.uncensor(&targets).await?,
+            true => cast.host.room.censor(device).await?,
+            false => cast.host.room.uncensor(device).await?,
         };
         ensure!(count == 1, "it concerned {count}");
         let event = RoomEvent::Censored {
@@ -99,7 +99,7 @@ impl Meeting {
         self.expect("disturbed", &nonsense, devices, &turn, true);
 
         let began = self.scale.now();
-        let count = host.room.kick(&Targets::from(id("disturber")?)).await?;
+        let count = host.room.kick(id("disturber")?).await?;
         ensure!(count == 1, "the kick concerned {count}");
         let answered = self.answered(began, host);
         self.timeline

@@ -35,6 +35,6 @@ pub use media::{MediaPacket, MediaReader, MediaWriter};
 pub use messages::{Message, Messages};
 pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
 pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause, Transport};
-pub use room::{Lobby, Room, RoomState};
+pub use room::{Lobby, Room, RoomState, Whom};
 #[cfg(feature = "tap")]
 pub(crate) use shared::{Shared, SlotFrame};

@@ -8,8 +8,7 @@ use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::{CloseCause, Commands as _, Config, Desktop, Profile, Statistics};
 use parlour_core::room::{Codec, Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
 use parlour_core::signal::{
-    MAX_SLOTS, Moderation, Operation, Outcome, Publish, Recipients, Refusal, Secret, StreamRef,
-    SubscribePolicy, Targets,
+    MAX_SLOTS, Operation, Outcome, Publish, Recipients, Refusal, Secret, StreamRef, SubscribePolicy,
 };
 use parlour_core::ticket::Ticket;
 use parlour_core::wire::VERSION;
@@ -28,8 +27,10 @@ use crate::machine::Client;
 
 mod attributes;
 mod lobby;
+mod moderation;
 
 pub use lobby::Lobby;
+pub use moderation::Whom;
 
 /// What is true in a room, as far as this participant knows.
 pub type RoomState = parlour_core::room::RoomState<<Desktop as Profile>::Roster>;
@@ -351,55 +352,6 @@ impl Room {
         let sent = (self.shared.lock().client).send_lossy_message(to, &topic, body);
         self.shared.wake.notify_one();
         Ok(sent?)
-    }
-
-    /// Removes participants from the session; says how many.
-    ///
-    /// # Errors
-    /// [`RequestError`]
-    pub async fn kick(&self, targets: &Targets) -> Result<u16, RequestError> {
-        self.moderate(Moderation::Kick, targets).await
-    }
-
-    /// Silences participants; says how many.
-    ///
-    /// # Errors
-    /// [`RequestError`]
-    pub async fn censor(&self, targets: &Targets) -> Result<u16, RequestError> {
-        self.moderate(Moderation::Censor, targets).await
-    }
-
-    /// Lifts participants' silence; says of how many.
-    ///
-    /// # Errors
-    /// [`RequestError`]
-    pub async fn uncensor(&self, targets: &Targets) -> Result<u16, RequestError> {
-        self.moderate(Moderation::Uncensor, targets).await
-    }
-
-    /// Lets participants in from the lobby; says how many.
-    ///
-    /// # Errors
-    /// [`RequestError`]
-    pub async fn admit(&self, targets: &Targets) -> Result<u16, RequestError> {
-        self.moderate(Moderation::Admit, targets).await
-    }
-
-    /// Turns participants in the lobby away; says how many.
-    ///
-    /// # Errors
-    /// [`RequestError`]
-    pub async fn deny(&self, targets: &Targets) -> Result<u16, RequestError> {
-        self.moderate(Moderation::Deny, targets).await
-    }
-
-    async fn moderate(&self, action: Moderation, targets: &Targets) -> Result<u16, RequestError> {
-        let targets = targets.clone();
-        let asked = self.shared.ask(Operation::Moderate { action, targets });
-        match asked.await? {
-            Some(Outcome::Moderated { participants }) => Ok(participants),
-            _ => Ok(0),
-        }
     }
 
     /// Ends the session for everybody.

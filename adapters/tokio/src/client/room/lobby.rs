@@ -27,7 +27,7 @@ impl Room {
     ///     println!("{} waits", one.name);
     /// }
     /// println!("and {} more", lobby.others);
-    /// room.admit(&Targets::All { except: Default::default() }).await?;
+    /// room.admit(Targets::all()).await?;
     /// # Ok(())
     /// # }
     /// ```
