@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use parlour_core::room::{CloseReason, Grants};
-use parlour_core::signal::{JoinRefusal, Targets};
+use parlour_core::signal::JoinRefusal;
 use parlour_tokio::{AudioOptions, CloseCause, JoinError, JoinOptions, RoomEvent};
 
 use super::meeting::{Cast, Meeting, PATIENCE, id, mic, ms};
