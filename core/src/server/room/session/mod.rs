@@ -167,6 +167,7 @@ impl Session {
         let peer = member.association.key;
         member.sends.censored = self.censored.contains(&id);
         member.sends.streams = streams.iter().map(Publication::new).collect();
+        let is_for_mix = member.receives.subscriptions.mix().is_some();
         let key = self.members.insert(member);
         self.by_id.insert(id.clone(), key);
         cx.directory
@@ -183,7 +184,9 @@ impl Session {
         for stream in streams {
             self.stream_appeared(cx, key, &id, stream);
         }
-        self.start_or_end_mix(cx);
+        if is_for_mix {
+            self.start_or_end_mix(cx);
+        }
         self.roster_changed(cx);
         self.rearm(cx, key);
     }
@@ -213,7 +216,9 @@ impl Session {
         for ssrc in ssrcs {
             self.silence_in_mix(ssrc);
         }
-        self.start_or_end_mix(cx);
+        if self.is_mixed() {
+            self.start_or_end_mix(cx);
+        }
         cx.events.push(Event::ParticipantLeft {
             room: self.room.clone(),
             participant,
