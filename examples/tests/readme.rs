@@ -21,8 +21,7 @@ impl App {
 #[rustfmt::skip]
 async fn with_tokio(mut speaker: App, mut microphone: App) -> Result<(), Box<dyn Error>> {
     // <<< api:tokio
-    use parlour_tokio::core::audio::codec::SampleRate;
-    use parlour_tokio::{AudioOptions, Event, Room, RoomEvent};
+    use parlour_tokio::{AudioOptions, Event, Room, RoomEvent, SampleRate};
 
     let ticket = std::env::var("PARLOUR_TICKET")?; // server address, server key and token in one string
     let room = Room::join(&ticket).await?;

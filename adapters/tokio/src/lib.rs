@@ -3,8 +3,7 @@
 //! A participant joins with a ticket, speaks through an [`AudioWriter`] and hears through a [`MixedReader`]:
 //!
 //! ```no_run
-//! use parlour_tokio::{AudioOptions, Room};
-//! use parlour_tokio::core::audio::codec::SampleRate;
+//! use parlour_tokio::{AudioOptions, Room, SampleRate};
 //!
 //! # async fn example(ticket: &str, mut microphone: impl FnMut() -> Vec<i16>) -> Result<(), Box<dyn std::error::Error>> {
 //! let room = Room::join(ticket).await?;
@@ -58,6 +57,12 @@ pub use client::{
     TransportChoice, Whom, WriteError,
 };
 pub use parlour_core as core;
+pub use parlour_core::audio::codec::SampleRate;
+pub use parlour_core::room::{
+    AttributeKey, AttributeValue, CloseReason, Codec, DisplayName, Grants, ParticipantId, RoomId,
+    StreamKey, StreamKind, Topic,
+};
+pub use parlour_core::signal::{Recipients, StreamRef, SubscribePolicy, Targets};
 #[cfg(feature = "record")]
 pub use parlour_record as record;
 #[cfg(feature = "server")]
