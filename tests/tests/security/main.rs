@@ -6,6 +6,7 @@ mod cycles;
 mod floods;
 mod forgery;
 mod identity;
+mod levels;
 mod noise;
 mod replay;
 mod secrets;

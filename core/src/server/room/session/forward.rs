@@ -46,7 +46,7 @@ impl Session {
         };
         let live = match member.sends.media.take(cx.now) {
             Verdict::Flooded => return Err(CloseReason::ProtocolError),
-            Verdict::Granted => member.receive_media(cx, bytes),
+            Verdict::Granted => member.receive_media(cx, sender, bytes),
             Verdict::Limited => None,
         };
         let Some(live) = live else {
@@ -119,7 +119,12 @@ impl Live<'_> {
 
 impl Member {
     /// `None` if the packet is not what this member may send now.
-    fn receive_media<'p>(&mut self, cx: &Context, bytes: &'p [u8]) -> Option<Live<'p>> {
+    fn receive_media<'p>(
+        &mut self,
+        cx: &Context,
+        key: MemberKey,
+        bytes: &'p [u8],
+    ) -> Option<Live<'p>> {
         let now = cx.now;
         let packet = RtpPacket::parse(bytes).ok()?;
         let sends = &mut self.sends;
@@ -152,6 +157,7 @@ impl Member {
             codec,
             arriving: Arriving {
                 ssrc: packet.ssrc(),
+                publisher: Some(key),
                 sequence: packet.sequence(),
                 timestamp: packet.timestamp(),
                 marker: packet.marker(),
