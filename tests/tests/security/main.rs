@@ -1,6 +1,7 @@
 //! The claims of docs/SECURITY.md, each a test that fails if the claim does not hold.
 
 mod abuse;
+mod audio;
 mod claims;
 mod cycles;
 mod floods;
