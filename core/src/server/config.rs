@@ -92,7 +92,8 @@ pub struct Config {
     /// Audio that one participant may send, in bytes of RTP packets, each of which counts as [`AUDIO_PACKET`](Self::AUDIO_PACKET)
     /// more. All receivers get it without having asked for it, so it is bounded more tightly than video.
     pub audio: Rate,
-    /// Pings and reports that one participant may send.
+    /// Pings and reports that one participant may send, together with all that has nothing new in it: packets without a frame,
+    /// signalling once more, acknowledgements of what was acknowledged, answers to no ping, and moves to another address.
     pub control: Rate,
     /// How often the server says that it does not know a connection.
     pub resets: Rate,
@@ -190,8 +191,8 @@ impl Default for Config {
                 burst: 1_280_000,
             },
             control: Rate {
-                per_second: 20,
-                burst: 40,
+                per_second: 50,
+                burst: 200,
             },
             resets: Rate {
                 per_second: 100,
