@@ -87,6 +87,10 @@ fn config(how: u8) -> Config {
         requests: rate,
         messages: rate,
         media: rate,
+        audio: Rate {
+            per_second: 10_000,
+            burst: 1_040 * rate.burst,
+        },
         resets: rate,
         queued_messages: 3,
         queued_media: 6,

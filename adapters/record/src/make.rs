@@ -181,6 +181,8 @@ struct ServerConfig {
     changes: Rate,
     #[serde(with = "RateFields")]
     joins: Rate,
+    #[serde(with = "RateFields")]
+    audio: Rate,
 }
 
 /// What a valid token says, as a log keeps it.

@@ -251,7 +251,7 @@ impl Machine {
             };
             let received = frame.map(|frame| link.receive(self.now, frame));
             match received {
-                Ok(Ok(Received::Handled | Received::Pong(_))) => {}
+                Ok(Ok(Received::Handled | Received::Redundant | Received::Pong(_))) => {}
                 Ok(Ok(Received::Signal(sequence, message))) => {
                     if self.handle_signal(parts, message)
                         && let Some(link) = &mut self.link

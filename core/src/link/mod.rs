@@ -82,6 +82,9 @@ struct Keys {
 pub(crate) enum Received<'a> {
     /// The link has dealt with it.
     Handled,
+    /// The same, and there was nothing new in it: signalling that came before or out of turn, an acknowledgement of what was
+    /// acknowledged, an answer to no ping.
+    Redundant,
     /// The Pong with this nonce came: whoever it was sent to receives at that address.
     Pong(u32),
     /// The next signalling message in order, with its number for [`Link::accept`].
@@ -214,13 +217,14 @@ impl Link {
             Frame::Message(message) => Received::Message(message),
             Frame::Signal { sequence, message } => match self.incoming.handle(sequence) {
                 Arrival::Next => Received::Signal(sequence, message),
-                Arrival::Duplicate | Arrival::OutOfOrder => Received::Handled,
+                Arrival::Duplicate | Arrival::OutOfOrder => Received::Redundant,
             },
             Frame::Ack { next } => {
-                self.outgoing
-                    .handle_ack(now, next)
-                    .map_err(|_| ProtocolViolation)?;
-                Received::Handled
+                let settled = self.outgoing.handle_ack(now, next);
+                match settled.map_err(|_| ProtocolViolation)? {
+                    0 => Received::Redundant,
+                    _ => Received::Handled,
+                }
             }
             Frame::Ping { nonce } => {
                 self.pong_due = Some(nonce);
@@ -231,7 +235,7 @@ impl Link {
                     self.outgoing.handle_rtt(rtt);
                     Received::Pong(nonce)
                 } else {
-                    Received::Handled
+                    Received::Redundant
                 }
             }
         })
@@ -382,6 +386,13 @@ impl Link {
         let peer = self.keys.ids.peer;
         let sealed = self.keys.transport.seal(peer, len, out);
         sealed.map(Some).map_err(ComposeError::Seal)
+    }
+
+    /// Seals any plaintext, which is in `out` where that of a datagram is. Gives the datagram's length.
+    #[cfg(all(test, feature = "server"))]
+    pub(crate) fn seal(&mut self, plaintext: usize, out: &mut [u8]) -> usize {
+        let peer = self.keys.ids.peer;
+        self.keys.transport.seal(peer, plaintext, out).unwrap()
     }
 
     fn write_own_frames(&mut self, now: Instant, writer: &mut FrameWriter<'_>) {

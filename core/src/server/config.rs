@@ -77,7 +77,7 @@ pub struct Config {
     /// [`MAX_SLOTS`](crate::signal::MAX_SLOTS).
     pub slots: u8,
     /// How often one participant may ask for something, apart from sending messages. What is beyond is refused or dropped, and who
-    /// goes on with five times as much is cut off: of requests, messages, media and pings alike.
+    /// goes on with five times as much is cut off: of requests, messages, media, audio and pings alike.
     pub requests: Rate,
     /// How often one participant may ask for something that all others are told of: to publish, unmute, set an attribute,
     /// have the floor, lift a censorship. Beyond that it is refused.
@@ -89,7 +89,11 @@ pub struct Config {
     pub messages: Rate,
     /// Media packets that one participant may send.
     pub media: Rate,
-    /// Pings and reports that one participant may send.
+    /// Audio that one participant may send, in bytes of RTP packets, each of which counts as [`AUDIO_PACKET`](Self::AUDIO_PACKET)
+    /// more. All receivers get it without having asked for it, so it is bounded more tightly than video.
+    pub audio: Rate,
+    /// Pings and reports that one participant may send, together with all that has nothing new in it: packets without a frame,
+    /// signalling once more, acknowledgements of what was acknowledged, answers to no ping, and moves to another address.
     pub control: Rate,
     /// How often the server says that it does not know a connection.
     pub resets: Rate,
@@ -125,6 +129,12 @@ pub struct Config {
     /// Whether and how rooms are mixed for those who ask for that; `None`: they are refused.
     #[cfg(feature = "opus-fullband")]
     pub mix: Option<super::MixConfig>,
+}
+
+impl Config {
+    /// What an audio packet counts as in [`audio`](Self::audio) beside its bytes: to send a datagram takes the server longer than to
+    /// copy and seal what is in it.
+    pub const AUDIO_PACKET: u32 = 1_000;
 }
 
 impl Default for Config {
@@ -176,9 +186,13 @@ impl Default for Config {
                 per_second: 2_000,
                 burst: 2_000,
             },
+            audio: Rate {
+                per_second: 640_000,
+                burst: 1_280_000,
+            },
             control: Rate {
-                per_second: 20,
-                burst: 40,
+                per_second: 50,
+                burst: 200,
             },
             resets: Rate {
                 per_second: 100,

@@ -39,8 +39,13 @@ impl TokenBucket {
 
     /// Takes a token if there is one.
     pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.take_many(now, 1)
+    }
+
+    /// Takes so many tokens if there are as many.
+    fn take_many(&mut self, now: Instant, tokens: u32) -> bool {
         self.fill_until(now);
-        match self.fill.checked_sub(TOKEN) {
+        match self.fill.checked_sub(u64::from(tokens) * TOKEN) {
             Some(rest) => {
                 self.fill = rest;
                 true
@@ -83,9 +88,14 @@ impl Allowance {
     }
 
     pub(super) fn take(&mut self, now: Instant) -> Verdict {
-        if !self.tolerated.take(now) {
+        self.take_many(now, 1)
+    }
+
+    /// The same for what counts as so many.
+    pub(super) fn take_many(&mut self, now: Instant, tokens: u32) -> Verdict {
+        if !self.tolerated.take_many(now, tokens) {
             Verdict::Flooded
-        } else if self.granted.take(now) {
+        } else if self.granted.take_many(now, tokens) {
             Verdict::Granted
         } else {
             Verdict::Limited

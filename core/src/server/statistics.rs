@@ -33,6 +33,8 @@ pub struct Statistics {
     /// Media packets from publishers that are not for a stream of theirs, of another codec than
     /// announced, muted, censored, or too many.
     pub media_rejected: u64,
+    /// Those of them that are too many: see [`Config::media`](super::Config::media) and [`audio`](super::Config::audio).
+    pub media_limited: u64,
     /// Media packets that a receiver did not get because louder streams have its slots.
     pub media_outranked: u64,
     /// Media packets and lossy messages that a receiver did not get because its queue, or the

@@ -6,9 +6,9 @@ use parlour_core::client::{
 use parlour_core::room::Topic;
 use parlour_core::server::{Config, Rate};
 use parlour_core::signal::{Outcome, Recipients, Refusal};
-use parlour_tests::{Options, World};
+use parlour_tests::{LinkConfig, Options, World};
 
-use crate::{id, ms, s};
+use crate::{id, key, ms, s};
 
 #[test]
 fn every_request_of_a_flood_is_answered_once() {
@@ -143,4 +143,59 @@ fn a_media_flood_is_cut_and_others_are_heard() {
     assert!(world.server().statistics().media_rejected >= 1_300);
     let thrown_out = |cause| matches!(cause, CloseCause::Closed(_));
     assert!(!world.closed(flooder).is_some_and(thrown_out));
+}
+
+/// A tenth of what is taken of pings, and of signalling that comes again, is enough for who does all that may be done, over any path.
+#[test]
+fn what_a_bad_network_makes_of_honest_traffic_is_no_flood() {
+    let config = Config::default();
+    let control = Rate {
+        per_second: config.control.per_second / 10,
+        burst: config.control.burst / 10,
+    };
+    let config = Config { control, ..config };
+    for rtt in [50, 200, 600, 2_000] {
+        let name = "what_a_bad_network_makes_of_honest_traffic_is_no_flood";
+        let mut world = World::with_config(name, config.clone());
+        let link = LinkConfig {
+            loss: 13,
+            duplication: 26,
+            reordering: 26,
+            jitter: ms(rtt / 4),
+            ..LinkConfig::with_rtt(ms(rtt))
+        };
+        let both = ["alice", "bob"].map(|name| {
+            let options = Options::default().publishing("mic").over(link);
+            world.joined(name, options)
+        });
+        let topic = Topic::new("t").unwrap();
+        for step in 0..600 {
+            for handle in both {
+                // Five requests and ten pings a second, a stall of two seconds in ten, and another address after each.
+                let device = world.device(handle);
+                if step % 2 == 0 {
+                    let _ = match step % 4 {
+                        0 => device.set_muted(&key("mic"), step % 8 == 0),
+                        _ => device
+                            .send_message(&Recipients::All, &topic, b"m")
+                            .map(Some),
+                    };
+                }
+                world.ping(handle);
+                match step % 100 {
+                    50 => world.partition(handle, true),
+                    70 => {
+                        world.partition(handle, false);
+                        world.rebind(handle);
+                    }
+                    _ => {}
+                }
+            }
+            world.run_for(ms(100));
+        }
+        for handle in both {
+            assert_eq!(world.closed(handle), None, "{rtt} ms");
+            assert!(world.is_joined(handle));
+        }
+    }
 }

@@ -150,9 +150,9 @@ fn ten_times_too_many_pings_end_the_stay() {
     let (mut world, all) = conversation("ten_times_too_many_pings_end_the_stay", Config::default());
     let [mallory, alice, _] = all;
     world.talk(alice, "mic", s(10));
-    for _ in 0..2_000 {
+    for _ in 0..4_000 {
         world.ping(mallory);
-        world.run_for(ms(5));
+        world.run_for(ms(2));
         if world.closed(mallory).is_some() {
             break;
         }

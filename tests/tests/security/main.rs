@@ -1,11 +1,13 @@
 //! The claims of docs/SECURITY.md, each a test that fails if the claim does not hold.
 
 mod abuse;
+mod audio;
 mod claims;
 mod cycles;
 mod floods;
 mod forgery;
 mod identity;
+mod levels;
 mod noise;
 mod replay;
 mod secrets;

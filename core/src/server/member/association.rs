@@ -15,7 +15,7 @@ use crate::server::timers::Alarm;
 use crate::server::{Config, Dropped, Path};
 use crate::signal::{MAX_MESSAGE, Outcome, Refusal, RequestId, ServerMessage, encode};
 use crate::time::{Instant, earlier};
-use crate::wire::{ConnectionId, Frame, FrameWriter, MAX_DATAGRAM};
+use crate::wire::{ConnectionId, FrameWriter, Frames, MAX_DATAGRAM};
 
 /// Control messages that wait for a participant. Requests are not taken while there are as many,
 /// so replies always have a place.
@@ -44,8 +44,10 @@ pub(crate) struct Association {
     pub(crate) ready: bool,
     pub(crate) tickets: Option<Tickets>,
     pub(crate) requests: Allowance,
-    /// Of pings and reports.
+    /// Of pings, reports, and all that has nothing in it for which there is another bucket.
     control_frames: Allowance,
+    /// It has sent far too much of that.
+    pub(crate) floods: bool,
     /// Encoded replies and other messages that go before all others.
     control: VecDeque<Box<[u8]>>,
 }
@@ -80,6 +82,7 @@ impl Association {
             tickets: None,
             requests: Allowance::new(config.requests, now),
             control_frames: Allowance::new(config.control, now),
+            floods: false,
             control: VecDeque::new(),
         }
     }
@@ -100,17 +103,20 @@ impl Association {
     ) -> Result<Heard<'d>, OpenError> {
         let len = datagram.len();
         let opened = self.link.open(now, datagram)?;
-        let is_known = from == self.reach.path;
-        let has_roamed = opened.is_newest && !from.has_same_remote(&self.reach.path);
+        if !matches!(Frames::new(opened.plaintext).next(), Some(Ok(_))) {
+            self.take_control(now);
+        }
+        let is_there = from.has_same_remote(&self.reach.path);
+        let has_roamed = opened.is_newest && !is_there && self.take_control(now);
         if has_roamed {
             // As WireGuard does: whoever holds the keys says where it is. What is sent there is
             // limited until it has answered, or a third could be flooded by a forged address.
             self.reach = Reach::new(from);
-        } else if opened.is_newest {
+        } else if opened.is_newest && is_there {
             // It may ask another address of this server, which is the one that it wants answers from.
             self.reach.path = from;
         }
-        if is_known || opened.is_newest {
+        if from == self.reach.path {
             self.reach.received(len);
         }
         Ok(Heard {
@@ -170,12 +176,11 @@ impl Association {
         }
     }
 
-    /// Whether there may be so many frames of this kind.
-    pub(crate) fn allow(&mut self, now: Instant, frame: &Frame<'_>) -> Verdict {
-        match frame {
-            Frame::Ping { .. } | Frame::Report(_) => self.control_frames.take(now),
-            _ => Verdict::Granted,
-        }
+    /// Counts what no other bucket counts. Gives whether there may be so much of it.
+    pub(crate) fn take_control(&mut self, now: Instant) -> bool {
+        let verdict = self.control_frames.take(now);
+        self.floods |= verdict == Verdict::Flooded;
+        verdict == Verdict::Granted
     }
 
     /// Whether requests can be taken: there is room for their replies.

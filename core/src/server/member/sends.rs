@@ -47,6 +47,7 @@ pub(crate) struct Sends {
     pub(crate) streams: Vec<Publication>,
     pub(crate) censored: bool,
     pub(crate) media: Allowance,
+    pub(crate) audio: Allowance,
     pub(crate) messages: Allowance,
     /// Of changes that all are told of.
     pub(crate) changes: TokenBucket,
@@ -65,6 +66,7 @@ impl Sends {
             streams: Vec::new(),
             censored: false,
             media: Allowance::new(config.media, now),
+            audio: Allowance::new(config.audio, now),
             messages: Allowance::new(config.messages, now),
             changes: TokenBucket::new(config.changes, now),
             report_at: None,

@@ -9,6 +9,9 @@
 //! stream B                     seq 5 6 _ 8
 //! slot        seq 12 13 14 15      16 17 _ 19    ts  …960 apart at 48 kHz; over the change, time elapsed
 //! ```
+//!
+//! The loudest streams have the slots. How loud a stream is, its publisher says, so it is not believed in everything: a publisher
+//! keeps one slot against others who are heard, and has more only while nobody else who is heard lacks one.
 
 use alloc::vec::Vec;
 
@@ -17,6 +20,7 @@ use rand_core::CryptoRngCore;
 use super::delivery::{Delivered, Delivery};
 use crate::audio::Score;
 use crate::rtp::{ReportBlock, Stamp, sequence_difference, timestamp_difference};
+use crate::server::keys::MemberKey;
 use crate::signal::MAX_SLOTS;
 use crate::time::{Duration, Instant};
 
@@ -34,6 +38,8 @@ const MAX_BEHIND: i16 = 100;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arriving {
     pub(crate) ssrc: u32,
+    /// Whose stream it is; `None` for a mix, which is everybody's.
+    pub(crate) publisher: Option<MemberKey>,
     pub(crate) sequence: u16,
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
@@ -66,6 +72,7 @@ struct Slot {
 #[derive(Debug, Clone, Copy)]
 struct Turn {
     ssrc: u32,
+    publisher: Option<MemberKey>,
     score: Score,
     last: Instant,
     /// The first packet, as it came and as it went out.
@@ -187,8 +194,7 @@ impl Slots {
         self.slots.get_mut(index)?.put(now, arriving, ssrc)
     }
 
-    /// The slot that is free for longest, or else that of the lowest rank among the streams that
-    /// `arriving` may take the place of.
+    /// The slot that is free for longest, or else the one that matters least among those that `arriving` may have.
     fn vacancy(&self, now: Instant, arriving: &Arriving) -> Option<usize> {
         let others = || {
             let slots = self.slots.iter().enumerate();
@@ -206,13 +212,35 @@ impl Slots {
         if let Some((index, _)) = free {
             return Some(index);
         }
+        let turns = || others().filter_map(|(index, slot)| Some((index, slot.turn.as_ref()?)));
+        let is_own = |turn: &Turn| turn.publisher == arriving.publisher;
+        let has_another = turns().any(|(_, turn)| is_own(turn));
+        let wants_first = !has_another && is_heard(arriving.score);
+        // Beside a louder one of the same publisher.
+        let is_second = |index: usize, turn: &Turn| {
+            turns().any(|(other, louder)| {
+                louder.publisher == turn.publisher
+                    && (louder.score.rank(), other) > (turn.score.rank(), index)
+            })
+        };
         let is_pinned = self.pinned == Some(arriving.ssrc);
-        others()
-            .filter_map(|(index, slot)| Some((index, slot.turn?.score)))
-            .filter(|(_, incumbent)| is_pinned || arriving.score.beats(*incumbent))
-            .min_by_key(|(_, incumbent)| incumbent.rank())
-            .map(|(index, _)| index)
+        let offers = turns().filter_map(|(index, turn)| {
+            let is_unused = !is_heard(turn.score);
+            let is_surplus = wants_first && is_second(index, turn);
+            let may_be_beaten = !has_another || is_own(turn) || is_unused;
+            let is_open =
+                is_pinned || is_surplus || may_be_beaten && arriving.score.beats(turn.score);
+            let is_missed = !is_unused && !is_surplus;
+            is_open.then_some((index, (is_missed, turn.score.rank())))
+        });
+        let (index, _) = offers.min_by_key(|(_, loss)| *loss)?;
+        Some(index)
     }
+}
+
+/// Whether a stream has a use for a slot: it has been louder than silence for longer than a click.
+fn is_heard(score: Score) -> bool {
+    score.beats(Score::default())
 }
 
 impl Slot {
@@ -285,6 +313,7 @@ impl Slot {
         let advance = (ticks as u32).max(LEAST_ADVANCE);
         Turn {
             ssrc: arriving.ssrc,
+            publisher: arriving.publisher,
             score: arriving.score,
             last: now,
             from_sequence: arriving.sequence,

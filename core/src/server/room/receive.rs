@@ -7,11 +7,10 @@ use crate::link::Received;
 use crate::room::CloseReason;
 use crate::server::context::Context;
 use crate::server::keys::{MemberKey, PeerKey};
-use crate::server::limits::Verdict;
 use crate::server::member::{Association, Expiry};
 use crate::server::{Dropped, Path, Transmit};
 use crate::signal::ServerMessage;
-use crate::wire::Frames;
+use crate::wire::{Frame, Frames};
 
 impl Room {
     /// Takes in a datagram of a member.
@@ -75,9 +74,10 @@ impl Room {
                 Next::End => break,
             };
             let done = match received {
-                Received::Handled | Received::Pong(_) => Ok(()),
+                Received::Handled | Received::Redundant | Received::Pong(_) => Ok(()),
                 Received::Signal(sequence, message) => {
                     if !member.association.takes_requests() {
+                        member.association.take_control(cx.now);
                         continue;
                     }
                     member.association.link.accept(sequence);
@@ -124,13 +124,22 @@ impl Room {
                 }
                 Next::End => break,
             };
-            if let Received::Signal(sequence, message) = received
-                && guest.association.takes_requests()
-            {
-                guest.association.link.accept(sequence);
-                if let Err(reason) = self.handle_guest_request(cx, who, message) {
-                    self.close_guest(cx, who, reason);
-                    return;
+            let association = &mut guest.association;
+            match received {
+                Received::Handled | Received::Redundant | Received::Pong(_) => {}
+                Received::Signal(sequence, message) if association.takes_requests() => {
+                    association.link.accept(sequence);
+                    if let Err(reason) = self.handle_guest_request(cx, who, message) {
+                        self.close_guest(cx, who, reason);
+                        return;
+                    }
+                }
+                // Nothing of that is heard in the lobby.
+                Received::Signal(..)
+                | Received::Media(_)
+                | Received::Report(_)
+                | Received::Message(_) => {
+                    association.take_control(cx.now);
                 }
             }
         }
@@ -277,20 +286,24 @@ fn next_frame<'f>(
         let Ok(frame) = frame else {
             break;
         };
-        match association.allow(cx.now, &frame) {
-            Verdict::Granted => {}
-            Verdict::Limited => continue,
-            Verdict::Flooded => return Next::Violation,
+        let is_control = matches!(frame, Frame::Ping { .. } | Frame::Report(_));
+        if is_control && !association.take_control(cx.now) {
+            continue;
         }
-        return match association.link.receive(cx.now, frame) {
-            Err(_) => Next::Violation,
-            Ok(received) => {
-                if let Received::Pong(_) = received {
-                    association.reach.proven = true;
-                }
-                Next::Received(received)
-            }
+        let Ok(received) = association.link.receive(cx.now, frame) else {
+            return Next::Violation;
         };
+        match received {
+            Received::Pong(_) => association.reach.proven = true,
+            Received::Redundant => {
+                association.take_control(cx.now);
+            }
+            _ => {}
+        }
+        return Next::Received(received);
     }
-    Next::End
+    match association.floods {
+        true => Next::Violation,
+        false => Next::End,
+    }
 }

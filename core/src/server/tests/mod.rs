@@ -1,5 +1,6 @@
 //! The server against participants driven by hand, in virtual time.
 
+mod control;
 mod joining;
 mod limits;
 mod media;
@@ -515,7 +516,7 @@ impl World {
                         Received::Media(bytes) => peer.media.push(bytes.to_vec()),
                         Received::Report(bytes) => peer.reports.push(bytes.to_vec()),
                         Received::Message(bytes) => peer.lossy.push(bytes.to_vec()),
-                        Received::Handled | Received::Pong(_) => {}
+                        Received::Handled | Received::Redundant | Received::Pong(_) => {}
                     }
                 }
             }

@@ -30,6 +30,7 @@ fn talking(level: u8) -> Score {
 fn source(ssrc: u32, sequence: u16, score: Score) -> Arriving {
     Arriving {
         ssrc,
+        publisher: Some(MemberKey(ssrc as usize)),
         sequence,
         timestamp: u32::from(sequence) * 960,
         marker: false,
@@ -195,7 +196,7 @@ proptest! {
         for (ssrc, sequence, timestamp, marker, clock_rate, now) in packets {
             let score = Score::default();
             let source = Arriving {
-                ssrc: ssrc.into(), sequence, timestamp, marker, is_newest: !marker, clock_rate, score,
+                ssrc: ssrc.into(), publisher: None, sequence, timestamp, marker, is_newest: !marker, clock_rate, score,
             };
             if let Some(sent) = slots.take(Instant::from_micros(now), &source) {
                 prop_assert!(slots.owns(sent.stamp.ssrc));
@@ -338,4 +339,77 @@ fn one_stray_packet_does_not_move_the_flow() {
     let anew = slots.take(at(60), &source(1, 5_001, quiet)).unwrap();
     assert_eq!(anew.stamp.sequence, next.stamp.sequence.wrapping_add(1));
     assert!(anew.stamp.marker && !anew.changed);
+}
+
+/// A packet of a stream of the first participant, which says that it is as loud as can be.
+fn faked(ssrc: u32, sequence: u16) -> Arriving {
+    Arriving {
+        publisher: Some(MemberKey(1)),
+        ..source(ssrc, sequence, talking(0))
+    }
+}
+
+#[test]
+fn a_participant_keeps_one_slot_against_all_who_are_heard() {
+    let mut slots = slots(4);
+    let soft = talking(50);
+    for ssrc in 1..=4 {
+        assert!(slots.take(at(0), &faked(ssrc, 0)).is_some(), "it is free");
+    }
+    // Who says nothing needs no slot.
+    let silent = source(11, 0, Score::default());
+    assert_eq!(slots.take(at(1), &silent), None);
+    for ssrc in 11..=13 {
+        assert!(slots.take(at(20), &source(ssrc, 1, soft)).is_some());
+    }
+    assert_eq!(
+        slots.take(at(20), &source(14, 0, soft)),
+        None,
+        "all have one"
+    );
+    for ssrc in 1..=4 {
+        slots.take(at(21), &faked(ssrc, 1));
+    }
+    let mut heard: Vec<_> = slots.sources().collect();
+    heard.sort();
+    assert_eq!(heard, [4, 11, 12, 13]);
+    // Who falls silent, and says so, gives way even to another's second stream, and has the slot back as soon as it is heard.
+    let silent = source(13, 2, Score::default());
+    slots.take(at(40), &silent).unwrap();
+    assert!(slots.take(at(41), &faked(1, 2)).is_some());
+    assert_eq!(
+        slots
+            .take(at(60), &source(12, 2, soft))
+            .map(|sent| sent.changed),
+        Some(false)
+    );
+    assert!(slots.take(at(60), &source(13, 3, soft)).is_some());
+    assert_eq!(slots.take(at(61), &faked(1, 3)), None);
+}
+
+#[test]
+fn a_slot_in_which_nobody_is_heard_is_taken_before_anothers_second() {
+    let mut slots = slots(3);
+    for ssrc in 1..=2 {
+        slots.take(at(0), &faked(ssrc, 0)).unwrap();
+    }
+    slots.take(at(0), &source(11, 0, Score::default())).unwrap();
+    slots.take(at(20), &source(12, 0, talking(50))).unwrap();
+    let mut heard: Vec<_> = slots.sources().collect();
+    heard.sort();
+    assert_eq!(heard, [1, 2, 12]);
+}
+
+#[test]
+fn streams_of_one_participant_compete_among_themselves() {
+    let mut slots = slots(2);
+    let own = |ssrc, sequence, level| Arriving {
+        publisher: Some(MemberKey(1)),
+        ..source(ssrc, sequence, talking(level))
+    };
+    slots.take(at(0), &own(1, 0, 40)).unwrap();
+    slots.take(at(0), &source(11, 0, talking(45))).unwrap();
+    assert_eq!(slots.take(at(1), &own(2, 0, 35)), None);
+    assert!(slots.take(at(2), &own(3, 0, 20)).is_some());
+    assert_eq!(slots.sources().collect::<Vec<_>>(), [3, 11]);
 }

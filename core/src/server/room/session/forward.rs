@@ -5,7 +5,6 @@ use super::Session;
 use crate::audio::Score;
 use crate::room::{CloseReason, StreamKind};
 use crate::rtp::{AudioLevel, RtpHeader, RtpPacket, Stamp};
-use crate::server::Gather;
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
 #[cfg(feature = "opus-fullband")]
@@ -15,6 +14,7 @@ use crate::server::member::Member;
 use crate::server::member::media::{Queued, keep_packet};
 use crate::server::member::slots::Arriving;
 use crate::server::pool::Payload;
+use crate::server::{Config, Gather};
 use crate::time::Duration;
 
 /// One packet of a stream that may be heard or seen now.
@@ -44,12 +44,7 @@ impl Session {
         let Some(member) = self.members.get_mut(sender) else {
             return Ok(());
         };
-        let live = match member.sends.media.take(cx.now) {
-            Verdict::Flooded => return Err(CloseReason::ProtocolError),
-            Verdict::Granted => member.receive_media(cx, bytes),
-            Verdict::Limited => None,
-        };
-        let Some(live) = live else {
+        let Some(live) = member.receive_media(cx, sender, bytes)? else {
             cx.statistics.media_rejected += 1;
             return Ok(());
         };
@@ -117,17 +112,61 @@ impl Live<'_> {
     }
 }
 
+/// Whether a packet of media is taken; what is not is counted.
+///
+/// # Errors
+/// Why its publisher's stay ends.
+fn is_granted(cx: &mut Context, verdict: Verdict) -> Result<bool, CloseReason> {
+    match verdict {
+        Verdict::Granted => Ok(true),
+        Verdict::Limited => {
+            cx.statistics.media_limited += 1;
+            Ok(false)
+        }
+        Verdict::Flooded => Err(CloseReason::ProtocolError),
+    }
+}
+
+/// What an audio packet takes of [`Config::audio`].
+fn audio_cost(packet: &[u8]) -> u32 {
+    // No datagram is too long to be counted.
+    u32::try_from(packet.len())
+        .unwrap_or(u32::MAX)
+        .saturating_add(Config::AUDIO_PACKET)
+}
+
 impl Member {
     /// `None` if the packet is not what this member may send now.
-    fn receive_media<'p>(&mut self, cx: &Context, bytes: &'p [u8]) -> Option<Live<'p>> {
+    ///
+    /// # Errors
+    /// Why its stay ends.
+    fn receive_media<'p>(
+        &mut self,
+        cx: &mut Context,
+        key: MemberKey,
+        bytes: &'p [u8],
+    ) -> Result<Option<Live<'p>>, CloseReason> {
         let now = cx.now;
-        let packet = RtpPacket::parse(bytes).ok()?;
         let sends = &mut self.sends;
-        let censored = sends.censored;
-        let stream = sends.by_ssrc(packet.ssrc())?;
-        if packet.payload_type() != stream.codec.payload_type() {
-            return None;
+        if !is_granted(cx, sends.media.take(now))? {
+            return Ok(None);
         }
+        let Ok(packet) = RtpPacket::parse(bytes) else {
+            return Ok(None);
+        };
+        let mut streams = sends.streams.iter_mut();
+        let Some(stream) = streams.find(|stream| stream.ssrc == packet.ssrc()) else {
+            return Ok(None);
+        };
+        if packet.payload_type() != stream.codec.payload_type() {
+            return Ok(None);
+        }
+        if stream.kind == StreamKind::Audio
+            && !is_granted(cx, sends.audio.take_many(now, audio_cost(bytes)))?
+        {
+            return Ok(None);
+        }
+        let censored = sends.censored;
         stream
             .reception
             .handle_packet(now, packet.sequence(), packet.timestamp());
@@ -146,12 +185,13 @@ impl Member {
         if sends.report_at.is_none() {
             sends.report_at = Some(now + cx.config.report_interval);
         }
-        (!is_silenced).then_some(Live {
+        Ok((!is_silenced).then_some(Live {
             kind,
             #[cfg(feature = "opus-fullband")]
             codec,
             arriving: Arriving {
                 ssrc: packet.ssrc(),
+                publisher: Some(key),
                 sequence: packet.sequence(),
                 timestamp: packet.timestamp(),
                 marker: packet.marker(),
@@ -162,7 +202,7 @@ impl Member {
             payload_type: packet.payload_type(),
             audio_level,
             payload: packet.payload(),
-        })
+        }))
     }
 
     /// Queues a packet, if it is wanted and there is a place for it; says whether that is so.

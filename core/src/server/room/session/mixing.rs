@@ -110,6 +110,7 @@ impl Member {
         let mixed = &mut self.receives.mixed;
         let arriving = Arriving {
             ssrc,
+            publisher: None,
             sequence: mixed.sequence.wrapping_add(1),
             // Truncation is what a timestamp that wraps around does.
             timestamp: clock as u32,
