@@ -36,7 +36,8 @@ pub struct Config {
     /// Most participants of all rooms together, in session or waiting.
     pub participants: usize,
     /// Most joins under way: said hello, but not yet proven to hold their keys. Those that were turned
-    /// away and may have to be told again make room for others.
+    /// away and may have to be told again make room for others; and once there are as many as `half_open_per_address`, so do the
+    /// older ones of a participant that joins again.
     pub half_open: usize,
     /// Most of these from one address (IPv6: from one /64 network), whose owners may be many, behind a
     /// NAT. Until an address is proven, more only make a cookie necessary, because anybody can use it.

@@ -48,6 +48,7 @@ fn try_admit(
     key: JoinKey,
     admission: Admission,
 ) -> Result<(), AdmitError> {
+    let id = front.join_mut(key).ok_or(AdmitError::UnknownJoin)?.id;
     if front.shutting_down {
         return Err(AdmitError::ShuttingDown);
     }
@@ -96,7 +97,11 @@ fn try_admit(
         entry,
     };
     cx.directory.ids.insert(local, Owner::Join(key));
+    let superseded = front.superseded(cx, id, room, &pending.participant);
     front.set_answered(key, welcome.bytes, Some(Box::new(pending)));
+    for older in superseded {
+        forget(front, rooms, cx, older);
+    }
     Ok(())
 }
 

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 
 use allocation_counter::measure;
 use parlour_core::server::{Config, Dropped, Path, Rate};
+use parlour_core::signal::JoinRefusal;
+use parlour_core::time::Duration;
 use parlour_core::wire::{ConnectionId, MAX_DATAGRAM, Packet};
 use parlour_tests::{Options, World};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
-use crate::{assert_undisturbed, ms, recorded, s};
+use crate::{assert_undisturbed, ms, recorded, recorded_from, s};
 
 const HELLO: u8 = 8;
 /// Datagrams that a server takes before it sends, as one that receives in batches does.
@@ -170,6 +172,87 @@ fn half_open_joins_are_few_per_address_and_soon_forgotten() {
     world.run_for(s(10));
     assert_eq!(world.server().accounting().half_open, 0);
     assert_eq!(world.present("green"), ["alice"]);
+}
+
+/// Has somebody join in the middle of ten seconds in which `flood` happens every `gap`, and gives how long that took.
+fn joins_meanwhile(
+    world: &mut World,
+    gap: Duration,
+    mut flood: impl FnMut(&mut World, usize),
+) -> Duration {
+    let steps = (s(10).as_micros() / gap.as_micros()) as usize;
+    let (mut newcomer, mut took) = (None, None);
+    for step in 0..steps {
+        if step == steps / 2 {
+            newcomer = Some((world.join("newcomer", Options::small()), world.now()));
+        }
+        flood(world, step);
+        world.run_for(gap);
+        if let Some((newcomer, began)) = newcomer
+            && took.is_none()
+            && world.is_joined(newcomer)
+        {
+            took = Some(world.now().saturating_duration_since(began));
+        }
+    }
+    took.expect("the newcomer was kept out")
+}
+
+#[test]
+fn who_is_turned_away_keeps_nobody_out_behind_the_same_address() {
+    let name = "who_is_turned_away_keeps_nobody_out_behind_the_same_address";
+    let mut world = World::new(name);
+    let invalid = Options {
+        refuse: Some(JoinRefusal::InvalidToken),
+        ..Options::small()
+    };
+    // All parties of this world have one address.
+    let took = joins_meanwhile(&mut world, s(1) / 60, |world, _| {
+        world.join("stranger", invalid.clone());
+    });
+    assert!(took < s(1), "{took:?}");
+    let statistics = world.server().statistics();
+    assert!(statistics.handshakes > 590, "{statistics:?}");
+}
+
+/// One Hello from eight proven addresses, 300 times a second.
+fn repeat_everywhere(world: &mut World, hello: &[u8]) -> Duration {
+    joins_meanwhile(world, s(1) / 300, |world, step| {
+        let path = Path::Stream {
+            id: step as u64,
+            from: [203, 0, 113, (step % 8) as u8].into(),
+        };
+        let (server, clock) = world.server_and_clock();
+        let _ = server.handle_datagram(clock, path, &mut hello.to_vec());
+    })
+}
+
+#[test]
+fn one_token_from_many_addresses_keeps_nobody_out() {
+    let mut world = World::new("one_token_from_many_addresses_keeps_nobody_out");
+    let hello = hellos(&mut world, 1).remove(0);
+    let took = repeat_everywhere(&mut world, &hello);
+    assert!(took < s(1), "{took:?}");
+}
+
+#[test]
+fn one_resume_from_many_addresses_keeps_nobody_out_nor_its_owner() {
+    let name = "one_resume_from_many_addresses_keeps_nobody_out_nor_its_owner";
+    let mut world = World::new(name);
+    let alice = world.joined("alice", Options::small());
+    world.partition(alice, true);
+    let address = world.new_socket(alice);
+    world.run_for(s(1));
+    let sent = recorded_from(&world, address);
+    let hello = sent.into_iter().find(|bytes| bytes[0] == HELLO);
+    let took = repeat_everywhere(&mut world, &hello.expect("she tries to come back"));
+    assert!(took < s(1), "{took:?}");
+    // Resumes are not limited, but nothing of one participant's takes the places of others.
+    let accounting = world.server().accounting();
+    assert!(accounting.half_open <= 64, "{accounting:?}");
+    world.partition(alice, false);
+    world.run_until("alice is back", s(10), |world| world.is_joined(alice));
+    assert_eq!(world.present("green"), ["alice", "newcomer"]);
 }
 
 #[test]

@@ -48,9 +48,12 @@ impl Front {
         let is_proven = from.is_proven()
             || cookie.is_some_and(|cookie| self.cookies.verify(&address, client_id, cookie));
         let per_address = cx.config.half_open_per_address;
+        // Who was turned away is kept only to be told again: others come first. Nothing was promised to it.
+        let mut gives_way = None;
         if is_proven {
             if self.joins.count_proven_from(source) >= per_address {
-                return Err(Dropped::HalfOpenFull);
+                let refused = self.joins.oldest_refused_from(source);
+                gives_way = Some(refused.ok_or(Dropped::HalfOpenFull)?);
             }
             if !self.proven_hellos.take(now, source) {
                 return Err(Dropped::TooManyHellos);
@@ -68,10 +71,9 @@ impl Front {
             cx.statistics.retries += 1;
             return Ok(());
         }
-        if self.joins.len() >= cx.config.half_open {
-            // Who was turned away is kept only to be told again: others come first. Nothing was promised to it.
-            let refused = self.joins.oldest_refused().ok_or(Dropped::HalfOpenFull)?;
-            self.forget(cx, refused);
+        if gives_way.is_none() && self.joins.len() >= cx.config.half_open {
+            let refused = self.joins.oldest_refused();
+            gives_way = Some(refused.ok_or(Dropped::HalfOpenFull)?);
         }
 
         let mut payload = Zeroizing::new([0; MAX_HELLO_PAYLOAD]);
@@ -79,6 +81,9 @@ impl Front {
             ResponderHandshake::read(&self.keys, client_id, noise, payload.as_mut_slice())
                 .map_err(|_| Dropped::BadHandshake)?;
         cx.statistics.handshakes += 1;
+        if let Some(refused) = gives_way {
+            self.forget(cx, refused);
+        }
         let join = decode::<Join<'_>>(payload)
             .ok()
             .filter(|join| join.participants > 0 && usize::from(join.slots) <= MAX_SLOTS);

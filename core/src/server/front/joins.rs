@@ -7,13 +7,14 @@
 //! ```
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque, btree_map};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 use alloc::vec::Vec;
 
 use slab::Slab;
 
+use crate::room::ParticipantId;
 use crate::secure::ResponderHandshake;
-use crate::server::keys::{JoinKey, PeerKey};
+use crate::server::keys::{JoinKey, PeerKey, RoomKey};
 use crate::server::member::Reach;
 use crate::server::path::Source;
 use crate::server::promise::{Entry, Pending, Wish};
@@ -75,6 +76,8 @@ pub(crate) struct Joins {
     by_hello: BTreeMap<HelloId, JoinKey>,
     by_id: BTreeMap<JoinId, JoinKey>,
     by_source: BTreeMap<Source, FromSource>,
+    /// Those that were turned away and told so. They are kept only to be told again.
+    refused: BTreeSet<JoinId>,
     next_id: u64,
     ready: VecDeque<JoinKey>,
 }
@@ -85,6 +88,8 @@ struct FromSource {
     all: usize,
     /// Those whose Hello proved its address.
     proven: usize,
+    /// Those of the proven that were turned away and told so.
+    refused: BTreeSet<JoinId>,
 }
 
 impl Joins {
@@ -94,6 +99,7 @@ impl Joins {
             by_hello: BTreeMap::new(),
             by_id: BTreeMap::new(),
             by_source: BTreeMap::new(),
+            refused: BTreeSet::new(),
             next_id: 0,
             ready: VecDeque::new(),
         }
@@ -134,10 +140,12 @@ impl Joins {
         let join = self.slab.try_remove(key.0)?;
         self.by_hello.remove(&join.hello);
         self.by_id.remove(&join.id);
+        self.refused.remove(&join.id);
         if let btree_map::Entry::Occupied(mut source) = self.by_source.entry(join.hello.0.source())
         {
             source.get_mut().all -= 1;
             source.get_mut().proven -= usize::from(join.is_proven);
+            source.get_mut().refused.remove(&join.id);
             if source.get().all == 0 {
                 source.remove();
             }
@@ -179,25 +187,44 @@ impl Joins {
 
     /// The oldest that was answered with a refusal or a redirect, and has been sent that.
     pub(crate) fn oldest_refused(&self) -> Option<JoinKey> {
-        let is_refused = |key: &JoinKey| {
-            self.slab.get(key.0).is_some_and(|join| {
-                !join.ready && matches!(join.stage, Stage::Answered { pending: None, .. })
-            })
-        };
-        self.by_id.values().copied().find(is_refused)
+        self.by_id.get(self.refused.first()?).copied()
+    }
+
+    /// The same, of those that proved that they are from there.
+    pub(crate) fn oldest_refused_from(&self, source: Source) -> Option<JoinKey> {
+        let from = self.by_source.get(&source)?;
+        self.by_id.get(from.refused.first()?).copied()
+    }
+
+    /// Those of the same participant that were let in before the join `id`.
+    pub(crate) fn older_of(
+        &self,
+        id: JoinId,
+        room: RoomKey,
+        participant: &ParticipantId,
+    ) -> Vec<JoinKey> {
+        let is_its =
+            |pending: &Pending| pending.room == room && pending.participant == *participant;
+        self.before(id, is_its)
     }
 
     /// Those that would continue the same participant, from before the join `id`.
     pub(crate) fn resumes_before(&self, id: JoinId, peer: PeerKey) -> Vec<JoinKey> {
+        let resumes = |pending: &Pending| matches!(pending.entry, Entry::Resume { peer: other, .. } if other == peer);
+        self.before(id, resumes)
+    }
+
+    /// Those from before the join `id` that were promised something of which `is_meant` holds.
+    fn before(&self, id: JoinId, is_meant: impl Fn(&Pending) -> bool) -> Vec<JoinKey> {
         let earlier = self.by_id.range(..id).map(|(_, key)| *key);
-        let resumes = |key: &JoinKey| match self.slab.get(key.0).map(|join| &join.stage) {
+        let is_meant = |key: &JoinKey| match self.slab.get(key.0).map(|join| &join.stage) {
             Some(Stage::Answered {
                 pending: Some(pending),
                 ..
-            }) => matches!(pending.entry, Entry::Resume { peer: other, .. } if other == peer),
+            }) => is_meant(pending),
             _ => false,
         };
-        earlier.filter(resumes).collect()
+        earlier.filter(is_meant).collect()
     }
 
     /// Has the Welcome sent.
@@ -219,6 +246,14 @@ impl Joins {
         let key = self.ready.pop_front()?;
         let join = self.slab.get_mut(key.0)?;
         join.ready = false;
+        if matches!(join.stage, Stage::Answered { pending: None, .. }) {
+            self.refused.insert(join.id);
+            if join.is_proven
+                && let Some(from) = self.by_source.get_mut(&join.hello.0.source())
+            {
+                from.refused.insert(join.id);
+            }
+        }
         Some(join)
     }
 }

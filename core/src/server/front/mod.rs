@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use joins::Joins;
 
 use super::context::Context;
-use super::keys::{JoinKey, PeerKey, Wake};
+use super::keys::{JoinKey, PeerKey, RoomKey, Wake};
 use super::limits::{EachBucket, SharedBucket, TokenBucket};
 use super::path::Source;
 use super::promise::Pending;
@@ -93,6 +93,22 @@ impl Front {
     /// Those that would continue the same participant, from before the join `id`.
     pub(super) fn resumes_before(&self, id: JoinId, peer: PeerKey) -> Vec<JoinKey> {
         self.joins.resumes_before(id, peer)
+    }
+
+    /// Those of the same participant that were let in before a join, if there are so many joins that one address could have no
+    /// place left. With more room they stay: who repeats somebody else's Hello does not hinder the true one.
+    pub(super) fn superseded(
+        &self,
+        cx: &Context,
+        id: JoinId,
+        room: RoomKey,
+        participant: &ParticipantId,
+    ) -> Vec<JoinKey> {
+        let config = &cx.config;
+        if self.joins.len() < config.half_open_per_address.min(config.half_open) {
+            return Vec::new();
+        }
+        self.joins.older_of(id, room, participant)
     }
 
     /// The stay that a join wants to go on with.
