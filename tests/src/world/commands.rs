@@ -14,7 +14,7 @@ use parlour_record::Server;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
-use super::{REFILL, SERVER_ADDRESS, Socket, World, random_lead, run::answer_join};
+use super::{REFILL, SERVER_ADDRESS, Socket, Way, World, random_lead, run::answer_join};
 use crate::device::Device;
 use crate::network::{Datagram, LinkConfig};
 use crate::party::{Clock, Handle, Options, Party, Talk};
@@ -32,6 +32,7 @@ impl World {
             drift: options.drift,
         };
         let address = self.new_address(handle);
+        let way = Way::new(&options.addresses, clock.at(self.now));
         let device = self.make_device(name, &options, clock.at(self.now));
         self.parties.push(Party {
             name: name.to_owned(),
@@ -43,6 +44,7 @@ impl World {
             unsaid: 0,
             options,
             address,
+            way,
             is_on: true,
             clock,
             talks: Vec::new(),

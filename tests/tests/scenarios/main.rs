@@ -12,6 +12,7 @@ mod kick;
 mod late_join;
 mod leave;
 mod limits;
+mod liveness;
 mod lobby;
 mod longest_payload;
 mod lost_closed;

@@ -106,7 +106,10 @@ fn a_silent_participant_resumes_within_its_grace() {
     let ask = world.ask(ben, Operation::Subscribe(stream("anna", "mic")));
     assert_eq!(ask, Ok(Outcome::Done));
     world.dead.push(world.peers[anna].path);
-    world.advance(ms(20_000));
+    for _ in 0..2 {
+        world.peers[ben].link.as_mut().unwrap().ping(6);
+        world.advance(ms(8_000));
+    }
     let seen = world.peers[ben].replica.participant(&pid("anna")).unwrap();
     assert_eq!(seen.connection, ConnectionState::Reconnecting);
 
@@ -387,10 +390,12 @@ mod over_a_bad_network {
                 world.advance(ms(gap));
             }
             world.loss = 0;
-            for peer in &mut world.peers {
-                peer.link.as_mut().unwrap().ping(6);
+            for _ in 0..2 {
+                for peer in &mut world.peers {
+                    peer.link.as_mut().unwrap().ping(6);
+                }
+                world.advance(ms(6_000));
             }
-            world.advance(ms(12_000));
             for (index, request) in asked {
                 world.peers[index].reply(request).ok();
             }
