@@ -230,6 +230,27 @@ impl World {
         self.parties[handle.0].is_deaf = true;
     }
 
+    /// What is sent to the party reaches it again.
+    pub fn hear_again(&mut self, handle: Handle) {
+        self.parties[handle.0].is_deaf = false;
+    }
+
+    /// Puts the party to sleep: it does nothing, and nothing reaches it.
+    pub fn suspend(&mut self, handle: Handle) {
+        let party = &mut self.parties[handle.0];
+        party.is_on = false;
+        party.talks.clear();
+    }
+
+    /// Wakes the party after it `slept` for so long, which its clock has counted, or not.
+    pub fn wake(&mut self, handle: Handle, slept: Duration, counted: bool) {
+        let party = &mut self.parties[handle.0];
+        party.is_on = true;
+        if !counted {
+            party.clock.lead -= slept;
+        }
+    }
+
     /// Pulls the party's plug: it says nothing more and notices nothing more.
     pub fn power_off(&mut self, handle: Handle) {
         let party = &mut self.parties[handle.0];

@@ -25,6 +25,7 @@ mod reconnect_resume;
 mod redirect;
 mod replaced_by_newer_join;
 mod retry_cookie;
+mod return_after_takeover;
 mod roaming;
 mod room_full;
 mod server_restart;

@@ -178,6 +178,34 @@ fn a_ticket_that_nobody_knows_is_a_new_join() {
 }
 
 #[test]
+fn one_that_comes_back_by_itself_puts_out_nobody_who_came_while_it_did() {
+    let (mut world, anna, _) = talking();
+    let stale = world.resume_hello(anna, "room/anna");
+    world.peers[anna].request(Operation::Leave);
+    world.advance(ms(6_000));
+    // A laptop is let in, as nobody is there, and then a phone joins.
+    let laptop = world.add(&stale);
+    world.send_hello(laptop);
+    world.serve();
+    world.serve();
+    assert!(!world.peers[laptop].joined().resumed);
+    world.dead.push(world.peers[laptop].path);
+    world.advance(ms(1_000));
+    let phone = world.join(&Hello::new("room/anna"));
+    world.dead.clear();
+    world.peers[laptop].link.as_mut().unwrap().ping(3);
+    world.run();
+    assert_eq!(world.peers[laptop].resets, 1);
+    assert_eq!(world.peers[phone].closed(), None);
+    let again = world.resume_hello(laptop, "room/anna");
+    world.rejoin(laptop, &again);
+    world.run();
+    let refused = Some(Answer::Refused(JoinRefusal::Replaced));
+    assert_eq!(world.peers[laptop].answer, refused);
+    assert_eq!(world.ids_in("room"), ["anna", "ben"]);
+}
+
+#[test]
 fn requests_under_way_are_answered_once_over_a_resume() {
     let (mut world, anna, _) = talking();
     // The request arrives, its reply does not.
