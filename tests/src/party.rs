@@ -14,6 +14,7 @@ use crate::network::LinkConfig;
 use crate::token::Token;
 use crate::tone::Tone;
 use crate::voice::Utterance;
+use crate::world::Way;
 
 /// Which party of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,8 @@ pub struct Options {
     pub refuse: Option<JoinRefusal>,
     /// Where the embedder sends it, unless it joins there.
     pub redirect: Option<SocketAddr>,
+    /// The addresses of the ticket's name, if the device is to choose between several.
+    pub addresses: Vec<SocketAddr>,
     /// The network between it and the server.
     pub link: LinkConfig,
     /// Which capacities it is built with.
@@ -58,6 +61,7 @@ impl Default for Options {
             expires_in: None,
             refuse: None,
             redirect: None,
+            addresses: Vec::new(),
             link: LinkConfig::GOOD,
             size: Size::Desktop,
             slots: None,
@@ -288,6 +292,8 @@ pub struct Party {
     pub unsaid: u32,
     pub(crate) options: Options,
     pub(crate) address: SocketAddr,
+    /// How it chooses where to send; `None`: there is but one address.
+    pub(crate) way: Option<Way>,
     pub(crate) is_on: bool,
     /// No two ends agree on the time.
     pub(crate) clock: Clock,
@@ -320,7 +326,8 @@ impl Party {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         // With a busy radio it waits for that, not for a time.
         let waits = self.is_on && !self.is_radio_busy;
-        let timeout = self.device.poll_timeout().filter(|_| waits)?;
+        let timeouts = [self.device.poll_timeout(), self.route_timeout()];
+        let timeout = timeouts.into_iter().flatten().min().filter(|_| waits)?;
         Some(self.world_time(timeout))
     }
 

@@ -8,9 +8,8 @@
 //!                         or it was sent often enough
 //! ```
 //!
-//! Pauses between two sendings start at 250 ms and double up to 2 s, each made up to a quarter
+//! Pauses between two sendings start at 250 ms and double up to 1.6 s, each made up to a quarter
 //! longer or shorter at random, so that the clients of a restarted server do not come all at once.
-//! Once a whole Hello went unanswered, the pauses are of 4 s: then it is not for loss.
 
 use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
@@ -21,9 +20,11 @@ use crate::time::{Duration, Instant, micros};
 use crate::wire::{ConnectionId, MIN_NOISE, Packet};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Doublings until the longest pause of the first Hello, 2 s.
+/// At most 2 s with what is added at random: that is how long after a server came back its clients come.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1_600);
+/// Doublings that matter.
 const MAX_DOUBLINGS: u8 = 3;
-/// A Hello unanswered for so many sendings, about ten seconds, is made anew: with new keys, and
+/// A Hello unanswered for so many sendings, about eight seconds, is made anew: with new keys, and
 /// with what is by now known of the room.
 const MAX_SENDINGS: u8 = 7;
 /// Anybody can forge that the server speaks another version; it is believed if no Welcome came
@@ -120,6 +121,14 @@ impl Joining {
             if self.fruitless < MAX_HASTY {
                 self.unanswered = 0;
             }
+        }
+    }
+
+    /// Something came under keys that are in doubt, so the network is back: the Hello under way need not wait for longer
+    /// than the first time.
+    pub(super) fn hear(&mut self) {
+        if let State::Underway(attempt) = &mut self.state {
+            attempt.due = attempt.due.min(attempt.sent + FIRST_PAUSE);
         }
     }
 
@@ -299,8 +308,7 @@ impl Joining {
 
 /// How long to wait for an answer after so many sendings without one. It draws, so ask only when there is a use for it.
 fn next_pause(unanswered: u8, rng: &mut dyn CryptoRngCore) -> Duration {
-    let is_patient = u8::from(unanswered >= MAX_SENDINGS);
-    let pause = FIRST_PAUSE * (1 << (unanswered.min(MAX_DOUBLINGS) + is_patient));
+    let pause = (FIRST_PAUSE * (1 << unanswered.min(MAX_DOUBLINGS))).min(LONGEST_PAUSE);
     // Between three and five quarters.
     let micros = u32::try_from(micros(pause)).unwrap_or(u32::MAX);
     let half = micros / 2;

@@ -241,6 +241,9 @@ impl Machine {
         })?;
         let plaintext: &[u8] = opened.plaintext;
         self.probe = None;
+        if self.status == Status::Joining {
+            self.joining.hear();
+        }
         if self.telling == Telling::Blocked {
             self.telling = Telling::Due;
         }

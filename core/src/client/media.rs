@@ -3,6 +3,8 @@
 //! Packets and lossy messages wait in one ring, each behind a byte that says what it is. If a new
 //! one finds no place, the oldest are dropped: who hears them late is not helped.
 
+use rand_core::RngCore as _;
+
 use super::errors::SendError;
 use super::events::{Event, Incoming, Message};
 use super::machine::{Machine, Status};
@@ -184,6 +186,8 @@ impl Machine {
         if self.receive_media(parts, bytes, receive).is_none() {
             let counter = &mut self.statistics.drops.media;
             *counter = counter.saturating_add(1);
+        } else if let Some(link) = &mut self.link {
+            link.media_received(self.now);
         }
     }
 
@@ -315,6 +319,10 @@ impl Machine {
         self.statistics.media_sent = self.statistics.media_sent.saturating_add(1);
         self.count_unsent(dropped);
         self.media_flows();
+        let rng = &mut self.rng;
+        if let Some(link) = &mut self.link {
+            link.media_sent(self.now, || rng.next_u32());
+        }
         Ok(())
     }
 

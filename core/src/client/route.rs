@@ -26,7 +26,7 @@ pub const MAX_ADDRESSES: usize = 8;
 
 /// How long a candidate has to answer at first; twice as long in each round, up to [`MAX_PATIENCE`].
 const PATIENCE: Duration = Duration::from_secs(1);
-const MAX_PATIENCE: Duration = Duration::from_secs(4);
+const MAX_PATIENCE: Duration = Duration::from_secs(2);
 /// From one candidate that failed to the next, at least: at first, and doubled like the patience.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
 /// For how long a connection that broke is only sought by the transport that it had. A server that starts anew would
@@ -376,11 +376,17 @@ impl Route {
             }
         }
         let target = self.candidate(turn)?;
+        // What has fallen silent has had time to answer already.
+        let is_lost = to_open && opened.is_some();
+        let patience = match is_lost {
+            true => PATIENCE / 2,
+            false => grown(PATIENCE, round),
+        };
         self.state = State::Seeking {
             turn,
             round,
             to_open: false,
-            next: now + grown(PATIENCE, round),
+            next: now + patience,
             opened: Some((target, now)),
         };
         // What has a socket already needs no other, which would only invalidate its cookie.

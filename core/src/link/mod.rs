@@ -18,10 +18,12 @@
 //! [`Link::rekey`] makes a new handshake's keys the current ones. The former keys still open
 //! packets for [`FORMER_KEYS_LIFETIME`], since some are on their way; nothing is sealed with them.
 
+mod flow;
 mod ping;
 
 use thiserror::Error;
 
+use self::flow::Flow;
 use self::ping::Pinger;
 #[cfg(feature = "client")]
 use crate::secure::Arrivals;
@@ -36,7 +38,7 @@ pub(crate) const OUTBOX: usize = 2048;
 /// How long former keys open packets after new ones took their place.
 pub(crate) const FORMER_KEYS_LIFETIME: Duration = Duration::from_secs(5);
 /// Unanswered pings after which the peer counts as gone.
-const MAX_UNANSWERED: u8 = 4;
+const MAX_UNANSWERED: u8 = 5;
 /// While signalling waits for an acknowledgement, silence is looked into after this long; and the first ping that goes
 /// unanswered is repeated after this long at most.
 const BUSY_PATIENCE: Duration = Duration::from_secs(2);
@@ -118,6 +120,7 @@ pub(crate) struct Link {
     outgoing: Sender<[u8; OUTBOX]>,
     incoming: Receiver,
     pinger: Pinger,
+    flow: Flow,
     pong_due: Option<u32>,
     keepalive: Duration,
     last_received: Instant,
@@ -133,6 +136,7 @@ impl Link {
             outgoing: Sender::new([0; OUTBOX]),
             incoming: Receiver::new(),
             pinger: Pinger::new(),
+            flow: Flow::default(),
             pong_due: None,
             keepalive,
             last_received: now,
@@ -146,6 +150,7 @@ impl Link {
         self.outgoing.restart();
         self.incoming.restart();
         self.pinger = Pinger::new();
+        self.flow = Flow::default();
         self.pong_due = None;
         self.last_received = now;
     }
@@ -199,6 +204,7 @@ impl Link {
         };
         self.last_received = now;
         self.pinger.heard();
+        self.flow.heard();
         Ok(opened)
     }
 
@@ -287,6 +293,23 @@ impl Link {
         self.pinger.request(nonce);
     }
 
+    /// Takes in that media came which has to do with this end: from then on, silence is noticed soon.
+    #[cfg(any(feature = "client", test))]
+    pub(crate) fn media_received(&mut self, now: Instant) {
+        self.flow.received(now);
+    }
+
+    /// Takes in that a packet of media is about to be sent. If the peer should have been heard since others were, a ping
+    /// goes with it; `nonce` draws at random.
+    #[cfg(any(feature = "client", test))]
+    pub(crate) fn media_sent(&mut self, now: Instant, nonce: impl FnOnce() -> u32) {
+        self.flow.sent();
+        let asks = self.pinger.is_requested() || self.pinger.awaited_since().is_some();
+        if !asks && self.flow.is_one_sided(now, self.last_received) {
+            self.pinger.request(nonce());
+        }
+    }
+
     /// When something was last received under any of the keys.
     #[cfg(feature = "server")]
     pub(crate) fn last_received(&self) -> Instant {
@@ -300,7 +323,11 @@ impl Link {
         }
         self.outgoing.handle_timeout(now);
         if self.ping_due().is_some_and(|due| due <= now) {
-            if self.pinger.unanswered() >= MAX_UNANSWERED {
+            let most = match self.doubtful_from() {
+                Some(_) => flow::REPETITIONS,
+                None => MAX_UNANSWERED,
+            };
+            if self.pinger.unanswered() >= most {
                 return Liveness::Lost;
             }
             self.pinger.request(nonce());
@@ -317,17 +344,34 @@ impl Link {
         )
     }
 
+    /// From when on the peer's silence is doubtful, if media flows.
+    fn doubtful_from(&self) -> Option<Instant> {
+        let owes = self.pinger.awaited_since().is_some();
+        self.flow.doubtful_from(self.last_received, owes)
+    }
+
     fn ping_due(&self) -> Option<Instant> {
         // Signalling that times out at the same time must not make the pings wait any longer.
         // However slow the last answers were, as those that somebody on the way held back: a lost ping must be repeated in time.
         let patience = self.rtt().base_timeout().min(BUSY_PATIENCE);
-        // Nor may it be longer than the keepalive, at which the owner has another ping sent in the awaited one's place: then
-        // none would ever have gone unanswered for long enough.
-        if let Some(due) = self.pinger.poll_timeout(patience, self.keepalive) {
-            return Some(due);
+        let doubtful_from = self.doubtful_from();
+        if let Some(sent) = self.pinger.awaited_since() {
+            return Some(match doubtful_from {
+                Some(from) => {
+                    let (unanswered, late) = (self.pinger.unanswered(), self.pinger.late());
+                    let arrivals = self.keys.transport.arrivals();
+                    from.max(sent + flow::wait(self.rtt(), arrivals, unanswered, late))
+                }
+                // Nor may it be longer than the keepalive, at which the owner has another ping sent in the awaited one's place:
+                // then none would ever have gone unanswered for long enough.
+                None => sent + self.pinger.wait(patience, self.keepalive),
+            });
         }
         if self.pinger.is_requested() {
             return None;
+        }
+        if doubtful_from.is_some() {
+            return doubtful_from;
         }
         let patience = if self.outgoing.is_idle() {
             self.keepalive

@@ -63,12 +63,21 @@ impl Pinger {
         self.unanswered
     }
 
-    /// When the awaited ping has taken longer than `patience`, which doubles with each that went
+    /// When the awaited ping was sent.
+    pub(super) fn awaited_since(&self) -> Option<Instant> {
+        self.awaited.map(|(_, sent)| sent)
+    }
+
+    /// How long to wait for the awaited ping: for `patience`, which doubles with each that went
     /// unanswered or was answered too late, up to `most`.
-    pub(super) fn poll_timeout(&self, patience: Duration, most: Duration) -> Option<Instant> {
-        let patience = patience
+    pub(super) fn wait(&self, patience: Duration, most: Duration) -> Duration {
+        patience
             .saturating_mul(1 << (self.unanswered.saturating_add(self.late)).min(8))
-            .min(most);
-        self.awaited.map(|(_, sent)| sent + patience)
+            .min(most)
+    }
+
+    /// Answers in a row that came too late.
+    pub(super) fn late(&self) -> u8 {
+        self.late
     }
 }

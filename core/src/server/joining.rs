@@ -67,7 +67,11 @@ fn try_admit(
         return Err(AdmitError::Ended(refusal));
     }
     let resumed = resume.and_then(|resume| rooms.resumable(cx, &resume, &room, &participant));
+    let stale = handle.filter(|_| resumed.is_none());
     if resumed.is_none() {
+        if rooms.is_elsewhere(&room, &participant, stale) {
+            return Err(AdmitError::Ended(JoinRefusal::Replaced));
+        }
         rooms.check_capacity(cx, &room, &participant, lobby)?;
         if !front.take_join(cx.now, &room, &participant) {
             return Err(AdmitError::TooOften);
@@ -94,6 +98,7 @@ fn try_admit(
         name,
         grants,
         expires: expires_in.map(|expires_in| cx.now + expires_in),
+        stale,
         entry,
     };
     cx.directory.ids.insert(local, Owner::Join(key));

@@ -61,6 +61,8 @@ pub(super) struct Pending {
     pub(super) name: DisplayName,
     pub(super) grants: Grants,
     pub(super) expires: Option<Instant>,
+    /// The handle of a ticket that was shown and continues nothing.
+    pub(super) stale: Option<u64>,
     pub(super) entry: Entry,
 }
 

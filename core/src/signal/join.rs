@@ -98,7 +98,7 @@ pub enum JoinRefusal {
     /// The Join itself makes no sense (no participant tracked, too many slots).
     #[error("the join request is malformed")]
     Malformed,
-    /// The same participant has joined from elsewhere since.
+    /// The same participant has joined from elsewhere since, and is there. Join anew to take its place.
     #[error("you have joined from elsewhere: this connection is over")]
     Replaced,
     /// The same participant has joined too often just now.

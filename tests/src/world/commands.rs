@@ -14,7 +14,7 @@ use parlour_record::Server;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
-use super::{REFILL, SERVER_ADDRESS, Socket, World, random_lead, run::answer_join};
+use super::{REFILL, SERVER_ADDRESS, Socket, Way, World, random_lead, run::answer_join};
 use crate::device::Device;
 use crate::network::{Datagram, LinkConfig};
 use crate::party::{Clock, Handle, Options, Party, Talk};
@@ -32,6 +32,7 @@ impl World {
             drift: options.drift,
         };
         let address = self.new_address(handle);
+        let way = Way::new(&options.addresses, clock.at(self.now));
         let device = self.make_device(name, &options, clock.at(self.now));
         self.parties.push(Party {
             name: name.to_owned(),
@@ -43,6 +44,7 @@ impl World {
             unsaid: 0,
             options,
             address,
+            way,
             is_on: true,
             clock,
             talks: Vec::new(),
@@ -226,6 +228,27 @@ impl World {
     /// From now on nothing reaches the party; what it sends arrives.
     pub fn deafen(&mut self, handle: Handle) {
         self.parties[handle.0].is_deaf = true;
+    }
+
+    /// What is sent to the party reaches it again.
+    pub fn hear_again(&mut self, handle: Handle) {
+        self.parties[handle.0].is_deaf = false;
+    }
+
+    /// Puts the party to sleep: it does nothing, and nothing reaches it.
+    pub fn suspend(&mut self, handle: Handle) {
+        let party = &mut self.parties[handle.0];
+        party.is_on = false;
+        party.talks.clear();
+    }
+
+    /// Wakes the party after it `slept` for so long, which its clock has counted, or not.
+    pub fn wake(&mut self, handle: Handle, slept: Duration, counted: bool) {
+        let party = &mut self.parties[handle.0];
+        party.is_on = true;
+        if !counted {
+            party.clock.lead -= slept;
+        }
     }
 
     /// Pulls the party's plug: it says nothing more and notices nothing more.

@@ -24,9 +24,10 @@
 mod commands;
 mod run;
 mod see;
+mod way;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ use crate::network::{Datagram, Network};
 use crate::party::{Clock, Handle, Heard, Mixed, Party};
 
 pub use see::Crossing;
+pub(crate) use way::Way;
 
 /// Where the server is.
 pub const SERVER_ADDRESS: &str = "198.51.100.1:7900";
@@ -98,6 +100,8 @@ pub struct World {
     other_address: SocketAddr,
     /// At which of its addresses the server was last reached from where; it answers from there.
     reached: BTreeMap<SocketAddr, SocketAddr>,
+    /// Those of its addresses that nothing gets to or from.
+    cut: BTreeSet<SocketAddr>,
     server_clock: Clock,
     /// What the server's socket takes, if it does not take all.
     socket: Option<Socket>,
@@ -158,6 +162,7 @@ impl World {
             server_address: SERVER_ADDRESS.parse().expect("an address"),
             other_address: OTHER_ADDRESS.parse().expect("an address"),
             reached: BTreeMap::new(),
+            cut: BTreeSet::new(),
             server_clock,
             socket: None,
             life: 0,
@@ -238,7 +243,8 @@ impl Drop for World {
 }
 
 fn random_lead(rng: &mut ChaCha12Rng) -> Duration {
-    Duration::from_micros(rng.next_u64() % 1_000_000_000)
+    // A clock that stands still in sleep falls behind by up to this.
+    Duration::from_secs(200_000) + Duration::from_micros(rng.next_u64() % 1_000_000_000)
 }
 
 /// The seed that the environment asks for, or one of the test's own (FNV-1a of its name).

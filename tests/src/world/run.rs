@@ -142,6 +142,9 @@ impl World {
 
     fn drain_party(&mut self, handle: Handle) {
         let now = self.now;
+        if self.parties.get(handle.0).is_some_and(|party| party.is_on) {
+            self.follow_route(handle);
+        }
         let Some(party) = self.parties.get_mut(handle.0).filter(|party| party.is_on) else {
             return;
         };
@@ -159,11 +162,13 @@ impl World {
                 from: party.address,
                 to: (party.device.redirected_to())
                     .and_then(|to| to.addresses(self.server_address).first().copied())
+                    .or(party.target())
                     .unwrap_or(self.server_address),
                 bytes: out[..len].to_vec(),
             });
         }
         while let Some(event) = party.device.poll_event() {
+            party.route_told(clock, &event);
             match &self.observer {
                 Some(observer) => observer.borrow_mut().told(handle, now, &event),
                 None => party.events.push((now, event)),
@@ -283,7 +288,8 @@ impl World {
         };
         let link = self.addresses.get(&party);
         let link = link.and_then(|handle| self.parties.get(handle.0));
-        let link = link.map_or(crate::network::LinkConfig::GOOD, |party| party.link);
+        let mut link = link.map_or(crate::network::LinkConfig::GOOD, |party| party.link);
+        link.partitioned |= self.cut.contains(&datagram.from) || self.cut.contains(&datagram.to);
         let is_new = sent_at == self.now;
         let copy = is_new.then(|| datagram.clone());
         let is_under_way = self.network.send_as_of(sent_at, self.now, &link, datagram);
@@ -323,7 +329,7 @@ impl World {
         self.tell(|observer| observer.arrived(self.now, &datagram));
         let now = self.now;
         let party = &mut self.parties[handle.0];
-        if party.is_deaf {
+        if party.is_deaf || !party.takes_from(datagram.from) {
             return;
         }
         let clock = party.clock(now);
@@ -372,6 +378,7 @@ impl World {
                     body: message.body.to_vec(),
                 }),
             });
+        party.route_answered(clock);
         for frame in heard {
             self.hear(handle, sent_at, frame);
         }

@@ -31,7 +31,7 @@ fn a_redirected_device_joins_where_it_is_sent() {
 
     // What is restored later is restored there, without another detour.
     world.partition(alice, true);
-    world.run_for(s(15));
+    world.run_for(s(10));
     world.forget_history();
     world.partition(alice, false);
     world.run_until("she is back", s(10), |world| {

@@ -169,6 +169,12 @@ fn a_device_that_roams_goes_on_from_its_new_address() {
     world.readdress(&anna, 20);
     assert!(loudest(&mut world, &anna, &ben) > 6_000);
     assert!(loudest(&mut world, &ben, &anna) > 6_000);
+    while let Some(event) = anna.room.try_next_event() {
+        assert!(
+            !matches!(event, Event::Joined { .. } | Event::Reconnecting(_)),
+            "{event:?}"
+        );
+    }
     // Another network: the link goes, and comes back without an address for a while.
     world.set_link(&anna, false);
     world.take_address(&anna);
@@ -178,12 +184,9 @@ fn a_device_that_roams_goes_on_from_its_new_address() {
     world.readdress(&anna, 21);
     assert!(loudest(&mut world, &anna, &ben) > 6_000);
     assert!(loudest(&mut world, &ben, &anna) > 6_000);
-    // It is the same connection, and nobody has seen anything.
+    // It is the same participant, and nobody else has seen anything.
     while let Some(event) = anna.room.try_next_event() {
-        assert!(
-            !matches!(event, Event::Joined { .. } | Event::Reconnecting(_)),
-            "{event:?}"
-        );
+        assert!(!matches!(event, Event::Joined { resumed: false }));
     }
     while let Some(event) = ben.room.try_next_event() {
         assert!(!matches!(event, Event::ParticipantLeft { .. }), "{event:?}");
@@ -240,8 +243,8 @@ fn silence_costs_no_wakes() {
     let before = anna.runner_polls();
     world.pass(Duration::from_secs(60));
     let polls = anna.runner_polls() - before;
-    // A keepalive in 10 s, and what it takes to answer one.
-    assert!((6..=40).contains(&polls), "{polls}");
+    // A keepalive in 4 s, and what it takes to answer one.
+    assert!((15..=60).contains(&polls), "{polls}");
     let room = anna.room;
     world.run(async move { room.leave().await });
     world.pass(Duration::from_secs(1));

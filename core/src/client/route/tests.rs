@@ -97,7 +97,7 @@ fn what_cannot_be_opened_makes_way_soon_and_the_pauses_grow() {
         now += 10;
     }
     assert_eq!(times[..4], [0, 250, 500, 1_000]);
-    assert!(times.len() < 30, "{times:?}");
+    assert!(times.len() < 40, "{times:?}");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn one_target_keeps_its_socket() {
     let done = drive(&mut route, 0, 60_000, Some(&[A4]));
     assert_eq!(opened(&done), [udp(0, A4)]);
     let asked = done.iter().filter(|(_, action)| *action == Action::Resolve);
-    assert!((10..=20).contains(&asked.count()), "{done:?}");
+    assert!((20..=30).contains(&asked.count()), "{done:?}");
 }
 
 #[test]
@@ -121,9 +121,9 @@ fn a_lost_connection_is_sought_where_it_was_then_elsewhere_then_by_tcp() {
     let done = drive(&mut route, 10_000, 18_000, Some(&[A4, B4]));
     let expected = [
         udp(10_000, B4),
-        udp(11_000, A4),
-        udp(12_000, B4),
-        udp(14_000, A4),
+        udp(10_500, A4),
+        udp(11_500, B4),
+        udp(13_500, A4),
         // Five seconds are over.
         tcp(15_000, B4),
         tcp(16_000, A4),
@@ -139,7 +139,7 @@ fn a_name_that_has_moved_is_followed() {
     route.answered(at(100));
     route.lost(at(10_000), true);
     let done = drive(&mut route, 10_000, 12_000, Some(&[B4]));
-    assert_eq!(opened(&done), [udp(10_000, A4), udp(11_000, B4)]);
+    assert_eq!(opened(&done), [udp(10_000, A4), udp(10_500, B4)]);
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_circle_of_redirects_is_followed_ever_more_slowly() {
     let ann = world.client("ann");
     world.run(secs(60));
     assert!(
-        (10..40).contains(&world.node(ann).sent),
+        (30..60).contains(&world.node(ann).sent),
         "{}",
         world.node(ann).sent
     );
@@ -278,7 +278,7 @@ fn a_new_socket_for_each_redirect_does_not_hurry_a_circle_of_them() {
         }
     }
     let sent = world.node(ann).sent;
-    assert!((8..=24).contains(&sent), "{sent} in 30 s");
+    assert!((15..=32).contains(&sent), "{sent} in 30 s");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_server_that_is_gone_is_not_asked_more_for_more_addresses() {
         world.run(secs(4));
     }
     let sent = world.node(ann).sent - before;
-    assert!((15..=31).contains(&sent), "{sent} in a minute");
+    assert!((30..=50).contains(&sent), "{sent} in a minute");
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn retries_without_end_do_not_hurry_a_client() {
         world.run(ms(10));
     }
     let sent = world.node(ann).sent;
-    assert!((8..=18).contains(&sent), "{sent}");
+    assert!((15..=25).contains(&sent), "{sent}");
     world.run(secs(12));
     assert!(world.client_mut(ann).is_joined());
 }

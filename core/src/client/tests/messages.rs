@@ -153,7 +153,7 @@ fn a_refreshed_token_is_used_from_then_on() {
         .unwrap();
     world.run(ms(100));
     assert_eq!(world.node(ann).reply(taken), Ok(Outcome::Done));
-    world.run(secs(30));
+    world.run(secs(32));
     assert!(world.client_mut(ann).is_joined());
     world.restart_server();
     world.client_mut(ann).request_floor().unwrap();

@@ -276,7 +276,11 @@ fn who_comes_back_too_late_starts_over() {
 
 #[test]
 fn who_is_admitted_while_coming_back_to_the_lobby_is_in() {
-    let mut world = World::new();
+    let mut world = World::with(server::Config {
+        // The server has not noticed yet.
+        silence: secs(15),
+        ..server::Config::default()
+    });
     world.lobby = true;
     let ann = world.client("ann");
     world.client_mut(ann).publish(mic()).unwrap();

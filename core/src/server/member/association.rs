@@ -87,6 +87,11 @@ impl Association {
         }
     }
 
+    /// The handle of its resume tickets.
+    pub(crate) fn handle(&self) -> Option<u64> {
+        self.tickets.as_ref().map(Tickets::handle)
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.connection == ConnectionState::Connected
     }

@@ -50,6 +50,18 @@ impl Rooms {
         })
     }
 
+    /// Whether a join that shows a ticket with this handle, which continues nothing, is of one who comes back by itself
+    /// while its participant is there over another association.
+    pub(crate) fn is_elsewhere(
+        &self,
+        room: &RoomId,
+        participant: &ParticipantId,
+        stale: Option<u64>,
+    ) -> bool {
+        let room = self.find(room);
+        room.is_some_and(|room| room.is_elsewhere(participant, stale))
+    }
+
     /// Looks whether there is a place for somebody new.
     pub(crate) fn check_capacity(
         &self,
@@ -127,8 +139,9 @@ impl Rooms {
         grants: Grants,
         local: ConnectionId,
     ) -> Option<(Answer, Entry)> {
+        let ticket = cx.new_ticket();
         let room = self.get_mut(room)?;
-        let (offer, joined) = room.offer(cx, participant, wish, grants, local);
+        let (offer, joined) = room.offer(cx, participant, wish, grants, local, ticket);
         room.reserved.reserve(participant);
         self.promised += 1;
         Some((Answer::Joined(joined), Entry::New(offer)))
@@ -136,6 +149,25 @@ impl Rooms {
 }
 
 impl Room {
+    /// See [`Rooms::is_elsewhere`]. A ticket of a stay that goes on does not show another association: whoever has it may
+    /// have missed its successor.
+    pub(super) fn is_elsewhere(&self, participant: &ParticipantId, stale: Option<u64>) -> bool {
+        let Some(stale) = stale else {
+            return false;
+        };
+        let session = self.session.as_ref();
+        let member = session.and_then(|session| session.get(session.find(participant)?));
+        let guest = self.lobby.find(participant);
+        let guest = guest.and_then(|guest| self.lobby.get(guest));
+        let there = [
+            member.map(|member| &member.association),
+            guest.map(|guest| &guest.association),
+        ];
+        let handles = there.iter().flatten().map(|there| there.handle());
+        let mut handles = handles.peekable();
+        handles.peek().is_some() && handles.all(|handle| handle != Some(stale))
+    }
+
     /// What a new participant is promised: its numbers, its streams, a ticket.
     pub(super) fn offer(
         &self,
@@ -144,6 +176,7 @@ impl Room {
         wish: &Wish,
         grants: Grants,
         local: ConnectionId,
+        ticket: ResumeTicket,
     ) -> (Offer, Joined) {
         let session = self.session_id();
         let slots = wish.slots.min(cx.config.slots);
@@ -163,7 +196,6 @@ impl Room {
             // There are as many places for results as for wishes.
             let _ = results.push(result);
         }
-        let ticket = cx.new_ticket();
         let joined = Joined {
             participant: participant.clone(),
             session,

@@ -300,9 +300,14 @@ impl Rooms {
             name,
             grants,
             expires,
+            stale,
             entry,
         } = pending;
         let room = self.get_mut(room_key)?;
+        // Somebody else may have come while this join was under way.
+        if room.is_elsewhere(&participant, stale) {
+            return None;
+        }
         let (offer, waiting) = match entry {
             Entry::Resume {
                 peer,

@@ -16,7 +16,7 @@ fn silence_is_shown_and_then_the_connection_is_lost() {
         let ben = world.peers[anna].replica.participant(&pid("ben"));
         ben.map(|ben| ben.connection)
     };
-    keep_alive(&mut world, 14);
+    keep_alive(&mut world, 9);
     assert_eq!(seen(&world), Some(ConnectionState::Connected));
     keep_alive(&mut world, 2);
     assert_eq!(seen(&world), Some(ConnectionState::Reconnecting));

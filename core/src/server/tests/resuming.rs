@@ -106,7 +106,10 @@ fn a_silent_participant_resumes_within_its_grace() {
     let ask = world.ask(ben, Operation::Subscribe(stream("anna", "mic")));
     assert_eq!(ask, Ok(Outcome::Done));
     world.dead.push(world.peers[anna].path);
-    world.advance(ms(20_000));
+    for _ in 0..2 {
+        world.peers[ben].link.as_mut().unwrap().ping(6);
+        world.advance(ms(8_000));
+    }
     let seen = world.peers[ben].replica.participant(&pid("anna")).unwrap();
     assert_eq!(seen.connection, ConnectionState::Reconnecting);
 
@@ -172,6 +175,34 @@ fn a_ticket_that_nobody_knows_is_a_new_join() {
     let carl = world.join(&hello);
     assert!(!world.peers[carl].joined().resumed);
     assert_eq!(world.ids_in("room"), ["anna", "ben", "carl"]);
+}
+
+#[test]
+fn one_that_comes_back_by_itself_puts_out_nobody_who_came_while_it_did() {
+    let (mut world, anna, _) = talking();
+    let stale = world.resume_hello(anna, "room/anna");
+    world.peers[anna].request(Operation::Leave);
+    world.advance(ms(6_000));
+    // A laptop is let in, as nobody is there, and then a phone joins.
+    let laptop = world.add(&stale);
+    world.send_hello(laptop);
+    world.serve();
+    world.serve();
+    assert!(!world.peers[laptop].joined().resumed);
+    world.dead.push(world.peers[laptop].path);
+    world.advance(ms(1_000));
+    let phone = world.join(&Hello::new("room/anna"));
+    world.dead.clear();
+    world.peers[laptop].link.as_mut().unwrap().ping(3);
+    world.run();
+    assert_eq!(world.peers[laptop].resets, 1);
+    assert_eq!(world.peers[phone].closed(), None);
+    let again = world.resume_hello(laptop, "room/anna");
+    world.rejoin(laptop, &again);
+    world.run();
+    let refused = Some(Answer::Refused(JoinRefusal::Replaced));
+    assert_eq!(world.peers[laptop].answer, refused);
+    assert_eq!(world.ids_in("room"), ["anna", "ben"]);
 }
 
 #[test]
@@ -387,10 +418,12 @@ mod over_a_bad_network {
                 world.advance(ms(gap));
             }
             world.loss = 0;
-            for peer in &mut world.peers {
-                peer.link.as_mut().unwrap().ping(6);
+            for _ in 0..2 {
+                for peer in &mut world.peers {
+                    peer.link.as_mut().unwrap().ping(6);
+                }
+                world.advance(ms(6_000));
             }
-            world.advance(ms(12_000));
             for (index, request) in asked {
                 world.peers[index].reply(request).ok();
             }
