@@ -449,3 +449,6 @@ impl Server {
         result.unwrap_or(Err(ModerateError::UnknownRoom))
     }
 }
+
+#[cfg(test)]
+mod tests;
