@@ -96,3 +96,30 @@ fn one_who_knows_that_it_is_in_has_no_use_for_the_ticket_of_the_lobby() {
     assert_eq!(world.present("green"), [id("alice").as_str(), "host"]);
     assert_eq!(knocks(&world, host), 1);
 }
+
+#[test]
+fn one_let_in_on_its_way_back_to_the_lobby_is_in() {
+    let mut world = World::new("one_let_in_on_its_way_back_to_the_lobby_is_in");
+    let host = world.joined("host", Options::moderator());
+    let lobby = Options {
+        lobby: true,
+        ..Options::small()
+    };
+    let alice = world.join("alice", lobby);
+    let waited = |world: &World| world.count_seen(alice, |event| *event == Event::Waiting);
+    world.run_until("she waits", s(5), |world| waited(world) == 1);
+    world.run_for(s(1));
+    world.partition(alice, true);
+    world.run_for(s(32));
+    world.partition(alice, false);
+    world.run_until("she is promised to wait", s(10), |world| {
+        let server = world.running_server();
+        server.is_some_and(|server| server.accounting().half_open == 1)
+    });
+    let room = RoomId::new("green").unwrap();
+    let (server, clock) = world.server_and_clock();
+    server.admit_waiting(clock, &room, &id("alice")).unwrap();
+    world.run_until("she is in", s(10), |world| world.is_joined(alice));
+    world.run_until_agreed(&[host, alice], s(2));
+    assert_eq!(world.server().waiting(&room).count(), 0);
+}
