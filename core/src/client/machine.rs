@@ -96,6 +96,8 @@ pub(super) struct Machine {
     pub(super) membership: Option<Membership>,
     /// What to show on coming back to the lobby.
     pub(super) lobby_ticket: Option<ResumeTicket>,
+    /// In a lobby when last heard of: what was asked for is to be answered yet.
+    pub(super) awaits_admission: bool,
     pub(super) requests: Requests,
     pub(super) events: Events,
     pub(super) listening: Listening,
@@ -154,6 +156,7 @@ impl Machine {
             reset_token: None,
             membership: None,
             lobby_ticket: None,
+            awaits_admission: false,
             requests: Requests::new(),
             events: Events::new(),
             listening: Listening::new(config.policy),

@@ -68,7 +68,7 @@ impl Machine {
     fn may_be_admitted(&self) -> bool {
         match self.status {
             Status::Waiting => true,
-            Status::Joining => self.knows_no_session(),
+            Status::Joining => self.awaits_admission,
             Status::Joined | Status::Closed(_) => false,
         }
     }

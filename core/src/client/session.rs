@@ -153,12 +153,20 @@ impl Machine {
         if let (Some(link), Some(rtt)) = (&mut self.link, established.round_trip) {
             link.handle_rtt(rtt);
         }
+        if resumed && self.awaits_admission {
+            // Let in while it was away: what it asked for when it began to wait is answered by `Admitted`, which is to come.
+            self.remember(parts, joined);
+            self.status = Status::Waiting;
+            self.ping();
+            return;
+        }
         self.status = Status::Joined;
         if resumed {
             self.grants_changed(parts, joined.grants);
             self.remember(parts, joined);
         } else {
             self.start_over(parts);
+            self.remember(parts, joined);
             self.enter(parts, joined);
         }
         if !(was_joined && resumed) {
@@ -185,6 +193,7 @@ impl Machine {
         }
         self.link = Some(link);
         self.status = Status::Waiting;
+        self.awaits_admission = true;
         self.reset_token = Some(ResetToken::from_bytes(reset_token));
         if let Some(membership) = &mut self.membership {
             membership.ticket = None;
@@ -198,6 +207,9 @@ impl Machine {
     pub(super) fn admitted(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
         self.joining.finish();
         self.status = Status::Joined;
+        if self.knows_no_session() {
+            self.remember(parts, joined);
+        }
         self.enter(parts, joined);
         self.events.push(Event::Joined { resumed: false });
         self.telling = Telling::Due;
@@ -230,7 +242,7 @@ impl Machine {
 
     /// Into a session that is new to this end.
     fn enter(&mut self, parts: &mut Parts<'_>, joined: &Joined) {
-        self.remember(parts, joined);
+        self.awaits_admission = false;
         if let Some(refusal) = joined.policy_refused {
             self.listening.policy_refused();
             self.events.push(Event::PolicyRefused(refusal));

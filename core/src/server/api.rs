@@ -178,6 +178,27 @@ impl Server {
         Ok(sent)
     }
 
+    /// Whether so many answers to strangers wait (Retry, Reset, another version) that they are to be sent before the batch that is
+    /// being taken in is over: there is room for twice as many, and those beyond are not made. As long as this holds,
+    /// [`poll_transmit`](Self::poll_transmit) gives nothing else, so frames for the same receiver still share datagrams.
+    ///
+    /// ```
+    /// # use parlour_core::server::{BufferTooSmall, Path, Server};
+    /// # use parlour_core::time::Instant;
+    /// # fn take_in(server: &mut Server, now: Instant, batch: &mut [(Path, Vec<u8>)], out: &mut [u8; 1200]) -> Result<(), BufferTooSmall> {
+    /// for (from, datagram) in batch {
+    ///     let _ = server.handle_datagram(now, *from, datagram);
+    ///     while server.owes_answers()
+    ///         && let Some(_transmit) = server.poll_transmit(now, out)?
+    ///     { /* send it */ }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn owes_answers(&self) -> bool {
+        self.front.is_filling_up()
+    }
+
     /// Lets a join in. What it then says and publishes takes effect when its first packet under
     /// the new keys arrives; a place is kept for it until then.
     ///

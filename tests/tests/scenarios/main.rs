@@ -1,5 +1,6 @@
 //! What happens in rooms, one file per scenario, each over the whole stack.
 
+mod admitted_away;
 mod bounds;
 mod data_messages;
 mod end_session;

@@ -446,3 +446,6 @@ impl Server {
         result.unwrap_or(Err(ModerateError::UnknownRoom))
     }
 }
+
+#[cfg(test)]
+mod tests;

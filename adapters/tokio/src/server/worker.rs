@@ -228,24 +228,16 @@ impl Running {
         while !self.is_held_back {
             let transmit = self.server.poll_transmit(now, self.outbound.place());
             // The place holds any datagram, so there is no other error than the end.
-            let Ok(Some(Transmit { to, len })) = transmit else {
+            let Ok(Some(transmit)) = transmit else {
                 self.is_held_back = !self.outbound.flush();
                 return;
             };
-            match to {
-                Path::Stream { id, .. } => {
-                    let packet = self.outbound.place().get(..len).unwrap_or_default();
-                    self.streams.send(id, packet);
-                }
-                Path::Udp { remote, local } => {
-                    self.outbound.queue(remote, local, len);
-                    if self.outbound.is_full() {
-                        self.is_held_back = !self.outbound.flush();
-                        now = self.clock.now();
-                        if now >= until {
-                            return;
-                        }
-                    }
+            queue(&mut self.outbound, &self.streams, &transmit);
+            if self.outbound.is_full() {
+                self.is_held_back = !self.outbound.flush();
+                now = self.clock.now();
+                if now >= until {
+                    return;
                 }
             }
         }
@@ -290,6 +282,10 @@ impl Running {
             self.inbound.receive(|remote, local, datagram| {
                 count += 1;
                 handle(server, now, Path::Udp { remote, local }, datagram);
+                if !self.is_held_back {
+                    let (outbound, streams) = (&mut self.outbound, &self.streams);
+                    self.is_held_back = !answer_strangers(server, now, outbound, streams);
+                }
             });
             self.took = self.clock.now().saturating_duration_since(began);
             if count < BATCH || self.took < TURN {
@@ -320,6 +316,10 @@ impl Running {
                     }
                 }
                 FromStream::Ended(id) => self.streams.forget(id),
+            }
+            if !self.is_held_back {
+                let (server, outbound) = (&mut self.server, &mut self.outbound);
+                self.is_held_back = !answer_strangers(server, now, outbound, &self.streams);
             }
             taken += 1;
             if taken == BATCH {
@@ -372,4 +372,35 @@ fn handle(server: &mut Server, now: Instant, from: Path, datagram: &mut [u8]) ->
         tracing::trace!(?from, %dropped, "datagram dropped");
     }
     handled.is_ok()
+}
+
+/// Has the server's answers to strangers sent if many wait: in a flood of Hellos there would be none for the rest of what is
+/// taken in at a time. False if there is no room for all of them now.
+fn answer_strangers(
+    server: &mut Server,
+    now: Instant,
+    outbound: &mut Outbound,
+    streams: &Streams,
+) -> bool {
+    while server.owes_answers() {
+        let Ok(Some(transmit)) = server.poll_transmit(now, outbound.place()) else {
+            break;
+        };
+        queue(outbound, streams, &transmit);
+        if outbound.is_full() && !outbound.flush() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Has what was written to the outbound's place sent where it is to go.
+fn queue(outbound: &mut Outbound, streams: &Streams, transmit: &Transmit) {
+    let len = transmit.len;
+    match transmit.to {
+        Path::Stream { id, .. } => {
+            streams.send(id, outbound.place().get(..len).unwrap_or_default());
+        }
+        Path::Udp { remote, local } => outbound.queue(remote, local, len),
+    }
 }

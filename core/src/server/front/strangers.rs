@@ -14,6 +14,11 @@ const RESET_LEN: usize = 21;
 pub(super) type Stateless = heapless::Vec<u8, 22>;
 
 impl Front {
+    /// Whether half of the places for answers to strangers are taken.
+    pub(crate) fn is_filling_up(&self) -> bool {
+        self.stateless.len() >= MAX_STATELESS / 2
+    }
+
     /// Says that a connection is unknown, if that is no help to an attacker.
     pub(crate) fn send_reset(
         &mut self,

@@ -96,6 +96,13 @@ impl Association {
         self.connection == ConnectionState::Connected
     }
 
+    /// Takes in whether all that it was told has been acknowledged, so also that it was let in. Gives the handle of the ticket
+    /// with which it waited, if that is void since now.
+    pub(crate) fn learns_of_admission(&mut self) -> Option<u64> {
+        let knows = self.link.is_settled() && !self.has_control();
+        self.tickets.as_mut().filter(|_| knows)?.forget_lobby()
+    }
+
     /// Opens a datagram, and notes where it came from.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub(crate) struct Tickets {
     handle: u64,
     /// Oldest first.
     valid: VecDeque<ResumeTicket>,
+    /// With which it waited in the lobby: good until it knows that it was let in.
+    lobby: Option<ResumeTicket>,
 }
 
 impl Tickets {
@@ -25,7 +27,27 @@ impl Tickets {
         Self {
             handle: ticket.handle(),
             valid: VecDeque::from([ticket]),
+            lobby: None,
         }
+    }
+
+    /// Those of one who waited with `self` and is let in.
+    pub(crate) fn admit(mut self, ticket: ResumeTicket) -> Self {
+        Self {
+            lobby: self.valid.pop_back(),
+            ..Self::new(ticket)
+        }
+    }
+
+    /// All by which it may still be found.
+    pub(crate) fn handles(&self) -> impl Iterator<Item = u64> {
+        let lobby = self.lobby.as_ref().map(ResumeTicket::handle);
+        [self.handle].into_iter().chain(lobby)
+    }
+
+    /// It knows that it is in no lobby any more. Gives the handle that is free.
+    pub(crate) fn forget_lobby(&mut self) -> Option<u64> {
+        self.lobby.take().map(|ticket| ticket.handle())
     }
 
     /// Where the server finds the participant.
@@ -37,6 +59,7 @@ impl Tickets {
         // All are compared, so that the time does not tell which one it is like.
         self.valid
             .iter()
+            .chain(&self.lobby)
             .fold(false, |found, ticket| ticket.matches(shown) | found)
     }
 
@@ -84,6 +107,20 @@ mod tests {
         tickets.take_effect(second.clone());
         assert!(!tickets.accept(&first));
         assert!(tickets.accept(&second) && tickets.accept(&third));
+    }
+
+    #[test]
+    fn the_ticket_of_the_lobby_is_good_until_it_is_forgotten() {
+        let mut rng = ChaCha12Rng::seed_from_u64(1);
+        let lobby = ResumeTicket::generate(7, &mut rng);
+        let session = ResumeTicket::generate(8, &mut rng);
+        let mut tickets = Tickets::new(lobby.clone()).admit(session.clone());
+        assert!(tickets.accept(&lobby) && tickets.accept(&session));
+        assert!(tickets.handles().eq([8, 7]));
+        assert_eq!(tickets.forget_lobby(), Some(7));
+        assert!(!tickets.accept(&lobby) && tickets.accept(&session));
+        assert!(tickets.handles().eq([8]));
+        assert_eq!(tickets.forget_lobby(), None);
     }
 
     #[test]

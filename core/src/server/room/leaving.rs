@@ -6,7 +6,7 @@ use crate::link::{Liveness, Received};
 use crate::room::CloseReason;
 use crate::server::context::Context;
 use crate::server::keys::{PeerKey, Place, Wake};
-use crate::server::member::{Association, Departing, Member, Refresh};
+use crate::server::member::{Association, Departing, Member, Refresh, Tickets};
 use crate::server::{Dropped, Path, Transmit};
 use crate::signal::ServerMessage;
 use crate::wire::Frames;
@@ -19,9 +19,9 @@ pub(crate) fn say_goodbye(
     refresh: Option<Refresh>,
     reason: CloseReason,
 ) {
-    if let Some(tickets) = &association.tickets {
-        cx.directory.tickets.remove(&tickets.handle());
-        cx.ended.note(tickets.handle(), reason);
+    for handle in association.tickets.iter().flat_map(Tickets::handles) {
+        cx.directory.tickets.remove(&handle);
+        cx.ended.note(handle, reason);
     }
     if let Some(refresh) = refresh {
         cx.retract_refresh(&refresh);
@@ -89,8 +89,9 @@ pub(crate) fn receive(cx: &mut Context, key: PeerKey, frames: &mut Frames<'_>) {
         }
     }
     if departing.is_settled() {
-        if let Some(tickets) = &departing.association.tickets {
-            cx.ended.forget(tickets.handle());
+        let tickets = departing.association.tickets.iter();
+        for handle in tickets.flat_map(Tickets::handles) {
+            cx.ended.forget(handle);
         }
         cx.forget(departing.association);
         return;

@@ -130,10 +130,14 @@ impl Room {
             sends: Sends::new(&cx.config, cx.now),
             receives: Receives::new(offer.policy, slots, view, &cx.config),
         });
-        cx.directory
-            .tickets
-            .insert(offer.ticket.handle(), member.association.key);
-        member.association.tickets = Some(Tickets::new(offer.ticket));
+        let tickets = match member.association.tickets.take() {
+            Some(of_lobby) => of_lobby.admit(offer.ticket),
+            None => Tickets::new(offer.ticket),
+        };
+        for handle in tickets.handles() {
+            (cx.directory.tickets).insert(handle, member.association.key);
+        }
+        member.association.tickets = Some(tickets);
         session.enter(cx, member, offer.streams);
     }
 

@@ -102,7 +102,11 @@ impl Room {
         session.is_some_and(|session| session.censor(cx, who, censored))
     }
 
-    fn admit_guest(&mut self, cx: &mut Context, who: PeerKey) -> Result<(), ModerateError> {
+    pub(super) fn admit_guest(
+        &mut self,
+        cx: &mut Context,
+        who: PeerKey,
+    ) -> Result<(), ModerateError> {
         let unknown = ModerateError::UnknownParticipant;
         let guest = self.lobby.get(who).ok_or(unknown)?;
         let id = &guest.association.id;

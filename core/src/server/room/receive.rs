@@ -98,6 +98,9 @@ impl Room {
         // There may be something to send, and another time to wake.
         let session = self.session.as_mut();
         if let Some(member) = session.and_then(|session| session.get_mut(who)) {
+            if let Some(handle) = member.association.learns_of_admission() {
+                cx.directory.tickets.remove(&handle);
+            }
             cx.wake(&mut member.association);
             let at = member.next_timeout(&cx.config);
             cx.rearm_sooner(&mut member.association, at);

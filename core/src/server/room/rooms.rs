@@ -303,6 +303,13 @@ impl Rooms {
             stale,
             entry,
         } = pending;
+        let is_let_in = match &entry {
+            Entry::Lobby(wish, _) => wish.resume.as_ref().is_some_and(|resume| {
+                let room = self.get(room_key).map(|room| &room.id);
+                room.is_some_and(|room| self.resumable(cx, resume, room, &participant).is_some())
+            }),
+            _ => false,
+        };
         let room = self.get_mut(room_key)?;
         // Somebody else may have come while this join was under way.
         if room.is_elsewhere(&participant, stale) {
@@ -352,6 +359,10 @@ impl Rooms {
                 wish,
             };
             room.wait_in_lobby(cx, guest);
+            if is_let_in {
+                // While it was on its way back to the lobby. An error means that there is no place any more: then it waits.
+                let _ = room.admit_guest(cx, peer);
+            }
         }
         Some(peer)
     }

@@ -470,3 +470,43 @@ fn many_hellos_must_prove_their_address_even_if_they_are_garbage() {
     world.join(&Hello::new("room/anna"));
     assert_eq!(world.ids_in("room"), ["anna"]);
 }
+
+#[test]
+fn every_hello_of_a_long_batch_is_answered() {
+    let mut world = World::with(Config {
+        retry_threshold: 0,
+        ..Config::default()
+    });
+    let path = |n: u16| Path::udp(([203, 0, 113, 9], n).into());
+    let stranger = world.add(&Hello::new("room/anna"));
+    let hello = world.peers[stranger].hello.clone();
+    let mut out = [0; 1200];
+    let mut answers = 0;
+    for n in 1..=1_000 {
+        let _ = world
+            .server
+            .handle_datagram(world.now, path(n), &mut hello.clone());
+        while world.server.owes_answers() {
+            let sent = world
+                .server
+                .poll_transmit(world.now, &mut out)
+                .unwrap()
+                .unwrap();
+            answers += u32::from(matches!(
+                Packet::parse(&out[..sent.len]),
+                Ok(Packet::Retry { .. })
+            ));
+        }
+    }
+    while world
+        .server
+        .poll_transmit(world.now, &mut out)
+        .unwrap()
+        .is_some()
+    {
+        answers += 1;
+    }
+    let statistics = world.server.statistics();
+    assert_eq!((answers, statistics.retries), (1_000, 1_000));
+    assert_eq!(statistics.dropped(Dropped::OutboxFull), 0);
+}

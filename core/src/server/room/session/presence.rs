@@ -69,6 +69,9 @@ impl Session {
         association.reach = reach;
         if let Some(tickets) = &mut association.tickets {
             tickets.take_effect(ticket);
+            if let Some(handle) = tickets.forget_lobby() {
+                cx.directory.tickets.remove(&handle);
+            }
         }
         let owner = Owner::Peer(association.key);
         cx.directory.ids.insert(ids.local, owner);
