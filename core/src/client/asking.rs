@@ -7,11 +7,11 @@ use super::BufferTooSmall;
 use super::errors::CommandError;
 use super::events::Message;
 use super::machine::{Leaving, Machine, Status, Telling};
-use super::media::{MESSAGE, enqueue};
+use super::outgoing::{MESSAGE, enqueue};
 use super::profile::Parts;
 use super::publications::Publication;
 use super::subscriptions::Subscription;
-use super::wishes::Told;
+use super::told::Told;
 use super::{CloseCause, MAX_OUTSTANDING};
 use crate::room::{CloseReason, StreamKey, Topic};
 use crate::signal::{
