@@ -7,11 +7,11 @@ use super::BufferTooSmall;
 use super::errors::CommandError;
 use super::events::Message;
 use super::machine::{Leaving, Machine, Status, Telling};
-use super::media::{MESSAGE, enqueue};
+use super::outgoing::{MESSAGE, enqueue};
 use super::profile::Parts;
 use super::publications::Publication;
 use super::subscriptions::Subscription;
-use super::wishes::Told;
+use super::told::Told;
 use super::{CloseCause, MAX_OUTSTANDING};
 use crate::room::{CloseReason, StreamKey, Topic};
 use crate::signal::{
@@ -138,10 +138,15 @@ impl Machine {
         subscribed: bool,
     ) -> Result<Option<RequestId>, CommandError> {
         let known = |subscription: &Subscription| subscription.stream == *stream;
-        if parts.subscriptions.is_full() && !parts.subscriptions.iter().any(known) {
-            return Err(CommandError::TooManySubscriptions);
-        }
+        let is_new = !parts.subscriptions.iter().any(known);
+        let gone = match is_new && parts.subscriptions.is_full() {
+            true => Some(unseen(parts).ok_or(CommandError::TooManySubscriptions)?),
+            false => None,
+        };
         let request = self.request_if(true, operation)?;
+        if let Some(gone) = gone {
+            parts.subscriptions.remove(gone);
+        }
         (parts.subscriptions).retain(|subscription| !known(subscription));
         let _ = parts.subscriptions.push(Subscription {
             stream: stream.clone(),
@@ -296,4 +301,14 @@ fn find<'p>(
     (parts.publications.iter_mut())
         .find(|publication| publication.is(key))
         .ok_or(CommandError::UnknownStream)
+}
+
+/// The oldest explicit subscription to a stream of somebody who is not in the room, as far as is seen; it makes room for another.
+fn unseen(parts: &Parts<'_>) -> Option<usize> {
+    parts.room.version_for_resume()?;
+    let is_unseen = |subscription: &Subscription| {
+        let publisher = &subscription.stream.participant;
+        parts.room.participant(publisher).is_none()
+    };
+    parts.subscriptions.iter().position(is_unseen)
 }

@@ -65,13 +65,18 @@ pub trait Commands {
 
     /// Receives a stream, whatever the policy. An audio stream competes for the slots.
     ///
+    /// This lasts until the client leaves: whoever leaves and comes back under the same id, and publishes under the same key, is
+    /// received again. The profile says how many such wishes are kept, and the server keeps a number, too (ours: 32). If there
+    /// are as many, the oldest makes room whose participant is gone.
+    ///
     /// # Errors
     /// [`CommandError::TooManySubscriptions`].
     fn subscribe(&mut self, stream: &StreamRef) -> Result<Option<RequestId>, CommandError> {
         self.ask(Operation::Subscribe(stream.clone()))
     }
 
-    /// No longer receives a stream, whatever the policy.
+    /// No longer receives a stream, whatever the policy: mutes it for this client alone. It lasts as
+    /// [`subscribe`](Self::subscribe) does.
     ///
     /// # Errors
     /// [`CommandError::TooManySubscriptions`].

@@ -4,13 +4,14 @@
 use rand_core::{CryptoRngCore, RngCore};
 
 use super::events::{Event, Events, Incoming, ReconnectCause};
+use super::flows::{Downlink, Uplink};
 use super::joining::{Joining, Written};
-use super::media::{self, Downlink, Uplink};
+use super::outgoing::{write_packets, write_report};
 use super::profile::Parts;
 use super::requests::Requests;
 use super::statistics::Statistics;
 use super::subscriptions::Listening;
-use super::wishes::Told;
+use super::told::Told;
 use super::{BufferTooSmall, CloseCause, Config, Dropped};
 use crate::link::{ComposeError, Link, Liveness, Received};
 use crate::room::{CloseReason, Grants, ParticipantId, SessionId};
@@ -119,7 +120,7 @@ pub(super) struct Machine {
     pub(super) uplink: Uplink,
     pub(super) downlink: Downlink,
     /// What the application was last told of facts that are derived.
-    pub(super) noticed: super::replica::Noticed,
+    pub(super) noticed: super::noticed::Noticed,
     pub(super) lobby: super::lobby::Told,
     pub(super) statistics: Statistics,
 }
@@ -172,7 +173,7 @@ impl Machine {
             packets_wait: false,
             uplink: Uplink::default(),
             downlink: Downlink::default(),
-            noticed: super::replica::Noticed::default(),
+            noticed: super::noticed::Noticed::default(),
             lobby: super::lobby::Told::default(),
             statistics: Statistics::default(),
         })
@@ -370,10 +371,10 @@ impl Machine {
         let mut reported = false;
         let composed = link.compose(now, out, |writer| {
             if report_due {
-                reported = media::write_report(parts, now, writer);
+                reported = write_report(parts, now, writer);
             }
             if may_carry_media {
-                media::write_packets(parts.outgoing, writer);
+                write_packets(parts.outgoing, writer);
             }
         });
         let needs_rekey = link.needs_rekey();

@@ -1,180 +1,25 @@
 //! Packets of media: in through the slots, out through the queue, and reports on both.
-//!
-//! Packets and lossy messages wait in one ring, each behind a byte that says what it is. If a new
-//! one finds no place, the oldest are dropped: who hears them late is not helped.
 
 use rand_core::RngCore as _;
 
 use super::errors::SendError;
 use super::events::{Event, Incoming, Message};
+use super::flows::Slot;
 use super::machine::{Machine, Status};
+use super::outgoing::{MEDIA, enqueue};
 use super::profile::Parts;
 use super::publications::{Flow, Publication};
-use super::statistics::{SlotStatistics, Statistics};
-use crate::queue::ByteQueue;
-use crate::room::{MAX_STREAMS, StreamKey, StreamKind};
-use crate::rtp::{
-    AudioLevel, Depacketizer, ReceptionStats, ReportBlock, RtcpCompound, RtpPacket, SenderInfo,
-    ntp_timestamp, quality, report_len, write_report as write_rtcp,
-};
-use crate::secure::Arrivals;
-use crate::signal::{LossyDelivery, MAX_SLOTS, decode};
+use super::statistics::Statistics;
+use crate::room::{StreamKey, StreamKind};
+use crate::rtp::{AudioLevel, ReportBlock, RtcpCompound, RtpPacket, ntp_timestamp, quality};
+use crate::signal::{LossyDelivery, decode};
 use crate::time::{Duration, Instant};
-use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
+use crate::wire::{FRAME_HEADER, MAX_PLAINTEXT};
 
-/// Timestamps in slots count this many units per second, whatever the codec.
-const SLOT_CLOCK: u32 = 48_000;
 /// The time from one report to the next.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
-/// Who reports without sending anything itself; no flow has this SSRC.
-const NO_FLOW: u32 = 0;
 /// The longest RTP packet that fits into a datagram.
 const MAX_PACKET: usize = MAX_PLAINTEXT - FRAME_HEADER;
-
-/// What a record in the ring is.
-const MEDIA: u8 = 0;
-pub(super) const MESSAGE: u8 = 1;
-
-/// One audio slot's flow, as it arrives.
-#[derive(Debug)]
-pub struct Slot {
-    depacketizer: Depacketizer,
-    reception: ReceptionStats,
-    /// Share lost over the last interval of reports, in 1/256; `None` before the first.
-    loss: Option<u8>,
-    /// Packets arrived since the last report.
-    unreported: bool,
-}
-
-impl Slot {
-    pub(super) const fn new(ssrc: u32) -> Self {
-        Self {
-            depacketizer: Depacketizer::new(SLOT_CLOCK),
-            reception: ReceptionStats::new(ssrc, SLOT_CLOCK),
-            loss: None,
-            unreported: false,
-        }
-    }
-
-    pub(super) fn statistics(&self) -> SlotStatistics {
-        SlotStatistics {
-            received: self.reception.received(),
-            lost: self.reception.lost(),
-            late: self.reception.late(),
-            duplicates: self.reception.duplicates(),
-            jitter: self.reception.jitter_duration(),
-            loss: self.loss.unwrap_or(0),
-        }
-    }
-
-    fn take_report(&mut self, now: Instant) -> Option<ReportBlock> {
-        if !core::mem::take(&mut self.unreported) {
-            return None;
-        }
-        let block = self.reception.report_block(now)?;
-        self.loss = Some(block.fraction_lost);
-        Some(block)
-    }
-}
-
-/// What the server last reported of this end's flows.
-#[derive(Debug, Default)]
-pub(super) struct Uplink {
-    loss: Option<u8>,
-    jitter: Duration,
-}
-
-/// How many of the server's datagrams get lost on their way here, by the counters that they carry: a
-/// talker's packets that got lost before the server leave no gap in these.
-#[derive(Debug, Default)]
-pub(super) struct Downlink {
-    measured: Arrivals,
-    loss: Option<u8>,
-}
-
-impl Downlink {
-    /// Takes in what has arrived under the keys in use.
-    pub(super) fn measure(&mut self, arrivals: Arrivals) {
-        if arrivals.expected < self.measured.expected {
-            // The keys are new, and so are the counters.
-            self.measured = Arrivals::default();
-        }
-        let expected = arrivals.expected - self.measured.expected;
-        let received = arrivals.received.saturating_sub(self.measured.received);
-        self.measured = arrivals;
-        let lost = expected.saturating_sub(received);
-        if let Some(share) = (lost * 256).checked_div(expected) {
-            self.loss = Some(u8::try_from(share).unwrap_or(u8::MAX));
-        }
-    }
-}
-
-/// Appends a record to the ring, and drops as many of the oldest for it as it takes; returns how
-/// many. The record must not be longer than the ring can ever take.
-pub(super) fn enqueue(ring: &mut ByteQueue<[u8]>, kind: u8, bytes: &[u8]) -> u32 {
-    let mut dropped = 0;
-    while ring.push(&[&[kind], bytes]).is_err() && ring.pop_front() {
-        dropped += 1;
-    }
-    dropped
-}
-
-/// Moves records from the ring into a datagram, as many as fit.
-pub(super) fn write_packets(ring: &mut ByteQueue<[u8]>, writer: &mut FrameWriter<'_>) {
-    while let Some(record) = ring.front() {
-        let frame = match record.split_first() {
-            Some((&MESSAGE, message)) => Frame::Message(message),
-            Some((_, packet)) => Frame::Media(packet),
-            None => Frame::Media(&[]),
-        };
-        if writer.push(&frame).is_err() && !writer.is_empty() {
-            return;
-        }
-        ring.pop_front();
-    }
-}
-
-/// Writes what there is to report on, if there is room for it. False if not.
-pub(super) fn write_report(
-    parts: &mut Parts<'_>,
-    now: Instant,
-    writer: &mut FrameWriter<'_>,
-) -> bool {
-    let senders = (parts.publications.iter())
-        .filter(|publication| publication.has_report())
-        .count();
-    let blocks = parts.slots.iter().filter(|slot| slot.unreported).count();
-    // The blocks stand in the first report; without one, in one of their own.
-    let needed = report_len(senders > 0, blocks) + report_len(true, 0) * senders.saturating_sub(1);
-    if writer.remaining() < FRAME_HEADER + needed {
-        return false;
-    }
-    let blocks: heapless::Vec<ReportBlock, MAX_SLOTS> = (parts.slots.iter_mut())
-        .filter_map(|slot| slot.take_report(now))
-        .collect();
-    let senders: heapless::Vec<(u32, SenderInfo), MAX_STREAMS> = (parts.publications.iter_mut())
-        .filter_map(|publication| publication.take_report(now))
-        .collect();
-
-    let mut report = [0; report_len(true, MAX_SLOTS) + report_len(true, 0) * (MAX_STREAMS - 1)];
-    let mut len = 0;
-    let mut append = |ssrc, sender: Option<&SenderInfo>, blocks: &[ReportBlock]| {
-        let free = report.get_mut(len..).unwrap_or_default();
-        len += write_rtcp(ssrc, sender, blocks, free).unwrap_or(0);
-    };
-    match senders.split_first() {
-        Some(((ssrc, info), others)) => {
-            append(*ssrc, Some(info), &blocks);
-            for (ssrc, info) in others {
-                append(*ssrc, Some(info), &[]);
-            }
-        }
-        None if blocks.is_empty() => return true,
-        None => append(NO_FLOW, None, &blocks),
-    }
-    let report = report.get(..len).unwrap_or_default();
-    writer.push(&Frame::Report(report)).is_ok()
-}
 
 impl Machine {
     pub(super) fn handle_media(
@@ -357,126 +202,5 @@ impl Machine {
             quality: rtt.map(|rtt| quality(loss, rtt, jitter)),
             ..self.statistics
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::profile::{Lend, Profile, Small};
-    use crate::room::{Codec, StreamKey};
-    use crate::signal::Publish;
-    use crate::wire::{Frames, MAX_DATAGRAM};
-    use std::vec::Vec;
-
-    type Memory = <Small as Profile>::Memory;
-
-    fn at(secs: u64) -> Instant {
-        Instant::from_micros(secs * 1_000_000)
-    }
-
-    /// Memory with one stream of sound (SSRC 1) and one of pictures (SSRC 2), both sent once.
-    fn publishing() -> Memory {
-        let mut memory = Memory::new();
-        let parts = memory.parts();
-        let kinds = [
-            (StreamKind::Audio, Codec::Opus),
-            (StreamKind::Screen, Codec::Vp8),
-        ];
-        for (ssrc, (kind, codec)) in (1..).zip(kinds) {
-            let mut publication = Publication::new(Publish {
-                key: StreamKey::new("k").unwrap(),
-                kind,
-                codec,
-                muted: false,
-            });
-            publication.published(ssrc, 0);
-            let flow = publication.sendable().unwrap();
-            let mut out = [0; 100];
-            let (level, payload) = (AudioLevel::SILENCE, [0x48, 1, 2]);
-            let written = match kind {
-                StreamKind::Audio => flow.write_audio(at(1), 48_000, level, &payload, &mut out),
-                _ => flow.write_media(at(1), 90_000, true, &payload, &mut out),
-            };
-            written.unwrap();
-            let _ = parts.publications.push(publication);
-        }
-        memory
-    }
-
-    fn hear(slot: &mut Slot, sequences: &[u16]) {
-        for sequence in sequences {
-            slot.reception.handle_packet(at(1), *sequence, 0);
-            slot.unreported = true;
-        }
-    }
-
-    type Reported = (u32, Option<SenderInfo>, Vec<ReportBlock>);
-
-    fn report(memory: &mut Memory, now: Instant) -> Vec<Reported> {
-        let mut datagram = [0; MAX_DATAGRAM];
-        let mut writer = FrameWriter::in_datagram(&mut datagram);
-        assert!(write_report(&mut memory.parts(), now, &mut writer));
-        let len = writer.len();
-        let mut frames = Frames::new(&datagram[9..9 + len]);
-        let Some(Ok(Frame::Report(bytes))) = frames.next() else {
-            return Vec::new();
-        };
-        let reports = RtcpCompound::parse(bytes).unwrap();
-        let read = |r: crate::rtp::Report<'_>| (r.ssrc(), r.sender(), r.blocks().collect());
-        reports.map(read).collect()
-    }
-
-    #[test]
-    fn loss_is_of_the_last_interval_and_of_the_keys_in_use() {
-        let mut downlink = Downlink::default();
-        let mut measure = |expected, received| {
-            downlink.measure(Arrivals { expected, received });
-            downlink.loss
-        };
-        assert_eq!(measure(0, 0), None);
-        assert_eq!(measure(10, 10), Some(0));
-        assert_eq!(measure(18, 14), Some(128));
-        assert_eq!(measure(18, 14), Some(128), "no news");
-        // New keys; then late ones after all.
-        assert_eq!(measure(4, 3), Some(64));
-        assert_eq!(measure(8, 8), Some(0));
-    }
-
-    #[test]
-    fn a_report_tells_of_every_flow_once() {
-        let mut memory = publishing();
-        hear(&mut memory.parts().slots[2], &[1, 2, 4]);
-        let reports = report(&mut memory, at(3));
-        assert_eq!(reports.len(), 2);
-        let (ssrc, info, blocks) = &reports[0];
-        let info = info.unwrap();
-        assert_eq!((*ssrc, info.packets, info.octets), (1, 1, 3));
-        assert_eq!(info.rtp_timestamp, 3 * 48_000);
-        assert_eq!(info.ntp, 3 << 32);
-        assert_eq!((blocks.len(), blocks[0].fraction_lost), (1, 64));
-        let (ssrc, info, blocks) = &reports[1];
-        assert_eq!((*ssrc, info.unwrap().rtp_timestamp), (2, 3 * 90_000));
-        assert_eq!(*blocks, []);
-        assert_eq!(report(&mut memory, at(4)), []);
-    }
-
-    #[test]
-    fn who_sends_nothing_reports_as_nobody() {
-        let mut memory = Memory::new();
-        hear(&mut memory.parts().slots[0], &[1, 2]);
-        let reports = report(&mut memory, at(3));
-        assert_eq!(reports.len(), 1);
-        assert_eq!((reports[0].0, reports[0].1), (NO_FLOW, None));
-    }
-
-    #[test]
-    fn a_report_waits_for_a_datagram_with_room() {
-        let mut memory = publishing();
-        let mut small = [0; 40];
-        let mut writer = FrameWriter::new(&mut small);
-        assert!(!write_report(&mut memory.parts(), at(3), &mut writer));
-        assert!(writer.is_empty());
-        assert_eq!(report(&mut memory, at(3)).len(), 2);
     }
 }

@@ -7,7 +7,7 @@ use core::fmt;
 
 use heapless::VecView;
 
-use super::media::Slot;
+use super::flows::Slot;
 use super::publications::Publication;
 use super::subscriptions::Subscription;
 use crate::queue::ByteQueue;

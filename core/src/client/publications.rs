@@ -1,7 +1,7 @@
 //! One's own streams: what the server has been told of them, and the packets they become.
 
 use super::errors::SendError;
-use super::wishes::Told;
+use super::told::Told;
 use crate::room::{Codec, StreamKey, StreamKind};
 use crate::rtp::{
     AudioLevel, PacketizeError, Packetizer, RtpHeader, RtpWriteError, SenderInfo, units,

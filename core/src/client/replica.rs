@@ -10,14 +10,6 @@ use crate::signal::{
     Outcome, Refusal, RequestId, ServerMessage, StreamRef, SubscribePolicy, decode,
 };
 
-/// Facts that follow from others, as the application knows them.
-#[derive(Debug, Default)]
-pub(super) struct Noticed {
-    presenter: Option<ParticipantId>,
-    main: Option<ParticipantId>,
-    count: u32,
-}
-
 impl Machine {
     /// Deals with one message of the signalling. False: there is no room for it, and the server has to send it
     /// again.

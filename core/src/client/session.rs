@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 
 use super::config::MIN_INTERVAL;
 use super::events::{Event, ReconnectCause};
+use super::flows::Slot;
 use super::machine::{Machine, Membership, REKEY_PAUSE, Redirected, Status, Telling};
-use super::media::Slot;
 use super::profile::Parts;
 use super::requests::RequestFailure;
-use super::wishes::Told;
+use super::told::Told;
 use super::{CloseCause, Dropped};
 use crate::link::{Ids, Link};
 use crate::room::{CloseReason, Version};

@@ -1,6 +1,6 @@
 //! What the application wants to hear and see: kept, so that a new connection can be told again.
 
-use super::wishes::Told;
+use super::told::Told;
 use crate::room::ParticipantId;
 use crate::signal::{Operation, RequestId, StreamRef, SubscribePolicy};
 

@@ -16,6 +16,7 @@
 use super::events::Event;
 use super::machine::{Machine, Telling};
 use super::profile::Parts;
+use super::told::Told;
 use crate::room::ParticipantId;
 use crate::signal::{Operation, Outcome, Refusal, RequestId};
 use crate::time::Duration;
@@ -29,34 +30,6 @@ use super::subscriptions::{Listening, Subscription};
 
 /// How long to tell the server nothing of what can wait, after it had been told too fast.
 const HASTE_PAUSE: Duration = Duration::from_secs(1);
-
-/// What the server knows of one wish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    /// Not what is wanted now.
-    Untold,
-    /// It was told by this request, or by the handshake, and has not answered.
-    Asked(Option<RequestId>),
-    /// It knows.
-    Known,
-    /// It was told, and knows no such stream; it is told again when there may be one.
-    Missing,
-}
-
-impl Told {
-    /// Told by a request, if there was one.
-    pub(super) fn by(request: Option<RequestId>) -> Self {
-        request.map_or(Self::Untold, |id| Self::Asked(Some(id)))
-    }
-
-    /// Told by a request, if there was one; else the server knows already, or it does not.
-    pub(super) fn by_or(request: Option<RequestId>, is_known: bool) -> Self {
-        match request {
-            None if is_known => Self::Known,
-            request => Self::by(request),
-        }
-    }
-}
 
 /// A row of the table; places are those in the lists of [`Parts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

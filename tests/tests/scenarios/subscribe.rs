@@ -159,3 +159,80 @@ fn to_pin_nothing_takes_no_grant() {
     assert_eq!(unpinned, Ok(Outcome::Done));
     world.run_until_agreed(&[alice, bob], s(1));
 }
+
+/// Alice's device reboots: she leaves, and comes back after a while.
+fn reboot(world: &mut World, alice: Handle) -> Handle {
+    world.leave(alice);
+    world.run_for(s(5));
+    world.joined("alice", Options::default().publishing("mic"))
+}
+
+#[test]
+fn who_is_muted_for_one_listener_stays_so_when_it_comes_back() {
+    let mut world = World::new("who_is_muted_for_one_listener_stays_so_when_it_comes_back");
+    let alice = world.joined("alice", Options::default().publishing("mic"));
+    let bob = world.joined("bob", Options::small());
+    let carol = world.joined("carol", Options::small());
+    let of_alice = stream("alice", "mic");
+    world
+        .ask(carol, |device| device.unsubscribe(&of_alice))
+        .unwrap();
+    let alice = reboot(&mut world, alice);
+    assert_eq!(hears(&mut world, carol, alice), 0);
+    assert_eq!(hears(&mut world, bob, alice), 50);
+    // A server that knows nothing of it is told.
+    world.restart_server();
+    world.run_for(s(20));
+    let alice = reboot(&mut world, alice);
+    assert_eq!(hears(&mut world, carol, alice), 0);
+    // It can be taken back while she is away.
+    world.leave(alice);
+    world.run_for(s(5));
+    let back = world.ask(carol, |device| device.subscribe(&of_alice));
+    assert_eq!(back, Ok(Outcome::Done));
+    let alice = world.joined("alice", Options::default().publishing("mic"));
+    assert_eq!(hears(&mut world, carol, alice), 50);
+    // And it is over when carol leaves.
+    world
+        .ask(carol, |device| device.unsubscribe(&of_alice))
+        .unwrap();
+    world.leave(carol);
+    world.run_for(s(2));
+    let carol = world.joined("carol", Options::small());
+    assert_eq!(hears(&mut world, carol, alice), 50);
+}
+
+#[test]
+fn who_is_subscribed_explicitly_is_heard_when_it_comes_back() {
+    let mut world = World::new("who_is_subscribed_explicitly_is_heard_when_it_comes_back");
+    let mut alice = world.joined("alice", Options::default().publishing("mic"));
+    let carol = Options {
+        policy: SubscribePolicy::None,
+        ..Options::small()
+    };
+    let carol = world.joined("carol", carol);
+    let of_alice = stream("alice", "mic");
+    world
+        .ask(carol, |device| device.subscribe(&of_alice))
+        .unwrap();
+    for _ in 0..3 {
+        alice = reboot(&mut world, alice);
+        assert_eq!(hears(&mut world, carol, alice), 50);
+    }
+}
+
+#[test]
+fn a_full_table_of_wishes_has_room_for_those_who_are_there() {
+    let mut world = World::new("a_full_table_of_wishes_has_room_for_those_who_are_there");
+    let carol = world.joined("carol", Options::small());
+    for number in 0..40 {
+        let name = format!("guest-{number}");
+        let guest = world.joined(&name, Options::small().publishing("mic"));
+        let its = stream(&name, "mic");
+        let muted = world.ask(carol, |device| device.unsubscribe(&its));
+        assert_eq!(muted, Ok(Outcome::Done), "{number}");
+        assert_eq!(hears(&mut world, carol, guest), 0);
+        world.leave(guest);
+        world.run_for(s(2));
+    }
+}

@@ -6,9 +6,9 @@ use std::{format, println};
 
 use super::*;
 use crate::client::events::Events;
+use crate::client::flows::Slot;
 use crate::client::joining::Joining;
 use crate::client::machine::Machine;
-use crate::client::media::Slot;
 use crate::client::profile::Profile;
 use crate::client::publications::Publication;
 use crate::client::subscriptions::Subscription;

@@ -9,7 +9,7 @@ use super::subscriptions::Subscriptions;
 use crate::room::{LobbyView, ParticipantId, StreamKind, Version, View};
 use crate::server::Config;
 use crate::server::pool::Pool;
-use crate::signal::SubscribePolicy;
+use crate::signal::{StreamRef, SubscribePolicy};
 #[cfg(feature = "opus-fullband")]
 use crate::time::Instant;
 
@@ -100,9 +100,22 @@ impl Receives {
         self.wanted_changed();
     }
 
-    /// Nothing of another participant, nor of its streams, is known any more.
-    pub(crate) fn forget(&mut self, participant: &ParticipantId, ssrcs: &[u32]) {
-        self.subscriptions.forget(participant);
+    /// A stream appeared under this name, or disappeared.
+    pub(crate) fn resolve(&mut self, stream: &StreamRef, ssrc: Option<u32>) {
+        self.subscriptions.resolve(stream, ssrc);
+        let is_pinned = self.subscriptions.is_pinned(stream);
+        if is_pinned {
+            self.slots.pin(ssrc);
+        }
+        // Its publisher may have come back.
+        if is_pinned || self.subscriptions.mentions(stream) {
+            self.wanted_changed();
+        }
+    }
+
+    /// Another participant left, and its streams with it.
+    pub(crate) fn left(&mut self, participant: &ParticipantId, ssrcs: &[u32]) {
+        self.subscriptions.left(participant);
         for ssrc in ssrcs {
             self.slots.forget(*ssrc);
         }

@@ -7,11 +7,12 @@ use crate::signal::{StreamRef, SubscribePolicy};
 
 /// A policy, and the streams for which the participant said otherwise.
 ///
-/// Wishes outlive the stream: who publishes again under the same key is received again. They end
-/// with the publisher's stay in the session.
+/// Wishes outlive the stream and its publisher's stay: whoever comes back under the same name and publishes under the same key is
+/// received again, or not. They end with the stay of the one whose wishes they are.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     policy: SubscribePolicy,
+    /// The latest last.
     wishes: Vec<Wish>,
     pinned: Option<StreamRef>,
 }
@@ -71,7 +72,8 @@ impl Subscriptions {
         self.wishes.iter().find(|wish| wish.ssrc == Some(ssrc))
     }
 
-    /// Takes a wish for or against a stream, at most `limit` of each.
+    /// Takes a wish for or against a stream, at most `limit` of each. If there are as many, the oldest about a stream that is not
+    /// published makes room.
     pub(crate) fn wish(
         &mut self,
         stream: StreamRef,
@@ -79,9 +81,11 @@ impl Subscriptions {
         ssrc: Option<u32>,
         limit: usize,
     ) -> Result<(), TooMany> {
-        let others = self.wishes.iter().filter(|wish| wish.stream != stream);
-        if others.filter(|wish| wish.wanted == wanted).count() >= limit {
-            return Err(TooMany);
+        let is_like = |wish: &Wish| wish.wanted == wanted && wish.stream != stream;
+        if self.wishes.iter().filter(|wish| is_like(wish)).count() >= limit {
+            let is_idle = |wish: &Wish| is_like(wish) && wish.ssrc.is_none();
+            let idle = self.wishes.iter().position(is_idle).ok_or(TooMany)?;
+            self.wishes.remove(idle);
         }
         self.wishes.retain(|wish| wish.stream != stream);
         self.wishes.push(Wish {
@@ -101,22 +105,27 @@ impl Subscriptions {
         self.pinned = stream;
     }
 
-    /// A stream appeared under this name, or disappeared. Gives whether it is the pinned one.
-    pub(crate) fn resolve(&mut self, stream: &StreamRef, ssrc: Option<u32>) -> bool {
+    /// Whether this stream is the pinned one.
+    pub(crate) fn is_pinned(&self, stream: &StreamRef) -> bool {
+        self.pinned.as_ref() == Some(stream)
+    }
+
+    /// A stream appeared under this name, or disappeared.
+    pub(crate) fn resolve(&mut self, stream: &StreamRef, ssrc: Option<u32>) {
         for wish in &mut self.wishes {
             if wish.stream == *stream {
                 wish.ssrc = ssrc;
             }
         }
-        self.pinned.as_ref() == Some(stream)
     }
 
-    /// The participant is out of the session: nothing of it can be wished for.
-    pub(crate) fn forget(&mut self, participant: &ParticipantId) {
-        self.wishes
-            .retain(|wish| wish.stream.participant != *participant);
-        self.pinned
-            .take_if(|stream| stream.participant == *participant);
+    /// The participant is out of the session, and so are its streams.
+    pub(crate) fn left(&mut self, participant: &ParticipantId) {
+        for wish in &mut self.wishes {
+            if wish.stream.participant == *participant {
+                wish.ssrc = None;
+            }
+        }
     }
 
     /// Those whom the participant asked for, the pinned one first.
@@ -157,29 +166,32 @@ mod tests {
     }
 
     #[test]
-    fn wishes_follow_the_name_until_its_bearer_leaves() {
+    fn wishes_follow_the_name_whoever_bears_it() {
         let mut subscriptions = Subscriptions::new(SubscribePolicy::None);
         let cam = stream("a", "cam");
         subscriptions.wish(cam.clone(), true, Some(5), 4).unwrap();
         subscriptions.pin(Some(cam.clone()));
-        assert!(subscriptions.resolve(&cam, None));
+        assert!(subscriptions.is_pinned(&cam));
+        subscriptions.resolve(&cam, None);
         assert!(!subscriptions.want(5, StreamKind::Video));
         subscriptions.resolve(&cam, Some(9));
         assert!(subscriptions.want(9, StreamKind::Video));
         assert_eq!(subscriptions.participants().count(), 2);
-        subscriptions.forget(&cam.participant);
+        subscriptions.left(&cam.participant);
         assert!(!subscriptions.want(9, StreamKind::Video));
-        assert!(!subscriptions.mentions(&cam));
-        assert_eq!(subscriptions.participants().count(), 0);
+        subscriptions.resolve(&cam, Some(11));
+        assert!(subscriptions.want(11, StreamKind::Video));
+        assert!(subscriptions.is_pinned(&cam));
     }
 
     #[test]
     fn wishes_are_limited_for_and_against() {
         let mut subscriptions = Subscriptions::new(SubscribePolicy::All);
-        for key in ["a", "b"] {
-            subscriptions.wish(stream("x", key), true, None, 2).unwrap();
+        for (ssrc, key) in ["a", "b"].into_iter().enumerate() {
+            let ssrc = Some(ssrc as u32);
+            subscriptions.wish(stream("x", key), true, ssrc, 2).unwrap();
             subscriptions
-                .wish(stream("y", key), false, None, 2)
+                .wish(stream("y", key), false, ssrc, 2)
                 .unwrap();
         }
         assert_eq!(
@@ -191,6 +203,36 @@ mod tests {
         assert_eq!(refused, Err(TooMany));
         assert!(subscriptions.mentions(&stream("y", "a")));
         // The same one again is no further one.
-        assert_eq!(subscriptions.wish(stream("x", "a"), true, None, 2), Ok(()));
+        assert_eq!(
+            subscriptions.wish(stream("x", "a"), true, Some(0), 2),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn what_is_not_published_makes_room_the_oldest_first() {
+        let mut subscriptions = Subscriptions::new(SubscribePolicy::All);
+        for name in ["a", "b", "c"] {
+            subscriptions
+                .wish(stream(name, "mic"), false, Some(1), 3)
+                .unwrap();
+        }
+        subscriptions.left(&ParticipantId::new("b").unwrap());
+        subscriptions.left(&ParticipantId::new("c").unwrap());
+        // The last place of the other kind is no place for this one.
+        subscriptions
+            .wish(stream("d", "mic"), true, None, 3)
+            .unwrap();
+        let wish = |subscriptions: &mut Subscriptions, name| {
+            subscriptions.wish(stream(name, "mic"), false, Some(2), 3)
+        };
+        assert_eq!(wish(&mut subscriptions, "e"), Ok(()));
+        assert!(!subscriptions.mentions(&stream("b", "mic")));
+        assert!(subscriptions.mentions(&stream("c", "mic")));
+        assert_eq!(wish(&mut subscriptions, "f"), Ok(()));
+        assert_eq!(wish(&mut subscriptions, "g"), Err(TooMany));
+        for name in ["a", "d", "e", "f"] {
+            assert!(subscriptions.mentions(&stream(name, "mic")), "{name}");
+        }
     }
 }

@@ -126,7 +126,7 @@ fn who_does_not_wait_for_replies_is_not_listened_to() {
 }
 
 #[test]
-fn wishes_end_with_the_stay_of_the_publisher() {
+fn wishes_about_one_who_left_make_room_for_others() {
     let mut world = World::with(Config {
         subscriptions: 1,
         ..Config::default()

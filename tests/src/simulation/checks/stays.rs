@@ -51,10 +51,6 @@ impl Checks {
                 format!("the server gave p{one} up as {reason:?}, which nothing accounts for");
             self.fail(Invariant::OwnTrouble, now, text);
         }
-        for person in &mut self.people {
-            // Wishes end with the stay of whom they are about.
-            person.wants.unwanted_since.remove(&one);
-        }
     }
 
     /// Whether something happened to somebody for which it may be sent away, or given up, so.

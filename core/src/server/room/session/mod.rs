@@ -212,7 +212,7 @@ impl Session {
             self.publishers.remove(ssrc);
         }
         self.members
-            .for_each(|_, other| other.receives.forget(&participant, &ssrcs));
+            .for_each(|_, other| other.receives.left(&participant, &ssrcs));
         for ssrc in ssrcs {
             self.silence_in_mix(ssrc);
         }

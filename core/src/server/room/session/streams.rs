@@ -61,11 +61,8 @@ impl Session {
     }
 
     fn resolve(&mut self, publisher: MemberKey, name: &StreamRef, ssrc: Option<u32>) {
-        self.members.for_others(publisher, |_, other| {
-            if other.receives.subscriptions.resolve(name, ssrc) {
-                other.receives.slots.pin(ssrc);
-            }
-        });
+        self.members
+            .for_others(publisher, |_, other| other.receives.resolve(name, ssrc));
     }
 
     pub(crate) fn unpublish(

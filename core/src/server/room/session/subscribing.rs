@@ -17,14 +17,24 @@ impl Session {
         Ok((stream.kind, stream.ssrc))
     }
 
+    /// The SSRC of a stream about which there may be a wish: if it is not published now, only where there is one already.
+    fn find_named(&self, who: MemberKey, name: &StreamRef) -> Result<Option<u32>, Refusal> {
+        let member = self.get(who).ok_or(Refusal::NotPermitted)?;
+        match self.find_stream(name) {
+            Ok((_, ssrc)) => Ok(Some(ssrc)),
+            Err(_) if member.receives.subscriptions.mentions(name) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
     pub(crate) fn subscribe(
         &mut self,
         cx: &mut Context,
         who: MemberKey,
         name: StreamRef,
     ) -> Result<Outcome, Refusal> {
-        let (_, ssrc) = self.find_stream(&name)?;
-        self.wish(cx, who, name, true, Some(ssrc))
+        let ssrc = self.find_named(who, &name)?;
+        self.wish(cx, who, name, true, ssrc)
     }
 
     pub(crate) fn unsubscribe(
@@ -33,12 +43,7 @@ impl Session {
         who: MemberKey,
         name: StreamRef,
     ) -> Result<Outcome, Refusal> {
-        let member = self.get(who).ok_or(Refusal::NotPermitted)?;
-        let ssrc = match self.find_stream(&name) {
-            Ok((_, ssrc)) => Some(ssrc),
-            Err(_) if member.receives.subscriptions.mentions(&name) => None,
-            Err(refusal) => return Err(refusal),
-        };
+        let ssrc = self.find_named(who, &name)?;
         self.wish(cx, who, name, false, ssrc)?;
         if let Some(member) = self.get_mut(who) {
             member.receives.drop_unwanted(&mut cx.pool);
