@@ -56,7 +56,7 @@ fn one_let_in_while_away_comes_back_as_a_participant() {
     assert_eq!(world.heard_from(host, alice).len(), 50);
     // The ticket that `Joined` gave is the one in force, not the older one of `Admitted`.
     world.partition(alice, true);
-    world.run_for(s(32));
+    world.run_for(s(25));
     world.partition(alice, false);
     world.run_for(s(6));
     assert_eq!(world.server().statistics().resumes, resumes + 2);

@@ -87,9 +87,10 @@ impl Association {
         }
     }
 
-    /// The handle of its resume tickets.
-    pub(crate) fn handle(&self) -> Option<u64> {
-        self.tickets.as_ref().map(Tickets::handle)
+    /// Whether one of its resume tickets has this handle.
+    pub(crate) fn is_known_by(&self, handle: u64) -> bool {
+        let mut handles = self.tickets.iter().flat_map(Tickets::handles);
+        handles.any(|known| known == handle)
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use super::Room;
 use super::requests::{Reply, reply};
 use crate::room::{AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId};
-use crate::secure::ResumeTicket;
 use crate::server::context::Context;
 use crate::server::keys::{MemberKey, PeerKey};
 use crate::server::member::Guest;
@@ -126,11 +125,7 @@ impl Room {
             wish,
         } = guest;
         let local = association.link.ids().local;
-        // By the handle it is known again if it misses this, and shows the ticket of its waiting.
-        let ticket = match association.handle() {
-            Some(handle) => ResumeTicket::generate(handle, &mut cx.rng),
-            None => cx.new_ticket(),
-        };
+        let ticket = cx.new_ticket();
         let id = &association.id;
         let (offer, joined) = self.offer(cx, id, &wish, rights.grants, local, ticket);
         let hold = cx.config.slot_hold;

@@ -163,9 +163,8 @@ impl Room {
             member.map(|member| &member.association),
             guest.map(|guest| &guest.association),
         ];
-        let handles = there.iter().flatten().map(|there| there.handle());
-        let mut handles = handles.peekable();
-        handles.peek().is_some() && handles.all(|handle| handle != Some(stale))
+        let mut there = there.iter().flatten().peekable();
+        there.peek().is_some() && there.all(|there| !there.is_known_by(stale))
     }
 
     /// What a new participant is promised: its numbers, its streams, a ticket.
