@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use parlour_core::client::{CloseCause, Event, RequestFailure};
-use parlour_core::room::{Grants, ParticipantId, RoomId};
+use parlour_core::room::{Grants, ParticipantId, RoomId, Waiting};
 use parlour_core::server;
 use parlour_core::signal::{Outcome, RequestId};
 use parlour_core::time::{Duration, Instant};
@@ -187,22 +187,28 @@ impl World {
         participants.map(|(id, _)| id.as_str().to_owned()).collect()
     }
 
+    /// Who waits, as far as the party may know.
+    pub fn waiting_for(&self, handle: Handle) -> Vec<Waiting> {
+        let party = &self.parties[handle.0];
+        let room = RoomId::new(&party.options.room).expect("a room id");
+        let may_know = party.device.grants().contains(Grants::ADMIT);
+        let server = self.server.as_ref().filter(|_| may_know);
+        let waiting = server.into_iter().flat_map(|server| server.waiting(&room));
+        waiting.cloned().collect()
+    }
+
     /// Whether the party knows of the lobby what the server would have it know.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check_lobby(&self, handle: Handle) -> Result<(), String> {
         let party = &self.parties[handle.0];
-        let room = RoomId::new(&party.options.room).expect("a room id");
-        let server = self.server.as_ref().ok_or("there is no server")?;
-        let may_know = party.device.grants().contains(Grants::ADMIT);
-        let waiting = || server.waiting(&room).filter(|_| may_know);
+        let waiting = self.waiting_for(handle);
         let known = party.device.lobby();
-        let first = waiting().take(party.device.places_for_waiting());
-        if known.waiting.iter().eq(first) && known.count as usize == waiting().count() {
+        let first = waiting.iter().take(party.device.places_for_waiting());
+        if known.waiting.iter().eq(first) && known.count as usize == waiting.len() {
             return Ok(());
         }
-        let waiting: Vec<_> = waiting().collect();
         Err(format!("{}: {known:#?}\nlobby: {waiting:#?}", party.id()))
     }
 
@@ -211,6 +217,15 @@ impl World {
     /// # Errors
     /// What is wrong with it.
     pub fn check_replica(&self, handle: Handle) -> Result<(), String> {
+        self.check_room(handle)?;
+        self.check_lobby(handle)
+    }
+
+    /// Whether the party's replica is as the server would have it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_room(&self, handle: Handle) -> Result<(), String> {
         let party = &self.parties[handle.0];
         let authority = self
             .authority(&party.options.room)
@@ -219,8 +234,7 @@ impl World {
         party
             .device
             .facts()
-            .check_against(&authority, &party.id(), capacity)?;
-        self.check_lobby(handle)
+            .check_against(&authority, &party.id(), capacity)
     }
 
     /// Lets up to `limit` pass until all of `handles` see the room as the server does.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use parlour_core::room::{RoomId, SessionId, StreamKey};
+use parlour_core::room::{RoomId, SessionId, StreamKey, Waiting};
 use parlour_core::server::{RoomView, Server};
 use parlour_core::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ const HEALED: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
     rooms: BTreeMap<RoomId, (SessionId, History)>,
+    /// Who waits, as far as each of the people may know, and since when that is so.
+    lobbies: BTreeMap<usize, (Vec<Waiting>, Instant)>,
 }
 
 impl Checks {
@@ -111,6 +113,16 @@ impl Checks {
     }
 
     pub(super) fn check_replicas(&mut self, now: Instant, world: &World) {
+        for (one, person) in self.people.iter().enumerate() {
+            let Some(handle) = person.handle else {
+                continue;
+            };
+            let waiting = world.waiting_for(handle);
+            let known = self.replicas.lobbies.get(&one);
+            if known.is_none_or(|(known, _)| *known != waiting) {
+                self.replicas.lobbies.insert(one, (waiting, now));
+            }
+        }
         let wrong = (0..self.people.len()).find_map(|one| self.wrong_in(one, now, world));
         if let Some(wrong) = wrong {
             self.fail(Invariant::ReplicaAgrees, now, wrong);
@@ -134,7 +146,12 @@ impl Checks {
             return (is_due && is_old).then(|| format!("p{one} knows nothing"));
         };
         let is_settled = device.is_joined() && is_due && history.changed() + KNOWN <= now;
-        if let (true, Err(wrong)) = (is_settled, world.check_replica(handle)) {
+        if let (true, Err(wrong)) = (is_settled, world.check_room(handle)) {
+            return Some(wrong);
+        }
+        let lobby = self.replicas.lobbies.get(&one);
+        let is_settled = is_settled && lobby.is_some_and(|(_, since)| *since + KNOWN <= now);
+        if let (true, Err(wrong)) = (is_settled, world.check_lobby(handle)) {
             return Some(wrong);
         }
         let facts = device.facts();
