@@ -34,11 +34,13 @@ async fn every_hello_of_a_flood_is_answered() {
     let sockets = [(); SOCKETS].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
     // The worker is kept from its socket until all are there, and then is behind.
     let (go, wait) = std::sync::mpsc::channel::<()>();
-    let busy = server.call(0, move |server, _| {
+    let (begins, began) = tokio::sync::oneshot::channel::<()>();
+    let busy = server.call(0, move |_, _| {
+        begins.send(()).unwrap();
         wait.recv().unwrap();
-        server.statistics().retries
     });
     let send = async {
+        began.await.unwrap();
         for n in 0..HELLOS {
             for socket in &sockets {
                 let packet = Packet::Hello {
@@ -53,8 +55,7 @@ async fn every_hello_of_a_flood_is_answered() {
         }
         go.send(()).unwrap();
     };
-    let (before, ()) = tokio::join!(busy, send);
-    assert_eq!(before, Some(0));
+    tokio::join!(busy, send);
     let mut answer = [0; 100];
     for socket in &sockets {
         // Only a test that fails waits for so long.
