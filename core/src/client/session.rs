@@ -303,7 +303,7 @@ impl Machine {
     }
 
     fn refused(&mut self, parts: &mut Parts<'_>, refusal: JoinRefusal) {
-        let returns = self.membership.is_some();
+        let returns = self.membership.is_some() || self.lobby_ticket.is_some();
         match self.status {
             Status::Joined => self.give_up_rekey(),
             // A server that is going down or coming up, or that we come back to too often; it takes us back later.

@@ -24,14 +24,14 @@ const MAX_PATIENCE: Duration = Duration::from_secs(4);
 pub(super) const REPETITIONS: u8 = 10;
 /// The first answer is waited for at least so long.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
-/// A round trip of which nothing is known yet.
-const USUAL_ROUND_TRIP: Duration = Duration::from_millis(300);
+/// A round trip of which nothing is known yet: a guess that is too short has whoever is on a slow path reconnect for ever.
+const UNKNOWN_ROUND_TRIP: Duration = RttEstimator::INITIAL_TIMEOUT;
 
 /// How long to wait for the answer to a ping in doubt, after so many that went `unanswered`: at first for as long as an
 /// answer may take, where of late so many came too `late`; then for as much as makes [`REPETITIONS`] of them take up the time
 /// that the peer has.
 pub(super) fn wait(rtt: &RttEstimator, arrivals: Arrivals, unanswered: u8, late: u8) -> Duration {
-    let round_trip = rtt.smoothed().unwrap_or(USUAL_ROUND_TRIP);
+    let round_trip = rtt.smoothed().unwrap_or(UNKNOWN_ROUND_TRIP);
     let lost = arrivals.expected.saturating_sub(arrivals.received);
     let factor = match lost > arrivals.expected / LOSSY {
         true => LOSSY_PATIENCE,

@@ -324,7 +324,10 @@ impl Link {
         self.outgoing.handle_timeout(now);
         if self.ping_due().is_some_and(|due| due <= now) {
             let most = match self.doubtful_from() {
-                Some(_) => flow::REPETITIONS,
+                Some(_) => {
+                    self.pinger.forget_sent_before(self.last_received);
+                    flow::REPETITIONS
+                }
                 None => MAX_UNANSWERED,
             };
             if self.pinger.unanswered() >= most {

@@ -33,6 +33,11 @@ impl Pinger {
         self.requested = Some(nonce);
     }
 
+    /// Waits no more for a ping sent before `heard`, when the peer showed that it is there without having answered it.
+    pub(super) fn forget_sent_before(&mut self, heard: Instant) {
+        self.awaited.take_if(|(_, sent)| *sent < heard);
+    }
+
     pub(super) fn is_requested(&self) -> bool {
         self.requested.is_some()
     }

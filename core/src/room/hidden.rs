@@ -58,7 +58,8 @@ const fn is_joined(c: char) -> bool {
 }
 
 const fn is_pictured(c: char) -> bool {
-    matches!(c, '\u{a9}' | '\u{ae}' | '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}')
+    matches!(c, '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}' | '\u{2190}'..='\u{2bff}'
+        | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}' | '\u{1f000}'..='\u{1faff}')
 }
 
 const fn is_key(c: char) -> bool {
@@ -117,6 +118,7 @@ mod tests {
             // A family, a heart, a rainbow flag, a keycap; a variant of an ideograph.
             "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
             "\u{2764}\u{fe0f}",
+            "Anna\u{2122}\u{fe0f}\u{203c}\u{fe0f}\u{3299}\u{fe0f}",
             "\u{1f3f3}\u{fe0f}\u{200d}\u{1f308}",
             "1\u{fe0f}\u{20e3}",
             "\u{845b}\u{e0100}",

@@ -102,6 +102,8 @@ fn overtakes(later: &RoomUpdate, earlier: &RoomUpdate) -> bool {
     }
     match (later, earlier) {
         (U::Left { .. }, U::Left { .. }) => false,
+        // It makes room in a table that others share.
+        (U::Left { .. }, U::Attribute { .. }) if is_removal(earlier) => false,
         (U::Left { .. }, _)
         | (U::Connection { .. }, U::Connection { .. })
         | (U::Censored { .. }, U::Censored { .. }) => true,
@@ -125,4 +127,37 @@ fn brings_the_same(later: &RoomUpdate, earlier: &RoomUpdate) -> bool {
             | (U::Unpublished { .. }, U::Published { .. })
             | (U::Attribute { .. }, U::Attribute { .. })
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::{AttributeKey, AttributeValue, CloseReason, ParticipantId};
+
+    #[test]
+    fn what_made_room_for_others_is_told_though_its_participant_left() {
+        let participant = ParticipantId::new("anna").unwrap();
+        let key = AttributeKey::new("hand").unwrap();
+        let attribute = |value: &[u8]| RoomUpdate::Attribute {
+            participant: participant.clone(),
+            key: key.clone(),
+            value: AttributeValue::new(value).unwrap(),
+        };
+        let left = RoomUpdate::Left {
+            participant: participant.clone(),
+            reason: CloseReason::Left,
+        };
+        let mut log = Log::new(8);
+        let changes = [
+            (attribute(b"up"), true),
+            (attribute(b""), false),
+            (left.clone(), false),
+        ];
+        for (version, (update, is_new)) in (1..).zip(changes) {
+            log.push(Version(version), update, is_new);
+        }
+        let told = log.since(Version(0), Version(3)).unwrap();
+        let told: alloc::vec::Vec<_> = told.map(|change| &change.update).collect();
+        assert_eq!(told, [&attribute(b""), &left]);
+    }
 }

@@ -128,6 +128,8 @@ impl Stream for Messages {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
         let mut state = self.shared.lock();
+        // Some may have come since the driver last looked: it would wake nobody for them.
+        state.take_messages();
         let next = state.messages.waiting.pop_front();
         // There is a place for what was held back.
         state.take_messages();

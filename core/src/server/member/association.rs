@@ -87,10 +87,10 @@ impl Association {
         }
     }
 
-    /// Whether one of its resume tickets has this handle.
+    /// Whether a resume ticket with this handle was given to its participant.
     pub(crate) fn is_known_by(&self, handle: u64) -> bool {
-        let mut handles = self.tickets.iter().flat_map(Tickets::handles);
-        handles.any(|known| known == handle)
+        let tickets = self.tickets.as_ref();
+        tickets.is_some_and(|tickets| tickets.has_given(handle))
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -20,6 +20,9 @@ pub(crate) struct Tickets {
     valid: VecDeque<ResumeTicket>,
     /// With which it waited in the lobby: good until it knows that it was let in.
     lobby: Option<ResumeTicket>,
+    /// Handles of tickets that its participant was promised for a new stay, which may never begin: whoever shows one of
+    /// them is no other. The oldest first.
+    promised: VecDeque<u64>,
 }
 
 impl Tickets {
@@ -28,6 +31,7 @@ impl Tickets {
             handle: ticket.handle(),
             valid: VecDeque::from([ticket]),
             lobby: None,
+            promised: VecDeque::new(),
         }
     }
 
@@ -35,6 +39,7 @@ impl Tickets {
     pub(crate) fn admit(mut self, ticket: ResumeTicket) -> Self {
         Self {
             lobby: self.valid.pop_back(),
+            promised: self.promised,
             ..Self::new(ticket)
         }
     }
@@ -43,6 +48,19 @@ impl Tickets {
     pub(crate) fn handles(&self) -> impl Iterator<Item = u64> {
         let lobby = self.lobby.as_ref().map(ResumeTicket::handle);
         [self.handle].into_iter().chain(lobby)
+    }
+
+    /// Notes that its participant is promised a ticket with this handle for a new stay.
+    pub(crate) fn promise(&mut self, handle: u64) {
+        if self.promised.len() >= MAX_OFFERED {
+            self.promised.pop_front();
+        }
+        self.promised.push_back(handle);
+    }
+
+    /// Whether a ticket with this handle was given to this participant, for this stay or one that has yet to begin.
+    pub(crate) fn has_given(&self, handle: u64) -> bool {
+        self.handles().any(|known| known == handle) || self.promised.contains(&handle)
     }
 
     /// It knows that it is in no lobby any more. Gives the handle that is free.

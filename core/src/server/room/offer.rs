@@ -124,6 +124,7 @@ impl Rooms {
             resume_ticket: Secret(*ticket.expose_bytes()),
         };
         let room = self.get_mut(room)?;
+        room.note_promise(participant, ticket.handle());
         room.lobby.reserved.reserve(participant);
         self.promised += 1;
         Some((answer, Entry::Lobby(wish, ticket)))
@@ -141,6 +142,7 @@ impl Rooms {
     ) -> Option<(Answer, Entry)> {
         let ticket = cx.new_ticket();
         let room = self.get_mut(room)?;
+        room.note_promise(participant, ticket.handle());
         let (offer, joined) = room.offer(cx, participant, wish, grants, local, ticket);
         room.reserved.reserve(participant);
         self.promised += 1;
@@ -165,6 +167,21 @@ impl Room {
         ];
         let mut there = there.iter().flatten().peekable();
         there.peek().is_some() && there.all(|there| !there.is_known_by(stale))
+    }
+
+    /// Notes a ticket that is promised to one who is there already, for the stay that would take the place of this one.
+    fn note_promise(&mut self, participant: &ParticipantId, handle: u64) {
+        let session = self.session.as_mut();
+        let member = session.and_then(|session| session.get_mut(session.find(participant)?));
+        let guest = self.lobby.find(participant);
+        let guest = guest.and_then(|guest| self.lobby.get_mut(guest));
+        let there = [
+            member.map(|member| &mut member.association),
+            guest.map(|guest| &mut guest.association),
+        ];
+        for tickets in there.into_iter().flatten().flat_map(|it| &mut it.tickets) {
+            tickets.promise(handle);
+        }
     }
 
     /// What a new participant is promised: its numbers, its streams, a ticket.

@@ -206,6 +206,24 @@ fn one_that_comes_back_by_itself_puts_out_nobody_who_came_while_it_did() {
 }
 
 #[test]
+fn one_whose_join_was_answered_and_came_to_nothing_is_no_other() {
+    let (mut world, anna, _) = talking();
+    // The same device begins anew, as it has lost all; what it sends after the answer gets lost.
+    let anew = world.add(&Hello::new("room/anna"));
+    world.send_hello(anew);
+    world.serve();
+    world.serve();
+    let promised = world.resume_hello(anew, "room/anna");
+    world.dead.push(world.peers[anew].path);
+    world.advance(ms(6_000));
+    world.dead.clear();
+    world.rejoin(anew, &promised);
+    world.run();
+    assert!(!world.peers[anew].joined().resumed);
+    assert_eq!(world.peers[anna].closed(), Some(CloseReason::Replaced));
+}
+
+#[test]
 fn requests_under_way_are_answered_once_over_a_resume() {
     let (mut world, anna, _) = talking();
     // The request arrives, its reply does not.
