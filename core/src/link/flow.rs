@@ -37,13 +37,15 @@ pub(super) fn wait(rtt: &RttEstimator, arrivals: Arrivals, unanswered: u8, late:
         true => LOSSY_PATIENCE,
         false => 1,
     };
-    let patience = (round_trip * 4).max(PATIENCE).saturating_mul(factor);
+    let patience = round_trip.saturating_mul(4).max(PATIENCE);
+    let patience = patience.saturating_mul(factor);
     let patience = patience.min(MAX_PATIENCE);
-    let first = (round_trip * 3 / 2).clamp(LEAST_WAIT, patience / 2);
+    let first = round_trip.saturating_mul(3) / 2;
+    let first = first.max(LEAST_WAIT);
     let first = first.saturating_mul(1 << late).min(patience / 2);
     match unanswered {
         0 => first,
-        _ => (patience - first) / u32::from(REPETITIONS),
+        _ => patience.saturating_sub(first) / u32::from(REPETITIONS),
     }
 }
 
