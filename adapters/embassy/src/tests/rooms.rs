@@ -74,9 +74,7 @@ fn a_doorkeeper_is_told_who_waits_and_lets_them_in() {
     });
     // This one keeps no names.
     assert_eq!(door.room.with_lobby(|lobby| lobby.others()), 1);
-    let everybody = Targets::All {
-        except: Default::default(),
-    };
+    let everybody = Targets::all();
     let admit = |client: &mut Client<_>| client.moderate(Moderation::Admit, &everybody);
     door.room.with_client(admit).unwrap();
     door.wait(&mut world, |event| {

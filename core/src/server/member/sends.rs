@@ -39,6 +39,11 @@ impl Publication {
             loudness: Loudness::new(),
         }
     }
+
+    /// The one of `streams` with this SSRC.
+    pub(crate) fn by_ssrc(streams: &mut [Self], ssrc: u32) -> Option<&mut Self> {
+        streams.iter_mut().find(|stream| stream.ssrc == ssrc)
+    }
 }
 
 /// See the [module](self).
@@ -82,9 +87,5 @@ impl Sends {
 
     pub(crate) fn stream_mut(&mut self, key: &StreamKey) -> Option<&mut Publication> {
         self.streams.iter_mut().find(|stream| stream.key == *key)
-    }
-
-    pub(crate) fn by_ssrc(&mut self, ssrc: u32) -> Option<&mut Publication> {
-        self.streams.iter_mut().find(|stream| stream.ssrc == ssrc)
     }
 }

@@ -9,9 +9,7 @@ use crate::client::RequestError;
 /// Whom a moderation concerns: one participant, a list of any length, or everybody.
 ///
 /// ```
-/// use parlour_tokio::Whom;
-/// use parlour_tokio::core::room::ParticipantId;
-/// use parlour_tokio::core::signal::Targets;
+/// use parlour_tokio::{ParticipantId, Targets, Whom};
 ///
 /// let anna = ParticipantId::new("anna")?;
 /// let one = Whom::from(anna.clone());

@@ -10,9 +10,9 @@ use crate::server::keys::MemberKey;
 #[cfg(feature = "opus-fullband")]
 use crate::server::keys::Wake;
 use crate::server::limits::Verdict;
-use crate::server::member::Member;
 use crate::server::member::media::{Queued, keep_packet};
 use crate::server::member::slots::Arriving;
+use crate::server::member::{Member, Publication};
 use crate::server::pool::Payload;
 use crate::server::{Config, Gather};
 use crate::time::Duration;
@@ -154,8 +154,7 @@ impl Member {
         let Ok(packet) = RtpPacket::parse(bytes) else {
             return Ok(None);
         };
-        let mut streams = sends.streams.iter_mut();
-        let Some(stream) = streams.find(|stream| stream.ssrc == packet.ssrc()) else {
+        let Some(stream) = Publication::by_ssrc(&mut sends.streams, packet.ssrc()) else {
             return Ok(None);
         };
         if packet.payload_type() != stream.codec.payload_type() {

@@ -3,7 +3,7 @@
 use crate::room::MAX_STREAMS;
 use crate::rtp::{ReportBlock, RtcpCompound, quality, report_len, write_report};
 use crate::server::ParticipantStatistics;
-use crate::server::member::Member;
+use crate::server::member::{Member, Publication};
 use crate::time::{Duration, Instant};
 
 impl Member {
@@ -43,9 +43,10 @@ impl Member {
         };
         let (mut sent, mut lost) = (0, 0);
         for report in compound {
-            if let (Some(sender), Some(stream)) =
-                (report.sender(), self.sends.by_ssrc(report.ssrc()))
-            {
+            if let (Some(sender), Some(stream)) = (
+                report.sender(),
+                Publication::by_ssrc(&mut self.sends.streams, report.ssrc()),
+            ) {
                 stream.reception.handle_sender_report(now, sender.ntp);
             }
             let slots = &mut self.receives.slots;
