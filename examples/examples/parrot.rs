@@ -66,7 +66,7 @@ async fn main() -> anyhow::Result<()> {
                 }
             }
             event = events.next() => match event {
-                Some(Event::Room(RoomEvent::ParticipantJoined(who))) => println!("{who:?} came"),
+                Some(Event::Room(RoomEvent::ParticipantJoined { participant: who, .. })) => println!("{who:?} came"),
                 Some(Event::Room(RoomEvent::ParticipantLeft { participant, .. })) => println!("{participant:?} left"),
                 Some(Event::Room(RoomEvent::SpeakerChanged(Some(who)))) => println!("{who:?} speaks"),
                 Some(_) => {}

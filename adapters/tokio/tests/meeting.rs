@@ -233,7 +233,7 @@ async fn leaving_is_seen_and_so_is_dropping() {
     };
 
     let ben = join(&server, "room", "ben").await;
-    until_room(&mut events, RoomEvent::ParticipantJoined(id("ben"))).await;
+    until_joined(&mut events, "ben").await;
     let mut bens = ben.events();
     within(ben.leave()).await;
     assert_eq!(
@@ -250,7 +250,7 @@ async fn leaving_is_seen_and_so_is_dropping() {
     );
 
     let cleo = join(&server, "room", "cleo").await;
-    until_room(&mut events, RoomEvent::ParticipantJoined(id("cleo"))).await;
+    until_joined(&mut events, "cleo").await;
     let clone = cleo.clone();
     drop(cleo);
     let mic = clone

@@ -6,9 +6,11 @@
 //! RTP payload ──► jitter buffer ──► Decoder (one for each slot) ──► Mixer ──► loudspeaker
 //! ```
 
+mod activity;
 pub mod codec;
 pub mod decoder;
 pub mod encoder;
+mod follow;
 pub mod g711;
 mod jitter;
 pub mod level;
@@ -22,6 +24,8 @@ mod speaker;
 mod synth;
 mod talker;
 
+pub use activity::Activity;
+pub use follow::{Follower, Place};
 pub use jitter::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
 pub use player::Player;
 pub use speaker::{Dominance, Loudness, RANK_MARGIN, Score, SpeakerChange};

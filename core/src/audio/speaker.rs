@@ -30,7 +30,7 @@
 use crate::time::{Duration, Instant};
 
 /// Levels up to this (−dBov) may be sound; fainter ones are a room's background.
-const AUDIBLE: u8 = 60;
+pub(super) const AUDIBLE: u8 = 60;
 /// The noise floor is never louder than this (−dBov): what is clearly louder is sound, however steady.
 const LOUDEST_FLOOR: u8 = 45;
 /// Nor is it fainter than this (−dBov), so that noise that begins is not sound for long.
@@ -146,22 +146,22 @@ pub struct Loudness {
 
 /// How loud a stream is when nobody speaks: −dBov in units of 1/[`FLOOR_RISE`] dB, so that it rises by one in a µs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Floor(u32);
+pub(super) struct Floor(u32);
 
 impl Floor {
     /// What is audible may be sound, until more is known.
-    const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
+    pub(super) const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
 
     /// Hears `level` for `span` µs.
-    fn hear(&mut self, level: u8, span: u64) {
+    pub(super) fn hear(&mut self, level: u8, span: u64) {
         let level = u32::from(level.clamp(LOUDEST_FLOOR, FAINTEST_FLOOR)) * FLOOR_RISE;
-        // A span is at most 80,000 µs.
+        // A span is at most 120,000 µs.
         let risen = self.0.saturating_sub(span as u32);
         self.0 = level.max(risen);
     }
 
     /// Whether `level` is clearly louder.
-    fn is_below(self, level: u8) -> bool {
+    pub(super) fn is_below(self, level: u8) -> bool {
         (u32::from(level) + u32::from(ABOVE_FLOOR)) * FLOOR_RISE <= self.0
     }
 }

@@ -285,6 +285,21 @@ impl<P: Profile> Client<P> {
         publications.find_map(|publication| publication.ssrc_if(key))
     }
 
+    /// Those of the others who speak now, as [`Event::SpeakingStarted`] says it.
+    pub fn speakers(&self) -> impl Iterator<Item = &ParticipantId> {
+        let voices = self.memory.voices().iter();
+        let speaking = voices.filter(|voice| voice.activity.is_speaking());
+        speaking.map(|voice| &voice.participant)
+    }
+
+    /// How loud another participant is, in −dBov: 0 is the loudest, 127 is silence. `None` if nothing has been heard of it
+    /// for 400 ms.
+    pub fn level_of(&self, now: Instant, participant: &ParticipantId) -> Option<u8> {
+        let mut voices = self.memory.voices().iter();
+        let voice = voices.find(|voice| voice.participant == *participant)?;
+        voice.activity.level(now)
+    }
+
     /// Whom to show large: the publisher of the pinned stream, else who shares a screen, else who
     /// speaks.
     pub fn main_participant(&self) -> Option<&ParticipantId> {

@@ -35,7 +35,13 @@ pub enum Event {
     /// [`Client::state`](super::Client::state) is complete: all that is to be known here is.
     Synchronized,
     /// Somebody is in the session, or has come into view; what it publishes stands in the state.
-    ParticipantJoined(ParticipantId),
+    ParticipantJoined {
+        /// Who.
+        participant: ParticipantId,
+        /// Whether it was there before this end was: told before [`Synchronized`](Self::Synchronized), after joining or a
+        /// reconnection without resume.
+        present: bool,
+    },
     /// Somebody left the session.
     ParticipantLeft {
         /// Who.
@@ -77,6 +83,19 @@ pub enum Event {
         participant: ParticipantId,
         /// Which.
         key: AttributeKey,
+    },
+    /// Somebody began to speak: 60 ms of what this end hears of it were louder than its background. Everybody may speak at
+    /// once. It is told of those in this end's slots only, so that somebody who speaks already when this end comes is told
+    /// with its first frames; of as many as there are slots; and in a mix of the loudest in each packet.
+    SpeakingStarted {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// Somebody fell silent, for 400 ms, or cannot be heard any more: it is muted or censored, publishes no sound, or is gone.
+    /// Exactly one follows each [`SpeakingStarted`](Self::SpeakingStarted).
+    SpeakingStopped {
+        /// Who.
+        participant: ParticipantId,
     },
     /// Who is loudest.
     SpeakerChanged(Option<ParticipantId>),

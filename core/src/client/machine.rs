@@ -122,6 +122,8 @@ pub(super) struct Machine {
     /// What the application was last told of facts that are derived.
     pub(super) noticed: super::noticed::Noticed,
     pub(super) lobby: super::lobby::Told,
+    /// When the first of those who speak has been silent for long enough.
+    pub(super) speech_ends: Option<Instant>,
     pub(super) statistics: Statistics,
 }
 
@@ -175,6 +177,7 @@ impl Machine {
             downlink: Downlink::default(),
             noticed: super::noticed::Noticed::default(),
             lobby: super::lobby::Told::default(),
+            speech_ends: None,
             statistics: Statistics::default(),
         })
     }
@@ -286,6 +289,7 @@ impl Machine {
             self.close(parts, CloseCause::Closed(CloseReason::Left));
             return;
         }
+        self.end_speech(parts);
         // Before the next Hello is written, so that the embedder knows where to send it.
         self.end_vain_redirect();
         let is_live = self.status.is_live();
@@ -411,6 +415,7 @@ impl Machine {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let handshake = earlier(self.joining.poll_timeout(), self.redirect_vain_at());
         let leaving = self.leaving.map(|leaving| leaving.deadline);
+        let leaving = earlier(leaving, self.speech_ends);
         let link = match self.status {
             Status::Closed(_) => return self.link.as_ref().map(|_| self.now),
             Status::Joining => None,

@@ -5,6 +5,7 @@ use super::events::Event;
 use super::machine::{Machine, Status};
 use super::profile::Parts;
 use super::subscriptions::Listening;
+use super::voices::end_speech;
 use crate::room::{Change, Gone, Grants, Participant, ParticipantId, RoomUpdate, Stream, Version};
 use crate::signal::{
     Outcome, Refusal, RequestId, ServerMessage, StreamRef, SubscribePolicy, decode,
@@ -68,9 +69,13 @@ impl Machine {
     fn end_snapshot(&mut self, parts: &mut Parts<'_>, version: Version) {
         let events = &mut self.events;
         let me = self.membership.as_ref().map(|membership| &membership.me);
+        let voices = &mut *parts.voices;
         let ended = parts.room.end_snapshot(version, &mut |gone| match gone {
             Gone::Participant(id) if Some(&id) == me => {}
-            Gone::Participant(id) => events.push(Event::ParticipantHidden(id)),
+            Gone::Participant(id) => {
+                end_speech(voices, events, |voice| voice.participant == id);
+                events.push(Event::ParticipantHidden(id));
+            }
             Gone::Attribute(participant, key) => {
                 events.push(Event::AttributeChanged { participant, key });
             }
@@ -98,12 +103,26 @@ impl Machine {
         {
             self.appeared(parts, id);
         }
-        self.announce(before.as_ref(), change, update);
+        let evicted = match &change {
+            Change::Joined { evicted } => evicted.as_ref(),
+            _ => None,
+        };
+        for id in evicted.into_iter().chain(update.participant()) {
+            self.end_speech_if_inaudible(parts, id);
+        }
+        let present = parts.room.version_for_resume().is_none();
+        self.announce(before.as_ref(), change, update, present);
         self.notice(parts);
     }
 
     /// Turns a change into events.
-    fn announce(&mut self, before: Option<&Participant>, change: Change, update: &RoomUpdate) {
+    fn announce(
+        &mut self,
+        before: Option<&Participant>,
+        change: Change,
+        update: &RoomUpdate,
+        present: bool,
+    ) {
         let me = self.membership.as_ref().map(|membership| &membership.me);
         let participant = update.participant();
         let remote = participant != me;
@@ -127,7 +146,7 @@ impl Machine {
                     self.events.push(Event::ParticipantHidden(evicted));
                 }
                 let participant = participant.cloned();
-                participant.and_then(|participant| news_of(participant, update, remote))
+                participant.and_then(|participant| news_of(participant, update, remote, present))
             }
         };
         if let Some(event) = event {
@@ -255,7 +274,12 @@ impl Machine {
 
 /// What to tell of an update that changed something about `participant`. Of oneself it is no news but for what others can
 /// do.
-fn news_of(participant: ParticipantId, update: &RoomUpdate, remote: bool) -> Option<Event> {
+fn news_of(
+    participant: ParticipantId,
+    update: &RoomUpdate,
+    remote: bool,
+    present: bool,
+) -> Option<Event> {
     Some(match update {
         RoomUpdate::Muted { key, muted, .. } => Event::StreamMuted {
             stream: StreamRef {
@@ -273,7 +297,10 @@ fn news_of(participant: ParticipantId, update: &RoomUpdate, remote: bool) -> Opt
             key: key.clone(),
         },
         _ if !remote => return None,
-        RoomUpdate::Joined(_) => Event::ParticipantJoined(participant),
+        RoomUpdate::Joined(_) => Event::ParticipantJoined {
+            participant,
+            present,
+        },
         RoomUpdate::Left { reason, .. } => Event::ParticipantLeft {
             participant,
             reason: *reason,

@@ -375,6 +375,7 @@ impl Machine {
     /// Ends it for good.
     pub(super) fn close(&mut self, parts: &mut Parts<'_>, cause: CloseCause) {
         let was_live = self.live_link().is_some();
+        self.end_speech_of(parts, |_| true);
         self.status = Status::Closed(cause);
         self.leaving = None;
         self.joining.finish();

@@ -138,8 +138,10 @@ impl Meeting {
 fn departure(log: &EventLog, since: Duration, who: &ParticipantId) -> Option<RoomEvent> {
     let found = log.find(since, |told| match told {
         Told::Event(Event::Room(
-            event @ (RoomEvent::ParticipantJoined(id)
-            | RoomEvent::ParticipantHidden(id)
+            event @ (RoomEvent::ParticipantHidden(id)
+            | RoomEvent::ParticipantJoined {
+                participant: id, ..
+            }
             | RoomEvent::ParticipantLeft {
                 participant: id, ..
             }

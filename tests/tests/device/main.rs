@@ -98,7 +98,7 @@ impl Meeting {
     async fn meet(&mut self) {
         self.device.tell("join");
         self.device.expect("joined");
-        self.until(|event| matches!(event, RoomEvent::ParticipantJoined(_)))
+        self.until(|event| matches!(event, RoomEvent::ParticipantJoined { .. }))
             .await;
     }
 

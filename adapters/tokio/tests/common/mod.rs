@@ -126,6 +126,17 @@ pub async fn until_room(events: &mut Events, event: RoomEvent) {
     .await;
 }
 
+/// Waits until `who` is told as being in the room.
+pub async fn until_joined(events: &mut Events, who: &str) {
+    until(events, |event| match event {
+        Event::Room(RoomEvent::ParticipantJoined { participant, .. }) => {
+            (participant == id(who)).then_some(())
+        }
+        _ => None,
+    })
+    .await;
+}
+
 /// Waits until `fact` holds in the room.
 pub async fn until_state(
     room: &Room,

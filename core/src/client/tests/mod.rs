@@ -7,6 +7,7 @@ mod memory;
 mod messages;
 mod reconnecting;
 mod room;
+mod speaking;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

@@ -111,7 +111,7 @@ async fn tell_until_closed(room: Room<'static>) {
             Event::Joined { resumed: false } => info!("in the room"),
             Event::Joined { resumed: true } => info!("in the room again"),
             Event::Reconnecting(cause) => warn!("connection lost: {cause:?}"),
-            Event::ParticipantJoined(who) => info!("{who:?} came"),
+            Event::ParticipantJoined { participant, .. } => info!("{participant:?} came"),
             Event::ParticipantLeft { participant, .. } => info!("{participant:?} left"),
             Event::SpeakerChanged(Some(who)) => info!("{who:?} speaks"),
             Event::PublishRefused { refusal, .. } => warn!("may not talk: {refusal}"),
