@@ -493,8 +493,6 @@ async fn what_makes_no_sense_is_an_error_and_changes_nothing() {
         Err(WriteError::TooLong { max: 1_148 })
     );
 
-    let narrow = parlour_tokio::core::audio::codec::SampleRate::Hz8000;
-    assert_eq!(anna.mixed_audio(narrow).unwrap_err(), ReadError::SampleRate);
     assert_eq!(
         anna.slot_audio(16, RATE).unwrap_err(),
         ReadError::NoSuchSlot
