@@ -209,8 +209,8 @@ pub enum EncodeError {
         /// Bytes that always suffice.
         needed: usize,
     },
-    /// The codec could not encode this frame; continue with the next one.
-    #[error("the codec could not encode this frame; continue with the next one")]
+    /// The codec could not encode this frame; go on with the next one.
+    #[error("the codec could not encode this frame; go on with the next one")]
     Codec,
 }
 
