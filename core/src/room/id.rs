@@ -169,8 +169,8 @@ name_type!(
     RoomId, 48, is_id_char, empty: false
 );
 name_type!(
-    /// Who a participant is within a room: 1 to 36 bytes of printable ASCII without spaces (a
-    /// UUID fits). The token says it, so one token is one participant.
+    /// The id of a participant within a room: 1 to 36 bytes of printable ASCII without spaces (a UUID fits). The token
+    /// contains it, so one token is one participant.
     ParticipantId, 36, is_id_char, empty: false
 );
 name_type!(
@@ -189,7 +189,7 @@ name_type!(
     DisplayName, 32, is_text_char, empty: true
 );
 name_type!(
-    /// What a message is about: at most 24 bytes of printable ASCII without spaces; may be empty.
+    /// The topic of a message: at most 24 bytes of printable ASCII without spaces; may be empty.
     Topic, 24, is_id_char, empty: true
 );
 
