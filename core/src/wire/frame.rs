@@ -1,4 +1,4 @@
-//! What the plaintext of a Data packet holds.
+//! The plaintext of a Data packet.
 //!
 //! ```text
 //!  0       1         3
