@@ -4,7 +4,7 @@
 //! forwards or mixes. This crate has both ends: [`client`] is a participant and never allocates, [`server`] holds the
 //! rooms. Neither owns a socket, reads a clock or uses a system random generator: datagrams, time and randomness are
 //! arguments. The same code therefore runs on a microcontroller, on a desktop, on a server, and in a test that
-//! simulates an hour in a second.
+//! simulates an hour of a room in a few seconds.
 //!
 //! With tokio or embassy-net the loop below need not be written: the crates `parlour-tokio` and `parlour-embassy`
 //! contain it.
