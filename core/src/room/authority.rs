@@ -24,7 +24,7 @@ pub enum ChangeError {
     #[error("no such participant in the session: it must join first")]
     UnknownParticipant,
     /// `Hidden` and `Count` say what one receiver tracks, not what is true in the room.
-    #[error("this is no fact of the room: leave it to each receiver's view")]
+    #[error("this update is not a fact of the room: only a receiver's view sends it")]
     NotOfTheRoom,
 }
 

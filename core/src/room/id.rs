@@ -28,7 +28,7 @@ pub enum IdError {
     #[error("the name has a character that is not allowed here")]
     Forbidden,
     /// A character cannot be seen, or changes how others are seen; see [`DisplayName::visible`].
-    #[error("the name has the character U+{:04X}, which is not seen or turns the text around it: leave it out", u32::from(*.character))]
+    #[error("the name has the character U+{:04X}, which is invisible or reorders the text around it: leave it out", u32::from(*.character))]
     Hidden {
         /// The first such character.
         character: char,

@@ -87,7 +87,7 @@ pub enum JoinRefusal {
     #[error("a moderator has removed you from this session")]
     Kicked,
     /// A moderator turned this participant away.
-    #[error("a moderator has turned you away")]
+    #[error("a moderator has denied you entry")]
     Denied,
     /// The session was ended.
     #[error("the session has ended")]

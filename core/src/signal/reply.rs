@@ -69,7 +69,7 @@ pub enum Refusal {
     #[error("you do not hold the floor")]
     FloorNotHeld,
     /// The server does not mix, or mixes as many sessions as it may.
-    #[error("this server mixes nothing, or nothing more: subscribe to streams instead")]
+    #[error("this server does not mix, or has no mix left: subscribe to streams instead")]
     MixUnavailable,
     /// The body is longer than [`MAX_BODY`](super::MAX_BODY).
     #[error("the message is too long: at most 640 bytes")]
