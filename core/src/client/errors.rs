@@ -19,7 +19,7 @@ pub enum CommandError {
     #[error("too many requests are under way: take events, and try again when some are answered")]
     TooManyRequests,
     /// Too many bytes of requests wait to be acknowledged.
-    #[error("too much signalling is unacknowledged: try again when the server has acknowledged some")]
+    #[error("too much signalling is unacknowledged: try again later")]
     Full,
     /// A stream with that key is published already.
     #[error("you already publish a stream with that key: unpublish it first")]
@@ -62,7 +62,7 @@ pub enum SendError {
     #[error("the stream is muted: unmute it first")]
     Muted,
     /// Sound for a stream of pictures, or the reverse.
-    #[error("the stream is of another kind: send audio with send_audio, other media with send_media")]
+    #[error("the stream is of another kind: use send_audio for audio, else send_media")]
     WrongKind,
     /// The bytes are not a frame of the stream's codec.
     #[error(transparent)]
