@@ -185,7 +185,7 @@ struct ServerConfig {
     audio: Rate,
 }
 
-/// The contents of a valid token, as a log keeps them.
+/// What a valid token says, as a log keeps it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Admission {
     room: RoomId,

@@ -29,7 +29,7 @@ use crate::time::{Duration, Instant};
 
 /// Levels up to this (−dBov) may be sound; fainter ones are a room's background.
 const AUDIBLE: u8 = 60;
-/// The loudest possible noise floor (−dBov): clearly louder audio is sound, however steady.
+/// The noise floor is never louder than this (−dBov): what is clearly louder is sound, however steady.
 const LOUDEST_FLOOR: u8 = 45;
 /// The faintest possible noise floor (−dBov), so that new noise soon stops counting as sound.
 const FAINTEST_FLOOR: u8 = 70;
@@ -142,15 +142,15 @@ pub struct Loudness {
     floor: Floor,
 }
 
-/// The level of a stream's background: −dBov in units of 1/[`FLOOR_RISE`] dB, so that it rises by one in a µs.
+/// How loud a stream is when nobody speaks: −dBov in units of 1/[`FLOOR_RISE`] dB, so that it rises by one in a µs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Floor(u32);
 
 impl Floor {
-    /// Audible levels may be sound, until more is known.
+    /// What is audible may be sound, until more is known.
     const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
 
-    /// Observes `level` for `span` µs.
+    /// Hears `level` for `span` µs.
     fn hear(&mut self, level: u8, span: u64) {
         let level = u32::from(level.clamp(LOUDEST_FLOOR, FAINTEST_FLOOR)) * FLOOR_RISE;
         // A span is at most 80,000 µs.

@@ -78,7 +78,7 @@ pub enum Event {
         /// The attribute's key.
         key: AttributeKey,
     },
-    /// The active speaker changed.
+    /// Who is loudest.
     SpeakerChanged(Option<ParticipantId>),
     /// The presenter changed.
     PresenterChanged(Option<ParticipantId>),

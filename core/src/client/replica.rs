@@ -253,7 +253,8 @@ impl Machine {
     }
 }
 
-/// The event for an update about `participant`. About this end itself, only changes that others can make are news.
+/// What to tell of an update that changed something about `participant`. Of oneself it is no news but for what others can
+/// do.
 fn news_of(participant: ParticipantId, update: &RoomUpdate, remote: bool) -> Option<Event> {
     Some(match update {
         RoomUpdate::Muted { key, muted, .. } => Event::StreamMuted {

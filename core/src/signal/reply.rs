@@ -147,8 +147,8 @@ pub enum ServerMessage<'a> {
         /// The reason.
         reason: CloseReason,
     },
-    /// The participant's grants from now on, by its new token. Streams and subscriptions that are no longer granted
-    /// have ended.
+    /// What the participant may do from now on, because its new token says so. What it published and
+    /// may not publish any more has ended.
     GrantsChanged {
         /// The participant's new grants.
         grants: Grants,
