@@ -50,7 +50,7 @@
 //! let address = Path::udp("192.0.2.1:5000".parse()?); // where the client's datagrams come from
 //!
 //! let mut buffer = [0; MAX_DATAGRAM];
-//! while client.state().participant_count() == 0 { // `state` is a replica of what is true in the room
+//! while client.state().participant_count() == 0 { // `state` is a replica of the room's state
 //!     while let Some(len) = client.poll_transmit(now, &mut buffer)? {
 //!         server.handle_datagram(now, address, &mut buffer[..len])?; // in earnest: send it
 //!     }

@@ -34,7 +34,7 @@ const MAX_GROUP: usize = 6;
 ///     assert_eq!(spoken.payload.unwrap().len(), 160);
 ///     sent += 1;
 /// }
-/// assert_eq!(sent, 2); // 40 ms; what is left waits for more
+/// assert_eq!(sent, 2); // 40 ms; the rest waits for more
 /// # Ok::<(), parlour_core::audio::codec::EncodeError>(())
 /// ```
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! A [`Link`] is the part of a connection that client and server share: it opens and seals Data
 //! packets, delivers signalling reliably, answers and sends pings, notices silence, and changes
-//! keys without losing what is under way.
+//! keys without losing messages under way.
 //!
 //! ```text
 //!   handle_datagram ──► open ──► Frames ──► receive(frame) ──► Signal, Media, … to the owner

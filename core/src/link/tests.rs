@@ -45,7 +45,7 @@ fn compose(link: &mut Link, now: Instant) -> Option<Vec<u8>> {
     Some(out[..len].to_vec())
 }
 
-/// Gives `datagram` to `link`, which takes every message in order; returns what it took.
+/// Gives `datagram` to `link`, which accepts every message in order; returns the accepted ones.
 fn deliver(link: &mut Link, now: Instant, mut datagram: Vec<u8>) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     let opened = link.open(now, &mut datagram).unwrap();

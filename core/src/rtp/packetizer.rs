@@ -88,7 +88,7 @@ impl Packetizer {
         }
     }
 
-    /// Writes the packet of the `frame` that directly follows the last one, or what was skipped
+    /// Writes the packet of the `frame` that directly follows the last one, or the pause skipped
     /// since. `samples` per channel, in the codec's RTP clock, are what the caller encoded.
     /// Returns the packet's length.
     ///
