@@ -1,4 +1,4 @@
-//! The receiving side of the device: one jitter buffer, one decoder.
+//! How the device hears: one jitter buffer, one decoder.
 
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::decoder::Decoder;
@@ -8,7 +8,7 @@ use parlour_core::room::Codec;
 use parlour_core::rtp::AudioFrame;
 use parlour_core::time::Instant;
 
-/// The sample rate of the device's loudspeaker.
+/// What the device hears at.
 pub const RATE: SampleRate = SampleRate::Hz16000;
 /// Units of a slot's RTP clock, 48 kHz, per sample.
 const UNITS: usize = 3;
@@ -21,15 +21,15 @@ pub struct Ear {
     jitter: Box<JitterBuffer<16, 400>>,
     decoder: Box<Decoder<OpusDecoder>>,
     heard: Codec,
-    /// Decoded PCM that was not yet played, at the front.
+    /// PCM that was decoded and not yet played, at the front.
     ready: Vec<i16>,
 }
 
 impl Ear {
-    /// A new, empty one.
+    /// One that has heard nothing.
     ///
     /// # Errors
-    /// The codec cannot be made.
+    /// If the codec cannot be made.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
             jitter: Box::new(JitterBuffer::new(JitterConfig::default())),
@@ -50,11 +50,11 @@ impl Ear {
             marker: frame.marker,
             payload: frame.payload,
         };
-        // A refused frame is counted.
+        // What is not taken is counted.
         let _ = self.jitter.push(now, packet);
     }
 
-    /// Fills `pcm` with the audio to play next.
+    /// Fills `pcm` with what is to be played next.
     pub fn read(&mut self, now: Instant, pcm: &mut [i16]) {
         while self.ready.len() < pcm.len() {
             self.pull(now);
@@ -63,7 +63,7 @@ impl Ear {
         pcm.copy_from_slice(&ready);
     }
 
-    /// The counters of the frames so far.
+    /// What has become of the frames so far.
     pub fn statistics(&self) -> JitterStatistics {
         self.jitter.statistics()
     }

@@ -18,9 +18,9 @@ const CLOCK_PER_MS: usize = 48;
 
 /// Plays one slot at the decoder's rate.
 ///
-/// `PACKETS` and `BYTES` are those of its [`JitterBuffer`]; `PCM` is the number of samples decoded at a time: 960 are
-/// 60 ms at 16 kHz, or 20 ms at 48 kHz. A longer packet is decoded in parts, which for Opus are its frames: a single
-/// *frame* that is longer is concealed instead.
+/// `PACKETS` and `BYTES` are those of its [`JitterBuffer`]; `PCM` is how many samples are decoded at
+/// a time: 960 are 60 ms at 16 kHz, or 20 ms at 48 kHz. A packet that is longer is decoded in parts,
+/// which for Opus are its frames: one *frame* that is longer is concealed instead.
 ///
 /// ```
 /// use parlour_core::audio::codec::SampleRate;
