@@ -1,4 +1,4 @@
-//! How a machine was made, as a log keeps it.
+//! The construction of a machine, as a log keeps it.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) enum Made {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MadeClient {
-    /// Participants, streams and slots: which profile it is.
+    /// Participants, streams and slots, which identify the profile.
     pub(crate) profile: [usize; 3],
     pub(crate) now: u64,
     random: Vec<u8>,

@@ -21,10 +21,11 @@ use crate::recorder::Machine;
 use crate::tape::Tape;
 use crate::{Recorder, Sink};
 
-/// Questions that are remembered. The server forgets a join after seconds, so one further back is answered for nothing.
+/// The number of remembered questions. The server forgets a join after seconds, so an answer to an older question has
+/// no effect.
 const MAX_QUESTIONS: usize = 65_536;
 
-/// A call of a server, as a log keeps it. A question is known by its place among all questions of its kind.
+/// A call of a server, as a log keeps it. A question is identified by its place among all questions of its kind.
 #[derive(Debug, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
@@ -98,7 +99,7 @@ impl From {
     }
 }
 
-/// Questions to the embedder, and the places that they had among all of their kind.
+/// Questions to the embedder, and their places among all of their kind.
 #[derive(Debug, Default)]
 pub struct Questions {
     joins: Places<JoinId>,
@@ -111,7 +112,7 @@ struct Places<Id> {
     places: BTreeMap<Id, u64>,
 }
 
-// Derived, it would ask it of the ids.
+// A derived `Default` would require it of the ids.
 impl<Id> Default for Places<Id> {
     fn default() -> Self {
         Self {
@@ -130,7 +131,7 @@ impl<Id: Ord + Copy> Places<Id> {
         }
     }
 
-    /// The place of a question. One that nobody asked, or that was answered, has the place that none has.
+    /// The place of a question. An unknown or answered question gets the place that no question has.
     fn take(&mut self, id: Id) -> u64 {
         self.places.remove(&id).unwrap_or(u64::MAX)
     }
@@ -158,7 +159,7 @@ impl Machine for server::Server {
     type Call<'a> = Call<'a>;
     type Context = Questions;
 
-    /// The answer to a question that does not wait was refused by the core without effect, and is left out.
+    /// The core refused an answer to an unknown question without effect, so it is omitted.
     fn make(
         &mut self,
         questions: &mut Questions,
@@ -174,7 +175,7 @@ impl Machine for server::Server {
             }
             Call::Timeout => checksum.add(&self.handle_timeout(now)),
             Call::Transmit { capacity } => {
-                // The core uses no more of it, and a log may claim any.
+                // The core writes at most one datagram, and a log may claim any capacity.
                 buffer.resize(capacity.min(MAX_DATAGRAM), 0);
                 let _ = transmit(self, now, &mut buffer, checksum);
             }
@@ -244,15 +245,15 @@ fn transmit(
 /// The core's [`Server`](server::Server), recorded if it was made by [`recorded`](Self::recorded).
 pub type Server = Recorder<server::Server>;
 
-/// What the core's server does under the same names; there it is documented.
+/// The methods of the core's server under the same names; see its documentation.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Server {
     pub fn new(config: Config, keys: KeyPair, now: Instant, rng: &mut dyn CryptoRngCore) -> Self {
         Self::unrecorded(server::Server::new(config, keys, now, rng))
     }
 
-    /// Like [`new`](Self::new), and writes all that goes into the server to `sink`, **its private key and everybody's
-    /// tokens among it**.
+    /// Like [`new`](Self::new), and writes all inputs of the server to `sink`, **including its private key and all
+    /// participants' tokens**.
     pub fn recorded(
         config: Config,
         keys: KeyPair,

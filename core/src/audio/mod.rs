@@ -1,5 +1,5 @@
-//! Sound: codecs, the jitter buffer, resampling, level measurement, mixing and who speaks, all on
-//! 16-bit mono PCM and all without allocation.
+//! Audio: codecs, the jitter buffer, resampling, level measurement, mixing and speaker detection, all on 16-bit mono
+//! PCM and all without allocation.
 //!
 //! ```text
 //! microphone ──► Talker (resampler, level, encoder, clock) ──► RTP payload

@@ -20,7 +20,7 @@ use crate::time::Instant;
 
 /// A participant; see the [module](super) for the loop that drives it.
 ///
-/// What it is asked for is in the trait [`Commands`].
+/// Its commands are in the trait [`Commands`].
 pub struct Client<P: Profile = Small> {
     memory: P::Memory,
     machine: Machine,
@@ -86,7 +86,7 @@ impl<P: Profile> Client<P> {
 
     // Input
 
-    /// Takes in a datagram from the server, which is decrypted in place. What it holds of media
+    /// Processes a datagram from the server, which is decrypted in place. Its media
     /// and lossy messages is lent to `receive`, in order of arrival.
     ///
     /// # Errors
@@ -232,7 +232,7 @@ impl<P: Profile> Client<P> {
 
     // Facts
 
-    /// What is true in the room, as far as this end knows.
+    /// The state of the room, as far as this end knows.
     pub fn state(&self) -> &RoomState<P::Roster> {
         self.memory.room()
     }
@@ -242,12 +242,12 @@ impl<P: Profile> Client<P> {
         self.machine.lobby(self.memory.waiting())
     }
 
-    /// Who this is, by its token; `None` before the first join.
+    /// The participant's id, by its token; `None` before the first join.
     pub fn me(&self) -> Option<&ParticipantId> {
         self.machine.membership().map(|membership| &membership.me)
     }
 
-    /// What this participant may do; nothing before the first join.
+    /// The participant's grants; none before the first join.
     pub fn grants(&self) -> Grants {
         (self.machine.membership()).map_or(Grants::empty(), |membership| membership.grants)
     }

@@ -67,7 +67,7 @@ pub struct Capacity<
     const WAITING: usize = 0,
 >(());
 
-/// What a message with the longest body takes in the inbox, with sender, topic and lengths.
+/// The space of a message with the longest body in the inbox, with sender, topic and lengths.
 const LONGEST_MESSAGE: usize = MAX_BODY + ParticipantId::MAX_LEN + Topic::MAX_LEN + 7;
 
 /// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders; no attributes, but it can
@@ -111,7 +111,7 @@ pub(crate) mod sealed {
     }
 }
 
-/// What a profile's memory does for the machine.
+/// The machine's access to a profile's memory.
 pub trait Lend: fmt::Debug {
     /// See [`Profile::Roster`].
     type Roster: Roster;
@@ -261,7 +261,8 @@ impl<
     }
 }
 
-/// What the machine does with those who wait in the lobby. Without places for them, nothing is linked that would fill them.
+/// The machine's access to the waiting participants. Without places for them, the code that would fill them is not
+/// linked.
 pub(super) trait Known {
     fn note(&mut self, participant: &ParticipantId, name: &DisplayName);
     fn strike(&mut self, participant: &ParticipantId);
@@ -286,7 +287,7 @@ impl<const N: usize> Known for heapless::Vec<Waiting, N> {
     }
 }
 
-/// What the machine does with the replica, whatever its capacity.
+/// The machine's access to the replica of any capacity.
 pub(super) trait Room {
     fn apply(&mut self, version: Version, update: &RoomUpdate) -> Result<Change, ApplyError>;
     fn begin_snapshot(&mut self, version: Version);

@@ -1,4 +1,4 @@
-//! What the server tells: into the replica, and out again as events.
+//! Processes the server's messages: into the replica, and out again as events.
 
 use super::CloseCause;
 use super::events::Event;
@@ -93,8 +93,8 @@ impl Machine {
             RoomUpdate::Joined(participant) => parts.room.participant(&participant.id).cloned(),
             _ => None,
         };
-        // What is stale was told twice, as it happens after a resume; what does not fit, a server
-        // that knows this end's capacity does not tell.
+        // A stale update was told twice, which happens after a resume. An update that does not fit does not come from a
+        // server that knows this end's capacity.
         let Ok(change) = parts.room.apply(version, update) else {
             return;
         };
@@ -236,8 +236,8 @@ impl Machine {
         }
     }
 
-    /// Takes in what this end may do from now on. What it may not do any more the server has ended, and
-    /// this end asks for no more.
+    /// Processes this end's new grants. The server has ended everything that they do not include, and this end does not
+    /// ask for it again.
     pub(super) fn grants_changed(&mut self, parts: &mut Parts<'_>, grants: Grants) {
         let Some(membership) = &mut self.membership else {
             return;

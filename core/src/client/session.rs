@@ -236,7 +236,7 @@ impl Machine {
         }
         self.listening.forget();
         self.forget_lobby(parts);
-        // What is shown stays until the snapshot that is to come; no resume can go on from it.
+        // The shown state stays until the coming snapshot; no resume can continue from it.
         parts.room.begin_snapshot(Version::default());
     }
 

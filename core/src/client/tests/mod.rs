@@ -130,9 +130,9 @@ struct World {
     server: Server,
     /// Those who are no moderators have to wait in the lobby.
     lobby: bool,
-    /// What every join is refused with.
+    /// The refusal of every join.
     refusal: Option<JoinRefusal>,
-    /// What joins showed.
+    /// The tokens of the joins.
     tokens: Vec<String>,
     /// Where every join is sent.
     redirect: Option<core::net::SocketAddr>,
