@@ -22,3 +22,7 @@ pub mod speech;
 pub mod timeline;
 pub mod verdict;
 pub mod wav;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/APPLICATIONS.md")]
+struct TheGuideToApplications;
