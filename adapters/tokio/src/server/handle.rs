@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::admission::{Admitter, worker_of};
 use super::bind::{advertise, bind_all};
+use super::gauge::Gauge;
 use super::shared::Shared;
 use super::worker::{Command, Worker};
 use super::{BindError, ServerConfig, ServerEvent, TicketError, load_or_create};
@@ -37,6 +38,7 @@ pub struct Server {
     workers: Vec<mpsc::Sender<Command>>,
     addresses: Vec<SocketAddr>,
     sockets: Vec<Socket>,
+    gauges: Vec<Gauge>,
     host: String,
     public_key: PublicKey,
     shared: Arc<Shared>,
@@ -138,16 +140,19 @@ impl Server {
         let (running, done) = mpsc::channel(1);
         let mut workers = Vec::new();
         let mut about = Vec::new();
+        let mut gauges = Vec::new();
         for (index, sockets) in sockets.into_iter().enumerate() {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let (buffers, drops) = (sockets.buffers, Arc::default());
             let socket = Socket { buffers, drops };
+            let gauge = Gauge::default();
             let admitter = Admitter::new(index, ports.clone(), Arc::clone(&shared), &config);
             Worker {
                 index,
                 sockets,
                 senders: config.senders,
                 drops: Arc::clone(&socket.drops),
+                gauge: gauge.clone(),
                 limits: config.limits.clone(),
                 tcp_connections: config.tcp_connections,
                 identity: identity.clone(),
@@ -162,11 +167,13 @@ impl Server {
             .map_err(BindError::Worker)?;
             workers.push(commands);
             about.push(socket);
+            gauges.push(gauge);
         }
         Ok(Self {
             workers,
             addresses,
             sockets: about,
+            gauges,
             host,
             public_key: *identity.public(),
             shared,
@@ -420,9 +427,9 @@ impl Server {
         act: impl FnOnce(&mut Core, Instant) -> T + Send + 'static,
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        let command: Command = Box::new(move |server, now| {
+        let command = Command::Do(Box::new(move |server, now| {
             let _ = reply.send(act(server, now));
-        });
+        }));
         self.workers.get(index)?.send(command).await.ok()?;
         answer.await.ok()
     }
@@ -445,7 +452,10 @@ impl Server {
     }
 }
 
+mod carry;
+mod drain;
 mod keys;
+mod load;
 
 #[cfg(test)]
 mod tests;

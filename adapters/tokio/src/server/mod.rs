@@ -12,11 +12,13 @@
 
 mod admission;
 mod bind;
+mod carriage;
 mod config;
 mod doorkeeper;
 mod error;
 #[cfg(target_os = "linux")]
 mod files;
+mod gauge;
 mod handle;
 mod keyfile;
 mod load;
@@ -28,9 +30,11 @@ mod udp;
 mod watch;
 mod worker;
 
+pub use carriage::{CarriageError, CarriageReceiver, CarriageSender, CarryError};
 pub use config::ServerConfig;
 pub use doorkeeper::{Doorkeeper, JoinRequest, RefreshRequest};
 pub use error::{BindError, TicketError};
+pub use gauge::WorkerLoad;
 pub use handle::{RoomInfo, Server, ServerEvents, SocketStatistics};
 pub use keyfile::{KeyFileError, load_or_create};
 pub use parlour_core::server::{Event as ServerEvent, Gather};
