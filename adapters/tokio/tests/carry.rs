@@ -3,7 +3,6 @@
 mod common;
 
 use std::net::IpAddr;
-use std::time::Instant as Wall;
 
 use common::{FRAME, RATE, Tone, claims, config, join, ticket, within};
 use parlour_tokio::core::client::{Client, Config, Desktop, Incoming};
@@ -20,13 +19,13 @@ const FROM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 /// A participant of the bare core.
 struct Carried {
     client: Client<Desktop>,
-    began: Wall,
+    began: tokio::time::Instant,
     heard: usize,
 }
 
 impl Carried {
     fn new(ticket: &str) -> Self {
-        let began = Wall::now();
+        let began = tokio::time::Instant::now();
         let ticket = Ticket::parse(ticket).unwrap();
         let now = Instant::from_micros(0);
         let client = Client::new(&ticket, &Config::default(), now, &mut OsRng).unwrap();

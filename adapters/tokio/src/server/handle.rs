@@ -456,6 +456,7 @@ mod carry;
 mod drain;
 mod keys;
 mod load;
+mod tap;
 
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,7 @@ mod keyfile;
 mod load;
 mod shared;
 mod streams;
+mod taps;
 mod timer;
 mod udp;
 #[cfg(target_os = "linux")]
@@ -37,4 +38,5 @@ pub use error::{BindError, TicketError};
 pub use gauge::WorkerLoad;
 pub use handle::{RoomInfo, Server, ServerEvents, SocketStatistics};
 pub use keyfile::{KeyFileError, load_or_create};
-pub use parlour_core::server::{Event as ServerEvent, Gather};
+pub use parlour_core::server::{Event as ServerEvent, Gather, TappedStream};
+pub use taps::{MediaTap, Tapped, TappedPacket};

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use parlour_core::room::RoomId;
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{Config as Limits, Path, Transmit};
+use parlour_core::server::{Config as Limits, ModerateError, Path, Transmit};
 use parlour_core::time::Instant;
 use parlour_core::wire::Packet;
 use rand_core::OsRng;
@@ -24,6 +25,7 @@ use super::carriage::{CarriageReceiver, CarriageSender, CarryError};
 use super::gauge::{Gauge, Reading};
 use super::load::{self, Load};
 use super::streams::{FromStream, Streams};
+use super::taps::{MediaTap, Taps, Wanted};
 use super::timer::Timer;
 use super::udp::{Bound, Inbound, Outbound};
 use crate::clock::Clock;
@@ -51,6 +53,12 @@ pub(super) enum Command {
     Do(Act),
     /// To take on a client whose datagrams the application carries, from there.
     Carry(IpAddr, oneshot::Sender<Carried>),
+    /// To tap what is wanted of the media in a room.
+    Tap(
+        RoomId,
+        Wanted,
+        oneshot::Sender<Result<MediaTap, ModerateError>>,
+    ),
 }
 
 /// Something to do with the rooms.
@@ -130,6 +138,7 @@ impl Worker {
                 admitter,
                 commands,
                 events,
+                taps: Taps::new(clock),
                 gauge,
                 gauge_at: None,
                 events_missed: 0,
@@ -158,6 +167,7 @@ struct Running {
     admitter: Admitter,
     commands: mpsc::Receiver<Command>,
     events: broadcast::Sender<ServerEvent>,
+    taps: Taps,
     gauge: Gauge,
     /// When to set the gauge, should nothing else come before.
     gauge_at: Option<Instant>,
@@ -240,6 +250,7 @@ impl Running {
 
     /// Does what the server's events ask for, and hands out the others.
     fn answer(&mut self) {
+        self.taps.hand_out(&mut self.server);
         let now = self.clock.now();
         while let Some(event) = self.server.poll_event() {
             match event {
@@ -254,7 +265,13 @@ impl Running {
                         ServerEvent::Overloaded { late } => {
                             tracing::warn!(late, "more to send than this worker can");
                         }
-                        ServerEvent::EventsMissed { count } => self.events_missed += count,
+                        ServerEvent::SessionEnded { session, .. } => {
+                            self.taps.session_ended(session);
+                        }
+                        ServerEvent::EventsMissed { count } => {
+                            self.events_missed += count;
+                            self.taps.sessions_ended(&self.server);
+                        }
                         _ => {}
                     }
                     tracing::debug!(?event);
@@ -333,6 +350,7 @@ impl Running {
                     self.is_held_back = !answer_strangers(server, now, outbound, streams);
                 }
             });
+            self.taps.hand_out(&mut self.server);
             self.took = self.clock.now().saturating_duration_since(began);
             if count < BATCH || self.took < TURN {
                 break;
@@ -381,6 +399,9 @@ impl Running {
             Command::Carry(from, reply) => {
                 // Whoever does not wait for the ends any more has dropped them.
                 let _ = reply.send(self.streams.carry(from));
+            }
+            Command::Tap(room, wanted, reply) => {
+                let _ = reply.send(self.taps.open(&mut self.server, room, wanted));
             }
         }
     }
