@@ -6,7 +6,7 @@
 //!   ServerEvents ◄──broadcast── all workers
 //! ```
 //!
-//! Nothing is shared between workers. A room belongs to one, by a stable hash of its id; whoever knocks at another one
+//! Workers share nothing but the API keys and whether the server drains. A room belongs to one, by a stable hash of its id; whoever knocks at another one
 //! is redirected, and tickets minted here name the right one at once. A worker may have threads that send for it, through
 //! its own socket ([`ServerConfig::senders`]): that is most of the work, and takes no part of a room's state along.
 
