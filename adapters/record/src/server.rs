@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use parlour_core::rand_core::CryptoRngCore;
-use parlour_core::room::{AttributeKey, AttributeValue, ParticipantId, RoomId, Topic};
+use parlour_core::room::{AttributeKey, AttributeValue, ParticipantId, RoomId, SessionId, Topic};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{
     self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
-    ModerateError, Path, RefreshError, RefreshId, Transmit, UnknownJoin,
+    ModerateError, Path, RefreshError, RefreshId, Tapped, Transmit, UnknownJoin,
 };
 use parlour_core::signal::{JoinRefusal, Recipients, Redirect};
 use parlour_core::time::Instant;
@@ -468,6 +468,16 @@ impl Server {
             |_| Call::Behind(behind),
             |server| server.set_behind(behind),
         );
+    }
+
+    /// Not recorded, as nothing that the server does depends on it.
+    pub fn set_tapped(&mut self, room: &RoomId, tapped: bool) -> Result<SessionId, ModerateError> {
+        self.machine.set_tapped(room, tapped)
+    }
+
+    /// Not recorded: see [`set_tapped`](Self::set_tapped).
+    pub fn poll_tapped(&mut self) -> Option<Tapped> {
+        self.machine.poll_tapped()
     }
 
     pub fn set_gather(

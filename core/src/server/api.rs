@@ -458,12 +458,22 @@ impl Server {
         &self.cx.statistics
     }
 
+    /// Rooms with a session, a lobby or a join under way, as [`Accounting::rooms`]; goes over nothing.
+    pub fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Participants in session, waiting or being closed, as [`Accounting::participants`]; goes over nothing.
+    pub fn participant_count(&self) -> usize {
+        self.cx.directory.len()
+    }
+
     /// What is in memory. Goes over all participants: for tests, and now and then for metrics.
     pub fn accounting(&self) -> Accounting {
         let Self { front, rooms, cx } = self;
         Accounting {
-            rooms: rooms.len(),
-            participants: cx.directory.len(),
+            rooms: self.room_count(),
+            participants: self.participant_count(),
             half_open: front.half_open(),
             ended: cx.ended.len(),
             connection_ids: cx.directory.ids.len(),

@@ -12,6 +12,7 @@ use super::member::{Association, Departing, Refresh};
 use super::overload::Overload;
 use super::pool::Pool;
 use super::ssrcs::Ssrcs;
+use super::tap::Taps;
 use super::timers::Timers;
 use super::{Config, Event, Statistics};
 use crate::room::SessionId;
@@ -36,6 +37,7 @@ pub(super) struct Context {
     /// Those that may have something to send, each once as its `ready` says.
     pub(super) ready: VecDeque<PeerKey>,
     pub(super) events: Events,
+    pub(super) taps: Taps,
     pub(super) pool: Pool,
     pub(super) statistics: Statistics,
     pub(super) overload: Overload,
@@ -58,6 +60,7 @@ impl Context {
             timers: Timers::new(),
             ready: VecDeque::new(),
             events: Events::new(config.events),
+            taps: Taps::default(),
             pool: Pool::new(config.media_buffers),
             statistics: Statistics::default(),
             overload: Overload::default(),

@@ -46,6 +46,7 @@ mod promise;
 mod room;
 mod ssrcs;
 mod statistics;
+mod tap;
 mod timers;
 mod transmit;
 
@@ -60,6 +61,7 @@ pub use room::RoomView;
 #[cfg(feature = "opus-fullband")]
 pub use room::{MixConfig, MixOpus};
 pub use statistics::{Accounting, ParticipantStatistics, Statistics};
+pub use tap::{Tapped, TappedStream};
 pub use transmit::Transmit;
 
 pub use crate::link::BufferTooSmall;

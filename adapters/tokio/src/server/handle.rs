@@ -18,10 +18,12 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::admission::{Admitter, worker_of};
 use super::bind::{advertise, bind_all};
+use super::gauge::Gauge;
+use super::shared::Shared;
 use super::worker::{Command, Worker};
 use super::{BindError, ServerConfig, ServerEvent, TicketError, load_or_create};
 use crate::machine::Server as Core;
-use crate::token::{ApiKey, Claims, mint_token};
+use crate::token::{Claims, mint_token};
 
 /// Events that wait for the slowest reader.
 const EVENTS: usize = 4_096;
@@ -36,9 +38,10 @@ pub struct Server {
     workers: Vec<mpsc::Sender<Command>>,
     addresses: Vec<SocketAddr>,
     sockets: Vec<Socket>,
+    gauges: Vec<Gauge>,
     host: String,
     public_key: PublicKey,
-    key: ApiKey,
+    shared: Arc<Shared>,
     events: broadcast::Sender<ServerEvent>,
     /// Closed when the last worker has ended.
     done: mpsc::Receiver<Infallible>,
@@ -113,10 +116,7 @@ impl Server {
     /// # Errors
     /// [`BindError`]
     pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
-        let key = match config.api_keys.first() {
-            Some(key) => key.clone(),
-            None => return Err(BindError::Config("at least one API key is needed")),
-        };
+        let shared = Arc::new(Shared::new(config.api_keys.clone())?);
         if config.workers == 0 {
             return Err(BindError::Config("at least one worker is needed"));
         }
@@ -140,16 +140,19 @@ impl Server {
         let (running, done) = mpsc::channel(1);
         let mut workers = Vec::new();
         let mut about = Vec::new();
+        let mut gauges = Vec::new();
         for (index, sockets) in sockets.into_iter().enumerate() {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let (buffers, drops) = (sockets.buffers, Arc::default());
             let socket = Socket { buffers, drops };
-            let admitter = Admitter::new(index, ports.clone(), &config);
+            let gauge = Gauge::default();
+            let admitter = Admitter::new(index, ports.clone(), Arc::clone(&shared), &config);
             Worker {
                 index,
                 sockets,
                 senders: config.senders,
                 drops: Arc::clone(&socket.drops),
+                gauge: gauge.clone(),
                 limits: config.limits.clone(),
                 tcp_connections: config.tcp_connections,
                 identity: identity.clone(),
@@ -164,14 +167,16 @@ impl Server {
             .map_err(BindError::Worker)?;
             workers.push(commands);
             about.push(socket);
+            gauges.push(gauge);
         }
         Ok(Self {
             workers,
             addresses,
             sockets: about,
+            gauges,
             host,
             public_key: *identity.public(),
-            key,
+            shared,
             events,
             done,
         })
@@ -192,7 +197,7 @@ impl Server {
     /// # Errors
     /// [`TicketError`]
     pub fn ticket(&self, claims: &Claims) -> Result<String, TicketError> {
-        let token = mint_token(claims, &self.key)?;
+        let token = mint_token(claims, &self.shared.signing_key())?;
         Ok(self.ticket_with(&claims.room, &token))
     }
 
@@ -422,9 +427,9 @@ impl Server {
         act: impl FnOnce(&mut Core, Instant) -> T + Send + 'static,
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        let command: Command = Box::new(move |server, now| {
+        let command = Command::Do(Box::new(move |server, now| {
             let _ = reply.send(act(server, now));
-        });
+        }));
         self.workers.get(index)?.send(command).await.ok()?;
         answer.await.ok()
     }
@@ -446,6 +451,12 @@ impl Server {
         result.unwrap_or(Err(ModerateError::UnknownRoom))
     }
 }
+
+mod carry;
+mod drain;
+mod keys;
+mod load;
+mod tap;
 
 #[cfg(test)]
 mod tests;

@@ -204,6 +204,13 @@ impl Room {
         self.drop_session(cx, reason);
     }
 
+    /// Has the media of the session tapped, or no more. Gives the session, if there is one.
+    pub(super) fn set_tapped(&mut self, tapped: bool) -> Option<SessionId> {
+        let session = self.session.as_mut()?;
+        session.set_tapped(tapped);
+        Some(session.id)
+    }
+
     /// The application sends a message.
     pub(super) fn send(
         &mut self,

@@ -9,6 +9,7 @@ mod mix;
 mod presence;
 mod requests;
 mod resuming;
+mod tap;
 mod telling;
 
 use alloc::collections::{BTreeMap, VecDeque};

@@ -3,7 +3,8 @@
 //! ```text
 //!  requests ─► streams, subscribing, floor ─► authority ─► telling ─┐
 //!  media ────► forward ─► slots ─► queues ──► gathering ────────────┼─► transmit
-//!                 └─────► mixing ─► queues ─────────────────────────┘
+//!                 ├─────► mixing ─► queues ─────────────────────────┘
+//!                 └─────► tapping ─► the embedder
 //! ```
 
 mod attributes;
@@ -25,6 +26,7 @@ mod reports;
 mod speaker;
 mod streams;
 mod subscribing;
+mod tapping;
 mod telling;
 mod transmit;
 
@@ -61,6 +63,8 @@ pub(crate) struct Session {
     by_id: BTreeMap<ParticipantId, MemberKey>,
     /// Whose a stream is, by its SSRC: few publish in a large room, and nobody need look through all for them.
     publishers: BTreeMap<u32, Publisher>,
+    /// Whether the embedder gets the media, too.
+    tapped: bool,
     telling: Pace,
     kicked: VecDeque<ParticipantId>,
     /// Those who are silenced, whether they are in the session or not.
@@ -98,6 +102,7 @@ impl Session {
             members: Members::default(),
             by_id: BTreeMap::new(),
             publishers: BTreeMap::new(),
+            tapped: false,
             telling: Pace::default(),
             kicked: VecDeque::new(),
             censored: VecDeque::new(),
@@ -206,6 +211,9 @@ impl Session {
         self.change(cx, update);
         let member = self.members.remove(who)?;
         self.by_id.remove(&participant);
+        for stream in &member.sends.streams {
+            self.tap_ends(cx, &participant, stream);
+        }
         let streams = member.sends.streams.iter();
         let ssrcs: Vec<u32> = streams.map(|stream| stream.ssrc).collect();
         for ssrc in &ssrcs {

@@ -73,13 +73,17 @@ impl Session {
     ) -> Result<Outcome, Refusal> {
         let member = self.members.get_mut(who).ok_or(Refusal::NotPermitted)?;
         let sends = &mut member.sends;
-        let ssrc = sends.stream(stream).ok_or(Refusal::UnknownStream)?.ssrc;
-        sends.streams.retain(|other| other.key != *stream);
+        let published = sends.streams.iter().position(|other| other.key == *stream);
+        let published = sends
+            .streams
+            .remove(published.ok_or(Refusal::UnknownStream)?);
+        let ssrc = published.ssrc;
         let name = StreamRef {
             participant: member.id().clone(),
             key: stream.clone(),
         };
         self.publishers.remove(&ssrc);
+        self.tap_ends(cx, &name.participant, &published);
         let update = RoomUpdate::Unpublished {
             participant: name.participant.clone(),
             key: stream.clone(),
