@@ -110,11 +110,8 @@ fn admission(claims: Claims, wall: u64) -> Admission {
     let expires = claims.expires.saturating_add(LEEWAY);
     Admission {
         expires_in: Some(Duration::from_secs(expires.saturating_sub(wall))),
-        room: claims.room,
-        participant: claims.participant,
-        name: claims.name,
-        grants: claims.grants,
         lobby: claims.lobby,
+        ..Admission::new(claims.room, claims.participant, claims.name, claims.grants)
     }
 }
 

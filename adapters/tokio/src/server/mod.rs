@@ -28,6 +28,9 @@ mod worker;
 
 pub use config::ServerConfig;
 pub use error::{BindError, TicketError};
-pub use handle::{RoomInfo, Server, ServerEvents, SocketStatistics};
+pub use handle::{
+    Lagged, ParticipantInfo, RoomInfo, Server, ServerEvent, ServerEvents, Snapshot,
+    SocketStatistics,
+};
 pub use keyfile::{KeyFileError, load_or_create};
-pub use parlour_core::server::{Event as ServerEvent, Gather};
+pub use parlour_core::server::{Gather, Moderated, RoomLimits, Selection};

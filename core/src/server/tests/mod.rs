@@ -245,13 +245,15 @@ fn admission(token: &str) -> Admission {
         grants = Grants::SUBSCRIBE;
     }
     Admission {
-        room: room_id(room),
-        participant: pid(participant),
-        name: DisplayName::new(&participant.to_uppercase())
-            .unwrap_or_else(|_| DisplayName::new("").unwrap()),
-        grants,
         expires_in: options.contains(&"minute").then_some(ms(60_000)),
         lobby: options.contains(&"lobby"),
+        ..Admission::new(
+            room_id(room),
+            pid(participant),
+            DisplayName::new(&participant.to_uppercase())
+                .unwrap_or_else(|_| DisplayName::new("").unwrap()),
+            grants,
+        )
     }
 }
 
@@ -588,6 +590,12 @@ impl World {
         let id = self.peers[index].request(operation);
         self.run();
         self.peers[index].reply(id)
+    }
+
+    /// The application moderates in the room.
+    fn moderate(&mut self, act: Act, selection: &Selection) -> Moderated {
+        let (room, now) = (room_id("room"), self.now);
+        self.server.moderate(now, &room, act, selection).unwrap()
     }
 
     fn ids_in(&self, room: &str) -> Vec<String> {
