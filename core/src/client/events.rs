@@ -95,7 +95,8 @@ pub enum Event {
         /// What its packets carry.
         ssrc: u32,
     },
-    /// One's own stream is not published, and not tried again.
+    /// One's own stream is not published, and not tried again. [`Refusal::UnknownStream`]: it was, and the application at
+    /// the server has ended it.
     PublishRefused {
         /// Which.
         key: StreamKey,

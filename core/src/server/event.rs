@@ -108,6 +108,8 @@ pub enum Event {
         name: DisplayName,
         /// What it may do.
         grants: Grants,
+        /// Whether it comes from the lobby, where it waits no longer.
+        waited: bool,
         /// Whether it is silenced from before.
         censored: bool,
         /// Where it is.

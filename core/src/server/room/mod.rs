@@ -151,6 +151,7 @@ impl Room {
             sends: Sends::new(&cx.config, cx.now),
             receives: Receives::new(offer.policy, slots, view, &cx.config),
         });
+        let waited = member.association.tickets.is_some();
         let tickets = match member.association.tickets.take() {
             Some(of_lobby) => of_lobby.admit(offer.ticket),
             None => Tickets::new(offer.ticket),
@@ -159,7 +160,7 @@ impl Room {
             (cx.directory.tickets).insert(handle, member.association.key);
         }
         member.association.tickets = Some(tickets);
-        session.enter(cx, member, name, offer.streams);
+        session.enter(cx, member, (name, waited), offer.streams);
         for (key, value) in attributes {
             // There are no more of them than one participant may have.
             let _ = session.set_attribute(cx, id.clone(), key, value);

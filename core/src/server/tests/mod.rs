@@ -1,8 +1,12 @@
 //! The server against participants driven by hand, in virtual time.
 
 mod control;
+mod events;
+mod history;
 mod joining;
+mod lasting;
 mod limits;
+mod managing;
 mod media;
 #[cfg(feature = "opus-fullband")]
 mod mix;
@@ -223,6 +227,8 @@ struct World {
     admits: bool,
     /// Paths on which nothing gets through.
     dead: Vec<Path>,
+    /// What admissions say of their rooms.
+    limits: Option<RoomLimits>,
     /// Of 256 datagrams so many get lost, either way.
     loss: u8,
     /// Bytes sent by the server, by path.
@@ -247,6 +253,17 @@ fn admission(token: &str) -> Admission {
     Admission {
         expires_in: options.contains(&"minute").then_some(ms(60_000)),
         lobby: options.contains(&"lobby"),
+        on_duplicate: match options.contains(&"once") {
+            true => OnDuplicate::Refuse,
+            false => OnDuplicate::Replace,
+        },
+        attributes: match options.contains(&"hand") {
+            true => Vec::from([(
+                AttributeKey::new("hand").unwrap(),
+                AttributeValue::new("up").unwrap(),
+            )]),
+            false => Vec::new(),
+        },
         ..Admission::new(
             room_id(room),
             pid(participant),
@@ -276,6 +293,7 @@ impl World {
             events: Vec::new(),
             admits: true,
             dead: Vec::new(),
+            limits: None,
             loss: 0,
             sent: BTreeMap::new(),
             last_batch: Vec::new(),
@@ -439,7 +457,11 @@ impl World {
             if let Event::JoinRequested { join, token, .. } = &event
                 && self.admits
             {
-                let _ = self.server.admit(self.now, *join, admission(token));
+                let admission = Admission {
+                    limits: self.limits,
+                    ..admission(token)
+                };
+                let _ = self.server.admit(self.now, *join, admission);
             }
             self.events.push(event);
         }

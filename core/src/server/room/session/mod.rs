@@ -167,7 +167,7 @@ impl Session {
         &mut self,
         cx: &mut Context,
         mut member: Box<Member>,
-        name: DisplayName,
+        (name, waited): (DisplayName, bool),
         streams: Vec<Stream>,
     ) {
         let id = member.id().clone();
@@ -193,6 +193,7 @@ impl Session {
             participant: id.clone(),
             name,
             grants,
+            waited,
             censored,
             path,
         });
