@@ -518,6 +518,12 @@ impl Server {
         self.cx.directory.len()
     }
 
+    /// Whether nobody is there, nor about to be: no participant in session, waiting or being closed, and no join that was
+    /// admitted.
+    pub fn is_deserted(&self) -> bool {
+        self.participant_count() == 0 && self.rooms.promised == 0
+    }
+
     /// What is in memory. Goes over all participants: for tests, and now and then for metrics.
     pub fn accounting(&self) -> Accounting {
         let Self { front, rooms, cx } = self;

@@ -27,7 +27,7 @@ pub(crate) struct Rooms {
     slab: Slab<Room>,
     by_id: BTreeMap<RoomId, RoomKey>,
     /// Joins under way that will each become a participant of their own.
-    pub(super) promised: usize,
+    pub(crate) promised: usize,
 }
 
 impl Rooms {
