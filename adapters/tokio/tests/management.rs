@@ -3,7 +3,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use common::*;
 use parlour_tokio::core::room::{SessionId, Stream};
@@ -174,7 +174,6 @@ async fn join_and_be_there(server: &Server, room: &str, who: &str) -> Room {
 
 #[tokio::test]
 async fn a_snapshot_is_what_the_events_tell() {
-    let began = SystemTime::now();
     let server = two_workers();
     let mut events = server.events();
     // By their hashes, these two are rooms of different workers.
@@ -223,7 +222,6 @@ async fn a_snapshot_is_what_the_events_tell() {
         assert!(numbers.eq(1..=its.len() as u64), "{its:?}");
         assert!(!its.is_empty());
         assert!(its.is_sorted_by_key(|told| told.at));
-        assert!(its.iter().all(|told| told.at >= began));
         assert!(snapshot.sequences[worker] < its.len() as u64);
     }
     let before: Vec<_> = all
