@@ -55,6 +55,7 @@
 mod client;
 mod log;
 mod make;
+mod questions;
 mod recorder;
 mod replay;
 mod server;
