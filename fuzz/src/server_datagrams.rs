@@ -15,7 +15,8 @@ use parlour_core::room::{DisplayName, ParticipantId, RoomId, StreamKey};
 use parlour_core::rtp::{AudioLevel, ReportBlock, RtpHeader, write_report};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{
-    Accounting, Act, Admission, Config, Event, JoinId, Path, Rate, RefreshId, Selection, Server,
+    Accounting, Act, Admission, Config, Event, JoinId, OnDuplicate, Path, Rate, RefreshId,
+    RoomLimits, Selection, Server,
 };
 use parlour_core::signal::{JoinRefusal, Operation, Redirect, Request, RequestId, encode};
 use parlour_core::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 use crate::input::Input;
 use crate::messages;
 use crate::peer::Peer;
+use crate::villain::CLOSE_REASONS;
 
 const PEERS: u8 = 4;
 const PATHS: u8 = 6;
@@ -432,12 +434,22 @@ impl World {
             3 => server.moderate(now, &room, Act::Admit, &whom).map(drop),
             4 => server.moderate(now, &room, Act::Deny, &whom).map(drop),
             5 => server.end_session(now, &room),
-            6 => {
-                if input.byte() == 0xff {
+            6 => match input.byte() {
+                0xff => {
                     server.shutdown(now);
+                    Ok(())
                 }
-                Ok(())
-            }
+                0xf0.. => server.close_room(now, &room, input.choose(&CLOSE_REASONS)),
+                what => match what & 3 {
+                    0 => server.unpublish(now, &room, &participant, &messages::key(what >> 2)),
+                    1 => {
+                        let grants = messages::grants(input.u16());
+                        server.set_grants(now, &room, &participant, grants)
+                    }
+                    2 => server.set_room_limits(now, &room, limits(what)),
+                    _ => Ok(()),
+                },
+            },
             _ => {
                 let to = messages::recipients(input);
                 let topic = messages::topic(input);
@@ -539,15 +551,27 @@ impl World {
 
 fn admission(how: u8, input: &mut Input<'_>) -> Admission {
     let bits = input.u16();
+    let name = DisplayName::new("Ada").expect("a name");
+    let (room, who) = (messages::room(how >> 7), messages::participant(how >> 4));
     Admission {
         expires_in: (bits & 0x4000 != 0).then_some(Duration::from_secs(20)),
         lobby: bits & 0x2000 != 0,
-        ..Admission::new(
-            messages::room(how >> 7),
-            messages::participant(how >> 4),
-            DisplayName::new("Ada").expect("a name"),
-            messages::grants(bits),
-        )
+        limits: (bits & 0x1000 != 0).then(|| limits(how)),
+        on_duplicate: match bits & 0x0800 {
+            0 => OnDuplicate::Replace,
+            _ => OnDuplicate::Refuse,
+        },
+        ..Admission::new(room, who, name, messages::grants(bits))
+    }
+}
+
+fn limits(how: u8) -> RoomLimits {
+    let seconds = |bit: u8, seconds| (how & bit != 0).then_some(Duration::from_secs(seconds));
+    RoomLimits {
+        max_participants: (how & 4 != 0).then_some(2),
+        empty_timeout: seconds(8, 2),
+        solo_timeout: seconds(16, 10),
+        max_session: seconds(32, 30),
     }
 }
 

@@ -125,6 +125,11 @@ fn parse_refusal(name: &str) -> Option<JoinRefusal> {
         JoinRefusal::WrongRoom,
         JoinRefusal::RoomFull,
         JoinRefusal::Unavailable,
+        JoinRefusal::UnknownRoom,
+        JoinRefusal::RoomDisabled,
+        JoinRefusal::Banned,
+        JoinRefusal::TokenRevoked,
+        JoinRefusal::DuplicateParticipant,
     ]
     .into_iter()
     .find(|refusal| format!("{refusal:?}") == name)

@@ -18,6 +18,7 @@ mod lobby;
 mod lobby_known;
 mod longest_payload;
 mod lost_closed;
+mod managed;
 mod mix;
 mod mute_censor;
 mod overload;
