@@ -18,6 +18,33 @@ pub fn is_about_speech(event: &Event) -> bool {
     )
 }
 
+/// Who speaks, as a participant is told it.
+#[derive(Debug, Default)]
+pub(crate) struct Speech {
+    speaks: BTreeMap<ParticipantId, bool>,
+    /// Events are missing: of whom nothing was told since, anything may be true.
+    is_incomplete: bool,
+}
+
+impl Speech {
+    /// Takes in what it is told. Starts and stops must alternate for each.
+    pub(crate) fn check(&mut self, event: &Event) {
+        let (participant, speaks) = match event {
+            Event::SpeakingStarted { participant } => (participant, true),
+            Event::SpeakingStopped { participant } => (participant, false),
+            Event::EventsMissed => {
+                self.speaks.clear();
+                self.is_incomplete = true;
+                return;
+            }
+            _ => return,
+        };
+        let before = self.speaks.insert(participant.clone(), speaks);
+        let before = before.or((!self.is_incomplete).then_some(false));
+        assert_ne!(before, Some(speaks), "twice: {event:?}");
+    }
+}
+
 /// All that a [`RoomState`] tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {

@@ -10,6 +10,7 @@ use parlour_core::signal::{JoinRefusal, Publish, SubscribePolicy};
 use parlour_core::time::{Duration, Instant};
 
 use crate::device::{Device, Size};
+use crate::facts::Speech;
 use crate::network::LinkConfig;
 use crate::token::Token;
 use crate::tone::Tone;
@@ -301,6 +302,7 @@ pub struct Party {
     /// Streams by key: number in the world, and frames said.
     pub(crate) said: BTreeMap<StreamKey, (u16, u32)>,
     pub(crate) events: Vec<(Instant, Event)>,
+    pub(crate) speech: Speech,
     pub(crate) heard: Vec<Heard>,
     pub(crate) mixed: Vec<Mixed>,
     pub(crate) seen: Vec<Seen>,

@@ -16,6 +16,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 
 use super::{REFILL, SERVER_ADDRESS, Socket, Way, World, random_lead, run::answer_join};
 use crate::device::Device;
+use crate::facts::Speech;
 use crate::network::{Datagram, LinkConfig};
 use crate::party::{Clock, Handle, Options, Party, Talk};
 use crate::tone::Tone;
@@ -50,6 +51,7 @@ impl World {
             talks: Vec::new(),
             said: Default::default(),
             events: Vec::new(),
+            speech: Speech::default(),
             heard: Vec::new(),
             mixed: Vec::new(),
             seen: Vec::new(),

@@ -169,6 +169,7 @@ impl World {
         }
         while let Some(event) = party.device.poll_event() {
             party.route_told(clock, &event);
+            party.speech.check(&event);
             match &self.observer {
                 Some(observer) => observer.borrow_mut().told(handle, now, &event),
                 None => party.events.push((now, event)),
