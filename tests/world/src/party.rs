@@ -110,7 +110,8 @@ impl Options {
         self
     }
 
-    pub(crate) fn token(&self, participant: &str) -> Token {
+    /// What it shows the server as `participant`.
+    pub fn token(&self, participant: &str) -> Token {
         Token {
             grants: self.grants,
             lobby: self.lobby,

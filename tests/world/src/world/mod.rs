@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use parlour_core::time::Duration;
-//! use parlour_tests::{Options, World};
+//! use parlour_world::{Options, World};
 //!
 //! let mut world = World::new("a_word");
 //! let alice = world.join("alice", Options::small().publishing("mic"));
