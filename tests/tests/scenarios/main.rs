@@ -19,6 +19,7 @@ mod lobby_known;
 mod longest_payload;
 mod lost_closed;
 mod mix;
+mod mix_long_packets;
 mod mute_censor;
 mod overload;
 mod publish;
