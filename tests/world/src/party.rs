@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use parlour_core::client::Event;
 use parlour_core::room::{Codec, Grants, ParticipantId, StreamKey, StreamKind, Topic};
 use parlour_core::rtp::AudioLevel;
-use parlour_core::signal::{JoinRefusal, Publish, SubscribePolicy};
+use parlour_core::signal::{JoinRefusal, Publish, Redirect, SubscribePolicy};
 use parlour_core::time::{Duration, Instant};
 
 use crate::device::{Device, Size};
@@ -34,8 +34,8 @@ pub struct Options {
     /// Why the embedder refuses the token.
     pub refuse: Option<JoinRefusal>,
     /// Where the embedder sends it, unless it joins there.
-    pub redirect: Option<SocketAddr>,
-    /// The addresses of the ticket's name, if the device is to choose between several.
+    pub redirect: Option<Redirect>,
+    /// The addresses of the ticket's name, if the device is to choose where to send.
     pub addresses: Vec<SocketAddr>,
     /// The network between it and the server.
     pub link: LinkConfig,

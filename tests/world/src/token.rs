@@ -5,13 +5,11 @@
 //! green/alice?refuse=TokenExpired             the embedder refuses
 //! ```
 
-use std::fmt;
-use std::net::SocketAddr;
-
 use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId};
 use parlour_core::server::Admission;
-use parlour_core::signal::JoinRefusal;
+use parlour_core::signal::{JoinRefusal, Redirect};
 use parlour_core::time::Duration;
+use std::fmt;
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub struct Token {
     /// Why it is refused, if it is.
     pub refuse: Option<JoinRefusal>,
     /// Where to join instead, unless it is shown there.
-    pub redirect: Option<SocketAddr>,
+    pub redirect: Option<Redirect>,
 }
 
 impl Token {
@@ -57,7 +55,7 @@ impl Token {
                 "grants" => token.grants = Grants::from_bits(value.parse().ok()?)?,
                 "lobby" => token.lobby = true,
                 "expires" => token.expires_in = Some(Duration::from_secs(value.parse().ok()?)),
-                "redirect" => token.redirect = Some(value.parse().ok()?),
+                "redirect" => token.redirect = Some(parse_redirect(value)?),
                 "refuse" => token.refuse = Some(parse_refusal(value)?),
                 _ => return None,
             }
@@ -99,8 +97,11 @@ impl fmt::Display for Token {
         if let Some(refusal) = self.refuse {
             write!(f, "&refuse={refusal:?}")?;
         }
-        if let Some(address) = self.redirect {
-            write!(f, "&redirect={address}")?;
+        match self.redirect {
+            Some(Redirect::Port(port)) => write!(f, "&redirect={port}")?,
+            Some(Redirect::Address(address)) => write!(f, "&redirect={address}")?,
+            Some(Redirect::Either(v4, v6)) => write!(f, "&redirect={v4},{v6}")?,
+            None => {}
         }
         Ok(())
     }
@@ -114,6 +115,14 @@ pub fn verify(text: &str) -> Result<Admission, JoinRefusal> {
     Token::parse(text)
         .ok_or(JoinRefusal::InvalidToken)?
         .admission()
+}
+
+fn parse_redirect(text: &str) -> Option<Redirect> {
+    if let Some((v4, v6)) = text.split_once(',') {
+        return Some(Redirect::Either(v4.parse().ok()?, v6.parse().ok()?));
+    }
+    let port = text.parse().map(Redirect::Port).ok();
+    port.or_else(|| text.parse().map(Redirect::Address).ok())
 }
 
 fn parse_refusal(name: &str) -> Option<JoinRefusal> {
@@ -130,6 +139,8 @@ fn parse_refusal(name: &str) -> Option<JoinRefusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV4;
+
     use super::*;
 
     #[test]
@@ -139,10 +150,18 @@ mod tests {
             lobby: true,
             expires_in: Some(Duration::from_secs(40)),
             refuse: Some(JoinRefusal::WrongRoom),
-            redirect: Some(([192, 0, 2, 1], 7900).into()),
             ..Token::new("green", "alice")
         };
-        assert_eq!(Token::parse(&token.to_string()), Some(token.clone()));
+        let v4 = SocketAddrV4::new([192, 0, 2, 1].into(), 7900);
+        let either = Redirect::Either(v4, "[2001:db8::1]:7900".parse().unwrap());
+        for redirect in [Redirect::Port(7901), Redirect::Address(v4.into()), either] {
+            let redirect = Some(redirect);
+            let token = Token {
+                redirect,
+                ..token.clone()
+            };
+            assert_eq!(Token::parse(&token.to_string()), Some(token));
+        }
         assert_eq!(token.admission(), Err(JoinRefusal::WrongRoom));
         assert_eq!(verify("no token"), Err(JoinRefusal::InvalidToken));
         assert_eq!(verify("a/b?unknown=1"), Err(JoinRefusal::InvalidToken));

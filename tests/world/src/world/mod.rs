@@ -53,6 +53,9 @@ pub const SERVER_ADDRESS: &str = "198.51.100.1:7900";
 /// Where it is, too: for those who are sent elsewhere.
 pub const OTHER_ADDRESS: &str = "198.51.100.1:7901";
 
+/// The same of the other family: for those who are sent to either.
+pub const OTHER_ADDRESS_V6: &str = "[2001:db8::1]:7901";
+
 /// Somebody who is told of all that happens, when it happens.
 pub trait Observer: Debug {
     /// The server or a device sends a datagram. Whether it arrives is another matter.
@@ -97,7 +100,7 @@ pub struct World {
     server_config: server::Config,
     server_secret: [u8; 32],
     server_address: SocketAddr,
-    other_address: SocketAddr,
+    other_addresses: [SocketAddr; 2],
     /// At which of its addresses the server was last reached from where; it answers from there.
     reached: BTreeMap<SocketAddr, SocketAddr>,
     /// Those of its addresses that nothing gets to or from.
@@ -160,7 +163,8 @@ impl World {
             server_config: config,
             server_secret,
             server_address: SERVER_ADDRESS.parse().expect("an address"),
-            other_address: OTHER_ADDRESS.parse().expect("an address"),
+            other_addresses: [OTHER_ADDRESS, OTHER_ADDRESS_V6]
+                .map(|address| address.parse().expect("an address")),
             reached: BTreeMap::new(),
             cut: BTreeSet::new(),
             server_clock,

@@ -160,10 +160,12 @@ impl World {
             assert!(sent.len() < 1_000, "{} sends without end", party.name);
             sent.push(Datagram {
                 from: party.address,
-                to: (party.device.redirected_to())
-                    .and_then(|to| to.addresses(self.server_address).first().copied())
-                    .or(party.target())
-                    .unwrap_or(self.server_address),
+                to: party.target().unwrap_or_else(|| {
+                    let redirect = party.device.redirected_to();
+                    let to = redirect.map(|to| to.addresses(self.server_address));
+                    to.and_then(|to| to.first().copied())
+                        .unwrap_or(self.server_address)
+                }),
                 bytes: out[..len].to_vec(),
             });
         }
@@ -299,7 +301,7 @@ impl World {
     }
 
     fn is_server(&self, address: SocketAddr) -> bool {
-        address == self.server_address || address == self.other_address
+        address == self.server_address || self.other_addresses.contains(&address)
     }
 
     fn deliver(&mut self, arrival: Arrival) {
@@ -309,12 +311,15 @@ impl World {
         } = arrival;
         if self.is_server(datagram.to) {
             self.tell(|observer| observer.arrived(self.now, &datagram));
-            self.reached.insert(datagram.from, datagram.to);
             let clock = self.server_clock();
             if let Some(server) = &mut self.server {
                 let from = Path::udp(datagram.from);
-                // Dropped datagrams are counted by the server.
-                let _ = server.handle_datagram(clock, from, &mut datagram.bytes);
+                // Dropped datagrams are counted by the server. One that somebody repeats changes no path.
+                let taken = server.handle_datagram(clock, from, &mut datagram.bytes);
+                let reached = self.reached.entry(datagram.from).or_insert(datagram.to);
+                if taken.is_ok() {
+                    *reached = datagram.to;
+                }
             }
             self.take_server_events(datagram.to);
             return;
@@ -470,7 +475,9 @@ pub(super) fn answer_join(
     let elsewhere = Token::parse(token).and_then(|token| token.redirect);
     // What stands against it is told to the participant by the server itself.
     let _ = match (elsewhere, token::verify(token)) {
-        (Some(there), _) if there != here => server.redirect(clock, join, there.into()).is_ok(),
+        (Some(there), _) if !there.addresses(here).contains(&here) => {
+            server.redirect(clock, join, there).is_ok()
+        }
         (_, Ok(admission)) => server.admit(clock, join, admission).is_ok(),
         (_, Err(refusal)) => server.refuse(clock, join, refusal).is_ok(),
     };

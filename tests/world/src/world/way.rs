@@ -1,4 +1,4 @@
-//! Where a party sends whose ticket's name has several addresses: the core's [`Route`], driven as an adapter drives it.
+//! Where a party sends that chooses between addresses: the core's [`Route`], driven as an adapter drives it.
 
 use std::net::SocketAddr;
 
@@ -16,10 +16,10 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// `None` if there is nothing to choose from.
+    /// `None` if the device sends to the server's address, or where that sent it.
     pub(crate) fn new(addresses: &[SocketAddr], now: Instant) -> Option<Self> {
         let target = None;
-        (addresses.len() > 1).then(|| Self {
+        (!addresses.is_empty()).then(|| Self {
             route: Route::new(Transports::Udp, addresses, now),
             target,
         })
@@ -43,8 +43,14 @@ impl Party {
     }
 
     pub(crate) fn route_told(&mut self, now: Instant, event: &Event) {
-        if let (Some(way), Event::Reconnecting(cause)) = (&mut self.way, event) {
-            way.route.lost(now, *cause != ReconnectCause::Reset);
+        let Some(way) = &mut self.way else {
+            return;
+        };
+        match event {
+            Event::Reconnecting(cause) => way.route.lost(now, *cause != ReconnectCause::Reset),
+            Event::Redirected(to) => way.route.redirected(*to, now),
+            Event::RedirectEnded => way.route.redirect_ended(now),
+            _ => {}
         }
     }
 
