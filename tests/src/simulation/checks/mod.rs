@@ -11,13 +11,13 @@ mod stays;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 
 use parlour_core::client::Event;
 use parlour_core::server::{self, Server};
 use parlour_core::time::Instant;
 
 use super::person::Person;
+use super::trouble::server_addresses;
 use crate::network::Datagram;
 use crate::party::{Handle, Heard, Mixed};
 use crate::world::{Observer, World};
@@ -119,7 +119,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(server: SocketAddr, limits: server::Config, people: Vec<Person>) -> Self {
+    pub(super) fn new(limits: server::Config, people: Vec<Person>) -> Self {
         Self {
             people,
             violation: None,
@@ -133,7 +133,7 @@ impl Checks {
             session_ended: None,
             limits,
             owners: Vec::new(),
-            amplification: amplification::Ledger::new(server),
+            amplification: amplification::Ledger::new(server_addresses()),
             hearing: hearing::Flows::default(),
             microphones: BTreeMap::new(),
             replicas: replicas::Rooms::default(),
