@@ -7,6 +7,8 @@
 //! Seeds come from the golden vectors of `core/vectors`, and for the targets that read a program from programs written
 //! here, each a session as it should go. Files are named after their content, so that writing them again changes nothing.
 
+mod moderation;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,7 @@ fn main() -> std::io::Result<()> {
     servers(&seeds)?;
     clients(&seeds)?;
     rooms(&seeds)?;
+    moderation::write(&seeds)?;
     Ok(())
 }
 
