@@ -66,6 +66,7 @@ pub fn run(plan: &Plan, logs: Option<&Path>) -> Outcome {
         checks: checks.clone(),
         plan,
         later: BTreeMap::new(),
+        deferred: 0,
         links: vec![Impairment::default(); plan.people.len()],
         cut: [None; 2],
         tick: Instant::from_micros(0),
@@ -98,6 +99,8 @@ pub(super) struct Run<'p> {
     pub(super) checks: Rc<RefCell<Checks>>,
     pub(super) plan: &'p Plan,
     pub(super) later: BTreeMap<(Instant, usize), Later>,
+    /// How much was put off so far.
+    pub(super) deferred: usize,
     pub(super) links: Vec<Impairment>,
     /// Until when nothing gets to or from an address of the server.
     pub(super) cut: [Option<Instant>; 2],

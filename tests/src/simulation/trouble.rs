@@ -41,12 +41,9 @@ pub(super) enum Later {
 
 impl Run<'_> {
     fn defer(&mut self, at: Instant, later: Later) {
-        let number = self
-            .later
-            .last_key_value()
-            .map_or(0, |((_, number), _)| number + 1);
-        let number = number.max(self.later.len());
-        self.later.insert((at, number), later);
+        // No two at the same time take each other's place.
+        self.deferred += 1;
+        self.later.insert((at, self.deferred), later);
     }
 
     pub(super) fn do_later(&mut self, later: Later) {

@@ -41,6 +41,8 @@ pub enum Invariant {
     InOrder,
     /// Nobody leaves, is closed or reconnects for anything but what concerns itself.
     OwnTrouble,
+    /// Whoever reaches the server is back in the session soon.
+    Back,
     /// Every request is answered once.
     AnsweredOnce,
     /// An address that is not proven gets at most three times what came from it.
@@ -60,6 +62,7 @@ impl fmt::Display for Invariant {
             Self::ShouldHear => "everybody hears whom it should",
             Self::InOrder => "sound is in order and comes once",
             Self::OwnTrouble => "nobody leaves because of another's trouble",
+            Self::Back => "whoever reaches the server is back soon",
             Self::AnsweredOnce => "every request is answered once",
             Self::Amplification => "unproven addresses get at most three times what they sent",
             Self::NothingRemains => "who has left is forgotten",
@@ -155,6 +158,7 @@ impl Checks {
             self.check_bounds(now, server);
             self.check_replicas(now, world);
         }
+        self.check_back(now, world);
         self.check_unanswered(now);
         self.check_unheard(now);
     }
