@@ -119,7 +119,8 @@ impl Meeting {
             }
             8 => self.ask(who, &Ask::Policy(messages::policy(input))),
             9 | 10 => {
-                let (action, targets) = (messages::moderation(input), messages::targets(input));
+                let action = messages::moderation(input);
+                let targets = Box::new(messages::targets(input));
                 self.ask(who, &Ask::Moderate(action, targets));
             }
             11 => self.act(who, messages::moderation(input)),

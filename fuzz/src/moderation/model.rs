@@ -36,7 +36,7 @@ pub(super) enum Ask {
     Mute(bool),
     Wish(usize, bool),
     Policy(SubscribePolicy),
-    Moderate(Moderation, Targets),
+    Moderate(Moderation, Box<Targets>),
     EndSession,
     Refresh(Grants),
 }
