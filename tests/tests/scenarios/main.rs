@@ -20,6 +20,7 @@ mod longest_payload;
 mod lost_closed;
 mod managed;
 mod mix;
+mod mix_long_packets;
 mod mute_censor;
 mod overload;
 mod publish;
