@@ -1,4 +1,4 @@
-//! Where those are whom a datagram, a ticket or an answer of the embedder is about.
+//! Finds the association that a datagram, a ticket or an answer of the embedder concerns.
 
 use alloc::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::wire::ConnectionId;
 pub(super) struct Directory {
     pub(super) ids: BTreeMap<ConnectionId, Owner>,
     places: Slab<Place>,
-    /// Whose resume ticket has this handle.
+    /// Owners of resume tickets, by the tickets' handles.
     pub(super) tickets: BTreeMap<u64, PeerKey>,
     pub(super) refreshes: BTreeMap<RefreshId, PeerKey>,
     next_refresh: u64,

@@ -65,7 +65,7 @@ impl Session {
         Some(u16::try_from(recipients.len()).unwrap_or(u16::MAX))
     }
 
-    /// Takes in a lossy message; what is wrong with it makes it one of those that get lost.
+    /// Processes a lossy message; an invalid one is dropped.
     ///
     /// # Errors
     /// Why its sender's stay ends.
