@@ -36,7 +36,7 @@ pub enum Event {
     Synchronized,
     /// Somebody is in the session, or has come into view; what it publishes stands in the state.
     ParticipantJoined {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
         /// Whether it was there before this end was: told before [`Synchronized`](Self::Synchronized), after joining or a
         /// reconnection without resume.
@@ -88,13 +88,13 @@ pub enum Event {
     /// once. It is told of those in this end's slots only, so that somebody who speaks already when this end comes is told
     /// with its first frames; of as many as there are slots; and in a mix of the loudest in each packet.
     SpeakingStarted {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
     },
     /// Somebody fell silent, for 400 ms, or cannot be heard any more: it is muted or censored, publishes no sound, or is gone.
     /// Exactly one follows each [`SpeakingStarted`](Self::SpeakingStarted).
     SpeakingStopped {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
     },
     /// Who is loudest.

@@ -17,11 +17,11 @@ use super::rate::{Output, SampleRate};
 use super::shared::Shared;
 
 const FRAME: Duration = Duration::from_millis(20);
-/// Whoever is later than this has not been late but has paused.
+/// A reader that is later than this is taken to have paused.
 const CATCH_UP: Duration = Duration::from_millis(500);
 
-/// Ticks every 20 ms, from its first use on. Whoever comes late, on a busy machine, catches up: sound that is not read
-/// would pile up in the jitter buffer and be dropped there.
+/// Ticks every 20 ms, from its first use on. A late reader, on a busy machine, catches up: unread audio would pile up
+/// in the jitter buffer and be dropped there.
 #[derive(Debug, Default)]
 pub(super) struct Ticks(Option<Interval>);
 
@@ -113,8 +113,8 @@ impl MixedReader {
         });
     }
 
-    /// What the jitter buffers of all slots have seen and done since this reader was made: their sums, and of `delay` and
-    /// `target` the largest.
+    /// The sums of all slots' jitter-buffer statistics since this reader was made; for `delay` and `target` the
+    /// largest.
     pub fn statistics(&self) -> JitterStatistics {
         let players = self.players.values().map(Player::statistics);
         players.fold(JitterStatistics::default(), |sum, slot| JitterStatistics {
@@ -130,9 +130,9 @@ impl MixedReader {
         })
     }
 
-    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds. For
-    /// those who have no sound card that asks. Whoever calls it late does not wait until what was missed is made up
-    /// for; a pause of more than half a second is none of that.
+    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds:
+    /// for callers without a sound card that sets the pace. A late caller does not wait until it has caught up. A
+    /// pause of more than half a second is not caught up.
     ///
     /// Cancellation-safe.
     pub async fn next_frame(&mut self, pcm: &mut [i16]) {
@@ -141,7 +141,7 @@ impl MixedReader {
     }
 }
 
-/// What is heard in one slot: one voice at a time, now one participant's, now another's.
+/// The audio of one slot: one voice at a time, of changing participants.
 #[derive(Debug)]
 pub struct SlotReader {
     shared: Arc<Shared>,
@@ -149,7 +149,7 @@ pub struct SlotReader {
     slot: u8,
     player: Player,
     output: Output,
-    /// Whose sound was read last.
+    /// The stream read last.
     heard: Option<u32>,
     ticks: Ticks,
 }
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// How many ticks come at once.
+    /// The number of ticks that come at once.
     async fn at_once(ticks: &mut Ticks) -> usize {
         let start = Instant::now();
         let mut count = 0;

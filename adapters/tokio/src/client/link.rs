@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::framing::{PacketReader, PacketWriter};
 
-/// How long the last words on one may take.
+/// The time limit of the last packets on one link.
 const FINISH: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]

@@ -90,7 +90,7 @@ impl From<codec::SampleRate> for SampleRate {
     }
 }
 
-/// What is converted at a time. At all rates it is a whole number of samples.
+/// The piece converted at a time. At all rates it is a whole number of samples.
 const BLOCK_MS: u16 = 10;
 
 /// From one rate to another, in blocks of 10 ms.
@@ -175,7 +175,7 @@ impl Resampler {
 /// Decoded sound, at the rate at which it is read.
 pub(super) struct Output {
     resampler: Option<Resampler>,
-    /// How much of the resampler's output was read.
+    /// The number of the resampler's output samples already read.
     read: usize,
 }
 

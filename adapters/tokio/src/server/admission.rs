@@ -1,4 +1,4 @@
-//! Who may join, and at which worker.
+//! Admission to rooms: the token's check, and the choice of the worker.
 
 use std::sync::Arc;
 
@@ -28,14 +28,14 @@ pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
 /// Answers those who knock at one worker.
 #[derive(Debug)]
 pub(super) struct Admitter {
-    /// Which worker this is.
+    /// The worker's index.
     index: usize,
     /// The port of each worker. Its address is the one that a participant has reached another worker at: this machine
     /// may be known by several, and the participant may be able to use that one only.
     ports: Vec<u16>,
     shared: Arc<Shared>,
     doorkeeper: Arc<dyn Doorkeeper>,
-    /// What is taken for a display name.
+    /// The check of display names.
     name: fn(&str) -> Result<DisplayName, IdError>,
 }
 

@@ -1,4 +1,4 @@
-//! Whom a valid token lets in: an application's own answer beside the token's.
+//! The doorkeeper: an application's own answer to a join with a valid token.
 
 use std::fmt;
 use std::time::Duration;
@@ -87,18 +87,19 @@ impl Doorkeeper for ByToken {}
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct JoinRequest<'a> {
-    /// What the token says.
+    /// The token's claims.
     pub claims: &'a Claims,
     /// The id of the API key that signed it.
     pub key_id: &'a str,
-    /// Where the join comes from. Of [`Path::Udp`], the address is not always proven: a false one gets no further than this.
+    /// The join's source address. A [`Path::Udp`] address is not always proven: a join from a forged address gets
+    /// no further than this request.
     pub from: Path,
     /// The time, in seconds since 1970, UTC.
     pub now: u64,
 }
 
 impl JoinRequest<'_> {
-    /// What the token says, as an answer.
+    /// The token's claims, as an answer.
     pub fn admission(&self) -> Admission {
         admission(self.claims, self.now)
     }
@@ -108,7 +109,7 @@ impl JoinRequest<'_> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct RefreshRequest<'a> {
-    /// What the token says.
+    /// The token's claims.
     pub claims: &'a Claims,
     /// The id of the API key that signed it.
     pub key_id: &'a str,
@@ -117,7 +118,7 @@ pub struct RefreshRequest<'a> {
 }
 
 impl RefreshRequest<'_> {
-    /// What the token says, as an answer.
+    /// The token's claims, as an answer.
     pub fn admission(&self) -> Admission {
         admission(self.claims, self.now)
     }

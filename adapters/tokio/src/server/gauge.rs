@@ -19,16 +19,16 @@ pub struct WorkerLoad {
     pub participants: usize,
     /// TCP connections, and clients that the application carries.
     pub connections: usize,
-    /// Events that were lost because the worker did not get to hand them out. What a reader of
-    /// [`ServerEvents`](crate::ServerEvents) is too slow for is told to that reader.
+    /// Events lost because the worker had no time to hand them out. A reader of [`ServerEvents`](crate::ServerEvents)
+    /// that is too slow is told separately of the events it missed.
     pub events_missed: u64,
-    /// What the worker has counted since it began: datagrams and bytes in both directions among it.
+    /// The worker's counters since it began, among them datagrams and bytes in both directions.
     pub statistics: Statistics,
     /// How its UDP socket fares.
     pub socket: SocketStatistics,
 }
 
-/// What a worker says of itself.
+/// A worker's report of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Reading {
     pub(super) busy: u8,

@@ -24,12 +24,12 @@ use crate::machine::Client;
 /// Without an answer for so long, something is amiss.
 const NOTICE: Duration = Duration::from_secs(2);
 
-/// What a join waits for.
+/// The reason that a join waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinProgress {
-    /// Nobody has answered for two seconds: the server is down or has another key, the ticket names another port, or a
-    /// firewall is between. The join goes on.
+    /// No answer for two seconds: the server is down or has another key, the ticket names another port, or a firewall
+    /// is between. The join goes on.
     NoAnswer {
         /// As in [`JoinError::NoAnswer`].
         tried: String,
@@ -50,7 +50,7 @@ impl fmt::Display for JoinProgress {
     }
 }
 
-/// What to do when a join has to wait.
+/// The handler of a join's progress.
 ///
 /// ```
 /// use parlour_tokio::{JoinOptions, OnProgress};
@@ -86,7 +86,7 @@ impl Room {
 
     /// Joins the room that `ticket` is for. Needs a tokio runtime with IO and time.
     ///
-    /// What a join has to wait for is told to [`JoinOptions::on_progress`], and as a warning to `tracing`.
+    /// [`JoinOptions::on_progress`] is told why a join waits, and `tracing` gets a warning.
     ///
     /// Cancellation-safe: a join that is given up leaves nothing behind.
     ///

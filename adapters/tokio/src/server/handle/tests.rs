@@ -1,4 +1,4 @@
-//! What only shows when the worker is busy for a while.
+//! Tests of a worker that is busy for a while.
 
 use std::net::UdpSocket;
 use std::time::Duration;
