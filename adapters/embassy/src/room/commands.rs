@@ -1,5 +1,5 @@
-//! What is asked of the server. Each answer comes as [`Event::Replied`](parlour_core::client::Event::Replied) with the number
-//! that the command gave.
+//! Requests to the server. Each answer comes as [`Event::Replied`](parlour_core::client::Event::Replied) with the
+//! number that the command returned.
 
 use parlour_core::client::{CommandError, Commands as _, Profile};
 use parlour_core::room::StreamKey;
