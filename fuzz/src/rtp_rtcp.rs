@@ -88,7 +88,7 @@ impl Flow {
         assert_eq!(full as u16, packet.sequence());
         self.stats
             .handle_packet(self.now, packet.sequence(), packet.timestamp());
-        // What came before the first, by its number, is late.
+        // A packet before the first, by its number, is late.
         let beside = self.stats.duplicates() + self.stats.late();
         assert!(self.stats.received() <= self.stats.expected() + beside);
         if let Ok(frame) = self.depacketizer.depacketize(packet) {

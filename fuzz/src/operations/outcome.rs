@@ -1,4 +1,4 @@
-//! What must have come of it when the network has healed.
+//! The required outcome when the network has healed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::{World, id};
 use crate::messages;
 
 impl World {
-    /// What is true in the room, what its participants know of it, and what they wish.
+    /// The state of the room, the participants' replicas of it, and their wishes.
     pub(super) fn compare(&self) {
         let room = self.server.room(&messages::room(0));
         let state = room.and_then(|room| room.session).map(|(_, state)| state);

@@ -1,4 +1,4 @@
-//! What comes and goes: sealed by peers, arbitrary, captured.
+//! Packets in both directions: sealed by peers, arbitrary, captured.
 
 use parlour_core::rtp::{AudioLevel, ReportBlock, RtpHeader, write_report};
 use parlour_core::server::Path;
