@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    /// Where participant `n` is, or who is there.
+    /// The address of participant `n`.
     fn address(n: usize) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], n as u16))
     }

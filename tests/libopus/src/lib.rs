@@ -72,7 +72,7 @@ fn reference_rate(rate: SampleRate) -> libopus::SampleRate {
     }
 }
 
-/// What `payload` decodes to in libopus, mixed down.
+/// The output of libopus for `payload`, mixed down.
 fn reference_decode(
     decoder: &mut libopus::Decoder,
     payload: &[u8],
@@ -455,8 +455,7 @@ impl Measured {
     }
 }
 
-/// What is heard when every `loss`-th payload is lost, how many of those losses were rebuilt, and
-/// how many there were.
+/// The audio heard when every `loss`-th payload is lost, the number of rebuilt losses, and the number of losses.
 fn listen(payloads: &[Vec<u8>], loss: Option<usize>) -> (Vec<i16>, usize, usize) {
     let mut decoder = Box::new(OpusDecoder::new(RATE, Channels::Mono).unwrap());
     let (mut heard, mut recovered, mut lost) = (vec![], 0, 0);

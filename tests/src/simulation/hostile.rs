@@ -1,4 +1,4 @@
-//! Somebody who sees all datagrams, and sends any from any address.
+//! An attacker that sees all datagrams, and sends any from any address.
 
 use std::net::SocketAddr;
 

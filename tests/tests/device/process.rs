@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{device_ticket, serve_at, ticket};
 
-/// Where the process finds what it is to do.
+/// The variable that gives the process its task.
 const ADDRESS: &str = "PARLOUR_TEST_SERVER_ADDRESS";
 const DIRECTORY: &str = "PARLOUR_TEST_SERVER_DIRECTORY";
 

@@ -43,7 +43,7 @@ fn is_reconnecting(event: &Event) -> bool {
     matches!(event, Event::Reconnecting(_))
 }
 
-/// How long after `from` each of those hears the talker again, or the talker can be heard again.
+/// The time after `from` when each of those hears the talker again, or the talker can be heard again.
 fn heard_again(world: &World, all: &[Handle], from: Instant) -> Vec<Duration> {
     let heard = |handle: &Handle| {
         let mut frames = world.heard(*handle).iter();

@@ -171,7 +171,7 @@ fn unheard(broken: Duration) {
     world.run_for(s(10));
     assert_eq!(knocked(&world, host, "alice"), 1, "a knock came back");
 
-    // Who comes by herself, without the ticket of that wait, may knock again.
+    // A participant that comes back by herself, without the ticket of that wait, may knock again.
     let again = world.join("alice", guest());
     wait(&mut world, again);
     world.run_for(s(1));

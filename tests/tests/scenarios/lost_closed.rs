@@ -18,7 +18,7 @@ const AWFUL: LinkConfig = LinkConfig {
     ..LinkConfig::WEAK
 };
 
-/// What a moderator, or another device, does to alice.
+/// A moderator's or another device's action on alice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Kick,

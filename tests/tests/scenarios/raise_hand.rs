@@ -18,7 +18,7 @@ fn up() -> AttributeValue {
     AttributeValue::new("up").unwrap()
 }
 
-/// Whose hands a party sees raised.
+/// The participants whose raised hands a party sees.
 fn raised(world: &mut World, sees: Handle) -> Vec<ParticipantId> {
     let attributes = world.facts(sees).attributes;
     let hands = attributes

@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::{ms, s};
 
-/// How many cycles; `PARLOUR_CYCLES` chooses another number.
+/// The number of cycles; `PARLOUR_CYCLES` chooses another number.
 const CYCLES: usize = 2_000;
 
 /// A server, and one device after another on a wire of no length.

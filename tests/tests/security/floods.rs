@@ -117,7 +117,7 @@ fn a_million_spoofed_hellos_keep_nobody_out_and_cost_no_memory() {
     assert!(asked_for_cookies as usize > HELLOS / 2);
     assert!(went <= 3 * came, "{went} bytes for {came}");
 
-    // Everybody who is real has come in, and nobody who was there has noticed.
+    // All real participants have joined, and those present before have noticed nothing.
     for handle in &joined {
         world.run_until("who joined in the flood is in", s(10), |world| {
             world.is_joined(*handle)
@@ -134,7 +134,7 @@ fn half_open_joins_are_few_per_address_and_soon_forgotten() {
     let mut world = World::new("half_open_joins_are_few_per_address_and_soon_forgotten");
     let hellos = hellos(&mut world, 400);
     let villain = |number: usize| SocketAddr::from(([203, 0, 113, 60], 1 + number as u16));
-    // He receives at his address, and so gets a cookie for each Hello; but goes no further.
+    // The attacker receives at its address, and so gets a cookie for each Hello; but goes no further.
     let first = hellos
         .iter()
         .enumerate()

@@ -236,7 +236,7 @@ fn guessing_connection_ids_leads_nowhere() {
     }
     let statistics = *server.statistics();
     assert_eq!(statistics.roams, before.roams);
-    // Whoever guesses does not learn which ids there are by more than so many answers.
+    // Resets are limited: an attacker that guesses ids gets at most this many answers.
     assert!(statistics.resets - before.resets <= 100);
     world.run_for(s(3));
     assert_undisturbed(&world, &[bob], 100);

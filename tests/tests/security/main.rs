@@ -49,12 +49,12 @@ fn recorded_from(world: &World, from: SocketAddr) -> Vec<Vec<u8>> {
     from_there.map(|datagram| datagram.bytes).collect()
 }
 
-/// Whether this tells a participant that something is wrong, or that somebody came or went.
+/// Whether this event reports an error, or that a participant came or left.
 fn disturbed(event: &Event) -> bool {
     !parlour_tests::is_about_speech(event)
 }
 
-/// Nobody of `handles` was told of anything, and each has heard so many frames.
+/// None of `handles` was told of anything, and each has heard this many frames.
 fn assert_undisturbed(world: &World, handles: &[Handle], heard: usize) {
     for handle in handles {
         assert!(

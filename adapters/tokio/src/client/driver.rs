@@ -69,7 +69,7 @@ pub(super) struct Driver {
     probe: Option<Link>,
     /// By what packets travel, as the application was told or prefers.
     told: Transport,
-    /// The time since the link has accepted nothing.
+    /// The time since when the link has accepted nothing.
     stalled: Option<Instant>,
     /// The time of the last look at the client's timers.
     looked: Instant,

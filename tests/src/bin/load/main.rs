@@ -1,4 +1,4 @@
-//! What the room server costs: real processes, real UDP on loopback, the kernel's own account of CPU time.
+//! The cost of the room server: real processes, real UDP on loopback, the kernel's own account of CPU time.
 //!
 //! ```text
 //!   this process, core 1                     a process each, both on core 0
@@ -35,7 +35,7 @@ mod speech;
 #[cfg(target_os = "linux")]
 mod talkers;
 
-/// What can go wrong here ends the program, with its reason.
+/// Any error ends the program, with its reason.
 #[cfg(target_os = "linux")]
 type Failure = Box<dyn std::error::Error>;
 

@@ -134,7 +134,7 @@ fn machine(row: &Row) -> String {
     )
 }
 
-/// What became of those who joined in the overload.
+/// The joins during the overload.
 fn overload(result: &Measured) -> String {
     let (Some(join), Some(request)) = (result.overload_join_ms, result.overload_request_ms) else {
         return "–".to_owned();

@@ -1,4 +1,4 @@
-//! How much the server sends to where nobody has proven to be.
+//! The amount that the server sends to unproven addresses.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What the server keeps.
+//! The server's memory.
 
 use parlour_core::server::{Accounting, Server};
 use parlour_core::time::Instant;
@@ -87,7 +87,7 @@ impl Checks {
         }
     }
 
-    /// Everybody has left, and all times are over.
+    /// All people have left, and all times are over.
     pub(in crate::simulation) fn check_nothing_remains(&mut self, now: Instant, server: &Server) {
         let is = server.accounting();
         let kept = Accounting {

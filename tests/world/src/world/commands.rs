@@ -1,4 +1,4 @@
-//! What a test does to the world.
+//! A test's commands to the world.
 
 use std::net::SocketAddr;
 
@@ -201,8 +201,7 @@ impl World {
         self.parties[handle.0].link = link;
     }
 
-    /// Changes the party's address, as a NAT does: the device does not notice. What is sent to the
-    /// old one is lost.
+    /// Changes the party's address, as a NAT does: the device does not notice. Packets to the old one are lost.
     pub fn rebind(&mut self, handle: Handle) -> SocketAddr {
         let address = self.new_address(handle);
         let party = &mut self.parties[handle.0];
@@ -232,7 +231,7 @@ impl World {
         self.parties[handle.0].is_deaf = true;
     }
 
-    /// What is sent to the party reaches it again.
+    /// Packets to the party reach it again.
     pub fn hear_again(&mut self, handle: Handle) {
         self.parties[handle.0].is_deaf = false;
     }
