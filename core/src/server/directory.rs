@@ -8,7 +8,8 @@ use super::RefreshId;
 use super::keys::{MemberKey, Owner, PeerKey, Place, RoomKey};
 use crate::wire::ConnectionId;
 
-/// All associations, found by what they are known by. Their holders stand elsewhere: a [`Place`] says where.
+/// All associations, found by connection id, ticket or question. Their holders stand elsewhere: a [`Place`] says
+/// where.
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) ids: BTreeMap<ConnectionId, Owner>,

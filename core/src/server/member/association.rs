@@ -235,7 +235,7 @@ impl Association {
         false
     }
 
-    /// Whether there is more to send, apart from what its holder has.
+    /// Whether there is more to send, apart from its holder's frames.
     pub(crate) fn has_more(&self) -> bool {
         self.link.wants_transmit() || self.has_control() && self.link.free_window() > 0
     }

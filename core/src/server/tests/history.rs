@@ -387,7 +387,7 @@ proptest! {
             history.rooms.retain(|_, room| *room != KnownRoom::default());
             prop_assert_eq!(&history.rooms, &snapshot(&world.server));
         }
-        // All who came have gone, and nothing is left behind.
+        // All participants have left, and nothing is left behind.
         world.server.shutdown(world.now);
         world.run();
         for event in world.events.drain(..) {

@@ -175,7 +175,7 @@ impl Mix {
         self.due.unwrap_or(now)
     }
 
-    /// The talkers that are to be left out of a mix, of those who talk, are those for whom `leave_out` holds.
+    /// The active talkers to leave out of a mix: those for which `leave_out` holds.
     pub(crate) fn without(&self, now: Instant, leave_out: impl Fn(u32) -> bool) -> Talkers {
         let mut talkers = Talkers::default();
         for (place, voice) in self.voices.iter().enumerate() {
