@@ -16,8 +16,8 @@ use parlour_core::time::Duration;
 pub struct Config {
     /// The settings of the client: the audio to hear, keepalive, keys.
     pub client: ClientConfig,
-    /// Samples per second of what [`MixedReader`](crate::MixedReader) gives: the loudspeaker's rate. Opus is not
-    /// decoded to 8 kHz.
+    /// Samples per second of [`MixedReader`](crate::MixedReader): the loudspeaker's rate. Opus is not decoded to 8
+    /// kHz.
     pub output_rate: SampleRate,
     /// The delay of the jitter buffers.
     pub jitter: JitterConfig,

@@ -41,8 +41,8 @@ pub trait AudioOut {
 
 /// Takes out of the microphone what the loudspeaker put there.
 pub trait EchoCanceller {
-    /// Cleans `microphone`. `reference` is the frame that was handed to the loudspeaker just before: it is
-    /// heard later by what loudspeaker and microphone hold back, which the canceller has to know or to find.
+    /// Cleans `microphone`. `reference` is the frame handed to the loudspeaker just before. It is heard later, by the
+    /// delay of loudspeaker and microphone, which the canceller has to know or to find.
     fn process(&mut self, microphone: &mut [i16], reference: &[i16]);
 }
 

@@ -28,7 +28,7 @@ pub use participants::Participant;
 /// A participant's place in a room, before, during and after being in it. A cheap handle: copy it to where it is
 /// needed, on the executor of its [`Runner`](crate::Runner).
 ///
-/// Every async function may be dropped half way: nothing is lost, and what was begun goes on.
+/// Every async function may be dropped half way: nothing is lost, and operations already begun go on.
 pub struct Room<'d, P: Profile = Device> {
     shared: &'d Shared<'d, P>,
 }

@@ -23,7 +23,7 @@ use crate::resources::SocketMemory;
 use crate::shared::{Network, Shared};
 use crate::time::{now, wait_until};
 
-/// Carries a room's datagrams. It must run in a task of its own, on the executor of all who use the
+/// Carries a room's datagrams. It must run in a task of its own, on the executor of all tasks that use the
 /// [`Room`](crate::Room).
 ///
 /// It sleeps until a datagram, a timer or a command wakes it, and for ever while no room is joined.
@@ -262,7 +262,7 @@ fn open(
     target
 }
 
-/// Has a datagram taken in. Audio goes to the players, lossy messages to who asked for them.
+/// Processes a datagram. Audio goes to the players, lossy messages to the task that asked for them.
 fn receive(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) {
     let now = now();
     let mut take = |incoming: Incoming<'_>| match incoming {

@@ -34,7 +34,7 @@ pub(crate) enum Network {
     Up,
 }
 
-/// The client, and what outlives it when the room is joined again.
+/// The client, and the state that outlives it when the room is joined again.
 pub(crate) struct Inner<'d, P: Profile> {
     /// The client stays in place: it is too large to be moved about on a small stack.
     pub(crate) client: &'d mut Client<P>,
@@ -155,7 +155,7 @@ impl<'d, P: Profile> Shared<'d, P> {
         self.inner.borrow().driven
     }
 
-    /// Wakes whoever waits for something to have happened.
+    /// Wakes every task that waits for a change.
     pub(crate) fn progressed(&self) {
         self.progress.borrow_mut().wake();
     }

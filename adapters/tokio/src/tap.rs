@@ -1,7 +1,7 @@
 //! A slot's packets, mirrored as plain RTP, for Wireshark, ffmpeg or another program that does not speak Parlour.
 //!
-//! The payload is what the server sent, undecoded: Opus as payload type 111, G.711 as 0 or 8, with the timestamps of
-//! the codec's own clock and the speaker's SSRC as the contributing source. For ffmpeg, say so in a file
+//! The payload is as the server sent it, undecoded: Opus as payload type 111, G.711 as 0 or 8, with the timestamps of
+//! the codec's own clock and the speaker's SSRC as the contributing source. For ffmpeg, describe this in a file
 //! `slot.sdp`, then `ffplay -protocol_whitelist file,udp,rtp slot.sdp`:
 //!
 //! ```text

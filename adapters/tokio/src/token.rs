@@ -1,4 +1,4 @@
-//! Tokens: who may join which room, and what it may do there.
+//! Tokens: permission to join a room, and the grants there.
 //!
 //! A token is a JWT ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519)) signed with HS256 under one of the server's
 //! API keys. The holder of the key's secret, commonly an application's own web server, mints tokens without asking
@@ -24,9 +24,9 @@
 //! A `name` has no characters that mislead others: none that cannot be seen, and none that turns the text around it
 //! ([`DisplayName::visible`]). [`ServerConfig::hidden_characters`](crate::ServerConfig::hidden_characters) allows them.
 //!
-//! The clocks of who mints and of the room server may differ by 30 s: a token is taken that much before its `nbf` and
-//! after its `exp`, and its bearer's stay ends that much later. An optional claim may be `null`. Other claims (`aud`,
-//! `jti`) are not looked at.
+//! The clocks of the minting machine and of the room server may differ by 30 s: a token is accepted that much before
+//! its `nbf` and after its `exp`, and its bearer's stay ends that much later. An optional claim may be `null`. Other
+//! claims (`aud`, `jti`) are ignored.
 //!
 //! ```
 //! use parlour_tokio::token::{ApiKey, Claims, mint_token, verify_token};
@@ -74,7 +74,7 @@ use thiserror::Error;
 
 use crate::clock::unix_seconds;
 
-/// Difference between the clocks of who mints and who verifies, in seconds, that is forgiven.
+/// Accepted difference between the clocks of the minting and the verifying machine, in seconds.
 pub const LEEWAY: u64 = 30;
 
 /// The shortest secret, in bytes: as long as the hash, as

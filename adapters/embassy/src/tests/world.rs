@@ -97,7 +97,7 @@ impl World {
     pub(super) fn new() -> Self {
         static CLOCK: Mutex<()> = Mutex::new(());
         let clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        // Everything else follows from this, and from what the test does.
+        // Everything else follows from this, and from the test's steps.
         let mut rng = ChaCha12Rng::seed_from_u64(7);
         let keys = KeyPair::generate(&mut rng);
         let server = Server::new(Limits::default(), keys.clone(), now(), &mut rng);

@@ -42,7 +42,7 @@ pub(super) struct Mix {
 }
 
 impl Mix {
-    /// Fills `pcm` with what is to be played from `now` on; gives which of `players` is the first that says something.
+    /// Fills `pcm` with the audio to play from `now` on; returns the first of `players` with a voice.
     pub(super) fn read<'p>(
         &mut self,
         now: Instant,
@@ -93,7 +93,7 @@ impl MixedReader {
         }
     }
 
-    /// Fills `pcm` with what is to be played next: silence where nobody speaks. Never waits.
+    /// Fills `pcm` with the next audio to play: silence where nobody speaks. Never waits.
     pub fn read(&mut self, pcm: &mut [i16]) {
         let now = self.shared.clock.now();
         while let Some(frame) = self.frames.take() {
@@ -170,8 +170,8 @@ impl SlotReader {
         })
     }
 
-    /// Fills `pcm` with what is to be played next, and says whose stream that is at its end: `None` in silence, or if
-    /// the speaker is not among the participants that are tracked. Never waits.
+    /// Fills `pcm` with the next audio to play, and returns the stream heard at its end: `None` in silence, or if the
+    /// speaker is not tracked. Never waits.
     pub fn read(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
         let now = self.shared.clock.now();
         while let Some(frame) = self.frames.take() {

@@ -112,8 +112,8 @@ impl AudioWriter {
         }
     }
 
-    /// Drops what was handed over and is not sent yet: whoever listens hears nothing more of it once the network and
-    /// its jitter buffer are through.
+    /// Drops the audio that was handed over and is not sent yet: listeners hear nothing more of it once the packets
+    /// in the network and in jitter buffers are played.
     pub fn clear(&mut self) {
         self.input.clear();
         let first = self.stream.clear();

@@ -59,7 +59,7 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     host: Host,
     route: Route,
-    /// The link, and what it leads to.
+    /// The link, and its target.
     link: Option<(Target, Link)>,
     /// A TCP connection that is coming about, and where to.
     opening: Option<(Target, Pending<Link>)>,

@@ -59,8 +59,8 @@ impl Link {
         }
     }
 
-    /// Sends a packet, or begins to. By UDP it may get lost, and what the operating system has against it shows in
-    /// what does not come back.
+    /// Sends a packet, or begins to. By UDP it may get lost; an error of the operating system shows as a missing
+    /// answer.
     pub(super) async fn send(&mut self, packet: &[u8]) {
         match self {
             Self::Udp(socket) => {

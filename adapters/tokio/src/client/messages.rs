@@ -74,7 +74,7 @@ impl Queue {
         self.wake();
     }
 
-    /// Notes that so many are lost here.
+    /// Notes that `more` messages are lost here.
     pub(super) fn miss(&mut self, more: u64) {
         if let Some(Message::Missed { count }) = self.waiting.back_mut() {
             *count += more;
@@ -131,7 +131,7 @@ impl Stream for Messages {
         // Some may have come since the driver last looked: it would wake nobody for them.
         state.take_messages();
         let next = state.messages.waiting.pop_front();
-        // There is a place for what was held back.
+        // There is a place for the messages held back.
         state.take_messages();
         if next.is_some() || state.client.closed().is_some() {
             return Poll::Ready(next);

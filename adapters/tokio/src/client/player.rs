@@ -46,7 +46,7 @@ impl Player {
         }
     }
 
-    /// Fills `pcm` with what is to be played from `now` on, and says which stream speaks at its end.
+    /// Fills `pcm` with the audio to play from `now` on, and returns the stream that speaks at its end.
     pub(super) fn read(&mut self, now: Instant, pcm: &mut [i16]) -> Option<u32> {
         self.0.read(now, pcm);
         self.0.speaker()
@@ -57,10 +57,10 @@ impl Player {
     }
 }
 
-/// Makes something that passes through the stack on its way to the heap, whoever's stack is too small for that.
+/// Makes a value that passes through the stack on its way to the heap, on a thread with enough stack.
 ///
-/// A decoder's 179 KB are copied half a dozen times in a debug build, and those who read audio may be on a thread of
-/// 2 MB or of a sound card's library.
+/// A decoder's 179 KB are copied half a dozen times in a debug build, and the caller may be on a thread of 2 MB or of
+/// a sound card's library.
 fn on_a_large_stack<T: Send>(make: impl FnOnce() -> T + Send + Copy) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK);

@@ -1,4 +1,4 @@
-//! Sample rates of the application, and what converts between them and the codecs'.
+//! Sample rates of the application, and their conversion from and to the codecs' rates.
 
 use std::fmt;
 
@@ -188,7 +188,7 @@ impl Output {
         Self { resampler, read }
     }
 
-    /// Fills `pcm` with what `pull` gives at the rate of the decoder.
+    /// Fills `pcm` with the output of `pull`, which is at the rate of the decoder.
     pub(super) fn fill(&mut self, pcm: &mut [i16], mut pull: impl FnMut(&mut [i16])) {
         let Some(resampler) = &mut self.resampler else {
             pull(pcm);

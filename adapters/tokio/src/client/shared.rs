@@ -106,7 +106,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Tells the driver that there may be something to send.
     pub(super) wake: Notify,
-    /// Tells those who wait for room, or for a fact, that something has changed.
+    /// Tells tasks that wait for room, or for a change, that something has changed.
     pub(super) progress: Notify,
     pub(super) status: watch::Sender<Status>,
 }
@@ -158,7 +158,7 @@ impl Shared {
         self.slots
     }
 
-    /// The state, whoever panicked with it: every call of the core leaves it consistent.
+    /// The state, even if a holder of the lock panicked: every call of the core leaves it consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -406,7 +406,7 @@ impl State {
         }
     }
 
-    /// Lets all who wait know that it is over.
+    /// Lets all waiting tasks know that it is over.
     fn end(&mut self) {
         self.replies.clear();
         self.publishing.clear();

@@ -113,7 +113,8 @@ impl ParticipantReader {
         }
     }
 
-    /// Fills `pcm` with what is to be played next, and says which stream is heard at its end: `None` in silence. Never waits.
+    /// Fills `pcm` with the next audio to play, and returns the stream heard at its end: `None` in silence. Never
+    /// waits.
     pub fn read(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
         let now = self.shared.clock.now();
         while let Some(frame) = self.frames.take() {

@@ -13,7 +13,8 @@ use crate::clock::unix_seconds;
 use crate::machine::Server;
 use crate::token::verify;
 
-/// The worker that a room lives on, of so many. Stable: the FNV-1a hash of the room's id, modulo the number of workers.
+/// The worker that a room lives on, of `workers`. Stable: the FNV-1a hash of the room's id, modulo the number of
+/// workers.
 pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
     let hash = room
         .as_str()
@@ -25,7 +26,7 @@ pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
     hash.checked_rem(workers as u64).unwrap_or(0) as usize
 }
 
-/// Answers those who knock at one worker.
+/// Answers the joins at one worker.
 #[derive(Debug)]
 pub(super) struct Admitter {
     /// The worker's index.

@@ -52,11 +52,11 @@ pub struct ServerConfig {
     /// which make one name look like another. If not, tokens with such names are refused; emoji and words that need a
     /// joiner are always accepted.
     pub hidden_characters: bool,
-    /// Limits and times of each worker, and whether it mixes: for those who have one decoder, or none for Opus.
+    /// Limits and times of each worker, and whether it mixes: for participants with one decoder, or none for Opus.
     pub limits: Limits,
-    /// TCP connections that one worker accepts at a time, a quarter of them from one address (IPv6: network); 0: no TCP. When
-    /// places are short, the oldest that belongs to no participant gives way. On Linux, this process's limit of open files is
-    /// raised to what all workers need, as far as it may be.
+    /// TCP connections that one worker accepts at a time, a quarter of them from one address (IPv6: network); 0: no
+    /// TCP. When all places are taken, the oldest connection without a participant gives way. On Linux, this
+    /// process's limit of open files is raised to the need of all workers, as far as the system allows.
     pub tcp_connections: usize,
     /// The destinations of the workers' input logs, one for each; workers without one are not recorded. **A log holds
     /// this server's private key and all participants' tokens, messages and audio**: see [`record`](crate::record).

@@ -10,8 +10,8 @@ use super::SocketStatistics;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerLoad {
-    /// The share of the time in which it had something to do, or the busiest of those who send for it, in percent. Above 80
-    /// or so it is late with what it sends now and then.
+    /// The share of the time in which it, or the busiest of its sending threads, had something to do, in percent.
+    /// Above 80 or so it now and then sends late.
     pub busy: u8,
     /// Rooms with a session, a lobby or a join under way.
     pub rooms: usize,
@@ -53,7 +53,7 @@ impl Reading {
     }
 }
 
-/// Shared by a worker and those who ask. Locked for no longer than a copy takes.
+/// Shared by a worker and its readers. Locked for no longer than a copy takes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gauge(Arc<Mutex<Reading>>);
 

@@ -58,7 +58,7 @@ struct Socket {
     drops: Arc<AtomicU64>,
 }
 
-/// How a worker's UDP socket fares: what it can hold, and what it could not.
+/// The state of a worker's UDP socket: its buffers, and the datagrams dropped for lack of room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketStatistics {
     /// Bytes of received datagrams that the operating system holds until the worker takes them, by its own account: Linux

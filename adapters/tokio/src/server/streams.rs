@@ -480,7 +480,7 @@ mod tests {
         assert_eq!(taken, OUTGOING);
     }
 
-    /// In tokio's own time, which jumps to what is next.
+    /// In tokio's own time, which jumps to the next timer.
     #[tokio::test(start_paused = true)]
     async fn a_carried_stranger_stays_no_longer_than_another() {
         let (mut streams, mut received) = Streams::new(8, Duration::from_secs(90));
@@ -500,7 +500,7 @@ mod tests {
         assert_eq!(began.elapsed().as_secs(), GREETING.as_secs());
     }
 
-    /// In tokio's own time, which jumps to what is next.
+    /// In tokio's own time, which jumps to the next timer.
     #[tokio::test(start_paused = true)]
     async fn whole_packets_that_mean_nothing_do_not_keep_a_place() {
         let mut door = Door::new().await;
@@ -545,7 +545,7 @@ mod tests {
         while !matches!(received.recv().await, Some(FromStream::Ended(1))) {}
     }
 
-    /// In tokio's own time, which jumps to what is next.
+    /// In tokio's own time, which jumps to the next timer.
     #[tokio::test(start_paused = true)]
     async fn who_trickles_a_packet_byte_by_byte_is_cut_off() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -42,7 +42,7 @@ const BATCHES: usize = 64;
 const TURN: Duration = Duration::from_millis(2);
 /// The time limit of the last packets.
 const DRAIN: Duration = Duration::from_secs(1);
-/// How often the server's timers are looked at while there is no room for what it wants to send.
+/// How often the server's timers are checked while its output has no room.
 const HELD_BACK: Duration = Duration::from_millis(50);
 /// The time that no TCP connection is accepted after a failure: the process is short of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -459,8 +459,8 @@ fn handle(server: &mut Server, now: Instant, from: Path, datagram: &mut [u8]) ->
     handled.is_ok()
 }
 
-/// Has the server's answers to strangers sent if many wait: in a flood of Hellos there would be none for the rest of what is
-/// taken in at a time. False if there is no room for all of them now.
+/// Sends the server's answers to strangers if many wait: in a flood of Hellos there would be no room for the answers
+/// to the rest of the batch. False if there is no room for all of them now.
 fn answer_strangers(
     server: &mut Server,
     now: Instant,

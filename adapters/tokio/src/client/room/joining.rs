@@ -21,7 +21,7 @@ use crate::client::{JoinError, JoinOptions};
 use crate::clock::Clock;
 use crate::machine::Client;
 
-/// Without an answer for so long, something is amiss.
+/// After this time without an answer, the application is told.
 const NOTICE: Duration = Duration::from_secs(2);
 
 /// The reason that a join waits.
@@ -150,7 +150,7 @@ impl Room {
         }
     }
 
-    /// Waits for the server's first word; `None` if it does not come by any of so many targets.
+    /// Waits for the server's first answer; `None` if none of this many targets answers.
     async fn answer(&self, options: &JoinOptions, targets: usize) -> Option<Status> {
         let deadline = Instant::now() + options.timeout;
         let mut notice = (Instant::now() + NOTICE).min(deadline);

@@ -45,7 +45,7 @@ pub struct RoomInfo {
     pub floor: Option<ParticipantId>,
     /// The participant that is loudest.
     pub speaker: Option<ParticipantId>,
-    /// All who wait in the lobby, in the order in which they came.
+    /// All participants in the lobby, in the order of arrival.
     pub waiting: Vec<Waiting>,
 }
 

@@ -32,8 +32,8 @@ pub(super) fn ask(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
-/// To receive, with room for what the kernel tells beside each datagram. A call leaves room only for as much as it was
-/// told itself: renew these when a message says that there was more.
+/// Headers for receiving, with room for the kernel's control data of each datagram. A call leaves only the used part
+/// of that room: renew these when a message was cut.
 pub(super) fn receiving() -> Headers {
     MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(u32, in6_pktinfo)))
 }

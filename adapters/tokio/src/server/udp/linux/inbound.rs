@@ -57,7 +57,7 @@ impl Inbound {
         let _ = self.socket.readable().await;
     }
 
-    /// Hands out what is here already, at most a batch: from where, at which address of this machine, and what.
+    /// Hands out the datagrams already here, at most a batch: the sender, the address of this machine, and the bytes.
     pub(in crate::server) fn receive(
         &mut self,
         mut each: impl FnMut(SocketAddr, Option<IpAddr>, &mut [u8]),

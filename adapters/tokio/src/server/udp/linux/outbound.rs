@@ -14,8 +14,8 @@ use super::batch::Batch;
 use super::sending::SendingThread;
 use crate::server::watch::watch;
 
-/// Up to so many datagrams the worker sends itself when no thread has anything to do for the same receivers: waking one
-/// costs about as much as sending a few, and takes longer.
+/// Up to this many datagrams the worker sends itself when no thread has anything to do for the same receivers: waking
+/// one costs about as much as sending a few, and takes longer.
 pub(super) const FEW: usize = 8;
 
 pub(in crate::server) struct Outbound {

@@ -160,7 +160,7 @@ fn run(
 ) {
     let clock = Clock::new();
     loop {
-        // Before the look at the queue, so that what was handed over before the end is sent.
+        // Before the look at the queue, so that datagrams handed over before the end are sent.
         let ends = shared.ends.load(Ordering::Acquire);
         match to_send.pop() {
             Ok(mut batch) => {
