@@ -184,7 +184,7 @@ impl<P: Profile> World<P> {
         }
     }
 
-    /// Packets that anybody could have sent, but for what is right in them.
+    /// Packets that any attacker could send, but for their correct fields.
     fn stateless(&mut self, input: &mut Input<'_>) {
         let how = input.byte();
         let packet = self.server.stateless(how, input.byte());

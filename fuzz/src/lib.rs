@@ -21,7 +21,7 @@ pub mod signal_decode;
 pub mod ticket_and_token;
 mod villain;
 
-/// A target by name and what it does with an input.
+/// A target by name, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Calls a macro with the names of all targets, each with a comma: the only list of them. Modules, programs and corpora are

@@ -31,7 +31,7 @@ use crate::input::Input;
 use crate::messages;
 
 const CLIENTS: u8 = 5;
-/// As `Small`, with a place for every attribute that all may have, and for who waits.
+/// As `Small`, with a place for every attribute that all may have, and for waiting participants.
 type Device = Capacity<8, 2, 4, 768, 1200, 40, MAX_WAITING>;
 /// Datagrams under way in one direction of one link; more are lost, the oldest first.
 const UNDER_WAY: usize = 32;

@@ -1,7 +1,7 @@
 //! Tickets, tokens and names, as users paste them.
 //!
-//! Input: text. The first byte chooses what it is and what stands around it. Tokens are also signed here with a key of
-//! the server's, since no search guesses a signature, and signed ones altered.
+//! Input: text. The first byte chooses its kind and its surroundings. Tokens are also signed here with a key of the
+//! server's, since no search guesses a signature, and signed ones altered.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use jsonwebtoken::{Algorithm, EncodingKey};

@@ -43,7 +43,7 @@ pub(super) fn write(seeds: &Seeds) -> std::io::Result<()> {
             .bytes(&[0x14, LISTEN, 0x13, 0, LISTEN])
     };
     write("silence", &silence(meet(0, 0)))?;
-    // PCMU for those who mix.
+    // PCMU for listeners of a mix.
     write("silence-in-a-mix", &silence(meet(1, 3)))?;
 
     let choose = meet(0, 0).bytes(&[0x18, 1, LISTEN, 0x16, 0, LISTEN, 0x17, 0, LISTEN]);

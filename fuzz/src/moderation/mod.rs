@@ -1,5 +1,5 @@
-//! A room whose people come and go, silence and remove each other, and choose whom to hear, against a model of who may
-//! hear whom.
+//! A room whose people join and leave, silence and remove each other, and choose whom to hear, against a model of
+//! hearing.
 //!
 //! Input: one byte of configuration, then steps: joins into the session or the lobby with various grants, what a
 //! participant may ask for, moderation by participants and from outside, new tokens. It is carried out in the simulated
@@ -251,7 +251,7 @@ impl Meeting {
         }
     }
 
-    /// Lets all be told and answered, and what was said before be heard.
+    /// Lets all requests be answered, and all earlier audio be heard.
     fn settle(&mut self) {
         let Self {
             world,

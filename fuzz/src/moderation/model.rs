@@ -52,7 +52,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// An empty room, which is mixed for those who want that or not.
+    /// An empty room, mixed for participants that want that or not.
     pub(super) fn new(mixes: bool) -> Self {
         Self {
             places: [const { Place::Out }; PEOPLE],

@@ -76,7 +76,7 @@ impl World {
         assert_eq!(present, expected, "who is in, and who wants to be");
     }
 
-    /// One after the other says something, and whoever is to hear it does.
+    /// Each participant speaks in turn, and all that should hear it do.
     pub(super) fn listen(&mut self) {
         for who in 0..self.parties.len() {
             let is_joined = |party: &Party| !party.is_over && party.client.is_joined();
