@@ -40,7 +40,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// A room with so many who talk, who come first, and so many who only listen.
+    /// A room with `talkers`, which join first, and `listeners`.
     pub fn new(talkers: usize, listeners: usize) -> Self {
         Self::with(
             talkers,
@@ -131,7 +131,7 @@ impl Room {
         first
     }
 
-    /// Carries datagrams and admits whoever asks, for three seconds.
+    /// Carries datagrams and admits every join, for three seconds.
     fn settle(&mut self) {
         for _ in 0..300 {
             self.exchange();

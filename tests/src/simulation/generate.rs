@@ -98,7 +98,7 @@ enum Event {
 }
 
 impl Plan {
-    /// The plan of `seed` for so many people and so long.
+    /// The plan of `seed` for this many people and this length.
     pub fn new(seed: u64, people: usize, length: Duration) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
         Dice {

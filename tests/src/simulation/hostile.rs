@@ -67,7 +67,7 @@ pub(super) fn replay(world: &mut World, seed: u64, step: usize, count: u32) {
     }
 }
 
-/// In the order in which they were sent, as what waits in a queue.
+/// In the order of sending, as packets in a queue.
 pub(super) fn release(world: &mut World, seed: u64, step: usize, count: u32) {
     let mut dice = dice(seed, step);
     let sent = remembered(world, Duration::ZERO).unwrap_or_default();

@@ -167,7 +167,7 @@ impl Person {
         }
     }
 
-    /// It switches on a device that knows nothing of what was before.
+    /// It switches on a device that knows nothing of earlier events.
     pub(super) fn start(&mut self, handle: Handle, now: Instant) {
         self.handle = Some(handle);
         self.started = now;

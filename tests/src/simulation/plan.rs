@@ -10,7 +10,7 @@ use parlour_core::time::Duration;
 use crate::network::LinkConfig;
 use crate::party::Options;
 
-/// A meeting: who may come, and what happens when.
+/// A meeting: the people, and the steps with their times.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// From which all of it was made, and from which the network's accidents follow.
@@ -19,7 +19,7 @@ pub struct Plan {
     pub length: Duration,
     /// Most participants in a room.
     pub room_limit: usize,
-    /// The server mixes for those who ask for it.
+    /// The server mixes for participants that ask for it.
     pub mixes: bool,
     /// How microphones are coded.
     pub codec: Codec,

@@ -13,7 +13,7 @@ use crate::world::{OTHER_ADDRESS, SERVER_ADDRESS};
 /// through: each time, one datagram that may be lost.
 const UNNOTICED: Duration = Duration::from_secs(30);
 
-/// Within which one who knows another address of the server goes on there.
+/// The time within which a participant that knows another address of the server goes on there.
 const SWITCHED: Duration = Duration::from_secs(20);
 
 /// The server's addresses, in the order in which [`CutAddress`](super::Op::CutAddress) counts them.

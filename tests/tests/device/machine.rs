@@ -22,7 +22,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A command that is free of what cargo tells its tests about the toolchain they were built with.
+/// A command without the environment by which cargo tells its tests about the toolchain they were built with.
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {

@@ -63,7 +63,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Not a test, but what [`ServerProcess`] runs.
+/// Not a test, but the program that [`ServerProcess`] runs.
 #[test]
 #[ignore = "runs for ever: a process for another test"]
 fn serve_until_killed() {

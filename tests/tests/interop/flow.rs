@@ -81,7 +81,7 @@ pub(crate) struct Flow {
     /// The audio sent, at [`RATE`].
     pub(crate) said: Vec<i16>,
     pub(crate) packets: Vec<Packet>,
-    /// Sender reports, one for each second, and what each says.
+    /// Sender reports, one for each second, and their contents.
     pub(crate) reports: Vec<(Packet, SenderInfo)>,
     /// The level that each of `packets` tells.
     pub(crate) levels: Vec<AudioLevel>,

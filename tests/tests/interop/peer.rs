@@ -13,11 +13,11 @@ use crate::flow::Flow;
 
 /// Set where these tests must run: what is missing then fails them.
 const REQUIRED: &str = "PARLOUR_REQUIRE_INTEROP";
-/// After so long without a sign of life, the other program is taken to hang.
+/// After this long without a sign of life, the other program is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The most audio that may be sent and not yet returned: fits the buffer of a socket.
 const AHEAD: Duration = Duration::from_secs(2);
-/// After so many reports in vain there is no hope for another one.
+/// After this many reports in vain there is no hope for another one.
 const REPORTS: usize = 10;
 /// How lines begin or are marked in which FFmpeg and GStreamer object to something.
 const OBJECTIONS: [&str; 6] = [

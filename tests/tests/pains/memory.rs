@@ -1,4 +1,4 @@
-//! Memory: none is lost per join, and none is taken by what cannot be sent.
+//! Memory: none is lost per join, and none is taken by packets that cannot be sent.
 
 use allocation_counter::measure;
 use parlour_core::client::{Client, Commands as _, Config, Event, Small};

@@ -96,7 +96,7 @@ fn a_small_device_is_told_and_keeps_only_the_count() {
     assert_eq!(changes(&world, door), [1, 0]);
 }
 
-/// The moderator's network breaks for so long, and the lobby is another one when it is back.
+/// The moderator's network breaks for `broken`, and the lobby has changed when it is back.
 fn out_of_touch(broken: Duration, resumes: bool) {
     let mut world = World::new("a_moderator_who_was_out_of_touch_knows_who_waits");
     let host = world.joined("host", Options::moderator());

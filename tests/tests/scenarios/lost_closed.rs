@@ -1,5 +1,5 @@
-//! Put out over a link that loses half of everything, or all of it for a while: whoever is out learns
-//! why, and never comes back by itself.
+//! Removal over a link that loses half of everything, or all of it for a while: the removed participant learns why,
+//! and never comes back by itself.
 
 use parlour_core::client::{CloseCause, Event};
 use parlour_core::room::{CloseReason, RoomId};
@@ -12,7 +12,7 @@ use crate::{id, ms, s};
 
 const SEEDS: u64 = 50;
 
-/// Loses half of what crosses it, either way.
+/// Loses half of all datagrams, either way.
 const AWFUL: LinkConfig = LinkConfig {
     loss: 50,
     ..LinkConfig::WEAK

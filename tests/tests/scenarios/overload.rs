@@ -16,7 +16,7 @@ const ROUND: Duration = ms(68 / DATAGRAMS as u64 * 20 + 20);
 /// The longest wait of a frame at the server.
 const PATIENCE: Duration = ms(200);
 
-/// A room with one who talks and some who listen.
+/// A room with one talker and some listeners.
 struct Room {
     talker: Handle,
     listeners: Vec<Handle>,
@@ -32,7 +32,7 @@ fn room(world: &mut World, name: &str, listeners: usize) -> Room {
     }
 }
 
-/// A large room, a small one and one of two; the socket takes less than a twentieth of what it should.
+/// A large room, a small one and one of two; the socket accepts less than a twentieth of the required datagrams.
 fn overloaded(name: &'static str, talk: Duration) -> (World, [Room; 3]) {
     let mut world = World::new(name);
     let rooms = [("hall", 58), ("office", 6), ("den", 1)];

@@ -1,4 +1,4 @@
-//! A hand is raised and lowered: an attribute that all see, whoever joins when, and that a moderator may set, too.
+//! A hand is raised and lowered: an attribute that all see, whenever they joined, and that a moderator may set, too.
 
 use parlour_core::client::{Commands as _, Event, RequestFailure};
 use parlour_core::room::{

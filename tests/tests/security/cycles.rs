@@ -114,7 +114,7 @@ fn joins_and_leaves_leave_no_byte_behind() {
         rng,
         joined: 0,
     };
-    // Tables grow to what they need, and keep that.
+    // Tables grow to their need, and keep that size.
     for cycle in 0..40 {
         lab.cycle(&ticket, cycle % 10 == 9);
     }

@@ -112,7 +112,7 @@ fn a_million_spoofed_hellos_keep_nobody_out_and_cost_no_memory() {
     let looked_into = statistics.handshakes + statistics.dropped(Dropped::BadHandshake);
     let asked_for_cookies = statistics.retries - before.retries;
     println!("{looked_into} looked into, {asked_for_cookies} asked for a cookie");
-    // 200 a second for 100 s, and what the bucket held.
+    // 200 a second for 100 s, and the tokens of the bucket.
     assert!(looked_into <= 200 * 101 + 200 + 100, "{looked_into}");
     assert!(asked_for_cookies as usize > HELLOS / 2);
     assert!(went <= 3 * came, "{went} bytes for {came}");

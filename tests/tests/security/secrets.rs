@@ -48,7 +48,7 @@ fn rng() -> ChaCha12Rng {
     ChaCha12Rng::seed_from_u64(1)
 }
 
-/// A handshake at both ends, and what came of it.
+/// A handshake at both ends, and its results.
 fn handshake() -> (InitiatorHandshake, ResponderHandshake, Transport, Transport) {
     let mut rng = rng();
     let keys = KeyPair::generate(&mut rng);

@@ -16,7 +16,7 @@ fn resumed(world: &World) -> usize {
         .count()
 }
 
-/// A world in which Alice has shown her ticket once, and what she then said.
+/// A world in which Alice has shown her ticket once, and her next packets.
 fn resumed_once(name: &'static str) -> (World, Handle, Handle, Vec<Vec<u8>>) {
     let mut world = World::new(name);
     let bob = world.joined("bob", Options::default());

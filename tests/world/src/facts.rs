@@ -50,7 +50,7 @@ impl Speech {
 pub struct Facts {
     /// The tracked participants.
     pub participants: BTreeMap<ParticipantId, Participant>,
-    /// The attributes of those who have any.
+    /// The attributes of all participants that have any.
     pub attributes: BTreeMap<(ParticipantId, AttributeKey), AttributeValue>,
     /// The number of participants, tracked or not.
     pub count: u32,

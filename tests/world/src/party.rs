@@ -1,4 +1,4 @@
-//! One party of the world: a device with its network, what it was told, and what it heard.
+//! One party of the world: a device with its network, its events, and the audio it heard.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -52,7 +52,7 @@ fn main() -> Result<(), Failure> {
     kernel::allow_sockets()?;
     let scenarios = options.scenarios().into_iter();
     let mut rows: Vec<_> = scenarios.map(row::Row::new).collect();
-    // Each load once, then all once more, so that what the machine does for a while falls on all of them.
+    // Each load once, then all once more, so that a temporary load of the machine affects all of them.
     for run in 1..=options.runs() {
         for (number, row) in rows.iter_mut().enumerate() {
             let measured = measure::measure(&options, &row.scenario)?;

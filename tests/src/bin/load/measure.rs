@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Listeners of a room beside those that are asked for.
 const BESIDE: usize = 5;
 const MOMENT: Duration = Duration::from_millis(2);
-/// Until what was said is heard, and what is new is told.
+/// The time until frames on their way are heard, and changes are told.
 const SETTLE: Duration = Duration::from_millis(100);
 /// The time that server and floor are measured in turn.
 const TURN: Duration = Duration::from_secs(1);
@@ -86,7 +86,7 @@ pub(crate) struct Measured {
     pub(crate) floor_us_per_frame: f64,
     /// Each turn of the server by the turn of the floor after it.
     pub(crate) ratio: f64,
-    /// Of those, what the thread took that took most, and the first worker's: that is what limits a room.
+    /// Of those, the time of the busiest thread, and of the first worker's: that limits a room.
     pub(crate) busiest_thread_us_per_frame: f64,
     pub(crate) worker_us_per_frame: f64,
     /// Of a core.
@@ -179,7 +179,8 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     let participants = everybody(options, scenario).len().max(1);
     let rooms = crowd.rooms();
     let should = |room: &RoomTally| match options.mix {
-        // One every 20 ms while somebody talks, and a few more, for buffers make up for what seems late at the end of a turn.
+        // One every 20 ms while somebody talks, and a few more, because buffers compensate for frames that seem late
+        // at the end of a turn.
         Some(_) => (room.numbered).max(room.listeners * u64::from(seconds) * 50),
         None => room.said * room.listeners,
     };

@@ -204,7 +204,7 @@ impl<P: Party> Crowd<P> {
         self.speeches.clear();
     }
 
-    /// Lets everybody do what they do for so long.
+    /// Lets all parties run for `time`.
     pub(crate) fn run_for(&mut self, time: Duration, speech: &Speech) -> Result<(), Failure> {
         let end = self.clock.now() + time;
         let mut events = vec![EpollEvent::empty(); 256];

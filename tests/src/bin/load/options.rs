@@ -45,7 +45,7 @@ pub(crate) struct Options {
     /// Seconds that joined participants are left alone, for the cost of idle ones.
     #[arg(long, default_value_t = 0)]
     pub(crate) idle: u32,
-    /// Rooms of five listeners and one talker beside those, whose share of what is heard is of interest when the server is
+    /// Rooms of five listeners and one talker beside those, to see their share of the audio when the server is
     /// overloaded. The floor has none of them.
     #[arg(long, default_value_t = 0)]
     pub(crate) beside: usize,
@@ -187,7 +187,7 @@ impl fmt::Display for Scenario {
 }
 
 impl Options {
-    /// Every combination of what was asked for.
+    /// Every combination of the options.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
         if self.table {
             return TABLE.to_vec();

@@ -43,7 +43,7 @@ pub(crate) fn print_row(row: &Row, is_first: bool) {
     );
 }
 
-/// One run, for those who wait for all of them.
+/// One run, for users who wait for all of them.
 pub(crate) fn print_run(row: &Row, run: u32) {
     if let Some(last) = row.runs.last() {
         eprintln!(

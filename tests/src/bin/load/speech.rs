@@ -16,7 +16,7 @@ const START: usize = 24_000;
 /// One frame of 20 ms, as its first byte says (RFC 6716).
 const STAMPED: u8 = 0x78;
 
-/// How those who talk do it.
+/// The talkers' way to speak.
 #[derive(Debug, Clone)]
 pub(crate) struct Speech {
     pub(crate) interval: Duration,

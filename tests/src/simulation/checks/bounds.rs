@@ -91,7 +91,7 @@ impl Checks {
     pub(in crate::simulation) fn check_nothing_remains(&mut self, now: Instant, server: &Server) {
         let is = server.accounting();
         let kept = Accounting {
-            // Buffers are used again, and those who missed their end may still ask for it.
+            // Buffers are used again, and participants that missed their end may still ask for it.
             media_bytes: is.media_bytes,
             ended: is.ended,
             ..Accounting::default()

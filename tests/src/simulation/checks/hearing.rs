@@ -24,7 +24,7 @@ const KEPT: usize = 1_100;
 /// The numbers of packets in the order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
-    /// By listener and slot: the sequence numbers received, with what they held.
+    /// By listener and slot: the sequence numbers received, with their frames.
     slots: BTreeMap<(usize, u8), BTreeMap<u64, Frame>>,
     /// By listener and stream: the frames received.
     streams: BTreeMap<(usize, u16), BTreeSet<u32>>,

@@ -61,7 +61,7 @@ impl History {
         self.states.push_back(state);
     }
 
-    /// Forgets all but what was so within the last `kept`.
+    /// Forgets all but the states of the last `kept`.
     pub(super) fn forget(&mut self, now: Instant, kept: Duration) {
         while (self.states.get(1)).is_some_and(|next| next.since + kept < now) {
             self.states.pop_front();

@@ -90,7 +90,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// All checks of one run, and what they have to know.
+/// All checks of one run, and their data.
 #[derive(Debug)]
 pub(super) struct Checks {
     pub(super) people: Vec<Person>,

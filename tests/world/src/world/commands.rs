@@ -137,7 +137,7 @@ impl World {
         party.device.leave(clock).expect("it is not leaving yet");
     }
 
-    /// The server, for what the application does to it.
+    /// The server, for the application's operations on it.
     pub fn server(&mut self) -> &mut Server {
         self.server.as_mut().expect("the server is running")
     }
@@ -243,7 +243,7 @@ impl World {
         party.talks.clear();
     }
 
-    /// Wakes the party after it `slept` for so long, which its clock has counted, or not.
+    /// Wakes the party after it `slept`, time that its clock has counted, or not.
     pub fn wake(&mut self, handle: Handle, slept: Duration, counted: bool) {
         let party = &mut self.parties[handle.0];
         party.is_on = true;
@@ -268,7 +268,7 @@ impl World {
         party.said.clear();
     }
 
-    /// From now on the server's socket takes no more than so many datagrams in 20 ms; `None`: all.
+    /// From now on the server's socket accepts no more than this many datagrams in 20 ms; `None`: all.
     pub fn limit_sending(&mut self, datagrams: Option<usize>) {
         self.socket = datagrams.map(|datagrams| Socket {
             datagrams,

@@ -52,7 +52,7 @@ pub const SERVER_ADDRESS: &str = "198.51.100.1:7900";
 /// The server's other address, for redirected clients.
 pub const OTHER_ADDRESS: &str = "198.51.100.1:7901";
 
-/// The same of the other family: for those who are sent to either.
+/// The same of the other family: for clients redirected to either.
 pub const OTHER_ADDRESS_V6: &str = "[2001:db8::1]:7901";
 
 /// Is told of everything, when it happens.
@@ -73,7 +73,7 @@ pub trait Observer: Debug {
     fn heard_mix(&mut self, handle: Handle, sent_at: Instant, frame: &Mixed);
 }
 
-/// A socket that takes but so many datagrams at a time.
+/// A socket that accepts only a limited number of datagrams at a time.
 #[derive(Debug, Clone, Copy)]
 struct Socket {
     datagrams: usize,
@@ -198,7 +198,7 @@ impl World {
         self.logs = Some(folder);
     }
 
-    /// Lets the clock of servers that are started from now on run fast by so many millionths.
+    /// Lets the clock of servers that are started from now on run fast by this many millionths.
     pub fn set_server_drift(&mut self, drift: u32) {
         self.server_clock.drift = drift;
     }

@@ -1,4 +1,4 @@
-//! Time: what is due happens, then the clock jumps to what is next.
+//! Time: due work happens, then the clock jumps to the next timeout.
 
 use std::net::SocketAddr;
 

@@ -19,7 +19,7 @@ use crate::party::{Handle, Heard, Mixed, Received, Seen};
 pub struct Crossing {
     /// The time of sending.
     pub at: Instant,
-    /// From where to where, and what.
+    /// The datagram, with its sender and receiver.
     pub datagram: Datagram,
     /// The network lost it.
     pub is_lost: bool,
