@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::signal::JoinRefusal;
 
-/// Why a datagram was dropped. Nothing has changed, except that it was counted.
+/// The reason that a datagram was dropped. Nothing has changed, except that it was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

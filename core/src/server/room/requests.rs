@@ -19,7 +19,7 @@ impl Room {
     /// Takes in a member's request.
     ///
     /// # Errors
-    /// Why its stay ends.
+    /// The reason that its stay ends.
     pub(super) fn handle_request(
         &mut self,
         cx: &mut Context,
@@ -69,7 +69,7 @@ impl Room {
     /// The same for a guest, which may do little.
     ///
     /// # Errors
-    /// Why its stay ends.
+    /// The reason that its stay ends.
     pub(super) fn handle_guest_request(
         &mut self,
         cx: &mut Context,

@@ -33,7 +33,7 @@ impl Session {
     /// Processes an RTP packet from a publisher, and queues it for all subscribers.
     ///
     /// # Errors
-    /// Why the publisher's stay ends.
+    /// The reason that the publisher's stay ends.
     pub(crate) fn forward(
         &mut self,
         cx: &mut Context,
@@ -118,7 +118,7 @@ impl Live<'_> {
 /// Whether a packet of media is accepted; rejected packets are counted.
 ///
 /// # Errors
-/// Why its publisher's stay ends.
+/// The reason that its publisher's stay ends.
 fn is_granted(cx: &mut Context, verdict: Verdict) -> Result<bool, CloseReason> {
     match verdict {
         Verdict::Granted => Ok(true),
@@ -142,7 +142,7 @@ impl Member {
     /// `None` if this member may not send the packet now.
     ///
     /// # Errors
-    /// Why its stay ends.
+    /// The reason that its stay ends.
     fn receive_media<'p>(
         &mut self,
         cx: &mut Context,

@@ -68,7 +68,7 @@ impl Session {
     /// Processes a lossy message; an invalid one is dropped.
     ///
     /// # Errors
-    /// Why its sender's stay ends.
+    /// The reason that its sender's stay ends.
     pub(crate) fn handle_lossy_message(
         &mut self,
         cx: &mut Context,
