@@ -45,7 +45,7 @@ impl<R: AsyncRead + Unpin> PacketReader<R> {
     /// Cancellation-safe: what has arrived of a packet stays here.
     ///
     /// # Errors
-    /// What the stream fails with; `UnexpectedEof` in the middle of a packet, and `InvalidData` for an impossible length.
+    /// The error of the stream; `UnexpectedEof` in the middle of a packet, and `InvalidData` for an impossible length.
     pub(crate) async fn next(&mut self) -> io::Result<Option<&mut [u8]>> {
         let length = loop {
             if let Some(length) = self.complete()? {
@@ -123,7 +123,7 @@ impl<W: AsyncWrite + Unpin> PacketWriter<W> {
     /// Writes what was [`put`](Self::put). Cancellation-safe: a call after one that was dropped goes on where that was.
     ///
     /// # Errors
-    /// What the stream fails with.
+    /// The error of the stream.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         while let Some(rest) = self
             .pending

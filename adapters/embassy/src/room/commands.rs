@@ -8,7 +8,7 @@ use parlour_core::signal::{Moderation, RequestId, StreamRef, SubscribePolicy, Ta
 use super::Room;
 
 impl<P: Profile> Room<'_, P> {
-    /// Asks to be the one who speaks: push-to-talk in a room where one speaks at a time.
+    /// Asks for the floor: push-to-talk in a room where one participant speaks at a time.
     ///
     /// # Errors
     /// [`CommandError`]

@@ -379,8 +379,7 @@ pub(super) fn mic() -> StreamKey {
     StreamKey::new("mic").unwrap()
 }
 
-/// The server's end: a token is the participant's name, "bad" is no good one, and who is
-/// "listener" may not publish.
+/// The server's end: a token is the participant's name, "bad" is refused, and "listener" may not publish.
 async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
     let meta = || leak([PacketMetadata::EMPTY; 32]);
     let bytes = || leak(vec![0; 32 * MTU]);

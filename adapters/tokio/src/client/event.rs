@@ -36,7 +36,7 @@ pub enum Event {
     },
 }
 
-/// The events of a room, in their order. Bounded: who does not read loses the oldest and is told so by
+/// The events of a room, in their order. Bounded: a slow reader loses the oldest events and is told so by
 /// [`Event::Lagged`].
 #[derive(Debug)]
 pub struct Events {

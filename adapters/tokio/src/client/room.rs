@@ -276,7 +276,7 @@ impl Room {
         self.ask(Operation::SetSubscribePolicy(policy)).await
     }
 
-    /// Keeps one audio slot for `stream` whoever else talks, or for none.
+    /// Keeps one audio slot for `stream`, whatever other streams do, or for none.
     ///
     /// # Errors
     /// [`RequestError`]
@@ -337,7 +337,7 @@ impl Room {
         self.ask(Operation::EndSession).await
     }
 
-    /// Asks to be the one who speaks.
+    /// Asks for the floor.
     ///
     /// # Errors
     /// [`RequestError`]
@@ -371,7 +371,7 @@ impl Room {
     /// that is gone without a word is noticed by itself, a few seconds later.)
     ///
     /// # Errors
-    /// What the operating system says; the former socket stays then. A TCP connection is made anew in the background.
+    /// The operating system's error; the former socket stays then. A TCP connection is made anew in the background.
     pub async fn rebind(&self) -> std::io::Result<()> {
         let closed = |_| std::io::Error::from(std::io::ErrorKind::NotConnected);
         let (reply, done) = oneshot::channel();

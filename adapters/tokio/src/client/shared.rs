@@ -93,7 +93,7 @@ pub(super) struct State {
     pub(super) messages: Queue,
     frames: Option<broadcast::Sender<SlotFrame>>,
     media: Option<broadcast::Sender<MediaPacket>>,
-    /// Holds what happened since joining for the first who asks.
+    /// Holds the events since joining, for the first reader.
     first_events: Option<broadcast::Receiver<Event>>,
     /// The addresses tried, for the error of a failed join.
     pub(super) tried: Tried,

@@ -1,4 +1,4 @@
-//! Participants who come neither by UDP nor by TCP: the application carries their datagrams.
+//! Clients that use neither UDP nor TCP: the application carries their datagrams.
 
 use bytes::Bytes;
 use parlour_core::wire::MAX_DATAGRAM;

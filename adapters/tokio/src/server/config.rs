@@ -46,7 +46,7 @@ pub struct ServerConfig {
     /// The API keys whose tokens are accepted; at least one. The first one signs the tickets that this server mints.
     /// [`Server::set_api_keys`](crate::Server::set_api_keys) exchanges them.
     pub api_keys: Vec<ApiKey>,
-    /// Decides who may come in of those whose token is valid; by default everybody, as the token says.
+    /// Decides about joins with a valid token; by default all are admitted, as the token says.
     pub doorkeeper: Arc<dyn Doorkeeper>,
     /// Whether display names in tokens may have invisible characters or characters that change the text's direction,
     /// which make one name look like another. If not, tokens with such names are refused; emoji and words that need a

@@ -8,7 +8,8 @@ use super::Room;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Lobby {
-    /// The first who wait, at most [`MAX_WAITING`](parlour_core::room::MAX_WAITING), in the order in which they came.
+    /// The first waiting participants, at most [`MAX_WAITING`](parlour_core::room::MAX_WAITING), in the order of
+    /// arrival.
     pub waiting: Vec<Waiting>,
     /// The number of further waiting participants.
     pub others: u32,

@@ -34,8 +34,8 @@ pub struct Participant {
 }
 
 impl Room {
-    /// The others in the session, in the order of their ids. Of a session with more than 128 participants it is those
-    /// that matter most: who speaks, publishes, or came first.
+    /// The other participants of the session, in the order of their ids. In a session with more than 128 participants
+    /// these are the most relevant ones: those that speak, publish, or came first.
     ///
     /// A copy, which stays as it is. For oneself, ask [`participant`](Self::participant) for [`me`](Self::me).
     ///

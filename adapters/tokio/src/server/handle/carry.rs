@@ -1,4 +1,4 @@
-//! Participants who come by another carriage, and the workers that they have to reach.
+//! Clients on another carriage, and the workers that they have to reach.
 
 use std::net::{IpAddr, SocketAddr};
 

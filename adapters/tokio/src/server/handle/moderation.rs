@@ -177,7 +177,7 @@ impl Server {
             .await
     }
 
-    /// Ends the session in a room, and turns all away who wait for one or are about to join. They are told `reason`.
+    /// Ends the session in a room, and turns away its lobby and its joins under way. They are told `reason`.
     ///
     /// ```no_run
     /// # use parlour_tokio::{CloseReason, RoomId, Server};

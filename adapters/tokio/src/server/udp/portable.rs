@@ -17,7 +17,8 @@ pub(in crate::server) struct Bound(UdpSocket);
 
 impl Bound {
     /// Needs a runtime. A socket with several addresses answers from the one that the system prefers, whichever was
-    /// asked. Drops are not counted, and there are no threads that send: nobody gets here who asks for them.
+    /// asked. Drops are not counted, and there are no sending threads: a configuration that asks for them does not
+    /// get here.
     pub(in crate::server) fn new(
         socket: Std,
         _name: &str,
