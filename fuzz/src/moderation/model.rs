@@ -135,7 +135,7 @@ impl Model {
         }
     }
 
-    /// The session ends; who waits goes on waiting. False if there is none.
+    /// The session ends; the lobby goes on waiting. False if there is none.
     pub(super) fn end_session(&mut self) -> bool {
         let present: Vec<usize> = (0..PEOPLE).filter(|one| self.is_in(*one)).collect();
         for one in &present {
