@@ -17,7 +17,7 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// The first byte of a Hello.
 const HELLO: u8 = 8;
 
-/// The dice of one step, whatever other steps there are.
+/// The random numbers of one step, independent of other steps.
 fn dice(seed: u64, step: usize) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ (step as u64 + 1).rotate_left(32))
 }

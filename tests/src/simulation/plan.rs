@@ -75,7 +75,7 @@ pub enum Op {
     Kick(usize, usize),
     /// One silences another, or lifts that.
     Censor(usize, usize, bool),
-    /// One lets in another who waits, or turns it away.
+    /// One participant admits another that waits, or turns it away.
     Admit(usize, usize, bool),
     /// One ends the session for all.
     EndSession(usize),

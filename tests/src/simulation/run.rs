@@ -195,7 +195,7 @@ impl Run<'_> {
         }
     }
 
-    /// The device of somebody who has one that is not over.
+    /// A person's running device, if any.
     pub(super) fn live(&self, one: usize) -> Option<Handle> {
         let checks = self.checks.borrow();
         checks.people[one]

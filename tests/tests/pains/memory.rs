@@ -15,7 +15,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::{broke, ms, s};
 
-/// A server and one device on a wire of no length, with an eye on who allocates.
+/// A server and one device on a wire of no length, with their allocations counted.
 struct Lab {
     server: Server,
     path: Path,

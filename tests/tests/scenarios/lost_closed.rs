@@ -43,7 +43,7 @@ impl End {
         }
     }
 
-    /// Does it; returns who is in the session thereafter.
+    /// Does it; returns the present participants thereafter.
     fn perform(self, world: &mut World) -> &'static [&'static str] {
         let room = RoomId::new("green").unwrap();
         let (server, clock) = world.server_and_clock();

@@ -34,7 +34,7 @@ fn listening(policy: SubscribePolicy) -> Options {
     }
 }
 
-/// Talkers who hear a mix themselves.
+/// Talkers that hear a mix themselves.
 fn talkers(world: &mut World) -> Vec<Handle> {
     ["anna", "ben", "cleo"]
         .map(|name| {

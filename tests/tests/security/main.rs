@@ -31,7 +31,7 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// An address that nobody has who is in the room.
+/// An address that no participant of the room has.
 fn stranger(number: u16) -> SocketAddr {
     SocketAddr::from(([203, 0, 113, 9], number))
 }

@@ -1,5 +1,5 @@
-//! Resume tickets: who has somebody's packets but not its keys has nothing, and a ticket that was used,
-//! or whose bearer has left, is void.
+//! Resume tickets: a participant's packets without its keys are useless, and a ticket that was used, or whose bearer
+//! has left, is void.
 
 use parlour_core::client::Event;
 use parlour_core::server::Event as ServerEvent;

@@ -1,4 +1,4 @@
-//! A participant's end, whatever capacities it is built with.
+//! A participant's end, with any of the capacities.
 
 use parlour_core::client::{
     BufferTooSmall, CloseCause, CommandError, Commands, Config, Desktop, Dropped, Event, Incoming,

@@ -90,7 +90,7 @@ impl Facts {
     /// `me`, of the room that `authority` describes.
     ///
     /// # Errors
-    /// What is wrong with it, for people to read.
+    /// A description of the difference, for people to read.
     pub fn check_against(
         &self,
         authority: &Self,

@@ -122,7 +122,7 @@ impl<P: Party> Crowd<P> {
         })
     }
 
-    /// Takes a participant in, who begins at once. Without a place it counts for nothing.
+    /// Takes in a participant, which begins at once. Without a place it counts for nothing.
     pub(crate) fn add(&mut self, party: P, place: Option<Place>) -> Result<usize, Failure> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(self.server)?;

@@ -27,7 +27,7 @@ pub(crate) struct Sound<'a> {
     pub(crate) is_voice: bool,
 }
 
-/// One participant, whatever it talks to.
+/// One participant, of the server or of the floor.
 pub(crate) trait Party {
     /// Queues a frame of sound.
     fn speak(&mut self, now: Instant, timestamp: u32, payload: &[u8]) -> Result<(), Failure>;

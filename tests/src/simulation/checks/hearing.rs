@@ -9,8 +9,8 @@ use parlour_core::time::{Duration, Instant};
 use super::{Checks, Invariant, mixing};
 use crate::party::{Handle, Heard, Mixed};
 
-/// How soon somebody is heard who talks without a pause, and how long nothing of it may be heard then. Bursts of loss on
-/// either side are part of it.
+/// The time within which a participant that talks without a pause is heard, and the longest gap in its audio. Bursts
+/// of loss on either side are part of it.
 const HEARD: Duration = Duration::from_secs(3);
 /// The time after the last trouble of either from which that holds.
 const HEALED: Duration = Duration::from_secs(30);

@@ -162,7 +162,7 @@ impl Checks {
             .map(|wrong| format!("p{one}, which knows {known:?}, {wrong}"))
     }
 
-    /// All has been well for long, and nothing changes: everybody who wants to be in is in, and knows all.
+    /// All has been well for long, and nothing changes: every participant that wants to be in is in, and knows all.
     pub(in crate::simulation) fn check_all_agree(&mut self, now: Instant, world: &World) {
         for one in 0..self.people.len() {
             let person = &self.people[one];

@@ -421,7 +421,7 @@ impl World {
         }
     }
 
-    /// Lets everybody who talks say what is due.
+    /// Lets every talker send its due frames.
     fn say(&mut self) -> bool {
         let now = self.now;
         let mut spoke = false;

@@ -200,7 +200,7 @@ impl World {
     /// Whether the party knows of the lobby as much as the server intends.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the difference.
     pub fn check_lobby(&self, handle: Handle) -> Result<(), String> {
         let party = &self.parties[handle.0];
         let waiting = self.waiting_for(handle);
@@ -215,7 +215,7 @@ impl World {
     /// Whether the party's replica, and its knowledge of the lobby, are as the server intends.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the difference.
     pub fn check_replica(&self, handle: Handle) -> Result<(), String> {
         self.check_room(handle)?;
         self.check_lobby(handle)
@@ -224,7 +224,7 @@ impl World {
     /// Whether the party's replica is as the server intends.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the difference.
     pub fn check_room(&self, handle: Handle) -> Result<(), String> {
         let party = &self.parties[handle.0];
         let authority = self
