@@ -54,7 +54,7 @@ impl<'d, P: Profile> Runner<'d, P> {
             &mut memory.tx,
         );
         let datagram = &mut memory.datagram;
-        // The result of resolving the server's address, kept for the same address.
+        // The route to the server's addresses, kept while the target stays the same.
         let mut route = None;
         loop {
             if !shared.is_driven() {

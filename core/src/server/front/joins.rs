@@ -69,7 +69,7 @@ pub(crate) enum Stage {
     },
 }
 
-/// All joins under way, found by their address, connection id or handle.
+/// All joins under way, found by their Hello, id or source.
 #[derive(Debug)]
 pub(crate) struct Joins {
     slab: Slab<HalfOpen>,

@@ -90,7 +90,7 @@ pub(super) struct Guest {
     pub(super) rights: Rights,
     /// Those that it has once it is in.
     pub(super) attributes: Vec<(AttributeKey, AttributeValue)>,
-    /// The operations it asked for in its join.
+    /// The requests of its join, for when it is let in.
     pub(super) wish: Box<Wish>,
 }
 
