@@ -1,7 +1,7 @@
 //! A live client whose server holds the right keys and says what it likes, on a network where others speak, too.
 //!
-//! Input: one byte of configuration, then steps. What the server says is sealed with its true keys; what is hostile is
-//! inside. Beside that come arbitrary datagrams, and captured ones, altered.
+//! Input: one byte of configuration, then steps. The server's packets are sealed with its true keys and have hostile
+//! contents. Arbitrary datagrams, and altered captured ones, come beside them.
 //!
 //! Always: what the client sends is well formed; it tells of no more participants than it can hold; every request is
 //! answered exactly once, also when it is over; then nothing follows. It never asks to be woken for nothing.
@@ -184,7 +184,7 @@ impl<P: Profile> World<P> {
         }
     }
 
-    /// Packets that anybody could have sent, but for what is right in them.
+    /// Packets that any attacker could send, but for their correct fields.
     fn stateless(&mut self, input: &mut Input<'_>) {
         let how = input.byte();
         let packet = self.server.stateless(how, input.byte());
@@ -389,7 +389,7 @@ impl<P: Profile> World<P> {
         assert!(state.participants().count() <= P::PARTICIPANTS);
         assert!(!self.is_over || !self.client.is_joined());
         if let Some(main) = self.client.main_participant() {
-            // Who speaks need not be tracked; who is pinned or presents is.
+            // The active speaker need not be tracked; a pinned or presenting participant is.
             assert!(state.participant(main).is_some() || state.active_speaker() == Some(main));
         }
         let _ = self.client.statistics();

@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
     let server_id = ConnectionId(input.u32());
     let mut payload = [0; MAX_DATAGRAM];
 
-    // Bytes that nobody who knows the server's key has made.
+    // Bytes that were made without the server's key.
     let noise = input.long_bytes();
     assert!(ResponderHandshake::read(&server, client_id, noise, &mut payload).is_err());
 

@@ -71,7 +71,7 @@ pub fn run(data: &[u8]) {
         let statistics = world.buffer.statistics();
         assert!(statistics.received + world.refused >= world.frames + statistics.dropped);
     }
-    // Whatever it was, it ends in silence: nothing is held for ever. (Clocks that go back are survived, no more.)
+    // Any input ends in silence: nothing is held for ever. (Clocks that go back are survived, no more.)
     if world.went_back {
         return;
     }

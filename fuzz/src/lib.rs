@@ -1,5 +1,5 @@
-//! What the fuzz targets do with an input, as plain functions: the programs in `bin/` give them to libFuzzer, which
-//! searches for inputs, and the package `tests` replays with them what was found, without libFuzzer.
+//! The fuzz targets as plain functions of an input: the programs in `bin/` give them to libFuzzer, which searches for
+//! inputs, and the package `tests` replays the corpus with them, without libFuzzer.
 //!
 //! A panic is a find. Inputs of live state machines are read as a program, one step after the other from the front,
 //! so that libFuzzer's splicing and insertion make sense; see [`input::Input`].
@@ -21,7 +21,7 @@ pub mod signal_decode;
 pub mod ticket_and_token;
 mod villain;
 
-/// A target by name and what it does with an input.
+/// A target by name, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Calls a macro with the names of all targets, each with a comma: the only list of them. Modules, programs and corpora are

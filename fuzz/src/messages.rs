@@ -88,7 +88,7 @@ fn participants(input: &mut Input<'_>) -> ParticipantList {
     ParticipantList::of(ids).expect("at most three")
 }
 
-/// Whom to send to.
+/// The recipients of a message.
 pub(crate) fn recipients(input: &mut Input<'_>) -> Recipients {
     if input.flag() {
         Recipients::All
@@ -97,7 +97,7 @@ pub(crate) fn recipients(input: &mut Input<'_>) -> Recipients {
     }
 }
 
-/// Whom to moderate.
+/// The targets of a moderation.
 pub(crate) fn targets(input: &mut Input<'_>) -> Targets {
     if input.below(4) == 0 {
         Targets::All {
@@ -108,7 +108,7 @@ pub(crate) fn targets(input: &mut Input<'_>) -> Targets {
     }
 }
 
-/// What a moderator may do.
+/// A moderator's action.
 pub(crate) fn moderation(input: &mut Input<'_>) -> Moderation {
     input.choose(&[
         Moderation::Censor,
@@ -203,7 +203,7 @@ pub(crate) fn join(input: &mut Input<'_>, ticket: Option<[u8; 24]>) -> Vec<u8> {
     buffer[..len].to_vec()
 }
 
-/// What may be granted: mostly all, for what is not granted ends soon.
+/// The grants of a token: mostly all, because anything not granted ends soon.
 pub(crate) fn grants(bits: u16) -> Grants {
     if bits & 0x8000 == 0 {
         Grants::all()

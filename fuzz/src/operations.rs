@@ -3,11 +3,11 @@
 //! Input: one byte of configuration, then steps: commands, sounds, deliveries, losses, duplicates, reorderings, time,
 //! changes of address, crashes. At the end the network heals, and two minutes pass.
 //!
-//! The model is small: what each client wishes lastingly, which is known from the commands that it took. Always: nobody
-//! hears itself, nor anything twice, nor what was said while its speaker was censored or out; messages of one sender come
-//! in order and once; each request is answered once; the room is never fuller than it may be. When the network has
-//! healed: who wants to be in the room is, publishes what it wishes to and nothing else, all know the same of it, and all
-//! hear each other.
+//! The model is small: each client's lasting wishes, known from the commands that it accepted. Always: nobody hears
+//! itself, nor anything twice, nor audio of a speaker that was censored or out; messages of one sender come in order
+//! and once; each request is answered once; the room is never fuller than it may be. When the network has healed:
+//! each client that wants to be in the room is, publishes its wished streams and nothing else, all know the same of
+//! it, and all hear each other.
 
 mod network;
 mod outcome;
@@ -31,7 +31,7 @@ use crate::input::Input;
 use crate::messages;
 
 const CLIENTS: u8 = 5;
-/// As `Small`, with a place for every attribute that all may have, and for who waits.
+/// As `Small`, with a place for every attribute that all may have, and for waiting participants.
 type Device = Capacity<8, 2, 4, 768, 1200, 40, MAX_WAITING>;
 /// Datagrams under way in one direction of one link; more are lost, the oldest first.
 const UNDER_WAY: usize = 32;
@@ -47,7 +47,7 @@ struct World {
     rng: ChaCha12Rng,
     parties: Vec<Option<Party>>,
     sockets: u16,
-    /// Whose sound it is, and whether it may be heard.
+    /// The speaker of each sound, and whether it may be heard.
     sounds: Vec<(usize, bool)>,
     said: u16,
     may_wait: bool,

@@ -10,11 +10,11 @@ use crate::sealed;
 
 /// One association with the server, seen from the client's end.
 pub(crate) struct Peer {
-    /// Where it is, as a rule.
+    /// Its usual path.
     pub(crate) home: Path,
     /// The last Hello.
     pub(crate) hello: Vec<u8>,
-    /// Where the Welcome arrived that it has its keys from.
+    /// The path by which the Welcome with its keys arrived.
     pub(crate) welcomed_at: Option<Path>,
     /// The secret of the last Joined.
     pub(crate) ticket: Option<[u8; 24]>,

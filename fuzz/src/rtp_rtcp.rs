@@ -88,7 +88,7 @@ impl Flow {
         assert_eq!(full as u16, packet.sequence());
         self.stats
             .handle_packet(self.now, packet.sequence(), packet.timestamp());
-        // What came before the first, by its number, is late.
+        // A packet before the first, by its number, is late.
         let beside = self.stats.duplicates() + self.stats.late();
         assert!(self.stats.received() <= self.stats.expected() + beside);
         if let Ok(frame) = self.depacketizer.depacketize(packet) {
@@ -104,7 +104,7 @@ impl Flow {
         }
     }
 
-    /// A packet that parses, so that what counts packets sees many without having to guess them.
+    /// A packet that parses, so that the statistics see many without the fuzzer having to guess them.
     fn built(&mut self, input: &mut Input<'_>) {
         let count = usize::from(input.below(MAX_CSRCS as u8 + 1));
         let csrcs: Vec<u32> = (0..count).map(|_| u32::from(input.byte())).collect();

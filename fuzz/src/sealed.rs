@@ -1,4 +1,4 @@
-//! Data packets as either hostile end makes them: well sealed, whatever is in them.
+//! Data packets as either hostile end makes them: well sealed, with any contents.
 
 use parlour_core::secure::Transport;
 use parlour_core::wire::{

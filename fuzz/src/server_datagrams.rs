@@ -36,7 +36,7 @@ const PATHS: u8 = 6;
 /// Datagrams that are remembered to be sent again.
 const CAPTURED: usize = 16;
 
-/// What is known of an address.
+/// The traffic of an address.
 #[derive(Default)]
 struct Traffic {
     received: usize,
@@ -57,7 +57,7 @@ struct World {
     asked: VecDeque<JoinId>,
     refreshes: VecDeque<RefreshId>,
     traffic: BTreeMap<Path, Traffic>,
-    /// Who is where by the server's events; `None` if the embedder takes them when it likes.
+    /// The participants of each room, by the server's events; `None` if the embedder polls events when it likes.
     model: Option<BTreeMap<RoomId, Room>>,
 }
 

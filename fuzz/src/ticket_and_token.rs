@@ -1,7 +1,7 @@
 //! Tickets, tokens and names, as users paste them.
 //!
-//! Input: text. The first byte chooses what it is and what stands around it. Tokens are also signed here with a key of
-//! the server's, since no search guesses a signature, and signed ones altered.
+//! Input: text. The first byte chooses its kind and its surroundings. Tokens are also signed here with a key of the
+//! server's, since no search guesses a signature, and signed ones altered.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -47,7 +47,7 @@ fn keys() -> [ApiKey; 2] {
     .map(|(id, secret)| ApiKey::new(id, secret).expect("the secret is long enough"))
 }
 
-/// What holders of the API key could mint, with whatever inside.
+/// Signs any contents, as holders of the API key could.
 fn sign(header: &str, claims: &str) -> String {
     let encode = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
     let message = format!("{}.{}", encode(header), encode(claims));
@@ -61,7 +61,7 @@ fn token(token: &str, now: u64) {
         return;
     };
     assert!(now < claims.expires.saturating_add(LEEWAY));
-    // What is believed can be said again, unless the other way of saying it is too long.
+    // An accepted token can be minted again, unless its other form is too long.
     let [_, key] = keys();
     if let Ok(again) = mint_token(&claims, &key) {
         assert_eq!(verify_token(&again, &keys(), now), Ok(claims));

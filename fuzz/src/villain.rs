@@ -111,7 +111,7 @@ impl Villain {
         sequence
     }
 
-    /// What acknowledges all that came.
+    /// Frames that acknowledge everything received.
     pub(crate) fn acknowledgement(&mut self) -> Vec<Frame<'static>> {
         let mut frames = vec![Frame::Ack {
             next: self.expected,
@@ -160,7 +160,7 @@ impl Villain {
             return;
         };
         let mut datagram = datagram.to_vec();
-        // What was sealed for an earlier connection is lost.
+        // A packet sealed for an earlier connection is lost.
         let Ok(opened) = transport.open(&mut datagram) else {
             return;
         };

@@ -1,4 +1,4 @@
-//! When the network heals, every replica is as the authority would have it, whatever happened.
+//! When the network heals, every replica equals the authority's state, whatever happened.
 
 use parlour_core::client::Commands as _;
 use parlour_core::room::{AttributeKey, AttributeValue, Grants, RoomId, StreamKey, Topic};
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 const KEYS: [&str; 3] = ["mic", "music", "screen"];
 
-/// What may happen. Parties are told by a number that is taken modulo how many there are.
+/// The possible steps. A number names a party, modulo the number of parties.
 #[derive(Debug, Clone)]
 enum Act {
     Join { small: bool, weak: bool },
@@ -103,7 +103,7 @@ impl Play {
         self.parties.push(handle);
     }
 
-    /// Does it. That a device or the server refuses is part of the play.
+    /// Does one step. A refusal by a device or the server is part of the test.
     fn act(&mut self, act: &Act) {
         let key = |number: usize| StreamKey::new(KEYS[number]).unwrap();
         match *act {
@@ -294,7 +294,7 @@ impl Play {
         }
     }
 
-    /// What a device believes to publish is what the room shows of it.
+    /// The streams that a device believes to publish are those that the room shows.
     fn check_streams(&mut self, handle: Handle) {
         let id = self.world.id(handle);
         let there = self.world.authority("green").unwrap().participants;

@@ -98,7 +98,7 @@ fn storms_sleepers_and_a_cut_address_are_survived_selected_and_replayed() {
         (s(5), Op::Sleep(1, s(8), false)),
         (s(5), Op::Sleep(2, s(50), true)),
         (s(20), Op::CutAddress(0, s(60))),
-        // When they have found the other address, and who does not know it is away.
+        // By then they have found the other address, and a newcomer does not know that the first is away.
         (s(74), Op::Talk(0, s(6), 30)),
         (s(82), Op::Storm(s(6))),
     ];
@@ -164,5 +164,5 @@ fn a_replay_that_comes_out_otherwise_is_noticed() {
     ));
 }
 
-/// What stands before the entry that says how the machine was made.
+/// The bytes before the entry that describes the machine's construction.
 const MAGIC_AND_LENGTH: usize = 12 + 4;

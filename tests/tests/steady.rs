@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    /// Where participant `n` is, or who is there.
+    /// The address of participant `n`.
     fn address(n: usize) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], n as u16))
     }
@@ -133,7 +133,7 @@ fn talking_allocates_nothing(gather: Gather) {
     let mut world = World::new(gather);
     world.run_for(Duration::from_secs(1), false);
     assert!(world.clients.iter().all(Client::is_joined));
-    // Queues and buffers grow to what talking takes.
+    // Queues and buffers grow to the need of talking.
     world.run_for(Duration::from_secs(10), true);
     let before = world.heard;
     let allocated = allocation_counter::measure(|| world.run_for(Duration::from_secs(5), true));

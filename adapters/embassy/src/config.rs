@@ -1,4 +1,4 @@
-//! What a device may choose.
+//! The settings of a device.
 
 use parlour_core::audio::JitterConfig;
 use parlour_core::audio::codec::SampleRate;
@@ -14,12 +14,12 @@ use parlour_core::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// What the room is told: whose audio to hear, keepalive, keys.
+    /// The settings of the client: the audio to hear, keepalive, keys.
     pub client: ClientConfig,
-    /// Samples per second of what [`MixedReader`](crate::MixedReader) gives: the loudspeaker's rate. Opus is not
-    /// decoded to 8 kHz.
+    /// Samples per second of [`MixedReader`](crate::MixedReader): the loudspeaker's rate. Opus is not decoded to 8
+    /// kHz.
     pub output_rate: SampleRate,
-    /// How much sound is held back against uneven arrival.
+    /// The delay of the jitter buffers.
     pub jitter: JitterConfig,
     /// After how long without an answer [`Room::join`](crate::Room::join) gives up.
     pub join_timeout: Duration,
@@ -28,7 +28,7 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// Everybody's audio at 16 kHz, 60 ms of delay to start with, 15 s for an answer.
+    /// All participants' audio at 16 kHz, 60 ms of delay to start with, 15 s for an answer.
     fn default() -> Self {
         Self {
             client: ClientConfig::default(),

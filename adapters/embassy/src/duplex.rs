@@ -17,7 +17,7 @@ use crate::{AudioWriter, Device, FRAME, MixedReader, WriteError};
 
 /// A microphone: an I2S or PDM driver, or a file.
 pub trait AudioIn {
-    /// What goes wrong.
+    /// The microphone's error.
     type Error;
 
     /// Samples per second.
@@ -29,7 +29,7 @@ pub trait AudioIn {
 
 /// A loudspeaker: an I2S driver, or a file.
 pub trait AudioOut {
-    /// What goes wrong.
+    /// The loudspeaker's error.
     type Error;
 
     /// Samples per second.
@@ -41,8 +41,8 @@ pub trait AudioOut {
 
 /// Takes out of the microphone what the loudspeaker put there.
 pub trait EchoCanceller {
-    /// Cleans `microphone`. `reference` is the frame that was handed to the loudspeaker just before: it is
-    /// heard later by what loudspeaker and microphone hold back, which the canceller has to know or to find.
+    /// Cleans `microphone`. `reference` is the frame handed to the loudspeaker just before. It is heard later, by the
+    /// delay of loudspeaker and microphone, which the canceller has to know or to find.
     fn process(&mut self, microphone: &mut [i16], reference: &[i16]);
 }
 
@@ -54,7 +54,7 @@ impl EchoCanceller for NoEchoCanceller {
     fn process(&mut self, _microphone: &mut [i16], _reference: &[i16]) {}
 }
 
-/// Why a device does not talk.
+/// The reason that a device does not talk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DuplexError<I, O> {
@@ -76,7 +76,7 @@ pub enum DuplexError<I, O> {
 
 /// A telephone: `N` samples are 20 ms at the rate of all its parts.
 ///
-/// Microphone and loudspeaker are assumed to run on one clock, as on one I2S bus, so that neither gets ahead. Where they
+/// Microphone and loudspeaker are assumed to run on one clock, as on one I2S bus, so that neither gets ahead. If they
 /// do not, use [`AudioWriter`] and [`MixedReader`] in a task each.
 #[derive(Debug)]
 pub struct Duplex<
@@ -88,13 +88,13 @@ pub struct Duplex<
     P: Profile = Device,
     const N: usize = 320,
 > {
-    /// Where sound comes from.
+    /// The source of PCM.
     pub microphone: I,
-    /// Where it goes to.
+    /// The sink of PCM.
     pub loudspeaker: O,
-    /// What separates the two.
+    /// The filter that removes the loudspeaker's sound from the microphone's.
     pub echo_canceller: E,
-    /// When the microphone is heard.
+    /// Decides when the microphone is sent.
     pub gate: G,
     /// To the room.
     pub writer: AudioWriter<'d, P>,

@@ -1,4 +1,4 @@
-//! What goes wrong, and what to do about it.
+//! Errors, each with a remedy.
 
 use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::{CloseCause, CommandError};
@@ -6,7 +6,7 @@ use parlour_core::rtp::FrameError;
 use parlour_core::ticket::TicketError;
 use thiserror::Error;
 
-/// Why there is no [`Room`](crate::Room).
+/// The reason that there is no [`Room`](crate::Room).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -19,7 +19,7 @@ pub enum SetupError {
     OutputRate(SampleRate),
 }
 
-/// Why a join has come to nothing. Another [`Room::join`](crate::Room::join) may succeed.
+/// The reason that a join failed. Another [`Room::join`](crate::Room::join) may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -46,7 +46,7 @@ pub enum JoinError {
     Closed(#[from] CloseCause),
 }
 
-/// Why a stream is not published.
+/// The reason that a stream is not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -54,12 +54,12 @@ pub enum PublishError {
     /// The encoder's frames are not 20 ms long.
     #[error("make the encoder for frames of 20 ms")]
     FrameDuration,
-    /// What keeps the client from publishing.
+    /// The client's own error.
     #[error(transparent)]
     Command(#[from] CommandError),
 }
 
-/// Why audio is not sent. The next frame may be.
+/// The reason that a frame of audio was not sent. The next frame may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

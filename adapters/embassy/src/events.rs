@@ -1,4 +1,4 @@
-//! What happens in the room, for the one task that reads it.
+//! The room's events, for the one task that reads them.
 
 use core::fmt;
 

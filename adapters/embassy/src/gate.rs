@@ -1,4 +1,4 @@
-//! When to send: push-to-talk, and a gate that opens by itself when somebody speaks.
+//! Gates of the microphone: push-to-talk, and one that opens by itself at the sound of a voice.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -75,9 +75,9 @@ pub struct VoiceGate {
 
 /// Of a decibel: the floor moves by such steps.
 const STEP: i32 = 50;
-/// How much louder than the floor a voice is, dB.
+/// The margin of a voice above the noise floor, dB.
 const MARGIN: i32 = 9;
-/// Whatever the floor is, nothing quieter than this many -dBov is a voice.
+/// The quietest voice, in -dBov, at any noise floor.
 const QUIETEST: i32 = 55;
 /// Frames that the gate stays open for: the quiet ends of words.
 const HANGOVER: u8 = 15;
@@ -112,7 +112,7 @@ impl TalkGate for VoiceGate {
 mod tests {
     use super::*;
 
-    /// How many of `frames` frames of amplitude `amplitude` pass.
+    /// The number of `frames` frames of amplitude `amplitude` that pass.
     fn passed(gate: &mut VoiceGate, amplitude: i16, frames: usize) -> usize {
         (0..frames)
             .filter(|_| gate.is_open(&[amplitude; 320]))

@@ -106,7 +106,7 @@ pub use runner::Runner;
 use shared::Shared;
 pub use writer::{AudioCodec, AudioWriter, EncodedWriter};
 
-/// What one packet holds.
+/// The duration of one packet.
 const FRAME: FrameDuration = FrameDuration::Ms20;
 
 /// A participant that may join with `ticket`, and the task that it needs. `rng` seeds its own generator; all secrecy

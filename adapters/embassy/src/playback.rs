@@ -98,7 +98,7 @@ pub struct MixedReader<'d> {
 }
 
 impl MixedReader<'_> {
-    /// Fills `pcm`, any number of samples, with what is to be played next: silence where nobody speaks.
+    /// Fills `pcm`, any number of samples, with the next audio to play: silence where nobody speaks.
     pub fn read(&mut self, pcm: &mut [i16]) {
         self.playback.borrow_mut().read(now(), pcm);
     }

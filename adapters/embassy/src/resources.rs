@@ -30,13 +30,13 @@ const SENT: usize = 4;
 pub type Device<const PARTICIPANTS: usize = 8, const SLOTS: usize = 2> =
     Capacity<PARTICIPANTS, 1, SLOTS, INBOX, MEDIA>;
 
-/// What the slots decode: [`G711`] or `Opus`.
+/// The decoder of the slots: [`G711`] or `Opus`.
 pub trait Decoding: sealed::Sealed {
-    /// What one slot's decoder needs beside itself.
+    /// The memory that one slot's decoder needs beside itself.
     type Memory;
     /// Such memory, not used yet.
     const MEMORY: Self::Memory;
-    /// What decodes Opus.
+    /// The Opus decoder.
     type Decoder<'m>: AudioDecoder + 'm;
     /// A decoder that writes PCM at `rate`; `None` if it cannot.
     fn decoder(memory: &mut Self::Memory, rate: SampleRate) -> Option<Decoder<Self::Decoder<'_>>>;

@@ -28,7 +28,7 @@ pub use participants::Participant;
 /// A participant's place in a room, before, during and after being in it. A cheap handle: copy it to where it is
 /// needed, on the executor of its [`Runner`](crate::Runner).
 ///
-/// Every async function may be dropped half way: nothing is lost, and what was begun goes on.
+/// Every async function may be dropped half way: nothing is lost, and operations already begun go on.
 pub struct Room<'d, P: Profile = Device> {
     shared: &'d Shared<'d, P>,
 }
@@ -93,7 +93,7 @@ impl<'d, P: Profile> Room<'d, P> {
         self.shared.set_ticket(ticket);
     }
 
-    /// What happens in the room, for one task: `None` while another has it, who would miss what this one reads.
+    /// The room's events, for one task: `None` while another task has them, which would miss the events read here.
     ///
     /// ```no_run
     /// # use parlour_embassy::{Room, core::client::Event};
@@ -115,7 +115,7 @@ impl<'d, P: Profile> Room<'d, P> {
         self.shared.look(|client| client.is_joined())
     }
 
-    /// Why it is over; `None` while it is not.
+    /// The reason that it is over; `None` while it is not.
     pub fn closed(&self) -> Option<CloseCause> {
         self.shared.look(|client| client.closed())
     }
@@ -125,9 +125,9 @@ impl<'d, P: Profile> Room<'d, P> {
         self.shared.look(|client| look(client.state()))
     }
 
-    /// Looks at the lobby, if this device may admit those who wait there. Whether they are kept by name, for
-    /// [`Lobby::waiting`], the [profile](Profile) says; [`Event::Knocked`](parlour_core::client::Event::Knocked) names them in any case. The closure may do what
-    /// that of [`with_state`](Self::with_state) may.
+    /// Looks at the lobby, if this device may admit participants. [`Lobby::waiting`] names them if the
+    /// [profile](Profile) keeps names; [`Event::Knocked`](parlour_core::client::Event::Knocked) names them in any
+    /// case. The closure may do what that of [`with_state`](Self::with_state) may.
     pub fn with_lobby<T>(&self, look: impl FnOnce(Lobby<'_>) -> T) -> T {
         self.shared.look(|client| look(client.lobby()))
     }
@@ -218,9 +218,9 @@ impl<'d, P: Profile> Room<'d, P> {
         (self.shared).tell(|client| client.send_lossy_message(to, topic, body))
     }
 
-    /// Gives one of one's own attributes a value, or removes it if the value is empty; the answer comes as
-    /// [`Event::Replied`](parlour_core::client::Event::Replied). It lasts as long as the stay in the session. Whether those of others are kept,
-    /// for [`RoomState::attribute`], the [profile](Profile) says.
+    /// Sets one of this participant's attributes, or removes it if the value is empty; the answer comes as
+    /// [`Event::Replied`](parlour_core::client::Event::Replied). It lasts as long as the stay in the session. The
+    /// [profile](Profile) says whether other participants' attributes are kept, for [`RoomState::attribute`].
     ///
     /// # Errors
     /// [`CommandError`]

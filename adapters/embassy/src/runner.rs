@@ -23,15 +23,15 @@ use crate::resources::SocketMemory;
 use crate::shared::{Network, Shared};
 use crate::time::{now, wait_until};
 
-/// Carries a room's datagrams. It must run in a task of its own, on the executor of all who use the
+/// Carries a room's datagrams. It must run in a task of its own, on the executor of all tasks that use the
 /// [`Room`](crate::Room).
 ///
 /// It sleeps until a datagram, a timer or a command wakes it, and for ever while no room is joined.
 ///
-/// The stack must have one socket free for it, two with feature `dns`. Where the link or the address
-/// goes away and comes back, or another address takes its place, it binds anew and has the connection restored. embassy-net remembers one
-/// task only that waits for that: let no other task *keep* waiting for the stack's link or configuration
-/// to change, or the two will wake each other in turn.
+/// The stack must have one socket free for it, two with feature `dns`. When the link or the address goes away and
+/// comes back, or the address changes, it binds anew and has the connection restored. embassy-net remembers only one
+/// task that waits for that: let no other task *keep* waiting for the stack's link or configuration to change, or the
+/// two will wake each other in turn.
 pub struct Runner<'d, P: Profile = Device> {
     shared: &'d Shared<'d, P>,
     memory: &'d mut SocketMemory,
@@ -54,7 +54,7 @@ impl<'d, P: Profile> Runner<'d, P> {
             &mut memory.tx,
         );
         let datagram = &mut memory.datagram;
-        // What was found out of the server's addresses, as long as the same one is meant.
+        // The route to the server's addresses, kept while the target stays the same.
         let mut route = None;
         loop {
             if !shared.is_driven() {
@@ -237,7 +237,7 @@ async fn exchange(
     }
 }
 
-/// Whether the server takes this client for one of a session or its lobby.
+/// Whether the server counts this client as present in a session or its lobby.
 fn is_live(client: &Client<impl Profile>) -> bool {
     client.is_joined() || client.is_waiting()
 }
@@ -262,7 +262,7 @@ fn open(
     target
 }
 
-/// Has a datagram taken in. Audio goes to the players, lossy messages to who asked for them.
+/// Processes a datagram. Audio goes to the players, lossy messages to the task that asked for them.
 fn receive(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) {
     let now = now();
     let mut take = |incoming: Incoming<'_>| match incoming {
@@ -276,7 +276,7 @@ fn receive(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) {
         }
         Incoming::Media(_) => {}
     };
-    // Why a datagram was dropped, the client counts.
+    // The client counts dropped datagrams by reason.
     let _ = shared.with(|client| client.handle_datagram(now, datagram, &mut take));
 }
 
@@ -357,7 +357,7 @@ async fn resolve(stack: &Stack<'_>, ticket: Ticket<'_>) -> Vec<SocketAddr, MAX_A
     for kind in kinds.into_iter().flatten() {
         let found = stack.dns_query(ticket.host, kind).await;
         for address in found.ok().into_iter().flatten() {
-            // What has no room is left out.
+            // Addresses without room are left out.
             let _ = all.push(SocketAddr::new(address.into(), ticket.port));
         }
     }
@@ -367,7 +367,7 @@ async fn resolve(stack: &Stack<'_>, ticket: Ticket<'_>) -> Vec<SocketAddr, MAX_A
     all
 }
 
-/// Nobody to ask.
+/// There is no name server to ask.
 #[cfg(not(feature = "dns"))]
 async fn resolve(_: &Stack<'_>, _: Ticket<'_>) -> Vec<SocketAddr, MAX_ADDRESSES> {
     core::future::pending().await

@@ -1,4 +1,4 @@
-//! What the runner and the handles share: the client, and who waits for it.
+//! The state shared by the runner and the handles: the client, and the waiting tasks.
 
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -17,7 +17,7 @@ use crate::Config;
 use crate::playback::Playback;
 use crate::time::now;
 
-/// How many tasks may wait for the room at a time without waking each other needlessly.
+/// The number of tasks that may wait for the room at a time without waking each other needlessly.
 const WAITING_TASKS: usize = 4;
 
 /// How far the runner is with the network.
@@ -34,13 +34,13 @@ pub(crate) enum Network {
     Up,
 }
 
-/// The client, and what outlives it when the room is joined again.
+/// The client, and the state that outlives it when the room is joined again.
 pub(crate) struct Inner<'d, P: Profile> {
-    /// Where it is, it stays: it is too large to be moved about on a small stack.
+    /// The client stays in place: it is too large to be moved about on a small stack.
     pub(crate) client: &'d mut Client<P>,
-    /// What the client joins with, and so where the server is.
+    /// The ticket that the client joins with, which has the server's address.
     pub(crate) ticket: Ticket<'d>,
-    /// What the next client is to join with.
+    /// The ticket of the next client.
     next_ticket: Ticket<'d>,
     pub(crate) publication: Option<Publish>,
     rng: Generator,
@@ -155,7 +155,7 @@ impl<'d, P: Profile> Shared<'d, P> {
         self.inner.borrow().driven
     }
 
-    /// Wakes whoever waits for something to have happened.
+    /// Wakes every task that waits for a change.
     pub(crate) fn progressed(&self) {
         self.progress.borrow_mut().wake();
     }

@@ -36,8 +36,8 @@ pub enum AudioCodec<'e> {
     Pcmu,
     /// G.711 A-law.
     Pcma,
-    /// Opus at 16 kHz, by an encoder made for frames of 20 ms: it is so large (309 KB) that it is lent. Where packets
-    /// are lost, it is made to repeat what may be missing, and gets fewer bits, but not below
+    /// Opus at 16 kHz, by an encoder made for frames of 20 ms: it is so large (309 KB) that it is lent. When packets
+    /// are lost, it is set to repeat what may be missing (FEC), and gets fewer bits, but not below
     /// [`OpusEncoder::MIN_FEC_BITRATE`].
     #[cfg(feature = "opus")]
     Opus(&'e mut OpusEncoder),
@@ -174,7 +174,7 @@ impl<'d, P: Profile> EncodedWriter<'d, P> {
         self.clock.next(now(), units);
     }
 
-    /// What the stream is called.
+    /// The stream's key.
     pub fn key(&self) -> &StreamKey {
         &self.stream.key
     }
@@ -269,7 +269,7 @@ impl<'d, P: Profile> AudioWriter<'d, P> {
         self.sample_rate().samples(FRAME.ms())
     }
 
-    /// What the stream is called.
+    /// The stream's key.
     pub fn key(&self) -> &StreamKey {
         &self.stream.key
     }

@@ -21,7 +21,7 @@ impl Clock {
         Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    /// When `instant` is, for tokio's timers.
+    /// The same `instant` for tokio's timers.
     pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
         let since = instant.saturating_duration_since(Instant::from_micros(0));
         // Beyond what the platform can represent, a century is as good as never.

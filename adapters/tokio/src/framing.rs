@@ -45,7 +45,7 @@ impl<R: AsyncRead + Unpin> PacketReader<R> {
     /// Cancellation-safe: what has arrived of a packet stays here.
     ///
     /// # Errors
-    /// What the stream fails with; `UnexpectedEof` in the middle of a packet, and `InvalidData` for an impossible length.
+    /// The error of the stream; `UnexpectedEof` in the middle of a packet, and `InvalidData` for an impossible length.
     pub(crate) async fn next(&mut self) -> io::Result<Option<&mut [u8]>> {
         let length = loop {
             if let Some(length) = self.complete()? {
@@ -85,7 +85,7 @@ impl<R: AsyncRead + Unpin> PacketReader<R> {
 #[derive(Debug)]
 pub(crate) struct PacketWriter<W> {
     stream: W,
-    /// What the stream has not taken so far.
+    /// The bytes that the stream has not accepted yet.
     pending: Vec<u8>,
     written: usize,
 }
@@ -99,12 +99,12 @@ impl<W: AsyncWrite + Unpin> PacketWriter<W> {
         }
     }
 
-    /// Whether the stream has taken everything.
+    /// Whether the stream has accepted everything.
     pub(crate) fn is_idle(&self) -> bool {
         self.written == self.pending.len()
     }
 
-    /// Takes one packet, which [`flush`](Self::flush) then writes. What is longer than any packet is left out.
+    /// Takes one packet, which [`flush`](Self::flush) then writes. Oversized packets are left out.
     pub(crate) fn put(&mut self, packet: &[u8]) {
         let Some(length) = u16::try_from(packet.len())
             .ok()
@@ -123,7 +123,7 @@ impl<W: AsyncWrite + Unpin> PacketWriter<W> {
     /// Writes what was [`put`](Self::put). Cancellation-safe: a call after one that was dropped goes on where that was.
     ///
     /// # Errors
-    /// What the stream fails with.
+    /// The error of the stream.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         while let Some(rest) = self
             .pending

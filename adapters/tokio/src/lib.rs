@@ -34,7 +34,7 @@
 //! # }
 //! ```
 //!
-//! There is no protocol in this crate: all of it is in [`core`]. What is here is IO, and the codecs' place.
+//! There is no protocol in this crate: all of it is in [`core`]. This crate does the IO and holds the codecs.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

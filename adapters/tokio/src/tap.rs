@@ -1,7 +1,7 @@
-//! What a slot receives, mirrored as plain RTP, for Wireshark, ffmpeg or another program that speaks no Parlour.
+//! A slot's packets, mirrored as plain RTP, for Wireshark, ffmpeg or another program that does not speak Parlour.
 //!
-//! The payload is what the server sent, undecoded: Opus as payload type 111, G.711 as 0 or 8, with the timestamps of
-//! the codec's own clock and the speaker's SSRC as the contributing source. For ffmpeg, say so in a file
+//! The payload is as the server sent it, undecoded: Opus as payload type 111, G.711 as 0 or 8, with the timestamps of
+//! the codec's own clock and the speaker's SSRC as the contributing source. For ffmpeg, describe this in a file
 //! `slot.sdp`, then `ffplay -protocol_whitelist file,udp,rtp slot.sdp`:
 //!
 //! ```text
@@ -33,7 +33,7 @@ const SLOT_CLOCK: u64 = 48_000;
 /// The profile of one-byte header extensions ([RFC 8285](https://www.rfc-editor.org/rfc/rfc8285#section-4.2)).
 const ONE_BYTE: u16 = 0xBEDE;
 
-/// Why there is no tap.
+/// The reason that there is no tap.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TapError {
@@ -88,7 +88,7 @@ impl Tap {
 async fn mirror(socket: &UdpSocket, to: SocketAddr, frame: &SlotFrame) {
     match packet(frame) {
         Ok(packet) => {
-            // Who listens may not have started yet.
+            // The listener may not have started yet.
             let _ = socket.send_to(&packet, to).await;
         }
         Err(error) => tracing::debug!(?error, "frame not mirrored"),

@@ -1,8 +1,8 @@
-//! Tokens: who may join which room, and what it may do there.
+//! Tokens: permission to join a room, and the grants there.
 //!
 //! A token is a JWT ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519)) signed with HS256 under one of the server's
-//! API keys. Whoever has the key's secret, commonly an application's own web server, mints tokens without asking the
-//! room server, with any JWT library. No other algorithm is accepted, above all not `none`.
+//! API keys. The holder of the key's secret, commonly an application's own web server, mints tokens without asking
+//! the room server, with any JWT library. No other algorithm is accepted, above all not `none`.
 //!
 //! | claim | |
 //! |---|---|
@@ -24,9 +24,9 @@
 //! A `name` has no characters that mislead others: none that cannot be seen, and none that turns the text around it
 //! ([`DisplayName::visible`]). [`ServerConfig::hidden_characters`](crate::ServerConfig::hidden_characters) allows them.
 //!
-//! The clocks of who mints and of the room server may differ by 30 s: a token is taken that much before its `nbf` and
-//! after its `exp`, and its bearer's stay ends that much later. An optional claim may be `null`. Other claims (`aud`,
-//! `jti`) are not looked at.
+//! The clocks of the minting machine and of the room server may differ by 30 s: a token is accepted that much before
+//! its `nbf` and after its `exp`, and its bearer's stay ends that much later. An optional claim may be `null`. Other
+//! claims (`aud`, `jti`) are ignored.
 //!
 //! ```
 //! use parlour_tokio::token::{ApiKey, Claims, mint_token, verify_token};
@@ -74,14 +74,14 @@ use thiserror::Error;
 
 use crate::clock::unix_seconds;
 
-/// Difference between the clocks of who mints and who verifies, in seconds, that is forgiven.
+/// Accepted difference between the clocks of the minting and the verifying machine, in seconds.
 pub const LEEWAY: u64 = 30;
 
 /// The shortest secret, in bytes: as long as the hash, as
 /// [RFC 7518 section 3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2) demands.
 pub const MIN_SECRET: usize = 32;
 
-/// What tokens are signed with: an id, which is public, and a secret.
+/// The key that signs tokens: an id, which is public, and a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
     id: String,
@@ -106,7 +106,7 @@ impl ApiKey {
         })
     }
 
-    /// What stands in a token's `iss`.
+    /// The `iss` claim of its tokens.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -121,7 +121,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Why a pair of texts is not an API key.
+/// The reason that a pair of texts is not an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ApiKeyError {
@@ -138,24 +138,24 @@ pub enum ApiKeyError {
     NoKey,
 }
 
-/// What a token says.
+/// The contents of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// Where its bearer may join.
+    /// The room its bearer may join.
     pub room: RoomId,
-    /// Who its bearer is.
+    /// The bearer's participant id.
     pub participant: ParticipantId,
-    /// What others see as its name.
+    /// The name shown to others.
     pub name: DisplayName,
-    /// What it may do.
+    /// The bearer's grants.
     pub grants: Grants,
-    /// Whether it has to wait until a moderator admits it.
+    /// Whether the bearer has to wait until a moderator admits it.
     pub lobby: bool,
     /// Before when it is not valid, in seconds since 1970, UTC.
     pub not_before: Option<u64>,
-    /// When it was minted, in seconds since 1970, UTC; `None` if it does not say.
+    /// The time of minting, in seconds since 1970, UTC; `None` if it does not say.
     pub issued: Option<u64>,
-    /// When it ends, in seconds since 1970, UTC.
+    /// The time of expiry, in seconds since 1970, UTC.
     pub expires: u64,
 }
 
@@ -179,7 +179,7 @@ impl Claims {
     }
 }
 
-/// Why a token was not minted.
+/// The reason that a token was not minted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MintError {
@@ -191,7 +191,7 @@ pub enum MintError {
     Signing,
 }
 
-/// Why a token is not valid.
+/// The reason that a token is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TokenError {
@@ -203,15 +203,15 @@ pub enum TokenError {
     /// A claim that has to be there is not.
     #[error("the token has no {claim}: the claims iss, sub, room and exp are required")]
     MissingClaim {
-        /// Which.
+        /// The claim.
         claim: &'static str,
     },
     /// A claim is something else than it should be.
     #[error("the token's {claim} is of the wrong type: it should be {expected}")]
     WrongType {
-        /// Which.
+        /// The claim.
         claim: &'static str,
-        /// What it should be.
+        /// The expected type.
         expected: &'static str,
     },
     /// It is signed otherwise than with HS256, or demands an extension.
@@ -234,7 +234,7 @@ pub enum TokenError {
     Name {
         /// The claim that says it.
         claim: &'static str,
-        /// What is wrong with it.
+        /// The error.
         reason: IdError,
     },
     /// There is no grant with that name.
@@ -243,7 +243,7 @@ pub enum TokenError {
 }
 
 impl From<TokenError> for JoinRefusal {
-    /// What the bearer is told: nothing that would help to forge one.
+    /// The bearer's answer contains nothing that would help to forge a token.
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Expired => Self::TokenExpired,

@@ -1,4 +1,4 @@
-//! Whether one participant speaks, as a receiver tells it from the audio levels of what it hears.
+//! Whether one participant speaks, as a receiver finds by the audio levels of its packets.
 //!
 //! ```text
 //!   sound     ▁▁█▁▁▁▁▁▁▁▁▁▁▁▁▁████████████▁▁▁▁██████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
@@ -7,19 +7,20 @@
 //!                            60 ms                     400 ms
 //! ```
 //!
-//! Sound is what the server takes for sound when it ranks streams: louder than −60 dBov, and by 6 dB than the noise floor
-//! of who sends it. Unlike the active speaker of [`Dominance`](super::Dominance), everybody may speak at once.
+//! Sound is what the server takes for sound when it ranks streams: louder than −60 dBov, and by 6 dB than the
+//! sender's noise floor. Unlike the active speaker of [`Dominance`](super::Dominance), several participants may speak
+//! at once.
 
 use super::speaker::{AUDIBLE, Floor, micros_between};
 use crate::rtp::AudioLevel;
 use crate::time::{Duration, Instant};
 
-/// Sound for so many ms is speech: three frames of 20 ms, so that a click is none.
+/// This many ms of sound are speech: three frames of 20 ms, so that a click is none.
 const ONSET: u32 = 60;
-/// Silence for up to so many µs is a pause within speech.
+/// Silence for up to this many µs is a pause within speech.
 const HANGOVER: u64 = 400_000;
 
-/// What is known of one participant's voice.
+/// The voice of one participant.
 ///
 /// ```
 /// use parlour_core::audio::Activity;
@@ -38,7 +39,7 @@ const HANGOVER: u64 = 400_000;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
-    /// When the last frame came, and the last one with sound.
+    /// The time of the last frame, and of the last one with sound.
     heard: Instant,
     sound: Instant,
     /// ms of sound since the last silence, up to [`ONSET`].
@@ -50,7 +51,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Of somebody who was never heard.
+    /// A participant that was never heard.
     pub const fn new(now: Instant) -> Self {
         Self {
             heard: now,

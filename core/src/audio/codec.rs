@@ -192,7 +192,7 @@ pub trait AudioDecoder {
     fn recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> bool;
 }
 
-/// Why a frame was not encoded.
+/// The reason that a frame was not encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -214,7 +214,7 @@ pub enum EncodeError {
     Codec,
 }
 
-/// Why a payload was not decoded.
+/// The reason that a payload was not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -1,7 +1,7 @@
 //! One stream's frames, followed through the slots and numbered as one flow.
 //!
-//! A slot numbers its packets on from one stream to the next, and a stream may come back in another slot. Whoever decodes
-//! one stream by itself needs numbers that go on where the stream did:
+//! A slot numbers its packets on from one stream to the next, and a stream may come back in another slot. A decoder
+//! of one stream needs numbers that go on where the stream did:
 //!
 //! ```text
 //! slot 0    A 5  A 6  B 7  B 8  A 9
@@ -38,7 +38,7 @@ pub struct Follower {
     turn: Option<Turn>,
     /// The slot that it was in before, and the highest number that it had there.
     left: Option<(u8, u64)>,
-    /// What the next turn begins with: its number, and at least its timestamp.
+    /// The first number of the next turn, and the least timestamp.
     sequence: u64,
     timestamp: u64,
 }
@@ -57,7 +57,7 @@ struct Turn {
     ended: Option<u64>,
 }
 
-/// Where a frame stands in its stream.
+/// A frame's place in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Place {
@@ -65,7 +65,7 @@ pub struct Place {
     pub sequence: u64,
     /// Of the first sample, at 48 kHz.
     pub timestamp: u64,
-    /// Whether a turn begins: what lies before it was not lost, but not sent to this end.
+    /// Whether a turn begins: the frames before it were not lost, but not sent to this end.
     pub begins: bool,
 }
 
@@ -201,7 +201,7 @@ mod tests {
         for other in 11..50 {
             follower.other(0, other);
         }
-        // What was on its way when the turn ended is of the old turn or too late.
+        // Frames on their way when the turn ended belong to the old turn or are too late.
         assert_eq!(place(&mut follower, 800, 0, 50), Some((1, 38_400, true)));
         assert_eq!(place(&mut follower, 801, 0, 10), None);
         // To another slot and back.

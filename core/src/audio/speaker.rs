@@ -147,7 +147,7 @@ pub struct Loudness {
 pub(super) struct Floor(u32);
 
 impl Floor {
-    /// What is audible may be sound, until more is known.
+    /// An audible stream may be sound, until more is known.
     pub(super) const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
 
     /// Hears `level` for `span` µs.

@@ -156,9 +156,8 @@ impl<P: Profile> Client<P> {
         self.machine.poll_message(&mut self.memory.parts(), buffer)
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), and then
-    /// [`poll_transmit`](Self::poll_transmit); a time gone by while something waits to be sent. `None`
-    /// means never.
+    /// The time to call [`handle_timeout`](Self::handle_timeout), and then [`poll_transmit`](Self::poll_transmit); it
+    /// lies in the past while something waits to be sent. `None` means never.
     ///
     /// It changes with every call of any other method.
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -238,7 +237,7 @@ impl<P: Profile> Client<P> {
         self.memory.room()
     }
 
-    /// Those who wait to be let in, as far as this end may know: nobody without [`Grants::ADMIT`].
+    /// The participants waiting in the lobby, as far as this end may know: none without [`Grants::ADMIT`].
     pub fn lobby(&self) -> Lobby<'_> {
         self.machine.lobby(self.memory.waiting())
     }
@@ -253,7 +252,7 @@ impl<P: Profile> Client<P> {
         (self.machine.membership()).map_or(Grants::empty(), |membership| membership.grants)
     }
 
-    /// Which run of the room this is; `None` before the first join.
+    /// The current run of the room; `None` before the first join.
     pub fn session(&self) -> Option<SessionId> {
         self.machine
             .membership()
@@ -275,7 +274,7 @@ impl<P: Profile> Client<P> {
         self.machine.redirected_to()
     }
 
-    /// Why it is over; `None` while it is not.
+    /// The reason that it is over; `None` while it is not.
     pub fn closed(&self) -> Option<CloseCause> {
         self.machine.closed()
     }
@@ -299,8 +298,8 @@ impl<P: Profile> Client<P> {
         voice.activity.level(now)
     }
 
-    /// Whom to show large: the publisher of the pinned stream, else who shares a screen, else who
-    /// speaks.
+    /// The participant to show large: the publisher of the pinned stream, else the presenter, else the active
+    /// speaker.
     pub fn main_participant(&self) -> Option<&ParticipantId> {
         self.state()
             .main_participant(self.machine.listening.pinned())

@@ -1,10 +1,10 @@
-//! Why a command, a packet or a datagram is not taken.
+//! Errors of commands, packets and datagrams.
 
 use thiserror::Error;
 
 use crate::rtp::FrameError;
 
-/// Why a command was not taken. Nothing has changed.
+/// The reason that a command was not accepted. Nothing has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -44,7 +44,7 @@ pub enum CommandError {
     TokenLength,
 }
 
-/// Why a frame was not taken for sending.
+/// The reason that a frame was not accepted for sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -75,7 +75,7 @@ pub enum SendError {
     },
 }
 
-/// Why a datagram was dropped. Nothing has changed but its bytes and a counter.
+/// The reason that a datagram was dropped. Nothing has changed but its bytes and a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

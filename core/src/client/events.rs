@@ -30,37 +30,37 @@ pub enum Event {
     Waiting,
     /// Send there from now on, and take nothing from the former address.
     Redirected(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] Redirect),
-    /// Nobody answers where the server sent this client: send to the ticket's address again.
+    /// No answer from the server to which this client was redirected: send to the ticket's address again.
     RedirectEnded,
     /// [`Client::state`](super::Client::state) is complete: all that is to be known here is.
     Synchronized,
-    /// Somebody is in the session, or has come into view; what it publishes stands in the state.
+    /// A participant is in the session, or has come into view; its streams are in the state.
     ParticipantJoined {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
         /// Whether it was there before this end was: told before [`Synchronized`](Self::Synchronized), after joining or a
         /// reconnection without resume.
         present: bool,
     },
-    /// Somebody left the session.
+    /// A participant left the session.
     ParticipantLeft {
         /// The participant.
         participant: ParticipantId,
         /// The reason.
         reason: CloseReason,
     },
-    /// Somebody is out of view: left, or not tracked any more.
+    /// A participant is out of view: left, or not tracked any more.
     ParticipantHidden(ParticipantId),
-    /// Somebody fell silent or came back.
+    /// A participant fell silent or came back.
     ConnectionChanged {
         /// The participant.
         participant: ParticipantId,
         /// Its state now.
         state: ConnectionState,
     },
-    /// Somebody published a stream, or changed what it publishes under this key.
+    /// A participant published a stream, or changed the stream under this key.
     StreamPublished(StreamRef),
-    /// Somebody no longer publishes a stream.
+    /// A participant no longer publishes a stream.
     StreamUnpublished(StreamRef),
     /// A publisher muted or unmuted its stream.
     StreamMuted {
@@ -84,20 +84,21 @@ pub enum Event {
         /// The attribute's key.
         key: AttributeKey,
     },
-    /// Somebody began to speak: 60 ms of what this end hears of it were louder than its background. Everybody may speak at
-    /// once. It is told of those in this end's slots only, so that somebody who speaks already when this end comes is told
-    /// with its first frames; of as many as there are slots; and in a mix of the loudest in each packet.
+    /// A participant began to speak: 60 ms of its received audio were louder than its background. Several
+    /// participants may speak at once. Only participants in this end's slots are reported, as many as there are
+    /// slots: one that speaks already when this end joins is reported with its first frames. In a mix, only the
+    /// loudest in each packet is reported.
     SpeakingStarted {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
     },
-    /// Somebody fell silent, for 400 ms, or cannot be heard any more: it is muted or censored, publishes no sound, or is gone.
-    /// Exactly one follows each [`SpeakingStarted`](Self::SpeakingStarted).
+    /// A participant fell silent, for 400 ms, or cannot be heard any more: it is muted or censored, publishes no
+    /// audio, or is gone. Exactly one follows each [`SpeakingStarted`](Self::SpeakingStarted).
     SpeakingStopped {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
     },
-    /// Who is loudest.
+    /// The active speaker changed.
     SpeakerChanged(Option<ParticipantId>),
     /// The presenter changed.
     PresenterChanged(Option<ParticipantId>),
@@ -105,7 +106,7 @@ pub enum Event {
     MainChanged(Option<ParticipantId>),
     /// The holder of the floor changed.
     FloorChanged(Option<ParticipantId>),
-    /// How many participants are in the session.
+    /// The number of participants in the session.
     CountChanged(u32),
     /// One's own stream is published, under this SSRC: send.
     Published {
@@ -139,8 +140,8 @@ pub enum Event {
     /// This many packets were dropped before they were sent, the oldest first, because too many
     /// waited.
     PacketsDropped(u32),
-    /// Somebody waits in the lobby; told to those who may admit, of the first
-    /// [`MAX_WAITING`](crate::room::MAX_WAITING) who wait. Those who wait when this participant comes, or gets the grant, are
+    /// A participant waits in the lobby. Participants with the grant to admit are told of the first
+    /// [`MAX_WAITING`](crate::room::MAX_WAITING). Those that wait when this participant joins, or gets the grant, are
     /// told before the first [`LobbyChanged`](Self::LobbyChanged).
     Knocked {
         /// The participant.
@@ -153,7 +154,7 @@ pub enum Event {
     KnockEnded(ParticipantId),
     /// All changes of the lobby so far are told: [`Client::lobby`](super::Client::lobby) has the outcome.
     LobbyChanged {
-        /// How many wait, also beyond those told by [`Knocked`](Self::Knocked).
+        /// The number of waiting participants, also beyond those told by [`Knocked`](Self::Knocked).
         waiting: u32,
     },
     /// The token runs out: give a newer one to
@@ -174,7 +175,7 @@ pub enum Event {
     Closed(CloseCause),
 }
 
-/// Why a connection is restored.
+/// The reason that a connection is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -191,7 +192,7 @@ pub enum ReconnectCause {
     KeysExhausted,
 }
 
-/// Why it is over.
+/// The reason that it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -27,8 +27,8 @@ const MAX_DOUBLINGS: u8 = 3;
 /// A Hello unanswered for so many sendings, about eight seconds, is made anew: with new keys, and
 /// with what is by now known of the room.
 const MAX_SENDINGS: u8 = 7;
-/// Anybody can forge that the server speaks another version; it is believed if no Welcome came
-/// after so many sendings, about 4 s.
+/// An attacker can forge that the server speaks another version; it is believed if no Welcome came after this many
+/// sendings, about 4 s.
 const SENDINGS_UNTIL_MISMATCH: u8 = 4;
 /// After so many sendings on ways that an embedder tries in turn, it is not for the ways, and each gets one Hello only.
 const MAX_HASTY: u8 = 20;
@@ -69,7 +69,7 @@ enum State {
     Underway(Attempt),
 }
 
-/// What [`Joining::write`] did.
+/// The result of [`Joining::write`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     /// A Hello of this length.
@@ -306,7 +306,8 @@ impl Joining {
     }
 }
 
-/// How long to wait for an answer after so many sendings without one. It draws, so ask only when there is a use for it.
+/// The pause after this many sendings without an answer. It draws a random number, so ask only when there is a use
+/// for it.
 fn next_pause(unanswered: u8, rng: &mut dyn CryptoRngCore) -> Duration {
     let pause = (FIRST_PAUSE * (1 << unanswered.min(MAX_DOUBLINGS))).min(LONGEST_PAUSE);
     // Between three and five quarters.

@@ -72,7 +72,7 @@ pub(super) struct Leaving {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Redirected {
     pub(super) to: Redirect,
-    /// Since when nobody has answered there.
+    /// The time since when nobody has answered there.
     pub(super) since: Instant,
 }
 
@@ -122,7 +122,7 @@ pub(super) struct Machine {
     /// The derived facts that the application was last told.
     pub(super) noticed: super::noticed::Noticed,
     pub(super) lobby: super::lobby::Told,
-    /// When one of those who speak may have been silent for long enough.
+    /// The time when the first of the current speakers may have been silent for long enough.
     pub(super) speech_ends: Option<Instant>,
     pub(super) statistics: Statistics,
 }

@@ -127,9 +127,9 @@ pub trait Lend: fmt::Debug {
     fn publications(&self) -> &[Publication];
     /// The audio slots.
     fn slots(&self) -> &[Slot];
-    /// Those who wait in the lobby.
+    /// The waiting participants in the lobby.
     fn waiting(&self) -> &[Waiting];
-    /// Those who were heard lately.
+    /// The participants heard lately.
     fn voices(&self) -> &[Voice];
 }
 
@@ -160,13 +160,13 @@ pub struct Parts<'a> {
     pub(super) publications: &'a mut VecView<Publication>,
     pub(super) subscriptions: &'a mut VecView<Subscription>,
     pub(super) slots: &'a mut [Slot],
-    /// Those who were heard lately.
+    /// The participants heard lately.
     pub(super) voices: &'a mut [Voice],
     /// Reliable messages, encoded, until the application takes them.
     pub(super) inbox: &'a mut ByteQueue<[u8]>,
     /// Media packets and lossy messages until they are sent.
     pub(super) outgoing: &'a mut ByteQueue<[u8]>,
-    /// Those who wait in the lobby.
+    /// The waiting participants in the lobby.
     pub(super) waiting: &'a mut dyn Known,
 }
 

@@ -302,8 +302,8 @@ impl Machine {
     }
 }
 
-/// What to tell of an update that changed something about `participant`. Of oneself it is no news but for what others can
-/// do.
+/// The event of an update that changed something about `participant`. Changes of this participant itself have none, unless
+/// others can make them.
 fn news_of(
     participant: ParticipantId,
     update: &RoomUpdate,

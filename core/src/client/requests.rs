@@ -7,7 +7,7 @@ use crate::signal::{Refusal, RequestId};
 /// Most requests that wait for their answer to come and to be taken.
 pub const MAX_OUTSTANDING: usize = 16;
 
-/// Why a request brought nothing.
+/// The reason that a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

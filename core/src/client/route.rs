@@ -9,10 +9,10 @@
 //!              └── the client reconnects, the link is lost, the server redirects
 //! ```
 //!
-//! Like the rest of the core it does no IO: the adapter opens what [`Route::poll`] says, and tells what became of it.
-//! Addresses of both families take turns ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-4)), in the order
-//! that the name service gave them, and the one that worked last comes first. All are tried by UDP and then, where
-//! that is allowed, by TCP. When none answers, the name is asked for again.
+//! Like the rest of the core it does no IO: the adapter opens the targets that [`Route::poll`] names, and reports the
+//! result. Addresses of both families take turns ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-4)), in
+//! the order that the name service gave them, and the one that worked last comes first. All are tried by UDP and
+//! then, if that is allowed, by TCP. When none answers, the name is looked up again.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -32,7 +32,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(250);
 /// For how long a connection that broke is only sought by the transport that it had. A server that starts anew would
 /// otherwise find its participants on TCP.
 const FAITHFUL: Duration = Duration::from_secs(5);
-/// How long UDP is left alone by who came in by TCP: at first, and at most.
+/// The time that a client on TCP leaves UDP alone: at first, and at most.
 const PROBE_PAUSE: Duration = Duration::from_secs(10);
 const MAX_PROBE_PAUSE: Duration = Duration::from_secs(300);
 /// How long a probe has to be answered.
@@ -126,7 +126,7 @@ enum State {
     },
 }
 
-/// Whether UDP gets through for who came in by TCP.
+/// Whether UDP gets through for a client on TCP.
 #[derive(Debug, Clone, Copy)]
 enum Probe {
     /// There is nothing to find out.

@@ -21,7 +21,7 @@ use crate::wire::{ConnectionId, MAX_DATAGRAM};
 
 /// Redirects that are followed at once; from there on with growing pauses.
 const PROMPT_REDIRECTS: u8 = 3;
-/// How long somebody has to answer where the server sent this client.
+/// The time limit for an answer from the server to which this client was redirected.
 const VAIN_REDIRECT: Duration = Duration::from_secs(10);
 
 /// A finished handshake.

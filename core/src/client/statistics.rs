@@ -38,7 +38,7 @@ pub struct Statistics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Traffic {
-    /// How many.
+    /// The number of datagrams.
     pub datagrams: u64,
     /// Bytes in them, without the headers of UDP and IP.
     pub bytes: u64,

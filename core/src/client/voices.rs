@@ -1,4 +1,4 @@
-//! Who of the others speaks now, told by the frames in the slots.
+//! The other participants that speak now, found by the frames in the slots.
 
 use super::events::{Event, Events};
 use super::machine::Machine;
@@ -19,7 +19,7 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// Nobody's.
+    /// No participant's.
     pub(super) const NONE: Self = Self {
         participant: None,
         activity: Activity::new(Instant::from_micros(0)),
@@ -29,7 +29,7 @@ impl Voice {
         self.participant.as_ref() == Some(id)
     }
 
-    /// Who speaks, if it does.
+    /// The participant, if it speaks.
     pub(super) fn speaker(&self) -> Option<&ParticipantId> {
         (self.participant.as_ref()).filter(|_| self.activity.is_speaking())
     }
@@ -40,7 +40,7 @@ impl Machine {
     pub(super) fn listen(&mut self, parts: &mut Parts<'_>, frame: &AudioFrame<'_>) {
         self.end_speech(parts);
         let found = (frame.speaker).and_then(|ssrc| parts.room.find_stream(ssrc));
-        // What is muted may have been on its way.
+        // A muted stream's frame may have been on its way.
         let Some((participant, _)) = found.filter(|(who, stream)| who.is_live(stream)) else {
             return;
         };
@@ -82,7 +82,7 @@ impl Machine {
     }
 }
 
-/// Whose speech ends.
+/// Selects the voices whose speech ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose<'a> {
     /// Of this participant.

@@ -6,7 +6,7 @@ use crate::room::{AttributeKey, AttributeValue, DisplayName, Grants, Participant
 use crate::signal::JoinRefusal;
 use crate::time::Duration;
 
-/// What a valid token says, and what the embedder knows of room and participant beside it.
+/// The contents of a valid token, and the embedder's own settings for the room and participant.
 ///
 /// ```
 /// use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId};
@@ -23,19 +23,19 @@ use crate::time::Duration;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
-    /// Where.
+    /// The room.
     pub room: RoomId,
-    /// Who.
+    /// The participant.
     pub participant: ParticipantId,
-    /// What others see of it. A name that somebody else has chosen is best made by [`DisplayName::visible`].
+    /// The name shown to others. If a user chose it, make it with [`DisplayName::visible`].
     pub name: DisplayName,
-    /// What it may do.
+    /// The participant's grants.
     pub grants: Grants,
-    /// When the token runs out, from now; `None`: never.
+    /// The time from now until the token expires; `None`: never.
     pub expires_in: Option<Duration>,
-    /// Whether it has to wait until somebody lets it in. One that resumes does not.
+    /// Whether the participant has to wait until it is let in. A participant that resumes does not wait.
     pub lobby: bool,
-    /// What becomes of a participant of the same id that is there already.
+    /// The treatment of a present participant with the same id.
     pub on_duplicate: OnDuplicate,
     /// Attributes that it has from the start, at most [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES). One that resumes
     /// keeps those that it has.
@@ -66,7 +66,7 @@ impl Admission {
     }
 }
 
-/// What becomes of a participant that is there when one of the same id joins anew. To resume is not to join anew.
+/// The treatment of a present participant when another joins anew with the same id. A resume is not a new join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnDuplicate {
     /// The new one takes its place.
@@ -81,11 +81,11 @@ pub enum OnDuplicate {
 /// [`Config`](super::Config)'s capacity and lasts until the last one leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RoomLimits {
-    /// Most participants in its session; [`Config::participants_per_room`](super::Config::participants_per_room) holds in any
-    /// case. Nobody is removed when it becomes less.
+    /// Most participants in the session, within
+    /// [`Config::participants_per_room`](super::Config::participants_per_room). Lowering it removes nobody.
     pub max_participants: Option<usize>,
-    /// How long the session outlasts the last one in it: who comes by then finds the same session. Until then the room counts
-    /// among [`Config::rooms`](super::Config::rooms).
+    /// How long the session outlasts its last participant: a participant that joins by then finds the same session.
+    /// Until then the room counts among [`Config::rooms`](super::Config::rooms).
     pub empty_timeout: Option<Duration>,
     /// How long one participant may be alone in the session. Then it ends with
     /// [`CloseReason::AloneTooLong`](crate::room::CloseReason::AloneTooLong).
@@ -98,11 +98,11 @@ pub struct RoomLimits {
 /// How a join is turned away. A [`JoinRefusal`] becomes one of a stranger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// What the one who asked is told.
+    /// The reason that the participant is told.
     pub refusal: JoinRefusal,
-    /// Where it wanted to join, if that is known.
+    /// The room, if known.
     pub room: Option<RoomId>,
-    /// Who it is, if that is known.
+    /// The participant, if known.
     pub participant: Option<ParticipantId>,
 }
 

@@ -1,4 +1,4 @@
-//! The server as its embedder sees it: what goes in, what comes out.
+//! The server's interface to its embedder: inputs and outputs.
 
 mod application;
 
@@ -121,7 +121,7 @@ impl Server {
         }
     }
 
-    /// Does what is due. Call it when [`poll_timeout`](Self::poll_timeout) has passed; earlier or
+    /// Handles expired timers. Call it when [`poll_timeout`](Self::poll_timeout) has passed; calling it earlier or
     /// later does no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.cx.now = now;
@@ -151,8 +151,8 @@ impl Server {
         self.cx.events.polled()
     }
 
-    /// The number of the latest event that has happened, polled or not. [`rooms`](Self::rooms) shows what is true after it,
-    /// so events with a higher number change what it shows.
+    /// The number of the latest event that has happened, polled or not. [`rooms`](Self::rooms) shows the state after
+    /// that event; events with a higher number change it.
     pub fn events_happened(&self) -> u64 {
         self.cx.events.happened()
     }
@@ -164,9 +164,9 @@ impl Server {
         earlier(has_output.then_some(self.cx.now), self.cx.timers.next())
     }
 
-    /// Writes the next datagram to `out`, which must have 1200 bytes; `None` if there is nothing
-    /// to send. Call it until then, after each batch of what came in: frames for the same receiver
-    /// that came in one batch share one datagram.
+    /// Writes the next datagram to `out`, which must have 1200 bytes; `None` if there is nothing to send. Call it
+    /// until it returns `None`, after each batch of input: frames for the same receiver from one batch share one
+    /// datagram.
     ///
     /// # Errors
     /// If `out` is too small. Nothing is lost then.
@@ -191,9 +191,10 @@ impl Server {
         Ok(sent)
     }
 
-    /// Whether so many answers to strangers wait (Retry, Reset, another version) that they are to be sent before the batch that is
-    /// being taken in is over: there is room for twice as many, and those beyond are not made. As long as this holds,
-    /// [`poll_transmit`](Self::poll_transmit) gives nothing else, so frames for the same receiver still share datagrams.
+    /// Whether so many answers to strangers (Retry, Reset, another version) wait that they must be sent before the
+    /// current batch is finished. The queue has room for twice as many; further answers are not made. While this
+    /// holds, [`poll_transmit`](Self::poll_transmit) returns nothing else, so frames for the same receiver still
+    /// share datagrams.
     ///
     /// ```
     /// # use parlour_core::server::{BufferTooSmall, Path, Server};
@@ -212,11 +213,11 @@ impl Server {
         self.front.is_filling_up()
     }
 
-    /// Lets a join in. What it then says and publishes takes effect when its first packet under
-    /// the new keys arrives; a place is kept for it until then.
+    /// Lets a join in. The join takes effect when the participant's first packet under the new keys arrives; a place
+    /// is reserved for it until then.
     ///
     /// # Errors
-    /// [`AdmitError`]. Unless the join is unknown, the one who asked is told the reason.
+    /// [`AdmitError`]. Unless the join is unknown, the participant is told the reason.
     pub fn admit(
         &mut self,
         now: Instant,
@@ -229,7 +230,8 @@ impl Server {
         joining::admit(front, rooms, cx, key, admission)
     }
 
-    /// Turns a join away: with a [`JoinRefusal`](crate::signal::JoinRefusal), or with [`Refused`] if the embedder knows who asks.
+    /// Turns a join away: with a [`JoinRefusal`](crate::signal::JoinRefusal), or with [`Refused`] if the embedder
+    /// knows the room and participant.
     ///
     /// # Errors
     /// If it was answered before or has timed out.
@@ -262,9 +264,10 @@ impl Server {
         Ok(())
     }
 
-    /// Answers [`Event::RefreshRequested`]: what the new token says, or `Err` if it is not valid.
-    /// Nothing is looked at but room, participant, grants and end: who is in stays who it is. What it does and may not do
-    /// any more ends: streams are unpublished, subscriptions given up, the floor is free.
+    /// Answers [`Event::RefreshRequested`] with the contents of the new token, or with `Err` if the token is not
+    /// valid. Only room, participant, grants and expiry are read: the participant's identity stays. Anything that the
+    /// participant may no longer do ends: its streams are unpublished, its subscriptions end, and it releases the
+    /// floor.
     ///
     /// # Errors
     /// [`RefreshError`].
@@ -297,8 +300,8 @@ impl Server {
         self.cx.overload.behind = behind;
     }
 
-    /// Sends everybody away: all sessions end, and nobody can join any more. Go on polling what
-    /// there is to transmit, for [`Config::linger`] at most, so that they learn of it.
+    /// Ends all sessions and refuses all further joins. Go on polling datagrams to transmit, for [`Config::linger`]
+    /// at most, so that the participants learn of it.
     pub fn shutdown(&mut self, now: Instant) {
         self.cx.now = now;
         joining::shut_down(&mut self.front, &mut self.rooms, &mut self.cx);
@@ -309,12 +312,12 @@ impl Server {
         self.rooms.iter().map(RoomView::new)
     }
 
-    /// The room with this name, if anybody is in it or about to be.
+    /// The room with this name, if it has participants or joins under way.
     pub fn room(&self, room: &RoomId) -> Option<RoomView<'_>> {
         self.rooms.find(room).map(RoomView::new)
     }
 
-    /// All who wait in the lobby of a room, in the order in which they came.
+    /// All participants in the lobby of a room, in the order of arrival.
     pub fn waiting(&self, room: &RoomId) -> impl Iterator<Item = &Waiting> + use<'_> {
         let room = self.rooms.find(room).into_iter();
         room.flat_map(|room| room.lobby().waiting().iter())
@@ -331,7 +334,7 @@ impl Server {
         Some(member.statistics())
     }
 
-    /// What was counted since the server began.
+    /// The counts since the server began.
     pub fn statistics(&self) -> &Statistics {
         &self.cx.statistics
     }
@@ -346,13 +349,12 @@ impl Server {
         self.cx.directory.len()
     }
 
-    /// Whether nobody is there, nor about to be: no participant in session, waiting or being closed, and no join that was
-    /// admitted.
+    /// Whether the server has no participant (in session, waiting or being closed) and no admitted join.
     pub fn is_deserted(&self) -> bool {
         self.participant_count() == 0 && self.rooms.promised == 0
     }
 
-    /// What is in memory. Goes over all participants: for tests, and now and then for metrics.
+    /// The current use of memory. It visits all participants: for tests, and for occasional metrics.
     pub fn accounting(&self) -> Accounting {
         let Self { front, rooms, cx } = self;
         Accounting {

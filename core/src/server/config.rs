@@ -1,4 +1,4 @@
-//! What an operator may set.
+//! The settings of a server.
 
 use super::Gather;
 use crate::room::MAX_STREAMS;
@@ -7,9 +7,9 @@ use crate::time::Duration;
 /// How often something may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// In the long run, so many times per second.
+    /// The sustained rate per second.
     pub per_second: u32,
-    /// At once, so many times.
+    /// The number allowed at once.
     pub burst: u32,
 }
 
@@ -24,8 +24,8 @@ pub struct Rate {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// What tells this server from others with the same key: different for each of them, or anybody can
-    /// end the connections of one by asking another; the same after a restart.
+    /// Distinguishes this server from others with the same key. Each server needs a value of its own: otherwise anyone
+    /// can end one server's connections by asking another. Keep the value over a restart.
     pub instance: u64,
     /// Most rooms at a time.
     pub rooms: usize,
@@ -39,47 +39,47 @@ pub struct Config {
     /// away and may have to be told again make room for others; and once there are as many as `half_open_per_address`, so do the
     /// older ones of a participant that joins again.
     pub half_open: usize,
-    /// Most of these from one address (IPv6: from one /64 network), whose owners may be many, behind a
-    /// NAT. Until an address is proven, more only make a cookie necessary, because anybody can use it.
+    /// Most of these from one address (IPv6: from one /64 network), which many participants behind a NAT may share.
+    /// From an unproven address, more joins only make a cookie necessary, because the address may be forged.
     pub half_open_per_address: usize,
-    /// From so many joins under way on, a Hello must bring a cookie: an extra round trip, in which
-    /// it proves its address. 0: always.
+    /// With this many joins under way, a Hello must bring a cookie: an extra round trip that proves its address. 0:
+    /// always.
     pub retry_threshold: usize,
-    /// Hellos that are looked into without a cookie, whatever comes of them: beyond this they must
-    /// bring one, because a Diffie-Hellman is dear and anybody can ask for it in another's name.
+    /// Hellos processed without a cookie, whatever their outcome. Beyond this they must bring one, because a
+    /// Diffie-Hellman operation is expensive and the sender's address may be forged.
     pub handshakes: Rate,
     /// Hellos that are looked into of those that bring a cookie or came over a stream: altogether, and a
     /// quarter of that from one address. Those beyond are dropped, to be repeated.
     pub proven_handshakes: Rate,
-    /// How long a join may be under way.
+    /// The time limit of a join under way.
     pub join_timeout: Duration,
     /// How often a participant has to send something; told to it in whole seconds. After a restart of the server, participants in
     /// silent rooms are back within this time and a second. A longer time spares the radios of devices.
     pub keepalive: Duration,
-    /// Longer than `keepalive`, with time for a packet or two to get lost, or those who only listen
-    /// will come and go: a participant that was silent for so long is shown to others as reconnecting.
+    /// A participant that is silent for this long is shown to others as reconnecting. Longer than `keepalive`, with
+    /// time for a lost packet or two, or listeners will seem to lose the connection again and again.
     pub silence: Duration,
-    /// A participant is kept for so long after that, at most 255 s; then its connection is lost.
+    /// A participant is kept for this long after that, at most 255 s; then its connection is lost.
     pub grace: Duration,
-    /// A connection that is closed is kept for so long at most, until the participant has
-    /// acknowledged that: long enough to tell it several times.
+    /// A closed connection is kept for this long at most, until the participant has acknowledged the close: long
+    /// enough to repeat it several times.
     pub linger: Duration,
     /// Most participants that were removed, replaced or in a session that was ended, and have not
     /// acknowledged that: should they come back by themselves after [`linger`](Self::linger), they
     /// are told. The longest remembered is forgotten beyond that, and would join anew.
     pub ended: usize,
-    /// How long ahead a participant is told that its token expires.
+    /// How long before its token expires a participant is told.
     pub expiry_notice: Duration,
     /// Most streams that one participant publishes; at most [`MAX_STREAMS`].
     pub streams: usize,
     /// Most streams that one participant has subscribed explicitly, and as many that it has
     /// unsubscribed explicitly.
     pub subscriptions: usize,
-    /// Most audio slots that a participant gets, whatever it asks for; at most
-    /// [`MAX_SLOTS`](crate::signal::MAX_SLOTS).
+    /// Most audio slots of a participant, even if it asks for more; at most [`MAX_SLOTS`](crate::signal::MAX_SLOTS).
     pub slots: u8,
-    /// How often one participant may ask for something, apart from sending messages. What is beyond is refused or dropped, and who
-    /// goes on with five times as much is cut off: of requests, messages, media, audio and pings alike.
+    /// How often one participant may ask for something, apart from sending messages. Further requests are refused or
+    /// dropped. A participant that goes on at five times the rate is cut off: this holds for requests, messages,
+    /// media, audio and pings alike.
     pub requests: Rate,
     /// How often one participant may ask for something that all others are told of: to publish, unmute, set an attribute,
     /// have the floor, lift a censorship. Beyond that it is refused.
@@ -92,26 +92,27 @@ pub struct Config {
     /// Media packets that one participant may send.
     pub media: Rate,
     /// Audio that one participant may send, in bytes of RTP packets, each of which counts as [`AUDIO_PACKET`](Self::AUDIO_PACKET)
-    /// more. All receivers get it without having asked for it, so it is bounded more tightly than video.
+    /// more. All receivers get it unasked, so it is bounded more tightly than video.
     pub audio: Rate,
-    /// Pings and reports that one participant may send, together with all that has nothing new in it: packets without a frame,
-    /// signalling once more, acknowledgements of what was acknowledged, answers to no ping, and moves to another address.
+    /// Pings and reports that one participant may send, together with everything that brings nothing new: packets
+    /// without a frame, repeated signalling, repeated acknowledgements, answers to no ping, and moves to another
+    /// address.
     pub control: Rate,
     /// How often the server says that it does not know a connection.
     pub resets: Rate,
-    /// How often the embedder is told that a join was refused ([`Event::JoinRefused`](super::Event::JoinRefused)): anybody can
-    /// have one refused.
+    /// How often the embedder is told that a join was refused ([`Event::JoinRefused`](super::Event::JoinRefused)):
+    /// anyone can cause a refusal.
     pub refusals: Rate,
     /// Most messages from others that wait for one slow participant; newer ones are lost to it.
     pub queued_messages: usize,
     /// Most media packets and lossy messages that wait to be sent to one participant; older ones
     /// are lost to it.
     pub queued_media: usize,
-    /// They are lost to it, too, when they have waited for so long, which they do only if the embedder sends less than there is
-    /// to send ([`Event::Overloaded`](super::Event::Overloaded)). Longer than any [`gather`](Self::gather) window, and not
-    /// longer than a listener can wait for what it hears.
+    /// Packets that have waited for this long are dropped, too. They wait only if the embedder sends less than there
+    /// is to send ([`Event::Overloaded`](super::Event::Overloaded)). Longer than any [`gather`](Self::gather) window,
+    /// and not longer than a listener can wait for audio.
     pub queued_media_time: Duration,
-    /// Buffers for the payloads of all those, shared by all who wait for the same one.
+    /// Buffers for the payloads of all those; the receivers of one payload share its buffer.
     pub media_buffers: usize,
     /// Most events that wait to be polled, beside those that ask for an answer.
     pub events: usize,
@@ -120,25 +121,26 @@ pub struct Config {
     /// Participants removed by moderators that a session remembers, to keep them out; and as many
     /// that were silenced, to keep them silent when they join anew.
     pub kicked: usize,
-    /// How long an audio slot stays with a stream that has fallen silent.
+    /// How long a stream that has fallen silent keeps its audio slot.
     pub slot_hold: Duration,
     /// How long frames wait for others to the same receiver; see [`Server::set_gather`](super::Server::set_gather).
     pub gather: Gather,
-    /// How long the active speaker stays so in silence.
+    /// How long the active speaker stays active in silence.
     pub speaker_hold: Duration,
-    /// Who comes to a session of more than 16, or goes, is told to the others at once if nobody did so in this time before;
-    /// else together with all who do so until it has passed. So a thousand who join do not cost a million datagrams.
+    /// In a session of more than 16, the others are told at once of a participant that joins or leaves, if nobody
+    /// joined or left within this time before; otherwise together with all changes until it has passed. So a thousand
+    /// joins do not cost a million datagrams.
     pub roster_interval: Duration,
-    /// How often publishers are told what of their media arrives.
+    /// How often publishers receive reports of their media's loss.
     pub report_interval: Duration,
-    /// Whether and how rooms are mixed for those who ask for that; `None`: they are refused.
+    /// Whether and how rooms are mixed for participants that ask for a mix; `None`: they are refused.
     #[cfg(feature = "opus-fullband")]
     pub mix: Option<super::MixConfig>,
 }
 
 impl Config {
-    /// What an audio packet counts as in [`audio`](Self::audio) beside its bytes: to send a datagram takes the server longer than to
-    /// copy and seal what is in it.
+    /// The bytes that an audio packet adds to its length in [`audio`](Self::audio): sending a datagram takes the
+    /// server longer than copying and sealing its contents.
     pub const AUDIO_PACKET: u32 = 1_000;
 }
 

@@ -1,4 +1,4 @@
-//! What all of the server shares, lent to whatever it has work for: the time, the limits, the timers, the queues.
+//! The shared parts of the server, lent to each operation: the time, the limits, the timers, the queues.
 
 use alloc::collections::{BTreeMap, VecDeque};
 
@@ -31,7 +31,7 @@ pub(super) struct Context {
     reset_key: ResetKey,
     ssrcs: Ssrcs,
     pub(super) directory: Directory,
-    /// Those who are on their way out.
+    /// The associations being closed.
     pub(super) leaving: BTreeMap<PeerKey, Departing>,
     pub(super) ended: Ended,
     pub(super) timers: Timers<Wake>,
@@ -94,7 +94,7 @@ impl Context {
         id
     }
 
-    /// A connection id that nobody has.
+    /// An unused connection id.
     pub(super) fn random_connection_id(&mut self) -> ConnectionId {
         loop {
             let id = ConnectionId(self.rng.next_u32());
@@ -117,7 +117,7 @@ impl Context {
         Secret(*self.reset_key.token(local).expose_bytes())
     }
 
-    /// Whether those in a session, which is mixed already or not, may ask for a mix.
+    /// Whether participants of a session, already mixed or not, may ask for a mix.
     #[cfg(feature = "opus-fullband")]
     pub(super) fn can_mix(&self, is_mixed: bool) -> bool {
         let limit = self.config.mix.map_or(0, |config| config.sessions);
@@ -125,13 +125,13 @@ impl Context {
         self.config.mix.is_some() && (is_mixed || self.mixes < limit)
     }
 
-    /// Nobody may, without an encoder.
+    /// Without an encoder there is no mix.
     #[cfg(not(feature = "opus-fullband"))]
     pub(super) const fn can_mix(&self, _is_mixed: bool) -> bool {
         false
     }
 
-    /// Has a participant asked for what it has to send.
+    /// Schedules a participant to be asked for its outgoing datagrams.
     pub(super) fn wake(&mut self, association: &mut Association) {
         if !association.ready {
             association.ready = true;
@@ -167,7 +167,7 @@ impl Context {
         }
     }
 
-    /// Takes back a question to the embedder that nobody waits for any more.
+    /// Withdraws a question to the embedder whose asker is gone.
     pub(super) fn retract_refresh(&mut self, refresh: &Refresh) {
         self.directory.refreshes.remove(&refresh.id);
         self.events.retract(

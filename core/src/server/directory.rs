@@ -1,4 +1,4 @@
-//! Where those are whom a datagram, a ticket or an answer of the embedder is about.
+//! Finds the association that a datagram, a ticket or an answer of the embedder concerns.
 
 use alloc::collections::BTreeMap;
 
@@ -8,12 +8,13 @@ use super::RefreshId;
 use super::keys::{MemberKey, Owner, PeerKey, Place, RoomKey};
 use crate::wire::ConnectionId;
 
-/// All associations, found by what they are known by. Their holders stand elsewhere: a [`Place`] says where.
+/// All associations, found by connection id, ticket or question. Their holders stand elsewhere: a [`Place`] says
+/// where.
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) ids: BTreeMap<ConnectionId, Owner>,
     places: Slab<Place>,
-    /// Whose resume ticket has this handle.
+    /// Owners of resume tickets, by the tickets' handles.
     pub(super) tickets: BTreeMap<u64, PeerKey>,
     pub(super) refreshes: BTreeMap<RefreshId, PeerKey>,
     next_refresh: u64,

@@ -1,14 +1,13 @@
-//! Those who were put out and may not know it yet.
+//! Participants whose stay was ended and that may not know it yet.
 
 use alloc::collections::BTreeMap;
 
 use crate::room::CloseReason;
 use crate::signal::JoinRefusal;
 
-/// Why those whose stay was ended may not simply go on, by the handles of their resume tickets:
-/// `Closed` may get lost, and whoever missed it comes back as one that lost touch. It shows its
-/// ticket then, and is told what it missed; a join without a ticket is somebody's decision and is none
-/// of this table's business.
+/// The reasons why stays were ended, by the handles of their resume tickets. `Closed` may get lost, and a participant
+/// that missed it comes back as if it had lost the connection. It shows its ticket then, and is told the reason. A
+/// join without a ticket is a user's decision and does not concern this table.
 #[derive(Debug)]
 pub(super) struct Ended {
     refusals: BTreeMap<u64, (u64, JoinRefusal)>,
@@ -58,7 +57,7 @@ impl Ended {
         }
     }
 
-    /// What to answer to who shows a ticket with this handle.
+    /// The answer to a join that shows a ticket with this handle.
     pub(super) fn refusal(&self, handle: u64) -> Option<JoinRefusal> {
         self.refusals.get(&handle).map(|(_, refusal)| *refusal)
     }

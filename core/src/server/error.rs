@@ -1,10 +1,10 @@
-//! What can go wrong with what the embedder hands in, and what is done with datagrams.
+//! Errors of the embedder's input, and the outcomes of datagrams.
 
 use thiserror::Error;
 
 use crate::signal::JoinRefusal;
 
-/// Why a datagram was dropped. Nothing has changed, except that it was counted.
+/// The reason that a datagram was dropped. Nothing has changed, except that it was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -47,7 +47,7 @@ pub enum Dropped {
     #[error("the packet is forged or damaged")]
     Forged,
     /// The session or the participant that the join was for is gone.
-    #[error("what the join was for is gone")]
+    #[error("the join's session or participant is gone")]
     Superseded,
 }
 
@@ -70,7 +70,7 @@ impl Dropped {
     ];
 }
 
-/// Why a join was not let in.
+/// The reason that a join was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -78,41 +78,41 @@ pub enum AdmitError {
     /// The join was answered before, or its time is over: nothing has changed.
     #[error("no such join is waiting: it was answered before or has timed out")]
     UnknownJoin,
-    /// The session has as many participants as it may have. The one who asked is told.
+    /// The session has reached its limit of participants. The participant is told.
     #[error("the room is full; the participant is told so")]
     RoomFull,
-    /// The server has as many rooms or participants as it may have. The one who asked is told.
+    /// The server has reached its limit of rooms or participants. The participant is told.
     #[error("the server is full; the participant is told so")]
     ServerFull,
-    /// The participant joins more often than it may. The one who asked is told.
+    /// The participant joins more often than it may. The participant is told.
     #[error("the participant joins too often; it is told so")]
     TooOften,
-    /// The participant is there already, and the room wants it once. The one who asked is told.
-    #[error("the participant is there already; the new one is told so")]
+    /// The participant is already present, and the room allows it once. The new one is told.
+    #[error("the participant is already present; the new one is told so")]
     DuplicateParticipant,
     /// [`Admission::attributes`](super::Admission::attributes) has more than
-    /// [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES). The one who asked is told that there are no joins now.
+    /// [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES). The participant is told that the server accepts no joins now.
     #[error("the admission has more than 8 attributes; the participant is told to try again later")]
     TooManyAttributes,
-    /// A moderator removed this participant from the session. The one who asked is told.
+    /// A moderator removed this participant from the session. The participant is told.
     #[error("a moderator removed this participant from the session; it is told so")]
     Kicked,
-    /// It wants to go on with a stay that was ended, and does not know that. The one who asked is
-    /// told why; it may join anew if its user wants that.
-    #[error("the participant goes on with a stay that was ended: {0}; it is told so")]
+    /// The participant tries to continue a stay that was ended, without knowing that. It is told the reason; it may
+    /// join anew if its user wants that.
+    #[error("the participant's stay was ended: {0}; it is told so")]
     Ended(JoinRefusal),
-    /// The server is shutting down. The one who asked is told.
+    /// The server is shutting down. The participant is told.
     #[error("the server is shutting down; the participant is told so")]
     ShuttingDown,
 }
 
-/// Why a join was not answered.
+/// The reason that a join was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("no such join is waiting: it was answered before or has timed out")]
 pub struct UnknownJoin;
 
-/// Why a new token was not taken.
+/// The reason that a new token was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -125,16 +125,16 @@ pub enum RefreshError {
     Mismatch,
 }
 
-/// Why the application's moderation or message had no effect.
+/// The reason that the application's moderation or message had no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ModerateError {
-    /// There is no session in that room, nor anybody waiting for one.
-    #[error("no session is going on in that room")]
+    /// The room has neither a session nor waiting participants.
+    #[error("the room has no session")]
     UnknownRoom,
-    /// Nobody in the session, or in its lobby, has that id.
-    #[error("no such participant there")]
+    /// No participant in the session, or in its lobby, has that id.
+    #[error("no such participant in the room")]
     UnknownParticipant,
     /// The participant publishes nothing under that key.
     #[error("the participant publishes no stream with that key")]

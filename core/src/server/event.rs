@@ -1,4 +1,4 @@
-//! What the server tells its embedder.
+//! The events of a server.
 
 use alloc::string::String;
 
@@ -22,45 +22,45 @@ pub struct RefreshId(pub(super) u64);
 /// ([`Server::events_polled`](super::Server::events_polled)).
 ///
 /// The events of one session begin with [`SessionStarted`](Self::SessionStarted) and end with
-/// [`SessionEnded`](Self::SessionEnded). In between, each [`ParticipantJoined`](Self::ParticipantJoined) is followed by one
-/// [`ParticipantLeft`](Self::ParticipantLeft). What else is told of a participant lies between these two.
+/// [`SessionEnded`](Self::SessionEnded). In between, each [`ParticipantJoined`](Self::ParticipantJoined) is followed
+/// by one [`ParticipantLeft`](Self::ParticipantLeft). All other events of a participant lie between these two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Somebody wants to join. Answer with [`admit`](super::Server::admit),
-    /// [`refuse`](super::Server::refuse) or [`redirect`](super::Server::redirect), soon: the join
-    /// is forgotten after [`Config::join_timeout`](super::Config::join_timeout).
+    /// A participant asks to join. Answer with [`admit`](super::Server::admit), [`refuse`](super::Server::refuse) or
+    /// [`redirect`](super::Server::redirect), soon: the join is forgotten after
+    /// [`Config::join_timeout`](super::Config::join_timeout).
     JoinRequested {
         /// Stands in the answer again.
         join: JoinId,
-        /// Who this is and what it may do, for the embedder to verify.
+        /// The token with identity and grants, for the embedder to verify.
         token: Secret<String>,
-        /// Where it comes from. Unproven: anybody can have sent it.
+        /// The join's source address. It is unproven: the sender may have forged it.
         from: Path,
     },
     /// A participant shows a new token. Answer with [`refresh`](super::Server::refresh).
     RefreshRequested {
         /// Stands in the answer again.
         refresh: RefreshId,
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
         /// For the embedder to verify.
         token: Secret<String>,
     },
-    /// A join was refused, by the embedder or by the server itself. At most as many are told as
-    /// [`Config::refusals`](super::Config::refusals) says, because anybody can ask; all are counted in
-    /// [`Statistics::joins_refused`](super::Statistics::joins_refused).
+    /// A join was refused, by the embedder or by the server itself. [`Config::refusals`](super::Config::refusals)
+    /// limits these events, because anyone can ask; [`Statistics::joins_refused`](super::Statistics::joins_refused)
+    /// counts all.
     JoinRefused {
-        /// Why, and what is known of room and participant.
+        /// The reason, with room and participant if known.
         refused: Refused,
-        /// Where it came from. Unproven: anybody can have sent it.
+        /// The join's source address. It is unproven: the sender may have forged it.
         from: Path,
     },
     /// The first participant is about to be in the room.
     SessionStarted {
-        /// Where.
+        /// The room.
         room: RoomId,
         /// The new session.
         session: SessionId,
@@ -68,191 +68,192 @@ pub enum Event {
     /// The session is over: the last participant is out of the room and
     /// [`RoomLimits::empty_timeout`](super::RoomLimits::empty_timeout) has passed, or all were sent out.
     SessionEnded {
-        /// Where.
+        /// The room.
         room: RoomId,
         /// The session that is no more.
         session: SessionId,
-        /// Why the session was ended, such as [`SessionEnded`](CloseReason::SessionEnded) or
-        /// [`ServerShutdown`](CloseReason::ServerShutdown); else why the last one left.
+        /// The reason for the end of the session, such as [`SessionEnded`](CloseReason::SessionEnded) or
+        /// [`ServerShutdown`](CloseReason::ServerShutdown); otherwise the reason that the last participant left.
         reason: CloseReason,
     },
     /// A participant waits in the lobby: let it in or turn it away with
     /// [`Server::moderate`](super::Server::moderate), or let a moderator do so. It waits until it joins or
     /// [gives up](Self::ParticipantGaveUp); one that comes back under another name is told again.
     ParticipantWaiting {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
-        /// What to show for it.
+        /// The name to show.
         name: DisplayName,
     },
     /// A participant no longer waits in the lobby and did not come in.
     ParticipantGaveUp {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
-        /// Why.
+        /// The reason.
         reason: CloseReason,
     },
     /// A participant is in the session. The streams and attributes that it has from the start are told after this.
     ParticipantJoined {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
-        /// What others see of it.
+        /// The name shown to others.
         name: DisplayName,
-        /// What it may do.
+        /// The participant's grants.
         grants: Grants,
-        /// Whether it comes from the lobby, where it waits no longer.
+        /// Whether it was in the lobby before.
         waited: bool,
-        /// Whether it is silenced from before.
+        /// Whether it was silenced before.
         censored: bool,
-        /// Where it is.
+        /// The participant's address.
         path: Path,
     },
     /// A participant continues on a new connection.
     ParticipantResumed {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
-        /// Where it is now.
+        /// The participant's new address.
         path: Path,
     },
     /// A participant fell silent or came back.
     ParticipantConnection {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
         /// Its state now.
         state: ConnectionState,
     },
     /// A participant is out of the session. Its streams and attributes go with it.
     ParticipantLeft {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
-        /// Why.
+        /// The reason.
         reason: CloseReason,
     },
     /// A participant may do something else than before.
     GrantsChanged {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
         /// All that it may do.
         grants: Grants,
     },
     /// A participant was silenced by a moderator or the application, or is so no longer.
     ParticipantCensored {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
         /// Silenced or not.
         censored: bool,
     },
     /// An attribute of a participant has another value.
     AttributeChanged {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
-        /// Which.
+        /// The attribute's key.
         key: AttributeKey,
         /// Its value; empty if there is no such attribute any more.
         value: AttributeValue,
     },
     /// A stream is published.
     StreamPublished {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
         /// The stream.
         stream: Stream,
     },
     /// A stream is no longer published.
     StreamUnpublished {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
-        /// Which.
+        /// The stream's key.
         key: StreamKey,
     },
     /// A stream was muted or unmuted by its publisher.
     StreamMuted {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
-        /// Which.
+        /// The stream's key.
         key: StreamKey,
         /// Silenced or not.
         muted: bool,
     },
-    /// Somebody else, or nobody, has the floor.
+    /// The floor has another holder, or none.
     FloorChanged {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Who, if anybody has it.
+        /// The participant that holds it, if any.
         holder: Option<ParticipantId>,
     },
-    /// Somebody else, or nobody, is loudest.
+    /// Another participant, or none, is the active speaker.
     SpeakerChanged {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Of which session.
+        /// The session.
         session: SessionId,
-        /// Who, if anybody speaks.
+        /// The active speaker, if any.
         participant: Option<ParticipantId>,
     },
-    /// There is more to send than the embedder sends: it has too little processor time, or its socket takes no more. Of what
-    /// waits for each receiver the oldest is dropped. Told at most once a second, while that lasts.
+    /// There is more to send than the embedder sends: it has too little processor time, or its socket accepts no
+    /// more. The oldest packet that waits for each receiver is dropped. This event comes at most once a second, while
+    /// the overload lasts.
     Overloaded {
         /// Media packets and lossy messages that were dropped since this was last told.
         late: u64,
     },
-    /// The queue was full: so many events were lost at this place. What is true now is in
-    /// [`rooms`](super::Server::rooms). It has the number of the last of them.
+    /// The queue was full, and events were lost at this place. [`rooms`](super::Server::rooms) shows the current
+    /// state. This event has the number of the last lost one.
     EventsMissed {
-        /// How many.
+        /// The number of lost events.
         count: u64,
     },
 }
 
 impl Event {
-    /// Whether somebody waits for the embedder to answer it. Such events are never lost: the joins
-    /// and participants that they belong to are bounded themselves.
+    /// Whether the event waits for an answer of the embedder. Such events are never lost: the joins and participants
+    /// that they belong to are bounded themselves.
     pub(super) const fn asks(&self) -> bool {
         matches!(
             self,

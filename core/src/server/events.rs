@@ -1,4 +1,4 @@
-//! The bounded queue of what the embedder is told, and its count.
+//! The bounded queue of events for the embedder, and their numbers.
 
 use alloc::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use super::Event;
 #[derive(Debug)]
 pub(super) struct Events {
     queue: VecDeque<Event>,
-    /// How many of them count against the capacity.
+    /// The number of events that count against the capacity.
     counted: usize,
     capacity: usize,
     /// Events that have happened, questions apart.
@@ -38,7 +38,7 @@ impl Events {
             self.counted += 1;
             self.queue.push_back(event);
         } else {
-            // The newest counted place becomes the account of what is lost.
+            // The newest counted place becomes the record of lost events.
             match self.queue.iter_mut().rev().find(|event| !event.asks()) {
                 Some(Event::EventsMissed { count }) => *count = count.saturating_add(1),
                 Some(last) => *last = Event::EventsMissed { count: 2 },
@@ -69,7 +69,7 @@ impl Events {
         self.polled
     }
 
-    /// Takes back a question that nobody waits for any more.
+    /// Withdraws a question whose asker is gone.
     pub(super) fn retract(&mut self, asked: impl Fn(&Event) -> bool) {
         self.queue.retain(|event| !(event.asks() && asked(event)));
     }

@@ -1,18 +1,18 @@
 //! How long a frame waits for others to the same receiver, so that they share a datagram.
 //!
-//! Talkers' frames come out of phase, so each would go out in a datagram of its own, and a datagram costs far more than
-//! what is in it. The first frame that comes to a room opens its window; when that has passed, all that came meanwhile is sent.
-//! Signalling does not wait, and takes along what does.
+//! Talkers' frames arrive out of phase, so each would be sent in a datagram of its own, and a datagram costs far more
+//! than its contents. The first frame that arrives in a room opens its window; when the window has passed, all frames
+//! that arrived meanwhile are sent. Signalling does not wait, and takes waiting frames along.
 
 use crate::time::Duration;
 
 /// When and how long frames of sound wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gather {
-    /// Not at all while the server is at most half busy, so long when it is busy nine tenths of the time, and in between in
-    /// proportion. The embedder says how busy it is: [`Server::set_load`](super::Server::set_load).
+    /// Not at all while the server is at most half busy, for this time when it is busy nine tenths of the time, and
+    /// in between in proportion. The embedder reports the load: [`Server::set_load`](super::Server::set_load).
     UnderLoad(Duration),
-    /// Always so long. Fewer datagrams spare a device's radio and processor, too.
+    /// Always for this time. Fewer datagrams spare a device's radio and processor, too.
     Always(Duration),
 }
 
@@ -22,7 +22,7 @@ const HALF_BUSY: u32 = 50;
 const BUSY: u32 = 90;
 
 impl Gather {
-    /// How long a frame waits that comes at such a load, in percent.
+    /// How long a frame waits at this load, in percent.
     pub(super) fn window(self, load: u8) -> Duration {
         match self {
             Self::Always(window) => window,

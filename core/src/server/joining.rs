@@ -18,8 +18,8 @@ use crate::signal::JoinRefusal;
 use crate::time::{Duration, Instant};
 use crate::wire::Frames;
 
-/// Lets a join in. What it then says and publishes takes effect when its first packet under
-/// the new keys arrives; a place is kept for it until then.
+/// Lets a join in. The join takes effect when the participant's first packet under the new keys arrives; a place is
+/// reserved for it until then.
 pub(super) fn admit(
     front: &mut Front,
     rooms: &mut Rooms,
@@ -170,7 +170,7 @@ pub(super) fn handle_first_data(
         }
     }
     let Some(peer) = rooms.enter(cx, *pending, reach) else {
-        // The sender cannot know that what it was promised is gone: have it join anew.
+        // The sender cannot know that its promise is gone: have it join anew.
         return front
             .send_reset(cx, from, local, len)
             .and(Err(Dropped::Superseded));
@@ -181,14 +181,14 @@ pub(super) fn handle_first_data(
     Ok(())
 }
 
-/// Gives up a join under way, and what was kept for it.
+/// Gives up a join under way, and releases its reserved place.
 pub(super) fn forget(front: &mut Front, rooms: &mut Rooms, cx: &mut Context, key: JoinKey) {
     if let Some(pending) = front.forget(cx, key) {
         rooms.release(&pending);
     }
 }
 
-/// Turns everybody away who joins, and sends everybody away who has.
+/// Turns away all joins under way, and closes all connections.
 pub(super) fn shut_down(front: &mut Front, rooms: &mut Rooms, cx: &mut Context) {
     front.shutting_down = true;
     for key in front.keys() {
@@ -199,7 +199,7 @@ pub(super) fn shut_down(front: &mut Front, rooms: &mut Rooms, cx: &mut Context) 
     rooms.close_all(cx, CloseReason::ServerShutdown);
 }
 
-/// How somebody arrives: over which association, and where it is reached.
+/// The association of a participant that arrives, and its address.
 struct Arrival {
     pending: Box<Pending>,
     reach: Reach,
@@ -214,7 +214,7 @@ fn arrival(now: Instant, join: HalfOpen, from: Path, len: usize) -> Option<Arriv
     else {
         return None;
     };
-    // The keys are known only to who has received the Welcome where the Hello came from.
+    // The keys are known only to the receiver of the Welcome, at the Hello's address.
     let mut reach = Reach::new(from);
     reach.proven |= from.has_same_remote(&join.reach.path);
     reach.received(len);

@@ -1,6 +1,6 @@
-//! What stands for what, in tables, timers and queues.
+//! Keys of tables, timers and queues.
 
-/// One association, whatever its holder is now: waiting, in a session, or leaving.
+/// One association, whatever its holder is: the lobby, a session, or the closing connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PeerKey(pub(super) usize);
 
@@ -22,14 +22,14 @@ pub(super) enum Place {
     Leaving,
 }
 
-/// Whom a connection id leads to.
+/// The owner of a connection id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Join(JoinKey),
     Peer(PeerKey),
 }
 
-/// Whom a timer wakes.
+/// The owner of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wake {
     Join(JoinKey),

@@ -42,7 +42,7 @@ impl TokenBucket {
         self.take_many(now, 1)
     }
 
-    /// Takes so many tokens if there are as many.
+    /// Takes this many tokens if there are as many.
     fn take_many(&mut self, now: Instant, tokens: u32) -> bool {
         self.fill_until(now);
         match self.fill.checked_sub(u64::from(tokens) * TOKEN) {
@@ -55,17 +55,17 @@ impl TokenBucket {
     }
 }
 
-/// Over so many times what it may, a participant is not only limited but cut off.
+/// A participant that exceeds its rate by this factor is not only limited but cut off.
 const FLOOD: u32 = 5;
 
-/// What one participant may send of something.
+/// The limit of one kind of traffic of one participant.
 #[derive(Debug)]
 pub(super) struct Allowance {
     granted: TokenBucket,
     tolerated: TokenBucket,
 }
 
-/// What to do with one more.
+/// The treatment of one more packet or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Granted,
@@ -91,7 +91,7 @@ impl Allowance {
         self.take_many(now, 1)
     }
 
-    /// The same for what counts as so many.
+    /// The same for traffic that counts as several.
     pub(super) fn take_many(&mut self, now: Instant, tokens: u32) -> Verdict {
         if !self.tolerated.take_many(now, tokens) {
             Verdict::Flooded
@@ -142,14 +142,15 @@ impl<K: Ord> EachBucket<K> {
     }
 }
 
-/// How long a [`SharedBucket`] counts before it begins anew, and an [`EachBucket`] before it looks who need not be remembered.
+/// How long a [`SharedBucket`] counts before it begins anew, and an [`EachBucket`] before it drops entries that it
+/// need not remember.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Which part of the tokens of that time a taker may have.
+/// One taker may have this fraction of the tokens of that time.
 const SHARE: u32 = 4;
-/// Takers that it counts in that time; those beyond share what the bucket has, uncounted.
+/// Takers counted in that time; further ones share the bucket uncounted.
 const MAX_COUNTED: usize = 1_024;
 
-/// A [`TokenBucket`] that nobody can empty alone.
+/// A [`TokenBucket`] that no single taker can empty.
 #[derive(Debug)]
 pub(super) struct SharedBucket<K> {
     bucket: TokenBucket,
@@ -215,7 +216,7 @@ mod tests {
         let start = Instant::from_micros(5);
         let verdicts = |times: u32| {
             let mut allowance = Allowance::new(RATE, start);
-            // Ten seconds at so many times the rate.
+            // Ten seconds at this multiple of the rate.
             (0..times * RATE.per_second * 10)
                 .map(|n| {
                     let gap = Duration::from_secs(1) / (times * RATE.per_second);

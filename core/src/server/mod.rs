@@ -1,9 +1,8 @@
 //! The room server's end: joins, rooms, forwarding. Sans-IO; it allocates, within bounds.
 //!
-//! [`Server`] is driven like every state machine here: datagrams and time go in, datagrams, events
-//! and the next wake-up come out. It owns no socket, reads no clock, verifies no token: who joins
-//! is the embedder's decision, asked for by [`Event::JoinRequested`] and given by
-//! [`Server::admit`].
+//! [`Server`] is driven like every state machine here: datagrams and time go in, datagrams, events and the next
+//! wake-up come out. It owns no socket, reads no clock and verifies no token: the embedder decides who joins.
+//! [`Event::JoinRequested`] asks for this decision, and [`Server::admit`] gives it.
 //!
 //! ```text
 //!             handle_datagram(now, from, bytes)         handle_timeout(now)
@@ -19,12 +18,11 @@
 //!                        poll_transmit: one datagram for one receiver, with all that waits for it
 //! ```
 //!
-//! A join takes effect with the first Data packet of the participant, which proves that it holds
-//! the keys: a replayed Hello changes nothing that anybody can see. Whoever has not proven to
-//! receive at an address is sent at most three times what came from there.
+//! A join takes effect with the first Data packet of the participant, which proves that it holds the keys: a replayed
+//! Hello changes nothing visible. A peer that has not proven its address is sent at most three times the bytes
+//! received from there (anti-amplification).
 //!
-//! What is bounded, and what happens at the bound, is said by [`Config`]; [`Server::accounting`]
-//! tells how much is in use.
+//! [`Config`] documents every bound and the behaviour at it; [`Server::accounting`] returns the current use.
 
 mod admission;
 mod api;

@@ -1,16 +1,16 @@
-//! Moderation by the embedder: what is done, to whom, and what came of it.
+//! Moderation by the embedder: operations, targets and outcomes.
 
 use alloc::vec::Vec;
 
 use crate::room::ParticipantId;
 use crate::signal;
 
-/// What is done to participants. See [`Server::moderate`](super::Server::moderate).
+/// A moderation of participants. See [`Server::moderate`](super::Server::moderate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Act {
     /// Remove them from the session.
     Kick {
-        /// Whether to keep them out of this session, whatever token they bring.
+        /// Whether to keep them out of this session, even with a valid token.
         keep_out: bool,
     },
     /// Silence them, also when they join this session anew.
@@ -24,7 +24,7 @@ pub enum Act {
 }
 
 impl Act {
-    /// Whether it concerns those in the lobby, and not those in the session.
+    /// Whether it concerns the lobby, and not the session.
     pub(super) const fn is_for_lobby(self) -> bool {
         matches!(self, Self::Admit | Self::Deny)
     }
@@ -42,7 +42,7 @@ impl From<signal::Moderation> for Act {
     }
 }
 
-/// Which participants are meant, any number of them.
+/// The participants concerned, any number of them.
 ///
 /// ```
 /// use parlour_core::room::ParticipantId;
@@ -54,7 +54,7 @@ impl From<signal::Moderation> for Act {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// Everybody there but those excepted.
+    /// All participants but those excepted.
     All {
         /// Those left alone.
         except: Vec<ParticipantId>,
@@ -64,12 +64,12 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// Everybody.
+    /// All participants.
     pub const fn all() -> Self {
         Self::All { except: Vec::new() }
     }
 
-    /// Everybody but these.
+    /// All participants but these.
     pub fn all_but(except: impl IntoIterator<Item = ParticipantId>) -> Self {
         let except = except.into_iter().collect();
         Self::All { except }
@@ -94,18 +94,18 @@ impl FromIterator<ParticipantId> for Selection {
     }
 }
 
-/// What came of a moderation, for each who was meant once, in the order of their ids.
+/// The outcome of a moderation: each participant concerned once, in the order of ids.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Moderated {
     /// Those for whom it took effect.
     pub affected: Vec<ParticipantId>,
-    /// Those for whom it was so before, or who go on waiting because the room is full.
+    /// Those that already were in that state, or that go on waiting because the room is full.
     pub unchanged: Vec<ParticipantId>,
-    /// Those who are not there.
+    /// Those that are not in the room.
     pub unknown: Vec<ParticipantId>,
 }
 
-/// What came of it for one.
+/// The outcome for one participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Affected,

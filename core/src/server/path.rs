@@ -1,4 +1,4 @@
-//! Where datagrams come from and go to.
+//! The source and destination of datagrams.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -16,13 +16,13 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub enum Path {
     /// Datagrams.
     Udp {
-        /// The other end's address, which anybody can forge.
+        /// The other end's address, which may be forged.
         remote: SocketAddr,
         /// This end's address: the one that was asked, and that answers have to come from. `None` if the embedder's
         /// socket has no other, or cannot choose.
         local: Option<IpAddr>,
     },
-    /// A TCP or WebSocket connection. That it exists proves the address.
+    /// A TCP or WebSocket connection. Its existence proves the address.
     Stream {
         /// A number that the embedder gave it and never gives to another.
         id: u64,
@@ -41,8 +41,8 @@ impl Path {
         Self::Udp { remote, local }
     }
 
-    /// Whether both lead to the same socket at the other end, perhaps from different addresses of this one: what is
-    /// known of who receives there by one of them is known by the other.
+    /// Whether both lead to the same socket at the other end, perhaps from different addresses of this one: knowledge
+    /// of the receiver by one path holds for the other.
     pub fn has_same_remote(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Udp { remote: a, .. }, Self::Udp { remote: b, .. }) => a == b,
@@ -50,7 +50,7 @@ impl Path {
         }
     }
 
-    /// An encoding of the other end that no other has: what a cookie's MAC covers.
+    /// An encoding of the other end that is unique to it: the input of a cookie's MAC.
     ///
     /// ```text
     ///  0        1             17        19          23
@@ -85,8 +85,8 @@ impl Path {
     }
 }
 
-/// Whose a path is, as far as anybody can tell: those who have one address have the rest of its
-/// ports, as many connections as they like, and of an IPv6 network, too.
+/// The presumed owner of a path: one address has all its ports, any number of connections, and for IPv6 its whole
+/// network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// An IPv4 address.
@@ -96,7 +96,7 @@ pub enum Source {
 }
 
 impl Path {
-    /// What limits "from one address" count by.
+    /// The key by which limits "from one address" count.
     pub fn source(&self) -> Source {
         let address = match self {
             Self::Udp { remote, .. } => remote.ip(),

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-/// A payload in a [`Pool`]. Whoever holds one must give it back exactly once.
+/// A payload in a [`Pool`]. Each one must be given back exactly once.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Payload(u32);
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every held payload reads as it was put in, whatever else comes and goes.
+        /// Every held payload reads as it was put in, whatever is added or removed meanwhile.
         #[test]
         fn payloads_stay_as_they_are(steps in prop::collection::vec((0u8..3, any::<u8>()), 0..200)) {
             let mut pool = Pool::new(8);

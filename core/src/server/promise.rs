@@ -1,4 +1,4 @@
-//! What a join asks for, and what it is promised until its first Data packet comes.
+//! The requests of a join, and its promises until its first Data packet arrives.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use crate::secure::{ResumeTicket, Transport};
 use crate::signal::{Join, Publish, Resume, SubscribePolicy};
 use crate::time::Instant;
 
-/// What a join asks for.
+/// The requests of a join.
 #[derive(Debug, Default)]
 pub(super) struct Wish {
     pub(super) participants: u16,
@@ -36,7 +36,7 @@ impl Wish {
     }
 }
 
-/// What waits for the first Data packet.
+/// The promise that the first Data packet redeems.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) transport: Transport,
@@ -58,11 +58,11 @@ pub(super) struct Pending {
 /// How a join enters.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// Into the session, as somebody new.
+    /// Into the session, as a new participant.
     New(Offer),
     /// Into the lobby, with a ticket by which it is known again.
     Lobby(Box<Wish>, ResumeTicket),
-    /// As the participant that it was, who last applied the version.
+    /// As the participant it was, which last applied the version.
     Resume {
         peer: PeerKey,
         handle: u64,
@@ -71,7 +71,7 @@ pub(super) enum Entry {
     },
 }
 
-/// What a new participant was promised.
+/// The promise to a new participant.
 #[derive(Debug)]
 pub(super) struct Offer {
     pub(super) session: SessionId,

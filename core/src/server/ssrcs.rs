@@ -2,8 +2,8 @@
 
 use rand_core::CryptoRngCore;
 
-/// Gives out numbers that nobody else here has. Later ones are higher: by that a
-/// [`RoomState`](crate::room::RoomState) tells who presents.
+/// Assigns SSRCs that are unique on this server. Later ones are higher: by that a
+/// [`RoomState`](crate::room::RoomState) finds the presenter.
 #[derive(Debug)]
 pub(super) struct Ssrcs {
     next: u32,

@@ -1,4 +1,4 @@
-//! What the server counts.
+//! Counters of the server.
 
 use super::Dropped;
 use crate::time::Duration;
@@ -50,7 +50,7 @@ pub struct Statistics {
     /// Talkers' sound decoded for mixes, in blocks of 20 ms.
     #[cfg(feature = "opus-fullband")]
     pub mix_decoded: u64,
-    /// Packets of mixes encoded, each for all who hear the same.
+    /// Packets of mixes encoded, each for all listeners of the same mix.
     #[cfg(feature = "opus-fullband")]
     pub mix_encoded: u64,
     /// Packets of mixes that a receiver did not get because the session's encoders were all in use.
@@ -79,8 +79,8 @@ pub struct ParticipantStatistics {
     pub round_trip: Option<Duration>,
     /// Packets of its streams that got lost on their way to the server lately, in 1/256.
     pub uplink_loss: u8,
-    /// The same for packets on their way to it, as it reports. What others' packets lost before the
-    /// server does not count.
+    /// The same for packets on their way to it, as it reports. Packets that others lost before the server do not
+    /// count.
     pub downlink_loss: u8,
     /// Variation of the transit time of its streams, the worst of them.
     pub jitter: Duration,
@@ -92,8 +92,8 @@ pub struct ParticipantStatistics {
     pub quality: u8,
 }
 
-/// What the server keeps in memory, table by table and queue by queue: entries, unless said
-/// otherwise. Each is bounded by [`Config`](super::Config).
+/// The server's memory, table by table and queue by queue: entries, unless said otherwise. Each is bounded by
+/// [`Config`](super::Config).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Accounting {
     /// Rooms with a session, a lobby or a join under way.

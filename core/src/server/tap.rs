@@ -17,28 +17,28 @@ const MAX_WAITING: usize = 4_096;
 pub struct TappedStream {
     /// In which session.
     pub session: SessionId,
-    /// Whose.
+    /// The participant.
     pub participant: ParticipantId,
     /// Its name.
     pub key: StreamKey,
-    /// What it shows or lets hear.
+    /// The kind of the media.
     pub kind: StreamKind,
-    /// What its payloads are.
+    /// The codec of its payloads.
     pub codec: Codec,
     /// Tells it from others that its publisher gives the same name, before or after.
     pub ssrc: u32,
 }
 
-/// What [`Server::poll_tapped`] gives.
+/// The output of [`Server::poll_tapped`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tapped {
     /// A packet, as its publisher sent it.
     Packet {
-        /// Of which stream.
+        /// The stream.
         stream: TappedStream,
-        /// When it came.
+        /// The time of arrival.
         received: Instant,
-        /// Its RTP sequence number. What is missing was lost on the way; packets may come in another order.
+        /// Its RTP sequence number. Missing numbers were lost on the way; packets may arrive in another order.
         sequence: u16,
         /// Its RTP timestamp, by the codec's clock.
         timestamp: u32,
@@ -46,19 +46,19 @@ pub enum Tapped {
         marker: bool,
         /// How loud it is, by its publisher's word.
         level: Option<AudioLevel>,
-        /// What the codec made.
+        /// The codec's payload.
         payload: Box<[u8]>,
     },
-    /// A stream is unpublished, or its publisher has left. That the session is over is told by
+    /// A stream is unpublished, or its publisher has left. The end of the session is told by
     /// [`Event::SessionEnded`](super::Event::SessionEnded) alone.
     Ended(TappedStream),
 }
 
-/// What was tapped and waits to be polled.
+/// The tapped packets that wait to be polled.
 #[derive(Debug, Default)]
 pub(super) struct Taps {
     waiting: VecDeque<Tapped>,
-    /// What was lost because too much waited.
+    /// The number of packets lost because too many waited.
     missed: u64,
 }
 
@@ -73,10 +73,12 @@ impl Taps {
 }
 
 impl Server {
-    /// Has the media of the session that goes on in a room come out of [`poll_tapped`](Self::poll_tapped), too, from now on
-    /// and as long as the session lasts; or no more. Gives the session. Where nobody taps, that costs nothing.
+    /// Starts or stops the tap of a room's current session: its media then also comes out of
+    /// [`poll_tapped`](Self::poll_tapped), until the session ends. Returns the session. A room without a tap costs
+    /// nothing.
     ///
-    /// What is tapped is what others may hear and see: nothing of muted streams, and no sound of those who are censored.
+    /// The tap contains what others may hear and see: nothing of muted streams, and no sound of censored
+    /// participants.
     ///
     /// ```
     /// use parlour_core::room::RoomId;
@@ -102,13 +104,13 @@ impl Server {
         room.set_tapped(tapped).ok_or(ModerateError::UnknownRoom)
     }
 
-    /// The next of what was tapped. Call it until there is none, after each batch of what came in: no more than 4,096 packets
+    /// The next tapped packet. Call it until it returns `None`, after each batch of input: no more than 4,096 packets
     /// wait.
     pub fn poll_tapped(&mut self) -> Option<Tapped> {
         self.cx.taps.waiting.pop_front()
     }
 
-    /// How much of what was tapped is lost because it was not polled in time.
+    /// The number of tapped packets lost because they were not polled in time.
     pub fn tapped_missed(&self) -> u64 {
         self.cx.taps.missed
     }

@@ -1,17 +1,17 @@
-//! When who wants to be woken: work per wake-up does not depend on how many sleep.
+//! Timers: the work per wake-up does not depend on their number.
 
 use alloc::collections::BTreeSet;
 
 use crate::time::Instant;
 
-/// Wake-ups in the order of time, one per key. The caller keeps, beside whatever the key stands
-/// for, the instant that it is [armed](Alarm) for.
+/// Wake-ups in the order of time, one per key. The caller keeps, beside the key's object, the instant that it is
+/// [armed](Alarm) for.
 #[derive(Debug)]
 pub(super) struct Timers<K> {
     queue: BTreeSet<(Instant, K)>,
 }
 
-/// What one key is armed for. One of a removed key must have been disarmed.
+/// The instant that one key is armed for. A removed key must have been disarmed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Alarm(Option<Instant>);
 
@@ -51,7 +51,7 @@ impl<K: Ord + Copy> Timers<K> {
         (*at <= now).then_some(*key)
     }
 
-    /// When the first one wakes.
+    /// The time of the first wake-up.
     pub(super) fn next(&self) -> Option<Instant> {
         self.queue.first().map(|(at, _)| *at)
     }

@@ -2,10 +2,10 @@
 
 use super::Path;
 
-/// Where to send what [`Server::poll_transmit`](super::Server::poll_transmit) wrote.
+/// The destination of a datagram that [`Server::poll_transmit`](super::Server::poll_transmit) wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transmit {
-    /// To whom.
+    /// The destination.
     pub to: Path,
     /// Bytes, from the front of the lent buffer.
     pub len: usize,

@@ -35,7 +35,7 @@ pub struct ParticipantList(heapless::Vec<ParticipantId, MAX_TARGETS, u8>);
 pub struct TooManyParticipants;
 
 impl ParticipantList {
-    /// Nobody.
+    /// No participant.
     pub const fn new() -> Self {
         Self(heapless::Vec::new())
     }

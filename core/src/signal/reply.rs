@@ -30,7 +30,7 @@ pub enum Outcome {
     },
 }
 
-/// Why the server did not do what was asked. Append-only.
+/// The reason that the server refused a request. Append-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -38,7 +38,7 @@ pub enum Refusal {
     /// The token's grants do not cover it.
     #[error("your token does not grant this: ask for one that does")]
     NotPermitted,
-    /// Nobody in the session has that id.
+    /// No participant in the session has that id.
     #[error("no such participant in the session")]
     UnknownParticipant,
     /// The participant publishes nothing under that key.
@@ -62,8 +62,8 @@ pub enum Refusal {
     /// The token is malformed, expired, or for somebody or somewhere else.
     #[error("the token is not valid for you in this room: get a new one")]
     InvalidToken,
-    /// Somebody else holds the floor.
-    #[error("somebody else holds the floor: try again when it is free")]
+    /// Another participant holds the floor.
+    #[error("another participant holds the floor: try again when it is free")]
     FloorTaken,
     /// One's own floor is not one's to release.
     #[error("you do not hold the floor")]
@@ -119,13 +119,13 @@ pub enum ServerMessage<'a> {
     },
     /// Messages were lost because this participant took them too slowly.
     Missed {
-        /// How many.
+        /// The number of lost messages.
         messages: u16,
     },
     /// Out of the lobby, into the session.
     Admitted(Joined),
-    /// Somebody waits in the lobby. Told to those who may admit, of the first
-    /// [`MAX_WAITING`](crate::room::MAX_WAITING), in the order in which they came.
+    /// A participant waits in the lobby. Participants that may admit are told of the first
+    /// [`MAX_WAITING`](crate::room::MAX_WAITING), in the order of arrival.
     Knock {
         /// The participant.
         participant: ParticipantId,
@@ -147,17 +147,17 @@ pub enum ServerMessage<'a> {
         /// The reason.
         reason: CloseReason,
     },
-    /// What the participant may do from now on, because its new token or the application at the server says so. What it
-    /// published and may not publish any more has ended.
+    /// The participant's new grants, set by its new token or by the application at the server. Anything published
+    /// that it may no longer publish has ended.
     GrantsChanged {
         /// The participant's new grants.
         grants: Grants,
     },
     /// The lobby is now as it was told by `Knock` and `KnockEnded`.
     Lobby {
-        /// Which state of the lobby that is; 0 if the receiver may not admit any more.
+        /// The version of the lobby; 0 if the receiver may not admit any more.
         version: Version,
-        /// How many wait in all.
+        /// The number of waiting participants.
         waiting: u32,
     },
 }

@@ -80,7 +80,7 @@ pub enum SubscribePolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Targets {
-    /// Everybody but the moderator and those excepted.
+    /// All but the moderator and those excepted.
     All {
         /// Those left alone.
         except: ParticipantList,
@@ -90,7 +90,7 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Everybody but the moderator.
+    /// All but the moderator.
     pub const fn all() -> Self {
         Self::All {
             except: ParticipantList::new(),
@@ -131,7 +131,7 @@ pub enum Moderation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Recipients {
-    /// Everybody else in the session.
+    /// All others in the session.
     All,
     /// Those named.
     List(ParticipantList),
@@ -157,12 +157,12 @@ pub enum Operation<'a> {
     Publish(Publish),
     /// Stop publishing a stream.
     Unpublish {
-        /// Which of one's own.
+        /// The key of the stream.
         key: StreamKey,
     },
     /// Silence one's own stream, or let it be heard again.
     SetMuted {
-        /// Which of one's own.
+        /// The key of the stream.
         key: StreamKey,
         /// Silenced or not.
         muted: bool,

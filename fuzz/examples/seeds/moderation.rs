@@ -1,4 +1,4 @@
-//! Steps of `moderation`: who acts in the high four bits, the opcode in the low ones.
+//! Steps of `moderation`: the actor in the high four bits, the opcode in the low ones.
 
 use super::{Program, Seeds};
 
@@ -15,7 +15,7 @@ fn join(who: u8, how: u8, policy: u8) -> [u8; 3] {
     [who << 4, 0x20 | how, policy]
 }
 
-/// The first one, who may do all, moderates another.
+/// The first participant, which may do everything, moderates another.
 fn moderate(action: u8, whom: u8) -> [u8; 6] {
     [9, action, 1, 1, whom, LISTEN]
 }
@@ -43,7 +43,7 @@ pub(super) fn write(seeds: &Seeds) -> std::io::Result<()> {
             .bytes(&[0x14, LISTEN, 0x13, 0, LISTEN])
     };
     write("silence", &silence(meet(0, 0)))?;
-    // PCMU for those who mix.
+    // PCMU for listeners of a mix.
     write("silence-in-a-mix", &silence(meet(1, 3)))?;
 
     let choose = meet(0, 0).bytes(&[0x18, 1, LISTEN, 0x16, 0, LISTEN, 0x17, 0, LISTEN]);

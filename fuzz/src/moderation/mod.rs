@@ -1,13 +1,13 @@
-//! A room whose people come and go, silence and remove each other, and choose whom to hear, against a model of who may
-//! hear whom.
+//! A room whose people join and leave, silence and remove each other, and choose whom to hear, against a model of
+//! hearing.
 //!
 //! Input: one byte of configuration, then steps: joins into the session or the lobby with various grants, what a
 //! participant may ask for, moderation by participants and from outside, new tokens. It is carried out in the simulated
 //! world, by true clients and a true server. On a good network, people act within the same round trip; on a weak one,
 //! each waits until the former has been told.
 //!
-//! When the network has settled, whoever has a device speaks: each hears exactly those whom the model says it hears. The
-//! server grants and refuses what the model does, and is in the room who is in the model.
+//! When the network has settled, each participant with a device speaks: each hears exactly those that the model says
+//! it hears. The server grants and refuses what the model does, and its rooms hold the model's participants.
 
 mod model;
 
@@ -34,7 +34,7 @@ const ARRIVED: Duration = Duration::from_millis(20);
 /// Within which what was done has become known, however many datagrams get lost. A device that leaves and is not heard
 /// is given up after silence and grace.
 const KNOWN: Duration = Duration::from_secs(60);
-/// How long each speaks to be heard, and by when what it said has arrived or never will.
+/// How long each speaks to be heard, and when its audio has arrived or never will.
 const SPOKEN: Duration = Duration::from_millis(400);
 const HEARD: Duration = Duration::from_secs(1);
 
@@ -52,7 +52,7 @@ struct Meeting {
     /// The latest device of each.
     devices: [Option<Handle>; PEOPLE],
     asked: Vec<Asked>,
-    /// Who asked for something since all was known last.
+    /// Those that asked for something since all requests were last settled.
     acted: BTreeSet<usize>,
     codec: Codec,
     link: LinkConfig,
@@ -226,7 +226,7 @@ impl Meeting {
         self.done();
     }
 
-    /// What one asks for in one round trip may depend on the answer to what it asked for before.
+    /// A request may depend on the answer to an earlier one of the same round trip.
     fn takes_turn(&mut self, who: usize) {
         if !self.acted.insert(who) {
             self.settle();
@@ -251,7 +251,7 @@ impl Meeting {
         }
     }
 
-    /// Lets all be told and answered, and what was said before be heard.
+    /// Lets all requests be answered, and all earlier audio be heard.
     fn settle(&mut self) {
         let Self {
             world,
@@ -269,7 +269,7 @@ impl Meeting {
         for asked in self.asked.drain(..) {
             let reply = self.world.reply(asked.handle, asked.request);
             let is_granted = reply.is_some_and(|reply| reply.is_ok());
-            // Who is out need not have been answered.
+            // A participant that is out need not have been answered.
             let is_in = self.model.is_in(asked.who);
             let is_as_said = is_granted == asked.is_granted || !is_in;
             assert!(is_as_said, "{}: {reply:?}, and not so", asked.who);
@@ -310,7 +310,7 @@ impl Meeting {
     }
 }
 
-/// Whether somebody, and its device, is where the model says.
+/// Whether a participant, and its device, is where the model says.
 fn is_where(world: &World, model: &Model, who: usize, device: Option<Handle>) -> bool {
     let Some(handle) = device else {
         return true;
@@ -326,7 +326,7 @@ fn is_where(world: &World, model: &Model, who: usize, device: Option<Handle>) ->
         && (is_present || device.is_waiting() || device.closed().is_some())
 }
 
-/// What a token grants.
+/// The grants of a token.
 fn grants(number: u8) -> Grants {
     const CHOICES: [Grants; 8] = [
         Grants::PARTICIPANT,

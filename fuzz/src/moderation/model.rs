@@ -1,4 +1,4 @@
-//! Who may hear whom, as the documentation has it: rights and wishes, no packets and no time.
+//! The model of hearing, after the documentation: rights and subscriptions, no packets and no time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,15 @@ use parlour_core::signal::{Moderation, SubscribePolicy, Targets};
 
 use crate::messages;
 
-/// How many people there are.
+/// The number of people.
 pub(super) const PEOPLE: usize = 5;
 
-/// What one of them has in the session, or would have if it were let in.
+/// A participant's state in the session, or its state if it were let in.
 #[derive(Debug, Clone)]
 pub(super) struct Stay {
     grants: Grants,
     policy: SubscribePolicy,
-    /// What it said of single microphones.
+    /// Its subscriptions to single microphones.
     wishes: BTreeMap<usize, bool>,
     /// Whether its microphone is muted; `None` if it is not published.
     microphone: Option<bool>,
@@ -28,7 +28,7 @@ enum Place {
     In(Stay),
 }
 
-/// What somebody asks for.
+/// A participant's request.
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
     Publish { muted: bool },
@@ -45,14 +45,14 @@ pub(super) enum Ask {
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     places: [Place; PEOPLE],
-    /// Whom this session keeps out, and whom it silences.
+    /// The participants that this session keeps out, and those that it silences.
     kicked: BTreeSet<usize>,
     censored: BTreeSet<usize>,
     mixes: bool,
 }
 
 impl Model {
-    /// An empty room, which is mixed for those who want that or not.
+    /// An empty room, mixed for participants that want that or not.
     pub(super) fn new(mixes: bool) -> Self {
         Self {
             places: [const { Place::Out }; PEOPLE],
@@ -126,7 +126,7 @@ impl Model {
         };
     }
 
-    /// One leaves, or is sent away. What a session remembers ends with the last one in it.
+    /// One leaves, or is removed. The session forgets everything with its last participant.
     pub(super) fn leave(&mut self, who: usize) {
         self.places[who] = Place::Out;
         if !(0..PEOPLE).any(|one| self.is_in(one)) {
@@ -135,7 +135,7 @@ impl Model {
         }
     }
 
-    /// The session ends; who waits goes on waiting. False if there is none.
+    /// The session ends; the lobby goes on waiting. False if there is none.
     pub(super) fn end_session(&mut self) -> bool {
         let present: Vec<usize> = (0..PEOPLE).filter(|one| self.is_in(*one)).collect();
         for one in &present {
@@ -144,7 +144,7 @@ impl Model {
         !present.is_empty()
     }
 
-    /// One who is in asks for something. Whether it is granted, which it then is.
+    /// A present participant asks for something. Applies the request; returns whether it is granted.
     pub(super) fn ask(&mut self, who: usize, ask: &Ask) -> bool {
         let Some(stay) = self.stay(who) else {
             return false;
@@ -187,7 +187,7 @@ impl Model {
             || grants.contains(Grants::SUBSCRIBE) && (self.mixes || !is_mix)
     }
 
-    /// What a moderator does: to all who are named, or to nobody if one of them is not there.
+    /// A moderator's action: on all named participants, or on none if one of them is absent.
     fn moderate(&mut self, moderator: usize, action: Moderation, targets: &Targets) -> bool {
         let is_concerned = |model: &Self, one: usize| match action {
             Moderation::Admit | Moderation::Deny => model.is_waiting(one),
@@ -211,7 +211,7 @@ impl Model {
         true
     }
 
-    /// What the application does from outside; false if that one is not where it would have to be.
+    /// The application's action from outside; false if the participant is not where it would have to be.
     pub(super) fn act(&mut self, action: Moderation, who: usize) -> bool {
         let is_there = match action {
             Moderation::Admit | Moderation::Deny => self.is_waiting(who),

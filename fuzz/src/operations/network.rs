@@ -57,7 +57,8 @@ impl World {
             let _ = self
                 .server
                 .handle_datagram(self.now, datagram.path, &mut datagram.bytes);
-            // Whoever is silenced when its sound arrives is not heard; the first packet may bring sound and its speaker.
+            // A participant silenced when its sound arrives is not heard; the first packet may bring sound and its
+            // speaker.
             if before.or(self.may_speak(who)) == Some(true) {
                 for sound in &datagram.sounds {
                     self.sounds[usize::from(*sound)].1 = true;

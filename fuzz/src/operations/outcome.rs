@@ -1,4 +1,4 @@
-//! What must have come of it when the network has healed.
+//! The required outcome when the network has healed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::{World, id};
 use crate::messages;
 
 impl World {
-    /// What is true in the room, what its participants know of it, and what they wish.
+    /// The state of the room, the participants' replicas of it, and their wishes.
     pub(super) fn compare(&self) {
         let room = self.server.room(&messages::room(0));
         let state = room.and_then(|room| room.session).map(|(_, state)| state);
@@ -76,7 +76,7 @@ impl World {
         assert_eq!(present, expected, "who is in, and who wants to be");
     }
 
-    /// One after the other says something, and whoever is to hear it does.
+    /// Each participant speaks in turn, and all that should hear it do.
     pub(super) fn listen(&mut self) {
         for who in 0..self.parties.len() {
             let is_joined = |party: &Party| !party.is_over && party.client.is_joined();

@@ -1,4 +1,4 @@
-//! One participant's end, and what is expected of it.
+//! One participant's end, and its expected state.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! What comes and goes: sealed by peers, arbitrary, captured.
+//! Packets in both directions: sealed by peers, arbitrary, captured.
 
 use parlour_core::rtp::{AudioLevel, ReportBlock, RtpHeader, write_report};
 use parlour_core::server::Path;
@@ -152,7 +152,7 @@ impl World {
                 sent.to,
                 traffic.received
             );
-            // The answer to a Hello of another version is not for those who speak this one.
+            // The answer to a Hello of another version is not for peers of this one.
             let is_mismatch = sent.len == 6 && out[0] == 9;
             assert!(is_mismatch || Packet::parse(&out[..sent.len]).is_ok());
             // One bit of eight datagrams each: lost or not.

@@ -1,4 +1,4 @@
-//! What the server tells its embedder, what it keeps, and that both end.
+//! The server's events and memory, and that both come to an end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,7 +72,7 @@ impl World {
         sessions.collect()
     }
 
-    /// Nobody says anything any more: the server sleeps in the end, and has forgotten all of them.
+    /// All peers fall silent: the server sleeps in the end, and has forgotten all of them.
     pub(super) fn rest(&mut self) {
         let mut at_once = 0;
         for number in 0.. {
@@ -82,7 +82,7 @@ impl World {
             let Some(next) = self.server.poll_timeout() else {
                 break;
             };
-            // What is due may be due since long, as a ping is when something is said after a long silence.
+            // A timeout may lie in the past, as a ping's does after a long silence.
             at_once = if next > self.now { 0 } else { at_once + 1 };
             assert!(at_once <= 8, "the server wakes for nothing");
             self.now = self.now.max(next);

@@ -9,8 +9,9 @@ pub mod sound;
 
 /// One operation.
 pub struct Case {
-    /// What is done, `group/operation`.
+    /// The operation measured, `group/operation`.
     pub name: &'static str,
-    /// Prepares to do it so many times, outside of what is measured. What it returns is then called exactly as often.
+    /// Prepares this many repetitions, outside of the measurement. The returned function is then called exactly as
+    /// often.
     pub prepare: fn(u64) -> Box<dyn FnMut()>,
 }

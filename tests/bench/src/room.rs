@@ -33,14 +33,14 @@ pub struct Room {
     server_key: PublicKey,
     rng: ChaCha12Rng,
     mic: StreamKey,
-    /// What is said, over and over.
+    /// The frames of the talkers, repeated.
     frames: Vec<Vec<u8>>,
     timestamp: u32,
     datagram: Vec<u8>,
 }
 
 impl Room {
-    /// A room with so many who talk, who come first, and so many who only listen.
+    /// A room with `talkers`, which join first, and `listeners`.
     pub fn new(talkers: usize, listeners: usize) -> Self {
         Self::with(
             talkers,
@@ -72,7 +72,7 @@ impl Room {
             proven_handshakes: UNLIMITED,
             media: UNLIMITED,
             mix: Some(MixConfig::default()),
-            // Those who listen say nothing while they are measured.
+            // Listeners send nothing while they are measured.
             silence: Duration::from_secs(3_600),
             ..server::Config::default()
         };
@@ -131,7 +131,7 @@ impl Room {
         first
     }
 
-    /// Carries datagrams and admits whoever asks, for three seconds.
+    /// Carries datagrams and admits every join, for three seconds.
     fn settle(&mut self) {
         for _ in 0..300 {
             self.exchange();
@@ -182,7 +182,7 @@ impl Room {
         }
     }
 
-    /// Everybody who talks says one frame, which the server takes in.
+    /// Each talker sends one frame, which the server receives.
     pub fn say(&mut self, talkers: usize) {
         self.timestamp = self.timestamp.wrapping_add(SAMPLES);
         for number in 0..talkers {

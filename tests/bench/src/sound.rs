@@ -7,7 +7,7 @@ use parlour_core::audio::resample::Resampler;
 
 /// The rate of the recording.
 const RECORDED: SampleRate = SampleRate::Hz48000;
-/// Where it begins: somebody speaks from then on.
+/// The first sample: speech begins here.
 const START: usize = 24_000;
 
 /// Recorded speech at `rate`: `count` frames of 20 ms, from the start again when it is over.

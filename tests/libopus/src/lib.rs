@@ -72,7 +72,7 @@ fn reference_rate(rate: SampleRate) -> libopus::SampleRate {
     }
 }
 
-/// What `payload` decodes to in libopus, mixed down.
+/// The output of libopus for `payload`, mixed down.
 fn reference_decode(
     decoder: &mut libopus::Decoder,
     payload: &[u8],
@@ -231,8 +231,8 @@ const FRAMES: [(f64, Option<FrameDuration>); 6] = [
 ];
 const BITRATES: [u32; 8] = [6, 8, 12, 16, 24, 32, 48, 64];
 
-/// Either's payloads in the other's decoder: that both decoders make the same of them, and how far that is from what was
-/// said. No encoder of ours makes frames below 10 ms.
+/// Either's payloads in the other's decoder: both decoders give the same output, at some distance from the
+/// audio sent. No encoder of ours makes frames below 10 ms.
 #[test]
 fn every_frame_and_bit_rate_crosses_over() {
     on_a_large_stack(|| {
@@ -276,7 +276,7 @@ fn every_frame_and_bit_rate_crosses_over() {
     });
 }
 
-/// Prints a row: the spectral distance in dB of what is heard, for each bit rate.
+/// Prints a row: the spectral distance in dB of the audio heard, for each bit rate.
 fn crossing(name: &str, ms: f64, said: &[i16], new: impl Fn(u32) -> Option<(Encode, SampleRate)>) {
     let cells = BITRATES.map(|kbps| {
         let Some((mut encode, rate)) = new(kbps * 1_000) else {
@@ -455,8 +455,7 @@ impl Measured {
     }
 }
 
-/// What is heard when every `loss`-th payload is lost, how many of those losses were rebuilt, and
-/// how many there were.
+/// The audio heard when every `loss`-th payload is lost, the number of rebuilt losses, and the number of losses.
 fn listen(payloads: &[Vec<u8>], loss: Option<usize>) -> (Vec<i16>, usize, usize) {
     let mut decoder = Box::new(OpusDecoder::new(RATE, Channels::Mono).unwrap());
     let (mut heard, mut recovered, mut lost) = (vec![], 0, 0);

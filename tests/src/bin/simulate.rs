@@ -10,18 +10,18 @@ use parlour_core::time::Duration;
 use parlour_record::replay;
 use parlour_tests::simulation::{Plan, Selection, Violation, minimize, run};
 
-/// Simulates meetings, one for each seed, and checks what must hold in all of them. What fails is made smaller, and printed
-/// with the command that repeats it.
+/// Simulates meetings, one for each seed, and checks the invariants that hold in all of them. A failure is made
+/// smaller, and printed with the command that repeats it.
 #[derive(Debug, Parser)]
 #[command(name = "simulate", version)]
 struct Options {
-    /// Which meetings: a number, or a range such as 1..1000, whose end is part of it.
+    /// The seeds: a number, or a range such as 1..1000, whose end is part of it.
     #[arg(long, value_name = "SEEDS", default_value = "1..100", value_parser = seeds)]
     seeds: RangeInclusive<u64>,
-    /// How many people take part.
+    /// The number of people.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=200))]
     clients: u8,
-    /// How long they meet, in the time of the simulation.
+    /// The length of a meeting, in the time of the simulation.
     #[arg(long, default_value_t = 10.0, value_parser = minutes)]
     minutes: f64,
     /// Only these people of the plan, such as 0,3.
@@ -36,16 +36,16 @@ struct Options {
     /// Print the plan and do nothing.
     #[arg(long)]
     plan: bool,
-    /// How many runs to spend on making a failure smaller.
+    /// The number of runs to spend on making a failure smaller.
     #[arg(long, value_name = "RUNS", default_value_t = 300)]
     minimize: u32,
     /// Write the input log of every client and server to this folder, secrets and all.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Simulate nothing: replay this input log, of whatever client or server, and say whether it does the same.
+    /// Simulate nothing: replay this input log, of a client or a server, and say whether it does the same.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "seeds")]
     replay: Vec<PathBuf>,
-    /// Fail unless the simulation ran so many times as fast as the time that it simulates, on one core.
+    /// Fail unless the simulation ran this many times as fast as the simulated time, on one core.
     #[arg(long, value_name = "TIMES")]
     at_least: Option<f64>,
 }
@@ -139,7 +139,7 @@ fn report(
     println!("  again: {command}{small}");
 }
 
-/// What all meetings came to.
+/// The result of all meetings.
 #[derive(Debug, Default)]
 struct Sum {
     meetings: u64,

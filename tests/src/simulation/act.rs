@@ -1,4 +1,4 @@
-//! What people do, by the steps of a plan.
+//! People's actions, by the steps of a plan.
 
 use parlour_core::client::{CommandError, Commands as _};
 use parlour_core::room::{StreamKey, Topic};

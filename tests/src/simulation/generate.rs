@@ -12,7 +12,7 @@ use crate::device::Size;
 use crate::network::{Burst, LinkConfig};
 use crate::party::{Options, microphone_in};
 
-/// What one person does, how often on average, in s.
+/// One person's habits, and how often they occur on average, in s.
 const HABITS: [(u64, Habit); 25] = [
     (45, Habit::Talk),
     (90, Habit::Join),
@@ -41,7 +41,7 @@ const HABITS: [(u64, Habit); 25] = [
     (400, Habit::Sleep),
 ];
 
-/// What happens to all of them, how often on average, in s.
+/// The events for all, and how often they occur on average, in s.
 const EVENTS: [(u64, Event); 8] = [
     (400, Event::Restart),
     (1_000, Event::Storm),
@@ -98,7 +98,7 @@ enum Event {
 }
 
 impl Plan {
-    /// The plan of `seed` for so many people and so long.
+    /// The plan of `seed` for this many people and this length.
     pub fn new(seed: u64, people: usize, length: Duration) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
         Dice {
@@ -133,7 +133,7 @@ impl Dice {
 
     fn plan(mut self, seed: u64, count: usize, length: Duration) -> Plan {
         self.mixes = self.percent(MIXING);
-        // What is mixed has to be decoded: with Opus, that takes longer than all the rest of a meeting.
+        // A mix has to be decoded: with Opus, that takes longer than all the rest of a meeting.
         if self.mixes && self.percent(90) {
             self.codec = Codec::Pcmu;
         }
@@ -173,7 +173,7 @@ impl Dice {
         }
     }
 
-    /// When something happens that has no memory, every `mean` seconds on average.
+    /// The times of a memoryless event, every `mean` seconds on average.
     fn times(&mut self, mean: u64, length: Duration) -> Vec<Duration> {
         let mut times = Vec::new();
         let mut at = Duration::ZERO;
@@ -188,7 +188,7 @@ impl Dice {
     }
 
     fn person(&mut self, one: usize) -> Options {
-        // Somebody must be able to let in, and to silence.
+        // At least one participant must be able to admit and to censor.
         let grants = match self.number(0, 10) {
             _ if one == 0 => Grants::all(),
             0 => Grants::all(),
@@ -262,7 +262,7 @@ impl Dice {
             delay: self.millis(1, 120),
             jitter: self.millis(0, 60),
             burst,
-            // What an Ethernet carries by UDP, down to what every IPv6 network does.
+            // From the UDP payload of an Ethernet frame down to that of every IPv6 network.
             mtu: self.number(1_232, 1_473) as usize,
             partitioned: false,
         }

@@ -1,4 +1,4 @@
-//! Somebody who sees all datagrams, and sends any from any address.
+//! An attacker that sees all datagrams, and sends any from any address.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// The first byte of a Hello.
 const HELLO: u8 = 8;
 
-/// The dice of one step, whatever other steps there are.
+/// The random numbers of one step, independent of other steps.
 fn dice(seed: u64, step: usize) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ (step as u64 + 1).rotate_left(32))
 }
@@ -67,7 +67,7 @@ pub(super) fn replay(world: &mut World, seed: u64, step: usize, count: u32) {
     }
 }
 
-/// In the order in which they were sent, as what waits in a queue.
+/// In the order of sending, as packets in a queue.
 pub(super) fn release(world: &mut World, seed: u64, step: usize, count: u32) {
     let mut dice = dice(seed, step);
     let sent = remembered(world, Duration::ZERO).unwrap_or_default();

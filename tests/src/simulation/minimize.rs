@@ -58,7 +58,7 @@ impl Search<'_> {
         true
     }
 
-    /// Ends when it fails. What is seen after the last step needs the whole time before.
+    /// Ends when it fails. A failure seen after the last step needs the whole time before.
     fn shorten(&mut self, at: Instant) {
         let at = Duration::from_micros(at.as_micros());
         let length = self.best.until.unwrap_or(self.plan.length);

@@ -6,8 +6,8 @@
 //!              └───────────────── minimize: fewer people, operations, time ◄─────────────────┘
 //! ```
 //!
-//! A plan is made without looking at the world, so that any part of it can be left out. What a run does to the world in
-//! vain (somebody who left is to be muted) it leaves out.
+//! A plan is made without looking at the world, so that any part of it can be left out. A run skips steps without
+//! effect (such as muting a participant that has left).
 
 mod act;
 pub mod checks;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Once;
 
 thread_local! {
-    /// What panicked in this thread, while panics are awaited.
+    /// The message of a panic in this thread, while panics are awaited.
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 

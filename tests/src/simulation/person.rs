@@ -1,4 +1,4 @@
-//! What is known of one person: what it was made to do, and what came of it.
+//! The record of one person: its actions, and their results.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -61,7 +61,7 @@ impl<T: Copy + PartialEq> Timeline<T> {
     }
 }
 
-/// What the server's room says of somebody.
+/// A participant's state in the server's room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Standing {
     pub(super) present: bool,
@@ -70,7 +70,7 @@ pub(super) struct Standing {
     pub(super) audible: bool,
 }
 
-/// What a request was for, where that matters later.
+/// The meaning of a request, where it matters later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
     Policy(SubscribePolicy),
@@ -79,18 +79,18 @@ pub(super) enum Meaning {
     Other,
 }
 
-/// Whom somebody wants to hear.
+/// The subscriptions that a participant wants.
 #[derive(Debug, Clone)]
 pub(super) struct Wants {
-    /// What it said last, and when.
+    /// The last policy it asked for, and when.
     pub(super) policy: Timeline<SubscribePolicy>,
-    /// When it said so last, whether or not that was another one.
+    /// The time when it last asked for a policy, the same or another.
     pub(super) policy_asked: Instant,
-    /// Since when the server has confirmed that it is none but those asked for.
+    /// The time when the server confirmed that it hears only those it asked for.
     pub(super) none_since: Option<Instant>,
-    /// When it last said anything about somebody.
+    /// The time of its last subscription to each participant.
     pub(super) wished: BTreeMap<usize, Instant>,
-    /// Since when the server has confirmed that somebody is not to be heard.
+    /// The time when the server confirmed that a participant is not to be heard.
     pub(super) unwanted_since: BTreeMap<usize, Instant>,
     /// It has pinned somebody, for whom a slot is kept, talking or not.
     pub(super) has_pinned: bool,
@@ -119,19 +119,19 @@ pub(super) struct Person {
     pub(super) options: Options,
     /// Its device of now, if it has one.
     pub(super) handle: Option<Handle>,
-    /// When its device was last switched on.
+    /// The time when its device was last switched on.
     pub(super) started: Instant,
-    /// When its device was last told that it is in the session; `None` if it is not.
+    /// The time when its device was last told that it is in the session; `None` if it is not.
     pub(super) joined: Option<Instant>,
-    /// When its device was switched on, or last lost its connection.
+    /// The time when its device was switched on, or last lost its connection.
     pub(super) out_since: Instant,
     pub(super) is_closed: bool,
-    /// Until when something was wrong with it or its network, by the plan.
+    /// The end of its own or its network's trouble, by the plan.
     pub(super) troubled_until: Instant,
     /// How often it was switched on.
     pub(super) starts: u32,
     pub(super) has_left: bool,
-    /// When somebody last wanted it removed, or turned away.
+    /// The time when a participant last wanted it removed, or turned away.
     pub(super) removed: Option<Instant>,
     pub(super) standing: Timeline<Standing>,
     pub(super) muted: Timeline<bool>,
@@ -139,7 +139,7 @@ pub(super) struct Person {
     pub(super) talk: Option<(Instant, Instant)>,
     pub(super) wants: Wants,
     pub(super) asked: BTreeMap<RequestId, (Instant, Meaning)>,
-    /// When it last heard whom.
+    /// The time when it last heard each participant.
     pub(super) heard: BTreeMap<usize, Instant>,
 }
 
@@ -167,7 +167,7 @@ impl Person {
         }
     }
 
-    /// It switches on a device that knows nothing of what was before.
+    /// It switches on a device that knows nothing of earlier events.
     pub(super) fn start(&mut self, handle: Handle, now: Instant) {
         self.handle = Some(handle);
         self.started = now;
@@ -196,7 +196,7 @@ impl Person {
         joined.is_some_and(|joined| joined.max(self.troubled_until) + time <= now)
     }
 
-    /// Whether there is a device, which is not over.
+    /// Whether there is a device that is still running.
     pub(super) fn is_live(&self) -> bool {
         self.handle.is_some() && !self.is_closed
     }
@@ -205,7 +205,7 @@ impl Person {
         self.options.grants.contains(grant)
     }
 
-    /// How many voices it can hear at a time.
+    /// The number of voices it can hear at a time.
     pub(super) fn slots(&self) -> usize {
         let built: u8 = match self.options.size {
             Size::Small => 4,

@@ -1,4 +1,4 @@
-//! What is to happen: data, made before anything runs.
+//! The plan of a meeting: data, made before anything runs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,24 +10,24 @@ use parlour_core::time::Duration;
 use crate::network::LinkConfig;
 use crate::party::Options;
 
-/// A meeting: who may come, and what happens when.
+/// A meeting: the people, and the steps with their times.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// From which all of it was made, and from which the network's accidents follow.
     pub seed: u64,
-    /// How long things happen. Then the network heals, and all is looked at once more.
+    /// The time in which steps happen. Then the network heals, and everything is checked once more.
     pub length: Duration,
     /// Most participants in a room.
     pub room_limit: usize,
-    /// The server mixes for those who ask for it.
+    /// The server mixes for participants that ask for it.
     pub mixes: bool,
     /// How microphones are coded.
     pub codec: Codec,
     /// By how many millionths the server's clock runs fast.
     pub server_drift: u32,
-    /// Who takes part, each with the options that it joins with.
+    /// The people, each with the options that it joins with.
     pub people: Vec<Options>,
-    /// What happens, in the order of time.
+    /// The steps, in the order of time.
     pub steps: Vec<Step>,
 }
 
@@ -36,13 +36,13 @@ pub struct Plan {
 pub struct Step {
     /// Its place in the whole plan, whatever was left out.
     pub number: usize,
-    /// When.
+    /// The time of the step.
     pub at: Duration,
-    /// What.
+    /// The operation.
     pub op: Op,
 }
 
-/// What can happen. People are numbered.
+/// The operations. People are numbered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
     /// One joins, unless it is there.
@@ -75,7 +75,7 @@ pub enum Op {
     Kick(usize, usize),
     /// One silences another, or lifts that.
     Censor(usize, usize, bool),
-    /// One lets in another who waits, or turns it away.
+    /// One participant admits another that waits, or turns it away.
     Admit(usize, usize, bool),
     /// One ends the session for all.
     EndSession(usize),
@@ -101,20 +101,20 @@ pub enum Op {
     CutAddress(usize, Duration),
     /// The server goes down without a word, and comes back after a time.
     Restart(Duration),
-    /// Somebody sends so many recorded datagrams once more, from where they came.
+    /// An attacker repeats this many recorded datagrams, from their original addresses.
     Replay(u32),
-    /// Somebody sends so many datagrams that did not get through, as one who held them back.
+    /// An attacker releases this many datagrams that it held back.
     Release(u32),
-    /// Somebody sends so many recorded datagrams from other addresses.
+    /// An attacker sends this many recorded datagrams from other addresses.
     Spoof(u32),
     /// The same from where they came, with a few bits of each flipped.
     Flip(u32),
-    /// Somebody sends so many recorded and made-up Hellos from other addresses.
+    /// An attacker sends this many recorded and made-up Hellos from other addresses.
     Hellos(u32),
 }
 
 impl Op {
-    /// Whom it concerns.
+    /// The people concerned.
     pub fn people(&self) -> Vec<usize> {
         match *self {
             Self::Join(one)

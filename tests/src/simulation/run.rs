@@ -19,19 +19,19 @@ use crate::world::World;
 
 /// How often all is looked at.
 pub(super) const TICK: Duration = Duration::from_millis(500);
-/// How long after the last step everybody has found back to what is true.
+/// The time after the last step by which all replicas are correct again.
 const HEALING: Duration = Duration::from_secs(90);
-/// How long after everybody has left the server remembers anything of them: those who crashed have to be given up.
+/// The time for which the server remembers people after all have left: crashed ones have to be given up.
 const FORGETTING: Duration = Duration::from_secs(90);
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The first thing that must not be.
     pub violation: Option<Violation>,
     /// A checksum of all that anybody was told and heard.
     pub digest: u64,
-    /// How long it lasted, in the world's time.
+    /// The duration, in the world's time.
     pub duration: Duration,
     /// Frames that somebody heard.
     pub heard: u64,
@@ -99,10 +99,10 @@ pub(super) struct Run<'p> {
     pub(super) checks: Rc<RefCell<Checks>>,
     pub(super) plan: &'p Plan,
     pub(super) later: BTreeMap<(Instant, usize), Later>,
-    /// How much was put off so far.
+    /// The number of operations put off so far.
     pub(super) deferred: usize,
     pub(super) links: Vec<Impairment>,
-    /// Until when nothing gets to or from an address of the server.
+    /// The end of each cut of a server's address.
     pub(super) cut: [Option<Instant>; 2],
     tick: Instant,
 }
@@ -188,14 +188,14 @@ impl Run<'_> {
         checks.server_back = checks.server_back.min(now);
     }
 
-    /// Everybody leaves.
+    /// All people leave.
     fn end(&mut self) {
         for one in 0..self.links.len() {
             self.act(0, &Op::Leave(one));
         }
     }
 
-    /// The device of somebody who has one that is not over.
+    /// A person's running device, if any.
     pub(super) fn live(&self, one: usize) -> Option<Handle> {
         let checks = self.checks.borrow();
         checks.people[one]

@@ -1,4 +1,4 @@
-//! What befalls people, their networks and the server, by the steps of a plan.
+//! Trouble of people, their networks and the server, by the steps of a plan.
 
 use std::net::SocketAddr;
 
@@ -8,27 +8,27 @@ use super::run::Run;
 use crate::party::Handle;
 use crate::world::{OTHER_ADDRESS, SERVER_ADDRESS};
 
-/// How long an address that changed unnoticed is a trouble where datagrams get lost. Somebody who says nothing shows its address
-/// once in 10 s, by a ping, and is told nothing more until its answer to the server's ping has got through: each time, one
-/// datagram that may be lost.
+/// The duration of the trouble after an unnoticed change of address on a lossy network. A silent participant shows
+/// its address once in 10 s, by a ping, and is told nothing more until its answer to the server's ping has got
+/// through: each time, one datagram that may be lost.
 const UNNOTICED: Duration = Duration::from_secs(30);
 
-/// Within which one who knows another address of the server goes on there.
+/// The time within which a participant that knows another address of the server goes on there.
 const SWITCHED: Duration = Duration::from_secs(20);
 
-/// Where the server is: [`CutAddress`](super::Op::CutAddress) counts them like this.
+/// The server's addresses, in the order in which [`CutAddress`](super::Op::CutAddress) counts them.
 pub(super) fn server_addresses() -> [SocketAddr; 2] {
     [SERVER_ADDRESS, OTHER_ADDRESS].map(|address| address.parse().expect("an address"))
 }
 
-/// What is wrong with somebody's link for a while.
+/// The temporary fault of a participant's link.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Impairment {
     cut_until: Option<Instant>,
     narrow_until: Option<(Instant, usize)>,
 }
 
-/// What a step leaves to be done later.
+/// The later part of a step.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Later {
     Relink(usize),
@@ -142,7 +142,7 @@ impl Run<'_> {
         self.defer(now + time, Later::Mend(which));
     }
 
-    /// What gets lost at an address of the server does so no longer.
+    /// Restores an address of the server.
     pub(super) fn mend(&mut self, which: usize) {
         self.cut[which] = None;
         self.world.cut_address(server_addresses()[which], false);

@@ -22,7 +22,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A command that is free of what cargo tells its tests about the toolchain they were built with.
+/// A command without the environment by which cargo tells its tests about the toolchain they were built with.
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -103,7 +103,7 @@ pub(crate) struct Machine {
     qemu: Child,
     input: ChildStdin,
     output: Receiver<String>,
-    /// What it has said that nobody waited for.
+    /// Its lines that the test did not wait for.
     skipped: RefCell<Vec<String>>,
     directory: TempDir,
 }
@@ -185,7 +185,7 @@ impl Machine {
         }
     }
 
-    /// How many lines it has said that start with `beginning`, and that nobody waited for.
+    /// The number of its lines that start with `beginning`, and that the test did not wait for.
     pub(crate) fn times_said(&self, beginning: &str) -> usize {
         let skipped = self.skipped.borrow();
         let found = skipped.iter().filter(|line| line.starts_with(beginning));

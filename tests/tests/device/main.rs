@@ -44,7 +44,7 @@ struct Meeting {
     device: Machine,
 }
 
-/// What each side heard while both spoke, how alike that is to what was said.
+/// The similarity of the audio heard by each side to the audio sent, while both spoke.
 #[derive(Debug)]
 struct Similarity {
     at_desktop: f64,
@@ -72,7 +72,7 @@ impl Meeting {
     async fn start(firmware: &Path, desktop: &str, device: &str) -> Self {
         let desktop = Room::join(desktop).await.unwrap();
         let events = desktop.events();
-        // What the device decodes without Opus.
+        // The codec that the device decodes without Opus.
         let writer = desktop
             .publish_audio("mic", AudioOptions::pcmu(RATE))
             .await
@@ -260,7 +260,7 @@ async fn they_do_after_the_devices_link_was_down() {
         similarity.at_desktop > 0.7 && similarity.at_device > 0.7,
         "{similarity:?}"
     );
-    // It has joined once. Whether it had to resume depends on when it last heard of the server.
+    // It has joined once. Whether it had to resume depends on the time it last heard of the server.
     assert_eq!(meeting.device.times_said("event joined resumed=false"), 1);
     meeting.part().await;
 }

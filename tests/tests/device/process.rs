@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::{device_ticket, serve_at, ticket};
 
-/// Where the process finds what it is to do.
+/// The variable that gives the process its task.
 const ADDRESS: &str = "PARLOUR_TEST_SERVER_ADDRESS";
 const DIRECTORY: &str = "PARLOUR_TEST_SERVER_DIRECTORY";
 
@@ -63,7 +63,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Not a test, but what [`ServerProcess`] runs.
+/// Not a test, but the program that [`ServerProcess`] runs.
 #[test]
 #[ignore = "runs for ever: a process for another test"]
 fn serve_until_killed() {

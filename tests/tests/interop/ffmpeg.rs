@@ -11,7 +11,7 @@ use crate::assert_heard;
 use crate::flow::{Encoder, Flow};
 use crate::peer::{Program, Sound, Tap, is_there};
 
-/// What it says at this level of its log when it has bound a socket.
+/// Its log message, at this level, when it has bound a socket.
 const BOUND: &str = "end receive buffer size";
 
 /// How the tap of the tokio adapter says to describe what it sends.
@@ -27,7 +27,7 @@ fn sdp(codec: Codec, port: u16) -> String {
     )
 }
 
-/// What FFmpeg decodes of `flow`; fails if it warns of anything, sender reports included.
+/// FFmpeg's output for `flow`; fails if it warns of anything, sender reports included.
 fn decode(flow: &Flow) -> Vec<i16> {
     let tap = Tap::open();
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the core sends of a recording: RTP packets, and a sender report for each second.
+//! The core's packets for a recording: RTP packets, and a sender report for each second.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(crate) const SSRC: u32 = 0x0050_4152;
 const FIRST_SEQUENCE: u16 = 65_500;
 const FIRST_TIMESTAMP: u32 = u32::MAX - 100_000;
 
-/// Who encodes, and how.
+/// The encoder and its settings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Encoder {
     /// Opus of a computer: 48 kHz.
@@ -78,17 +78,17 @@ pub(crate) struct Packet {
 #[derive(Debug)]
 pub(crate) struct Flow {
     pub(crate) codec: Codec,
-    /// What was said, at [`RATE`].
+    /// The audio sent, at [`RATE`].
     pub(crate) said: Vec<i16>,
     pub(crate) packets: Vec<Packet>,
-    /// Sender reports, one for each second, and what each says.
+    /// Sender reports, one for each second, and their contents.
     pub(crate) reports: Vec<(Packet, SenderInfo)>,
     /// The level that each of `packets` tells.
     pub(crate) levels: Vec<AudioLevel>,
 }
 
 impl Flow {
-    /// What is said, once.
+    /// The audio sent, once.
     pub(crate) fn recording(rate: SampleRate) -> Vec<i16> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/assets/host.wav");
         wav::read(&path, rate).unwrap()

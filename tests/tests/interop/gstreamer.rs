@@ -52,7 +52,7 @@ fn launch(pipeline: &str) -> Program {
     program
 }
 
-/// What GStreamer decodes of `flow`.
+/// GStreamer's output for `flow`.
 pub(crate) fn decode(flow: &Flow) -> Vec<i16> {
     let tap = Tap::open();
     let (sound, port) = Sound::listen();

@@ -1,9 +1,9 @@
-//! What Parlour sends is RTP, RTCP, G.711 and Opus to others, too: GStreamer, FFmpeg and Wireshark receive it as plain
-//! RTP, by UDP or from a capture file, and say what they made of it.
+//! Parlour's packets are valid RTP, RTCP, G.711 and Opus for other programs, too: GStreamer, FFmpeg and Wireshark
+//! receive them as plain RTP, by UDP or from a capture file, and their output is checked.
 //!
-//! Where one of these programs is missing, its tests say so and pass; with `PARLOUR_REQUIRE_INTEROP` in the environment
-//! they fail instead. Nothing waits for a fixed while: packets are sent as fast as the other end decodes them. Only the
-//! test with a whole room takes as long as what is said there.
+//! If one of these programs is missing, its tests say so and pass; with `PARLOUR_REQUIRE_INTEROP` in the environment
+//! they fail instead. No test sleeps: packets are sent as fast as the other end decodes them. Only the test with a
+//! whole room takes as long as its audio.
 
 mod capture;
 mod ffmpeg;

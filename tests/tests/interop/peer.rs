@@ -13,11 +13,11 @@ use crate::flow::Flow;
 
 /// Set where these tests must run: what is missing then fails them.
 const REQUIRED: &str = "PARLOUR_REQUIRE_INTEROP";
-/// After so long without a sign of life, the other program is taken to hang.
+/// After this long without a sign of life, the other program is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How much may be sent and not have come back as sound: fits the buffer of a socket.
+/// The most audio that may be sent and not yet returned: fits the buffer of a socket.
 const AHEAD: Duration = Duration::from_secs(2);
-/// After so many reports in vain there is no hope for another one.
+/// After this many reports in vain there is no hope for another one.
 const REPORTS: usize = 10;
 /// How lines begin or are marked in which FFmpeg and GStreamer object to something.
 const OBJECTIONS: [&str; 6] = [
@@ -35,7 +35,7 @@ const fn samples(duration: Duration) -> usize {
     duration.as_millis() as usize * RATE.hz() as usize / 1_000
 }
 
-/// Whether `command` succeeds. If not, its test is skipped, or fails where it must run.
+/// Whether `command` succeeds. If not, its test is skipped, or fails if it is required to run.
 pub(crate) fn is_there(command: &[&str], package: &str) -> bool {
     let there = Command::new(command[0])
         .args(&command[1..])
@@ -70,14 +70,14 @@ fn bind_pair() -> (UdpSocket, UdpSocket) {
     }
 }
 
-/// Where plain RTP goes out, and the reports of the other end come in.
+/// The socket that sends plain RTP, and receives the other end's reports.
 #[derive(Debug)]
 pub(crate) struct Tap {
     rtp: UdpSocket,
     rtcp: UdpSocket,
-    /// Where the other end is to listen for RTP; RTCP is one above.
+    /// The port on which the other end listens for RTP; RTCP is one above.
     pub(crate) port: u16,
-    /// Where it may send its reports.
+    /// The port to which it may send its reports.
     pub(crate) report_port: u16,
 }
 
@@ -119,7 +119,7 @@ impl Tap {
     }
 }
 
-/// What the other program decoded, as it comes.
+/// The other program's decoded audio, as it comes.
 #[derive(Debug)]
 pub(crate) struct Sound {
     pcm: Vec<i16>,
@@ -245,7 +245,7 @@ impl Program {
 fn pass_on(output: impl Read + Send + 'static, give: Sender<String>) {
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // Nobody listens any more once the test is over.
+            // The receiver is gone once the test is over.
             if give.send(line).is_err() {
                 return;
             }

@@ -22,7 +22,7 @@ async fn join(server: &Server, who: &str) -> Room {
     Room::join(&server.ticket(&claims).unwrap()).await.unwrap()
 }
 
-/// What the tap sends while `said`, at 48 kHz, is spoken at the pace of a microphone.
+/// The packets of the tap while `said`, at 48 kHz, is sent at the pace of a microphone.
 async fn mirrored(said: &[i16]) -> Vec<Packet> {
     let key = ApiKey::new("app", "0123456789abcdef0123456789abcdef").unwrap();
     let server = Server::bind(ServerConfig::new("127.0.0.1:0".parse().unwrap(), key)).unwrap();

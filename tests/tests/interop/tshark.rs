@@ -104,8 +104,9 @@ pub(crate) fn assert_dissected(packets: &[Packet]) {
     println!("tshark: {} packets", rows.len());
 }
 
-/// Both codecs, over the wrap-around of numbers and time, with silence that is left out. That our own parser reads what
-/// was written is tested beside it, but levels and gaps are checked here once more, against what was said.
+/// Both codecs, over the wrap-around of sequence numbers and timestamps, with silence that is left out. Tests
+/// elsewhere show that our own parser reads the packets, but levels and gaps are checked here once more, against the
+/// audio sent.
 #[test]
 fn tshark_reads_rtp_as_we_do() {
     for encoder in [Encoder::Dtx, Encoder::G711(Law::Mu), Encoder::G711(Law::A)] {

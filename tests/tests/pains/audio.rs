@@ -1,4 +1,4 @@
-//! Sound: all who speak are heard, in time, for hours, and nobody hears itself.
+//! Audio: all talkers are heard, in time, for hours, and nobody hears itself.
 
 use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
 use parlour_core::client::{CommandError, Commands as _, RequestFailure};
@@ -32,7 +32,7 @@ fn pain_03_the_device_hears_everybody_at_once() {
 #[test]
 fn pain_05_a_late_joiner_misses_no_stream() {
     let mut world = World::new("pain_05_a_late_joiner_misses_no_stream");
-    // More than a small device tracks; those who publish are among those that matter.
+    // More than a small device tracks; publishers are among those that matter.
     for number in 0..20 {
         world.joined(&format!("a{number:02}"), Options::default());
     }

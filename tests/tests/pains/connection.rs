@@ -92,7 +92,7 @@ fn pain_04_others_come_and_go_without_touching_the_device() {
 fn pain_06_wifi_may_vanish_at_any_moment() {
     let mut world = World::new("pain_06_wifi_may_vanish_at_any_moment");
     let bob = world.joined("bob", Options::default());
-    // The moments of a join and of what follows, each a millisecond further.
+    // The moments of a join and after it, each a millisecond further.
     for moment in 0..60 {
         let name = format!("device-{moment}");
         let device = world.join(&name, Options::small().publishing("mic"));

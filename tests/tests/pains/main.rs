@@ -1,4 +1,4 @@
-//! What hurts users of today's device SDKs: a test for each that fails if Parlour has it, too.
+//! Known problems of today's device SDKs: one test for each, which fails if Parlour has it, too.
 //!
 //! The table in `docs/TESTING.md` names the tests. Number 10, a closed core that nobody can fix,
 //! needs no test: this is the core.

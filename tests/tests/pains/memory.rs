@@ -1,4 +1,4 @@
-//! Memory: none is lost per join, and none is taken by what cannot be sent.
+//! Memory: none is lost per join, and none is taken by packets that cannot be sent.
 
 use allocation_counter::measure;
 use parlour_core::client::{Client, Commands as _, Config, Event, Small};
@@ -15,7 +15,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::{broke, ms, s};
 
-/// A server and one device on a wire of no length, with an eye on who allocates.
+/// A server and one device on a wire of no length, with their allocations counted.
 struct Lab {
     server: Server,
     path: Path,
@@ -134,7 +134,7 @@ fn pain_01_joining_and_leaving_costs_no_memory() {
     });
     assert_eq!(lab.by_client, 0, "the device allocates");
     assert_eq!(lab.server.accounting(), before);
-    // What the server took it gave back, but for tables that keep what they once grew to.
+    // The server has freed all that it allocated, but for tables that keep their greatest size.
     let kept = cost.bytes_current;
     assert!(kept.abs() <= 4_096, "{kept} bytes kept after 500 joins");
     assert!(cost.bytes_total > 500 * 100, "nothing was measured");
@@ -156,7 +156,7 @@ fn pain_12_a_busy_radio_drops_old_sound_and_takes_no_memory() {
     world.party(alice).is_radio_busy = false;
     let freed = world.now();
     world.run_for(s(2));
-    // What comes first is what was said last: old sound is not worth hearing.
+    // The newest audio comes first: old audio is not worth hearing.
     let heard = world.heard(bob);
     let first = heard.first().expect("she is heard again");
     assert!(first.latency() <= ms(500), "{:?} old", first.latency());

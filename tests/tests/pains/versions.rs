@@ -1,7 +1,6 @@
 //! Versions: old and new devices in one room, and an answer where they cannot be.
 //!
-//! That what is on the wire stays as it is, byte by byte, is tested by the vectors in
-//! `core/vectors`.
+//! The vectors in `core/vectors` test that the wire format stays as it is, byte by byte.
 
 use parlour_core::client::CloseCause;
 use parlour_core::wire::VERSION;
@@ -16,7 +15,7 @@ fn pain_15_another_version_is_answered_and_not_left_hanging() {
     world.run_for(ms(1));
     let hello = world.history()[0].datagram.bytes.clone();
     assert_eq!(hello[1], VERSION);
-    // Whatever a later version appends to its Hello, or changes in it.
+    // A later version may append anything to its Hello, or change anything in it.
     for version in [0, 2, 3, 255] {
         for len in [6, 7, 100, hello.len()] {
             let mut other = hello[..len.min(hello.len())].to_vec();

@@ -9,7 +9,7 @@ use parlour_tests::{Handle, Options, World};
 
 use crate::{id, only, s};
 
-/// A host, and a guest who waits, loses touch for so long, and is let in after `before`.
+/// A host, and a guest that waits, loses its connection for `away`, and is let in after `before`.
 fn let_in_while_away(world: &mut World, before: Duration, away: Duration) -> [Handle; 2] {
     let host = world.joined("host", Options::moderator());
     let lobby = Options {
@@ -40,7 +40,7 @@ fn knocks(world: &World, host: Handle) -> usize {
 #[test]
 fn one_let_in_while_away_comes_back_as_a_participant() {
     let mut world = World::new("one_let_in_while_away_comes_back_as_a_participant");
-    // Cut off for so long that she gives her connection up, and comes back with a Hello.
+    // Cut off for long enough that she gives her connection up, and comes back with a Hello.
     let [host, alice] = let_in_while_away(&mut world, s(5), s(32));
     let resumes = world.server().statistics().resumes;
     world.partition(alice, false);

@@ -39,7 +39,7 @@ fn a_thousand_joins_and_leaves_leave_nothing_behind() {
     }
     world.run_for(s(90));
     let after = world.server().accounting();
-    // Payload memory is pooled for reuse, and who was replaced without ever hearing of it is remembered,
+    // Payload memory is pooled for reuse, and a participant that was replaced without learning of it is remembered,
     // up to a limit; everything else is as it was.
     let pooled = |accounting: parlour_core::server::Accounting| parlour_core::server::Accounting {
         media_bytes: 0,

@@ -1,4 +1,4 @@
-//! Who is silent for longer than the grace time has left; coming back is a new join.
+//! A participant silent for longer than the grace time has left; coming back is a new join.
 
 use parlour_core::client::Event;
 use parlour_core::room::{CloseReason, ConnectionState};

@@ -145,7 +145,8 @@ fn a_media_flood_is_cut_and_others_are_heard() {
     assert!(!world.closed(flooder).is_some_and(thrown_out));
 }
 
-/// A tenth of what is taken of pings, and of signalling that comes again, is enough for who does all that may be done, over any path.
+/// A tenth of the limit of pings, and of repeated signalling, is enough for a participant that does all that it may,
+/// over any path.
 #[test]
 fn what_a_bad_network_makes_of_honest_traffic_is_no_flood() {
     let config = Config::default();

@@ -1,4 +1,4 @@
-//! How soon an end notices that the server is gone, how soon it is back, and what asking costs.
+//! How soon an end notices that the server is gone, how soon it is back, and the cost of asking.
 
 use parlour_core::client::{Commands as _, Event};
 use parlour_core::time::{Duration, Instant};
@@ -43,7 +43,7 @@ fn is_reconnecting(event: &Event) -> bool {
     matches!(event, Event::Reconnecting(_))
 }
 
-/// How long after `from` each of those hears the talker again, or the talker can be heard again.
+/// The time after `from` when each of those hears the talker again, or the talker can be heard again.
 fn heard_again(world: &World, all: &[Handle], from: Instant) -> Vec<Duration> {
     let heard = |handle: &Handle| {
         let mut frames = world.heard(*handle).iter();
@@ -156,7 +156,7 @@ fn the_other_address_of_the_name_takes_over() {
     assert!(heard.iter().all(|after| *after <= ms(2_500)), "{heard:?}");
 }
 
-/// Four people who talk in turns for so long: for 0.5 to 5 s each, with pauses of up to 3 s in between.
+/// Four people who talk in turns for `time`: for 0.5 to 5 s each, with pauses of up to 3 s in between.
 fn converse(world: &mut World, all: &[Handle], time: Duration) {
     let end = world.now() + time;
     let mut dice = 1_u64;
@@ -298,7 +298,7 @@ fn a_talkspurt_that_ends_costs_one_ping() {
             after[0] - before[0],
             after[1] - before[1]
         );
-        // Reports, acknowledgements of who speaks and is muted, and a ping for each of the 20.
+        // Reports, acknowledgements of speakers and mutes, and a ping for each of the 20.
         assert!(after[0] - before[0] <= 100 && after[1] - before[1] <= 100);
         assert!(!world.saw(listener, is_reconnecting));
     }

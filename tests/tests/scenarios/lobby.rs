@@ -1,4 +1,4 @@
-//! The lobby: wait outside, unseen, until somebody who may says yes or no.
+//! The lobby: a participant waits, unseen, until a moderator admits or denies it.
 
 use parlour_core::client::{CloseCause, Commands as _, Event};
 use parlour_core::room::{CloseReason, RoomId};
@@ -132,7 +132,7 @@ fn the_application_admits() {
     let alice = world.join("alice", guest());
     wait(&mut world, alice);
     let room = RoomId::new("green").unwrap();
-    // In the lobby, too, nobody stands who has not proven its keys.
+    // The lobby, too, has only participants that have proven their keys.
     world.run_until("the application is told", s(1), |world| {
         let waits = |event: &server::Event| {
             matches!(event, server::Event::ParticipantWaiting { participant, .. }
@@ -171,7 +171,7 @@ fn unheard(broken: Duration) {
     world.run_for(s(10));
     assert_eq!(knocked(&world, host, "alice"), 1, "a knock came back");
 
-    // Who comes by herself, without the ticket of that wait, may knock again.
+    // A participant that comes back by herself, without the ticket of that wait, may knock again.
     let again = world.join("alice", guest());
     wait(&mut world, again);
     world.run_for(s(1));

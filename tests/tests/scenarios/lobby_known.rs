@@ -1,4 +1,4 @@
-//! Whoever may admit knows at any time who waits, however it came to be there.
+//! A participant that may admit knows at any time who waits, however it got that right.
 
 use parlour_core::client::{Commands as _, Event};
 use parlour_core::room::{Grants, MAX_WAITING};
@@ -64,7 +64,7 @@ fn a_late_moderator_knows_who_waits() {
     world.run_until_agreed(&[host, other], s(2));
     assert_eq!(known(&world, host), ["carol", "alice", "bob"]);
     assert_eq!(world.device_of(host).lobby().count, 3);
-    // Those who were there before are told first, and then that all are.
+    // Those present before are told first, and then that the list is complete.
     assert_eq!(changes(&world, host), [3]);
     let of_lobby = |event: &Event| {
         matches!(
@@ -96,7 +96,7 @@ fn a_small_device_is_told_and_keeps_only_the_count() {
     assert_eq!(changes(&world, door), [1, 0]);
 }
 
-/// The moderator's network breaks for so long, and the lobby is another one when it is back.
+/// The moderator's network breaks for `broken`, and the lobby has changed when it is back.
 fn out_of_touch(broken: Duration, resumes: bool) {
     let mut world = World::new("a_moderator_who_was_out_of_touch_knows_who_waits");
     let host = world.joined("host", Options::moderator());
@@ -147,7 +147,7 @@ fn a_new_token_gives_and_takes_the_lobby() {
     let ended = |event: &Event| *event == Event::KnockEnded(id("alice"));
     assert_eq!(world.count_seen(bob, ended), 1);
 
-    // What happens there now is none of its business.
+    // Later changes there are none of its business.
     let version = world.device_of(bob).version();
     world.forget(bob);
     wait(&mut world, "carol");

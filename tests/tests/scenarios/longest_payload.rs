@@ -1,4 +1,4 @@
-//! The longest payload that is taken is heard, and what is longer is refused where it is given in.
+//! The longest accepted payload is heard, and a longer one is refused by the sender's client.
 
 use parlour_core::client::{MAX_AUDIO_PAYLOAD, SendError};
 use parlour_core::room::{Codec, StreamKey};

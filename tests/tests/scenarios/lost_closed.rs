@@ -1,5 +1,5 @@
-//! Put out over a link that loses half of everything, or all of it for a while: whoever is out learns
-//! why, and never comes back by itself.
+//! Removal over a link that loses half of everything, or all of it for a while: the removed participant learns why,
+//! and never comes back by itself.
 
 use parlour_core::client::{CloseCause, Event};
 use parlour_core::room::{CloseReason, RoomId};
@@ -12,13 +12,13 @@ use crate::{id, ms, s};
 
 const SEEDS: u64 = 50;
 
-/// Loses half of what crosses it, either way.
+/// Loses half of all datagrams, either way.
 const AWFUL: LinkConfig = LinkConfig {
     loss: 50,
     ..LinkConfig::WEAK
 };
 
-/// What a moderator, or another device, does to alice.
+/// A moderator's or another device's action on alice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Kick,
@@ -43,7 +43,7 @@ impl End {
         }
     }
 
-    /// Does it; returns who is in the session thereafter.
+    /// Does it; returns the present participants thereafter.
     fn perform(self, world: &mut World) -> &'static [&'static str] {
         let room = RoomId::new("green").unwrap();
         let (server, clock) = world.server_and_clock();

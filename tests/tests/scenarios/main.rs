@@ -1,4 +1,4 @@
-//! What happens in rooms, one file per scenario, each over the whole stack.
+//! Scenarios of rooms, one per file, each over the whole stack.
 
 mod admitted_away;
 mod bounds;

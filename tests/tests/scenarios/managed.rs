@@ -78,7 +78,7 @@ fn the_session_is_the_same_for_one_who_returns_in_time() {
     assert_ne!(world.device(alice).session(), session);
 }
 
-/// Alice, whose stream the application ends while she is out of touch for so long, and bob.
+/// Alice, whose stream the application ends while she is disconnected for `away`, and bob.
 fn ended_stream(away: Duration) -> (World, [Handle; 2]) {
     let mut world = World::new("a_stream_that_the_application_ends_is_given_up");
     let alice = world.joined("alice", Options::default().publishing("mic"));

@@ -34,7 +34,7 @@ fn listening(policy: SubscribePolicy) -> Options {
     }
 }
 
-/// Talkers who hear a mix themselves.
+/// Talkers that hear a mix themselves.
 fn talkers(world: &mut World) -> Vec<Handle> {
     ["anna", "ben", "cleo"]
         .map(|name| {
@@ -48,11 +48,11 @@ fn ssrc(world: &mut World, of: Handle) -> u32 {
     world.device(of).published_ssrc(&key("mic")).unwrap()
 }
 
-/// Which of the tones are in these frames.
+/// The tones in these frames.
 fn tones(frames: &[Mixed]) -> Vec<u32> {
     assert!(frames.len() >= 20, "only {} frames", frames.len());
     let (rate, pcm) = decode(frames);
-    // What was encoded before the first of them is not here for the decoder to go on from.
+    // The decoder lacks the frames encoded before the first of them.
     let pcm = &pcm[pcm.len() / 4..];
     TONES
         .into_iter()
@@ -242,7 +242,7 @@ fn who_may_not_be_heard_or_is_not_wanted_is_out_of_the_mix_at_once() {
     listen(&mut world, &[device]);
     assert_eq!(tones(world.mixed(device)), TONES);
 
-    // What left the server before takes 10 ms: nothing that left it later has the voice of the censored.
+    // Packets that left the server before take 10 ms: none that left it later has the voice of the censored.
     let censored = ssrc(&mut world, talkers[1]);
     let (server, clock) = world.server_and_clock();
     let room = RoomId::new("green").unwrap();

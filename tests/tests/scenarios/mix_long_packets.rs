@@ -17,9 +17,9 @@ use parlour_tests::{Mixed, Options, World};
 
 use crate::{key, ms, s};
 
-/// What an encoder puts into one frame.
+/// The duration of an encoder's frame.
 const FRAME_MS: u16 = 20;
-/// What is the same speech through a codec is more similar than that; other speech gives about 0.
+/// The same speech through a codec is more similar than this; other speech gives about 0.
 const SIMILAR: f64 = 0.8;
 
 /// 4 s of a voice, and its frames of 20 ms in Opus.
@@ -54,7 +54,7 @@ fn packet(frames: &[Vec<u8>]) -> Vec<u8> {
     packet
 }
 
-/// What an ear plays of these frames from `began` on.
+/// The audio that an ear plays of these frames from `began` on.
 fn play(frames: &[Mixed], began: Instant, time: Duration) -> Vec<i16> {
     let mut ear = Ear::new().unwrap();
     let mut frames = frames.iter().peekable();

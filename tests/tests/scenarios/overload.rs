@@ -11,12 +11,12 @@ use crate::{id, key, ms, s};
 
 /// Datagrams that the socket takes in 20 ms, where 68 would be needed.
 const DATAGRAMS: usize = 3;
-/// How long it then takes until all have had their turn.
+/// The time until all have then had their turn.
 const ROUND: Duration = ms(68 / DATAGRAMS as u64 * 20 + 20);
-/// How long a frame waits at the server at most.
+/// The longest wait of a frame at the server.
 const PATIENCE: Duration = ms(200);
 
-/// A room with one who talks and some who listen.
+/// A room with one talker and some listeners.
 struct Room {
     talker: Handle,
     listeners: Vec<Handle>,
@@ -32,7 +32,7 @@ fn room(world: &mut World, name: &str, listeners: usize) -> Room {
     }
 }
 
-/// A large room, a small one and one of two; the socket takes less than a twentieth of what it should.
+/// A large room, a small one and one of two; the socket accepts less than a twentieth of the required datagrams.
 fn overloaded(name: &'static str, talk: Duration) -> (World, [Room; 3]) {
     let mut world = World::new(name);
     let rooms = [("hall", 58), ("office", 6), ("den", 1)];
@@ -151,7 +151,7 @@ fn signalling_gets_through() {
     world.run_until("a message arrives", ROUND * 2, |world| {
         world.messages(den.talker).len() == 1
     });
-    // Nobody was given up, or had to come back.
+    // No participant was given up, or had to come back.
     assert_eq!(world.server().statistics().resumes, 0);
     assert_eq!(world.present("hall").len(), 60);
 }

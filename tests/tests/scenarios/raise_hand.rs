@@ -1,4 +1,4 @@
-//! A hand is raised and lowered: an attribute that all see, whoever joins when, and that a moderator may set, too.
+//! A hand is raised and lowered: an attribute that all see, whenever they joined, and that a moderator may set, too.
 
 use parlour_core::client::{Commands as _, Event, RequestFailure};
 use parlour_core::room::{
@@ -18,7 +18,7 @@ fn up() -> AttributeValue {
     AttributeValue::new("up").unwrap()
 }
 
-/// Whose hands a party sees raised.
+/// The participants whose raised hands a party sees.
 fn raised(world: &mut World, sees: Handle) -> Vec<ParticipantId> {
     let attributes = world.facts(sees).attributes;
     let hands = attributes

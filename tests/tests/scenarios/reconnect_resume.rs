@@ -174,7 +174,7 @@ fn keys_change_every_hour_and_nobody_notices() {
     world.run_for(s(62));
     assert!(hellos(&world) > before, "no handshake");
     assert_eq!(world.heard_from(bob, alice).len(), 3_000, "sound was lost");
-    // What was under way under the former keys, too.
+    // Packets under way under the former keys arrived, too.
     assert_eq!(world.heard_from(alice, bob).len(), 3_000);
     assert!(!world.saw(bob, arrivals_and_departures));
     let lost = |event: &Event| matches!(event, Event::Reconnecting(_));

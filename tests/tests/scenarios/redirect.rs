@@ -31,7 +31,7 @@ fn a_redirected_device_joins_where_it_is_sent() {
     assert_eq!(world.heard_from(bob, alice).len(), 50);
     world.run_until_agreed(&[alice, bob], s(1));
 
-    // What is restored later is restored there, without another detour.
+    // A later reconnect goes there directly, without another detour.
     world.partition(alice, true);
     world.run_for(s(10));
     world.forget_history();

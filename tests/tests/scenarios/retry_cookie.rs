@@ -65,7 +65,7 @@ fn a_flood_costs_no_handshakes_and_keeps_nobody_out() {
     let statistics = *world.server().statistics();
     assert!(statistics.handshakes <= 256, "{statistics:?}");
     assert!(statistics.retries >= 400, "{statistics:?}");
-    // Nobody is amplified at: what goes to the strangers is less than what came.
+    // There is no amplification: fewer bytes go to the strangers than came.
     let (mut came, mut went) = (0, 0);
     for sent in world.history() {
         let strange = |address: std::net::SocketAddr| address.ip().to_string() == "203.0.113.50";

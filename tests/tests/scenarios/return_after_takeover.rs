@@ -1,5 +1,5 @@
-//! A device that slept for longer than its grace comes back by itself: it joins if its participant is gone, and puts nobody
-//! out who has come as the same participant since.
+//! A device that slept for longer than its grace time comes back by itself: it joins if its participant is gone, and
+//! does not replace a device that has joined as the same participant since.
 
 use parlour_core::client::{CloseCause, Commands as _, Event};
 use parlour_core::signal::{JoinRefusal, Moderation};

@@ -25,7 +25,7 @@ fn a_nat_that_rebinds_mid_talk_is_not_noticed() {
     }
     world.run_for(s(4));
     assert_eq!(world.heard_from(bob, alice).len(), 300);
-    // What is sent to the old address in the meantime is lost: at most a round trip's worth.
+    // Packets sent to the old address meanwhile are lost: at most a round trip's worth.
     let back = world.heard_from(alice, bob).len();
     assert!(back >= 300 - 3 * 3, "{back}");
     assert!(!world.saw(alice, noticed) && !world.saw(bob, noticed));
@@ -51,7 +51,7 @@ fn a_new_socket_is_announced_at_once() {
 
 #[test]
 fn an_unproven_address_gets_three_times_what_came_at_most() {
-    // Somebody copies one of Alice's packets and sends it first, from elsewhere.
+    // An attacker copies one of Alice's packets and sends it first, from elsewhere.
     let mut world = World::new("an_unproven_address_gets_three_times_what_came_at_most");
     let alice = world.joined("alice", Options::default().publishing("mic"));
     let talkers: Vec<_> = (0..3)
@@ -90,7 +90,7 @@ fn an_unproven_address_gets_three_times_what_came_at_most() {
         packet.len()
     );
 
-    // Whatever the stranger did, Alice comes back with her next word.
+    // Whatever the attacker did, Alice comes back with her next packet.
     world.partition(alice, false);
     let before = world.heard(alice).len();
     world.talk(alice, "mic", s(3));

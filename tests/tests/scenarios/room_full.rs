@@ -31,7 +31,7 @@ fn exactly_as_many_as_fit_get_in() {
     for party in outside {
         let full = CloseCause::Refused(JoinRefusal::RoomFull);
         assert_eq!(world.closed(party), Some(full));
-        // Who was refused was never told that it had joined.
+        // A refused participant was never told that it had joined.
         let told = |event: &_| matches!(event, parlour_core::client::Event::Joined { .. });
         assert!(!world.saw(party, told));
     }

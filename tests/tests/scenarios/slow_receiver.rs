@@ -29,7 +29,7 @@ fn a_slow_receiver_gets_a_snapshot() {
     world.forget(bob);
     world.forget(carol);
     world.set_link(bob, slow);
-    // Ends of what is gone are remembered, each of them.
+    // The ends of all removed streams are remembered.
     for _ in 0..50 {
         let music = microphone("music");
         world.ask(alice, |device| device.publish(music)).unwrap();

@@ -61,7 +61,7 @@ fn both_ends_know_loss_and_round_trip() {
         (8..=35).contains(&percent(of_alice.downlink_loss)),
         "{of_alice:?}"
     );
-    // What alice lost is not his loss.
+    // Alice's loss is not his.
     assert_eq!(
         (of_bob.uplink_loss, of_bob.downlink_loss),
         (0, 0),

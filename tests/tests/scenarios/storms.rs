@@ -15,7 +15,7 @@ const UNLIMITED: Rate = Rate {
     burst: 100_000,
 };
 
-/// How long it takes until Bob, at 50 ms round trip, has what Alice writes to him while `step` happens every `gap`: the
+/// The time until Bob, at 50 ms round-trip time, has Alice's messages to him while `step` happens every `gap`: the
 /// median, and the longest.
 fn delays(
     world: &mut World,
@@ -155,7 +155,7 @@ fn one_token_joins_a_room_so_often_and_no_more() {
     let joins = world.server().statistics().joins;
     assert!(joins <= 3 + 10 + 11, "{joins} joins");
     check(&mut world, pair, delays);
-    // Who waits gets in.
+    // The waiting participant gets in.
     let comer = world.joined("comer", Options::small());
     assert!(world.is_joined(comer));
 }

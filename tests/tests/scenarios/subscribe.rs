@@ -1,4 +1,4 @@
-//! Who hears what: policies, explicit subscriptions, and exceptions from them.
+//! Subscriptions: policies, explicit subscriptions, and exceptions from them.
 
 use parlour_core::client::{Commands as _, RequestFailure};
 use parlour_core::room::Grants;
@@ -7,7 +7,7 @@ use parlour_tests::{Handle, Options, World, screen};
 
 use crate::{key, s, stream};
 
-/// How many frames of a second of `talker`'s talk `listener` hears.
+/// The number of frames of a second of `talker`'s talk that `listener` hears.
 fn hears(world: &mut World, listener: Handle, talker: Handle) -> usize {
     let before = world.heard_from(listener, talker).len();
     world.talk(talker, "mic", s(1));

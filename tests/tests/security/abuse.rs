@@ -177,7 +177,7 @@ fn ten_times_too_much_media_ends_the_stay() {
     world.run_until("mallory is out", s(8), |world| {
         world.closed(mallory).is_some()
     });
-    // What was dropped shows in the server's reports, as loss.
+    // Dropped packets show in the server's reports, as loss.
     let flood = world.heard_from(bob, mallory).len();
     assert!(flood <= 900, "{flood} frames got through");
     assert!(world.server().statistics().media_rejected > 200);

@@ -1,4 +1,4 @@
-//! How much audio one participant may send: the best there is, and not what keeps the server busy.
+//! The most audio that one participant may send: enough for the best quality, and too little to keep the server busy.
 
 use parlour_core::client::CloseCause;
 use parlour_core::room::{CloseReason, Codec, StreamKey};
@@ -57,7 +57,7 @@ fn a_thousand_bytes_two_thousand_times_a_second_are_limited_and_end_the_stay() {
     let cut_off = CloseCause::Closed(CloseReason::ProtocolError);
     assert_eq!(world.closed(mallory), Some(cut_off));
     assert!(said <= 16_500, "only after {said} frames");
-    // What may be sent at once, and then 316 a second.
+    // The burst, and then 316 a second.
     let heard = world.heard_from(bob, mallory).len();
     assert!((2_500..=3_300).contains(&heard), "{heard} of {said}");
     let limited = world.server().statistics().media_limited as usize;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the tests of a program or module are, by the first part of their names in the table.
+/// The folders of a program's or module's tests, by the first part of their names in the table.
 const PLACES: &[(&str, &str)] = &[
     ("security", "tests/tests/security"),
     ("scenarios", "tests/tests/scenarios"),
@@ -32,7 +32,7 @@ fn named(page: &str) -> Vec<(&'static str, Vec<String>)> {
     named
 }
 
-/// Why there is no such test.
+/// The reason that there is no such test.
 fn missing(folder: &str, path: &[String]) -> Option<String> {
     let (name, modules) = path.split_last()?;
     let file = root()

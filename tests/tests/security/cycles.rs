@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::{ms, s};
 
-/// How many cycles; `PARLOUR_CYCLES` chooses another number.
+/// The number of cycles; `PARLOUR_CYCLES` chooses another number.
 const CYCLES: usize = 2_000;
 
 /// A server, and one device after another on a wire of no length.
@@ -114,7 +114,7 @@ fn joins_and_leaves_leave_no_byte_behind() {
         rng,
         joined: 0,
     };
-    // Tables grow to what they need, and keep that.
+    // Tables grow to their need, and keep that size.
     for cycle in 0..40 {
         lab.cycle(&ticket, cycle % 10 == 9);
     }

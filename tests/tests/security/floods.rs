@@ -112,12 +112,12 @@ fn a_million_spoofed_hellos_keep_nobody_out_and_cost_no_memory() {
     let looked_into = statistics.handshakes + statistics.dropped(Dropped::BadHandshake);
     let asked_for_cookies = statistics.retries - before.retries;
     println!("{looked_into} looked into, {asked_for_cookies} asked for a cookie");
-    // 200 a second for 100 s, and what the bucket held.
+    // 200 a second for 100 s, and the tokens of the bucket.
     assert!(looked_into <= 200 * 101 + 200 + 100, "{looked_into}");
     assert!(asked_for_cookies as usize > HELLOS / 2);
     assert!(went <= 3 * came, "{went} bytes for {came}");
 
-    // Everybody who is real has come in, and nobody who was there has noticed.
+    // All real participants have joined, and those present before have noticed nothing.
     for handle in &joined {
         world.run_until("who joined in the flood is in", s(10), |world| {
             world.is_joined(*handle)
@@ -134,7 +134,7 @@ fn half_open_joins_are_few_per_address_and_soon_forgotten() {
     let mut world = World::new("half_open_joins_are_few_per_address_and_soon_forgotten");
     let hellos = hellos(&mut world, 400);
     let villain = |number: usize| SocketAddr::from(([203, 0, 113, 60], 1 + number as u16));
-    // He receives at his address, and so gets a cookie for each Hello; but goes no further.
+    // The attacker receives at its address, and so gets a cookie for each Hello; but goes no further.
     let first = hellos
         .iter()
         .enumerate()

@@ -146,7 +146,7 @@ fn every_bit_of_a_handshake_counts() {
         let mut bytes = hello.bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         world.inject(stranger(1 + bit as u16), &bytes);
-        // Not so many at a time that cookies are asked for.
+        // Too few at a time for the server to ask for cookies.
         world.run_for(ms(10));
     }
     assert_eq!(asked(&world), 1, "a changed Hello was read");
@@ -174,8 +174,8 @@ fn a_reset_must_hold_the_connections_own_token() {
     world.forget(alice);
     world.forget(bob);
 
-    // A server that has these keys and knows nothing tells the tokens to whoever asks with a packet for
-    // the id. Another instance has other ones; what Mallory learns of his own helps him nothing.
+    // A server with these keys and without connections sends the tokens to anyone that asks with a packet for the id.
+    // Another instance has other tokens; those of his own instance do not help Mallory.
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut tokens = vec![[0; 16], [0xff; 16]];
     tokens.extend((0..1_000).map(|_| {
@@ -236,7 +236,7 @@ fn guessing_connection_ids_leads_nowhere() {
     }
     let statistics = *server.statistics();
     assert_eq!(statistics.roams, before.roams);
-    // Whoever guesses does not learn which ids there are by more than so many answers.
+    // Resets are limited: an attacker that guesses ids gets at most this many answers.
     assert!(statistics.resets - before.resets <= 100);
     world.run_for(s(3));
     assert_undisturbed(&world, &[bob], 100);

@@ -1,4 +1,4 @@
-//! Who one is: tokens, and what happens to a second bearer of one.
+//! Identity: tokens, and the treatment of a second bearer of one.
 
 use parlour_core::client::{CloseCause, CommandError, Commands as _, RequestFailure};
 use parlour_core::room::CloseReason;

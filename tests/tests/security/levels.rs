@@ -1,4 +1,4 @@
-//! A level is what its publisher says. Whoever lies about it does not keep others from being heard.
+//! A publisher reports its own level. A false level does not keep others from being heard.
 
 use parlour_core::room::StreamKey;
 use parlour_core::server::{Config, MixConfig};
@@ -47,7 +47,7 @@ fn four_streams_as_loud_as_can_be_keep_one_slot() {
         let heard = world.heard_from(listener, talker);
         assert_eq!(heard, (25..250).collect::<Vec<_>>());
     }
-    // Nobody else wants the slots now.
+    // No other participant needs the slots now.
     world.forget(listener);
     world.run_for(s(1));
     assert!(world.heard_from(listener, mallory).len() >= 190);

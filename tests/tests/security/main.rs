@@ -31,7 +31,7 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// An address that nobody has who is in the room.
+/// An address that no participant of the room has.
 fn stranger(number: u16) -> SocketAddr {
     SocketAddr::from(([203, 0, 113, 9], number))
 }
@@ -49,12 +49,12 @@ fn recorded_from(world: &World, from: SocketAddr) -> Vec<Vec<u8>> {
     from_there.map(|datagram| datagram.bytes).collect()
 }
 
-/// Whether this tells a participant that something is wrong, or that somebody came or went.
+/// Whether this event reports an error, or that a participant came or left.
 fn disturbed(event: &Event) -> bool {
     !parlour_tests::is_about_speech(event)
 }
 
-/// Nobody of `handles` was told of anything, and each has heard so many frames.
+/// None of `handles` was told of anything, and each has heard this many frames.
 fn assert_undisturbed(world: &World, handles: &[Handle], heard: usize) {
     for handle in handles {
         assert!(

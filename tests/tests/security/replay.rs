@@ -1,4 +1,4 @@
-//! What was recorded is sent again, by anybody, at any time.
+//! Recorded packets are sent again, by anyone, at any time.
 
 use parlour_core::server::{Dropped, Event as ServerEvent};
 use parlour_tests::{Options, World};

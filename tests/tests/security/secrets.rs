@@ -1,4 +1,4 @@
-//! What must not stay in memory, and what must not be printed.
+//! Secrets that must not stay in memory, and that must not be printed.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fmt::Debug;
@@ -23,7 +23,7 @@ use crate::s;
 const TOKEN: &str = "token-that-nobody-may-see";
 const BYTE: u8 = 0xd3;
 
-/// How many bytes of `value` are not 0: while it lives, and when it was dropped where it stood.
+/// The number of bytes of `value` that are not 0: while it lives, and after it was dropped in place.
 fn bytes_left<T>(value: T) -> (usize, usize) {
     let layout = Layout::new::<T>();
     // SAFETY: the place has the layout of `T`, is written once, read as bytes (the types below have no
@@ -48,7 +48,7 @@ fn rng() -> ChaCha12Rng {
     ChaCha12Rng::seed_from_u64(1)
 }
 
-/// A handshake at both ends, and what came of it.
+/// A handshake at both ends, and its results.
 fn handshake() -> (InitiatorHandshake, ResponderHandshake, Transport, Transport) {
     let mut rng = rng();
     let keys = KeyPair::generate(&mut rng);

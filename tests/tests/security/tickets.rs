@@ -1,5 +1,5 @@
-//! Resume tickets: who has somebody's packets but not its keys has nothing, and a ticket that was used,
-//! or whose bearer has left, is void.
+//! Resume tickets: a participant's packets without its keys are useless, and a ticket that was used, or whose bearer
+//! has left, is void.
 
 use parlour_core::client::Event;
 use parlour_core::server::Event as ServerEvent;
@@ -16,7 +16,7 @@ fn resumed(world: &World) -> usize {
         .count()
 }
 
-/// A world in which Alice has shown her ticket once, and what she then said.
+/// A world in which Alice has shown her ticket once, and her next packets.
 fn resumed_once(name: &'static str) -> (World, Handle, Handle, Vec<Vec<u8>>) {
     let mut world = World::new(name);
     let bob = world.joined("bob", Options::default());

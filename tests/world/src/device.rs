@@ -1,4 +1,4 @@
-//! A participant's end, whatever capacities it is built with.
+//! A participant's end, with any of the capacities.
 
 use parlour_core::client::{
     BufferTooSmall, CloseCause, CommandError, Commands, Config, Desktop, Dropped, Event, Incoming,
@@ -15,7 +15,7 @@ use parlour_record::{Client, Sink};
 use crate::facts::Facts;
 use crate::party::Options;
 
-/// Which capacities a device is built with.
+/// The capacities that a device is built with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
     /// [`Small`].
@@ -57,7 +57,7 @@ fn make<P: Profile>(
     Box::new(client.expect("the token fits"))
 }
 
-/// What [`Client`]'s methods of the same names do.
+/// The methods of [`Client`] with the same names.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Device {
     pub(crate) fn new(
@@ -202,17 +202,17 @@ impl Device {
         each!(self, client => client.statistics())
     }
 
-    /// What its replica of the room says.
+    /// The contents of its replica of the room.
     pub fn facts(&self) -> Facts {
         each!(self, client => Facts::of(client.state()))
     }
 
-    /// What it knows of the lobby.
+    /// Its knowledge of the lobby.
     pub fn lobby(&self) -> Lobby<'_> {
         each!(self, client => client.lobby())
     }
 
-    /// How many participants it tracks.
+    /// The number of participants it tracks.
     pub const fn capacity(&self) -> usize {
         match self {
             Self::Small(_) => Small::PARTICIPANTS,
@@ -220,7 +220,7 @@ impl Device {
         }
     }
 
-    /// How many of those who wait it keeps.
+    /// The number of waiting participants it keeps.
     pub(crate) const fn places_for_waiting(&self) -> usize {
         match self {
             Self::Small(_) => Small::WAITING,
@@ -228,7 +228,7 @@ impl Device {
         }
     }
 
-    /// How many bytes it takes.
+    /// Its size in bytes.
     pub fn size(&self) -> usize {
         each!(self, client => size_of_val(&**client))
     }

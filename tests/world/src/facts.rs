@@ -1,4 +1,4 @@
-//! What a room's state says, free of where it is kept, so that both ends can be compared.
+//! The contents of a room's state, independent of its storage, so that both ends can be compared.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub fn is_about_speech(event: &Event) -> bool {
     )
 }
 
-/// Who speaks, as a participant is told it.
+/// The participants that speak, as a participant is told.
 #[derive(Debug, Default)]
 pub(crate) struct Speech {
     speaks: BTreeMap<ParticipantId, bool>,
@@ -50,22 +50,22 @@ impl Speech {
 pub struct Facts {
     /// The tracked participants.
     pub participants: BTreeMap<ParticipantId, Participant>,
-    /// The attributes of those who have any.
+    /// The attributes of all participants that have any.
     pub attributes: BTreeMap<(ParticipantId, AttributeKey), AttributeValue>,
-    /// How many there are, tracked or not.
+    /// The number of participants, tracked or not.
     pub count: u32,
-    /// Who is loudest.
+    /// The active speaker.
     pub speaker: Option<ParticipantId>,
-    /// Who shares a screen.
+    /// The presenter.
     pub presenter: Option<ParticipantId>,
-    /// Who holds the floor.
+    /// The holder of the floor.
     pub floor: Option<ParticipantId>,
     /// Whether a snapshot was completed, and none has begun since.
     pub complete: bool,
 }
 
 impl Facts {
-    /// What `state` says.
+    /// The contents of `state`.
     pub fn of<R: Roster>(state: &RoomState<R>) -> Self {
         let participants = state.participants();
         let attributes = participants.clone().flat_map(|participant| {
@@ -86,11 +86,11 @@ impl Facts {
         }
     }
 
-    /// Whether this is what a replica that tracks at most `capacity` participants, and belongs to
-    /// `me`, should hold of the room that `authority` describes.
+    /// Whether this is the right content for a replica that tracks at most `capacity` participants, and belongs to
+    /// `me`, of the room that `authority` describes.
     ///
     /// # Errors
-    /// What is wrong with it, for people to read.
+    /// A description of the difference, for people to read.
     pub fn check_against(
         &self,
         authority: &Self,

@@ -8,7 +8,7 @@ use parlour_core::wire::MAX_DATAGRAM;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
-/// What a link does to the datagrams that cross it, in either direction. Chances are in percent.
+/// A link's treatment of the datagrams that cross it, in either direction. Chances are in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkConfig {
     /// Chance that a datagram is lost.
@@ -33,9 +33,9 @@ pub struct LinkConfig {
 /// distributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Burst {
-    /// How long all is well, on average.
+    /// The average duration of good times.
     pub good: Duration,
-    /// How long all is lost, on average.
+    /// The average duration of bad times, in which all is lost.
     pub bad: Duration,
 }
 
@@ -83,20 +83,20 @@ impl LinkConfig {
 /// A datagram on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Datagram {
-    /// Who sent it.
+    /// The sender.
     pub from: SocketAddr,
-    /// Whom it is for.
+    /// The receiver.
     pub to: SocketAddr,
-    /// What it holds.
+    /// The contents.
     pub bytes: Vec<u8>,
 }
 
 /// A datagram that has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// When it was sent.
+    /// The time of sending.
     pub sent_at: Instant,
-    /// What was sent.
+    /// The datagram.
     pub datagram: Datagram,
 }
 
@@ -187,7 +187,7 @@ impl Network {
         channel.is_bad
     }
 
-    /// When the next datagram arrives.
+    /// The time of the next arrival.
     pub fn next_arrival(&self) -> Option<Instant> {
         self.under_way.first_key_value().map(|(&(at, _), _)| at)
     }

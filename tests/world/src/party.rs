@@ -1,4 +1,4 @@
-//! One party of the world: a device with its network, what it was told, and what it heard.
+//! One party of the world: a device with its network, its events, and the audio it heard.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,36 +17,36 @@ use crate::tone::Tone;
 use crate::voice::Utterance;
 use crate::world::Way;
 
-/// Which party of a world.
+/// Names a party of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Handle(pub usize);
 
 /// How somebody joins.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where.
+    /// The room.
     pub room: String,
-    /// What the token grants.
+    /// The token's grants.
     pub grants: Grants,
     /// Whether the token sends it to the lobby first.
     pub lobby: bool,
-    /// When the token runs out.
+    /// The time until the token expires.
     pub expires_in: Option<Duration>,
-    /// Why the embedder refuses the token.
+    /// The embedder's reason to refuse the token.
     pub refuse: Option<JoinRefusal>,
-    /// Where the embedder sends it, unless it joins there.
+    /// The server to which the embedder redirects it, unless it joins there.
     pub redirect: Option<Redirect>,
     /// The addresses of the ticket's name, if the device is to choose where to send.
     pub addresses: Vec<SocketAddr>,
     /// The network between it and the server.
     pub link: LinkConfig,
-    /// Which capacities it is built with.
+    /// The capacities it is built with.
     pub size: Size,
     /// Decoders that it declares, if not as many as it is built for.
     pub slots: Option<u8>,
-    /// What it wants to hear.
+    /// The subscription policy it asks for.
     pub policy: SubscribePolicy,
-    /// What it publishes from the start.
+    /// The streams it publishes from the start.
     pub publish: Vec<Publish>,
     /// By how many millionths its clock runs fast.
     pub drift: u32,
@@ -111,7 +111,7 @@ impl Options {
         self
     }
 
-    /// What it shows the server as `participant`.
+    /// The token it shows the server as `participant`.
     pub fn token(&self, participant: &str) -> Token {
         Token {
             grants: self.grants,
@@ -154,7 +154,7 @@ pub fn screen(key: &str) -> Publish {
 /// A frame of sound that somebody heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
     /// In which slot.
     pub slot: u8,
@@ -166,17 +166,17 @@ pub struct Heard {
     pub ssrc: u32,
     /// Whether it starts a talkspurt, or the slot changed its stream.
     pub marker: bool,
-    /// What it says.
+    /// The contents of the frame.
     pub said: Utterance,
 }
 
 impl Heard {
-    /// Who is heard.
+    /// The talker.
     pub fn talker(&self) -> Handle {
         Handle(self.said.talker.into())
     }
 
-    /// How long it was under way.
+    /// The time from sending to arrival.
     pub fn latency(&self) -> Duration {
         let said_at = Instant::from_micros(self.said.said_at);
         self.at.saturating_duration_since(said_at)
@@ -186,7 +186,7 @@ impl Heard {
 /// A frame of a mix that somebody heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mixed {
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
     /// In which slot.
     pub slot: u8,
@@ -200,14 +200,14 @@ pub struct Mixed {
     pub contributors: Vec<u32>,
     /// How it is coded.
     pub codec: Codec,
-    /// What it holds.
+    /// The payload.
     pub payload: Vec<u8>,
 }
 
 /// A packet of video or screen that somebody received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
     /// The stream that it is from.
     pub ssrc: u32,
@@ -215,32 +215,32 @@ pub struct Seen {
     pub sequence: u16,
     /// Its time in the stream.
     pub timestamp: u32,
-    /// What it holds.
+    /// The payload.
     pub payload: Vec<u8>,
 }
 
 /// An application message that somebody received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// When it was read.
+    /// The time of reading.
     pub at: Instant,
-    /// Whether it came by the lossy way.
+    /// Whether it is a lossy message.
     pub lossy: bool,
-    /// Who sent it.
+    /// The sender.
     pub from: ParticipantId,
-    /// What it is about.
+    /// The topic.
     pub topic: Topic,
-    /// What it says.
+    /// The content.
     pub body: Vec<u8>,
 }
 
-/// Somebody who talks: a frame each 20 ms.
+/// A talker: a frame each 20 ms.
 #[derive(Debug)]
 pub(crate) struct Talk {
     pub(crate) key: StreamKey,
     pub(crate) codec: Codec,
     pub(crate) level: AudioLevel,
-    /// What is sung, if it is not speech that tells who said it.
+    /// The tone it sends, if not speech that names its speaker.
     pub(crate) tone: Option<Tone>,
     pub(crate) next: Instant,
     pub(crate) until: Instant,
@@ -249,7 +249,7 @@ pub(crate) struct Talk {
 /// A clock that shows another time than the world's, and runs faster.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    /// What it shows when the world begins.
+    /// The time it shows when the world begins.
     pub(crate) lead: Duration,
     /// By how many millionths it runs fast.
     pub(crate) drift: u32,
@@ -258,13 +258,13 @@ pub(crate) struct Clock {
 impl Clock {
     const MILLION: u64 = 1_000_000;
 
-    /// What it shows when the world's shows `now`.
+    /// The time it shows when the world's clock shows `now`.
     pub(crate) fn at(&self, now: Instant) -> Instant {
         let micros = now.as_micros();
         now + self.lead + Duration::from_micros(micros * u64::from(self.drift) / Self::MILLION)
     }
 
-    /// What the world's shows when this one first shows `then`.
+    /// The world's time when this clock first shows `then`.
     pub(crate) fn world_time(&self, then: Instant) -> Instant {
         let micros = then
             .as_micros()
@@ -286,9 +286,9 @@ pub struct Party {
     pub link: LinkConfig,
     /// Whether it takes the bodies of messages as they come.
     pub reads_messages: bool,
-    /// Whether its radio takes nothing to send at the moment. It still receives.
+    /// Whether its radio is too busy to send. It still receives.
     pub is_radio_busy: bool,
-    /// Whether what is for it gets lost.
+    /// Whether datagrams to it get lost.
     pub is_deaf: bool,
     /// Frames that it wanted to say and that its device did not take.
     pub unsaid: u32,

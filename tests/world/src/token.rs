@@ -11,22 +11,22 @@ use parlour_core::signal::{JoinRefusal, Redirect};
 use parlour_core::time::Duration;
 use std::fmt;
 
-/// What a token says.
+/// The contents of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Where.
+    /// The room.
     pub room: String,
-    /// Who.
+    /// The participant.
     pub participant: String,
-    /// What it may do.
+    /// The grants.
     pub grants: Grants,
-    /// Whether it has to wait in the lobby.
+    /// Whether the participant has to wait in the lobby.
     pub lobby: bool,
-    /// When it runs out, counted from when it is shown.
+    /// The time until it expires, counted from its use.
     pub expires_in: Option<Duration>,
-    /// Why it is refused, if it is.
+    /// The reason for its refusal, if it is refused.
     pub refuse: Option<JoinRefusal>,
-    /// Where to join instead, unless it is shown there.
+    /// The server to join instead, unless the token is shown there.
     pub redirect: Option<Redirect>,
 }
 
@@ -63,7 +63,7 @@ impl Token {
         Some(token)
     }
 
-    /// What the embedder answers to somebody who shows it.
+    /// The embedder's answer to a participant that shows it.
     ///
     /// # Errors
     /// The refusal.
@@ -109,7 +109,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// What the embedder answers to whoever shows `text`.
+/// The embedder's answer to a participant that shows `text`.
 ///
 /// # Errors
 /// The refusal.

@@ -14,7 +14,7 @@ use crate::party::Mixed;
 const AMPLITUDE: f64 = 6_000.0;
 const FRAME_MS: u16 = 20;
 
-/// Somebody who sings.
+/// A singer.
 pub struct Tone {
     hz: u32,
     sung: usize,

@@ -1,22 +1,22 @@
-//! What is said: frames of sound that tell who said them, when, and in which order.
+//! Test speech: frames that name their speaker, their time, and their order.
 
 use parlour_core::room::Codec;
 use parlour_core::time::Duration;
 
-/// How much sound a frame holds.
+/// The duration of a frame.
 pub const FRAME: Duration = Duration::from_millis(20);
 
-/// What a frame of a test's sound tells. As G.711 it is padded to 20 ms, as Opus it begins with
-/// the byte that says 20 ms (RFC 6716 section 3.1).
+/// The contents of a frame of test speech. As G.711 it is padded to 20 ms, as Opus it begins with the byte that says
+/// 20 ms (RFC 6716 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Utterance {
-    /// Which party of the world speaks.
+    /// The party that speaks.
     pub talker: u16,
-    /// Which of its streams it speaks into, as the world counts them.
+    /// The stream it speaks into, as the world counts streams.
     pub stream: u16,
     /// Counts the frames of this stream, from 0.
     pub number: u32,
-    /// When it was said, in the world's time, µs.
+    /// The time of speaking, in the world's time, µs.
     pub said_at: u64,
 }
 

@@ -1,5 +1,5 @@
-//! What is asked of the server. Each answer comes as [`Event::Replied`](parlour_core::client::Event::Replied) with the number
-//! that the command gave.
+//! Requests to the server. Each answer comes as [`Event::Replied`](parlour_core::client::Event::Replied) with the
+//! number that the command returned.
 
 use parlour_core::client::{CommandError, Commands as _, Profile};
 use parlour_core::room::StreamKey;
@@ -8,7 +8,7 @@ use parlour_core::signal::{Moderation, RequestId, StreamRef, SubscribePolicy, Ta
 use super::Room;
 
 impl<P: Profile> Room<'_, P> {
-    /// Asks to be the one who speaks: push-to-talk in a room where one speaks at a time.
+    /// Asks for the floor: push-to-talk in a room where one participant speaks at a time.
     ///
     /// # Errors
     /// [`CommandError`]

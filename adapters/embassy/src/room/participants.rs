@@ -12,7 +12,8 @@ use crate::time::now;
 pub struct Participant<'a> {
     /// Id, name, connection and streams.
     pub info: &'a room::Participant,
-    /// Whether it speaks, as [`SpeakingStarted`](parlour_core::client::Event::SpeakingStarted) says it. Never so of oneself.
+    /// Whether it speaks, as [`SpeakingStarted`](parlour_core::client::Event::SpeakingStarted) reports. Always false
+    /// for this participant itself.
     pub speaking: bool,
     /// How loud it is, in dBov: 0 is the loudest possible, −127 is silence. `None` if nothing has been heard of it for
     /// 400 ms, and of oneself.
@@ -45,7 +46,7 @@ impl<P: Profile> Room<'_, P> {
         seen
     }
 
-    /// Who this is; `None` before the first join.
+    /// This participant's id; `None` before the first join.
     pub fn me(&self) -> Option<ParticipantId> {
         self.shared.look(|client| client.me().cloned())
     }

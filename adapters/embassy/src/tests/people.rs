@@ -1,4 +1,4 @@
-//! The others as a device sees them, and what it asks for about them.
+//! The other participants as a device sees them, and its requests about them.
 
 use embassy_time::{Duration, Ticker};
 use parlour_core::audio::codec::SampleRate;

@@ -239,7 +239,7 @@ fn silence_costs_no_wakes() {
     let before = anna.runner_polls();
     world.pass(Duration::from_secs(60));
     let polls = anna.runner_polls() - before;
-    // A keepalive in 4 s, and what it takes to answer one.
+    // A keepalive in 4 s, and its answer.
     assert!((15..=60).contains(&polls), "{polls}");
     let room = anna.room;
     world.run(async move { room.leave().await });

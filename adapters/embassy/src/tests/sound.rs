@@ -1,4 +1,4 @@
-//! What is said is what is heard, at every rate and in every codec.
+//! The audio sent is the audio heard, at every rate and in every codec.
 
 use core::f64::consts::TAU;
 
@@ -14,7 +14,7 @@ use crate::{AudioCodec, G711, WriteError};
 
 /// Samples of 20 ms that are heard: 16 kHz.
 const HEARD: usize = 320;
-/// Of what is said.
+/// The frequency of the tone sent.
 const HZ: f64 = 500.0;
 
 /// The `number`-th 20 ms of a tone.
@@ -28,7 +28,7 @@ fn sine(rate: SampleRate, number: usize) -> Vec<i16> {
         .collect()
 }
 
-/// How much of that tone is in `pcm`, at 16 kHz: its amplitude.
+/// The amplitude of that tone in `pcm`, at 16 kHz.
 fn amplitude(pcm: &[i16]) -> f64 {
     let (mut re, mut im) = (0.0, 0.0);
     for (n, sample) in pcm.iter().enumerate() {
@@ -54,7 +54,7 @@ pub(super) fn loudest(world: &mut World, talker: &Party, listener: &Party) -> i1
     settled(&heard).iter().copied().max().unwrap()
 }
 
-/// What `listener` hears in a second, in which `say` is called every 20 ms.
+/// The audio that `listener` hears in a second, in which `say` is called every 20 ms.
 fn hear(world: &mut World, listener: &Party, mut say: impl FnMut(usize) + 'static) -> Vec<i16> {
     let mut reader = listener.room.mixed_audio();
     world.run(async move {
@@ -71,7 +71,7 @@ fn hear(world: &mut World, listener: &Party, mut say: impl FnMut(usize) + 'stati
     })
 }
 
-/// What was heard without its first half, which may be of what was said before.
+/// The second half of the audio heard; the first may hold earlier audio.
 fn settled(heard: &[i16]) -> &[i16] {
     &heard[heard.len() / 2..]
 }

@@ -97,7 +97,7 @@ impl World {
     pub(super) fn new() -> Self {
         static CLOCK: Mutex<()> = Mutex::new(());
         let clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        // Everything else follows from this, and from what the test does.
+        // Everything else follows from this, and from the test's steps.
         let mut rng = ChaCha12Rng::seed_from_u64(7);
         let keys = KeyPair::generate(&mut rng);
         let server = Server::new(Limits::default(), keys.clone(), now(), &mut rng);
@@ -379,8 +379,7 @@ pub(super) fn mic() -> StreamKey {
     StreamKey::new("mic").unwrap()
 }
 
-/// The server's end: a token is the participant's name, "bad" is no good one, and who is
-/// "listener" may not publish.
+/// The server's end: a token is the participant's name, "bad" is refused, and "listener" may not publish.
 async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
     let meta = || leak([PacketMetadata::EMPTY; 32]);
     let bytes = || leak(vec![0; 32 * MTU]);

@@ -17,11 +17,11 @@ use super::rate::{Output, SampleRate};
 use super::shared::Shared;
 
 const FRAME: Duration = Duration::from_millis(20);
-/// Whoever is later than this has not been late but has paused.
+/// A reader that is later than this is taken to have paused.
 const CATCH_UP: Duration = Duration::from_millis(500);
 
-/// Ticks every 20 ms, from its first use on. Whoever comes late, on a busy machine, catches up: sound that is not read
-/// would pile up in the jitter buffer and be dropped there.
+/// Ticks every 20 ms, from its first use on. A late reader, on a busy machine, catches up: unread audio would pile up
+/// in the jitter buffer and be dropped there.
 #[derive(Debug, Default)]
 pub(super) struct Ticks(Option<Interval>);
 
@@ -42,7 +42,7 @@ pub(super) struct Mix {
 }
 
 impl Mix {
-    /// Fills `pcm` with what is to be played from `now` on; gives which of `players` is the first that says something.
+    /// Fills `pcm` with the audio to play from `now` on; returns the first of `players` with a voice.
     pub(super) fn read<'p>(
         &mut self,
         now: Instant,
@@ -93,7 +93,7 @@ impl MixedReader {
         }
     }
 
-    /// Fills `pcm` with what is to be played next: silence where nobody speaks. Never waits.
+    /// Fills `pcm` with the next audio to play: silence where nobody speaks. Never waits.
     pub fn read(&mut self, pcm: &mut [i16]) {
         let now = self.shared.clock.now();
         while let Some(frame) = self.frames.take() {
@@ -113,8 +113,8 @@ impl MixedReader {
         });
     }
 
-    /// What the jitter buffers of all slots have seen and done since this reader was made: their sums, and of `delay` and
-    /// `target` the largest.
+    /// The sums of all slots' jitter-buffer statistics since this reader was made; for `delay` and `target` the
+    /// largest.
     pub fn statistics(&self) -> JitterStatistics {
         let players = self.players.values().map(Player::statistics);
         players.fold(JitterStatistics::default(), |sum, slot| JitterStatistics {
@@ -130,9 +130,9 @@ impl MixedReader {
         })
     }
 
-    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds. For
-    /// those who have no sound card that asks. Whoever calls it late does not wait until what was missed is made up
-    /// for; a pause of more than half a second is none of that.
+    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds:
+    /// for callers without a sound card that sets the pace. A late caller does not wait until it has caught up. A
+    /// pause of more than half a second is not caught up.
     ///
     /// Cancellation-safe.
     pub async fn next_frame(&mut self, pcm: &mut [i16]) {
@@ -141,7 +141,7 @@ impl MixedReader {
     }
 }
 
-/// What is heard in one slot: one voice at a time, now one participant's, now another's.
+/// The audio of one slot: one voice at a time, of changing participants.
 #[derive(Debug)]
 pub struct SlotReader {
     shared: Arc<Shared>,
@@ -149,7 +149,7 @@ pub struct SlotReader {
     slot: u8,
     player: Player,
     output: Output,
-    /// Whose sound was read last.
+    /// The stream read last.
     heard: Option<u32>,
     ticks: Ticks,
 }
@@ -170,8 +170,8 @@ impl SlotReader {
         })
     }
 
-    /// Fills `pcm` with what is to be played next, and says whose stream that is at its end: `None` in silence, or if
-    /// the speaker is not among the participants that are tracked. Never waits.
+    /// Fills `pcm` with the next audio to play, and returns the stream heard at its end: `None` in silence, or if the
+    /// speaker is not tracked. Never waits.
     pub fn read(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
         let now = self.shared.clock.now();
         while let Some(frame) = self.frames.take() {
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// How many ticks come at once.
+    /// The number of ticks that come at once.
     async fn at_once(ticks: &mut Ticks) -> usize {
         let start = Instant::now();
         let mut count = 0;

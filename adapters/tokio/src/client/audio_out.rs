@@ -13,7 +13,7 @@ use super::rate::Input;
 use super::shared::Published;
 use super::{AudioOptions, RequestError, WriteError};
 
-/// How much is handed over at a time by [`AudioWriter::play`], and how much at most waits.
+/// The length of the pieces that [`AudioWriter::play`] hands over, and the most that waits.
 const PIECE_MS: u16 = 100;
 const AHEAD: Duration = Duration::from_millis(100);
 
@@ -27,7 +27,7 @@ pub struct AudioWriter {
     codec: Codec,
     input: Input,
     talker: Box<Talker>,
-    /// How long all that was handed over and not cleared lasts.
+    /// The duration of all PCM handed over and not cleared.
     handed_over: Duration,
 }
 
@@ -45,10 +45,10 @@ impl AudioWriter {
     /// Takes mono PCM at the stream's sample rate, in pieces of any length, and sends a packet for every 20 ms. Never
     /// waits.
     ///
-    /// Write as fast as sound is heard, no faster. The packets of a long piece are sent at the pace of its sound; up to
-    /// a minute of it waits, and of what is more the oldest is dropped. When nothing has been left to hear for more than
-    /// 200 ms, that is silence for those who listen. While the stream is muted, or the connection is being restored,
-    /// what is due is dropped. Dropping the writer drops what waits.
+    /// Write at the pace of the sound, no faster. The packets of a long piece are sent at the pace of its sound; up
+    /// to a minute of it waits, and beyond that the oldest is dropped. After more than 200 ms without audio,
+    /// listeners hear silence. While the stream is muted, or the connection is being restored, audio that is due is
+    /// dropped. Dropping the writer drops the waiting audio.
     ///
     /// # Errors
     /// [`WriteError`]; what is left of `pcm` is dropped.
@@ -72,8 +72,9 @@ impl AudioWriter {
         })
     }
 
-    /// Plays mono PCM of any length, at the stream's sample rate: sends it at the pace of its sound, and returns when all
-    /// but its last 40 ms has been heard, as far as this end can tell. What follows at once follows without a gap.
+    /// Plays mono PCM of any length, at the stream's sample rate: sends it at the pace of its sound, and returns when
+    /// all but its last 40 ms has been heard, as far as this end can tell. Audio written directly afterwards follows
+    /// without a gap.
     ///
     /// Dropping the future stops handing over; what was handed over already, up to 200 ms, is still sent. To be silent
     /// at once, [`clear`](Self::clear).
@@ -111,8 +112,8 @@ impl AudioWriter {
         }
     }
 
-    /// Drops what was handed over and is not sent yet: whoever listens hears nothing more of it once the network and
-    /// its jitter buffer are through.
+    /// Drops the audio that was handed over and is not sent yet: listeners hear nothing more of it once the packets
+    /// in the network and in jitter buffers are played.
     pub fn clear(&mut self) {
         self.input.clear();
         let first = self.stream.clear();
@@ -120,8 +121,8 @@ impl AudioWriter {
         self.handed_over = self.handed_over.saturating_sub(cleared);
     }
 
-    /// How much of the sound handed over has been heard by now, as far as this end can tell: network and jitter buffers
-    /// come on top. Sound that was dropped while the stream was muted counts, what was [cleared](Self::clear) does not.
+    /// The duration of the audio heard so far, as far as this end can tell: network and jitter buffers add their
+    /// delay. Audio dropped while the stream was muted counts, [cleared](Self::clear) audio does not.
     pub fn played(&self) -> Duration {
         let left = self.talker.left(self.stream.shared.clock.now());
         self.handed_over.saturating_sub(left)
@@ -145,7 +146,7 @@ impl AudioWriter {
         self.stream.send_audio(time, level, payload)
     }
 
-    /// What the stream is called.
+    /// The stream's key.
     pub fn key(&self) -> &StreamKey {
         self.stream.key()
     }

@@ -25,9 +25,9 @@ mod tests;
 
 /// How often the client's timers are looked at while the link takes nothing.
 const HELD_BACK: Duration = Duration::from_millis(50);
-/// How long a TCP connection may take nothing before another takes its place.
+/// The time that a TCP connection may accept no data before another replaces it.
 const STALLED: Duration = Duration::from_secs(5);
-/// How long the name service may take.
+/// The time limit of a name lookup.
 const RESOLVING: Duration = Duration::from_secs(5);
 /// Datagrams that are taken in before anything is sent, so that the answers share datagrams.
 const BATCH: usize = 32;
@@ -59,7 +59,7 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     host: Host,
     route: Route,
-    /// The link, and what it leads to.
+    /// The link, and its target.
     link: Option<(Target, Link)>,
     /// A TCP connection that is coming about, and where to.
     opening: Option<(Target, Pending<Link>)>,
@@ -69,13 +69,13 @@ pub(super) struct Driver {
     probe: Option<Link>,
     /// By what packets travel, as the application was told or prefers.
     told: Transport,
-    /// Since when the link has taken nothing.
+    /// The time since when the link has accepted nothing.
     stalled: Option<Instant>,
-    /// When the client's timers were last looked at.
+    /// The time of the last look at the client's timers.
     looked: Instant,
 }
 
-/// What the driver waits for.
+/// The events that wake the driver.
 enum Wakeup {
     Received(usize),
     Sendable,
@@ -286,7 +286,7 @@ impl Driver {
             match event {
                 CoreEvent::Redirected(to) => {
                     tracing::debug!(?to, "redirected");
-                    // What comes from there now is none of ours.
+                    // Later packets from there are not for this client.
                     *link = None;
                     route.redirected(*to, now);
                 }

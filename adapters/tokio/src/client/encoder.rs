@@ -11,7 +11,7 @@ use parlour_core::audio::opus::{
 
 use super::{AudioCodec, AudioOptions};
 
-/// What one packet holds.
+/// The duration of one packet.
 const DURATION: FrameDuration = FrameDuration::Ms20;
 /// The same.
 pub(super) const FRAME: Duration = Duration::from_millis(DURATION.ms() as u64);

@@ -1,4 +1,4 @@
-//! What can go wrong for a participant, each with what to do about it.
+//! Errors for a participant, each with a remedy.
 
 use parlour_core::audio::opus::EncoderConfigError;
 use parlour_core::client::CommandError;
@@ -8,7 +8,7 @@ use parlour_core::signal::{JoinRefusal, Refusal};
 use parlour_core::ticket::TicketError;
 use thiserror::Error;
 
-/// Why a room was not joined.
+/// The reason that a room was not joined.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -23,18 +23,18 @@ pub enum JoinError {
     UnknownHost {
         /// The name in the ticket.
         host: String,
-        /// What the name service said.
+        /// The error of the name service.
         cause: String,
     },
-    /// Nobody answered.
+    /// No address answered.
     #[error(
         "no answer from {address} (tried {tried}); check that the server runs there with the key that the ticket names (a server without a key file has a new one after each start) and that no firewall is between"
     )]
     NoAnswer {
         /// The address in the ticket.
         address: String,
-        /// What was tried, such as `UDP to 192.0.2.1:7900, TCP to 192.0.2.1:7900 (refused)`: the addresses of that name, and
-        /// those that the server has sent this client to. Refused: the machine there says that nobody listens.
+        /// The addresses tried, such as `UDP to 192.0.2.1:7900, TCP to 192.0.2.1:7900 (refused)`: those of that name,
+        /// and those to which the server redirected this client. Refused: the machine there reports a closed port.
         tried: String,
     },
     /// Every address says that nobody listens there.
@@ -65,7 +65,7 @@ pub enum JoinError {
     },
 }
 
-/// Why something that was asked of the server did not happen.
+/// The reason that a request to the server failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -98,7 +98,7 @@ impl From<CommandError> for RequestError {
     }
 }
 
-/// Why a stream is not published.
+/// The reason that a stream is not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -110,7 +110,7 @@ pub enum PublishError {
     Codec(#[from] EncoderConfigError),
 }
 
-/// Why audio was not sent.
+/// The reason that audio was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -134,7 +134,7 @@ pub enum WriteError {
     Codec,
 }
 
-/// Why there is no reader.
+/// The reason that there is no reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ReadError {

@@ -1,4 +1,4 @@
-//! What happens in the room, as a stream.
+//! The room's events, as a stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use parlour_core::room::{ParticipantId, Topic};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
-/// Something happened. What is true now is in [`Room::with_state`](crate::Room::with_state).
+/// An event. [`Room::with_state`](crate::Room::with_state) shows the current state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -22,21 +22,21 @@ pub enum Event {
     TransportChanged(Transport),
     /// Another participant sent a message by the lossy way. Reliable ones are in [`Room::messages`](crate::Room::messages).
     LossyMessage {
-        /// Who.
+        /// The sender.
         from: ParticipantId,
-        /// What it is about.
+        /// The topic.
         topic: Topic,
-        /// What it says.
+        /// The content.
         body: Bytes,
     },
-    /// This reader was too slow: so many events are lost to it. What is true now is in the room's state.
+    /// This reader was too slow, and events are lost to it. The room's state shows what is true now.
     Lagged {
-        /// How many.
+        /// The number of lost events.
         missed: u64,
     },
 }
 
-/// The events of a room, in their order. Bounded: who does not read loses the oldest and is told so by
+/// The events of a room, in their order. Bounded: a slow reader loses the oldest events and is told so by
 /// [`Event::Lagged`].
 #[derive(Debug)]
 pub struct Events {

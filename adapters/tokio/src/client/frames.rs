@@ -58,7 +58,7 @@ impl Frames {
     }
 }
 
-/// Whose the frames are: the room's state is asked once for each stream.
+/// The stream of the frames: the room's state is asked once for each stream.
 #[derive(Debug)]
 pub(super) struct Talkers {
     shared: Arc<Shared>,
@@ -92,23 +92,23 @@ impl Talkers {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncodedFrame {
-    /// Whose it is.
+    /// The stream.
     pub stream: StreamRef,
-    /// What decodes the payload.
+    /// The codec of the payload.
     pub codec: Codec,
     /// Counts the packets of the stream that were sent to this participant: a gap is a loss. A packet that comes late has
     /// a lower number than the one before.
     pub sequence: u64,
-    /// When the first sample was taken, counted from the first frame of the stream that is read here, at 48 kHz whatever the
-    /// codec. It goes on through pauses.
+    /// The time of the first sample, counted from the first frame of the stream that is read here, at 48 kHz for
+    /// every codec. It goes on through pauses.
     pub timestamp: u64,
-    /// How long it lasts, in the same units: 960 are 20 ms.
+    /// The duration in the same units: 960 are 20 ms.
     pub duration: u32,
     /// How loud it is, if its sender says so.
     pub level: Option<AudioLevel>,
-    /// Whether there was silence before it, or something that was not sent to this participant.
+    /// Whether it follows a silence, or audio that was not sent to this participant.
     pub marker: bool,
-    /// When it came, by the clock of [`tokio::time`].
+    /// The time of arrival, by the clock of [`tokio::time`].
     pub arrived: tokio::time::Instant,
     /// One payload of `codec`, as RTP carries it.
     pub payload: Bytes,
@@ -151,7 +151,7 @@ impl FrameReader {
         }
     }
 
-    /// How many frames this reader has not had: it was too slow for them, or they came before it was known whose they are.
+    /// The number of frames this reader missed: it was too slow, or they arrived before their stream was known.
     pub fn missed(&self) -> u64 {
         self.frames.missed + self.unknown
     }

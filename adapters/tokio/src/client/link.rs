@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::framing::{PacketReader, PacketWriter};
 
-/// How long the last words on one may take.
+/// The time limit of the last packets on one link.
 const FINISH: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -59,8 +59,8 @@ impl Link {
         }
     }
 
-    /// Sends a packet, or begins to. By UDP it may get lost, and what the operating system has against it shows in
-    /// what does not come back.
+    /// Sends a packet, or begins to. By UDP it may get lost; an error of the operating system shows as a missing
+    /// answer.
     pub(super) async fn send(&mut self, packet: &[u8]) {
         match self {
             Self::Udp(socket) => {

@@ -39,7 +39,7 @@ impl MediaWriter {
             .send(|client, now, key| client.send_media(now, key, timestamp, marker, payload))
     }
 
-    /// What the stream is called.
+    /// The stream's key.
     pub fn key(&self) -> &StreamKey {
         self.stream.key()
     }
@@ -57,7 +57,7 @@ pub struct MediaPacket {
     pub sequence: u16,
     /// RTP timestamp, in 1/90,000 s.
     pub timestamp: u32,
-    /// Whether this is the last one of a picture.
+    /// Whether this is the last packet of a picture.
     pub marker: bool,
     /// The payload, as its publisher packetized it.
     pub payload: Bytes,
@@ -104,7 +104,7 @@ impl MediaReader {
         }
     }
 
-    /// Which stream a packet is of, if it is still published.
+    /// The stream of a packet, if it is still published.
     pub fn stream_of(&self, packet: &MediaPacket) -> Option<StreamRef> {
         self.shared.stream_with(packet.ssrc)
     }

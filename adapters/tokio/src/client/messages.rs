@@ -21,27 +21,27 @@ use super::shared::Shared;
 /// Messages that wait for a reader.
 const MESSAGES: usize = 256;
 
-/// What comes by the reliable way.
+/// A reliable message, or a gap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message {
     /// Another participant, or the application at the server, sent this.
     Received {
-        /// Who.
+        /// The sender.
         from: ParticipantId,
-        /// What it is about.
+        /// The topic.
         topic: Topic,
-        /// What it says.
+        /// The content.
         body: Bytes,
     },
     /// Messages were sent to this participant that are lost, because it reads too slowly.
     Missed {
-        /// How many.
+        /// The number of lost messages.
         count: u64,
     },
 }
 
-/// What waits for the readers of a room's messages.
+/// The messages that wait for the room's readers.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Message>,
@@ -50,8 +50,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Whether a message should stay where it is, so that its sender's server holds it. Without a reader none does: it
-    /// would hold up what comes behind, and an application need not read messages.
+    /// Whether a message should stay where it is, so that the server holds back its successors. Without a reader none
+    /// does: it would block all signalling behind it, and an application need not read messages.
     pub(super) fn holds_back(&self) -> bool {
         self.readers > 0 && self.is_full()
     }
@@ -74,7 +74,7 @@ impl Queue {
         self.wake();
     }
 
-    /// Notes that so many are lost here.
+    /// Notes that `more` messages are lost here.
     pub(super) fn miss(&mut self, more: u64) {
         if let Some(Message::Missed { count }) = self.waiting.back_mut() {
             *count += more;
@@ -131,7 +131,7 @@ impl Stream for Messages {
         // Some may have come since the driver last looked: it would wake nobody for them.
         state.take_messages();
         let next = state.messages.waiting.pop_front();
-        // There is a place for what was held back.
+        // There is a place for the messages held back.
         state.take_messages();
         if next.is_some() || state.client.closed().is_some() {
             return Poll::Ready(next);
@@ -151,7 +151,7 @@ impl Drop for Messages {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.messages.readers -= 1;
-        // Nobody holds back any more.
+        // Messages are no longer held back.
         state.take_messages();
     }
 }

@@ -1,4 +1,4 @@
-//! What a participant may choose.
+//! The options of a participant.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::{OnProgress, SampleRate};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TransportChoice {
-    /// By UDP, and by TCP while that is not answered: for a second at each of the server's addresses at first, and
-    /// for five seconds when a connection breaks. Who is on TCP
+    /// By UDP, and by TCP while UDP is not answered: for a second at each of the server's addresses at first, and for
+    /// five seconds when a connection breaks. A client on TCP
     /// ([`Event::TransportChanged`](crate::Event::TransportChanged)) tries UDP again now and then.
     #[default]
     Auto,
@@ -41,9 +41,9 @@ impl TransportChoice {
 /// ```
 #[derive(Debug, Clone)]
 pub struct JoinOptions {
-    /// How many voices to hear at a time, at most 32; the server picks the loudest.
+    /// The number of voices to hear at a time, at most 32; the server picks the loudest.
     pub slots: u8,
-    /// Whose audio to hear.
+    /// The participants to hear.
     pub policy: SubscribePolicy,
     /// Streams to publish with the join itself, so that their first audio is a round trip earlier.
     /// [`publish_audio`](crate::Room::publish_audio) with the same key then gives their writers at once.
@@ -54,13 +54,13 @@ pub struct JoinOptions {
     /// (`true`), or gives the room at once, with [`RoomEvent::Joined`](crate::RoomEvent::Joined) or
     /// [`RoomEvent::Closed`](crate::RoomEvent::Closed) to follow.
     pub wait_in_lobby: bool,
-    /// After how long without an answer joining gives up. Less than 2 s leave no time for TCP. Where every address says
-    /// that nobody listens there, it gives up after 2 s.
+    /// The time without an answer after which joining gives up. Less than 2 s leaves no time for TCP. If every
+    /// address reports a closed port, it gives up after 2 s.
     pub timeout: Duration,
-    /// Who is told what the join waits for: an answer that has not come for 2 s, or a moderator.
+    /// Is told what the join waits for: an answer that has not come for 2 s, or a moderator.
     pub on_progress: Option<OnProgress>,
-    /// Where the client's input log goes, if anywhere. **It holds the token, the keys' seed and all that is said and
-    /// written**: see [`record`](crate::record).
+    /// The destination of the client's input log, if any. **It holds the token, the keys' seed and all messages and
+    /// audio**: see [`record`](crate::record).
     #[cfg(feature = "record")]
     pub record: Option<crate::record::Sink>,
 }
@@ -90,8 +90,8 @@ pub enum AudioCodec {
     Opus {
         /// Bits per second, 6,000 to 128,000. Reduced by itself while much gets lost.
         bitrate: u32,
-        /// Whether silence is not sent. For voices: the encoder takes steady sound (a tone, some music) for noise, and
-        /// all but stops sending it after a second.
+        /// Whether silence is not sent. For voices: the encoder takes steady sound (a tone, some music) for noise,
+        /// and all but stops sending it after a second.
         dtx: bool,
         /// Whether packets repeat their predecessors coarsely while some get lost.
         fec: bool,
@@ -112,14 +112,14 @@ impl AudioCodec {
     }
 }
 
-/// What is written to an [`AudioWriter`](crate::AudioWriter), and how it travels.
+/// The PCM written to an [`AudioWriter`](crate::AudioWriter), and its transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AudioOptions {
     /// How it is coded.
     pub codec: AudioCodec,
     /// Samples per second of the PCM that is written; converted where the codec wants others.
     pub sample_rate: SampleRate,
-    /// Whether it starts silenced.
+    /// Whether it starts muted.
     pub muted: bool,
 }
 

@@ -62,7 +62,7 @@ impl Paced {
         });
     }
 
-    /// When the next frame is due.
+    /// The time of the next frame.
     pub(super) fn due(&self) -> Option<Instant> {
         let first = |frames: &VecDeque<Frame>| frames.front().map(|frame| frame.time.due);
         self.0.values().filter_map(first).min()

@@ -44,7 +44,7 @@ impl Player {
         }
     }
 
-    /// Fills `pcm` with what is to be played from `now` on, and says which stream speaks at its end.
+    /// Fills `pcm` with the audio to play from `now` on, and returns the stream that speaks at its end.
     pub(super) fn read(&mut self, now: Instant, pcm: &mut [i16]) -> Option<u32> {
         self.0.read(now, pcm);
         self.0.speaker()

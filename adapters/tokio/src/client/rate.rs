@@ -1,4 +1,4 @@
-//! Sample rates of the application, and what converts between them and the codecs'.
+//! Sample rates of the application, and their conversion from and to the codecs' rates.
 
 use std::fmt;
 
@@ -90,7 +90,7 @@ impl From<codec::SampleRate> for SampleRate {
     }
 }
 
-/// What is converted at a time. At all rates it is a whole number of samples.
+/// The piece converted at a time. At all rates it is a whole number of samples.
 const BLOCK_MS: u16 = 10;
 
 /// From one rate to another, in blocks of 10 ms.
@@ -175,7 +175,7 @@ impl Resampler {
 /// Decoded sound, at the rate at which it is read.
 pub(super) struct Output {
     resampler: Option<Resampler>,
-    /// How much of the resampler's output was read.
+    /// The number of the resampler's output samples already read.
     read: usize,
 }
 
@@ -188,7 +188,7 @@ impl Output {
         Self { resampler, read }
     }
 
-    /// Fills `pcm` with what `pull` gives at the rate of the decoder.
+    /// Fills `pcm` with the output of `pull`, which is at the rate of the decoder.
     pub(super) fn fill(&mut self, pcm: &mut [i16], mut pull: impl FnMut(&mut [i16])) {
         let Some(resampler) = &mut self.resampler else {
             pull(pcm);

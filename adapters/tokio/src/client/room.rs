@@ -29,13 +29,13 @@ pub use lobby::Lobby;
 pub use moderation::Whom;
 pub use participants::Participant;
 
-/// What is true in a room, as far as this participant knows.
+/// The state of a room, as far as this participant knows it.
 pub type RoomState = parlour_core::room::RoomState<<Desktop as Profile>::Roster>;
 
 /// A room that this process takes part in.
 ///
-/// A handle: clones are the same participation. When the last clone is dropped, the participant leaves, as well as
-/// that can be done in the background; [`leave`](Self::leave) does it properly. Writers and readers do not keep it in
+/// A handle: clones are the same participation. When the last clone is dropped, the participant leaves in the
+/// background, on a best-effort basis; [`leave`](Self::leave) does it properly. Writers and readers do not keep it in
 /// the room.
 ///
 /// Every `async fn` here is cancellation-safe: a future that is dropped may leave its request under way, whose effect
@@ -61,7 +61,7 @@ impl Room {
         }
     }
 
-    /// What happens from now on; on its first call, what has happened since joining.
+    /// The events from now on; on the first call, all since joining.
     pub fn events(&self) -> Events {
         Events::new(self.shared.subscribe_events())
     }
@@ -93,22 +93,22 @@ impl Room {
         look(&state)
     }
 
-    /// Who this participant is; `None` while it waits in the lobby.
+    /// This participant's id; `None` while it waits in the lobby.
     pub fn me(&self) -> Option<ParticipantId> {
         self.shared.lock().client.me().cloned()
     }
 
-    /// What this participant may do.
+    /// This participant's grants.
     pub fn grants(&self) -> Grants {
         self.shared.lock().client.grants()
     }
 
-    /// Which run of the room this is; `None` while this participant waits in the lobby.
+    /// The current run of the room; `None` while this participant waits in the lobby.
     pub fn session(&self) -> Option<SessionId> {
         self.shared.lock().client.session()
     }
 
-    /// Whom to show large: the pinned one, else the presenter, else the speaker.
+    /// The participant to show large: the pinned one, else the presenter, else the active speaker.
     pub fn main_participant(&self) -> Option<ParticipantId> {
         self.shared.lock().client.main_participant().cloned()
     }
@@ -189,7 +189,7 @@ impl Room {
         Ok(MixedReader::new(Arc::clone(&self.shared), rate.into()))
     }
 
-    /// What is heard in one slot, at `rate`.
+    /// The audio of one slot, at `rate`.
     ///
     /// # Errors
     /// [`ReadError`]
@@ -201,8 +201,8 @@ impl Room {
         SlotReader::new(Arc::clone(&self.shared), slot, rate.into())
     }
 
-    /// What one participant says, or one of its streams, at `rate`; beside the mix, and whether it is in the room already or
-    /// not.
+    /// The audio of one participant, or of one of its streams, at `rate`; beside the mix, and even before the
+    /// participant is in the room.
     ///
     /// ```no_run
     /// # use parlour_tokio::{ParticipantId, Room, SampleRate};
@@ -276,7 +276,7 @@ impl Room {
         self.ask(Operation::SetSubscribePolicy(policy)).await
     }
 
-    /// Keeps one audio slot for `stream` whoever else talks, or for none.
+    /// Keeps one audio slot for `stream`, whatever other streams do, or for none.
     ///
     /// # Errors
     /// [`RequestError`]
@@ -337,7 +337,7 @@ impl Room {
         self.ask(Operation::EndSession).await
     }
 
-    /// Asks to be the one who speaks.
+    /// Asks for the floor.
     ///
     /// # Errors
     /// [`RequestError`]
@@ -371,7 +371,7 @@ impl Room {
     /// that is gone without a word is noticed by itself, a few seconds later.)
     ///
     /// # Errors
-    /// What the operating system says; the former socket stays then. A TCP connection is made anew in the background.
+    /// The operating system's error; the former socket stays then. A TCP connection is made anew in the background.
     pub async fn rebind(&self) -> std::io::Result<()> {
         let closed = |_| std::io::Error::from(std::io::ErrorKind::NotConnected);
         let (reply, done) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! What the driver and the handles share: the core's client, and who waits for what.
+//! The state shared by the driver and the handles: the core's client, and the waiting tasks.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,7 +49,7 @@ pub(crate) struct SlotFrame {
     pub(crate) level: Option<AudioLevel>,
     pub(crate) marker: bool,
     pub(crate) speaker: Option<u32>,
-    /// Whether several are heard at once.
+    /// Whether several streams are heard at once.
     pub(crate) mixed: bool,
     pub(crate) payload: Bytes,
 }
@@ -78,11 +78,11 @@ pub(super) struct State {
     pub(super) client: Client<Desktop>,
     /// Sound that is not due yet.
     paced: Paced,
-    /// Who waits for the answer to which request.
+    /// The tasks that wait for answers, by request.
     replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     /// Streams published with the join whose writers have not been asked for.
     pub(super) prepared: BTreeMap<StreamKey, Codec>,
-    /// Who waits for which stream to be published.
+    /// The tasks that wait for streams to be published.
     publishing: BTreeMap<StreamKey, oneshot::Sender<Refusal>>,
     /// Those of `prepared` that the server refused.
     pub(super) refused: BTreeMap<StreamKey, Refusal>,
@@ -93,20 +93,20 @@ pub(super) struct State {
     pub(super) messages: Queue,
     frames: Option<broadcast::Sender<SlotFrame>>,
     media: Option<broadcast::Sender<MediaPacket>>,
-    /// Holds what happened since joining for the first who asks.
+    /// Holds the events since joining, for the first reader.
     first_events: Option<broadcast::Receiver<Event>>,
-    /// Where the server was sought, for who asks why it was not found.
+    /// The addresses tried, for the error of a failed join.
     pub(super) tried: Tried,
 }
 
 pub(crate) struct Shared {
     pub(super) clock: Clock,
-    /// How many audio slots were asked for.
+    /// The number of audio slots asked for.
     slots: u8,
     state: Mutex<State>,
     /// Tells the driver that there may be something to send.
     pub(super) wake: Notify,
-    /// Tells those who wait for room, or for a fact, that something has changed.
+    /// Tells tasks that wait for room, or for a change, that something has changed.
     pub(super) progress: Notify,
     pub(super) status: watch::Sender<Status>,
 }
@@ -158,7 +158,7 @@ impl Shared {
         self.slots
     }
 
-    /// The state, whoever panicked with it: every call of the core leaves it consistent.
+    /// The state, even if a holder of the lock panicked: every call of the core leaves it consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -276,7 +276,7 @@ impl Shared {
         } = &mut *state;
         let handled = client.handle_datagram(now, datagram, &mut |incoming| match incoming {
             Incoming::Audio { slot, frame } => {
-                // Nobody listens: spare the copy.
+                // Without a listener, spare the copy.
                 if let Some(frames) = frames.as_ref().filter(|f| f.receiver_count() > 0) {
                     let _ = frames.send(SlotFrame::new(now, slot, &frame));
                 }
@@ -307,12 +307,12 @@ impl Shared {
         let now = self.clock.now();
         let State { client, paced, .. } = &mut *self.lock();
         paced.release(now, |key, frame| {
-            // What cannot be sent now is dropped, as when it is written now.
+            // A frame that cannot be sent now is dropped, as one written now would be.
             let _ = client.send_audio(now, key, frame.timestamp(), frame.level, &frame.payload);
         });
     }
 
-    /// When there is something to do without anything happening.
+    /// The time of the next work if nothing else happens.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let state = self.lock();
         let times = [state.client.poll_timeout(), state.paced.due()];
@@ -393,8 +393,8 @@ impl State {
         }
     }
 
-    /// Moves messages into their queue. What it holds back stays unacknowledged, and all signalling behind it: not
-    /// while somebody waits for an answer, who may be the one that does not read.
+    /// Moves messages into their queue. A held-back message stays unacknowledged, and so does all signalling behind
+    /// it. This is not done while a task waits for an answer, because that task may be the one that does not read.
     pub(super) fn take_messages(&mut self) {
         let is_awaited = !self.replies.is_empty() || !self.publishing.is_empty();
         let mut body = [0; MAX_BODY];
@@ -406,7 +406,7 @@ impl State {
         }
     }
 
-    /// Lets all who wait know that it is over.
+    /// Lets all waiting tasks know that it is over.
     fn end(&mut self) {
         self.replies.clear();
         self.publishing.clear();
@@ -435,7 +435,7 @@ impl Published {
         &self.key
     }
 
-    /// Sends a frame of sound when it is due. What cannot be sent then, but can later, is dropped.
+    /// Sends an audio frame when it is due. A frame that cannot be sent now, but later can, is dropped.
     pub(super) fn send_audio(
         &self,
         time: FrameTime,
@@ -461,7 +461,7 @@ impl Published {
         self.shared.lock().paced.forget(&self.key)
     }
 
-    /// Sends a packet. What cannot be sent just now, but can later, is dropped.
+    /// Sends a packet. A packet that cannot be sent now, but later can, is dropped.
     pub(super) fn send(
         &self,
         send: impl FnOnce(&mut Client<Desktop>, Instant, &StreamKey) -> Result<(), SendError>,

@@ -1,4 +1,4 @@
-//! Where the server was sought, for who asks why it was not found.
+//! The addresses tried, for the error of a failed join.
 
 use std::{fmt, io};
 
@@ -42,7 +42,7 @@ impl Tried {
         }
     }
 
-    /// Whether so many targets at least were tried, and the hosts of all say that nobody listens there.
+    /// Whether at least this many targets were tried, and all their hosts report a closed port.
     pub(super) fn is_refused_everywhere(&self, targets: usize) -> bool {
         self.0.len() >= targets && self.0.iter().all(|attempt| attempt.is_refused)
     }

@@ -12,7 +12,7 @@ use super::player::Player;
 use super::rate::{Output, SampleRate};
 use super::shared::{Shared, SlotFrame};
 
-/// Whose sound to read: all of a participant's, or one stream.
+/// The audio to read: all of a participant's, or one stream.
 ///
 /// ```
 /// use parlour_tokio::{AudioSource, ParticipantId};
@@ -69,12 +69,13 @@ struct Track {
     player: Player,
 }
 
-/// What one participant says, or one of its streams, as mono PCM: silence while there is none, and when it has left. If it
-/// comes back it is heard again.
+/// The audio of one participant, or of one of its streams, as mono PCM: silence while there is none, and when it has
+/// left. If it comes back it is heard again.
 ///
-/// It is followed through the slots, so that it is heard as well as by a [`MixedReader`](crate::MixedReader). Where more talk
-/// than there are slots, the loudest are heard: to hear one in any case, [`pin`](crate::Room::pin) its stream. Where the server
-/// mixes ([`SubscribePolicy::Mix`](crate::SubscribePolicy::Mix)), it is heard only while nobody else is.
+/// The reader follows the participant through the slots, so it is heard as well as by a
+/// [`MixedReader`](crate::MixedReader). If more participants talk than there are slots, the loudest are heard: to
+/// hear one in any case, [`pin`](crate::Room::pin) its stream. If the server mixes
+/// ([`SubscribePolicy::Mix`](crate::SubscribePolicy::Mix)), it is heard only while no other participant is.
 ///
 /// Decoding happens in [`read`](Self::read), on the caller's thread: give that 512 KB of stack, in debug builds 1 MB;
 /// tokio's and Rust's own threads have 2 MB.
@@ -91,7 +92,7 @@ pub struct ParticipantReader {
     output: Output,
     ticks: Ticks,
     mix: Mix,
-    /// Which track was heard last, if any.
+    /// The track heard last, if any.
     heard: Option<usize>,
 }
 
@@ -112,7 +113,8 @@ impl ParticipantReader {
         }
     }
 
-    /// Fills `pcm` with what is to be played next, and says which stream is heard at its end: `None` in silence. Never waits.
+    /// Fills `pcm` with the next audio to play, and returns the stream heard at its end: `None` in silence. Never
+    /// waits.
     pub fn read(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
         let now = self.shared.clock.now();
         while let Some(frame) = self.frames.take() {

@@ -1,4 +1,4 @@
-//! Who may join, and at which worker.
+//! Admission to rooms: the token's check, and the choice of the worker.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::clock::unix_seconds;
 use crate::machine::Server;
 use crate::token::verify;
 
-/// The worker that a room lives on, of so many. Stable: the FNV-1a hash of the room's id, modulo the number of workers.
+/// The worker that a room lives on, of `workers`. Stable: the FNV-1a hash of the room's id, modulo the number of
+/// workers.
 pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
     let hash = room
         .as_str()
@@ -25,17 +26,17 @@ pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
     hash.checked_rem(workers as u64).unwrap_or(0) as usize
 }
 
-/// Answers those who knock at one worker.
+/// Answers the joins at one worker.
 #[derive(Debug)]
 pub(super) struct Admitter {
-    /// Which worker this is.
+    /// The worker's index.
     index: usize,
     /// The port of each worker. Its address is the one that a participant has reached another worker at: this machine
     /// may be known by several, and the participant may be able to use that one only.
     ports: Vec<u16>,
     shared: Arc<Shared>,
     doorkeeper: Arc<dyn Doorkeeper>,
-    /// What is taken for a display name.
+    /// The check of display names.
     name: fn(&str) -> Result<DisplayName, IdError>,
 }
 

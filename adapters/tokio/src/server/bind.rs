@@ -12,12 +12,12 @@ use super::{BindError, ServerConfig};
 /// Bytes that the operating system should hold for a worker in either direction: a burst of all its rooms. It may
 /// grant less.
 const BUFFER: usize = 4 << 20;
-/// How many free UDP ports are tried until one is free for TCP as well.
+/// The number of free UDP ports tried until one is free for TCP as well.
 const TRIES: usize = 16;
 /// TCP connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// What one worker listens on.
+/// The sockets of one worker.
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) address: SocketAddr,
@@ -114,8 +114,8 @@ fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
-/// What tickets name as the host. Participants resolve it, so that it need not have an address here; but if it has one
-/// that only this machine reaches, they hardly will.
+/// The host in tickets. Participants resolve it, so it need not have an address here; but if its address reaches only
+/// this machine, they hardly can.
 pub(super) fn advertise(config: &ServerConfig) -> String {
     let Some(host) = &config.host else {
         let ip = match config.address.ip() {

@@ -1,4 +1,4 @@
-//! Participants who come neither by UDP nor by TCP: the application carries their datagrams.
+//! Clients that use neither UDP nor TCP: the application carries their datagrams.
 
 use bytes::Bytes;
 use parlour_core::wire::MAX_DATAGRAM;
@@ -42,7 +42,7 @@ impl CarriageReceiver {
     }
 }
 
-/// Why a server does not carry a client's datagrams.
+/// The reason that a server does not carry a client's datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CarryError {
@@ -64,7 +64,7 @@ pub enum CarryError {
     ShuttingDown,
 }
 
-/// Why a datagram was not handed in.
+/// The reason that a datagram was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CarriageError {
@@ -72,17 +72,17 @@ pub enum CarriageError {
     #[error("the server has ended the carriage: close the client's connection")]
     Closed,
     /// A datagram has 1 to 1,200 bytes.
-    #[error("a datagram has 1 to 1200 bytes: the client is none of this protocol")]
+    #[error("a datagram has 1 to 1200 bytes: the client does not speak this protocol")]
     Length,
 }
 
-/// Where a carriage hands its datagrams in, and where they come out.
+/// The two ends of a carriage's way to the server.
 pub(super) fn sender() -> (CarriageSender, mpsc::Receiver<Vec<u8>>) {
     let (sender, receiver) = mpsc::channel(CARRIED);
     (CarriageSender(sender), receiver)
 }
 
-/// Where a carriage gets datagrams; and what completes when that is dropped.
+/// The end at which a carriage gets datagrams, and a future that completes when that end is dropped.
 pub(super) fn receiver(
     outgoing: mpsc::Receiver<Bytes>,
 ) -> (CarriageReceiver, oneshot::Receiver<()>) {

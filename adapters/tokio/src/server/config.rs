@@ -1,4 +1,4 @@
-//! What an operator may choose.
+//! The settings of an operator.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ use crate::token::ApiKey;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Where the first worker listens, by UDP and TCP; worker `n` listens `n` ports further. Port 0: each worker takes
-    /// any port that is free.
+    /// The address of the first worker, for UDP and TCP; worker `n` listens `n` ports further. Port 0: each worker
+    /// takes any port that is free.
     pub address: SocketAddr,
     /// The name or address literal by which participants reach this machine: what tickets say. Without one it is
     /// `address`, or this machine's loopback address if that is unspecified.
@@ -36,29 +36,30 @@ pub struct ServerConfig {
     /// Threads that serve rooms, at least 1. A room lives on one of them: what is said in it is opened, forwarded and sealed
     /// there.
     pub workers: usize,
-    /// Threads for each worker that take the sending off it, on Linux; 0: it sends itself. Sending is most of what a room
-    /// costs, so a room that is too large for one core has room with one or two of them. Where many rooms keep the cores
-    /// busy already, more workers are better.
+    /// Sending threads of each worker, on Linux; 0: the worker sends itself. Sending is most of a room's cost, so a
+    /// room that is too large for one core may fit with one or two such threads. If many rooms keep the cores busy
+    /// already, more workers are better.
     pub senders: usize,
-    /// Where the private key is kept; made if there is none. Without a file, every start draws another key and makes
+    /// The file of the private key; it is created if missing. Without a file, every start draws another key and makes
     /// all former tickets invalid.
     pub key_file: Option<PathBuf>,
-    /// Whose tokens are accepted; at least one. The first one signs the tickets that this server mints.
+    /// The API keys whose tokens are accepted; at least one. The first one signs the tickets that this server mints.
     /// [`Server::set_api_keys`](crate::Server::set_api_keys) exchanges them.
     pub api_keys: Vec<ApiKey>,
-    /// Decides who may come in of those whose token is valid; by default everybody, as the token says.
+    /// Decides about joins with a valid token; by default all are admitted, as the token says.
     pub doorkeeper: Arc<dyn Doorkeeper>,
-    /// Whether display names in tokens may have characters that are not seen or turn the text around them, by which one
-    /// looks like another. Without it their bearers are refused; emoji and words that need a joiner are taken in any case.
+    /// Whether display names in tokens may have invisible characters or characters that change the text's direction,
+    /// which make one name look like another. If not, tokens with such names are refused; emoji and words that need a
+    /// joiner are always accepted.
     pub hidden_characters: bool,
-    /// Limits and times of each worker, and whether it mixes: for those who have one decoder, or none for Opus.
+    /// Limits and times of each worker, and whether it mixes: for participants with one decoder, or none for Opus.
     pub limits: Limits,
-    /// TCP connections that one worker accepts at a time, a quarter of them from one address (IPv6: network); 0: no TCP. When
-    /// places are short, the oldest that belongs to no participant gives way. On Linux, this process's limit of open files is
-    /// raised to what all workers need, as far as it may be.
+    /// TCP connections that one worker accepts at a time, a quarter of them from one address (IPv6: network); 0: no
+    /// TCP. When all places are taken, the oldest connection without a participant gives way. On Linux, this
+    /// process's limit of open files is raised to the need of all workers, as far as the system allows.
     pub tcp_connections: usize,
-    /// Where the workers' input logs go, one for each; those that have none are not recorded. **A log holds this server's
-    /// private key and everybody's tokens and words**: see [`record`](crate::record).
+    /// The destinations of the workers' input logs, one for each; workers without one are not recorded. **A log holds
+    /// this server's private key and all participants' tokens, messages and audio**: see [`record`](crate::record).
     #[cfg(feature = "record")]
     pub record: Vec<crate::record::Sink>,
 }

@@ -1,4 +1,4 @@
-//! Whom a valid token lets in: an application's own answer beside the token's.
+//! The doorkeeper: an application's own answer to a join with a valid token.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use parlour_core::signal::JoinRefusal;
 
 use crate::token::{Claims, LEEWAY};
 
-/// Decides who may come in of those whose token is valid.
+/// Decides about joins with a valid token.
 ///
-/// A token says what its bearer was allowed when it was minted. A doorkeeper knows what is true now: who is banned, which
-/// room is closed, whose grants have changed.
+/// A token states what its bearer was allowed when it was minted. A doorkeeper knows the present facts: bans, closed
+/// rooms, changed grants.
 ///
-/// The worker that a room lives on asks its doorkeeper, and serves nobody until it has the answer. So an answer comes at
-/// once, from memory: a method that waits for a disk, a network or a contended lock stops all rooms of that worker. For
-/// the same reason a method must not panic: that ends the worker. Tokens that are not valid are refused before, and joins
-/// for rooms of other workers are redirected before.
+/// The worker that a room lives on asks its doorkeeper, and serves nobody until it has the answer. So an answer comes
+/// at once, from memory: a method that waits for a disk, a network or a contended lock stops all rooms of that
+/// worker. For the same reason a method must not panic: that ends the worker. Before that, invalid tokens are
+/// refused, and joins for rooms of other workers are redirected.
 ///
 /// ```
 /// use std::collections::HashSet;
@@ -65,19 +65,19 @@ pub trait Doorkeeper: fmt::Debug + Send + Sync + 'static {
     /// A participant that reconnects is asked about again.
     ///
     /// # Errors
-    /// Why not; the participant is told that.
+    /// The reason of the refusal, which the participant is told.
     fn admit(&self, request: &JoinRequest<'_>) -> Result<Admission, JoinRefusal> {
         Ok(request.admission())
     }
 
-    /// Answers a newer token of somebody who is in: [`RefreshRequest::admission`], unless this says otherwise. Only the
-    /// answer's grants and `expires_in` matter. `None` refuses the token; the stay then ends with the older one.
+    /// Answers a present participant's newer token: [`RefreshRequest::admission`], unless this says otherwise. Only
+    /// the answer's grants and `expires_in` matter. `None` refuses the token; the stay then ends with the older one.
     fn refresh(&self, request: &RefreshRequest<'_>) -> Option<Admission> {
         Some(request.admission())
     }
 }
 
-/// Lets in whom a valid token lets in, as it says.
+/// Admits every valid token, with its grants.
 #[derive(Debug)]
 pub(super) struct ByToken;
 
@@ -87,28 +87,29 @@ impl Doorkeeper for ByToken {}
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct JoinRequest<'a> {
-    /// What the token says.
+    /// The token's claims.
     pub claims: &'a Claims,
     /// The id of the API key that signed it.
     pub key_id: &'a str,
-    /// Where the join comes from. Of [`Path::Udp`], the address is not always proven: a false one gets no further than this.
+    /// The join's source address. A [`Path::Udp`] address is not always proven: a join from a forged address gets
+    /// no further than this request.
     pub from: Path,
     /// The time, in seconds since 1970, UTC.
     pub now: u64,
 }
 
 impl JoinRequest<'_> {
-    /// What the token says, as an answer.
+    /// The token's claims, as an answer.
     pub fn admission(&self) -> Admission {
         admission(self.claims, self.now)
     }
 }
 
-/// A newer, valid token of somebody who is in.
+/// A newer, valid token of a present participant.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct RefreshRequest<'a> {
-    /// What the token says.
+    /// The token's claims.
     pub claims: &'a Claims,
     /// The id of the API key that signed it.
     pub key_id: &'a str,
@@ -117,7 +118,7 @@ pub struct RefreshRequest<'a> {
 }
 
 impl RefreshRequest<'_> {
-    /// What the token says, as an answer.
+    /// The token's claims, as an answer.
     pub fn admission(&self) -> Admission {
         admission(self.claims, self.now)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong for an operator, each with what to do about it.
+//! Errors for an operator, each with a remedy.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,11 +8,11 @@ use thiserror::Error;
 use super::KeyFileError;
 use crate::token::{ApiKeyError, MintError};
 
-/// Why a server does not run.
+/// The reason that a server does not run.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Somebody else listens there.
+    /// Another program listens there.
     #[error("{0} is in use: stop the program that listens there, or choose another port")]
     AddressInUse(SocketAddr),
     /// The operating system does not let this process listen there.
@@ -20,9 +20,9 @@ pub enum BindError {
         "cannot listen at {address}: {source}; choose an address of this machine and a port above 1023"
     )]
     Address {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The private key is not there.
@@ -32,14 +32,14 @@ pub enum BindError {
     #[error(transparent)]
     ApiKey(#[from] ApiKeyError),
     /// The configuration contradicts itself.
-    #[error("the configuration makes no sense: {0}")]
+    #[error("the configuration is invalid: {0}")]
     Config(&'static str),
     /// A thread or its runtime could not be started.
     #[error("cannot start a worker: {0}; this machine is short of threads or files")]
     Worker(io::Error),
 }
 
-/// Why a ticket was not minted.
+/// The reason that a ticket was not minted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TicketError {

@@ -3,10 +3,10 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Sockets, timers, logs, and what the application opens beside the connections.
+/// Sockets, timers, logs, and the files that the application opens beside the connections.
 const OTHERS: u64 = 256;
 
-/// Raises the limit of open files to what that many connections need, as far as the system lets this process.
+/// Raises the limit of open files to the need of this many connections, as far as the system lets this process.
 pub(super) fn make_room(connections: u64) {
     let needed = connections.saturating_add(OTHERS);
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {

@@ -10,8 +10,8 @@ use super::SocketStatistics;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerLoad {
-    /// The share of the time in which it had something to do, or the busiest of those who send for it, in percent. Above 80
-    /// or so it is late with what it sends now and then.
+    /// The share of the time in which it, or the busiest of its sending threads, had something to do, in percent.
+    /// Above 80 or so it now and then sends late.
     pub busy: u8,
     /// Rooms with a session, a lobby or a join under way.
     pub rooms: usize,
@@ -19,16 +19,16 @@ pub struct WorkerLoad {
     pub participants: usize,
     /// TCP connections, and clients that the application carries.
     pub connections: usize,
-    /// Events that were lost because the worker did not get to hand them out. What a reader of
-    /// [`ServerEvents`](crate::ServerEvents) is too slow for is told to that reader.
+    /// Events lost because the worker had no time to hand them out. A reader of [`ServerEvents`](crate::ServerEvents)
+    /// that is too slow is told separately of the events it missed.
     pub events_missed: u64,
-    /// What the worker has counted since it began: datagrams and bytes in both directions among it.
+    /// The worker's counters since it began, among them datagrams and bytes in both directions.
     pub statistics: Statistics,
     /// How its UDP socket fares.
     pub socket: SocketStatistics,
 }
 
-/// What a worker says of itself.
+/// A worker's report of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Reading {
     pub(super) busy: u8,
@@ -53,7 +53,7 @@ impl Reading {
     }
 }
 
-/// Shared by a worker and those who ask. Locked for no longer than a copy takes.
+/// Shared by a worker and its readers. Locked for no longer than a copy takes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gauge(Arc<Mutex<Reading>>);
 

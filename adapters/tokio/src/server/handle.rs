@@ -1,4 +1,4 @@
-//! What the application holds of a running server.
+//! The application's handle of a running server.
 
 mod events;
 mod moderation;
@@ -51,14 +51,14 @@ pub struct Server {
     done: mpsc::Receiver<Infallible>,
 }
 
-/// What is known of a worker's UDP socket.
+/// A worker's UDP socket, as far as it is known.
 #[derive(Debug)]
 struct Socket {
     buffers: (usize, usize),
     drops: Arc<AtomicU64>,
 }
 
-/// How a worker's UDP socket fares: what it can hold, and what it could not.
+/// The state of a worker's UDP socket: its buffers, and the datagrams dropped for lack of room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketStatistics {
     /// Bytes of received datagrams that the operating system holds until the worker takes them, by its own account: Linux
@@ -143,7 +143,7 @@ impl Server {
         })
     }
 
-    /// Where each worker listens.
+    /// The address of each worker.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -184,12 +184,12 @@ impl Server {
         ticket.to_string()
     }
 
-    /// What happens from now on.
+    /// The events from now on.
     pub fn events(&self) -> ServerEvents {
         ServerEvents(self.events.subscribe())
     }
 
-    /// What each worker has counted since it began.
+    /// The counters of each worker since it began.
     pub async fn statistics(&self) -> Vec<Statistics> {
         let mut statistics = Vec::new();
         for worker in 0..self.workers.len() {

@@ -12,16 +12,16 @@ use parlour_core::secure::KeyPair;
 use rand_core::OsRng;
 use thiserror::Error;
 
-/// Why there is no key.
+/// The reason that there is no key.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
     /// The file is there and cannot be read.
     #[error("cannot read the key file {path}: {source}; give this user access to it")]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The file cannot be created.
@@ -29,9 +29,9 @@ pub enum KeyFileError {
         "cannot create the key file {path}: {source}; check its folder and who may write there"
     )]
     Create {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// Others can read the file.
@@ -40,7 +40,7 @@ pub enum KeyFileError {
          delete it to make a new key, which makes all tickets invalid"
     )]
     Exposed {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
@@ -51,7 +51,7 @@ pub enum KeyFileError {
          backup, or delete it to make a new key, which makes all tickets invalid"
     )]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
 }

@@ -2,7 +2,7 @@
 
 use parlour_core::time::{Duration, Instant};
 
-/// How long the time is counted before it tells something.
+/// The time counted before the load is reported.
 pub(super) const PERIOD: Duration = Duration::from_millis(100);
 
 /// The share of the time in which a worker did not wait.
@@ -20,8 +20,9 @@ impl Load {
         }
     }
 
-    /// Takes in a wait; now and then says how busy the worker was since it last did, or who helps it, in percent.
-    /// `busiest` is how long the busiest of those has worked since it was last asked.
+    /// Takes in a wait; now and then returns the load since the last report, of the worker or of its helpers, in
+    /// percent.
+    /// `busiest` returns how long the busiest helper has worked since its last call.
     pub(super) fn waited(
         &mut self,
         from: Instant,

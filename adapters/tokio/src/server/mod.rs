@@ -6,9 +6,10 @@
 //!   ServerEvents ◄──broadcast── all workers
 //! ```
 //!
-//! Workers share nothing but the API keys and whether the server drains. A room belongs to one, by a stable hash of its id; whoever knocks at another one
-//! is redirected, and tickets minted here name the right one at once. A worker may have threads that send for it, through
-//! its own socket ([`ServerConfig::senders`]): that is most of the work, and takes no part of a room's state along.
+//! Workers share nothing but the API keys and whether the server drains. A room belongs to one, by a stable hash of
+//! its id; a join at another worker is redirected, and tickets minted here name the right one at once. A worker may
+//! have threads that send for it, through its own socket ([`ServerConfig::senders`]): sending is most of the work,
+//! and needs none of a room's state.
 
 mod admission;
 mod bind;

@@ -1,4 +1,4 @@
-//! What all workers of a server look at, and its application changes while they run.
+//! The state that all workers of a server read, and that its application changes while they run.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

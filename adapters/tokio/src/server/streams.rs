@@ -21,10 +21,10 @@ use crate::framing::{PacketReader, PacketWriter};
 const INCOMING: usize = 256;
 /// Packets that wait for one slow receiver; beyond, they are lost, as on a UDP path.
 const OUTGOING: usize = 64;
-/// How long a connection may take until somebody with a valid token is heard on it.
+/// The time limit until a connection carries packets of a participant with a valid token.
 const GREETING: Duration = Duration::from_secs(10);
 
-/// What comes from a connection.
+/// The input from a connection.
 #[derive(Debug)]
 pub(super) enum FromStream {
     /// A packet, and by which connection it came.
@@ -36,10 +36,10 @@ pub(super) enum FromStream {
 /// A connection, as the worker sees it.
 #[derive(Debug)]
 struct Stream {
-    /// Where to put the packets for it.
+    /// The queue of packets for it.
     outgoing: mpsc::Sender<Bytes>,
     source: Source,
-    /// Whether a participant is heard on it: its task needs to know, too.
+    /// Whether it carries a participant: its task needs to know, too.
     is_used: Arc<AtomicBool>,
     task: Option<AbortHandle>,
 }
@@ -55,7 +55,7 @@ impl Stream {
 struct Connection {
     id: u64,
     path: Path,
-    /// Where to put the packets from it.
+    /// The queue of packets from it.
     incoming: mpsc::Sender<FromStream>,
     outgoing: mpsc::Receiver<Bytes>,
     limits: Limits,
@@ -67,14 +67,14 @@ pub(super) struct Streams {
     /// Never used twice.
     next: u64,
     most: usize,
-    /// How long a connection may be silent, later.
+    /// The time that a connection may be silent, later.
     idle: Duration,
     incoming: mpsc::Sender<FromStream>,
 }
 
 impl Streams {
-    /// At most `most` connections, a quarter of them from one address, each ended when nothing has come from it for
-    /// `idle`. What comes from them comes out of the receiver.
+    /// At most `most` connections, a quarter of them from one address, each ended when nothing has arrived from it
+    /// for `idle`. The receiver returns their input.
     pub(super) fn new(most: usize, idle: Duration) -> (Self, mpsc::Receiver<FromStream>) {
         let (incoming, receiver) = mpsc::channel(INCOMING);
         let streams = Self {
@@ -215,14 +215,14 @@ impl Streams {
     }
 }
 
-/// How long a connection may go on.
+/// The deadline of a connection.
 #[derive(Debug)]
 struct Limits {
     is_used: Arc<AtomicBool>,
     idle: Duration,
     began: Instant,
     heard: Instant,
-    /// When to look again.
+    /// The time of the next check.
     deadline: Instant,
 }
 
@@ -292,7 +292,7 @@ async fn serve(connection: Connection, stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Takes packets from a carried connection. What goes to it does not come by here.
+/// Takes packets from a carried connection. Packets to it do not pass here.
 async fn relay(
     path: Path,
     mut carried: mpsc::Receiver<Vec<u8>>,
@@ -480,7 +480,7 @@ mod tests {
         assert_eq!(taken, OUTGOING);
     }
 
-    /// In tokio's own time, which jumps to what is next.
+    /// In tokio's own time, which jumps to the next timer.
     #[tokio::test(start_paused = true)]
     async fn a_carried_stranger_stays_no_longer_than_another() {
         let (mut streams, mut received) = Streams::new(8, Duration::from_secs(90));
@@ -500,7 +500,7 @@ mod tests {
         assert_eq!(began.elapsed().as_secs(), GREETING.as_secs());
     }
 
-    /// In tokio's own time, which jumps to what is next.
+    /// In tokio's own time, which jumps to the next timer.
     #[tokio::test(start_paused = true)]
     async fn whole_packets_that_mean_nothing_do_not_keep_a_place() {
         let mut door = Door::new().await;
@@ -537,7 +537,7 @@ mod tests {
         let after = began.elapsed();
         assert!(after >= GREETING && after <= GREETING * 2, "{after:?}");
         streams.forget(0);
-        // Who is heard stays, until nothing comes for long.
+        // A connection with a participant stays, until nothing arrives for long.
         let ended = tokio::time::timeout(Duration::from_secs(80), async {
             while !matches!(received.recv().await, Some(FromStream::Ended(_))) {}
         });
@@ -545,7 +545,7 @@ mod tests {
         while !matches!(received.recv().await, Some(FromStream::Ended(1))) {}
     }
 
-    /// In tokio's own time, which jumps to what is next.
+    /// In tokio's own time, which jumps to the next timer.
     #[tokio::test(start_paused = true)]
     async fn who_trickles_a_packet_byte_by_byte_is_cut_off() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

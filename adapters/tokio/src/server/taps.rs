@@ -20,7 +20,7 @@ const WAITING: usize = 4_096;
 /// Places that packets leave to ends of streams.
 const RESERVED: usize = 64;
 
-/// What a [`MediaTap`] gives.
+/// The output of a [`MediaTap`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Tapped {
@@ -34,12 +34,12 @@ pub enum Tapped {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TappedPacket {
-    /// Of which stream.
+    /// The stream.
     pub stream: TappedStream,
-    /// When it came.
+    /// The time of arrival.
     pub received: Instant,
-    /// Its RTP sequence number. What is missing was lost on the way, or counted by [`MediaTap::missed`]; packets may come in
-    /// another order.
+    /// Its RTP sequence number. Missing numbers were lost on the way, or counted by [`MediaTap::missed`]; packets may
+    /// arrive in another order.
     pub sequence: u16,
     /// Its RTP timestamp, by the codec's clock.
     pub timestamp: u32,
@@ -47,7 +47,7 @@ pub struct TappedPacket {
     pub marker: bool,
     /// How loud it is, by its publisher's word.
     pub level: Option<AudioLevel>,
-    /// What the codec made.
+    /// The codec's payload.
     pub payload: Bytes,
 }
 
@@ -65,7 +65,7 @@ impl MediaTap {
         self.session
     }
 
-    /// What comes next; `None` when the session is over. Cancellation-safe.
+    /// The next packet; `None` when the session is over. Cancellation-safe.
     pub async fn next(&mut self) -> Option<Tapped> {
         self.tapped.recv().await
     }

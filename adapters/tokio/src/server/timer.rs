@@ -1,4 +1,4 @@
-//! When a worker is woken: to the microsecond on Linux, to the millisecond elsewhere, as tokio counts.
+//! The worker's timer: to the microsecond on Linux, to the millisecond elsewhere, as tokio counts.
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Timer;
@@ -29,7 +29,7 @@ mod linux {
         set_for: Option<Instant>,
     }
 
-    /// What tokio asks of a file.
+    /// Lets tokio wait for the file.
     #[derive(Debug)]
     struct Fd(TimerFd);
 

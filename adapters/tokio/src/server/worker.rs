@@ -33,21 +33,21 @@ use crate::machine::Server;
 
 /// Packets that are taken in before anything is sent: datagrams by the socket, those from TCP connections here.
 const BATCH: usize = 64;
-/// How long is taken in, if there is more than a batch, before the rest is taken in in a hurry.
+/// The time that a large backlog is received normally, before the rest is received in a hurry.
 const BEHIND: Duration = Duration::from_millis(20);
 /// Most batches that are taken in at a time.
 const BATCHES: usize = 64;
-/// How long is sent before a look at what has come in; longer if to take in what came before took longer. So neither holds
-/// up the other when there is too much of both.
+/// The time of sending before the next look at the input; longer if the last input took longer to process. So neither
+/// holds up the other when there is too much of both.
 const TURN: Duration = Duration::from_millis(2);
-/// How long the last words may take.
+/// The time limit of the last packets.
 const DRAIN: Duration = Duration::from_secs(1);
-/// How often the server's timers are looked at while there is no room for what it wants to send.
+/// How often the server's timers are checked while its output has no room.
 const HELD_BACK: Duration = Duration::from_millis(50);
-/// How long no TCP connection is accepted after that failed: the process is short of files.
+/// The time that no TCP connection is accepted after a failure: the process is short of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a worker's server is told by its application.
+/// A worker's commands from its application.
 pub(super) enum Command {
     /// Something to do with the rooms.
     Do(Act),
@@ -64,10 +64,10 @@ pub(super) enum Command {
 /// Something to do with the rooms.
 pub(super) type Act = Box<dyn FnOnce(&mut Server, Instant) + Send>;
 
-/// Whether a client was taken on.
+/// Whether the worker carries a client.
 type Carried = Result<(CarriageSender, CarriageReceiver), CarryError>;
 
-/// What a worker is made of.
+/// The parts of a worker.
 pub(super) struct Worker {
     pub(super) index: usize,
     pub(super) sockets: Sockets,
@@ -171,23 +171,23 @@ struct Running {
     events: broadcast::Sender<ServerEvent>,
     taps: Taps,
     gauge: Gauge,
-    /// When to set the gauge, should nothing else come before.
+    /// The time to set the gauge, if nothing else comes before.
     gauge_at: Option<Instant>,
     /// Events that were lost before they came out of the server.
     events_missed: u64,
-    /// Whether there was no room for all that is queued, in the socket or with those who send.
+    /// Whether the socket or the sending threads had no room for the whole queue.
     is_held_back: bool,
-    /// How long it took to take in what came last.
+    /// The time that processing the last input took.
     took: Duration,
-    /// When the server's timers were last looked at.
+    /// The time of the last look at the server's timers.
     looked: Instant,
-    /// When to accept TCP connections again.
+    /// The time to accept TCP connections again.
     accept_at: Option<Instant>,
-    /// When to stop in any case.
+    /// The deadline of a shutdown.
     shutdown_by: Option<Instant>,
 }
 
-/// What a worker waits for.
+/// The events that wake a worker.
 enum Wakeup {
     Readable,
     Writable,
@@ -220,7 +220,7 @@ impl Running {
                     self.server.set_load(percent);
                     self.set_gauge(now, percent, &wakeup);
                 }
-                // What happens now shows in time, whether more comes or not.
+                // The present load shows in time, with or without further input.
                 None => self.gauge_at = self.gauge_at.or(Some(now + load::PERIOD)),
             }
             match wakeup {
@@ -405,7 +405,7 @@ impl Running {
         match command {
             Command::Do(act) => act(&mut self.server, self.clock.now()),
             Command::Carry(from, reply) => {
-                // Whoever does not wait for the ends any more has dropped them.
+                // A caller that does not wait any more has dropped the ends.
                 let _ = reply.send(self.streams.carry(from));
             }
             Command::Tap(room, wanted, reply) => {
@@ -441,7 +441,7 @@ impl Running {
         self.shutdown_by = Some(now + DRAIN);
     }
 
-    /// Whether everybody knows of the shutdown, or has had the time to.
+    /// Whether all participants know of the shutdown, or have had the time to.
     fn is_finished(&self) -> bool {
         self.shutdown_by.is_some_and(|by| {
             let all_told = self.server.accounting().participants == 0 && self.outbound.is_empty();
@@ -459,8 +459,8 @@ fn handle(server: &mut Server, now: Instant, from: Path, datagram: &mut [u8]) ->
     handled.is_ok()
 }
 
-/// Has the server's answers to strangers sent if many wait: in a flood of Hellos there would be none for the rest of what is
-/// taken in at a time. False if there is no room for all of them now.
+/// Sends the server's answers to strangers if many wait: in a flood of Hellos there would be no room for the answers
+/// to the rest of the batch. False if there is no room for all of them now.
 fn answer_strangers(
     server: &mut Server,
     now: Instant,

@@ -128,7 +128,7 @@ struct World {
     keys: KeyPair,
     rng: ChaCha12Rng,
     server: Server,
-    /// Those who are no moderators have to wait in the lobby.
+    /// Participants without the moderator's grants have to wait in the lobby.
     lobby: bool,
     /// The refusal of every join.
     refusal: Option<JoinRefusal>,

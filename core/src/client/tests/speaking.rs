@@ -1,4 +1,4 @@
-//! Who speaks, as the others are told it.
+//! Speech, as the others are told it.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn stopped(name: &str) -> Event {
     }
 }
 
-/// What a node was told of anybody's speech, in its order.
+/// The speech events of a node, in order.
 fn told(world: &mut World, index: usize) -> Vec<Event> {
     let events = world.node(index).events.iter();
     let speech = events.filter(|event| {
@@ -112,7 +112,7 @@ fn who_is_muted_or_censored_or_gone_has_stopped_before_that_is_told() {
         let (ann, boss) = (world.joined("ann"), world.joined("Boss"));
         world.speak(ann, 200);
         assert_eq!(told(&mut world, boss), [started("ann")]);
-        // What is on its way when it is told must not be taken for speech.
+        // Audio on its way at the time of the event must not be taken for speech.
         let now = world.now;
         world.node(ann).speak(now).unwrap();
         match silencing {

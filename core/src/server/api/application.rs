@@ -1,4 +1,4 @@
-//! What the application does in rooms.
+//! Operations of the application in rooms.
 
 use super::Server;
 use crate::room::{
@@ -11,7 +11,7 @@ use crate::signal::{MAX_BODY, Recipients};
 use crate::time::Instant;
 
 impl Server {
-    /// Removes, silences, lets in or turns away any number of participants, and says what came of it for each.
+    /// Removes, silences, lets in or turns away any number of participants, and returns the outcome for each.
     ///
     /// ```
     /// # use parlour_core::room::{ParticipantId, RoomId};
@@ -53,8 +53,8 @@ impl Server {
         })
     }
 
-    /// Says what a participant of the session may do for the rest of its stay, whatever its tokens say. What it does and may not
-    /// do any more ends, as with [`refresh`](Self::refresh), and it is told.
+    /// Sets the grants of a participant for the rest of its stay; they replace those of its tokens. Anything that it
+    /// may no longer do ends, as with [`refresh`](Self::refresh), and it is told.
     ///
     /// # Errors
     /// [`ModerateError`]; nothing has changed.
@@ -87,8 +87,7 @@ impl Server {
         })
     }
 
-    /// Ends the session that goes on in a room, for all who are in it. Those in the lobby go on
-    /// waiting.
+    /// Ends the current session of a room for all its participants. Those in the lobby go on waiting.
     ///
     /// # Errors
     /// [`ModerateError::UnknownRoom`] if there is none.
@@ -100,11 +99,11 @@ impl Server {
         })
     }
 
-    /// Ends the session that goes on in a room, and turns all away who wait for one or are about to join: they are told this
-    /// reason.
+    /// Ends the current session of a room, and turns away all participants in the lobby and all joins under way: they
+    /// are told this reason.
     ///
     /// # Errors
-    /// [`ModerateError::UnknownRoom`] if nobody is there.
+    /// [`ModerateError::UnknownRoom`] if the room is empty.
     pub fn close_room(
         &mut self,
         now: Instant,
@@ -133,11 +132,11 @@ impl Server {
         })
     }
 
-    /// Sends a message to participants, reliably and in order; returns to how many. They see
-    /// `from` as the sender, which need not be anybody in the session.
+    /// Sends a message to participants, reliably and in order; returns the number of recipients. They see `from` as
+    /// the sender, which need not be a participant of the session.
     ///
     /// # Errors
-    /// [`ModerateError`]; nobody gets it then.
+    /// [`ModerateError`]; nobody receives the message then.
     pub fn send(
         &mut self,
         now: Instant,
@@ -155,7 +154,7 @@ impl Server {
         })
     }
 
-    /// Sets how long frames wait for each other in one room, as long as somebody is there; `None`: as the
+    /// Sets how long frames wait for each other in one room, until the room is empty; `None`: as the
     /// [`Config`](crate::server::Config) says.
     ///
     /// # Errors

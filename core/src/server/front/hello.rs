@@ -17,7 +17,7 @@ use crate::server::{Dropped, Event, Path, Refused};
 use crate::signal::{Answer, Join, JoinRefusal, MAX_MESSAGE, MAX_SLOTS, Secret, decode, encode};
 use crate::wire::{ConnectionId, MAX_DATAGRAM, Packet};
 
-/// What a Welcome offers.
+/// The contents of a Welcome.
 pub(crate) struct Welcome {
     pub(crate) bytes: Box<[u8]>,
     pub(crate) transport: Transport,
@@ -48,7 +48,8 @@ impl Front {
         let is_proven = from.is_proven()
             || cookie.is_some_and(|cookie| self.cookies.verify(&address, client_id, cookie));
         let per_address = cx.config.half_open_per_address;
-        // Who was turned away is kept only to be told again: others come first. Nothing was promised to it.
+        // A join that was turned away is kept only to repeat the refusal: other joins take precedence. Nothing was
+        // promised to it.
         let mut gives_way = None;
         if is_proven {
             if self.joins.count_proven_from(source) >= per_address {
@@ -148,7 +149,7 @@ impl Front {
         }
     }
 
-    /// What is needed to answer a join: it can be answered once.
+    /// The data needed to answer a join, which can be answered once.
     pub(crate) fn take_question(
         &mut self,
         key: JoinKey,
@@ -196,7 +197,7 @@ impl Front {
         })
     }
 
-    /// Has the answer to a join sent, and keeps what it promises.
+    /// Schedules the answer to a join, and keeps its promises.
     pub(crate) fn set_answered(
         &mut self,
         key: JoinKey,

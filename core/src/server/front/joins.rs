@@ -23,7 +23,7 @@ use crate::server::{JoinId, Path};
 use crate::time::Instant;
 use crate::wire::ConnectionId;
 
-/// What tells a repeated Hello from a new one.
+/// Distinguishes a repeated Hello from a new one.
 pub(crate) type HelloId = (Path, ConnectionId, [u8; 32]);
 
 /// One join under way.
@@ -47,7 +47,7 @@ impl HalfOpen {
     }
 }
 
-/// When the Welcome was sent: if that was once, the answer to it tells the round trip.
+/// The time when the Welcome was sent. If it was sent once, the answer to it gives the round-trip time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Welcomed {
     Never,
@@ -69,7 +69,7 @@ pub(crate) enum Stage {
     },
 }
 
-/// All joins under way, found by what they are known by.
+/// All joins under way, found by their Hello, id or source.
 #[derive(Debug)]
 pub(crate) struct Joins {
     slab: Slab<HalfOpen>,
@@ -156,12 +156,12 @@ impl Joins {
         Some(join)
     }
 
-    /// How many are from there.
+    /// The number of joins from there.
     pub(crate) fn count_from(&self, source: Source) -> usize {
         self.by_source.get(&source).map_or(0, |from| from.all)
     }
 
-    /// How many of these proved it.
+    /// The number of these that proved their address.
     pub(crate) fn count_proven_from(&self, source: Source) -> usize {
         self.by_source.get(&source).map_or(0, |from| from.proven)
     }

@@ -1,4 +1,4 @@
-//! Whose a datagram is: what strangers send, and joins under way. It knows of no room.
+//! Datagrams of strangers, and joins under way. This module knows of no room.
 
 mod hello;
 mod joins;
@@ -28,10 +28,10 @@ pub(super) struct Front {
     keys: KeyPair,
     cookies: CookieJar,
     resets: TokenBucket,
-    /// Those that anybody may have sent.
+    /// Hellos without a proven address.
     hellos: TokenBucket,
     proven_hellos: SharedBucket<Source>,
-    /// Of joins that are let in, for each who may.
+    /// Admitted joins, per participant.
     admissions: EachBucket<(RoomId, ParticipantId)>,
     joins: Joins,
     stateless: VecDeque<(Path, strangers::Stateless)>,
@@ -95,8 +95,8 @@ impl Front {
         self.joins.resumes_before(id, peer)
     }
 
-    /// Those of the same participant that were let in before a join, if there are so many joins that one address could have no
-    /// place left. With more room they stay: who repeats somebody else's Hello does not hinder the true one.
+    /// Earlier admitted joins of the same participant, if so many joins are under way that one address could have no
+    /// place left. With more room they stay: repeating another participant's Hello does not hinder the true one.
     pub(super) fn superseded(
         &self,
         cx: &Context,
@@ -126,7 +126,7 @@ impl Front {
         Some(join)
     }
 
-    /// Gives up a join under way. Gives what it was promised, for the caller to take back.
+    /// Gives up a join under way. Returns its promises, for the caller to release.
     pub(super) fn forget(&mut self, cx: &mut Context, key: JoinKey) -> Option<Box<Pending>> {
         let join = self.remove(cx, key)?;
         match join.stage {
@@ -145,7 +145,7 @@ impl Front {
         }
     }
 
-    /// Turns away a join that is not answered. Gives what one that is was promised, for the caller to take back.
+    /// Turns away a join that is not answered. If it was answered, returns its promises, for the caller to release.
     pub(super) fn refuse_or_forget(
         &mut self,
         cx: &mut Context,

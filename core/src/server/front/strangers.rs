@@ -1,4 +1,4 @@
-//! Answers to those who have no connection.
+//! Answers to senders without a connection.
 
 use super::Front;
 use super::joins::{Stage, Welcomed};

@@ -28,7 +28,7 @@ const LEAST_PACKET: usize = 44;
 #[derive(Debug)]
 pub(crate) struct Association {
     pub(crate) key: PeerKey,
-    /// Whose it is.
+    /// The participant.
     pub(crate) id: ParticipantId,
     pub(crate) link: Link,
     /// The id that the former keys receive under, as the directory has it.
@@ -40,7 +40,7 @@ pub(crate) struct Association {
     /// The latest that a resume which is under way can put this off to.
     pub(crate) grace_limit: Option<Instant>,
     pub(crate) alarm: Alarm,
-    /// Whether it stands in the queue of those with something to send.
+    /// Whether it is in the queue of associations with something to send.
     pub(crate) ready: bool,
     pub(crate) tickets: Option<Tickets>,
     pub(crate) requests: Allowance,
@@ -52,10 +52,10 @@ pub(crate) struct Association {
     control: VecDeque<Box<[u8]>>,
 }
 
-/// What came in a datagram.
+/// The contents of a received datagram.
 pub(crate) struct Heard<'d> {
     pub(crate) plaintext: &'d [u8],
-    /// Whether it came from another address than those before it.
+    /// Whether it came from a new address.
     pub(crate) has_roamed: bool,
 }
 
@@ -122,8 +122,8 @@ impl Association {
         let is_there = from.has_same_remote(&self.reach.path);
         let has_roamed = opened.is_newest && !is_there && self.take_control(now);
         if has_roamed {
-            // As WireGuard does: whoever holds the keys says where it is. What is sent there is
-            // limited until it has answered, or a third could be flooded by a forged address.
+            // As in WireGuard, the sender of an authentic packet sets the address. The amount sent to the new address
+            // is limited until it has answered: a forged address could otherwise flood a third party.
             self.reach = Reach::new(from);
         } else if opened.is_newest && is_there {
             // It may ask another address of this server, which is the one that it wants answers from.
@@ -155,7 +155,7 @@ impl Association {
         true
     }
 
-    /// Does what is due. Gives whether the participant has fallen silent.
+    /// Handles expired timers. Returns whether the participant has fallen silent.
     pub(crate) fn falls_silent(
         &mut self,
         now: Instant,
@@ -178,7 +178,7 @@ impl Association {
         !self.is_connected() && self.grace_end.is_some_and(|end| now >= end)
     }
 
-    /// When something is due with its presence, or with what else is due while it is connected.
+    /// The next timeout of its presence, or of `also` while it is connected.
     pub(crate) fn next_timeout(&self, config: &Config, also: Option<Instant>) -> Option<Instant> {
         match self.connection {
             ConnectionState::Connected => earlier(
@@ -189,7 +189,7 @@ impl Association {
         }
     }
 
-    /// Counts what no other bucket counts. Gives whether there may be so much of it.
+    /// Counts traffic that no other bucket counts. Returns whether it is within the limit.
     pub(crate) fn take_control(&mut self, now: Instant) -> bool {
         let verdict = self.control_frames.take(now);
         self.floods |= verdict == Verdict::Flooded;
@@ -235,18 +235,19 @@ impl Association {
         false
     }
 
-    /// Whether there is more to send, apart from what its holder has.
+    /// Whether there is more to send, apart from its holder's frames.
     pub(crate) fn has_more(&self) -> bool {
         self.link.wants_transmit() || self.has_control() && self.link.free_window() > 0
     }
 
-    /// How long a datagram may be now; `None`: nothing can be sent. Who is silent would not get it: it stays until they are back.
+    /// The longest datagram that can be sent now; `None`: nothing can be sent. A silent participant would not receive
+    /// it: frames wait until it is back.
     pub(crate) fn limit(&self) -> Option<usize> {
         let budget = self.reach.budget();
         (self.is_connected() && budget >= LEAST_PACKET).then(|| budget.min(MAX_DATAGRAM))
     }
 
-    /// Writes one datagram of at most `limit` bytes: what the link has to send, then what `fill` adds.
+    /// Writes one datagram of at most `limit` bytes: the link's frames, then those that `fill` adds.
     ///
     /// # Errors
     /// If the keys are used up.

@@ -1,4 +1,4 @@
-//! What of a slot's flow was sent, to tell what got lost after the server from what never reached it.
+//! The sent packets of a slot's flow, to tell loss after the server from packets that never reached it.
 //!
 //! A receiver reports gaps in numbers. Those left by a talker's own losses are gaps, too, because its
 //! jitter buffer must know of them, but they say nothing of the receiver's connection.
@@ -15,7 +15,7 @@ use crate::rtp::{ReportBlock, sequence_difference};
 const WINDOW: u16 = 512;
 const WORD: u16 = 64;
 
-/// One flow's latest numbers, and what the receiver last reported of it.
+/// One flow's latest numbers, and the receiver's last report of it.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
     /// Bit `n % WINDOW` is set if `n` was sent.
@@ -27,7 +27,7 @@ pub(crate) struct Delivery {
     lost: i32,
 }
 
-/// What became of the packets between two reports.
+/// The fate of the packets between two reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Delivered {
     pub(crate) sent: u32,
@@ -54,8 +54,8 @@ impl Delivery {
         }
     }
 
-    /// Takes in what the receiver reports. `None` if that says nothing: of no packets, of packets
-    /// that were never sent, or of so many that nobody remembers.
+    /// Processes the receiver's report. `None` if it gives no information: it covers no packets, packets that were
+    /// never sent, or more packets than are remembered.
     pub(crate) fn report(&mut self, block: &ReportBlock) -> Option<Delivered> {
         // The high half counts wraps, which the receiver may have counted otherwise.
         let highest = block.highest_sequence as u16;
@@ -103,8 +103,8 @@ mod tests {
     use crate::time::Instant;
 
     proptest! {
-        /// Of each packet it is decided whether it reaches the server, and whether it reaches the
-        /// receiver. Only the latter is counted, in each interval and whatever the numbers start at.
+        /// The test decides for each packet whether it reaches the server, and whether it reaches the receiver. Only
+        /// the latter is counted, in each interval and from any first number.
         #[test]
         fn only_what_was_sent_can_get_lost(
             start in any::<u16>(),
@@ -119,14 +119,14 @@ mod tests {
             let mut begun = false;
             for (n, (up, down)) in packets.iter().enumerate() {
                 let sequence = start.wrapping_add(n as u16);
-                // The first one arrives, as what is lost before it is known to nobody.
+                // The first one arrives, because nobody knows of packets lost before it.
                 if *up > 0 || !begun {
                     delivery.sent(sequence);
                     open_sent += 1;
                     if *down > 0 || !begun {
                         stats.handle_packet(now, sequence, 0);
                         begun = true;
-                        // What is lost after the highest one counts in the next interval.
+                        // Packets lost after the highest one count in the next interval.
                         sent += open_sent;
                         lost += open_lost;
                         (open_sent, open_lost) = (0, 0);

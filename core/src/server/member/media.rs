@@ -28,17 +28,17 @@ pub(crate) fn keep_packet(
     pool.insert_parts(bytes.get(..len)?, payload)
 }
 
-/// One frame to send: what is in the pool is shared with other receivers, the rest is this one's own.
+/// One frame to send: the payload in the pool is shared with other receivers, the rest belongs to this one.
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) payload: Payload,
-    /// What this receiver's RTP header says; `None` for a lossy message, which has none.
+    /// The fields of this receiver's RTP header; `None` for a lossy message, which has none.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) since: Instant,
 }
 
 impl Queued {
-    /// Whether all streams that it is made of are wanted; a lossy message always is.
+    /// Whether all its streams are wanted; a lossy message always is.
     fn is_wanted(&self, pool: &Pool, wanted: impl Fn(u32, StreamKind) -> bool) -> bool {
         let Some(stamp) = &self.stamp else {
             return true;
@@ -54,7 +54,7 @@ impl Queued {
     }
 }
 
-/// A bounded queue; what is oldest is lost when it is full, or has waited for too long.
+/// A bounded queue; the oldest packet is dropped when the queue is full, or when it has waited for too long.
 #[derive(Debug)]
 pub(crate) struct MediaQueue {
     queue: VecDeque<Queued>,
@@ -83,7 +83,8 @@ impl MediaQueue {
         !full
     }
 
-    /// Whether the oldest has waited for too long: who hears it now would hear all that follows as late.
+    /// Whether the oldest packet has waited for too long: a listener that hears it now would hear all that follows as
+    /// late.
     #[inline]
     pub(crate) fn is_late(&self, now: Instant) -> bool {
         self.queue.front().is_some_and(|oldest| {
@@ -91,7 +92,7 @@ impl MediaQueue {
         })
     }
 
-    /// Drops what has waited for too long. Returns how many.
+    /// Drops packets that have waited for too long. Returns how many.
     pub(crate) fn drop_late(&mut self, now: Instant, pool: &mut Pool) -> u64 {
         let mut late = 0;
         while self.is_late(now)
@@ -164,7 +165,7 @@ mod tests {
     use crate::rtp::AudioLevel;
     use crate::wire::Frames;
 
-    /// What a packet of `csrcs` has that is the same for all receivers.
+    /// The header fields of a packet of `csrcs` that are the same for all receivers.
     fn header(csrcs: &[u32]) -> RtpHeader<'_> {
         RtpHeader {
             marker: true,

@@ -1,4 +1,4 @@
-//! Messages that wait for a participant who takes them slower than they come.
+//! Messages that wait for a participant that receives them slower than they arrive.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// What comes out is what went in, in order, with every loss counted where it happened.
+        /// The output equals the input, in order, with every loss counted where it happened.
         #[test]
         fn losses_are_told_where_they_happened(pushes in prop::collection::vec(prop::bool::weighted(0.7), 0..100)) {
             let mut messages = Messages::new(3);

@@ -47,13 +47,13 @@ impl Member {
         &self.association.id
     }
 
-    /// Whether media for it is of use.
+    /// Whether it can use media.
     pub(super) fn is_listening(&self) -> bool {
         self.association.is_connected()
     }
 
-    /// Whether as much waits for it as may wait for an address that is not proven: little, because
-    /// little may be sent there, and the buffers are everybody's.
+    /// Whether its queues are as long as they may be for an unproven address. The limit is small: little may be sent
+    /// there, and the buffers are shared by all.
     pub(super) fn is_held_back(&self) -> bool {
         !self.association.reach.proven && self.receives.media.len() >= MAX_UNPROVEN
     }
@@ -72,7 +72,7 @@ impl Member {
             || !receives.messages.is_empty() && association.link.free_window() > 0
     }
 
-    /// When something is due, apart from what arrives.
+    /// The next timeout.
     pub(super) fn next_timeout(&self, config: &Config) -> Option<Instant> {
         let presence = self.association.next_timeout(config, self.sends.report_at);
         earlier(
@@ -90,7 +90,7 @@ pub(super) struct Guest {
     pub(super) rights: Rights,
     /// Those that it has once it is in.
     pub(super) attributes: Vec<(AttributeKey, AttributeValue)>,
-    /// What it wants to do once it is in.
+    /// The requests of its join, for when it is let in.
     pub(super) wish: Box<Wish>,
 }
 
@@ -114,7 +114,7 @@ impl Departing {
         earlier(Some(self.until), self.association.link.poll_timeout())
     }
 
-    /// Whether it knows that it is out.
+    /// Whether it has acknowledged the close.
     pub(super) fn is_settled(&self) -> bool {
         !self.association.has_control() && self.association.link.is_settled()
     }

@@ -1,7 +1,7 @@
-//! How far a publisher's stream has come, whoever hears it.
+//! How far a publisher's stream has come, for all its receivers.
 //!
-//! Slots know the order of a stream while it has one. What was held back from before another had that slot would be heard
-//! as if it were new, so that a stream gets a slot only with a packet that is newer than all before it.
+//! A slot knows a stream's order only while the stream has the slot. A packet from an earlier turn, held back on the
+//! way, would be heard as new. So a stream gets a slot only with a packet that is newer than all before it.
 
 use crate::rtp::sequence_difference;
 

@@ -1,4 +1,4 @@
-//! Where a participant is reached, and how much may be sent there.
+//! A participant's address, and how much may be sent to it.
 
 use crate::server::Path;
 
@@ -6,7 +6,7 @@ use crate::server::Path;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reach {
     pub(crate) path: Path,
-    /// Whether what is sent there is known to arrive.
+    /// Whether packets sent there are known to arrive.
     pub(crate) proven: bool,
     received: u64,
     sent: u64,
@@ -30,7 +30,7 @@ impl Reach {
         self.sent = self.sent.saturating_add(bytes as u64);
     }
 
-    /// Bytes that may be sent there now: without proof, three times what came from there.
+    /// Bytes that may be sent there now: three times the bytes received from it, until the address is proven.
     pub(crate) fn budget(&self) -> usize {
         if self.proven {
             return usize::MAX;

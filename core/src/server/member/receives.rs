@@ -1,4 +1,4 @@
-//! What a participant receives: whom it hears, what waits for it, what it knows of the room.
+//! A participant's input: the streams it hears, its queues, and its version of the room.
 
 use alloc::vec::Vec;
 
@@ -22,7 +22,7 @@ pub(crate) struct Receives {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) slots: Slots,
     pub(crate) media: MediaQueue,
-    /// Whether it stands in its session's list of those with frames that wait for others.
+    /// Whether it is in its session's list of members whose frames wait to be gathered.
     pub(crate) gathered: bool,
     #[cfg(feature = "opus-fullband")]
     pub(crate) mixed: Mixed,
@@ -45,7 +45,7 @@ pub(crate) struct Receives {
 #[derive(Debug, Default)]
 pub(crate) struct Mixed {
     pub(crate) sequence: u16,
-    /// When the sound of the last packet began.
+    /// The time when the sound of the last packet began.
     pub(crate) last: Option<Instant>,
 }
 
@@ -69,21 +69,21 @@ impl Receives {
         }
     }
 
-    /// Whether a message goes before what else there is to tell of the room.
+    /// Whether a message goes before the remaining changes of the room.
     pub(crate) fn is_message_due(&self) -> bool {
         !self.messages.is_empty() && self.told_first >= TOLD_FIRST
     }
 
-    /// What the participant asked for is different from now on.
+    /// Applies changed subscriptions.
     pub(crate) fn wanted_changed(&mut self) {
         self.view.wanted_changed();
         self.told = None;
     }
 
-    /// Frees the slots of streams that are not wanted any more, and takes back what waits of them.
+    /// Frees the slots of unwanted streams, and removes their waiting packets.
     pub(crate) fn drop_unwanted(&mut self, pool: &mut Pool) {
         let subscriptions = &self.subscriptions;
-        // A mix stands for all sound, whatever is said of single streams.
+        // A mix replaces all audio streams, whatever the subscriptions to single streams.
         let is_mixed = subscriptions.mix().is_some();
         let wanted =
             |ssrc, kind| subscriptions.want(ssrc, kind) || (is_mixed && kind == StreamKind::Audio);
@@ -91,7 +91,7 @@ impl Receives {
         self.media.retain(pool, wanted);
     }
 
-    /// Gives up all subscriptions, and what waits of media.
+    /// Gives up all subscriptions and all waiting media.
     pub(crate) fn unsubscribe_all(&mut self, pool: &mut Pool) {
         self.subscriptions = Subscriptions::new(SubscribePolicy::None);
         self.slots.pin(None);

@@ -1,15 +1,15 @@
-//! What a participant may do, and until when.
+//! A participant's grants, and their expiry.
 
 use crate::room::Grants;
 use crate::server::RefreshId;
 use crate::signal::RequestId;
 use crate::time::{Duration, Instant, micros};
 
-/// What its token says.
+/// A participant's grants, and its token's expiry.
 #[derive(Debug)]
 pub(crate) struct Rights {
     pub(crate) grants: Grants,
-    /// Whether the embedder has said so, and tokens say nothing more about it.
+    /// Whether the embedder has set the grants, so that tokens no longer change them.
     is_fixed: bool,
     expires: Option<Instant>,
     expiry_told: bool,
@@ -24,7 +24,7 @@ pub(crate) struct Refresh {
     pub(crate) request: RequestId,
 }
 
-/// What is due with a token.
+/// The deadlines of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expiry {
     None,
@@ -44,7 +44,7 @@ impl Rights {
         }
     }
 
-    /// What it may do by a token that says `grants`.
+    /// Its grants with a token that says `grants`.
     pub(crate) fn allowed(&self, grants: Grants) -> Grants {
         match self.is_fixed {
             true => self.grants,
@@ -52,7 +52,7 @@ impl Rights {
         }
     }
 
-    /// The embedder says what it may do from now on.
+    /// Sets its grants on the embedder's behalf.
     pub(crate) fn fix(&mut self, grants: Grants) {
         self.grants = grants;
         self.is_fixed = true;
@@ -65,7 +65,7 @@ impl Rights {
         self.expiry_told = false;
     }
 
-    /// What is due. Without `notice` there is nobody to be told.
+    /// The deadline that has passed. Without `notice`, no warning is sent.
     pub(crate) fn check(&mut self, now: Instant, notice: Option<Duration>) -> Expiry {
         let Some(expires) = self.expires else {
             return Expiry::None;
@@ -82,7 +82,7 @@ impl Rights {
         }
     }
 
-    /// When that changes.
+    /// The time of the next deadline.
     pub(crate) fn next_timeout(&self, notice: Option<Duration>) -> Option<Instant> {
         let expires = self.expires?;
         let notice = notice.filter(|_| !self.expiry_told);

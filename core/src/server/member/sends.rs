@@ -1,4 +1,4 @@
-//! What a participant sends to others.
+//! A participant's output to others.
 
 use alloc::vec::Vec;
 
@@ -20,7 +20,7 @@ pub(crate) struct Publication {
     pub(crate) muted: bool,
     pub(crate) reception: ReceptionStats,
     pub(crate) progress: Progress,
-    /// Whether something came since the last report.
+    /// Whether anything arrived since the last report.
     pub(crate) unreported: bool,
     pub(crate) loudness: Loudness,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Sends {
     pub(crate) messages: Allowance,
     /// Of changes that all are told of.
     pub(crate) changes: TokenBucket,
-    /// When it is to be told how its media arrives.
+    /// The time of its next report.
     pub(crate) report_at: Option<Instant>,
     /// An encoded report that waits to be sent.
     pub(crate) report: Vec<u8>,

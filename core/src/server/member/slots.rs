@@ -10,8 +10,8 @@
 //! slot        seq 12 13 14 15      16 17 _ 19    ts  …960 apart at 48 kHz; over the change, time elapsed
 //! ```
 //!
-//! The loudest streams have the slots. How loud a stream is, its publisher says, so it is not believed in everything: a publisher
-//! keeps one slot against others who are heard, and has more only while nobody else who is heard lacks one.
+//! The loudest streams have the slots. A publisher reports its own loudness, so it is not fully trusted: it keeps one
+//! slot against other active publishers, and has more only while no other active publisher lacks one.
 
 use alloc::vec::Vec;
 
@@ -30,15 +30,15 @@ pub(crate) const SLOT_CLOCK: u32 = 48_000;
 const LEAST_ADVANCE: u32 = SLOT_CLOCK / 50;
 /// A source whose sequence numbers jump by this much has begun anew.
 pub(crate) const MAX_AHEAD: i16 = 3_000;
-/// What is so far behind is too late for any jitter buffer. RFC 3550 A.1 would take two such packets for a new beginning,
-/// but no publisher goes back, and somebody on the way who held packets back could have them heard long after.
+/// A packet this far behind is too late for any jitter buffer. RFC 3550 A.1 would take two such packets for a
+/// restart, but no publisher goes back, and an attacker that held packets back could have them played long after.
 const MAX_BEHIND: i16 = 100;
 
 /// One packet of a stream that would like to be heard.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arriving {
     pub(crate) ssrc: u32,
-    /// Whose stream it is; `None` for a mix, which is everybody's.
+    /// The publisher of its stream; `None` for a mix, which is shared by all.
     pub(crate) publisher: Option<MemberKey>,
     pub(crate) sequence: u16,
     pub(crate) timestamp: u32,
@@ -132,13 +132,13 @@ impl Slots {
         self.first_ssrc
     }
 
-    /// Takes in what the receiver reports of one of the slots.
+    /// Processes the receiver's report of one of the slots.
     pub(crate) fn report(&mut self, block: &ReportBlock) -> Option<Delivered> {
         let index = usize::try_from(block.ssrc.wrapping_sub(self.first_ssrc)).ok()?;
         self.slots.get_mut(index)?.delivery.report(block)
     }
 
-    /// Keeps a slot for this stream, from its next packet on, whoever else talks.
+    /// Keeps a slot for this stream, from its next packet on, whatever other streams do.
     pub(crate) fn pin(&mut self, ssrc: Option<u32>) {
         self.pinned = ssrc;
     }
@@ -238,7 +238,7 @@ impl Slots {
     }
 }
 
-/// Whether a stream has a use for a slot: it has been louder than silence for longer than a click.
+/// Whether a stream needs a slot: it has been louder than silence for longer than a click.
 fn is_heard(score: Score) -> bool {
     score.beats(Score::default())
 }
@@ -309,7 +309,7 @@ impl Slot {
             .sent
             .map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
         let ticks = elapsed.as_micros() * u128::from(SLOT_CLOCK) / 1_000_000;
-        // Truncation is what a timestamp that wraps around does.
+        // The timestamp wraps around, so truncation is right.
         let advance = (ticks as u32).max(LEAST_ADVANCE);
         Turn {
             ssrc: arriving.ssrc,
@@ -328,8 +328,8 @@ impl Slot {
 }
 
 impl Turn {
-    /// Whether this packet is far from the others and the first that is: it may be very late, or
-    /// damaged at its source. The next one tells.
+    /// Whether this packet is the first that is far from the others: it may be very late, or damaged at its source.
+    /// The next one decides.
     fn is_stray(&mut self, arriving: &Arriving) -> bool {
         let expected = self.restart.take();
         if !self.has_begun_anew(arriving) || expected == Some(arriving.sequence) {

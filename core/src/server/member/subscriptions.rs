@@ -1,4 +1,4 @@
-//! What one participant wants to receive.
+//! The subscriptions of one participant.
 
 use alloc::vec::Vec;
 
@@ -7,8 +7,8 @@ use crate::signal::{StreamRef, SubscribePolicy};
 
 /// A policy, and the streams for which the participant said otherwise.
 ///
-/// Wishes outlive the stream and its publisher's stay: whoever comes back under the same name and publishes under the same key is
-/// received again, or not. They end with the stay of the one whose wishes they are.
+/// Subscriptions outlive the stream and its publisher's stay: a participant that comes back under the same name and
+/// publishes under the same key is received again, or not. They end with the subscriber's stay.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     policy: SubscribePolicy,
@@ -21,7 +21,7 @@ pub(crate) struct Subscriptions {
 struct Wish {
     stream: StreamRef,
     wanted: bool,
-    /// The stream's SSRC while it is published: what media packets are compared with.
+    /// The stream's SSRC while it is published, compared with media packets.
     ssrc: Option<u32>,
 }
 
@@ -53,7 +53,7 @@ impl Subscriptions {
         }
     }
 
-    /// The codec of the mix that takes the place of all audio streams, if that is what it wants.
+    /// The codec of the mix that replaces all audio streams, if subscribed.
     pub(crate) fn mix(&self) -> Option<Codec> {
         match self.policy {
             SubscribePolicy::Mix => Some(Codec::Opus),
@@ -96,7 +96,7 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// Whether there is a wish for or against this stream.
+    /// Whether this stream was subscribed or unsubscribed by name.
     pub(crate) fn mentions(&self, stream: &StreamRef) -> bool {
         self.wishes.iter().any(|wish| wish.stream == *stream)
     }
@@ -198,7 +198,7 @@ mod tests {
             subscriptions.wish(stream("x", "c"), true, None, 2),
             Err(TooMany)
         );
-        // What is refused leaves the wish that was.
+        // A refused subscription leaves the former one.
         let refused = subscriptions.wish(stream("y", "a"), true, None, 2);
         assert_eq!(refused, Err(TooMany));
         assert!(subscriptions.mentions(&stream("y", "a")));

@@ -20,8 +20,8 @@ pub(crate) struct Tickets {
     valid: VecDeque<ResumeTicket>,
     /// With which it waited in the lobby: good until it knows that it was let in.
     lobby: Option<ResumeTicket>,
-    /// Handles of tickets that its participant was promised for a new stay, which may never begin: whoever shows one of
-    /// them is no other. The oldest first.
+    /// Handles of tickets promised to its participant for a new stay, which may never begin. A join with one of them
+    /// is from the same participant. The oldest first.
     promised: VecDeque<u64>,
 }
 
@@ -35,7 +35,7 @@ impl Tickets {
         }
     }
 
-    /// Those of one who waited with `self` and is let in.
+    /// The tickets of a participant that waited with `self` and is let in.
     pub(crate) fn admit(mut self, ticket: ResumeTicket) -> Self {
         Self {
             lobby: self.valid.pop_back(),
@@ -68,7 +68,7 @@ impl Tickets {
         self.lobby.take().map(|ticket| ticket.handle())
     }
 
-    /// Where the server finds the participant.
+    /// The handle by which the server finds the participant.
     pub(crate) fn handle(&self) -> u64 {
         self.handle
     }

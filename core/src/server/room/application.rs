@@ -1,4 +1,4 @@
-//! What the application does in a room, beside moderating it.
+//! Operations of the application in a room, beside moderation.
 
 use super::Room;
 use crate::room::{AttributeKey, AttributeValue, CloseReason, ParticipantId, StreamKey, Topic};
@@ -50,7 +50,7 @@ impl Room {
         Ok(())
     }
 
-    /// Ends the session, turns all away who wait, and forgets what was promised to joins under way.
+    /// Ends the session, turns away the lobby, and forgets the promises to joins under way.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: CloseReason) {
         self.closings = self.closings.wrapping_add(1);
         self.end_session(cx, reason);

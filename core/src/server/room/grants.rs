@@ -1,4 +1,4 @@
-//! What participants may do, when that changes: by a new token, or because the application says so.
+//! Changes of participants' grants: by a new token, or by the application.
 
 use super::Room;
 use super::requests::reply;
@@ -11,7 +11,7 @@ use crate::signal::{Outcome, Refusal, ServerMessage};
 use crate::time::Instant;
 
 impl Room {
-    /// The application says what a participant may do for the rest of its stay.
+    /// Sets a participant's grants for the rest of its stay, for the application.
     pub(crate) fn set_grants(
         &mut self,
         cx: &mut Context,
@@ -34,7 +34,7 @@ impl Room {
         Ok(())
     }
 
-    /// Takes in what the embedder says of the new token of one who is in the session, or else waits.
+    /// Applies the embedder's answer to the new token of a participant, in the session or else in the lobby.
     pub(super) fn refresh(
         &mut self,
         cx: &mut Context,
@@ -105,7 +105,7 @@ impl Session {
         }
     }
 
-    /// Tells the embedder if a member may do something else than before, and ends what it may not do any more.
+    /// Tells the embedder if a member's grants have changed, and ends everything that it may no longer do.
     fn grants_changed(&mut self, cx: &mut Context, who: MemberKey, before: Grants) {
         let Some(member) = self.get(who) else {
             return;

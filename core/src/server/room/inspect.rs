@@ -11,10 +11,9 @@ use crate::server::member::Member;
 pub struct RoomView<'a> {
     /// Its name.
     pub room: &'a RoomId,
-    /// The session that goes on in it and what is true there; `None` if there is only a lobby, or
-    /// a join under way.
+    /// The room's session and its state; `None` if the room has only a lobby, or a join under way.
     pub session: Option<(SessionId, &'a RoomState<Growing>)>,
-    /// How many wait in its lobby.
+    /// The number of participants in its lobby.
     pub waiting: usize,
     members: Option<&'a Session>,
 }
@@ -30,12 +29,12 @@ impl<'a> RoomView<'a> {
         }
     }
 
-    /// What a participant of the session may do.
+    /// The grants of a participant of the session.
     pub fn grants(&self, participant: &ParticipantId) -> Option<Grants> {
         Some(self.member(participant)?.rights.grants)
     }
 
-    /// Where a participant of the session is.
+    /// The address of a participant of the session.
     pub fn path(&self, participant: &ParticipantId) -> Option<Path> {
         Some(self.member(participant)?.association.reach.path)
     }

@@ -8,13 +8,13 @@ use crate::server::keys::Wake;
 use crate::server::timers::Alarm;
 use crate::time::Instant;
 
-/// What is known of a session's age.
+/// The times that bound a session.
 #[derive(Debug)]
 pub(super) struct Lasting {
     started: Instant,
-    /// Since when one is alone in it.
+    /// The time when its only participant became alone.
     alone: Option<Instant>,
-    /// Since when nobody is in it, and why the last one left.
+    /// The time when it became empty, and the reason that the last participant left.
     empty: Option<(Instant, CloseReason)>,
     pub(super) alarm: Alarm,
 }
@@ -29,13 +29,13 @@ impl Lasting {
         }
     }
 
-    /// Somebody came, so that so many are there now.
+    /// A participant joined; `there` are in the session now.
     pub(super) fn entered(&mut self, now: Instant, there: usize) {
         self.empty = None;
         self.alone = (there == 1).then(|| self.alone.unwrap_or(now));
     }
 
-    /// Somebody went. One that is replaced comes back at once, and is as alone as before.
+    /// A participant left. One that is replaced comes back at once, and is as alone as before.
     pub(super) fn left(&mut self, now: Instant, there: usize, reason: CloseReason) {
         self.empty = (there == 0).then_some((now, reason));
         self.alone = match there {
@@ -45,7 +45,7 @@ impl Lasting {
         };
     }
 
-    /// When the session ends if nobody comes or goes, and why.
+    /// The time when the session ends if nobody joins or leaves, and the reason.
     fn end(&self, limits: &RoomLimits) -> Option<(Instant, CloseReason)> {
         let altogether = limits.max_session.map(|limit| self.started + limit);
         let alone = self.alone.zip(limits.solo_timeout);

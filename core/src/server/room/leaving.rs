@@ -1,4 +1,4 @@
-//! Those who are in no room any more, until they know that.
+//! Participants that have left their room, until they know that.
 
 use rand_core::RngCore;
 
@@ -11,8 +11,8 @@ use crate::server::{Dropped, Path, Transmit};
 use crate::signal::ServerMessage;
 use crate::wire::Frames;
 
-/// Tells somebody who is in no room any more that it is closed. It is kept until it has
-/// acknowledged that, but not for long; one that is silent already is forgotten at once.
+/// Tells a participant that has left its room that the connection is closed. It is kept until it has acknowledged
+/// that, but not for long; a participant that is silent already is forgotten at once.
 pub(crate) fn say_goodbye(
     cx: &mut Context,
     mut association: Association,
@@ -51,7 +51,7 @@ impl Member {
     }
 }
 
-/// Opens a datagram from somebody who leaves, and takes in what it holds.
+/// Opens a datagram from a leaving participant, and processes its frames.
 pub(crate) fn handle_data(
     cx: &mut Context,
     key: PeerKey,
@@ -71,7 +71,7 @@ pub(crate) fn handle_data(
     Ok(())
 }
 
-/// Takes in what is left of a datagram from somebody who leaves: whoever is out has nothing to say but what it has heard.
+/// Processes the rest of a datagram from a leaving participant: only acknowledgements and pongs count.
 pub(crate) fn receive(cx: &mut Context, key: PeerKey, frames: &mut Frames<'_>) {
     let now = cx.now;
     let Some(mut departing) = cx.leaving.remove(&key) else {
@@ -104,7 +104,7 @@ pub(crate) fn receive(cx: &mut Context, key: PeerKey, frames: &mut Frames<'_>) {
     cx.leaving.insert(key, departing);
 }
 
-/// Does what is due.
+/// Handles expired timers.
 pub(crate) fn handle_timeout(cx: &mut Context, key: PeerKey) {
     let now = cx.now;
     let Some(mut departing) = cx.leaving.remove(&key) else {
@@ -123,7 +123,7 @@ pub(crate) fn handle_timeout(cx: &mut Context, key: PeerKey) {
     cx.leaving.insert(key, departing);
 }
 
-/// Writes a datagram for somebody who leaves.
+/// Writes a datagram for a leaving participant.
 pub(crate) fn transmit(cx: &mut Context, key: PeerKey, out: &mut [u8]) -> Option<Transmit> {
     let now = cx.now;
     let departing = cx.leaving.get_mut(&key)?;

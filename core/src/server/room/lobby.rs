@@ -1,4 +1,4 @@
-//! The lobby of a room: those who wait to be let in.
+//! The lobby of a room: participants that wait to be let in.
 //!
 //! ```text
 //!          ┌─ admit ─► session
@@ -28,7 +28,7 @@ impl Lobby {
         self.by_id.len()
     }
 
-    /// Those who wait, as it is told.
+    /// The waiting participants, as moderators are told of them.
     pub(crate) fn waiting(&self) -> &WaitingList {
         &self.waiting
     }
@@ -37,7 +37,7 @@ impl Lobby {
         self.guests.values()
     }
 
-    /// Those who wait, in the order of their ids.
+    /// The waiting participants, in the order of their ids.
     pub(super) fn ids(&self) -> impl Iterator<Item = &ParticipantId> {
         self.by_id.keys()
     }
@@ -58,8 +58,8 @@ impl Lobby {
         self.guests.get(&key)
     }
 
-    /// Adds one. One of the same participant makes room for it and is given back; if it has another name, what was told
-    /// of it holds no more, and the new one stands behind all others.
+    /// Adds a guest. An earlier guest of the same participant makes room for it and is returned; if its name differs,
+    /// the new one is announced again and goes to the end of the queue.
     pub(super) fn insert(&mut self, guest: Guest) -> Option<Guest> {
         let (id, name, key) = (&guest.association.id, &guest.name, guest.association.key);
         let former = self.by_id.get(id).copied();
@@ -90,7 +90,7 @@ impl Lobby {
         Some(guest)
     }
 
-    /// Places taken: by those who wait, and by joins under way of others.
+    /// Places taken: by waiting participants, and by joins under way of other participants.
     pub(super) fn places_taken_by_others(&self, participant: &ParticipantId) -> usize {
         let is_there = |id: &ParticipantId| self.by_id.contains_key(id);
         self.reserved

@@ -1,4 +1,4 @@
-//! One room: its lobby, its session, and what goes from one to the other.
+//! One room: its lobby, its session, and the passage from one to the other.
 
 mod application;
 mod grants;
@@ -45,12 +45,12 @@ pub(super) struct Room {
     pub(super) id: RoomId,
     session: Option<Session>,
     lobby: Lobby,
-    /// How long frames wait here, if not as the configuration says.
+    /// The room's gathering time, if not the configured one.
     pub(super) gather: Option<Gather>,
     limits: RoomLimits,
-    /// How often it was closed: what was promised before is void.
+    /// How often it was closed: promises from before are void.
     closings: u32,
-    /// What the next session will be called: joins under way are promised to it.
+    /// The id of the next session: joins under way are promised to it.
     next_session: SessionId,
     /// Places kept for joins under way.
     reserved: Places,
@@ -86,8 +86,8 @@ impl Room {
         session.map_or(self.next_session, |session| session.id)
     }
 
-    /// Places taken: by participants, and by joins under way of others. Who asks for itself has
-    /// its own place.
+    /// Places taken: by participants, and by joins under way of others. The place of the participant itself does not
+    /// count.
     fn places_taken_by_others(&self, participant: &ParticipantId) -> usize {
         let session = self.session.as_ref();
         let is_there = |id: &ParticipantId| session.is_some_and(|session| session.has(id));
@@ -95,7 +95,7 @@ impl Room {
         self.reserved.taken_by_others(there, is_there, participant)
     }
 
-    /// Whether nobody else may be in the session beside those who are, or are on their way.
+    /// Whether the session has no place left beside its members and the joins under way.
     fn is_full_for(&self, cx: &Context, participant: &ParticipantId) -> bool {
         let most = cx.config.participants_per_room;
         let most = self
@@ -105,7 +105,7 @@ impl Room {
         self.places_taken_by_others(participant) >= most
     }
 
-    /// Whether nothing keeps the room.
+    /// Whether the room can be removed.
     fn is_idle(&self) -> bool {
         self.session.is_none() && self.lobby.is_idle() && self.reserved.is_empty()
     }
@@ -115,7 +115,7 @@ impl Room {
         session.is_some_and(|session| session.was_kicked(participant))
     }
 
-    /// Brings somebody with an association into the session.
+    /// Brings a participant with an association into the session.
     fn join_session(
         &mut self,
         cx: &mut Context,
@@ -206,7 +206,7 @@ impl Room {
         member.say_goodbye(cx, reason);
     }
 
-    /// Ends the stay in the lobby of one who waits, and tells it why.
+    /// Ends the stay of a guest in the lobby, and tells it why.
     fn close_guest(&mut self, cx: &mut Context, who: PeerKey, reason: CloseReason) {
         let Some(guest) = self.lobby.remove(who) else {
             return;
@@ -220,7 +220,7 @@ impl Room {
         leaving::say_goodbye(cx, guest.association, guest.rights.refresh, reason);
     }
 
-    /// Ends the session for all who are in it. The lobby stays.
+    /// Ends the session for all its members. The lobby stays.
     pub(super) fn end_session(&mut self, cx: &mut Context, reason: CloseReason) {
         if let Some(session) = &mut self.session {
             session.send_all_away(cx, reason);
@@ -237,14 +237,14 @@ impl Room {
         Some(session.id)
     }
 
-    /// Turns all away who wait.
+    /// Turns away all guests in the lobby.
     pub(super) fn close_lobby(&mut self, cx: &mut Context, reason: CloseReason) {
         while let Some(guest) = self.lobby.first() {
             self.close_guest(cx, guest, reason);
         }
     }
 
-    /// Has all who are in the session asked for what they have to be told.
+    /// Schedules all members of the session to be asked for their news.
     fn wake_session(&mut self, cx: &mut Context) {
         if let Some(session) = &mut self.session {
             session.wake_all(cx);

@@ -14,7 +14,7 @@ use crate::server::{Act, Moderated, Selection};
 use crate::signal::{Moderation, Outcome, Refusal, ServerMessage, Targets};
 
 impl Room {
-    /// Does what the application asks for.
+    /// Applies a moderation by the application.
     pub(crate) fn moderate(
         &mut self,
         cx: &mut Context,
@@ -36,7 +36,7 @@ impl Room {
         done
     }
 
-    /// Does what a moderator among the participants asks for: never to itself, and to all who are named or to none.
+    /// Applies a moderation by a participant: never to itself, and to all named targets or to none.
     pub(super) fn moderate_from(
         &mut self,
         cx: &mut Context,

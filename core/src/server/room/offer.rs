@@ -1,4 +1,4 @@
-//! What a join is promised before it takes effect: a place, numbers, streams.
+//! The promises to a join before it takes effect: a place, numbers, streams.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -51,8 +51,8 @@ impl Rooms {
         })
     }
 
-    /// Looks whether somebody new may come, and whether there is a place. It may have shown a ticket that continues nothing,
-    /// with the handle `stale`.
+    /// Checks whether a new participant may join, and whether there is a place. Its join may show a ticket that
+    /// continues nothing, with the handle `stale`.
     pub(crate) fn check_entry(
         &self,
         cx: &Context,
@@ -103,7 +103,7 @@ impl Rooms {
         Some((answer, entry))
     }
 
-    /// Promises somebody new a place in the lobby, and keeps it.
+    /// Promises a new participant a place in the lobby, and reserves it.
     pub(crate) fn promise_waiting(
         &mut self,
         cx: &mut Context,
@@ -125,7 +125,7 @@ impl Rooms {
         Some((answer, Entry::Lobby(wish, ticket)))
     }
 
-    /// Promises somebody new a place in the session, and keeps it.
+    /// Promises a new participant a place in the session, and reserves it.
     pub(crate) fn promise_place(
         &mut self,
         cx: &mut Context,
@@ -146,9 +146,9 @@ impl Rooms {
 }
 
 impl Room {
-    /// Whether a join that shows a ticket with this handle, which continues nothing, is of one who comes back by itself
-    /// while its participant is there over another association. A ticket of a stay that goes on does not show another
-    /// association: whoever has it may have missed its successor.
+    /// Whether a join with a useless ticket (`handle`) is an automatic reconnect while its participant is connected
+    /// over another association. A ticket of the current stay does not prove another association: its holder may have
+    /// missed the ticket's successor.
     pub(super) fn is_elsewhere(&self, participant: &ParticipantId, stale: Option<u64>) -> bool {
         let Some(stale) = stale else {
             return false;
@@ -157,7 +157,7 @@ impl Room {
         there.peek().is_some() && there.all(|there| !there.is_known_by(stale))
     }
 
-    /// Whether a participant is there and in touch, and did not give out a ticket with this handle itself.
+    /// Whether a participant is connected, and did not give out a ticket with this handle itself.
     pub(super) fn is_in_touch(&self, participant: &ParticipantId, stale: Option<u64>) -> bool {
         let is_its = |there: &Association| stale.is_some_and(|stale| there.is_known_by(stale));
         self.associations(participant)
@@ -176,7 +176,7 @@ impl Room {
             .chain(guest.map(|guest| &guest.association))
     }
 
-    /// Notes a ticket that is promised to one who is there already, for the stay that would take the place of this one.
+    /// Notes a ticket promised to a present participant, for the stay that would replace the current one.
     fn note_promise(&mut self, participant: &ParticipantId, handle: u64) {
         let session = self.session.as_mut();
         let member = session.and_then(|session| session.get_mut(session.find(participant)?));
@@ -191,7 +191,7 @@ impl Room {
         }
     }
 
-    /// What a new participant is promised: its numbers, its streams, a ticket.
+    /// The promise to a new participant: its numbers, its streams, a ticket.
     pub(super) fn offer(
         &self,
         cx: &mut Context,
@@ -244,7 +244,7 @@ impl Room {
         (offer, joined)
     }
 
-    /// What a participant that resumes is promised: all as it was, and a new ticket.
+    /// The promise to a resuming participant: everything as it was, and a new ticket.
     fn offer_resume(
         &mut self,
         cx: &mut Context,
@@ -258,8 +258,8 @@ impl Room {
         let member = self.session.as_mut()?.get_mut(resumed.member)?;
         let grants = member.rights.allowed(grants);
         let association = &mut member.association;
-        // What was promised must not end before it can be taken. Whoever repeats somebody else's
-        // Hello can have it put off, too, but not for ever.
+        // A promise must not end before the participant can redeem it. An attacker that repeats another participant's
+        // Hello can delay the end, too, but not for ever.
         let limit = association.grace_limit.unwrap_or(keep_until);
         let grace_end = association.grace_end;
         association.grace_end = grace_end.map(|end| end.max(keep_until.min(limit)));

@@ -1,4 +1,4 @@
-//! What a participant may publish and receive, when it joins and later.
+//! Checks of publishing and receiving, at a join and later.
 
 use crate::room::{Grants, MAX_STREAMS, Stream};
 use crate::server::Config;
@@ -32,7 +32,7 @@ pub(super) fn new_stream(cx: &mut Context, publish: &Publish) -> Stream {
     }
 }
 
-/// Whether a stream may be published by who publishes `count` already.
+/// Whether a participant that publishes `count` streams may publish another.
 pub(super) fn check_publish(
     publish: &Publish,
     grants: Grants,

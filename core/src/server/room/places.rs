@@ -9,7 +9,7 @@ use crate::room::ParticipantId;
 pub(super) struct Places(BTreeMap<ParticipantId, u32>);
 
 impl Places {
-    /// Places of those who are there, so many, and of those who are on the way and somebody else.
+    /// Places of present participants, and of joins under way of other participants.
     pub(super) fn taken_by_others(
         &self,
         there: usize,

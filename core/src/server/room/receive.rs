@@ -1,4 +1,4 @@
-//! Datagrams of those who are in a room, and what is due with them.
+//! Datagrams of participants in a room, and their timers.
 
 use rand_core::RngCore;
 
@@ -35,7 +35,7 @@ impl Room {
         Ok(Frames::new(heard.plaintext))
     }
 
-    /// Takes in a datagram of one who waits.
+    /// Processes a datagram of a guest.
     pub(super) fn handle_guest_data<'d>(
         &mut self,
         cx: &mut Context,
@@ -55,7 +55,7 @@ impl Room {
         Ok(Frames::new(heard.plaintext))
     }
 
-    /// Takes in the frames of a member, as long as it is one: what is left when it is out is not for the room.
+    /// Processes the frames of a member, as long as it is one: frames after its exit do not concern the room.
     pub(super) fn receive(&mut self, cx: &mut Context, who: MemberKey, frames: &mut Frames<'_>) {
         loop {
             let Some(session) = self.session.as_mut() else {
@@ -107,7 +107,7 @@ impl Room {
         }
     }
 
-    /// The same for one who waits.
+    /// The same for a guest.
     pub(super) fn receive_from_guest(
         &mut self,
         cx: &mut Context,
@@ -153,7 +153,7 @@ impl Room {
         }
     }
 
-    /// Does what is due with a member.
+    /// Handles a member's expired timers.
     pub(super) fn handle_member_timeout(&mut self, cx: &mut Context, who: MemberKey) {
         let now = cx.now;
         let Some(session) = self.session.as_mut() else {
@@ -195,7 +195,7 @@ impl Room {
         cx.rearm(&mut member.association, at);
     }
 
-    /// The same with one who waits.
+    /// The same for a guest.
     pub(super) fn handle_guest_timeout(&mut self, cx: &mut Context, who: PeerKey) {
         let now = cx.now;
         let Some(guest) = self.lobby.get_mut(who) else {
@@ -241,7 +241,7 @@ impl Room {
         }
     }
 
-    /// Writes a datagram for one who waits.
+    /// Writes a datagram for a guest.
     pub(super) fn transmit_to_guest(
         &mut self,
         cx: &mut Context,
@@ -271,7 +271,7 @@ impl Room {
     }
 }
 
-/// What the next frame of a packet comes to.
+/// The outcome of the next frame of a packet.
 enum Next<'f> {
     Received(Received<'f>),
     /// There is nothing more, or nothing that can be read: it may be a later version's.

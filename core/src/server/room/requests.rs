@@ -1,5 +1,5 @@
-//! What participants ask for. Each request gets exactly one reply: the link hands each over once,
-//! and does not while there is no room for the reply.
+//! Participants' requests. Each request gets exactly one reply: the link delivers each once, and delivers none while
+//! there is no room for the reply.
 
 use alloc::string::ToString;
 
@@ -12,14 +12,14 @@ use crate::server::limits::{Allowance, Verdict};
 use crate::server::member::{Association, Refresh, Rights};
 use crate::signal::{Moderation, Operation, Outcome, Refusal, Request, RequestId, Secret, decode};
 
-/// What a request comes to.
+/// The outcome of a request.
 pub(super) type Reply<T = Outcome> = Result<T, Refusal>;
 
 impl Room {
     /// Takes in a member's request.
     ///
     /// # Errors
-    /// Why its stay ends.
+    /// The reason that its stay ends.
     pub(super) fn handle_request(
         &mut self,
         cx: &mut Context,
@@ -66,10 +66,10 @@ impl Room {
         Ok(())
     }
 
-    /// The same of one who waits, who may do little.
+    /// The same for a guest, which may do little.
     ///
     /// # Errors
-    /// Why its stay ends.
+    /// The reason that its stay ends.
     pub(super) fn handle_guest_request(
         &mut self,
         cx: &mut Context,
@@ -149,8 +149,8 @@ impl Room {
     }
 }
 
-/// Whether an operation has all others told of something. Those that end what one of these began are not counted: they can
-/// be no more, and to fall silent must not be refused.
+/// Whether an operation has all others told of something. Operations that end the effect of an earlier one are not
+/// counted: there can be no more of them, and falling silent must not be refused.
 fn is_change(operation: &Operation<'_>) -> bool {
     match operation {
         Operation::Publish(_)
@@ -173,8 +173,8 @@ pub(super) fn reply(
     cx.wake(association);
 }
 
-/// Reads a request, and refuses it if there are too many. Messages are counted apart from all others, by one who may send
-/// some.
+/// Reads a request, and refuses it if there are too many. Messages of a participant that may send them are counted
+/// apart.
 fn take_request<'m>(
     cx: &mut Context,
     association: &mut Association,

@@ -1,4 +1,4 @@
-//! All rooms, and the way to those who are in them.
+//! All rooms, and the way to their participants.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -129,7 +129,7 @@ impl Rooms {
         }
     }
 
-    /// Takes in a datagram of somebody with an association.
+    /// Processes a datagram of a participant with an association.
     pub(crate) fn handle_data(
         &mut self,
         cx: &mut Context,
@@ -153,7 +153,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// Takes in what an authentic packet holds. Whoever leaves by one frame is heard on as somebody who leaves.
+    /// Processes the contents of an authentic packet. If one frame makes the participant leave, the rest is processed
+    /// as from a leaving participant.
     pub(crate) fn receive(&mut self, cx: &mut Context, who: PeerKey, frames: &mut Frames<'_>) {
         let Some(before) = cx.directory.place(who) else {
             return;
@@ -179,7 +180,7 @@ impl Rooms {
         }
     }
 
-    /// Does what is due with somebody.
+    /// Handles a participant's expired timers.
     pub(crate) fn handle_timeout(&mut self, cx: &mut Context, who: PeerKey) {
         let key = match cx.directory.place(who) {
             Some(Place::Session(key, member)) => {
@@ -200,7 +201,7 @@ impl Rooms {
         self.drop_idle(key);
     }
 
-    /// Ends all sessions, and turns all away who wait.
+    /// Ends all sessions, and turns away all lobbies.
     pub(crate) fn close_all(&mut self, cx: &mut Context, reason: CloseReason) {
         let keys: Vec<RoomKey> = self.by_id.values().copied().collect();
         for key in keys {
@@ -212,14 +213,14 @@ impl Rooms {
         }
     }
 
-    /// Does what is due in the session of a room.
+    /// Handles expired timers of a room's session.
     pub(crate) fn with_session(&mut self, key: RoomKey, then: impl FnOnce(&mut Session)) {
         if let Some(session) = self.get_mut(key).and_then(|room| room.session.as_mut()) {
             then(session);
         }
     }
 
-    /// Writes a datagram for somebody, if there is anything to send.
+    /// Writes a datagram for a participant, if there is anything to send.
     pub(crate) fn transmit(
         &mut self,
         cx: &mut Context,
@@ -245,7 +246,7 @@ impl Rooms {
         }
     }
 
-    /// What of [`Accounting`] is kept by rooms, and for those who leave.
+    /// The part of [`Accounting`] for rooms and leaving participants.
     pub(crate) fn accounting(&self, leaving: &BTreeMap<PeerKey, Departing>) -> Accounting {
         let mut sum = Accounting::default();
         for room in self.iter() {
@@ -292,13 +293,13 @@ impl Rooms {
         }
     }
 
-    /// Takes back what was promised to a join.
+    /// Releases the promises to a join.
     pub(crate) fn release(&mut self, pending: &Pending) {
         self.unreserve(pending);
         self.drop_idle(pending.room);
     }
 
-    /// A join takes effect. `None`: what it was for is gone.
+    /// A join takes effect. `None`: its session or participant is gone.
     pub(crate) fn enter(
         &mut self,
         cx: &mut Context,
@@ -336,7 +337,7 @@ impl Rooms {
         };
         let room = self.get_mut(room_key)?;
         let is_new = !matches!(entry, Entry::Resume { .. });
-        // Somebody else may have come, or the room been closed, while this join was under way.
+        // Another participant may have joined, or the room been closed, while this join was under way.
         if room.closings != closings
             || room.is_elsewhere(&participant, stale)
             || is_new
@@ -434,7 +435,7 @@ impl Rooms {
         }
     }
 
-    /// Takes in what the embedder says of a new token.
+    /// Applies the embedder's answer to a new token.
     pub(crate) fn refresh(
         &mut self,
         cx: &mut Context,

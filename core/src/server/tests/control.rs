@@ -16,7 +16,7 @@ const PING: &[u8] = &[5, 0, 4, 1, 2, 3, 4];
 const MEDIA: &[u8] = &[1, 0, 1, 0];
 const MESSAGE: &[u8] = &[7, 0, 1, 0];
 
-/// Where a participant sends from, by the number of the datagram.
+/// The sender's path, by the number of the datagram.
 type Paths = fn(u32) -> Path;
 
 fn one(_: u32) -> Path {
@@ -28,7 +28,8 @@ fn another(number: u32) -> Path {
     Path::udp((number.to_be_bytes(), 5_000).into())
 }
 
-/// Has Anna, who joined first, send this `per_second` times a second for `seconds`. Gives after how many she is out.
+/// Has Anna, who joined first, send this `per_second` times a second for `seconds`. Returns after how many she is cut
+/// off.
 fn flood(
     world: &mut World,
     plaintext: &[u8],

@@ -1,4 +1,4 @@
-//! What the embedder is told of a session, and in which order.
+//! The events of a session, and their order.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Events alone tell what is true: who replays them has what a snapshot shows.
+//! Events alone tell the state: replaying them gives the content of a snapshot.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -28,7 +28,7 @@ struct KnownRoom {
     floor: Option<ParticipantId>,
 }
 
-/// All that was ever told, and what follows from it.
+/// All events so far, and the state that follows from them.
 #[derive(Debug, Default)]
 struct History {
     rooms: BTreeMap<RoomId, KnownRoom>,
@@ -235,7 +235,7 @@ fn snapshot(server: &Server) -> BTreeMap<RoomId, KnownRoom> {
 
 const NAMES: [&str; 4] = ["anna", "ben", "carl", "dora"];
 
-/// What happens next, to which of those.
+/// The next step, and its target.
 #[derive(Debug, Clone)]
 enum Step {
     Join(Vec<&'static str>),
@@ -387,7 +387,7 @@ proptest! {
             history.rooms.retain(|_, room| *room != KnownRoom::default());
             prop_assert_eq!(&history.rooms, &snapshot(&world.server));
         }
-        // All who came have gone, and nothing is left behind.
+        // All participants have left, and nothing is left behind.
         world.server.shutdown(world.now);
         world.run();
         for event in world.events.drain(..) {

@@ -39,7 +39,7 @@ fn nothing_happens_before_the_first_data() {
         .handle_datagram(world.now, from, &mut hello)
         .unwrap();
     world.run();
-    // Not a word of it to anybody, though the Welcome is made and a place is kept.
+    // The others learn nothing of it, though the Welcome is made and a place is reserved.
     assert_eq!(world.ids_in("room"), ["anna"]);
     assert_eq!(world.peers[anna].replica.participants().count(), 1);
     assert_eq!(world.server.accounting().half_open, 1);
@@ -173,7 +173,7 @@ fn places_are_exact() {
     assert!(world.peers[again].link.is_some() && world.peers[ben].link.is_some());
     assert_eq!(world.ids_in("room"), ["anna", "ben"]);
     assert_eq!(world.peers[anna].closed(), Some(CloseReason::Replaced));
-    // Who leaves makes room.
+    // A participant that leaves makes room.
     world.peers[ben].request(Operation::Leave);
     world.run();
     world.advance(ms(5_000));
@@ -305,7 +305,7 @@ fn strangers_are_told_that_their_connection_is_unknown() {
             token: &token
         })
     );
-    // Not for what is no longer than the answer would be.
+    // A Hello no longer than the answer gets none.
     let mut short = [11; 21];
     let from = world.peers[anna].path;
     assert!(world.deliver(from, &mut short).is_err());

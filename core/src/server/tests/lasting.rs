@@ -1,4 +1,4 @@
-//! How many may be in a session, and how long it lasts by itself.
+//! Limits of participants in a session, and of its duration.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn ended(world: &World) -> Option<CloseReason> {
     })
 }
 
-/// Lets time pass in which everybody shows that it is there.
+/// Lets time pass in which all peers show that they are connected.
 fn pass(world: &mut World, seconds: u64) {
     for _ in 0..seconds {
         for link in world.peers.iter_mut().filter_map(|peer| peer.link.as_mut()) {
@@ -43,7 +43,7 @@ fn an_admission_says_how_many_may_be_in_the_room() {
     let full = Some(Answer::Refused(JoinRefusal::RoomFull));
     let carl = world.join(&Hello::new("room/carl"));
     assert_eq!(world.peers[carl].answer, full);
-    // Who is there has its place, by whatever association.
+    // A present participant has its place, by any association.
     world.join(&Hello::new("room/ben"));
     assert_eq!(world.ids_in(ROOM), ["anna", "ben"]);
     let refused = Event::JoinRefused {
@@ -56,7 +56,7 @@ fn an_admission_says_how_many_may_be_in_the_room() {
     };
     assert!(world.events.contains(&refused));
 
-    // More may come while it runs, fewer put nobody out.
+    // A raised limit admits more while the session runs, a lowered one removes nobody.
     world.limits = None;
     let set = |world: &mut World, most| {
         let limits = RoomLimits {
@@ -164,7 +164,7 @@ fn one_who_is_alone_for_too_long_is_sent_away() {
             ("anna".to_string(), CloseReason::AloneTooLong),
         ]
     );
-    // Who missed that does not begin it anew by itself.
+    // A participant that missed the end does not begin the session anew by itself.
     pass(&mut world, 30);
     world.dead.clear();
     let back = world.resume_hello(anna, "room/anna");

@@ -17,7 +17,7 @@ fn half_open_joins_are_capped_and_forgotten() {
     assert_eq!(world.server.accounting().half_open, 8);
     assert_eq!(world.server.statistics().dropped(Dropped::HalfOpenFull), 12);
     assert_eq!(world.server.statistics().handshakes, 8);
-    // Questions that nobody waits for any more are taken back.
+    // Questions whose asker is gone are withdrawn.
     world.now += ms(5_000);
     world.server.handle_timeout(world.now);
     assert_eq!(world.server.poll_event(), None);
@@ -114,7 +114,7 @@ fn who_does_not_wait_for_replies_is_not_listened_to() {
         world.deliver(from, &mut out[..len]).unwrap();
     }
     assert_eq!(world.server.accounting().longest_control_queue, 16);
-    // What goes out goes as far as the window does.
+    // Output goes as far as the window does.
     let mut out = [0; 1200];
     while world
         .server
@@ -216,11 +216,11 @@ fn a_slow_receiver_costs_no_more_than_its_queues() {
         sent += 1;
     }
     let accounting = world.server.accounting();
-    // As many as fit, and one that says what did not.
+    // As many as fit, and one that counts the rest.
     assert_eq!(accounting.longest_message_queue, 5);
     assert!(world.server.statistics().messages_overflowed > 0);
 
-    // Media that nobody polls: each queue keeps the newest.
+    // Unpolled media: each queue keeps the newest.
     for _ in 0..50 {
         world.peers[anna].speak(30);
         let mut bytes = world.compose(anna).unwrap();
@@ -270,8 +270,7 @@ fn idle_participants_cost_one_timer_each_and_no_work() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever comes from whomever, alone or mixed into a conversation: no panic, and nobody in
-    /// the room notices.
+    /// Arbitrary input from any sender, alone or mixed into a conversation: no panic, and the room does not notice.
     #[test]
     fn hostile_datagrams_do_nothing(
         datagrams in prop::collection::vec(
@@ -374,7 +373,7 @@ fn a_frame_that_cannot_be_read_ends_the_reading_of_its_packet_only() {
         assert_eq!(world.peers[ben].take_media().len(), 1);
         assert_eq!(world.peers[anna].closed(), None);
     }
-    // To acknowledge what was never sent is another matter.
+    // Acknowledging something that was never sent is another matter.
     let ack = [4, 0, 2, 0x40, 0];
     let Server { rooms, cx, .. } = &mut world.server;
     rooms.receive(cx, peer, &mut Frames::new(&ack));
@@ -391,7 +390,7 @@ fn one_participant_has_one_place_in_the_lobby() {
     let waits = |world: &World, index: usize| {
         matches!(world.peers[index].answer, Some(Answer::Waiting { .. }))
     };
-    // Joins under way of somebody who never goes on with them.
+    // Joins under way that are never completed.
     for _ in 0..10 {
         let peer = world.add(&Hello::new("room/a/lobby"));
         world.send_hello(peer);
@@ -403,7 +402,7 @@ fn one_participant_has_one_place_in_the_lobby() {
     assert!(waits(&world, ben));
     let carl = world.join(&Hello::new("room/c/lobby"));
     assert!(!waits(&world, carl), "two places, for a and b");
-    // A full lobby lets those come back who are in it.
+    // A full lobby lets its own guests come back.
     let again = world.join(&Hello::new("room/b/lobby"));
     assert!(waits(&world, again));
     assert_eq!(world.peers[ben].closed(), Some(CloseReason::Replaced));

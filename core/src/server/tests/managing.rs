@@ -1,4 +1,4 @@
-//! What a management server does: refuses, moderates in bulk, changes rights, closes rooms.
+//! Operations of a management server: refuses, moderates in bulk, changes rights, closes rooms.
 
 use super::*;
 
@@ -259,7 +259,7 @@ fn grants_hold_for_the_stay_whatever_tokens_say() {
     assert_eq!(view.grants(&pid("anna")), Some(Grants::PARTICIPANT));
     assert_eq!(view.path(&pid("anna")), Some(world.peers[anna].path));
     assert_eq!(view.grants(&pid("zoe")), None);
-    // A new stay begins with what the token says.
+    // A new stay begins with the token's grants.
     world.ask(anna, Operation::Leave).unwrap();
     world.join(&Hello::new("room/anna/listener"));
     let view = world.server.room(&room_id(ROOM)).unwrap();

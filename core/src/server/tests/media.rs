@@ -130,7 +130,7 @@ fn a_device_with_two_slots_hears_the_two_loudest() {
     assert_eq!(heard(&mut world, device), loudest);
     assert!(world.server.statistics().media_outranked > 0);
 
-    // A pinned stream keeps its slot whoever is louder.
+    // A pinned stream keeps its slot against louder ones.
     let pinned = world.peers[talkers[2]].ssrc();
     world
         .ask(device, Operation::Pin(Some(stream("c", "mic"))))
@@ -285,7 +285,7 @@ fn reports_tell_what_arrives() {
     assert_eq!(block.ssrc, world.peers[anna].ssrc());
     assert!((60..=66).contains(&block.fraction_lost), "{block:?}");
 
-    // And Ben tells what arrives at his end: every second packet of those that reached the server.
+    // And Ben reports the packets that arrive: every second of those that reached the server.
     let mut reception = ReceptionStats::new(world.peers[ben].joined().slot_ssrc, 48_000);
     for (_, _, sequence, timestamp) in world.peers[ben].take_media().iter().step_by(2) {
         reception.handle_packet(world.now, *sequence, *timestamp);
@@ -318,7 +318,7 @@ fn reports_tell_what_arrives() {
     assert!((120..=130).contains(&ben.downlink_loss), "{ben:?}");
     assert!(anna.quality < 100 && ben.quality < anna.quality);
     assert!(anna.media_received > 0 && ben.media_sent > 0);
-    // Who sends nothing is told nothing, and no timer runs for it.
+    // A participant that sends nothing gets no reports, and no timer runs for it.
     world.advance(ms(3_000));
     let count = world.peers[0].reports.len();
     world.advance(ms(10_000));
@@ -344,7 +344,7 @@ fn nothing_piles_up_for_an_address_that_does_not_answer() {
     let mut world = World::new();
     let anna = world.join(&Hello::publishing("room/anna"));
     let ben = world.join(&Hello::new("room/ben"));
-    // What waits for Ben is not for whoever is at his next address.
+    // Packets that wait for Ben are not for the peer at his next address.
     for _ in 0..20 {
         world.peers[anna].speak(30);
         let from = world.peers[anna].path;
@@ -483,7 +483,7 @@ fn what_waits_of_a_stream_is_not_sent_once_it_is_not_wanted() {
             Operation::Unsubscribe(_) => 1,
             _ => 0,
         };
-        // In one batch with what was said before: nothing has been sent of that.
+        // In one batch with the earlier packets, none of which has been sent.
         for talker in [anna, carl] {
             world.peers[talker].speak(30);
         }

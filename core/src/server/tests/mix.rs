@@ -1,4 +1,4 @@
-//! Mixes at their bounds. What they sound like is a matter of whole rooms: `tests/tests/scenarios/mix.rs`.
+//! Mixes at their bounds. Their sound is tested in whole rooms: `tests/tests/scenarios/mix.rs`.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn talk(world: &mut World, talkers: &[(usize, u8)], frames: usize) {
     }
 }
 
-/// Who was heard, packet for packet.
+/// The speakers heard, packet for packet.
 fn heard(world: &mut World, listener: usize) -> Vec<Vec<u32>> {
     let packets = core::mem::take(&mut world.peers[listener].media);
     let csrcs = |bytes: &Vec<u8>| RtpPacket::parse(bytes).unwrap().csrcs().collect();
@@ -121,7 +121,7 @@ fn an_idle_mix_holds_no_timer_and_an_ended_one_no_memory() {
     }
     let ended = world.server.accounting();
     assert_eq!((ended.mixes, ended.mix_bytes), (0, 0));
-    // What was mixed is forwarded now, in the same flow.
+    // The mixed stream is forwarded now, in the same flow.
     let mixed = world.peers[dan].take_media();
     talk(&mut world, &[(anna, 30)], 5);
     let forwarded = world.peers[dan].take_media();

@@ -70,7 +70,7 @@ fn camera() -> Publish {
     }
 }
 
-/// What a participant says when it joins.
+/// A participant's requests when it joins.
 #[derive(Clone)]
 struct Hello {
     token: String,
@@ -102,7 +102,7 @@ impl Hello {
     }
 }
 
-/// What a participant was told, other than of the room.
+/// The news a participant received, other than of the room.
 #[derive(Debug, Clone, PartialEq)]
 enum Heard {
     Reply(RequestId, Result<Outcome, Refusal>),
@@ -133,7 +133,7 @@ struct Peer {
     resets: usize,
     retries: usize,
     next_request: u16,
-    /// Frames for its next datagram, beside what the link has.
+    /// Frames for its next datagram, beside the link's.
     outbox: Vec<(bool, Vec<u8>)>,
     /// Media numbering.
     sequence: u16,
@@ -198,7 +198,7 @@ impl Peer {
         self.outbox.push((true, bytes[..len].to_vec()));
     }
 
-    /// CSRCs of what was heard since the last call.
+    /// CSRCs of the packets heard since the last call.
     fn take_media(&mut self) -> Vec<(u32, Option<u32>, u16, u32)> {
         core::mem::take(&mut self.media)
             .iter()
@@ -217,7 +217,7 @@ impl Peer {
     }
 }
 
-/// A server, participants, and a network that loses what it is told to.
+/// A server, participants, and a network that loses datagrams as configured.
 struct World {
     server: Server,
     server_key: PublicKey,
@@ -225,13 +225,13 @@ struct World {
     rng: ChaCha12Rng,
     peers: Vec<Peer>,
     events: Vec<Event>,
-    /// Whether joins are admitted at once, as their token says.
+    /// Whether joins are admitted at once, by their tokens.
     admits: bool,
     /// Paths on which nothing gets through.
     dead: Vec<Path>,
-    /// What admissions say of their rooms.
+    /// The room limits in admissions.
     limits: Option<RoomLimits>,
-    /// Of 256 datagrams so many get lost, either way.
+    /// The number of datagrams lost of 256, either way.
     loss: u8,
     /// Bytes sent by the server, by path.
     sent: BTreeMap<Path, usize>,
@@ -410,7 +410,7 @@ impl World {
         (self.rng.next_u32() as u8) < self.loss
     }
 
-    /// What a participant has to send now, as one datagram.
+    /// A participant's pending output, as one datagram.
     fn compose(&mut self, index: usize) -> Option<Vec<u8>> {
         let now = self.now;
         let peer = &mut self.peers[index];
@@ -432,7 +432,7 @@ impl World {
         Some(out[..len].to_vec())
     }
 
-    /// Sends what there is to send, until nobody has anything more to say.
+    /// Sends until no participant has anything more to send.
     fn run(&mut self) {
         for _ in 0..200 {
             let mut busy = false;
@@ -451,7 +451,7 @@ impl World {
         panic!("they never stop");
     }
 
-    /// Lets the server do what it can do now.
+    /// Lets the server do its pending work.
     fn serve(&mut self) -> bool {
         let mut busy = false;
         while let Some(event) = self.server.poll_event() {
@@ -490,7 +490,7 @@ impl World {
     fn receive(&mut self, index: usize, bytes: &mut [u8]) {
         let now = self.now;
         let peer = &mut self.peers[index];
-        // An answer to a Hello of another version, which somebody else sent from here, is not ours.
+        // An answer to a Hello of another version, which another client sent from here, is not ours.
         let Ok(packet) = Packet::parse(bytes) else {
             return;
         };
@@ -569,7 +569,7 @@ impl World {
         }
     }
 
-    /// Lets time pass, waking everybody when they want to be woken.
+    /// Lets time pass, waking every party at its timeouts.
     fn advance(&mut self, duration: Duration) {
         let end = self.now + duration;
         self.run();
@@ -600,7 +600,7 @@ impl World {
         panic!("time stands still");
     }
 
-    /// Everybody in `speakers` sends a packet every 20 ms.
+    /// Each of `speakers` sends a packet every 20 ms.
     fn talk(&mut self, duration: Duration, speakers: &[(usize, u8)]) {
         for _ in 0..duration.as_millis() / 20 {
             for (index, level) in speakers {

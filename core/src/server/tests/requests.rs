@@ -328,7 +328,7 @@ fn the_lobby_is_opened_by_moderators_and_the_application() {
             .heard
             .contains(&Heard::KnockEnded(pid("ben")))
     );
-    // What was wished for in the join is true now.
+    // The requests of the join are true now.
     let ssrc = world.peers[ben].ssrc();
     let seen = world.peers[anna].replica.participant(&pid("ben")).unwrap();
     assert_eq!(seen.streams[0].ssrc, ssrc);

@@ -170,7 +170,7 @@ fn a_ticket_that_nobody_knows_is_a_new_join() {
     hello.resume.as_mut().unwrap().ticket.0[20] ^= 1;
     let guess = world.join(&hello);
     assert!(!world.peers[guess].joined().resumed);
-    // Nor does somebody else's ticket help.
+    // Nor does another participant's ticket help.
     let hello = world.resume_hello(guess, "room/carl");
     let carl = world.join(&hello);
     assert!(!world.peers[carl].joined().resumed);
@@ -183,7 +183,7 @@ fn one_that_comes_back_by_itself_puts_out_nobody_who_came_while_it_did() {
     let stale = world.resume_hello(anna, "room/anna");
     world.peers[anna].request(Operation::Leave);
     world.advance(ms(6_000));
-    // A laptop is let in, as nobody is there, and then a phone joins.
+    // A laptop is let in, as the room is empty, and then a phone joins.
     let laptop = world.add(&stale);
     world.send_hello(laptop);
     world.serve();
@@ -208,7 +208,7 @@ fn one_that_comes_back_by_itself_puts_out_nobody_who_came_while_it_did() {
 #[test]
 fn one_whose_join_was_answered_and_came_to_nothing_is_no_other() {
     let (mut world, anna, _) = talking();
-    // The same device begins anew, as it has lost all; what it sends after the answer gets lost.
+    // The same device begins anew, having lost everything; its packets after the answer get lost.
     let anew = world.add(&Hello::new("room/anna"));
     world.send_hello(anew);
     world.serve();
@@ -317,7 +317,7 @@ fn who_asks_another_address_of_the_server_is_answered_from_there_and_stays_prove
         .unwrap();
     world.peers[ben].path = asked;
     let before = world.sent.get(&asked).copied().unwrap_or_default();
-    // Far more than three times what came.
+    // Far more than three times the bytes received.
     world.talk(ms(1_000), &[(anna, 30)]);
     assert!(world.peers[ben].take_media().len() >= 50);
     assert!(world.sent[&asked] - before > 6 * bytes.len());
@@ -374,9 +374,9 @@ mod over_a_bad_network {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
-        /// Whatever gets lost and whoever resumes or moves meanwhile: each request is answered
-        /// exactly once, each message comes exactly once and in order, nobody is seen to leave,
-        /// and when the network heals all know what is true.
+        /// Whatever gets lost, and whoever resumes or moves meanwhile: each request is answered exactly once, each
+        /// message arrives exactly once and in order, nobody is seen to leave, and when the network heals all know
+        /// the current state.
         #[test]
         fn all_heals(
             steps in prop::collection::vec((0u8..8, 0usize..3, 0u64..400), 1..40),
@@ -467,7 +467,7 @@ fn a_hello_that_is_repeated_for_ever_keeps_nobody() {
     let (mut world, anna, _) = talking();
     world.dead.push(world.peers[anna].path);
     world.advance(ms(20_000));
-    // Somebody has recorded her last Hello, and sends it from ever new addresses.
+    // An attacker has recorded her last Hello, and sends it from ever new addresses.
     for n in 0..20 {
         world.peers[anna].path = World::path(100 + n);
         let hello = world.resume_hello(anna, "room/anna");

@@ -27,7 +27,7 @@ fn a_tap_opened_late_gets_what_comes_from_then_on() {
     world.talk(ms(100), &[(anna, 30)]);
     assert_eq!(world.server.poll_tapped(), None);
     let session = tap(&mut world);
-    // Nobody else is there to hear it.
+    // No other participant is there to hear it.
     let (ssrc, sequence) = (world.peers[anna].ssrc(), world.peers[anna].sequence);
     world.peers[anna].send_rtp(ssrc, 111, 33, b"a payload");
     world.run();
@@ -87,7 +87,7 @@ fn what_nobody_may_hear_is_not_tapped() {
     world.talk(ms(100), &both);
     let all = tapped(&mut world);
     assert_eq!((of(all.clone(), "anna"), of(all, "ben")), (5, 5));
-    // Nor is what is no stream's.
+    // Nor are packets of no stream.
     world.peers[anna].send_rtp(7, 111, 30, b"x");
     world.run();
     assert_eq!(tapped(&mut world), []);

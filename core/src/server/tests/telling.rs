@@ -1,6 +1,6 @@
 use super::*;
 
-/// Somebody who can track more than there are here.
+/// A participant that can track more than there are here.
 fn hello(name: &str) -> Hello {
     Hello {
         participants: 64,
@@ -8,7 +8,7 @@ fn hello(name: &str) -> Hello {
     }
 }
 
-/// A large room in which somebody has just come, so that whoever comes now is told of later.
+/// A large room with a join just now, so that further joins are told later.
 fn just_told() -> (World, usize) {
     let mut world = World::new();
     let anna = world.join(&hello("anna"));
@@ -33,7 +33,7 @@ fn who_comes_soon_after_another_is_told_together() {
     let others: Vec<_> = (0..10)
         .map(|number| world.join(&hello(&alloc::format!("guest{number}"))))
         .collect();
-    // Who comes knows all at once.
+    // A participant that joins knows everything at once.
     assert!(world.peers[others[9]].is_caught_up(&world, "room"));
     world.peers[others[3]].request(Operation::Leave);
     world.advance(ms(249));

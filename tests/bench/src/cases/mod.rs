@@ -1,4 +1,4 @@
-//! Every case, by what it is about.
+//! Every case, by its subject.
 
 mod audio;
 mod room;

@@ -87,8 +87,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// 500 joins a second: one takes effect, others hear what they must of it and acknowledge that. With what it costs those to
-/// read and to seal, but without the handshake.
+/// 500 joins a second: one join takes effect, and the others are told of it and acknowledge. Includes their cost of
+/// reading and sealing, but not the handshake.
 fn join(count: u64) -> Box<dyn FnMut()> {
     let mut room = Room::new(0, 1_000);
     let mut next = room.knock(count as usize);
@@ -106,7 +106,7 @@ fn join(count: u64) -> Box<dyn FnMut()> {
     })
 }
 
-/// With what it costs the talkers to seal their frames.
+/// Includes the talkers' cost of sealing their frames.
 fn forward(talkers: usize) -> Box<dyn FnMut()> {
     let mut room = Room::new(talkers, 100);
     room.drain(|_, _| {});
@@ -121,7 +121,7 @@ fn forward(talkers: usize) -> Box<dyn FnMut()> {
     })
 }
 
-/// Talkers who listen, too, and speech that can be decoded. With what it costs the talkers to seal it.
+/// Talkers that also listen, and speech that can be decoded. Includes the talkers' cost of sealing it.
 fn mix(policy: SubscribePolicy) -> Box<dyn FnMut()> {
     let mut encoder =
         FullbandEncoder::new(EncoderConfig::default()).expect("settings that it takes");

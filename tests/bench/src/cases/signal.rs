@@ -1,4 +1,4 @@
-//! One message of the signalling, beside JSON and Protocol Buffers, and what it does to a replica.
+//! One signalling message, beside JSON and Protocol Buffers, and its effect on a replica.
 
 use std::hint::black_box;
 

@@ -58,7 +58,7 @@ pub(crate) fn keys(index: usize) -> Result<(Transport, Transport), Failure> {
     Ok((here, there))
 }
 
-/// One room: who talks, who listens, and where.
+/// One room: its talkers, its listeners, and their addresses.
 struct Room {
     listeners: Vec<Transport>,
     addresses: Vec<Option<SockaddrIn>>,

@@ -1,4 +1,4 @@
-//! What Linux says of a process, and of the machine.
+//! Linux's statistics of a process, and of the machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +25,7 @@ pub(crate) fn allow_sockets() -> Result<(), Failure> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
 }
 
-/// How many threads were ready to run, on average over the last minute.
+/// The number of threads ready to run, on average over the last minute.
 pub(crate) fn load_average() -> Result<f64, Failure> {
     let averages = fs::read_to_string("/proc/loadavg")?;
     Ok(averages

@@ -1,4 +1,4 @@
-//! What the room server costs: real processes, real UDP on loopback, the kernel's own account of CPU time.
+//! The cost of the room server: real processes, real UDP on loopback, the kernel's own account of CPU time.
 //!
 //! ```text
 //!   this process, core 1                     a process each, both on core 0
@@ -35,7 +35,7 @@ mod speech;
 #[cfg(target_os = "linux")]
 mod talkers;
 
-/// What can go wrong here ends the program, with its reason.
+/// Any error ends the program, with its reason.
 #[cfg(target_os = "linux")]
 type Failure = Box<dyn std::error::Error>;
 
@@ -52,7 +52,7 @@ fn main() -> Result<(), Failure> {
     kernel::allow_sockets()?;
     let scenarios = options.scenarios().into_iter();
     let mut rows: Vec<_> = scenarios.map(row::Row::new).collect();
-    // Each load once, then all once more, so that what the machine does for a while falls on all of them.
+    // Each load once, then all once more, so that a temporary load of the machine affects all of them.
     for run in 1..=options.runs() {
         for (number, row) in rows.iter_mut().enumerate() {
             let measured = measure::measure(&options, &row.scenario)?;

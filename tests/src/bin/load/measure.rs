@@ -23,14 +23,14 @@ use crate::talkers::{Bare, Member, Party, Probe};
 
 /// Joins under way at a time.
 const JOINING: usize = 32;
-/// How long joining may take altogether.
+/// The time limit of all joins together.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Listeners of a room beside those that are asked for.
 const BESIDE: usize = 5;
 const MOMENT: Duration = Duration::from_millis(2);
-/// Until what was said is heard, and what is new is told.
+/// The time until frames on their way are heard, and changes are told.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How long server and floor are measured in turn.
+/// The time that server and floor are measured in turn.
 const TURN: Duration = Duration::from_secs(1);
 
 /// The thread of the server's first worker.
@@ -62,12 +62,12 @@ impl Latency {
     }
 }
 
-/// What was measured; all times are the server's CPU time unless said otherwise.
+/// The measurements; all times are the server's CPU time unless said otherwise.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
     pub(crate) payload: u16,
     pub(crate) seconds: u32,
-    /// What else the machine did.
+    /// The machine's other work.
     pub(crate) others: Others,
     /// Frames heard, of those that should be heard: 1 is all. Of mixes, those that came of those that were sent, or that should
     /// have been, if that is more.
@@ -75,8 +75,8 @@ pub(crate) struct Measured {
     /// The same in the room that heard the least, and in the middle one.
     pub(crate) delivered_worst_room: f64,
     pub(crate) delivered_median_room: f64,
-    /// Those who joined while all talked; and in milliseconds by the wall clock how long that took, and a request after it,
-    /// for those who got that far.
+    /// Joins while all talked; and in wall-clock milliseconds how long each took, and a request after it, for those
+    /// that completed.
     pub(crate) overload_probes: usize,
     pub(crate) overload_join_ms: Option<Latency>,
     pub(crate) overload_request_ms: Option<Latency>,
@@ -86,7 +86,7 @@ pub(crate) struct Measured {
     pub(crate) floor_us_per_frame: f64,
     /// Each turn of the server by the turn of the floor after it.
     pub(crate) ratio: f64,
-    /// Of those, what the thread took that took most, and the first worker's: that is what limits a room.
+    /// Of those, the time of the busiest thread, and of the first worker's: that limits a room.
     pub(crate) busiest_thread_us_per_frame: f64,
     pub(crate) worker_us_per_frame: f64,
     /// Of a core.
@@ -179,7 +179,8 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     let participants = everybody(options, scenario).len().max(1);
     let rooms = crowd.rooms();
     let should = |room: &RoomTally| match options.mix {
-        // One every 20 ms while somebody talks, and a few more, for buffers make up for what seems late at the end of a turn.
+        // One every 20 ms while somebody talks, and a few more, because buffers compensate for frames that seem late
+        // at the end of a turn.
         Some(_) => (room.numbered).max(room.listeners * u64::from(seconds) * 50),
         None => room.said * room.listeners,
     };
@@ -280,7 +281,7 @@ fn join(
     }
 }
 
-/// Who joins, in that order.
+/// The clients that join, in that order.
 fn everybody(options: &Options, scenario: &Scenario) -> Vec<Place> {
     let of_size = |room, listeners, talkers| {
         (0..listeners + talkers).map(move |seat| Place {
@@ -312,7 +313,7 @@ fn base(floor: &Floor, scenario: &Scenario, clock: Clock) -> Result<Crowd<Bare>,
     Ok(crowd)
 }
 
-/// Who talks, and how much later than the others.
+/// The talkers, and how much later than the others each one talks.
 fn talkers(
     options: &Options,
     scenario: &Scenario,

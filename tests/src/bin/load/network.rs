@@ -45,7 +45,7 @@ impl Clock {
 struct Seat<P> {
     party: P,
     socket: UdpSocket,
-    /// Where that sends to.
+    /// The address that the socket sends to.
     server: SocketAddr,
     armed: Option<Instant>,
     place: Option<Place>,
@@ -55,11 +55,11 @@ struct Seat<P> {
     heard_from_to: Option<(u64, u64)>,
     /// It has heard something since people began to talk.
     is_told: bool,
-    /// When it talks next, and what its clock says then.
+    /// The time of its next frame, and the RTP timestamp then.
     speech: Option<(Instant, u32)>,
 }
 
-/// Whose frames count: those said and heard in one room.
+/// The frames that count: those sent and received in one room.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) room: usize,
@@ -76,7 +76,7 @@ pub(crate) struct RoomTally {
     pub(crate) numbered: u64,
 }
 
-/// What was sent and heard.
+/// Counts of frames sent and received.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) heard: u64,
@@ -94,7 +94,7 @@ pub(crate) struct Crowd<P> {
     seats: Vec<Seat<P>>,
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     speeches: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// When the first frame was said in each room since people began to talk, in ns since 1970.
+    /// The time of the first frame in each room since the talkers began, in ns since 1970.
     first_said: BTreeMap<usize, u64>,
     pub(crate) tally: Tally,
 }
@@ -122,7 +122,7 @@ impl<P: Party> Crowd<P> {
         })
     }
 
-    /// Takes a participant in, who begins at once. Without a place it counts for nothing.
+    /// Takes in a participant, which begins at once. Without a place it counts for nothing.
     pub(crate) fn add(&mut self, party: P, place: Option<Place>) -> Result<usize, Failure> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(self.server)?;
@@ -156,7 +156,7 @@ impl<P: Party> Crowd<P> {
         self.seats.iter().map(|seat| &seat.party)
     }
 
-    /// What was said and heard, room by room.
+    /// The frames sent and received, room by room.
     pub(crate) fn rooms(&self) -> Vec<RoomTally> {
         let mut rooms = Vec::new();
         for seat in &self.seats {
@@ -204,7 +204,7 @@ impl<P: Party> Crowd<P> {
         self.speeches.clear();
     }
 
-    /// Lets everybody do what they do for so long.
+    /// Lets all parties run for `time`.
     pub(crate) fn run_for(&mut self, time: Duration, speech: &Speech) -> Result<(), Failure> {
         let end = self.clock.now() + time;
         let mut events = vec![EpollEvent::empty(); 256];
@@ -325,7 +325,7 @@ impl<P: Party> Crowd<P> {
             let (from, to) = heard_from_to.unwrap_or((sound.sequence, sound.sequence));
             *heard_from_to = Some((from.min(sound.sequence), to.max(sound.sequence)));
             let said = speech.said_at(sound.payload).or_else(|| {
-                // What was on the way when people began to talk holds nothing of it.
+                // Packets already on the way when the talkers began hold nothing of it.
                 let first = first_said.filter(|said| arrived.is_some_and(|at| at > *said));
                 first.filter(|_| sound.is_voice && !std::mem::replace(is_told, true))
             });

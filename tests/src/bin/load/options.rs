@@ -1,4 +1,4 @@
-//! What the user may choose.
+//! The options of the user.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,14 +26,14 @@ pub(crate) struct Options {
     /// Frames per second of each talker.
     #[arg(long, value_delimiter = ',', default_value = "50")]
     pub(crate) pps: Vec<u32>,
-    /// When talkers send: each at a time of its own, as in life, or all at once, which is the best case.
+    /// The talkers' phases: each at a time of its own, as in life, or all at once, which is the best case.
     #[arg(long, value_enum, default_value = "random")]
     pub(crate) phases: Phases,
     /// Measures the loads whose ratio to the floor has an aim, five times each unless `--runs` says otherwise, and prints the
     /// table of `docs/PERFORMANCE.md`.
     #[arg(long, conflicts_with_all = ["listeners", "talkers", "rooms", "pps", "phases", "gather", "idle", "beside", "overload", "mix"])]
     pub(crate) table: bool,
-    /// How often each load is measured, all of them in turn; what is printed is the run with the median ratio.
+    /// How often each load is measured, all of them in turn; the run with the median ratio is printed.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
     /// Seconds that the server is measured in a run, 10 or for a table 5; the floor takes as many between them.
@@ -45,16 +45,16 @@ pub(crate) struct Options {
     /// Seconds that joined participants are left alone, for the cost of idle ones.
     #[arg(long, default_value_t = 0)]
     pub(crate) idle: u32,
-    /// Rooms of five listeners and one talker beside those, whose share of what is heard is of interest when the server is
+    /// Rooms of five listeners and one talker beside those, to see their share of the audio when the server is
     /// overloaded. The floor has none of them.
     #[arg(long, default_value_t = 0)]
     pub(crate) beside: usize,
-    /// Talks all the time, without turns of the floor, and has somebody join and ask for something every second: for loads
+    /// Talks all the time, without turns of the floor, and has a participant join and make a request every second: for loads
     /// that are too much for the server.
     #[arg(long)]
     pub(crate) overload: bool,
-    /// Who hears a mix instead of streams. What is said then is speech; the latency is that of the first frame of each turn,
-    /// until the first mix with somebody in it has come.
+    /// The listeners that hear a mix instead of streams. The talkers then send speech; the latency is that of the
+    /// first frame of each turn, until the first mix with a voice in it arrives.
     #[arg(long, value_enum)]
     pub(crate) mix: Option<Mix>,
     /// The server's gather window in milliseconds; without it, as the server thinks best.
@@ -78,16 +78,16 @@ pub(crate) struct Options {
     /// The core of the simulated participants.
     #[arg(long, default_value_t = 1)]
     pub(crate) core: usize,
-    /// What the talkers' phases follow from.
+    /// The seed of the talkers' phases.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Where to write the results as JSON.
+    /// The file for the results as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Where to draw the cost of a frame against the number of listeners.
+    /// The file for the chart of a frame's cost against the number of listeners.
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
-    /// What this process is, when the program has started itself.
+    /// The role of this process, when the program has started itself.
     #[arg(long, value_enum, hide = true)]
     pub(crate) role: Option<Role>,
 }
@@ -131,7 +131,7 @@ pub(crate) struct Scenario {
     pub(crate) phases: Phases,
     /// The gather window in milliseconds, if it does not adapt.
     pub(crate) gather: Option<u32>,
-    /// What the ratio to the floor should be at most.
+    /// The greatest ratio to the floor that is aimed at.
     pub(crate) aim: Option<f64>,
 }
 
@@ -187,7 +187,7 @@ impl fmt::Display for Scenario {
 }
 
 impl Options {
-    /// Every combination of what was asked for.
+    /// Every combination of the options.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
         if self.table {
             return TABLE.to_vec();

@@ -8,7 +8,7 @@ use crate::{Failure, options::Role};
 /// A child of ours, which ends when its input does.
 pub(crate) struct Process {
     child: Child,
-    /// What it said when it was ready.
+    /// The line that it printed when it was ready.
     pub(crate) greeting: String,
 }
 

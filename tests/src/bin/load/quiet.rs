@@ -1,4 +1,4 @@
-//! What else the machine does while something is measured.
+//! The machine's other work during a measurement.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::Failure;
 use crate::kernel::{busy_time, cpu_time, load_average};
 use crate::network::Clock;
 
-/// What other programs may use of one core during a run that is called quiet.
+/// The part of one core that other programs may use during a run that is called quiet.
 const QUIET: f64 = 0.05;
 
-/// What other programs did during a run.
+/// The work of other programs during a run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Others {
     /// CPU time that they used, of one core.
@@ -20,7 +20,7 @@ pub(crate) struct Others {
     /// The kernel's load average, in which this program's own earlier runs count, too.
     pub(crate) load_before: f64,
     pub(crate) load_after: f64,
-    /// Whether that was little enough for the figures to mean something.
+    /// Whether the other work was little enough for meaningful figures.
     pub(crate) quiet: bool,
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn print_row(row: &Row, is_first: bool) {
     );
 }
 
-/// One run, for those who wait for all of them.
+/// One run, for users who wait for all of them.
 pub(crate) fn print_run(row: &Row, run: u32) {
     if let Some(last) = row.runs.last() {
         eprintln!(
@@ -134,7 +134,7 @@ fn machine(row: &Row) -> String {
     )
 }
 
-/// What became of those who joined in the overload.
+/// The joins during the overload.
 fn overload(result: &Measured) -> String {
     let (Some(join), Some(request)) = (result.overload_join_ms, result.overload_request_ms) else {
         return "–".to_owned();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::measure::Measured;
 use crate::options::Scenario;
 
-/// What runs came to.
+/// The result of several runs.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,

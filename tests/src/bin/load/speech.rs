@@ -1,4 +1,4 @@
-//! What is said.
+//! The speech that the talkers send.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::Failure;
 
 /// Frames that are said over and over.
 const FRAMES: usize = 400;
-/// Where the recording begins: somebody speaks from then on.
+/// The first sample of the recording that is used: speech begins here.
 const START: usize = 24_000;
 /// One frame of 20 ms, as its first byte says (RFC 6716).
 const STAMPED: u8 = 0x78;
 
-/// How those who talk do it.
+/// The talkers' way to speak.
 #[derive(Debug, Clone)]
 pub(crate) struct Speech {
     pub(crate) interval: Duration,
@@ -61,7 +61,7 @@ impl Speech {
         })
     }
 
-    /// What the participant `index` says at this time.
+    /// The frame that the participant `index` sends at this time.
     pub(crate) fn frame(&self, index: usize, nanos: u64) -> Vec<u8> {
         if !self.recorded.is_empty() {
             let frame = nanos / self.interval.as_nanos().max(1) as u64;
@@ -75,7 +75,7 @@ impl Speech {
         frame
     }
 
-    /// When what is heard was said, if it tells.
+    /// The time when a payload was sent, if the payload tells.
     pub(crate) fn said_at(&self, payload: &[u8]) -> Option<u64> {
         let stamp = payload.get(1..9).filter(|_| self.recorded.is_empty())?;
         Some(u64::from_be_bytes(stamp.try_into().ok()?))

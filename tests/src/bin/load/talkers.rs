@@ -23,11 +23,11 @@ pub(crate) struct Sound<'a> {
     pub(crate) payload: &'a [u8],
     /// Its number in the flow.
     pub(crate) sequence: u64,
-    /// Somebody is heard in it: a mix may hold nothing but silence.
+    /// The frame has a voice: a mix may hold nothing but silence.
     pub(crate) is_voice: bool,
 }
 
-/// One participant, whatever it talks to.
+/// One participant, of the server or of the floor.
 pub(crate) trait Party {
     /// Queues a frame of sound.
     fn speak(&mut self, now: Instant, timestamp: u32, payload: &[u8]) -> Result<(), Failure>;
@@ -38,7 +38,7 @@ pub(crate) trait Party {
     fn timeout(&self) -> Option<Instant>;
     fn handle_timeout(&mut self, now: Instant);
     fn is_joined(&self) -> bool;
-    /// Where to send, if not to where it began.
+    /// The new server, if the client was redirected.
     fn redirected_to(&self) -> Option<Redirect> {
         None
     }
@@ -50,7 +50,7 @@ pub(crate) struct Member {
     probe: Option<Probe>,
 }
 
-/// How long it took somebody who does nothing else to join, and then to have a request answered.
+/// The time that an otherwise idle client took to join, and then to have a request answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Probe {
     began: Instant,
@@ -101,7 +101,7 @@ impl Member {
         })
     }
 
-    /// Somebody who listens, and asks for something once.
+    /// A client that listens, and makes one request.
     pub(crate) fn probe(
         ticket: &str,
         now: Instant,
@@ -136,7 +136,7 @@ impl Party for Member {
     }
 
     fn take(&mut self, now: Instant, datagram: &mut [u8], hear: &mut dyn FnMut(Sound<'_>)) {
-        // What the server sends on loopback is sound; what was late or repeated shows as not delivered.
+        // The server sends audio on loopback; late or repeated packets count as not delivered.
         let _ = self.client.handle_datagram(now, datagram, &mut |incoming| {
             if let Incoming::Audio { frame, .. } = incoming {
                 hear(Sound {

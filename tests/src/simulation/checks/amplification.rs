@@ -1,4 +1,4 @@
-//! How much the server sends to where nobody has proven to be.
+//! The amount that the server sends to unproven addresses.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ impl Ledger {
         }
     }
 
-    /// Counts what the server sends; gives what came and what went, if that is too much.
+    /// Counts the server's bytes; returns the bytes received and sent, if that is too much.
     fn sent(&mut self, datagram: &Datagram) -> Option<(u64, u64)> {
         let account = self.accounts.entry(datagram.to).or_default();
         account.sent += datagram.bytes.len() as u64;

@@ -1,4 +1,4 @@
-//! What the server keeps.
+//! The server's memory.
 
 use parlour_core::server::{Accounting, Server};
 use parlour_core::time::Instant;
@@ -87,11 +87,11 @@ impl Checks {
         }
     }
 
-    /// Everybody has left, and all times are over.
+    /// All people have left, and all times are over.
     pub(in crate::simulation) fn check_nothing_remains(&mut self, now: Instant, server: &Server) {
         let is = server.accounting();
         let kept = Accounting {
-            // Buffers are used again, and those who missed their end may still ask for it.
+            // Buffers are used again, and participants that missed their end may still ask for it.
             media_bytes: is.media_bytes,
             ended: is.ended,
             ..Accounting::default()

@@ -1,4 +1,4 @@
-//! Who hears whom.
+//! The check of hearing: listeners and talkers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,22 @@ use parlour_core::time::{Duration, Instant};
 use super::{Checks, Invariant, mixing};
 use crate::party::{Handle, Heard, Mixed};
 
-/// How soon somebody is heard who talks without a pause, and how long nothing of it may be heard then. Bursts of loss on
-/// either side are part of it.
+/// The time within which a participant that talks without a pause is heard, and the longest gap in its audio. Bursts
+/// of loss on either side are part of it.
 const HEARD: Duration = Duration::from_secs(3);
-/// How long after the last trouble of either that holds.
+/// The time after the last trouble of either from which that holds.
 const HEALED: Duration = Duration::from_secs(30);
-/// How long sound may wait in the server for somebody whose new address is not proven, and for how long after the change.
+/// The time that audio may wait in the server for a participant with a new, unproven address, and the time after the
+/// change in which this may happen.
 const WITHHELD: Duration = Duration::from_secs(2);
 const ROAMING: Duration = Duration::from_secs(20);
 /// Frames that are remembered for each flow: more than any datagram may be late, which is the window of counters.
 const KEPT: usize = 1_100;
 
-/// What arrived in which order.
+/// The numbers of packets in the order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
-    /// By listener and slot: the sequence numbers received, with what they held.
+    /// By listener and slot: the sequence numbers received, with their frames.
     slots: BTreeMap<(usize, u8), BTreeMap<u64, Frame>>,
     /// By listener and stream: the frames received.
     streams: BTreeMap<(usize, u16), BTreeSet<u32>>,
@@ -38,7 +39,7 @@ struct Frame {
 }
 
 impl Flows {
-    /// Somebody's slots begin anew.
+    /// The slots of a participant begin anew.
     pub(super) fn restart(&mut self, one: usize) {
         self.slots.retain(|(listener, _), _| *listener != one);
     }
@@ -115,7 +116,7 @@ impl Checks {
         *last = said_at.max(*last);
     }
 
-    /// Why somebody may not hear another what the server sent then.
+    /// The reason that a participant must not hear another's audio sent then.
     pub(super) fn forbids(
         &self,
         one: usize,
@@ -160,7 +161,7 @@ impl Checks {
         }
     }
 
-    /// Since when what the server sent somebody then may have waited in it.
+    /// The earliest time from which audio sent to a participant then may have waited in the server.
     pub(super) fn forwarded(&self, one: usize, sent_at: Instant) -> Instant {
         let is_roaming = sent_at <= self.people[one].troubled_until + ROAMING;
         let waited = if is_roaming { WITHHELD } else { Duration::ZERO };
@@ -190,7 +191,7 @@ impl Checks {
         }
     }
 
-    /// Whether somebody has been talking so long, and without trouble, that all who want to hear it.
+    /// Whether a participant has been talking for long enough, and without trouble, that all who want to hear it do.
     fn is_to_be_heard(&self, one: usize, now: Instant) -> bool {
         let person = &self.people[one];
         let standing = person.standing.now();

@@ -1,4 +1,4 @@
-//! What was so in a room, version by version.
+//! The state of a room, version by version.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -61,7 +61,7 @@ impl History {
         self.states.push_back(state);
     }
 
-    /// Forgets all but what was so within the last `kept`.
+    /// Forgets all but the states of the last `kept`.
     pub(super) fn forget(&mut self, now: Instant, kept: Duration) {
         while (self.states.get(1)).is_some_and(|next| next.since + kept < now) {
             self.states.pop_front();
@@ -72,7 +72,7 @@ impl History {
         self.started
     }
 
-    /// When the room last changed.
+    /// The time of the room's last change.
     pub(super) fn changed(&self) -> Instant {
         self.last().since
     }
@@ -85,9 +85,9 @@ impl History {
         self.states.back().expect("there is always a state")
     }
 
-    /// What a replica that has `version` says otherwise than the room did then, except of what has changed since, which it may
-    /// be yet to be told, or not to be told at all. One that does not track all is told whom else to track, and how many there
-    /// are, after what has changed, under the same version.
+    /// The differences between a replica at `version` and the room at that version, except for things that have
+    /// changed since: it may be told of those later, or never. A replica that does not track all is told, after the
+    /// changes and under the same version, which others to track and how many there are.
     pub(super) fn disagreement(
         &self,
         version: Version,
@@ -122,7 +122,7 @@ impl History {
         Some(format!("is wrong about {id}: {is:?}, not {truth:?}"))
     }
 
-    /// What a replica that has `version` was not told of, `limit` after it happened.
+    /// The changes that a replica at `version` was not told of, `limit` after they happened.
     pub(super) fn missed(
         &self,
         version: Version,

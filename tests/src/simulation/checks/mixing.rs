@@ -1,11 +1,12 @@
-//! Who hears whom in a mix: by the contributing sources that the server names, as what is heard tells nobody's name.
+//! The check of hearing in a mix: by the contributing sources that the server names, because the audio names no
+//! speaker.
 
 use parlour_core::time::Instant;
 
 use super::{Checks, Invariant};
 use crate::party::{Handle, Mixed};
 
-/// How many are heard at a time in a mix.
+/// The number of talkers heard at a time in a mix.
 pub(super) const VOICES: usize = 8;
 
 impl Checks {

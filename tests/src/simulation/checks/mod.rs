@@ -1,4 +1,4 @@
-//! What must hold in every meeting, whatever happens in it.
+//! The invariants of every meeting, in any trouble.
 
 mod amplification;
 mod bounds;
@@ -22,7 +22,7 @@ use crate::network::Datagram;
 use crate::party::{Handle, Heard, Mixed};
 use crate::world::{Observer, World};
 
-/// What can be violated. Each has times in which the network may recover; they are constants beside the check.
+/// The invariants. Each has times in which the network may recover; they are constants beside the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
     /// Nothing panics, also no check of the world itself: whom a frame is from, how long a datagram is, that all comes to rest.
@@ -33,21 +33,22 @@ pub enum Invariant {
     RoomLimit,
     /// A replica with the authority's version says what the authority says, and none lags for long.
     ReplicaAgrees,
-    /// Nobody hears whom it may not: muted, censored, unsubscribed, in another room, gone; nor without being admitted.
+    /// No participant hears another that it may not: muted, censored, unsubscribed, in another room, gone; nor any
+    /// without being admitted.
     MayHear,
-    /// Who should hear somebody does.
+    /// A participant that should hear another does.
     ShouldHear,
     /// Sound is in order, and comes once.
     InOrder,
-    /// Nobody leaves, is closed or reconnects for anything but what concerns itself.
+    /// No participant leaves, is closed or reconnects, except for trouble of its own.
     OwnTrouble,
-    /// Whoever reaches the server is back in the session soon.
+    /// A participant that reaches the server is back in the session soon.
     Back,
     /// Every request is answered once.
     AnsweredOnce,
     /// An address that is not proven gets at most three times what came from it.
     Amplification,
-    /// When all have left, the server has forgotten all of them.
+    /// When all people have left, the server has forgotten all of them.
     NothingRemains,
 }
 
@@ -74,9 +75,9 @@ impl fmt::Display for Invariant {
 /// Something that must not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// What does not hold.
+    /// The violated invariant.
     pub invariant: Invariant,
-    /// When that was seen.
+    /// The time of the violation.
     pub at: Instant,
     /// How it shows.
     pub text: String,
@@ -89,7 +90,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// All checks of one run, and what they have to know.
+/// All checks of one run, and their data.
 #[derive(Debug)]
 pub(super) struct Checks {
     pub(super) people: Vec<Person>,
@@ -107,16 +108,16 @@ pub(super) struct Checks {
     pub(super) count_sent: u64,
     /// Most participants that a room had.
     pub(super) largest_room: usize,
-    /// Until when the server was away.
+    /// The end of the server's last absence.
     pub(super) server_back: Instant,
-    /// When somebody last ended a session.
+    /// The time when a participant last ended a session.
     pub(super) session_ended: Option<Instant>,
     limits: server::Config,
-    /// Whose device a handle is, by its number.
+    /// The owners of the devices, by the handles' numbers.
     owners: Vec<usize>,
     amplification: amplification::Ledger,
     hearing: hearing::Flows,
-    /// Whose microphone an SSRC is.
+    /// The owner of the microphone, by SSRC.
     microphones: BTreeMap<u32, usize>,
     replicas: replicas::Rooms,
 }
@@ -143,14 +144,14 @@ impl Checks {
         }
     }
 
-    /// Somebody has a new device.
+    /// A participant has a new device.
     pub(super) fn started(&mut self, one: usize, handle: Handle, now: Instant) {
         assert_eq!(handle.0, self.owners.len(), "handles are counted up");
         self.owners.push(one);
         self.people[one].start(handle, now);
     }
 
-    /// What has to be looked at now and then.
+    /// The periodic checks.
     pub(super) fn tick(&mut self, world: &World) {
         let now = world.now();
         self.now = now;

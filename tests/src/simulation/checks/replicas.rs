@@ -1,8 +1,8 @@
-//! What people know of their room, and what is true there.
+//! People's replicas of their room, compared with the room.
 //!
-//! A replica with the version `v` says, of the room as a whole and of everybody whom it tracks, what was so at `v`. Nobody is
-//! told of changes that are about others, so `v` may be older than the room's version: it is behind only if one of the changes
-//! since then concerns it.
+//! A replica with the version `v` shows the state at `v` of the room as a whole and of everyone it tracks. No replica
+//! is told of changes that concern others only, so `v` may be older than the room's version: it is behind only if one
+//! of the changes since then concerns it.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,18 @@ use crate::facts::Facts;
 use crate::simulation::person::Standing;
 use crate::world::World;
 
-/// How long a change may take to reach those who have no trouble: signalling over a link that loses every tenth datagram,
-/// and bursts.
+/// The time that a change may take to reach participants without trouble: signalling over a link that loses every
+/// tenth datagram, and bursts.
 const KNOWN: Duration = Duration::from_secs(20);
-/// How long after its last trouble somebody has found back: the longest pauses between attempts are part of it.
+/// The time after its last trouble by which a participant is back: the longest pauses between attempts are part of
+/// it.
 const HEALED: Duration = Duration::from_secs(30);
 
-/// What was so in each room.
+/// The history of each room.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
     rooms: BTreeMap<RoomId, (SessionId, History)>,
-    /// Who waits, as far as each of the people may know, and since when that is so.
+    /// The lobby as far as each of the people may know it, and since when.
     lobbies: BTreeMap<usize, (Vec<Waiting>, Instant)>,
 }
 
@@ -129,7 +130,7 @@ impl Checks {
         }
     }
 
-    /// What is wrong in what one knows.
+    /// The error in a participant's replica.
     fn wrong_in(&self, one: usize, now: Instant, world: &World) -> Option<String> {
         let person = &self.people[one];
         let handle = person.handle.filter(|_| person.joined.is_some())?;
@@ -161,7 +162,7 @@ impl Checks {
             .map(|wrong| format!("p{one}, which knows {known:?}, {wrong}"))
     }
 
-    /// All has been well for long, and nothing changes: everybody who wants to be in is in, and knows all.
+    /// All has been well for long, and nothing changes: every participant that wants to be in is in, and knows all.
     pub(in crate::simulation) fn check_all_agree(&mut self, now: Instant, world: &World) {
         for one in 0..self.people.len() {
             let person = &self.people[one];

@@ -7,11 +7,11 @@ use parlour_core::time::{Duration, Instant};
 use super::{Checks, Invariant};
 use crate::simulation::person::Meaning;
 
-/// How long an answer may take when nothing is wrong: the signalling of a link that loses every tenth datagram.
+/// The time limit of an answer without trouble: the signalling of a link that loses every tenth datagram.
 const ANSWERED: Duration = Duration::from_secs(30);
 
 impl Checks {
-    /// Somebody has asked for something.
+    /// A participant has made a request.
     pub(in crate::simulation) fn asked(
         &mut self,
         one: usize,
@@ -42,7 +42,7 @@ impl Checks {
         let wants = &mut person.wants;
         match (meaning, result) {
             (Meaning::Other, _) => {}
-            // What was asked for later may be in force already.
+            // A later request may be in force already.
             (Meaning::Policy(policy), Ok(_)) if asked == wants.policy_asked => {
                 wants.none_since = (policy == SubscribePolicy::None).then_some(now);
             }

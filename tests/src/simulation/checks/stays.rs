@@ -1,4 +1,4 @@
-//! Who comes, who goes, and why.
+//! Joins, leaves, and their reasons.
 
 use parlour_core::client::{CloseCause, ReconnectCause};
 use parlour_core::room::CloseReason;
@@ -21,7 +21,7 @@ const LOSSY: u8 = 7;
 const ENDING: Duration = Duration::from_secs(90);
 
 impl Checks {
-    /// Somebody is in the session, as its device was told.
+    /// A participant is in the session, as its device was told.
     pub(super) fn has_joined(&mut self, one: usize, now: Instant, resumed: bool) {
         self.count_joined += 1;
         let person = &mut self.people[one];
@@ -56,7 +56,7 @@ impl Checks {
         }
     }
 
-    /// Whether something happened to somebody for which it may be sent away, or given up, so.
+    /// Whether a participant's own history justifies this reason for its end.
     fn is_own_end(&self, one: usize, now: Instant, reason: CloseReason) -> bool {
         let person = &self.people[one];
         let recently = |at: Option<Instant>, how: Duration| at.is_some_and(|at| now <= at + how);
@@ -78,7 +78,7 @@ impl Checks {
         now <= person.troubled_until.max(self.server_back) + AFTERMATH
     }
 
-    /// Whether everybody who can be in the session, or wait, does.
+    /// Whether everyone who can be in the session, or wait, does.
     pub(super) fn check_back(&mut self, now: Instant, world: &World) {
         for one in 0..self.people.len() {
             let person = &self.people[one];

@@ -1,4 +1,4 @@
-//! What a test does to the world.
+//! A test's commands to the world.
 
 use std::net::SocketAddr;
 
@@ -137,7 +137,7 @@ impl World {
         party.device.leave(clock).expect("it is not leaving yet");
     }
 
-    /// The server, for what the application does to it.
+    /// The server, for the application's operations on it.
     pub fn server(&mut self) -> &mut Server {
         self.server.as_mut().expect("the server is running")
     }
@@ -201,8 +201,7 @@ impl World {
         self.parties[handle.0].link = link;
     }
 
-    /// Changes the party's address, as a NAT does: the device does not notice. What is sent to the
-    /// old one is lost.
+    /// Changes the party's address, as a NAT does: the device does not notice. Packets to the old one are lost.
     pub fn rebind(&mut self, handle: Handle) -> SocketAddr {
         let address = self.new_address(handle);
         let party = &mut self.parties[handle.0];
@@ -232,7 +231,7 @@ impl World {
         self.parties[handle.0].is_deaf = true;
     }
 
-    /// What is sent to the party reaches it again.
+    /// Packets to the party reach it again.
     pub fn hear_again(&mut self, handle: Handle) {
         self.parties[handle.0].is_deaf = false;
     }
@@ -244,7 +243,7 @@ impl World {
         party.talks.clear();
     }
 
-    /// Wakes the party after it `slept` for so long, which its clock has counted, or not.
+    /// Wakes the party after it `slept`, time that its clock has counted, or not.
     pub fn wake(&mut self, handle: Handle, slept: Duration, counted: bool) {
         let party = &mut self.parties[handle.0];
         party.is_on = true;
@@ -269,7 +268,7 @@ impl World {
         party.said.clear();
     }
 
-    /// From now on the server's socket takes no more than so many datagrams in 20 ms; `None`: all.
+    /// From now on the server's socket accepts no more than this many datagrams in 20 ms; `None`: all.
     pub fn limit_sending(&mut self, datagrams: Option<usize>) {
         self.socket = datagrams.map(|datagrams| Socket {
             datagrams,

@@ -17,9 +17,8 @@
 //! that an end asked for, or a frame that somebody says. All accidents follow from one seed, which
 //! a failing test prints. Each end has a clock of its own, so that none can rely on another's.
 //!
-//! Whatever the scenario, the world sees to it that no datagram is longer than 1200 bytes, that
-//! nobody hears itself, that nobody hears a frame twice, that what is heard is from whom it is said
-//! to be, and that the ends come to rest.
+//! In every scenario, the world checks that no datagram is longer than 1200 bytes, that no party hears itself, that
+//! no party hears a frame twice, that each frame comes from its stated speaker, and that the ends come to rest.
 
 mod commands;
 mod run;
@@ -48,15 +47,15 @@ use crate::party::{Clock, Handle, Heard, Mixed, Party};
 pub use see::Crossing;
 pub(crate) use way::Way;
 
-/// Where the server is.
+/// The server's address.
 pub const SERVER_ADDRESS: &str = "198.51.100.1:7900";
-/// Where it is, too: for those who are sent elsewhere.
+/// The server's other address, for redirected clients.
 pub const OTHER_ADDRESS: &str = "198.51.100.1:7901";
 
-/// The same of the other family: for those who are sent to either.
+/// The same of the other family: for clients redirected to either.
 pub const OTHER_ADDRESS_V6: &str = "[2001:db8::1]:7901";
 
-/// Somebody who is told of all that happens, when it happens.
+/// Is told of everything, when it happens.
 pub trait Observer: Debug {
     /// The server or a device sends a datagram. Whether it arrives is another matter.
     fn sent(&mut self, now: Instant, datagram: &Datagram);
@@ -74,7 +73,7 @@ pub trait Observer: Debug {
     fn heard_mix(&mut self, handle: Handle, sent_at: Instant, frame: &Mixed);
 }
 
-/// A socket that takes but so many datagrams at a time.
+/// A socket that accepts only a limited number of datagrams at a time.
 #[derive(Debug, Clone, Copy)]
 struct Socket {
     datagrams: usize,
@@ -83,7 +82,7 @@ struct Socket {
     refilled_at: Instant,
 }
 
-/// How long such a socket takes no more.
+/// The time for which such a socket accepts nothing more.
 const REFILL: Duration = Duration::from_millis(20);
 
 /// Everything there is; see the [module](self).
@@ -106,15 +105,15 @@ pub struct World {
     /// Those of its addresses that nothing gets to or from.
     cut: BTreeSet<SocketAddr>,
     server_clock: Clock,
-    /// What the server's socket takes, if it does not take all.
+    /// The limits of the server's socket, if it has any.
     socket: Option<Socket>,
     /// Counts the server's restarts: SSRCs of one life mean nothing in the next.
     life: u32,
     parties: Vec<Party>,
     addresses: BTreeMap<SocketAddr, Handle>,
-    /// Whose voice an SSRC is, as the first frame under it told.
+    /// The voice behind an SSRC, as its first frame told.
     voices: BTreeMap<(u32, u32), (u16, u16)>,
-    /// Whether anybody sang: real sound, which tells nobody who said it.
+    /// Whether a tone was sent: real audio, which does not name its speaker.
     is_sung: bool,
     streams: u16,
     sockets: u16,
@@ -125,7 +124,7 @@ pub struct World {
     history_limit: usize,
     strays: Vec<(Instant, Datagram)>,
     observer: Option<Rc<RefCell<dyn Observer>>>,
-    /// Where the machines' input logs go.
+    /// The folder for the machines' input logs.
     logs: Option<PathBuf>,
 }
 
@@ -199,7 +198,7 @@ impl World {
         self.logs = Some(folder);
     }
 
-    /// Lets the clock of servers that are started from now on run fast by so many millionths.
+    /// Lets the clock of servers that are started from now on run fast by this many millionths.
     pub fn set_server_drift(&mut self, drift: u32) {
         self.server_clock.drift = drift;
     }
@@ -227,7 +226,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Who observes sees that for itself.
+        // An observer sees that for itself.
         if std::thread::panicking() && self.observer.is_none() {
             let program = std::env::current_exe().unwrap_or_default();
             let stem = program.file_stem().unwrap_or_default().to_string_lossy();

@@ -1,4 +1,4 @@
-//! Time: what is due happens, then the clock jumps to what is next.
+//! Time: due work happens, then the clock jumps to the next timeout.
 
 use std::net::SocketAddr;
 
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// When something is due.
+    /// The time of the next work.
     fn next(&self) -> Option<Instant> {
         let server = self
             .server
@@ -217,7 +217,7 @@ impl World {
             left -= 1;
             assert!(sent < 20_000, "the server sends without end");
             let Path::Udp { remote: to, .. } = transmit.to else {
-                // Nobody of this world has a stream: a test that says otherwise does not read it.
+                // No party of this world has that stream: a test that expects one does not read it.
                 continue;
             };
             let from = self.reached.get(&to).copied();
@@ -236,7 +236,7 @@ impl World {
         self.server = Some(server);
     }
 
-    /// How many datagrams the server's socket takes now.
+    /// The number of datagrams that the server's socket accepts now.
     fn refill_socket(&mut self) -> usize {
         let Some(socket) = &mut self.socket else {
             return usize::MAX;
@@ -421,7 +421,7 @@ impl World {
         }
     }
 
-    /// Lets everybody who talks say what is due.
+    /// Lets every talker send its due frames.
     fn say(&mut self) -> bool {
         let now = self.now;
         let mut spoke = false;
@@ -474,7 +474,7 @@ pub(super) fn answer_join(
     token: &str,
 ) {
     let elsewhere = Token::parse(token).and_then(|token| token.redirect);
-    // What stands against it is told to the participant by the server itself.
+    // The server itself tells the participant of an obstacle.
     let _ = match (elsewhere, token::verify(token)) {
         (Some(there), _) if !there.addresses(here).contains(&here) => {
             server.redirect(clock, join, there).is_ok()

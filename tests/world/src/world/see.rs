@@ -1,4 +1,4 @@
-//! What a test sees of the world.
+//! A test's views of the world.
 
 use std::net::SocketAddr;
 
@@ -17,9 +17,9 @@ use crate::party::{Handle, Heard, Mixed, Received, Seen};
 /// A datagram that was sent, whether or not it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crossing {
-    /// When it was sent.
+    /// The time of sending.
     pub at: Instant,
-    /// From where to where, and what.
+    /// The datagram, with its sender and receiver.
     pub datagram: Datagram,
     /// The network lost it.
     pub is_lost: bool,
@@ -31,7 +31,7 @@ impl World {
         self.now
     }
 
-    /// What the party's own clock shows.
+    /// The time on the party's own clock.
     pub fn clock(&self, handle: Handle) -> Instant {
         self.parties[handle.0].clock(self.now)
     }
@@ -51,12 +51,12 @@ impl World {
         self.parties[handle.0].id()
     }
 
-    /// What the party was told, and when.
+    /// The party's events, and their times.
     pub fn events(&self, handle: Handle) -> &[(Instant, Event)] {
         &self.parties[handle.0].events
     }
 
-    /// Whether the party was told such a thing.
+    /// Whether the party received such an event.
     pub fn saw(&self, handle: Handle, which: impl Fn(&Event) -> bool) -> bool {
         self.count_seen(handle, which) > 0
     }
@@ -67,7 +67,7 @@ impl World {
         events.filter(|(_, event)| which(event)).count()
     }
 
-    /// What came of the party's request; `None` if that is not known yet.
+    /// The result of the party's request; `None` if it is not known yet.
     ///
     /// # Panics
     /// If it was answered more than once.
@@ -96,7 +96,7 @@ impl World {
         self.parties[handle.0].is_on
     }
 
-    /// Why it is over for the party; `None` while it is not.
+    /// The reason that it is over for the party; `None` while it is not.
     pub fn closed(&self, handle: Handle) -> Option<CloseCause> {
         self.parties[handle.0].device.closed()
     }
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// What the server told its embedder, and when.
+    /// The server's events, and their times.
     pub fn server_events(&self) -> &[(Instant, server::Event)] {
         &self.server_events
     }
@@ -168,12 +168,12 @@ impl World {
         self.server.as_deref()
     }
 
-    /// What the party's replica says.
+    /// The contents of the party's replica.
     pub fn facts(&self, handle: Handle) -> Facts {
         self.parties[handle.0].device.facts()
     }
 
-    /// What the server says of `room`; `None` if there is no session.
+    /// The server's state of `room`; `None` if there is no session.
     pub fn authority(&self, room: &str) -> Option<Facts> {
         let room = RoomId::new(room).expect("a room id");
         let view = self.server.as_ref()?.room(&room)?;
@@ -187,7 +187,7 @@ impl World {
         participants.map(|(id, _)| id.as_str().to_owned()).collect()
     }
 
-    /// Who waits, as far as the party may know.
+    /// The waiting participants, as far as the party may know.
     pub fn waiting_for(&self, handle: Handle) -> Vec<Waiting> {
         let party = &self.parties[handle.0];
         let room = RoomId::new(&party.options.room).expect("a room id");
@@ -197,10 +197,10 @@ impl World {
         waiting.cloned().collect()
     }
 
-    /// Whether the party knows of the lobby what the server would have it know.
+    /// Whether the party knows of the lobby as much as the server intends.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the difference.
     pub fn check_lobby(&self, handle: Handle) -> Result<(), String> {
         let party = &self.parties[handle.0];
         let waiting = self.waiting_for(handle);
@@ -212,19 +212,19 @@ impl World {
         Err(format!("{}: {known:#?}\nlobby: {waiting:#?}", party.id()))
     }
 
-    /// Whether the party's replica, and what it knows of the lobby, is as the server would have it.
+    /// Whether the party's replica, and its knowledge of the lobby, are as the server intends.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the difference.
     pub fn check_replica(&self, handle: Handle) -> Result<(), String> {
         self.check_room(handle)?;
         self.check_lobby(handle)
     }
 
-    /// Whether the party's replica is as the server would have it.
+    /// Whether the party's replica is as the server intends.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the difference.
     pub fn check_room(&self, handle: Handle) -> Result<(), String> {
         let party = &self.parties[handle.0];
         let authority = self

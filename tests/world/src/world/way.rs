@@ -1,4 +1,4 @@
-//! Where a party sends that chooses between addresses: the core's [`Route`], driven as an adapter drives it.
+//! A party's choice between server addresses: the core's [`Route`], driven as an adapter drives it.
 
 use std::net::SocketAddr;
 
@@ -27,17 +27,17 @@ impl Way {
 }
 
 impl Party {
-    /// Where it sends, if it chooses that itself.
+    /// The address it sends to, if it chooses that itself.
     pub(crate) fn target(&self) -> Option<SocketAddr> {
         self.way.as_ref().and_then(|way| way.target)
     }
 
-    /// Whether it takes a datagram from there.
+    /// Whether it accepts a datagram from there.
     pub(crate) fn takes_from(&self, from: SocketAddr) -> bool {
         self.target().is_none_or(|target| target == from)
     }
 
-    /// When its route wants to go on, by its own clock.
+    /// The time of its route's next step, by its own clock.
     pub(crate) fn route_timeout(&self) -> Option<Instant> {
         self.way.as_ref()?.route.poll_timeout()
     }

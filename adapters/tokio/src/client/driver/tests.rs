@@ -47,7 +47,7 @@ async fn bind() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// Joins by UDP at one of `servers`. When the name is asked for again, it leads to the server itself, or nowhere.
+/// Joins by UDP at one of `servers`. A second lookup of the name leads to the server itself, or nowhere.
 async fn join(server: &Server, servers: &[SocketAddr], leads: bool) -> Room {
     let claims = Claims::new("room", "anna", Duration::from_secs(600)).unwrap();
     let text = server.ticket(&claims).unwrap();

@@ -57,7 +57,7 @@ fn tone_in(pcm: &[i16], rate: u32) -> (f64, f64) {
     (10.0 * (signal / rest.max(1e-9)).log10(), hz)
 }
 
-/// What comes out of a second, read or written in pieces of `piece`, without the first 100 ms.
+/// The output for one second, read or written in pieces of `piece`, without the first 100 ms.
 fn read(rate: SampleRate, piece: usize) -> Vec<i16> {
     let mut tone = Tone {
         hz: rate.decoded().hz(),

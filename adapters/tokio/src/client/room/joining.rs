@@ -22,15 +22,15 @@ use crate::client::{JoinError, JoinOptions};
 use crate::clock::Clock;
 use crate::machine::Client;
 
-/// Without an answer for so long, something is amiss.
+/// After this time without an answer, the application is told.
 const NOTICE: Duration = Duration::from_secs(2);
 
-/// What a join waits for.
+/// The reason that a join waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinProgress {
-    /// Nobody has answered for two seconds: the server is down or has another key, the ticket names another port, or a
-    /// firewall is between. The join goes on.
+    /// No answer for two seconds: the server is down or has another key, the ticket names another port, or a firewall
+    /// is between. The join goes on.
     NoAnswer {
         /// As in [`JoinError::NoAnswer`].
         tried: String,
@@ -51,7 +51,7 @@ impl fmt::Display for JoinProgress {
     }
 }
 
-/// What to do when a join has to wait.
+/// The handler of a join's progress.
 ///
 /// ```
 /// use parlour_tokio::{JoinOptions, OnProgress};
@@ -87,7 +87,7 @@ impl Room {
 
     /// Joins the room that `ticket` is for. Needs a tokio runtime with IO and time.
     ///
-    /// What a join has to wait for is told to [`JoinOptions::on_progress`], and as a warning to `tracing`.
+    /// [`JoinOptions::on_progress`] is told why a join waits, and `tracing` gets a warning.
     ///
     /// Cancellation-safe: a join that is given up leaves nothing behind.
     ///
@@ -151,7 +151,7 @@ impl Room {
         }
     }
 
-    /// Waits for the server's first word; `None` if it does not come by any of so many targets.
+    /// Waits for the server's first answer; `None` if none of this many targets answers.
     async fn answer(&self, options: &JoinOptions, targets: usize) -> Option<Status> {
         let deadline = Instant::now() + options.timeout;
         let mut notice = (Instant::now() + NOTICE).min(deadline);

@@ -1,4 +1,4 @@
-//! Those who wait to be let in.
+//! The participants in the lobby.
 
 use parlour_core::room::Waiting;
 
@@ -8,16 +8,17 @@ use super::Room;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Lobby {
-    /// The first who wait, at most [`MAX_WAITING`](parlour_core::room::MAX_WAITING), in the order in which they came.
+    /// The first waiting participants, at most [`MAX_WAITING`](parlour_core::room::MAX_WAITING), in the order of
+    /// arrival.
     pub waiting: Vec<Waiting>,
-    /// How many wait beside these.
+    /// The number of further waiting participants.
     pub others: u32,
 }
 
 impl Room {
-    /// Those who wait in the lobby now; nobody if this participant lacks
-    /// [`Grants::ADMIT`](parlour_core::room::Grants::ADMIT). [`LobbyChanged`](crate::RoomEvent::LobbyChanged) says that it
-    /// is another one.
+    /// The participants waiting in the lobby; none if this participant lacks
+    /// [`Grants::ADMIT`](parlour_core::room::Grants::ADMIT). [`LobbyChanged`](crate::RoomEvent::LobbyChanged) reports
+    /// changes.
     ///
     /// ```no_run
     /// # use parlour_tokio::{Room, RequestError, core::signal::Targets};

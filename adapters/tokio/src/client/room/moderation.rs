@@ -1,4 +1,4 @@
-//! What moderators do to participants.
+//! Operations of moderators.
 
 use parlour_core::room::ParticipantId;
 use parlour_core::signal::{MAX_TARGETS, Moderation, Operation, Outcome, ParticipantList, Targets};
@@ -6,7 +6,7 @@ use parlour_core::signal::{MAX_TARGETS, Moderation, Operation, Outcome, Particip
 use super::Room;
 use crate::client::RequestError;
 
-/// Whom a moderation concerns: one participant, a list of any length, or everybody.
+/// The targets of a moderation: one participant, a list of any length, or all.
 ///
 /// ```
 /// use parlour_tokio::{ParticipantId, Targets, Whom};
@@ -19,7 +19,7 @@ use crate::client::RequestError;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whom {
-    /// What is asked of the server, one after the other: a request names so many and no more.
+    /// The requests to the server, one after the other, because each names a limited number of targets.
     requests: Vec<Targets>,
 }
 
@@ -50,9 +50,9 @@ impl From<Vec<ParticipantId>> for Whom {
 impl Room {
     /// Removes participants from the session; says how many.
     ///
-    /// A list of more than eight is asked for in parts, here and in the four that follow: if a part is refused, those before
-    /// it are done and those behind it are not. Whom it does not change is not counted: of all who wait in an empty lobby, 0
-    /// are let in.
+    /// A list of more than eight is sent in parts, here and in the four methods that follow: if a part is refused,
+    /// those before it are done and those behind it are not. Unchanged participants are not counted: admitting all
+    /// from an empty lobby returns 0.
     ///
     /// # Errors
     /// [`RequestError`]; [`Refusal::UnknownParticipant`](parlour_core::signal::Refusal::UnknownParticipant) if one of those named

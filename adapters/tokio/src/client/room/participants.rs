@@ -13,19 +13,20 @@ use crate::client::shared::State;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Participant {
-    /// Who it is.
+    /// The participant's id.
     pub id: ParticipantId,
-    /// What to show for it.
+    /// The name to show.
     pub name: DisplayName,
-    /// Whether its end is in touch with the server.
+    /// Whether it is connected to the server.
     pub connection: ConnectionState,
     /// Silenced by a moderator.
     pub censored: bool,
     /// In the order of their keys.
     pub attributes: BTreeMap<AttributeKey, AttributeValue>,
-    /// What it publishes, in the order of publishing.
+    /// Its streams, in the order of publishing.
     pub streams: Vec<Stream>,
-    /// Whether it speaks, as [`SpeakingStarted`](crate::RoomEvent::SpeakingStarted) says it. Never so of oneself.
+    /// Whether it speaks, as [`SpeakingStarted`](crate::RoomEvent::SpeakingStarted) reports. Always false for this
+    /// participant itself.
     pub speaking: bool,
     /// How loud it is, in dBov: 0 is the loudest possible, −127 is silence. `None` if nothing has been heard of it for
     /// 400 ms, and of oneself. In a mix, it is the level of the mix while this one is the loudest in it.
@@ -33,8 +34,8 @@ pub struct Participant {
 }
 
 impl Room {
-    /// The others in the session, in the order of their ids. Of a session with more than 128 participants it is those
-    /// that matter most: who speaks, publishes, or came first.
+    /// The other participants of the session, in the order of their ids. In a session with more than 128 participants
+    /// these are the most relevant ones: those that speak, publish, or came first.
     ///
     /// A copy, which stays as it is. For oneself, ask [`participant`](Self::participant) for [`me`](Self::me).
     ///

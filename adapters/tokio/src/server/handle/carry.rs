@@ -1,4 +1,4 @@
-//! Participants who come by another carriage, and the workers that they have to reach.
+//! Clients on another carriage, and the workers that they have to reach.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,19 +13,20 @@ use crate::server::{CarriageReceiver, CarriageSender, CarryError};
 impl Server {
     /// Takes on a client whose datagrams the application carries: over a WebSocket, WebTransport, or a tunnel of its own.
     ///
-    /// Each message of the carriage is one whole datagram, as UDP would carry it. The client is served, counted and limited
-    /// as one on a TCP connection: it has one of [`ServerConfig::tcp_connections`](crate::ServerConfig::tcp_connections)
-    /// places, a quarter of them at most are for one address, and it loses the place if no participant is heard within ten
-    /// seconds. Datagrams for a client that is too slow are dropped, as on a UDP path. `from` is the client's address, which
-    /// is taken for proven: behind a proxy it is what the proxy says of the client, not the proxy itself.
+    /// Each message of the carriage is one whole datagram, as UDP would carry it. The client is served, counted and
+    /// limited as one on a TCP connection: it has one of
+    /// [`ServerConfig::tcp_connections`](crate::ServerConfig::tcp_connections) places, a quarter of them at most are
+    /// for one address, and it loses the place if no participant is heard within ten seconds. Datagrams for a client
+    /// that is too slow are dropped, as on a UDP path. `from` is the client's address, which is taken as proven:
+    /// behind a proxy it is the address that the proxy reports for the client, not the proxy's own.
     ///
     /// The carriage ends when either end of it is dropped, and when the server ends it.
     ///
     /// # Which worker
-    /// A room lives on one worker, and each worker has a port. A ticket names the port of the right one, and whoever knocks
-    /// at another one is redirected to a port. So let the client say the port that its ticket or its redirect names, for
-    /// example in the path of its URL, and ask [`worker_at`](Self::worker_at) which worker that is. A carriage that knows
-    /// the room before it connects can ask [`worker_of`](Self::worker_of).
+    /// A room lives on one worker, and each worker has a port. A ticket names the port of the right one, and a client
+    /// that joins at another worker is redirected to a port. So let the client send the port of its ticket or
+    /// redirect, for example in the path of its URL, and pass it to [`worker_at`](Self::worker_at). A carriage that
+    /// knows the room before it connects can use [`worker_of`](Self::worker_of).
     ///
     /// ```no_run
     /// # use std::net::IpAddr;

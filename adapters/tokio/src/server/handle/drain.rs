@@ -17,8 +17,8 @@ impl Server {
     /// Others may join a session that goes on, or come back to it. Participants are told nothing until the server shuts down.
     ///
     /// The server goes on draining after that, also if the future is dropped, until
-    /// [`stop_draining`](Self::stop_draining). Whoever is still there is told by [`shutdown`](Self::shutdown), with
-    /// [`CloseReason::ServerShutdown`](crate::CloseReason::ServerShutdown).
+    /// [`stop_draining`](Self::stop_draining). Participants that are still present are told by
+    /// [`shutdown`](Self::shutdown), with [`CloseReason::ServerShutdown`](crate::CloseReason::ServerShutdown).
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -45,12 +45,12 @@ impl Server {
         self.shared.set_draining(false);
     }
 
-    /// Whether no session may begin: what a load balancer should know.
+    /// Whether no session may begin: a load balancer should know this.
     pub fn is_draining(&self) -> bool {
         self.shared.is_draining()
     }
 
-    /// Whether nobody is there, or about to be.
+    /// Whether the server has neither participants nor admitted joins.
     async fn is_deserted(&self) -> bool {
         for worker in 0..self.workers.len() {
             let is_deserted = self.call(worker, |server, _| server.is_deserted()).await;

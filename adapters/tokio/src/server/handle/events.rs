@@ -1,4 +1,4 @@
-//! What happens on a server, as the application reads it.
+//! The events of a server, as the application reads them.
 
 use std::time::SystemTime;
 
@@ -8,24 +8,25 @@ use tokio::sync::broadcast;
 /// Something happened in a worker's rooms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerEvent {
-    /// Which worker it was, from 0.
+    /// The worker, from 0.
     pub worker: usize,
     /// The number of the event among those of its worker, from 1, in the order in which they happened. One that is missing was
     /// lost on its way here. [`Event::EventsMissed`] has the number of the last that it stands for.
     pub sequence: u64,
-    /// When it happened, by the clock on the wall.
+    /// The time, by the wall clock.
     pub at: SystemTime,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
-/// The reader was too slow: so many events are lost to it. What is true now is in [`Server::rooms`](super::Server::rooms).
+/// The reader was too slow, and this many events are lost to it. [`Server::rooms`](super::Server::rooms) shows the
+/// current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} events missed by a slow reader: ask for the rooms anew, and read faster")]
 pub struct Lagged(pub u64);
 
-/// What happens on a server, all workers together. Bounded: a reader that is too slow loses the oldest events and is told how
-/// many.
+/// The events of a server, of all workers together. Bounded: a reader that is too slow loses the oldest events and is
+/// told how many.
 ///
 /// ```no_run
 /// use parlour_tokio::Server;

@@ -6,9 +6,9 @@ use crate::token::{ApiKey, ApiKeyError};
 impl Server {
     /// Accepts tokens of these keys and no others, from now on, and signs tickets with the first of them.
     ///
-    /// All workers see the change at once and as a whole. Whoever is in stays until its token runs out; a newer token, or a
-    /// reconnect, needs one of the new keys. To change a secret, list the new and the former key with the same id until
-    /// former tokens have run out.
+    /// All workers see the change at once and as a whole. Present participants stay until their tokens run out; a
+    /// newer token, or a reconnect, needs one of the new keys. To change a secret, list the new and the former key
+    /// with the same id until former tokens have run out.
     ///
     /// ```no_run
     /// # fn example(server: &parlour_tokio::Server) -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! What the application does to those in a room.
+//! Moderation by the application.
 
 use parlour_core::room::{
     AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, StreamKey, Topic,
@@ -122,8 +122,8 @@ impl Server {
         .await
     }
 
-    /// Says what a participant of the session may do for the rest of its stay, whatever its tokens say. What it may not do any
-    /// more ends at once, and it is told.
+    /// Sets the grants of a participant for the rest of its stay; they replace those of its tokens. Anything that it
+    /// may no longer do ends at once, and it is told.
     ///
     /// ```no_run
     /// # use parlour_tokio::{Grants, ParticipantId, RoomId, Server};
@@ -177,7 +177,7 @@ impl Server {
             .await
     }
 
-    /// Ends the session in a room, and turns all away who wait for one or are about to join. They are told `reason`.
+    /// Ends the session in a room, and turns away its lobby and its joins under way. They are told `reason`.
     ///
     /// ```no_run
     /// # use parlour_tokio::{CloseReason, RoomId, Server};

@@ -1,4 +1,4 @@
-//! What is true in the rooms, and their settings.
+//! The state of the rooms, and their settings.
 
 use parlour_core::room::{
     AttributeKey, AttributeValue, Grants, Participant, ParticipantId, RoomId, SessionId, Waiting,
@@ -45,18 +45,18 @@ pub struct RoomInfo {
     pub floor: Option<ParticipantId>,
     /// The participant that is loudest.
     pub speaker: Option<ParticipantId>,
-    /// All who wait in the lobby, in the order in which they came.
+    /// All participants in the lobby, in the order of arrival.
     pub waiting: Vec<Waiting>,
 }
 
 /// One participant of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantInfo {
-    /// What others see of it, too.
+    /// The participant, as others see it.
     pub participant: Participant,
-    /// What it may do.
+    /// The participant's grants.
     pub grants: Grants,
-    /// Where it is.
+    /// The participant's address.
     pub path: Path,
     /// Its attributes, in the order of their keys.
     pub attributes: Vec<(AttributeKey, AttributeValue)>,

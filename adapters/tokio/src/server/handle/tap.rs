@@ -13,10 +13,10 @@ impl Server {
     /// Gives the media of the session that goes on in a room, of those streams for which `wanted` holds, as long as that
     /// session lasts.
     ///
-    /// What comes is what others may hear and see, packet by packet and as it was sent: nothing of muted streams, and no sound
-    /// of those who are censored from then on. The worker never waits for the reader: 4,096 packets wait, and those beyond are
-    /// dropped and counted. `wanted` is asked by the worker for each packet, so it answers at once, and does not panic. A
-    /// session may have any number of taps; one without any costs nothing.
+    /// The tap contains what others may hear and see, packet by packet and as it was sent: nothing of muted streams,
+    /// and no sound of participants while they are censored. The worker never waits for the reader: 4,096 packets
+    /// wait, and those beyond are dropped and counted. The worker calls `wanted` for each packet, so it must return
+    /// at once, and must not panic. A session may have any number of taps; a session without any costs nothing.
     ///
     /// ```no_run
     /// # async fn example(server: &parlour_tokio::Server, mut write: impl FnMut(&str, u16, &[u8])) -> Result<(), Box<dyn std::error::Error>> {

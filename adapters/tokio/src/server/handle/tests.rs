@@ -1,4 +1,4 @@
-//! What only shows when the worker is busy for a while.
+//! Tests of a worker that is busy for a while.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use parlour_core::wire::{ConnectionId, Packet};
 /// Together they fill several batches, and fit into the buffers of any kernel.
 const SOCKETS: usize = 4;
 const HELLOS: usize = 60;
-/// So many of each socket are looked into, which takes the worker so long that it takes in the rest before it sends.
+/// This many Hellos of each socket are processed, which takes the worker long enough to receive the rest before it
+/// sends.
 const DEAR: usize = 16;
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn every_hello_of_a_flood_is_answered() {
     tokio::join!(busy, send);
     let mut answer = [0; 100];
     for socket in &sockets {
-        // Only a test that fails waits for so long.
+        // Only a failing test waits for this long.
         let limit = Duration::from_secs(10);
         socket.set_read_timeout(Some(limit)).unwrap();
         for n in DEAR..HELLOS {

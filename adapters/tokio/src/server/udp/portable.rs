@@ -17,7 +17,8 @@ pub(in crate::server) struct Bound(UdpSocket);
 
 impl Bound {
     /// Needs a runtime. A socket with several addresses answers from the one that the system prefers, whichever was
-    /// asked. Drops are not counted, and there are no threads that send: nobody gets here who asks for them.
+    /// asked. Drops are not counted, and there are no sending threads: a configuration that asks for them does not
+    /// get here.
     pub(in crate::server) fn new(
         socket: Std,
         _name: &str,
@@ -85,7 +86,7 @@ impl Inbound {
 pub(in crate::server) struct Outbound {
     socket: Arc<UdpSocket>,
     outgoing: Box<[u8; MAX_DATAGRAM]>,
-    /// Where to, and how long.
+    /// The destination and length.
     queued: Option<(SocketAddr, usize)>,
 }
 
@@ -100,7 +101,8 @@ impl Outbound {
         self.queued.is_none()
     }
 
-    /// Where the next datagram is to be written. Of a full queue it is the last one's, which is lost then.
+    /// The buffer of the next datagram. If the queue is full, this is the last one's buffer, and that datagram is
+    /// lost.
     pub(in crate::server) fn place(&mut self) -> &mut [u8] {
         &mut self.outgoing[..]
     }
@@ -110,7 +112,7 @@ impl Outbound {
         self.queued = Some((to, len));
     }
 
-    /// Sends what is queued; false if the socket has no room for it now. What cannot be sent at all is lost.
+    /// Sends the queue; false if the socket has no room for it now. A datagram that cannot be sent at all is lost.
     pub(in crate::server) fn flush(&mut self) -> bool {
         let Some((to, len)) = self.queued else {
             return true;
@@ -134,7 +136,7 @@ impl Outbound {
         }
     }
 
-    /// How long others have been sending for the worker: nobody does.
+    /// The time that other threads have been sending for the worker: there are none.
     pub(in crate::server) fn busiest(&mut self) -> Duration {
         Duration::ZERO
     }

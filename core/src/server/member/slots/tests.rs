@@ -16,7 +16,7 @@ fn at(ms: u64) -> Instant {
     Instant::from_micros(1_000_000 + ms * 1_000)
 }
 
-/// The score of somebody who talks at `level` −dBov without pause.
+/// The score of a talker at `level` −dBov without pause.
 fn talking(level: u8) -> Score {
     let mut loudness = Loudness::new();
     let mut now = at(0);
@@ -78,7 +78,7 @@ fn the_louder_takes_the_place_of_the_quieter_and_only_then() {
     assert!(taken.stamp.marker && taken.changed);
     assert_eq!(slots.take(at(20), &source(1, 11, quiet)), None);
     assert_eq!(slots.sources().collect::<Vec<_>>(), [3]);
-    // What is from before its turn would collide with what was sent then.
+    // A packet from before its turn would collide with packets sent then.
     assert_eq!(slots.take(at(21), &source(3, 899, loud)), None);
 }
 
@@ -154,8 +154,8 @@ fn without_slots_nothing_is_heard() {
 }
 
 proptest! {
-    /// Whoever takes turns, each slot's flow goes on without a break: over a change of stream the
-    /// sequence goes up by one from the highest, and timestamps never go back.
+    /// Whichever streams take turns, each slot's flow goes on without a break: when the stream changes, the sequence
+    /// number goes up by one from the highest, and timestamps never go back.
     #[test]
     fn no_flow_ever_breaks(
         steps in prop::collection::vec((1u32..6, 0u64..400, 0u8..127, any::<bool>()), 1..300),
@@ -205,10 +205,10 @@ proptest! {
     }
 }
 
-/// What streams send in a 20 ms frame: a level (V bit set), or nothing.
+/// The level that streams send in a 20 ms frame (V bit set), or nothing.
 type Sounds<'s> = &'s dyn Fn(u32, u64) -> Option<u8>;
 
-/// Plays `sounds(ssrc, ms)` for SSRCs 1 to `streams` over one slot; gives who had it when.
+/// Plays `sounds(ssrc, ms)` for SSRCs 1 to `streams` over one slot; returns the holder of the slot over time.
 fn play(streams: u32, end: u64, sounds: Sounds<'_>) -> Vec<(u64, u32)> {
     let mut slots = slots(1);
     let mut loudness = alloc::vec![Loudness::new(); streams as usize];
@@ -356,7 +356,7 @@ fn a_participant_keeps_one_slot_against_all_who_are_heard() {
     for ssrc in 1..=4 {
         assert!(slots.take(at(0), &faked(ssrc, 0)).is_some(), "it is free");
     }
-    // Who says nothing needs no slot.
+    // A silent stream needs no slot.
     let silent = source(11, 0, Score::default());
     assert_eq!(slots.take(at(1), &silent), None);
     for ssrc in 11..=13 {
@@ -373,7 +373,8 @@ fn a_participant_keeps_one_slot_against_all_who_are_heard() {
     let mut heard: Vec<_> = slots.sources().collect();
     heard.sort();
     assert_eq!(heard, [4, 11, 12, 13]);
-    // Who falls silent, and says so, gives way even to another's second stream, and has the slot back as soon as it is heard.
+    // A stream that falls silent, and says so, gives way even to another's second stream, and has the slot back as
+    // soon as it is heard.
     let silent = source(13, 2, Score::default());
     slots.take(at(40), &silent).unwrap();
     assert!(slots.take(at(41), &faked(1, 2)).is_some());

@@ -1,4 +1,4 @@
-//! Attributes of participants: who may set them, and how many there may be.
+//! Attributes of participants: permissions and limits.
 
 use super::Session;
 use crate::room::{
@@ -11,7 +11,7 @@ use crate::server::room::requests::Reply;
 use crate::signal::{Outcome, Refusal};
 
 impl Session {
-    /// A member sets an attribute of its own, or with the grant for it of somebody else.
+    /// A member sets an attribute of its own, or, with the grant for it, of another.
     pub(in crate::server::room) fn set_attribute_from(
         &mut self,
         cx: &mut Context,

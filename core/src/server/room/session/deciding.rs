@@ -16,7 +16,7 @@ impl Session {
         }
     }
 
-    /// Compares all who may be heard, and tells the room if another is the active speaker.
+    /// Compares all audible participants, and tells the room if the active speaker changes.
     pub(crate) fn decide_speaker(&mut self, cx: &mut Context) {
         let now = cx.now;
         let Self {
@@ -35,7 +35,7 @@ impl Session {
         });
         let change = speaker.dominance.decide(now, talkers);
         let at = speaker.dominance.poll_timeout().map(|at| {
-            // Who still talks holds the place beyond the hold time; then the packets decide.
+            // A speaker that goes on talking stays beyond the hold time; then the packets decide.
             at.max(now + DECISION_INTERVAL)
         });
         let wake = Wake::Speaker(self.room_key);

@@ -1,4 +1,4 @@
-//! The floor: one member has it, or nobody.
+//! The floor: one member has it, or none.
 
 use super::Session;
 use crate::room::{ParticipantId, RoomUpdate};

@@ -1,5 +1,5 @@
-//! Media on its way through the server: one packet in, a copy with a stamp of its own for each receiver out. What the
-//! copies have in common is kept once.
+//! Media on its way through the server: one packet in, a copy with a stamp of its own for each receiver out. The
+//! common part of the copies is kept once.
 
 use super::Session;
 use crate::audio::Score;
@@ -22,7 +22,7 @@ pub(super) struct Live<'p> {
     kind: StreamKind,
     #[cfg(feature = "opus-fullband")]
     codec: crate::room::Codec,
-    /// What the receivers' headers are made from.
+    /// The source of the receivers' headers.
     pub(super) arriving: Arriving,
     payload_type: u8,
     pub(super) audio_level: Option<AudioLevel>,
@@ -30,10 +30,10 @@ pub(super) struct Live<'p> {
 }
 
 impl Session {
-    /// Takes in an RTP packet from a publisher, for all who want it.
+    /// Processes an RTP packet from a publisher, and queues it for all subscribers.
     ///
     /// # Errors
-    /// Why the publisher's stay ends.
+    /// The reason that the publisher's stay ends.
     pub(crate) fn forward(
         &mut self,
         cx: &mut Context,
@@ -97,7 +97,7 @@ impl Session {
 }
 
 impl Live<'_> {
-    /// Keeps what all receivers get of it; `None` if it fits no datagram, or there is no room for it.
+    /// Keeps the part common to all receivers; `None` if it fits no datagram, or there is no room for it.
     fn keep(&self, cx: &mut Context) -> Option<Payload> {
         let source = [self.arriving.ssrc];
         let is_audio = self.kind == StreamKind::Audio;
@@ -115,10 +115,10 @@ impl Live<'_> {
     }
 }
 
-/// Whether a packet of media is taken; what is not is counted.
+/// Whether a packet of media is accepted; rejected packets are counted.
 ///
 /// # Errors
-/// Why its publisher's stay ends.
+/// The reason that its publisher's stay ends.
 fn is_granted(cx: &mut Context, verdict: Verdict) -> Result<bool, CloseReason> {
     match verdict {
         Verdict::Granted => Ok(true),
@@ -130,7 +130,7 @@ fn is_granted(cx: &mut Context, verdict: Verdict) -> Result<bool, CloseReason> {
     }
 }
 
-/// What an audio packet takes of [`Config::audio`].
+/// The bytes that an audio packet takes of [`Config::audio`].
 fn audio_cost(packet: &[u8]) -> u32 {
     // No datagram is too long to be counted.
     u32::try_from(packet.len())
@@ -139,10 +139,10 @@ fn audio_cost(packet: &[u8]) -> u32 {
 }
 
 impl Member {
-    /// `None` if the packet is not what this member may send now.
+    /// `None` if this member may not send the packet now.
     ///
     /// # Errors
-    /// Why its stay ends.
+    /// The reason that its stay ends.
     fn receive_media<'p>(
         &mut self,
         cx: &mut Context,
@@ -239,7 +239,7 @@ impl Member {
         true
     }
 
-    /// Queues a packet. When it is sent is the caller's matter.
+    /// Queues a packet. The caller decides when it is sent.
     #[inline]
     pub(super) fn queue_media(&mut self, cx: &mut Context, stamp: Stamp, packet: &Payload) {
         self.drop_late(cx);
@@ -254,7 +254,7 @@ impl Member {
         cx.statistics.media_forwarded += 1;
     }
 
-    /// Drops what has waited for too long.
+    /// Drops packets that have waited for too long.
     #[inline(always)]
     pub(super) fn drop_late(&mut self, cx: &mut Context) {
         if self.receives.media.is_late(cx.now) {
@@ -265,7 +265,7 @@ impl Member {
     #[cold]
     fn drop_what_is_late(&mut self, cx: &mut Context) {
         let late = self.receives.media.drop_late(cx.now, &mut cx.pool);
-        // What waits for an address that has yet to be proven is not the embedder's fault.
+        // Packets that wait for an unproven address are not the embedder's fault.
         if self.association.reach.proven {
             cx.count_late(late);
         } else {

@@ -21,7 +21,7 @@ impl Session {
         for key in self.gathered.drain(..) {
             if let Some(member) = self.members.get_mut(key) {
                 member.receives.gathered = false;
-                // What was signalled meanwhile may have taken it along.
+                // Signalling sent meanwhile may have taken it along.
                 if !member.receives.media.is_empty() {
                     cx.wake(&mut member.association);
                 }

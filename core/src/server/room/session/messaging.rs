@@ -65,10 +65,10 @@ impl Session {
         Some(u16::try_from(recipients.len()).unwrap_or(u16::MAX))
     }
 
-    /// Takes in a lossy message; what is wrong with it makes it one of those that get lost.
+    /// Processes a lossy message; an invalid one is dropped.
     ///
     /// # Errors
-    /// Why its sender's stay ends.
+    /// The reason that its sender's stay ends.
     pub(crate) fn handle_lossy_message(
         &mut self,
         cx: &mut Context,

@@ -1,4 +1,4 @@
-//! Mixes in the life of a session: when there is one, who hears which, and its packets on their way.
+//! Mixes in a session: their start and end, the mix of each listener, and the way of their packets.
 
 use alloc::boxed::Box;
 
@@ -16,7 +16,7 @@ impl Session {
         self.mix.is_some()
     }
 
-    /// Has the session mixed from when somebody asks for that until nobody does.
+    /// Has the session mixed while at least one participant asks for that.
     pub(super) fn start_or_end_mix(&mut self, cx: &mut Context) {
         let Some(config) = cx.config.mix else {
             return;
@@ -37,7 +37,7 @@ impl Session {
         self.mix = Some(Box::new(mix));
     }
 
-    /// Nobody listens to the mix any more.
+    /// The mix has no listeners any more.
     pub(super) fn end_mix(&mut self, cx: &mut Context) {
         if let Some(mut mix) = self.mix.take() {
             let wake = Wake::Mix(self.room_key);
@@ -112,7 +112,7 @@ impl Member {
             ssrc,
             publisher: None,
             sequence: mixed.sequence.wrapping_add(1),
-            // Truncation is what a timestamp that wraps around does.
+            // The timestamp wraps around, so truncation is right.
             timestamp: clock as u32,
             marker: mixed.last.is_none_or(|last| last + BLOCK != begins),
             is_newest: true,

@@ -1,4 +1,4 @@
-//! One run of a room: its members, what is true among them, and what they say to each other.
+//! One run of a room: its members, its state, and the messages between members.
 //!
 //! ```text
 //!  requests ─► streams, subscribing, floor ─► authority ─► telling ─┐
@@ -62,26 +62,26 @@ pub(crate) struct Session {
     authority: Authority,
     members: Members,
     by_id: BTreeMap<ParticipantId, MemberKey>,
-    /// Whose a stream is, by its SSRC: few publish in a large room, and nobody need look through all for them.
+    /// The publisher of each stream, by SSRC: in a large room few publish, and no lookup visits all members.
     publishers: BTreeMap<u32, Publisher>,
-    /// Whether the embedder gets the media, too.
+    /// Whether the embedder receives the media, too.
     tapped: bool,
     telling: Pace,
     pub(super) lasting: Lasting,
     kicked: VecDeque<ParticipantId>,
-    /// Those who are silenced, whether they are in the session or not.
+    /// Silenced participants, whether they are in the session or not.
     censored: VecDeque<ParticipantId>,
     speaker: Speaker,
     /// Those with frames that wait for others.
     gathered: Vec<MemberKey>,
-    /// When they have waited long enough.
+    /// The time when they have waited long enough.
     window: Alarm,
-    /// While anybody listens to it.
+    /// Exists while anybody listens to it.
     #[cfg(feature = "opus-fullband")]
     mix: Option<Box<mix::Mix>>,
 }
 
-/// Who publishes a stream.
+/// The publisher of a stream.
 #[derive(Debug)]
 struct Publisher {
     key: MemberKey,
@@ -167,7 +167,7 @@ impl Session {
         Some(View::new(&self.authority, capacity))
     }
 
-    /// Takes in somebody who was announced, with what it publishes.
+    /// Adds an announced participant, with its streams.
     pub(super) fn enter(
         &mut self,
         cx: &mut Context,
@@ -212,7 +212,7 @@ impl Session {
         self.rearm(cx, key);
     }
 
-    /// Takes a member out. The session goes on even if it is empty now; what becomes of the member is the caller's matter.
+    /// Removes a member. The session goes on even if it is empty now; the caller decides about the member.
     pub(super) fn leave(
         &mut self,
         cx: &mut Context,
@@ -220,7 +220,7 @@ impl Session {
         reason: CloseReason,
     ) -> Option<Box<Member>> {
         let participant = self.get(who)?.id().clone();
-        // Nobody has it any more, and the embedder is told.
+        // The floor is free, and the embedder is told.
         let _ = self.release_floor(cx, who);
         let update = RoomUpdate::Left {
             participant: participant.clone(),
@@ -256,7 +256,7 @@ impl Session {
         Some(member)
     }
 
-    /// Sends everybody away.
+    /// Closes all members' connections.
     pub(super) fn send_all_away(&mut self, cx: &mut Context, reason: CloseReason) {
         self.by_id.clear();
         for member in self.members.take_all() {
@@ -295,7 +295,7 @@ impl Session {
         self.kicked.contains(participant)
     }
 
-    /// Sets a member's timer to what it waits for now.
+    /// Sets a member's timer to its next timeout.
     pub(super) fn rearm(&mut self, cx: &mut Context, who: MemberKey) {
         if let Some(member) = self.get_mut(who) {
             let at = member.next_timeout(&cx.config);

@@ -1,4 +1,4 @@
-//! What a build without an encoder has in place of `mixing`: nobody is given a mix.
+//! Replaces `mixing` in a build without an encoder: no participant gets a mix.
 
 use super::Session;
 use crate::server::context::Context;

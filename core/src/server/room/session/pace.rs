@@ -1,22 +1,22 @@
-//! How far those in a session are told what has changed.
+//! The pace at which members are told of changes.
 
 use crate::room::Version;
 use crate::server::timers::Alarm;
 use crate::time::Instant;
 
-/// What of a session's changes is being told.
+/// The part of a session's changes that members are told.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// What is so at this version is told to who does not know it; what came later waits.
+    /// Members behind this version are told up to it; later changes wait.
     pub(super) through: Version,
-    /// When that was last moved on.
+    /// The time when `through` last advanced.
     pub(super) at: Option<Instant>,
-    /// When it is to be, next.
+    /// The time of its next advance.
     pub(super) alarm: Alarm,
 }
 
 impl Pace {
-    /// Whether who knows all that it should at `told` has nothing to be told now.
+    /// Whether a member at `told` knows everything it should know by now.
     pub(super) fn is_done(&self, told: Option<Version>) -> bool {
         told.is_some_and(|told| told >= self.through)
     }

@@ -18,7 +18,7 @@ impl Session {
             member.sends.report.clear();
             member.sends.report_at = None;
             self.tell_connection(cx, who);
-            // Whoever has it would keep it from all others until the grace time is over.
+            // A silent holder would keep the floor from all others until the grace time is over.
             let _ = self.release_floor(cx, who);
         }
     }
@@ -38,7 +38,7 @@ impl Session {
         self.change(cx, RoomUpdate::Connection { participant, state });
     }
 
-    /// Moves a member to a new association: nobody else notices.
+    /// Moves a member to a new association, which the others do not notice.
     pub(crate) fn resume(
         &mut self,
         cx: &mut Context,

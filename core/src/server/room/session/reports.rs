@@ -1,4 +1,4 @@
-//! Quality: what publishers are told of their media, what receivers tell of theirs.
+//! Quality: reports to publishers about their media, and reports of receivers about theirs.
 
 use crate::room::MAX_STREAMS;
 use crate::rtp::{ReportBlock, RtcpCompound, quality, report_len, write_report};
@@ -36,7 +36,7 @@ impl Member {
         sends.report_at = Some(now + interval);
     }
 
-    /// Takes in what it tells of what it sends and receives.
+    /// Processes a member's report of the media that it sends and receives.
     pub(crate) fn handle_report(&mut self, now: Instant, bytes: &[u8]) {
         let Ok(compound) = RtcpCompound::parse(bytes) else {
             return;

@@ -1,4 +1,4 @@
-//! Who is loudest.
+//! The active speaker.
 
 use crate::audio::Dominance;
 use crate::room::ParticipantId;
@@ -12,7 +12,7 @@ pub(super) const DECISION_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Speaker {
     pub(super) dominance: Dominance<u32>,
-    /// Whom the embedder takes for it.
+    /// The active speaker that the embedder was last told.
     pub(super) told: Option<ParticipantId>,
     /// Not to be decided again before this.
     pub(super) next_decision: Instant,

@@ -1,4 +1,4 @@
-//! What members publish, and whether it may be heard.
+//! Members' streams, and whether they may be heard.
 
 use alloc::vec::Vec;
 
@@ -40,7 +40,7 @@ impl Session {
         Ok(Outcome::Published { ssrc })
     }
 
-    /// Connects a new stream with what others have said about its name, and tells the embedder.
+    /// Connects a new stream with earlier subscriptions to its name, and tells the embedder.
     pub(super) fn stream_appeared(
         &mut self,
         cx: &mut Context,
@@ -162,7 +162,7 @@ impl Session {
         true
     }
 
-    /// Takes back what a member may no longer do.
+    /// Ends everything that a member may no longer do.
     pub(crate) fn enforce_grants(&mut self, cx: &mut Context, who: MemberKey) {
         let Some(member) = self.members.get_mut(who) else {
             return;
@@ -174,7 +174,7 @@ impl Session {
         let streams = member.sends.streams.iter();
         let withdrawn = streams.filter(|stream| !grants.contains(Grants::to_publish(stream.kind)));
         let withdrawn: Vec<StreamKey> = withdrawn.map(|stream| stream.key.clone()).collect();
-        // Each is published, and the floor may be another's: there is nothing to refuse to anybody.
+        // Each is published, and the floor may be another's: nothing can be refused.
         for stream in withdrawn {
             let _ = self.unpublish(cx, who, &stream);
         }
@@ -191,7 +191,7 @@ impl Session {
         self.silence_in_mix(ssrc);
     }
 
-    /// Takes back what waits of a stream for its receivers.
+    /// Removes the waiting packets of a stream from all receivers' queues.
     fn take_back(&mut self, cx: &mut Context, ssrc: u32) {
         self.members.for_each(|_, other| {
             let media = &mut other.receives.media;

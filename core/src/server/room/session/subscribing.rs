@@ -1,4 +1,4 @@
-//! What members want to receive.
+//! Members' subscriptions.
 
 use super::Session;
 use crate::room::StreamKind;

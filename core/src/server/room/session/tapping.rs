@@ -1,4 +1,4 @@
-//! What the embedder taps of a session.
+//! The embedder's tap of a session.
 
 use super::Session;
 use super::forward::Live;

@@ -1,7 +1,7 @@
-//! When those in a session are told what has changed there.
+//! The time when members are told of changes.
 //!
-//! Most changes are told at once. Who comes to a large room or goes is told together with others who do so soon after, because
-//! each of them concerns everybody, if only by the count.
+//! Most changes are told at once. Joins and leaves in a large room are told together with others soon after, because
+//! each of them concerns every member, if only by the count.
 //!
 //! ```text
 //!  joins        |           | |  ||  |          |
@@ -17,12 +17,12 @@ use crate::server::keys::Wake;
 use crate::server::overload::FEW;
 
 impl Session {
-    /// Changes the state of the room, and has all who are in it told.
+    /// Changes the state of the room, and has all members told.
     pub(super) fn change(&mut self, cx: &mut Context, update: RoomUpdate) {
         let fact = self.fact_of(&update);
         let is_of_roster = matches!(update, RoomUpdate::Joined(_) | RoomUpdate::Left { .. });
         let before = self.authority.state().version();
-        // Whatever cannot be so has been refused before; what is so already changes nothing.
+        // Impossible updates have been refused before; an update without effect changes nothing.
         let after = self.authority.change(update).unwrap_or(before);
         if after == before {
             return;
@@ -37,8 +37,8 @@ impl Session {
         }
     }
 
-    /// What a change means to the embedder. It is told of participants and streams that come and go where that happens, and
-    /// of the speaker where that is decided.
+    /// The event that a change means for the embedder. Events of joins, leaves and streams are made where these
+    /// happen, and the active speaker's where it is decided.
     fn fact_of(&self, update: &RoomUpdate) -> Option<Event> {
         let (room, session) = (self.room.clone(), self.id);
         Some(match update.clone() {
@@ -88,7 +88,7 @@ impl Session {
         })
     }
 
-    /// Somebody came or went: has the others told, now or soon.
+    /// A participant joined or left: has the others told, now or soon.
     pub(super) fn roster_changed(&mut self, cx: &mut Context) {
         let is_large = self.members.len() > FEW;
         let next = self.telling.at.map(|at| at + cx.config.roster_interval);
@@ -101,7 +101,7 @@ impl Session {
         }
     }
 
-    /// Has all who are in the session told what is so now.
+    /// Has all members told of the current state.
     pub(crate) fn tell_all(&mut self, cx: &mut Context) {
         self.telling.through = self.authority.state().version();
         self.telling.at = Some(cx.now);
@@ -110,7 +110,7 @@ impl Session {
         self.wake_all(cx);
     }
 
-    /// Has all who are in the session asked for what they have to be told.
+    /// Schedules all members to be asked for their news.
     pub(crate) fn wake_all(&mut self, cx: &mut Context) {
         self.members
             .for_each(|_, member| cx.wake(&mut member.association));

@@ -1,4 +1,4 @@
-//! What goes out to a member: one datagram, with all that waits for it.
+//! Output to a member: one datagram, with everything that waits for it.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -75,7 +75,7 @@ impl Session {
     }
 }
 
-/// What there is to be told.
+/// The pending news.
 struct Facts<'s> {
     authority: &'s Authority,
     publishers: &'s BTreeMap<u32, Publisher>,
@@ -86,7 +86,7 @@ struct Facts<'s> {
 }
 
 impl Member {
-    /// Whether there is anything to tell, which for most packets there is not.
+    /// Whether there is any news, which for most packets there is not.
     fn has_news(&self, facts: &Facts<'_>) -> bool {
         let receives = &self.receives;
         receives.pending.is_some()
@@ -96,9 +96,9 @@ impl Member {
             || receives.lobby.has_news(self.lobby(facts))
     }
 
-    /// Moves signalling from where it waits into the link, as far as its window goes: first what was
-    /// taken out already, then replies, then the lobby, then the room's changes, then messages, which get their share if
-    /// changes do not end. What the room's changes are is found now and not before, so that they are current.
+    /// Moves signalling from its queues into the link, as far as its window goes: first the messages taken out
+    /// already, then replies, then the lobby, then the room's changes, then messages, which get their share if
+    /// changes do not end. The room's changes are computed only now, so that they are current.
     fn refill(&mut self, facts: &Facts<'_>) {
         while self.association.link.free_window() > 0 {
             if let Some(pending) = &self.receives.pending {
@@ -145,7 +145,7 @@ impl Member {
     /// The next that it must hear of the room.
     fn poll_told(&mut self, facts: &Facts<'_>) -> Option<Vec<u8>> {
         let receives = &mut self.receives;
-        // What others say comes after that they are here.
+        // A message is delivered only after its sender's `Joined` update.
         if receives.messages.is_empty() && facts.pace.is_done(receives.told) {
             return None;
         }

@@ -15,7 +15,7 @@ use nix::sys::socket::{
 
 use super::BATCH;
 
-/// What a system call for many datagrams needs of its own; it stays on the thread that made it.
+/// The memory of a system call for many datagrams; it stays on the thread that made it.
 pub(super) type Headers = MultiHeaders<SockaddrStorage>;
 
 /// Has the kernel tell where datagrams were sent to, if the socket has several addresses.
@@ -32,23 +32,23 @@ pub(super) fn ask(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
-/// To receive, with room for what the kernel tells beside each datagram. A call leaves room only for as much as it was
-/// told itself: renew these when a message says that there was more.
+/// Headers for receiving, with room for the kernel's control data of each datagram. A call leaves only the used part
+/// of that room: renew these when a message was cut.
 pub(super) fn receiving() -> Headers {
     MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(u32, in6_pktinfo)))
 }
 
-/// Whether the kernel had more to tell than there was room for.
+/// Whether the kernel had more control data than there was room for.
 pub(super) fn is_cut(message: &RecvMsg<'_, '_, SockaddrStorage>) -> bool {
     message.flags.contains(MsgFlags::MSG_CTRUNC)
 }
 
-/// What the kernel told beside a datagram.
+/// The kernel's control data of a datagram.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Told {
-    /// Where it was sent to.
+    /// Its destination address.
     pub(super) local: Option<IpAddr>,
-    /// How many datagrams there was no room for since the socket was made, modulo 2^32.
+    /// The number of datagrams dropped for lack of room since the socket was made, modulo 2^32.
     pub(super) drops: Option<u32>,
 }
 

@@ -22,11 +22,11 @@ const LOOK: u8 = 50;
 pub(super) struct Batch {
     datagrams: [[u8; MAX_DATAGRAM]; BATCH],
     to: [Option<SockaddrStorage>; BATCH],
-    /// Which of this machine's addresses they leave from.
+    /// The source address of each, one of this machine's.
     from: [Option<IpAddr>; BATCH],
     lens: [usize; BATCH],
     queued: usize,
-    /// How many of those are sent.
+    /// The number of datagrams already sent.
     sent: usize,
 }
 
@@ -42,7 +42,7 @@ impl Batch {
         })
     }
 
-    /// How many wait.
+    /// The number of waiting datagrams.
     pub(super) fn len(&self) -> usize {
         self.queued - self.sent
     }
@@ -55,7 +55,8 @@ impl Batch {
         self.queued == BATCH
     }
 
-    /// Where the next datagram is to be written. Of a full batch it is the last one's, which is lost then.
+    /// The buffer of the next datagram. If the batch is full, this is the last one's buffer, and that datagram is
+    /// lost.
     pub(super) fn place(&mut self) -> &mut [u8] {
         let place = self.queued.min(BATCH - 1);
         self.datagrams
@@ -77,7 +78,8 @@ impl Batch {
         }
     }
 
-    /// Sends what waits; false if the socket has no room for all of it now. What cannot be sent at all is lost.
+    /// Sends the waiting datagrams; false if the socket has no room for all of them now. Datagrams that cannot be
+    /// sent at all are lost.
     pub(super) fn send(&mut self, socket: &UdpSocket, headers: &mut Sending) -> bool {
         while self.sent < self.queued {
             let (from, count) = self.alike();
@@ -107,8 +109,8 @@ impl Batch {
         true
     }
 
-    /// Which address the next ones to send leave from, and how many they are: a system call sends from one address. Rooms
-    /// in which the families alternate take more calls, which cost little beside what the kernel does for each datagram.
+    /// The source address of the next datagrams, and their number: a system call sends from one address. Rooms with
+    /// alternating address families take more calls, which cost little beside the kernel's work for each datagram.
     fn alike(&self) -> (Option<IpAddr>, usize) {
         let mut waiting = self.from.iter().take(self.queued).skip(self.sent);
         let first = waiting.next().copied().flatten();
@@ -132,8 +134,8 @@ impl fmt::Debug for Batch {
     }
 }
 
-/// How a sending thread sends: all of a batch, however long the socket takes for it. When the thread is to end, what
-/// the socket does not take at once is lost.
+/// The work of a sending thread: it sends all of a batch, however long the socket takes. When the thread is to end,
+/// datagrams that the socket does not accept at once are lost.
 pub(super) fn send_whole(socket: Arc<UdpSocket>) -> impl FnMut(&mut Batch, &dyn Fn() -> bool) {
     let mut headers = Sending::new();
     move |batch, is_wanted| {
@@ -143,7 +145,7 @@ pub(super) fn send_whole(socket: Arc<UdpSocket>) -> impl FnMut(&mut Batch, &dyn 
                 return;
             }
             let mut room = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-            // Whatever it says, the next attempt to send says it again.
+            // Any error here shows again at the next attempt to send.
             let _ = poll(&mut room, LOOK);
         }
     }

@@ -1,4 +1,4 @@
-//! What arrives at the socket, and what the kernel had no room for.
+//! Datagrams that arrive at the socket, and the count of those that the kernel dropped.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -21,7 +21,7 @@ type Incoming = [u8; MAX_DATAGRAM + 1];
 
 pub(in crate::server) struct Inbound {
     socket: AsyncFd<Arc<UdpSocket>>,
-    /// Whether the socket has several addresses, so that the kernel tells which one was asked.
+    /// Whether the socket has several addresses, so that the kernel reports the destination of each datagram.
     has_several: bool,
     incoming: Box<[Incoming; BATCH]>,
     headers: Headers,
@@ -57,7 +57,7 @@ impl Inbound {
         let _ = self.socket.readable().await;
     }
 
-    /// Hands out what is here already, at most a batch: from where, at which address of this machine, and what.
+    /// Hands out the datagrams already here, at most a batch: the sender, the address of this machine, and the bytes.
     pub(in crate::server) fn receive(
         &mut self,
         mut each: impl FnMut(SocketAddr, Option<IpAddr>, &mut [u8]),

@@ -1,4 +1,4 @@
-//! What leaves through the socket: sent by the worker, or by threads that do it for the worker.
+//! Datagrams that leave through the socket: sent by the worker, or by threads on its behalf.
 
 use std::future::{pending, poll_fn};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -14,8 +14,8 @@ use super::batch::Batch;
 use super::sending::SendingThread;
 use crate::server::watch::watch;
 
-/// Up to so many datagrams the worker sends itself when no thread has anything to do for the same receivers: waking one
-/// costs about as much as sending a few, and takes longer.
+/// Up to this many datagrams the worker sends itself when no thread has anything to do for the same receivers: waking
+/// one costs about as much as sending a few, and takes longer.
 pub(super) const FEW: usize = 8;
 
 pub(in crate::server) struct Outbound {
@@ -29,7 +29,7 @@ pub(in crate::server) struct Outbound {
 #[derive(Debug)]
 struct Lane {
     batch: Box<Batch>,
-    /// Who sends; without one, the worker.
+    /// The sending thread; without one, the worker sends.
     thread: Option<SendingThread>,
 }
 
@@ -59,7 +59,8 @@ impl Outbound {
         self.lanes.iter().all(Lane::is_empty)
     }
 
-    /// Where the next datagram is to be written. Of a full queue it is the last one's, which is lost then.
+    /// The buffer of the next datagram. If the queue is full, this is the last one's buffer, and that datagram is
+    /// lost.
     pub(in crate::server) fn place(&mut self) -> &mut [u8] {
         let first = self.lanes.first_mut();
         first.map_or(&mut [], |lane| lane.batch.place())
@@ -73,7 +74,7 @@ impl Outbound {
             return;
         };
         let lane = match its.checked_sub(1).and_then(|n| others.get_mut(n)) {
-            // Whose it is shows only after it is sealed.
+            // The destination is known only after the datagram is sealed.
             Some(lane) => {
                 let sealed = first.batch.place().get(..len);
                 if let (Some(sealed), Some(place)) = (sealed, lane.batch.place().get_mut(..len)) {
@@ -86,8 +87,8 @@ impl Outbound {
         lane.batch.queue(to, from, len);
     }
 
-    /// Sends or hands over what is queued; false if there is no room for all of it now: see
-    /// [`writable`](Self::writable). What cannot be sent at all is lost.
+    /// Sends or hands over the queue; false if there is no room for all of it now: see [`writable`](Self::writable).
+    /// Datagrams that cannot be sent at all are lost.
     pub(in crate::server) fn flush(&mut self) -> bool {
         // Every one of them, whatever the others say.
         let mut has_room = true;
@@ -115,7 +116,7 @@ impl Outbound {
         }
     }
 
-    /// How long the busiest thread has been sending since this was last asked.
+    /// The time that the busiest thread has been sending since the last call.
     pub(in crate::server) fn busiest(&mut self) -> Duration {
         let threads = self
             .lanes

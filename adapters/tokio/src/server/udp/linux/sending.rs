@@ -37,7 +37,7 @@ pub(super) struct SendingThread {
     /// It panicked.
     is_gone: bool,
     shared: Arc<Shared>,
-    /// How much of [`Shared::busy`] was asked for already.
+    /// The part of [`Shared::busy`] already returned.
     seen: u64,
     thread: Option<JoinHandle<()>>,
 }
@@ -50,7 +50,8 @@ struct Shared {
 }
 
 impl SendingThread {
-    /// Starts a thread that sends with what `begin` makes there. That is told whether it is still worth while to wait.
+    /// Starts a thread that sends with the function that `begin` makes there. That function is told whether it should
+    /// still wait.
     pub(super) fn start<S>(
         name: &str,
         begin: impl FnOnce() -> S + Send + 'static,
@@ -121,7 +122,7 @@ impl SendingThread {
         self.spare.push(batch);
     }
 
-    /// Whether everything is sent that was handed over and [collected](Self::collect).
+    /// Whether everything handed over and [collected](Self::collect) is sent.
     pub(super) fn is_idle(&self) -> bool {
         self.under_way == 0
     }
@@ -131,7 +132,7 @@ impl SendingThread {
         self.is_gone
     }
 
-    /// How long it has been sending since this was last asked.
+    /// The time that it has been sending since the last call.
     pub(super) fn busy(&mut self) -> Duration {
         let before = self.seen;
         self.seen = self.shared.busy.load(Ordering::Relaxed);
@@ -159,7 +160,7 @@ fn run(
 ) {
     let clock = Clock::new();
     loop {
-        // Before the look at the queue, so that what was handed over before the end is sent.
+        // Before the look at the queue, so that datagrams handed over before the end are sent.
         let ends = shared.ends.load(Ordering::Acquire);
         match to_send.pop() {
             Ok(mut batch) => {

@@ -228,7 +228,7 @@ async fn what_the_kernel_had_no_room_for_is_counted() {
         received
     };
     take(&mut inbound).await;
-    // What arrives after the loss tells of it, when it is looked at.
+    // The first datagram read after the loss reports it.
     let mut sent = SENT;
     while drops.load(Ordering::Relaxed) == 0 {
         assert!(sent < SENT + 200, "never told");

@@ -1,7 +1,7 @@
-//! How long a piece of a mix is.
+//! The length of a piece of a mix.
 
 use crate::time::Duration;
 
-/// How much sound a packet of a mix holds, in ms.
+/// The duration of a mixed packet, in ms.
 pub(super) const BLOCK_MS: u16 = 20;
 pub(crate) const BLOCK: Duration = Duration::from_millis(BLOCK_MS as u64);

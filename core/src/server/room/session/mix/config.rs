@@ -1,9 +1,9 @@
-//! What an operator may set of mixes.
+//! The settings of mixes.
 
 use crate::audio::codec::{FrameDuration, SampleRate};
 use crate::audio::opus::{EncoderConfig, EncoderConfigError, FullbandEncoder};
 
-/// How rooms are mixed for those who ask for that, see [`Config::mix`](crate::server::Config::mix).
+/// How rooms are mixed for participants that ask for it, see [`Config::mix`](crate::server::Config::mix).
 ///
 /// ```
 /// use parlour_core::audio::codec::SampleRate;
@@ -21,17 +21,16 @@ pub struct MixConfig {
     pub sessions: usize,
     /// Most talkers that are heard in a mix at a time, the loudest: each is decoded once. At most 8.
     pub talkers: u8,
-    /// Most different mixes of one session at a time, each encoded once: one for all who do not talk,
-    /// one for each who talks and listens, and one for each other choice of who is left out. Who would
-    /// need one more hears nothing meanwhile.
+    /// Most different mixes of one session at a time, each encoded once: one for all listeners that do not talk, one
+    /// for each talker that listens, and one for each other set of excluded talkers. A listener that would need one
+    /// more hears nothing meanwhile.
     pub encoders: usize,
     /// How the mixes of Opus listeners are encoded.
     pub opus: MixOpus,
 }
 
-/// Settings that the encoder of a mix takes. Their sample rate is also the one at which talkers are decoded
-/// and mixed. By default 16 kHz, 24 kb/s, and no DTX: who is silent sends nothing that could be mixed, and what
-/// several say at once an encoder may take for noise.
+/// Encoder settings of a mix. Talkers are decoded and mixed at the same sample rate. By default 16 kHz, 24 kb/s, and
+/// no DTX: a silent participant sends nothing to mix, and an encoder may take several simultaneous voices for noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MixOpus(EncoderConfig);
 
@@ -39,7 +38,7 @@ impl MixOpus {
     /// These settings, but frames always hold 20 ms.
     ///
     /// # Errors
-    /// [`EncoderConfigError`] for what a [`FullbandEncoder`] does not do.
+    /// [`EncoderConfigError`] for settings that a [`FullbandEncoder`] does not support.
     pub fn new(config: EncoderConfig) -> Result<Self, EncoderConfigError> {
         let config = EncoderConfig {
             frame: FrameDuration::Ms20,

@@ -1,4 +1,4 @@
-//! One mix: what all hear for whom the same talkers are left out, encoded once.
+//! One mix: for all listeners with the same excluded talkers, encoded once.
 
 use alloc::boxed::Box;
 
@@ -17,7 +17,7 @@ use crate::rtp::{AudioLevel, RtpHeader};
 use crate::server::member::media::{MAX_CONTRIBUTORS, keep_packet};
 use crate::server::pool::{Payload, Pool};
 
-/// What a group's mix becomes.
+/// The encoder of a group's mix.
 enum Encoder {
     Opus(Box<FullbandEncoder>),
     Pcmu(Box<Resampler>),
@@ -30,7 +30,7 @@ pub(super) struct Group {
     encoder: Encoder,
     /// The tick in which it was last asked for.
     pub(super) tick: u64,
-    /// The RTP packet that came of it, for all who hear this mix.
+    /// The resulting RTP packet, for all listeners of this mix.
     pub(super) sound: Option<Payload>,
 }
 
@@ -59,8 +59,8 @@ impl Group {
         })
     }
 
-    /// Mixes and encodes what the voices say in this tick, all but those left out.
-    /// Gives whether there was anything to encode.
+    /// Mixes and encodes the voices of this tick, except those left out. Returns whether there was anything to
+    /// encode.
     pub(super) fn make<'v>(
         &mut self,
         voices: impl Iterator<Item = (u32, &'v Voice)>,

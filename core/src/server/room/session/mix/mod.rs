@@ -1,7 +1,7 @@
-//! What those hear who asked for a mix: the loudest talkers of a session in one flow.
+//! The mix for participants that asked for one: the loudest talkers of a session in one flow.
 //!
-//! The loudest are found as for any receiver with so many slots. Each is decoded once, every 20 ms; those
-//! who do not talk share one mix, and each who talks gets one without its own voice:
+//! The loudest are found as for any receiver with the same number of slots. Each is decoded once, every 20 ms.
+//! Listeners that do not talk share one mix, and each talker gets one without its own voice:
 //!
 //! ```text
 //! anna ──► slot 0 ─► jitter buffer, decoder ─┐        ┌─► without nobody ─► encoder ─► 98 listeners
@@ -9,8 +9,8 @@
 //! …    ──► (louder ones have the slots)      ┘        └─► without ben    ─► encoder ─► ben
 //! ```
 //!
-//! A mix goes out in one of the receiver's slots, so that its numbers and times are unbroken also when the
-//! receiver changes its mind. While nobody talks nothing is sent, and no timer runs.
+//! A mix goes out in one of the receiver's slots, so that its sequence numbers and timestamps are unbroken even when
+//! the receiver changes its subscription. While nobody talks nothing is sent, and no timer runs.
 
 mod block;
 mod config;
@@ -39,33 +39,33 @@ use crate::server::pool::{Payload, Pool};
 use crate::server::timers::Alarm;
 use crate::time::{Duration, Instant};
 
-/// Without a packet from any talker for so long, there is nothing to mix.
+/// Without a packet from any talker for this long, there is nothing to mix.
 const IDLE: Duration = Duration::from_millis(500);
-/// A server that is late by more than this leaves out what it missed.
+/// A server that is late by more than this skips the missed ticks.
 const MAX_LATE: Duration = Duration::from_millis(100);
-/// An encoder that nobody heard for so many ticks is given up: 10 s.
+/// An encoder without listeners is given up after this many ticks: 10 s.
 const MAX_UNUSED: u64 = 500;
 
 /// See the [module](self).
 pub(crate) struct Mix {
     config: MixConfig,
-    /// By what the mix is known in its receivers' slots.
+    /// Identifies the mix in its receivers' slots.
     pub(crate) ssrc: u32,
-    /// Who has a voice: the SSRC of a slot is the place in `voices`.
+    /// Assigns the voices: the SSRC in slot `n` belongs to `voices[n]`.
     places: Slots,
     voices: Vec<Option<Box<Voice>>>,
     groups: Vec<Group>,
     pub(crate) alarm: Alarm,
-    /// When the next block is due, while somebody talks.
+    /// The time of the next block, while a participant talks.
     pub(crate) due: Option<Instant>,
     ticks: u64,
     fed: Instant,
     speaking: Talkers,
-    /// Whether others speak in this tick than in the one before.
+    /// Whether the set of speakers changed since the last tick.
     pub(crate) speakers_changed: bool,
 }
 
-/// What there is to pay for: of a tick the work, of a mix the memory.
+/// The costs of a mix: work per tick, memory per mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Cost {
     pub(crate) voices: usize,
@@ -73,7 +73,7 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// The memory of so many.
+    /// The memory of this many.
     pub(crate) const fn bytes(self) -> usize {
         self.voices * Voice::BYTES + self.encoders * Group::BYTES
     }
@@ -175,7 +175,7 @@ impl Mix {
         self.due.unwrap_or(now)
     }
 
-    /// The talkers that are to be left out of a mix, of those who talk, are those for whom `leave_out` holds.
+    /// The active talkers to leave out of a mix: those for which `leave_out` holds.
     pub(crate) fn without(&self, now: Instant, leave_out: impl Fn(u32) -> bool) -> Talkers {
         let mut talkers = Talkers::default();
         for (place, voice) in self.voices.iter().enumerate() {
@@ -219,7 +219,7 @@ impl Mix {
         Ok(group.sound.as_ref())
     }
 
-    /// The mix that has an encoder, or gets one: a new one, or that of a mix which nobody hears now.
+    /// The mix that has an encoder, or gets one: a new one, or that of a mix without listeners.
     fn group(&mut self, codec: Codec, without: Talkers) -> Option<usize> {
         let is_it = |group: &Group| (group.codec, group.without) == (codec, without);
         if let Some(index) = self.groups.iter().position(is_it) {
@@ -236,7 +236,7 @@ impl Mix {
         Some(index)
     }
 
-    /// Ends the tick. Says when the next one is due; `None` while nobody talks.
+    /// Ends the tick. Returns the time of the next one; `None` while nobody talks.
     pub(crate) fn end(
         &mut self,
         now: Instant,
@@ -265,7 +265,7 @@ impl Mix {
         self.due
     }
 
-    /// Those who are heard now.
+    /// The talkers heard now.
     pub(crate) fn speakers(&self) -> impl Iterator<Item = u32> {
         let places = (0..self.voices.len()).filter(|place| self.speaking.has(*place));
         places.filter_map(|place| self.places.source(place))

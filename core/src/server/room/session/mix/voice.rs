@@ -20,9 +20,9 @@ const PACKETS: usize = 16;
 const PCM: usize = SampleRate::Hz48000.samples(FrameDuration::MAX_MS);
 /// Samples of a block at the highest rate.
 pub(super) const MAX_BLOCK: usize = SampleRate::Hz48000.samples(BLOCK_MS);
-/// What a talker's packets vary is not known at first. Listeners have buffers of their own behind this.
+/// The jitter of a talker's packets is not known at first. Listeners have buffers of their own behind this.
 const START_DELAY: Duration = Duration::from_millis(40);
-/// A talker who pauses for no longer counts as talking, so that its own mix stays its own.
+/// A talker that pauses for no longer counts as talking, so that its own mix stays its own.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// See the [module](self).
@@ -65,7 +65,7 @@ impl Voice {
         let Ok(samples) = frame_samples(codec, payload) else {
             return;
         };
-        // Of what is refused, too late most likely, nothing would have been heard.
+        // A refused packet, most likely too late, would not have been heard.
         let _ = self.player.push(
             now,
             Packet {
@@ -80,7 +80,7 @@ impl Voice {
         );
     }
 
-    /// Makes the next block, of so many samples.
+    /// Makes the next block of `samples` samples.
     pub(super) fn read(&mut self, now: Instant, samples: usize) {
         let block = self.block.get_mut(..samples).unwrap_or_default();
         self.player.read(now, block);
@@ -91,18 +91,18 @@ impl Voice {
         }
     }
 
-    /// What was read, if somebody speaks.
+    /// The block just read, if the talker speaks.
     pub(super) fn sound(&self, samples: usize) -> Option<&[i16]> {
         self.block.get(..samples).filter(|_| self.speaks)
     }
 
-    /// Whether somebody speaks, or pauses only.
+    /// Whether the talker speaks, or only pauses.
     pub(super) fn is_active(&self, now: Instant) -> bool {
         let pause = self.spoke.map(|spoke| now.saturating_duration_since(spoke));
         pause.is_some_and(|pause| pause <= PAUSE)
     }
 
-    /// Forgets what waits to be heard: it is somebody else's, or must not be heard.
+    /// Drops the waiting packets: they are another talker's, or must not be heard.
     pub(super) fn restart(&mut self) {
         self.player.restart();
         self.speaks = false;
