@@ -1,0 +1,10 @@
+//! The room server: the rooms of `parlour-tokio`, and around them an HTTP API, tokens, history and webhooks.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod auth;
+pub mod rooms;
+pub mod seal;
+pub mod store;
+pub mod time;
+pub mod tokens;
