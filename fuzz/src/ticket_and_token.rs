@@ -78,6 +78,7 @@ fn altered(input: &mut Input<'_>) {
         grants: Grants::from_bits_truncate(input.u16()),
         lobby: input.flag(),
         not_before: None,
+        issued: None,
         expires,
     };
     let [_, key] = keys();

@@ -67,8 +67,9 @@ pub use parlour_core::signal::{Recipients, StreamRef, SubscribePolicy, Targets};
 pub use parlour_record as record;
 #[cfg(feature = "server")]
 pub use server::{
-    BindError, Gather, KeyFileError, RoomInfo, Server, ServerConfig, ServerEvent, ServerEvents,
-    SocketStatistics, TicketError, load_or_create as load_or_create_key,
+    BindError, Doorkeeper, Gather, JoinRequest, KeyFileError, RefreshRequest, RoomInfo, Server,
+    ServerConfig, ServerEvent, ServerEvents, SocketStatistics, TicketError,
+    load_or_create as load_or_create_key,
 };
 #[cfg(feature = "tap")]
 pub use tap::{Tap, TapError};

@@ -11,6 +11,7 @@
 //! | `room` | the room's id; required |
 //! | `exp` | when the token ends, in seconds since 1970, with or without a fraction; required |
 //! | `nbf` | before when it is not valid yet |
+//! | `iat` | when it was minted; a [`Doorkeeper`](crate::Doorkeeper) may refuse older ones |
 //! | `name` | the participant's name for people to read; default: empty |
 //! | `grants` | a list of names, or an object of names and booleans; default: `["participant"]` |
 //! | `lobby` | `true`: waits until a moderator admits it; default: `false` |
@@ -24,8 +25,8 @@
 //! ([`DisplayName::visible`]). [`ServerConfig::hidden_characters`](crate::ServerConfig::hidden_characters) allows them.
 //!
 //! The clocks of who mints and of the room server may differ by 30 s: a token is taken that much before its `nbf` and
-//! after its `exp`, and its bearer's stay ends that much later. An optional claim may be `null`. Other claims (`iat`,
-//! `aud`, `jti`) are not looked at.
+//! after its `exp`, and its bearer's stay ends that much later. An optional claim may be `null`. Other claims (`aud`,
+//! `jti`) are not looked at.
 //!
 //! ```
 //! use parlour_tokio::token::{ApiKey, Claims, mint_token, verify_token};
@@ -132,6 +133,9 @@ pub enum ApiKeyError {
         "the API key's secret is too short: at least 32 bytes, such as from `openssl rand -hex 32`"
     )]
     ShortSecret,
+    /// A server would have no key.
+    #[error("a server needs an API key: without one, no token is valid")]
+    NoKey,
 }
 
 /// What a token says.
@@ -149,6 +153,8 @@ pub struct Claims {
     pub lobby: bool,
     /// Before when it is not valid, in seconds since 1970, UTC.
     pub not_before: Option<u64>,
+    /// When it was minted, in seconds since 1970, UTC; `None` if it does not say.
+    pub issued: Option<u64>,
     /// When it ends, in seconds since 1970, UTC.
     pub expires: u64,
 }
@@ -159,6 +165,7 @@ impl Claims {
     /// # Errors
     /// [`IdError`] if `room` or `participant` is not a name for one.
     pub fn new(room: &str, participant: &str, lifetime: Duration) -> Result<Self, IdError> {
+        let now = unix_seconds();
         Ok(Self {
             room: RoomId::new(room)?,
             participant: ParticipantId::new(participant)?,
@@ -166,7 +173,8 @@ impl Claims {
             grants: Grants::PARTICIPANT,
             lobby: false,
             not_before: None,
-            expires: unix_seconds().saturating_add(lifetime.as_secs()),
+            issued: Some(now),
+            expires: now.saturating_add(lifetime.as_secs()),
         })
     }
 }
@@ -253,6 +261,8 @@ struct Minted<'a> {
     exp: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     nbf: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<u64>,
     #[serde(skip_serializing_if = "str::is_empty")]
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -277,6 +287,7 @@ pub fn mint_token(claims: &Claims, key: &ApiKey) -> Result<String, MintError> {
         room: claims.room.as_str(),
         exp: claims.expires,
         nbf: claims.not_before,
+        iat: claims.issued,
         name: claims.name.as_str(),
         grants: (claims.grants != Grants::PARTICIPANT).then(|| names(claims.grants).collect()),
         lobby: claims.lobby,
@@ -295,16 +306,17 @@ pub fn mint_token(claims: &Claims, key: &ApiKey) -> Result<String, MintError> {
 /// # Errors
 /// [`TokenError`]
 pub fn verify_token(token: &str, keys: &[ApiKey], now: u64) -> Result<Claims, TokenError> {
-    verify(token, keys, now, DisplayName::visible)
+    let verified = verify(token, keys, now, DisplayName::visible);
+    verified.map(|(claims, _)| claims)
 }
 
-/// The same, and lets `name` say which display names are allowed.
-pub(crate) fn verify(
+/// The same, and lets `name` say which display names are allowed; gives the key that signed it, too.
+pub(crate) fn verify<'k>(
     token: &str,
-    keys: &[ApiKey],
+    keys: &'k [ApiKey],
     now: u64,
     name: fn(&str) -> Result<DisplayName, IdError>,
-) -> Result<Claims, TokenError> {
+) -> Result<(Claims, &'k ApiKey), TokenError> {
     let (header, claims) = claims::decode(token)?;
     if header.get("alg").and_then(|alg| alg.as_str()) != Some("HS256")
         || header.contains_key("crit")
@@ -312,8 +324,7 @@ pub(crate) fn verify(
         return Err(TokenError::Algorithm);
     }
     let issuer = claims::text(&claims, "iss")?;
-    let key = keys.iter().find(|key| key.id == issuer);
-    verify_signature(token, key.ok_or(TokenError::UnknownIssuer)?)?;
+    let key = signer(token, keys, issuer)?;
 
     let room = claims::text(&claims, "room")?;
     let participant = claims::text(&claims, "sub")?;
@@ -321,6 +332,7 @@ pub(crate) fn verify(
     let grants = claims::grants(&claims, "grants")?;
     let lobby = claims::flag(&claims, "lobby")?;
     let not_before = claims::time(&claims, "nbf", f64::ceil)?;
+    let issued = claims::time(&claims, "iat", f64::floor)?;
     let expires = claims::time(&claims, "exp", f64::floor)?;
     let expires = expires.ok_or(TokenError::MissingClaim { claim: "exp" })?;
     if now >= expires.saturating_add(LEEWAY) {
@@ -330,15 +342,29 @@ pub(crate) fn verify(
         return Err(TokenError::NotYetValid);
     }
     let not_allowed = |claim| move |reason| TokenError::Name { claim, reason };
-    Ok(Claims {
+    let claims = Claims {
         room: RoomId::new(room).map_err(not_allowed("room"))?,
         participant: ParticipantId::new(participant).map_err(not_allowed("sub"))?,
         name: name(shown).map_err(not_allowed("name"))?,
         grants: grants.unwrap_or(Grants::PARTICIPANT),
         lobby,
         not_before,
+        issued,
         expires,
-    })
+    };
+    Ok((claims, key))
+}
+
+/// The key of `issuer` that signed a token. An issuer may have several, as long as it changes its secret.
+fn signer<'k>(token: &str, keys: &'k [ApiKey], issuer: &str) -> Result<&'k ApiKey, TokenError> {
+    let mut found = Err(TokenError::UnknownIssuer);
+    for key in keys.iter().filter(|key| key.id == issuer) {
+        found = verify_signature(token, key).map(|()| key);
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
 }
 
 fn verify_signature(token: &str, key: &ApiKey) -> Result<(), TokenError> {

@@ -1,16 +1,17 @@
 //! Who may join, and at which worker.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use parlour_core::room::{DisplayName, IdError, RoomId};
 use parlour_core::server::{Admission, JoinId, Path, RefreshId};
 use parlour_core::signal::{JoinRefusal, Redirect};
 use parlour_core::time::Instant;
 
-use super::ServerConfig;
+use super::shared::Shared;
+use super::{Doorkeeper, JoinRequest, RefreshRequest, ServerConfig};
 use crate::clock::unix_seconds;
 use crate::machine::Server;
-use crate::token::{ApiKey, Claims, LEEWAY, TokenError, verify};
+use crate::token::verify;
 
 /// The worker that a room lives on, of so many. Stable: the FNV-1a hash of the room's id, modulo the number of workers.
 pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
@@ -24,7 +25,7 @@ pub(super) fn worker_of(room: &RoomId, workers: usize) -> usize {
     hash.checked_rem(workers as u64).unwrap_or(0) as usize
 }
 
-/// One worker's doorkeeper.
+/// Answers those who knock at one worker.
 #[derive(Debug)]
 pub(super) struct Admitter {
     /// Which worker this is.
@@ -32,17 +33,24 @@ pub(super) struct Admitter {
     /// The port of each worker. Its address is the one that a participant has reached another worker at: this machine
     /// may be known by several, and the participant may be able to use that one only.
     ports: Vec<u16>,
-    keys: Vec<ApiKey>,
+    shared: Arc<Shared>,
+    doorkeeper: Arc<dyn Doorkeeper>,
     /// What is taken for a display name.
     name: fn(&str) -> Result<DisplayName, IdError>,
 }
 
 impl Admitter {
-    pub(super) fn new(index: usize, ports: Vec<u16>, config: &ServerConfig) -> Self {
+    pub(super) fn new(
+        index: usize,
+        ports: Vec<u16>,
+        shared: Arc<Shared>,
+        config: &ServerConfig,
+    ) -> Self {
         Self {
             index,
             ports,
-            keys: config.api_keys.clone(),
+            shared,
+            doorkeeper: Arc::clone(&config.doorkeeper),
             name: if config.hidden_characters {
                 DisplayName::new
             } else {
@@ -61,8 +69,9 @@ impl Admitter {
         from: Path,
     ) {
         let wall = unix_seconds();
-        let claims = match verify(token, &self.keys, wall, self.name) {
-            Ok(claims) => claims,
+        let keys = self.shared.keys();
+        let (claims, key) = match verify(token, &keys, wall, self.name) {
+            Ok(verified) => verified,
             Err(error) => {
                 tracing::debug!(?from, %error, "join refused");
                 // An error means that the join has timed out meanwhile.
@@ -70,18 +79,44 @@ impl Admitter {
                 return;
             }
         };
-        let (room, participant) = (claims.room.clone(), claims.participant.clone());
-        let worker = worker_of(&room, self.ports.len());
-        match self.ports.get(worker) {
-            Some(&port) if worker != self.index => {
-                tracing::debug!(%room, %participant, ?from, worker, "join redirected");
-                let _ = server.redirect(now, join, Redirect::Port(port));
-            }
-            _ => match server.admit(now, join, admission(claims, wall)) {
-                Ok(()) => tracing::debug!(%room, %participant, ?from, "join admitted"),
-                Err(error) => tracing::debug!(%room, %participant, ?from, %error, "join refused"),
-            },
+        let (room, participant) = (&claims.room, &claims.participant);
+        let worker = worker_of(room, self.ports.len());
+        if let Some(&port) = self.ports.get(worker)
+            && worker != self.index
+        {
+            tracing::debug!(%room, %participant, ?from, worker, "join redirected");
+            let _ = server.redirect(now, join, Redirect::Port(port));
+            return;
         }
+        let request = JoinRequest {
+            claims: &claims,
+            key_id: key.id(),
+            from,
+            now: wall,
+        };
+        let admitted = match self.admit(&request) {
+            Ok(admission) => server
+                .admit(now, join, admission)
+                .map_err(|error| error.to_string()),
+            Err(refusal) => {
+                let _ = server.refuse(now, join, refusal);
+                Err(refusal.to_string())
+            }
+        };
+        match admitted {
+            Ok(()) => tracing::debug!(%room, %participant, ?from, "join admitted"),
+            Err(error) => tracing::debug!(%room, %participant, ?from, error, "join refused"),
+        }
+    }
+
+    fn admit(&self, request: &JoinRequest<'_>) -> Result<Admission, JoinRefusal> {
+        let room = &request.claims.room;
+        let admission = self.doorkeeper.admit(request)?;
+        Ok(Admission {
+            room: room.clone(),
+            participant: request.claims.participant.clone(),
+            ..admission
+        })
     }
 
     /// Answers a participant's newer token.
@@ -93,51 +128,28 @@ impl Admitter {
         token: &str,
     ) {
         let wall = unix_seconds();
-        let verified = verify(token, &self.keys, wall, self.name);
-        if let Err(error) = verified {
-            tracing::debug!(%error, "refreshed token refused");
-        }
-        let answer = verified
-            .map(|claims| admission(claims, wall))
-            .map_err(|_: TokenError| ());
-        if let Err(error) = server.refresh(now, refresh, answer) {
+        let keys = self.shared.keys();
+        let answer = match verify(token, &keys, wall, self.name) {
+            Ok((claims, key)) => {
+                let request = RefreshRequest {
+                    claims: &claims,
+                    key_id: key.id(),
+                    now: wall,
+                };
+                let admission = self.doorkeeper.refresh(&request);
+                admission.map(|admission| Admission {
+                    room: claims.room,
+                    participant: claims.participant,
+                    ..admission
+                })
+            }
+            Err(error) => {
+                tracing::debug!(%error, "refreshed token refused");
+                None
+            }
+        };
+        if let Err(error) = server.refresh(now, refresh, answer.ok_or(())) {
             tracing::debug!(%error, "token not refreshed");
         }
-    }
-}
-
-fn admission(claims: Claims, wall: u64) -> Admission {
-    let expires = claims.expires.saturating_add(LEEWAY);
-    Admission {
-        expires_in: Some(Duration::from_secs(expires.saturating_sub(wall))),
-        room: claims.room,
-        participant: claims.participant,
-        name: claims.name,
-        grants: claims.grants,
-        lobby: claims.lobby,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hash_is_the_published_one_and_spreads_rooms() {
-        // FNV-1a of "a" and "foobar", from its authors' test vectors.
-        for (room, hash) in [
-            ("a", 0xaf63_dc4c_8601_ec8c_u64),
-            ("foobar", 0x8594_4171_f739_67e8),
-        ] {
-            let room = RoomId::new(room).unwrap();
-            for workers in [1, 2, 7, 64] {
-                assert_eq!(worker_of(&room, workers) as u64, hash % workers as u64);
-            }
-        }
-        let mut rooms = [0; 4];
-        for n in 0..400 {
-            rooms[worker_of(&RoomId::new(&format!("room-{n}")).unwrap(), 4)] += 1;
-        }
-        assert!(rooms.iter().all(|&rooms| rooms > 50), "{rooms:?}");
     }
 }

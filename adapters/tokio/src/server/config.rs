@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use parlour_core::server::Config as Limits;
 
+use super::Doorkeeper;
+use super::doorkeeper::ByToken;
 use crate::token::ApiKey;
 
 /// How a [`Server`](crate::Server) runs.
@@ -41,7 +44,10 @@ pub struct ServerConfig {
     /// all former tickets invalid.
     pub key_file: Option<PathBuf>,
     /// Whose tokens are accepted; at least one. The first one signs the tickets that this server mints.
+    /// [`Server::set_api_keys`](crate::Server::set_api_keys) exchanges them.
     pub api_keys: Vec<ApiKey>,
+    /// Decides who may come in of those whose token is valid; by default everybody, as the token says.
+    pub doorkeeper: Arc<dyn Doorkeeper>,
     /// Whether display names in tokens may have characters that are not seen or turn the text around them, by which one
     /// looks like another. Without it their bearers are refused; emoji and words that need a joiner are taken in any case.
     pub hidden_characters: bool,
@@ -67,6 +73,7 @@ impl ServerConfig {
             senders: 0,
             key_file: None,
             api_keys: vec![key],
+            doorkeeper: Arc::new(ByToken),
             hidden_characters: false,
             limits: Limits::default(),
             tcp_connections: 1_024,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use thiserror::Error;
 
 use super::KeyFileError;
-use crate::token::MintError;
+use crate::token::{ApiKeyError, MintError};
 
 /// Why a server does not run.
 #[derive(Debug, Error)]
@@ -28,6 +28,9 @@ pub enum BindError {
     /// The private key is not there.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// There is no API key.
+    #[error(transparent)]
+    ApiKey(#[from] ApiKeyError),
     /// The configuration contradicts itself.
     #[error("the configuration makes no sense: {0}")]
     Config(&'static str),

@@ -18,10 +18,11 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::admission::{Admitter, worker_of};
 use super::bind::{advertise, bind_all};
+use super::shared::Shared;
 use super::worker::{Command, Worker};
 use super::{BindError, ServerConfig, ServerEvent, TicketError, load_or_create};
 use crate::machine::Server as Core;
-use crate::token::{ApiKey, Claims, mint_token};
+use crate::token::{Claims, mint_token};
 
 /// Events that wait for the slowest reader.
 const EVENTS: usize = 4_096;
@@ -38,7 +39,7 @@ pub struct Server {
     sockets: Vec<Socket>,
     host: String,
     public_key: PublicKey,
-    key: ApiKey,
+    shared: Arc<Shared>,
     events: broadcast::Sender<ServerEvent>,
     /// Closed when the last worker has ended.
     done: mpsc::Receiver<Infallible>,
@@ -113,10 +114,7 @@ impl Server {
     /// # Errors
     /// [`BindError`]
     pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
-        let key = match config.api_keys.first() {
-            Some(key) => key.clone(),
-            None => return Err(BindError::Config("at least one API key is needed")),
-        };
+        let shared = Arc::new(Shared::new(config.api_keys.clone())?);
         if config.workers == 0 {
             return Err(BindError::Config("at least one worker is needed"));
         }
@@ -144,7 +142,7 @@ impl Server {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let (buffers, drops) = (sockets.buffers, Arc::default());
             let socket = Socket { buffers, drops };
-            let admitter = Admitter::new(index, ports.clone(), &config);
+            let admitter = Admitter::new(index, ports.clone(), Arc::clone(&shared), &config);
             Worker {
                 index,
                 sockets,
@@ -171,7 +169,7 @@ impl Server {
             sockets: about,
             host,
             public_key: *identity.public(),
-            key,
+            shared,
             events,
             done,
         })
@@ -192,7 +190,7 @@ impl Server {
     /// # Errors
     /// [`TicketError`]
     pub fn ticket(&self, claims: &Claims) -> Result<String, TicketError> {
-        let token = mint_token(claims, &self.key)?;
+        let token = mint_token(claims, &self.shared.signing_key())?;
         Ok(self.ticket_with(&claims.room, &token))
     }
 
@@ -446,6 +444,8 @@ impl Server {
         result.unwrap_or(Err(ModerateError::UnknownRoom))
     }
 }
+
+mod keys;
 
 #[cfg(test)]
 mod tests;

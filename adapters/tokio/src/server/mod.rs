@@ -13,12 +13,14 @@
 mod admission;
 mod bind;
 mod config;
+mod doorkeeper;
 mod error;
 #[cfg(target_os = "linux")]
 mod files;
 mod handle;
 mod keyfile;
 mod load;
+mod shared;
 mod streams;
 mod timer;
 mod udp;
@@ -27,6 +29,7 @@ mod watch;
 mod worker;
 
 pub use config::ServerConfig;
+pub use doorkeeper::{Doorkeeper, JoinRequest, RefreshRequest};
 pub use error::{BindError, TicketError};
 pub use handle::{RoomInfo, Server, ServerEvents, SocketStatistics};
 pub use keyfile::{KeyFileError, load_or_create};

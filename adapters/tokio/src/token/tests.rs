@@ -72,6 +72,13 @@ fn each_defect_has_its_name() {
             },
         ),
         (
+            with("iat", json!("now")),
+            WrongType {
+                claim: "iat",
+                expected: "a number of seconds since 1970",
+            },
+        ),
+        (
             with("sub", json!(7)),
             WrongType {
                 claim: "sub",
@@ -261,6 +268,7 @@ fn what_other_libraries_mint_is_understood() {
             },
             lobby: case == "all",
             not_before: (case == "times").then_some(ISSUED - 1),
+            issued: (case == "times").then_some(ISSUED),
             expires: ISSUED + 3600,
         };
         let verified = verify_token(token, &[key()], ISSUED);
@@ -288,6 +296,7 @@ prop_compose! {
         bits: u16,
         lobby: bool,
         not_before in prop::option::of(0..NOW),
+        issued: Option<u64>,
         expires in NOW + 1..,
     ) -> Claims {
         Claims {
@@ -297,6 +306,7 @@ prop_compose! {
             grants: Grants::from_bits_truncate(bits),
             lobby,
             not_before,
+            issued,
             expires,
         }
     }
