@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod api;
 pub mod auth;
+pub mod config;
+pub mod registry;
 pub mod rooms;
 pub mod seal;
 pub mod store;

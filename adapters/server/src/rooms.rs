@@ -41,6 +41,8 @@ pub enum OnDuplicate {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoomSettings {
+    /// Whether participants may come in. Disabling a room ends its session and empties its lobby.
+    pub state: RoomState,
     /// What people see instead of the name, at most 120 characters.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub title: String,

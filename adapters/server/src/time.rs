@@ -39,6 +39,17 @@ impl Timestamp {
         u64::try_from(self.0.div_euclid(1_000)).unwrap_or(0)
     }
 
+    /// The beginning of the second that follows.
+    #[must_use]
+    pub fn next_second(self) -> Self {
+        Self(
+            self.0
+                .div_euclid(1_000)
+                .saturating_add(1)
+                .saturating_mul(1_000),
+        )
+    }
+
     /// That much later; at most the end of time.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

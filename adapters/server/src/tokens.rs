@@ -15,4 +15,6 @@ pub struct TokenClaims {
     pub grants: Vec<String>,
     /// Whether it waits in the lobby until it is admitted.
     pub lobby: bool,
+    /// The API key that signs it.
+    pub key: String,
 }

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use ulid::Ulid;
 
-use super::list::Select;
+use super::list::{Column, Select, Sort};
 use super::{Page, PageRequest, Store, StoreError, Tx, at, json};
 use crate::time::Timestamp;
 
@@ -95,6 +95,9 @@ impl Store {
 }
 
 impl EventFilter {
+    /// How the list is sorted.
+    pub const SORT: Sort = Sort(&[("seq", Column::Int)]);
+
     pub(super) fn select(&self, page: &PageRequest) -> Select {
         let mut select = Select::new("SELECT * FROM events");
         if let Some(after) = self.after {
@@ -103,7 +106,7 @@ impl EventFilter {
         select.any_of("type", &self.kinds);
         select.any_of("room", &self.rooms);
         select.any_of("session", &self.sessions);
-        select.sorted(&["seq"], page)
+        select.sorted(Self::SORT, page)
     }
 }
 

@@ -53,6 +53,16 @@ impl Store {
 }
 
 impl Tx {
+    /// A key, also one that was revoked.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn key(&mut self, id: &str) -> Result<Option<KeyRow>, StoreError> {
+        let row = sqlx::query("SELECT * FROM keys WHERE id = $1").bind(id.to_owned());
+        let row = row.fetch_optional(&mut *self.transaction).await?;
+        row.as_ref().map(key).transpose()
+    }
+
     /// Writes a key, in place of the former one of that id.
     ///
     /// # Errors

@@ -21,6 +21,28 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub Vec<Value>);
 
+/// By which columns a list is sorted, which are unique together.
+#[derive(Debug, Clone, Copy)]
+pub struct Sort(pub(super) &'static [(&'static str, Column)]);
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Int,
+    Text,
+}
+
+impl Sort {
+    /// Whether a cursor is one of a list that is sorted so.
+    pub fn fits(self, cursor: &Cursor) -> bool {
+        let kinds = cursor.0.iter().map(|value| match value {
+            Value::Int(_) => Column::Int,
+            Value::Text(_) => Column::Text,
+        });
+        kinds.eq(self.0.iter().map(|(_, kind)| *kind))
+    }
+}
+
 /// Which part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
@@ -131,8 +153,9 @@ impl Select {
         }
     }
 
-    /// Sorted by `columns`, which are unique together, and no more of it than one page and an entry.
-    pub(super) fn sorted(mut self, columns: &[&'static str], page: &PageRequest) -> Self {
+    /// Sorted, and no more of it than one page and an entry.
+    pub(super) fn sorted(mut self, sort: Sort, page: &PageRequest) -> Self {
+        let columns: Vec<_> = sort.0.iter().map(|(column, _)| *column).collect();
         let (compare, order) = match page.order {
             Order::Desc => ("<", "DESC"),
             Order::Asc => (">", "ASC"),

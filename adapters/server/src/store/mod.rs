@@ -36,7 +36,7 @@ pub use bans::{Ban, Mark};
 pub use idempotency::Answered;
 pub use journal::{EventFilter, JournalEvent, NewEvent};
 pub use keys::KeyRow;
-pub use list::{Cursor, Order, Page, PageRequest};
+pub use list::{Cursor, Order, Page, PageRequest, Sort, Value};
 pub use lock::LockError;
 pub use refresh::RefreshRow;
 pub use rooms::{RoomFilter, RoomRow};

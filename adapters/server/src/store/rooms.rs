@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::list::Select;
+use super::list::{Column, Select, Sort};
 use super::{Page, PageRequest, Store, StoreError, Tx, at, flag, json, to_json};
 use crate::rooms::{RoomSettings, RoomState};
 use crate::time::Timestamp;
@@ -13,8 +13,6 @@ use crate::time::Timestamp;
 pub struct RoomRow {
     /// Its name.
     pub name: String,
-    /// Whether participants may come in.
-    pub state: RoomState,
     /// What was chosen of it.
     pub settings: RoomSettings,
     /// Whether a participant made it by joining.
@@ -46,15 +44,8 @@ const SELECT: &str = "SELECT rooms.*, (SELECT id FROM sessions WHERE sessions.ro
                       ORDER BY started_at DESC LIMIT 1) AS active_session FROM rooms";
 
 fn room(row: &AnyRow) -> Result<RoomRow, StoreError> {
-    let state: String = row.try_get("state")?;
-    let states = [RoomState::Enabled, RoomState::Disabled];
-    let known = states.into_iter().find(|known| known.name() == state);
     Ok(RoomRow {
         name: row.try_get("name")?,
-        state: known.ok_or(StoreError::Damaged {
-            what: "state",
-            value: state,
-        })?,
         settings: json(row, "settings")?,
         auto_created: flag(row, "auto_created")?,
         created_at: at(row, "created_at")?,
@@ -107,6 +98,9 @@ impl Store {
 }
 
 impl RoomFilter {
+    /// How the list is sorted.
+    pub const SORT: Sort = Sort(&[("created_at", Column::Int), ("name", Column::Text)]);
+
     pub(super) fn select(&self, page: &PageRequest) -> Select {
         let mut select = Select::new(SELECT);
         let states: Vec<_> = self.states.iter().map(|state| state.name()).collect();
@@ -128,7 +122,7 @@ impl RoomFilter {
         let created = [self.created_after, self.created_before];
         let [after, before] = created.map(|time| time.map(Timestamp::as_millis));
         select.range(["created_at >=", "created_at <"], after, before);
-        select.sorted(&["created_at", "name"], page)
+        select.sorted(Self::SORT, page)
     }
 }
 
@@ -158,7 +152,7 @@ impl Tx {
              auto_created = excluded.auto_created, updated_at = excluded.updated_at",
         )
         .bind(room.name.clone())
-        .bind(room.state.name())
+        .bind(room.settings.state.name())
         .bind(to_json(&room.settings))
         .bind(i64::from(room.auto_created))
         .bind(room.created_at.as_millis())

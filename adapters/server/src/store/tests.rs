@@ -57,7 +57,6 @@ pub(crate) async fn all() -> Vec<Fixture> {
 fn room(name: &str, at: i64) -> RoomRow {
     RoomRow {
         name: name.to_owned(),
-        state: State::Enabled,
         settings: RoomSettings {
             title: format!("Room {name}"),
             max_participants: Some(12),
@@ -106,7 +105,10 @@ async fn rooms_are_read_as_they_were_written() {
         put(store, room("a", 1)).await.unwrap();
         assert_eq!(store.room("a").await.unwrap(), Some(room("a", 1)));
         let changed = RoomRow {
-            state: State::Disabled,
+            settings: RoomSettings {
+                state: State::Disabled,
+                ..RoomSettings::default()
+            },
             updated_at: Timestamp::from_millis(9),
             ..room("a", 1)
         };
@@ -276,6 +278,7 @@ async fn a_mark_voids_what_is_older_and_never_goes_back() {
                 name: String::new(),
                 grants: Vec::new(),
                 lobby: false,
+                key: "k".to_owned(),
             },
             issued_at: Timestamp::from_millis(at),
             expires_at: Timestamp::from_millis(100),
