@@ -8,6 +8,7 @@ pub mod config;
 pub mod registry;
 pub mod rooms;
 pub mod seal;
+pub mod serve;
 pub mod store;
 pub mod time;
 pub mod tokens;

@@ -131,6 +131,13 @@ impl Registry {
         ApiKey::new(&key.id, &key.secret).ok()
     }
 
+    /// The oldest key, as `<id>.<secret>`.
+    pub fn first_key(&self) -> Option<String> {
+        let parts = self.read();
+        let key = parts.keys.first();
+        key.map(|Key { id, secret, .. }| format!("{id}.{secret}"))
+    }
+
     /// What the bearer of a key's secret may do; `None` if that is none.
     pub fn scopes(&self, id: &str, secret: &str, now: Timestamp) -> Option<Scopes> {
         let parts = self.read();

@@ -44,7 +44,6 @@ pub struct RoomSettings {
     /// Whether participants may come in. Disabling a room ends its session and empties its lobby.
     pub state: RoomState,
     /// What people see instead of the name, at most 120 characters.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub title: String,
     /// How many participants may be in it; without a value, as many as the server allows.
     #[schema(minimum = 1)]

@@ -49,7 +49,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
         if error.is_data() {
             Problem::invalid(vec![FieldError {
                 pointer,
-                detail: error.to_string(),
+                detail: without_line(&error.to_string()).to_owned(),
             }])
         } else {
             Problem::new(Kind::Malformed, format!("the body is no JSON: {error}"))
@@ -58,6 +58,13 @@ pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     let end = deserializer.end();
     end.map_err(|_| Problem::new(Kind::Malformed, "there is something behind the JSON value"))?;
     Ok(value)
+}
+
+/// The pointer says where; a line and column are of no use to a program.
+fn without_line(error: &str) -> &str {
+    error
+        .rsplit_once(" at line ")
+        .map_or(error, |(error, _)| error)
 }
 
 /// Where in a JSON value, as [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901) writes it.
@@ -126,6 +133,10 @@ mod tests {
         assert!(read(r#"{"inner": [{"number": 1}]}"#).is_ok());
         let wrong = read(r#"{"inner": [{"number": 1}, {"number": 256}]}"#).unwrap_err();
         assert_eq!(wrong.errors()[0].pointer, "/inner/1/number");
+        assert_eq!(
+            wrong.errors()[0].detail,
+            "invalid value: integer `256`, expected u8"
+        );
         let unknown = read(r#"{"inner": [{"nummer": 1}]}"#).unwrap_err();
         assert_eq!(unknown.errors()[0].pointer, "/inner/0/nummer");
         for broken in ["", "{", "{}{}", "nonsense"] {

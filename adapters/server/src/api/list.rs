@@ -19,7 +19,7 @@ const VALID: Duration = Duration::from_secs(24 * 3_600);
 /// Which end of a list comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
+pub(crate) enum Order {
     /// The newest.
     #[default]
     Desc,
@@ -29,11 +29,11 @@ pub enum Order {
 
 /// Part of a list.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct List<T> {
+pub(crate) struct List<T> {
     /// The entries.
-    pub data: Vec<T>,
+    pub(super) data: Vec<T>,
     /// The `cursor` of the next page; `null` if this is the last one.
-    pub next_cursor: Option<String>,
+    pub(super) next_cursor: Option<String>,
 }
 
 /// What a cursor holds, as JSON in base64url.

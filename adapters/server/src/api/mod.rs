@@ -16,6 +16,7 @@ mod server;
 mod tokens;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -120,6 +121,25 @@ impl App {
         let signing = self.registry().signing_keys(Timestamp::now());
         let set = self.rooms().set_api_keys(signing);
         set.map_err(|error| Problem::new(Kind::NotPossible, error.to_string()))
+    }
+
+    /// Where the rooms' workers listen.
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        self.rooms().addresses()
+    }
+
+    /// The oldest key that works, as an `Authorization` header has it.
+    pub fn first_key(&self) -> Option<String> {
+        self.registry().first_key()
+    }
+
+    /// Ends the rooms, and returns once the database is free.
+    pub(crate) async fn close(self) {
+        // Requests are answered by now, so that this is the last clone; if not, the process ends the rest.
+        if let Some(parts) = Arc::into_inner(self.0) {
+            parts.rooms.shutdown().await;
+            parts.store.close().await;
+        }
     }
 
     /// The service that answers requests.

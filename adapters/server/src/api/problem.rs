@@ -177,6 +177,11 @@ impl Problem {
         self
     }
 
+    /// What went wrong here, and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// What is not valid, one by one.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
