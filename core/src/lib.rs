@@ -61,14 +61,8 @@
 //!     while let Some(event) = server.poll_event() {
 //!         if let server::Event::JoinRequested { join, token, .. } = event {
 //!             // Whether a token is good is the application's decision. Here it is just a name.
-//!             let admission = Admission {
-//!                 room: RoomId::new("green-room")?,
-//!                 participant: ParticipantId::new(&token)?,
-//!                 name: DisplayName::new(&token)?,
-//!                 grants: Grants::PARTICIPANT,
-//!                 expires_in: None,
-//!                 lobby: false,
-//!             };
+//!             let (room, name) = (RoomId::new("green-room")?, DisplayName::new(&token)?);
+//!             let admission = Admission::new(room, ParticipantId::new(&token)?, name, Grants::PARTICIPANT);
 //!             server.admit(now, join, admission)?;
 //!         }
 //!     }

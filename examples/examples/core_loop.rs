@@ -64,14 +64,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Print the events.
         while let Some(event) = server.poll_event() {
             if let server::Event::JoinRequested { join, token, .. } = event {
-                let admission = Admission {
-                    room: RoomId::new("parlour")?,
-                    participant: ParticipantId::new(&token)?,
-                    name: DisplayName::new(&token)?,
-                    grants: Grants::PARTICIPANT,
-                    expires_in: None,
-                    lobby: false,
-                };
+                let admission = Admission::new(
+                    RoomId::new("parlour")?,
+                    ParticipantId::new(&token)?,
+                    DisplayName::new(&token)?,
+                    Grants::PARTICIPANT,
+                );
                 server.admit(now, join, admission)?;
             }
         }

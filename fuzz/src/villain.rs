@@ -11,7 +11,7 @@ use rand_chacha::ChaCha12Rng;
 use crate::sealed;
 
 /// All reasons.
-pub(crate) const CLOSE_REASONS: [CloseReason; 10] = [
+pub(crate) const CLOSE_REASONS: [CloseReason; 12] = [
     CloseReason::Left,
     CloseReason::Kicked,
     CloseReason::SessionEnded,
@@ -22,6 +22,8 @@ pub(crate) const CLOSE_REASONS: [CloseReason; 10] = [
     CloseReason::ServerShutdown,
     CloseReason::ProtocolError,
     CloseReason::Denied,
+    CloseReason::AloneTooLong,
+    CloseReason::SessionTooLong,
 ];
 
 /// One association with the client, seen from the server's end.

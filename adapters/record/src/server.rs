@@ -4,19 +4,26 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use parlour_core::rand_core::CryptoRngCore;
-use parlour_core::room::{AttributeKey, AttributeValue, ParticipantId, RoomId, SessionId, Topic};
+use parlour_core::room::{
+    AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, SessionId, StreamKey,
+    Topic,
+};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{
-    self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
-    ModerateError, Path, RefreshError, RefreshId, Tapped, Transmit, UnknownJoin,
+    self, Act, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
+    ModerateError, Moderated, Path, RefreshError, RefreshId, Refused, RoomLimits, Selection,
+    Tapped, Transmit, UnknownJoin,
 };
-use parlour_core::signal::{JoinRefusal, Recipients, Redirect};
+use parlour_core::signal::{Recipients, Redirect};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
 
 use crate::log::Checksum;
-use crate::make::{Admission as LoggedAdmission, LoggedGather, Made, MadeServer};
+use crate::make::{
+    Admission as LoggedAdmission, LoggedAct, LoggedGather, LoggedLimits, LoggedSelection, Made,
+    MadeServer, Refused as LoggedRefused,
+};
 use crate::recorder::Machine;
 use crate::tape::Tape;
 use crate::{Recorder, Sink};
@@ -47,7 +54,7 @@ pub enum Call<'a> {
     },
     Refuse {
         join: u64,
-        refusal: JoinRefusal,
+        refused: Box<LoggedRefused>,
     },
     Redirect {
         join: u64,
@@ -57,10 +64,7 @@ pub enum Call<'a> {
         refresh: u64,
         answer: Option<Box<LoggedAdmission>>,
     },
-    AdmitWaiting(RoomId, ParticipantId),
-    DenyWaiting(RoomId, ParticipantId),
-    Kick(RoomId, ParticipantId),
-    Censor(RoomId, ParticipantId, bool),
+    Moderate(RoomId, LoggedAct, LoggedSelection),
     EndSession(RoomId),
     Send {
         room: RoomId,
@@ -74,6 +78,10 @@ pub enum Call<'a> {
     Gather(RoomId, Option<LoggedGather>),
     Behind(bool),
     SetAttribute(RoomId, ParticipantId, AttributeKey, Option<AttributeValue>),
+    Unpublish(RoomId, ParticipantId, StreamKey),
+    SetGrants(RoomId, ParticipantId, Grants),
+    CloseRoom(RoomId, CloseReason),
+    RoomLimits(RoomId, LoggedLimits),
 }
 
 /// A [`Path`], as a log keeps it.
@@ -188,8 +196,8 @@ impl Machine for server::Server {
                 Some(join) => checksum.add(&self.admit(now, join, (*admission).into())),
                 None => checksum.add(&Err::<(), _>(AdmitError::UnknownJoin)),
             },
-            Call::Refuse { join, refusal } => match questions.joins.find(join) {
-                Some(join) => checksum.add(&self.refuse(now, join, refusal)),
+            Call::Refuse { join, refused } => match questions.joins.find(join) {
+                Some(join) => checksum.add(&self.refuse(now, join, *refused)),
                 None => checksum.add(&Err::<(), _>(UnknownJoin)),
             },
             Call::Redirect { join, to } => match questions.joins.find(join) {
@@ -203,11 +211,8 @@ impl Machine for server::Server {
                 }
                 None => checksum.add(&Err::<(), _>(RefreshError::UnknownRefresh)),
             },
-            Call::AdmitWaiting(room, id) => checksum.add(&self.admit_waiting(now, &room, &id)),
-            Call::DenyWaiting(room, id) => checksum.add(&self.deny_waiting(now, &room, &id)),
-            Call::Kick(room, id) => checksum.add(&self.kick(now, &room, &id)),
-            Call::Censor(room, id, censored) => {
-                checksum.add(&self.censor(now, &room, &id, censored));
+            Call::Moderate(room, act, selection) => {
+                checksum.add(&self.moderate(now, &room, act.0, &selection.0));
             }
             Call::EndSession(room) => checksum.add(&self.end_session(now, &room)),
             Call::Send {
@@ -225,6 +230,16 @@ impl Machine for server::Server {
             Call::Behind(behind) => checksum.add(&self.set_behind(behind)),
             Call::SetAttribute(room, id, key, value) => {
                 checksum.add(&self.set_attribute(now, &room, &id, &key, value.as_ref()));
+            }
+            Call::Unpublish(room, id, key) => {
+                checksum.add(&self.unpublish(now, &room, &id, &key));
+            }
+            Call::SetGrants(room, id, grants) => {
+                checksum.add(&self.set_grants(now, &room, &id, grants));
+            }
+            Call::CloseRoom(room, reason) => checksum.add(&self.close_room(now, &room, reason)),
+            Call::RoomLimits(room, limits) => {
+                checksum.add(&self.set_room_limits(now, &room, limits.0));
             }
         }
     }
@@ -342,13 +357,16 @@ impl Server {
         &mut self,
         now: Instant,
         join: JoinId,
-        refusal: JoinRefusal,
+        refused: impl Into<Refused>,
     ) -> Result<(), UnknownJoin> {
+        let refused = refused.into();
         let call = |questions: &mut Questions| Call::Refuse {
             join: questions.joins.take(join),
-            refusal,
+            refused: Box::new(refused.clone().into()),
         };
-        self.call(Some(now), call, |server| server.refuse(now, join, refusal))
+        self.call(Some(now), call, |server| {
+            server.refuse(now, join, refused.clone())
+        })
     }
 
     pub fn redirect(
@@ -383,52 +401,69 @@ impl Server {
         })
     }
 
-    pub fn admit_waiting(
+    pub fn moderate(
         &mut self,
         now: Instant,
         room: &RoomId,
-        participant: &ParticipantId,
-    ) -> Result<(), ModerateError> {
-        let call = |_: &mut _| Call::AdmitWaiting(room.clone(), participant.clone());
+        act: Act,
+        selection: &Selection,
+    ) -> Result<Moderated, ModerateError> {
+        let call = |_: &mut _| {
+            let selection = LoggedSelection(selection.clone());
+            Call::Moderate(room.clone(), LoggedAct(act), selection)
+        };
         self.call(Some(now), call, |server| {
-            server.admit_waiting(now, room, participant)
+            server.moderate(now, room, act, selection)
         })
     }
 
-    pub fn deny_waiting(
+    pub fn unpublish(
         &mut self,
         now: Instant,
         room: &RoomId,
         participant: &ParticipantId,
+        stream: &StreamKey,
     ) -> Result<(), ModerateError> {
-        let call = |_: &mut _| Call::DenyWaiting(room.clone(), participant.clone());
+        let call = |_: &mut _| Call::Unpublish(room.clone(), participant.clone(), stream.clone());
         self.call(Some(now), call, |server| {
-            server.deny_waiting(now, room, participant)
+            server.unpublish(now, room, participant, stream)
         })
     }
 
-    pub fn kick(
+    pub fn set_grants(
         &mut self,
         now: Instant,
         room: &RoomId,
         participant: &ParticipantId,
+        grants: Grants,
     ) -> Result<(), ModerateError> {
-        let call = |_: &mut _| Call::Kick(room.clone(), participant.clone());
+        let call = |_: &mut _| Call::SetGrants(room.clone(), participant.clone(), grants);
         self.call(Some(now), call, |server| {
-            server.kick(now, room, participant)
+            server.set_grants(now, room, participant, grants)
         })
     }
 
-    pub fn censor(
+    pub fn close_room(
         &mut self,
         now: Instant,
         room: &RoomId,
-        participant: &ParticipantId,
-        censored: bool,
+        reason: CloseReason,
     ) -> Result<(), ModerateError> {
-        let call = |_: &mut _| Call::Censor(room.clone(), participant.clone(), censored);
+        let call = |_: &mut _| Call::CloseRoom(room.clone(), reason);
         self.call(Some(now), call, |server| {
-            server.censor(now, room, participant, censored)
+            server.close_room(now, room, reason)
+        })
+    }
+
+    pub fn set_room_limits(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        limits: RoomLimits,
+    ) -> Result<(), ModerateError> {
+        let call = |_: &mut _| Call::RoomLimits(room.clone(), LoggedLimits(limits));
+        self.call(Some(now), call, |server| {
+            server.set_room_limits(now, room, limits)
         })
     }
 

@@ -105,14 +105,12 @@ impl Session {
 }
 
 fn admission() -> Admission {
-    Admission {
-        room: RoomId::new("green").unwrap(),
-        participant: ParticipantId::new("alice").unwrap(),
-        name: DisplayName::new("Alice").unwrap(),
-        grants: Grants::all(),
-        expires_in: None,
-        lobby: false,
-    }
+    Admission::new(
+        RoomId::new("green").unwrap(),
+        ParticipantId::new("alice").unwrap(),
+        DisplayName::new("Alice").unwrap(),
+        Grants::all(),
+    )
 }
 
 /// An entry as it is written, with its correct length.

@@ -68,9 +68,10 @@ pub use parlour_record as record;
 #[cfg(feature = "server")]
 pub use server::{
     BindError, CarriageError, CarriageReceiver, CarriageSender, CarryError, Doorkeeper, Gather,
-    JoinRequest, KeyFileError, MediaTap, RefreshRequest, RoomInfo, Server, ServerConfig,
-    ServerEvent, ServerEvents, SocketStatistics, Tapped, TappedPacket, TappedStream, TicketError,
-    WorkerLoad, load_or_create as load_or_create_key,
+    JoinRequest, KeyFileError, Lagged, MediaTap, Moderated, ParticipantInfo, RefreshRequest,
+    RoomInfo, RoomLimits, Selection, Server, ServerConfig, ServerEvent, ServerEvents, Snapshot,
+    SocketStatistics, Tapped, TappedPacket, TappedStream, TicketError, WorkerLoad,
+    load_or_create as load_or_create_key,
 };
 #[cfg(feature = "tap")]
 pub use tap::{Tap, TapError};

@@ -106,7 +106,8 @@ async fn a_doorkeeper_bans_one_changes_anothers_grants_and_has_a_third_wait() {
             .await
             .is_none_or(|room| room.waiting.is_empty())
         {
-            happened.next().await.expect("the server is gone");
+            let told = happened.next().await.expect("the server is gone");
+            told.expect("read in time");
         }
     })
     .await;

@@ -61,7 +61,7 @@ async fn until_in_session(server: &Server, participants: usize) -> Option<Sessio
         if let Some(room) = room.filter(all_there) {
             return room.session;
         }
-        events.next().await.expect("the server is gone");
+        let _ = events.next().await.expect("the server is gone");
     }
 }
 

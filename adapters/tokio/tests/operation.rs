@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::{config, join, serve, ticket, within};
+use parlour_tokio::core::server::Event;
 use parlour_tokio::core::signal::JoinRefusal;
 use parlour_tokio::{
     JoinError, JoinOptions, Room, Server, ServerConfig, ServerEvent, TransportChoice, WorkerLoad,
@@ -107,8 +108,8 @@ async fn draining_ends_at_the_deadline_with_somebody_still_there() {
         let _ = stays.recv();
         runtime.block_on(within(room.closed()))
     });
-    let joined = |event: &ServerEvent| matches!(event, ServerEvent::ParticipantJoined { .. });
-    while !joined(&happened.next().await.unwrap()) {}
+    let joined = |told: ServerEvent| matches!(told.event, Event::ParticipantJoined { .. });
+    while !joined(happened.next().await.unwrap().unwrap()) {}
     knows.await.unwrap();
     let began = tokio::time::Instant::now();
     assert!(!server.drain(HOUR).await);

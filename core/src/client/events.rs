@@ -114,7 +114,8 @@ pub enum Event {
         /// The SSRC of its packets.
         ssrc: u32,
     },
-    /// One's own stream is not published, and not tried again.
+    /// One's own stream is not published, and not tried again. [`Refusal::UnknownStream`]: it was, and the application at
+    /// the server has ended it.
     PublishRefused {
         /// The stream's key.
         key: StreamKey,

@@ -79,8 +79,13 @@ impl Publication {
         self.publish.key == *key && self.is_wanted
     }
 
+    /// Whether it is wanted, and the server publishes it.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_wanted && self.told == Told::Known
+    }
+
     pub(super) fn ssrc_if(&self, key: &StreamKey) -> Option<u32> {
-        let live = self.is(key) && self.told == Told::Known;
+        let live = self.publish.key == *key && self.is_known();
         self.flow.as_ref().filter(|_| live).map(|flow| flow.ssrc)
     }
 

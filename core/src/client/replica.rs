@@ -90,7 +90,10 @@ impl Machine {
 
     fn update(&mut self, parts: &mut Parts<'_>, version: Version, update: &RoomUpdate) {
         let before = match update {
-            RoomUpdate::Joined(participant) => parts.room.participant(&participant.id).cloned(),
+            RoomUpdate::Joined(Participant { id, .. })
+            | RoomUpdate::Unpublished {
+                participant: id, ..
+            } => parts.room.participant(id).cloned(),
             _ => None,
         };
         // A stale update was told twice, which happens after a resume. An update that does not fit does not come from a
@@ -103,6 +106,9 @@ impl Machine {
         {
             self.appeared(parts, id);
         }
+        if let (Change::Refreshed | Change::Unpublished, Some(before)) = (&change, &before) {
+            self.lose_streams(parts, before);
+        }
         let evicted = match &change {
             Change::Joined { evicted } => evicted.as_ref(),
             _ => None,
@@ -113,6 +119,30 @@ impl Machine {
         let present = parts.room.version_for_resume().is_none();
         self.announce(before.as_ref(), change, update, present);
         self.notice(parts);
+    }
+
+    /// Gives up streams of one's own that were there before, and are not: the server has ended them.
+    fn lose_streams(&mut self, parts: &mut Parts<'_>, before: &Participant) {
+        let me = self.membership.as_ref().map(|membership| &membership.me);
+        let Some(after) = parts.room.participant(&before.id) else {
+            return;
+        };
+        if me != Some(&before.id) {
+            return;
+        }
+        let events = &mut self.events;
+        parts.publications.retain(|publication| {
+            let ssrc = publication.ssrc().filter(|_| publication.is_known());
+            let is_in = |it: &Participant| it.streams.iter().any(|on| Some(on.ssrc) == ssrc);
+            let is_ended = is_in(before) && !is_in(after);
+            if is_ended {
+                events.push(Event::PublishRefused {
+                    key: publication.publish.key.clone(),
+                    refusal: Refusal::UnknownStream,
+                });
+            }
+            !is_ended
+        });
     }
 
     /// Turns a change into events.

@@ -54,6 +54,10 @@ pub enum CloseReason {
     ProtocolError,
     /// A moderator turned it away from the lobby.
     Denied,
+    /// It was alone in the session for longer than the room allows, and the session ended.
+    AloneTooLong,
+    /// The session lasted as long as the room allows, and ended.
+    SessionTooLong,
 }
 
 impl fmt::Display for CloseReason {
@@ -69,6 +73,8 @@ impl fmt::Display for CloseReason {
             Self::ServerShutdown => "server shutting down",
             Self::ProtocolError => "protocol error",
             Self::Denied => "turned away from the lobby",
+            Self::AloneTooLong => "alone in the session for too long",
+            Self::SessionTooLong => "session as long as the room allows",
         })
     }
 }

@@ -33,7 +33,9 @@ impl Ended {
     pub(super) fn note(&mut self, handle: u64, reason: CloseReason) {
         let refusal = match reason {
             CloseReason::Kicked => JoinRefusal::Kicked,
-            CloseReason::SessionEnded => JoinRefusal::SessionEnded,
+            CloseReason::SessionEnded | CloseReason::AloneTooLong | CloseReason::SessionTooLong => {
+                JoinRefusal::SessionEnded
+            }
             CloseReason::Replaced => JoinRefusal::Replaced,
             CloseReason::Denied => JoinRefusal::Denied,
             _ => return,

@@ -104,6 +104,23 @@ pub enum JoinRefusal {
     /// The same participant has joined too often just now.
     #[error("you have joined too often just now: wait for a few seconds and try again")]
     TooOften,
+    /// There is no room with that name.
+    #[error("there is no such room: check its name, or ask for a new ticket")]
+    UnknownRoom,
+    /// The room is closed to everybody for now.
+    #[error("the room is closed: ask its owner to open it, or try again later")]
+    RoomDisabled,
+    /// This participant may not join the room, whatever token it brings.
+    #[error("you are banned from this room: ask its owner to lift the ban")]
+    Banned,
+    /// The token was taken back before its time was over.
+    #[error("the token has been revoked: get a new ticket")]
+    TokenRevoked,
+    /// The same participant is there already, and the room wants it once.
+    #[error(
+        "you are in this room already, from elsewhere: leave there first, or join under another id"
+    )]
+    DuplicateParticipant,
 }
 
 /// Where to join instead, with the same token and server key.

@@ -42,7 +42,7 @@
 //! | [`Lobby`](ServerMessage::Lobby) | that is the lobby now, and so many wait | |
 //! | [`TokenExpiring`](ServerMessage::TokenExpiring) | refresh the token | |
 //! | [`Closed`](ServerMessage::Closed) | the connection is over | the last message |
-//! | [`GrantsChanged`](ServerMessage::GrantsChanged) | a new token allows more, or less | |
+//! | [`GrantsChanged`](ServerMessage::GrantsChanged) | a new token, or the application, allows more or less | |
 
 pub mod channel;
 mod codec;

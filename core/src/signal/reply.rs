@@ -147,8 +147,8 @@ pub enum ServerMessage<'a> {
         /// The reason.
         reason: CloseReason,
     },
-    /// What the participant may do from now on, because its new token says so. What it published and
-    /// may not publish any more has ended.
+    /// What the participant may do from now on, because its new token or the application at the server says so. What it
+    /// published and may not publish any more has ended.
     GrantsChanged {
         /// The participant's new grants.
         grants: Grants,

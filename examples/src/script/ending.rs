@@ -121,7 +121,7 @@ impl Meeting {
                 told,
             );
         }
-        let rooms = self.server.rooms().await;
+        let rooms = self.server.rooms().await.rooms;
         let empty = match rooms.iter().find(|room| room.session.is_some()) {
             None => Ok(String::new()),
             Some(room) => Err(anyhow::anyhow!(

@@ -36,7 +36,10 @@ pub use config::ServerConfig;
 pub use doorkeeper::{Doorkeeper, JoinRequest, RefreshRequest};
 pub use error::{BindError, TicketError};
 pub use gauge::WorkerLoad;
-pub use handle::{RoomInfo, Server, ServerEvents, SocketStatistics};
+pub use handle::{
+    Lagged, ParticipantInfo, RoomInfo, Server, ServerEvent, ServerEvents, Snapshot,
+    SocketStatistics,
+};
 pub use keyfile::{KeyFileError, load_or_create};
-pub use parlour_core::server::{Event as ServerEvent, Gather, TappedStream};
+pub use parlour_core::server::{Gather, Moderated, RoomLimits, Selection, TappedStream};
 pub use taps::{MediaTap, Tapped, TappedPacket};

@@ -6,11 +6,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parlour_core::room::RoomId;
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{Config as Limits, ModerateError, Path, Transmit};
+use parlour_core::server::{Config as Limits, Event, ModerateError, Path, Transmit};
 use parlour_core::time::Instant;
 use parlour_core::wire::Packet;
 use rand_core::OsRng;
@@ -127,6 +127,7 @@ impl Worker {
         thread.spawn(move || {
             let (inbound, outbound) = udp.split();
             let worker = Running {
+                index: self.index,
                 clock,
                 server,
                 inbound,
@@ -156,6 +157,7 @@ impl Worker {
 }
 
 struct Running {
+    index: usize,
     clock: Clock,
     server: Server,
     inbound: Inbound,
@@ -254,29 +256,35 @@ impl Running {
         let now = self.clock.now();
         while let Some(event) = self.server.poll_event() {
             match event {
-                ServerEvent::JoinRequested { join, token, from } => {
+                Event::JoinRequested { join, token, from } => {
                     (self.admitter).answer_join(&mut self.server, now, join, &token, from);
                 }
-                ServerEvent::RefreshRequested { refresh, token, .. } => {
+                Event::RefreshRequested { refresh, token, .. } => {
                     (self.admitter).answer_refresh(&mut self.server, now, refresh, &token);
                 }
                 event => {
                     match event {
-                        ServerEvent::Overloaded { late } => {
+                        Event::Overloaded { late } => {
                             tracing::warn!(late, "more to send than this worker can");
                         }
-                        ServerEvent::SessionEnded { session, .. } => {
+                        Event::SessionEnded { session, .. } => {
                             self.taps.session_ended(session);
                         }
-                        ServerEvent::EventsMissed { count } => {
+                        Event::EventsMissed { count } => {
                             self.events_missed += count;
                             self.taps.sessions_ended(&self.server);
                         }
                         _ => {}
                     }
                     tracing::debug!(?event);
+                    let told = ServerEvent {
+                        worker: self.index,
+                        sequence: self.server.events_polled(),
+                        at: SystemTime::now(),
+                        event,
+                    };
                     // An error means that nobody listens.
-                    let _ = self.events.send(event);
+                    let _ = self.events.send(told);
                 }
             }
         }

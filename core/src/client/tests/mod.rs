@@ -19,7 +19,7 @@ use super::*;
 use crate::room::*;
 use crate::rtp::AudioLevel;
 use crate::secure::{KeyPair, PublicKey};
-use crate::server::{self, Admission, Path, Server};
+use crate::server::{self, Act, Admission, Path, Server};
 use crate::signal::*;
 use crate::ticket::Ticket;
 use crate::time::{Duration, Instant};
@@ -348,12 +348,14 @@ impl World {
             Grants::empty()
         };
         Admission {
-            room: room_id(),
-            participant: pid(&name),
-            name: DisplayName::new(&name).unwrap(),
-            grants: (Grants::PARTICIPANT | powers) - lacking,
             expires_in: token.contains("short").then_some(secs(20)),
             lobby: self.lobby && !moderator,
+            ..Admission::new(
+                room_id(),
+                pid(&name),
+                DisplayName::new(&name).unwrap(),
+                (Grants::PARTICIPANT | powers) - lacking,
+            )
         }
     }
 

@@ -239,7 +239,7 @@ fn a_lobby_survives_a_broken_connection() {
     world.run(secs(6));
     let now = world.now;
     (world.server)
-        .admit_waiting(now, &room_id(), &pid("ann"))
+        .moderate(now, &room_id(), Act::Admit, &pid("ann").into())
         .unwrap();
     world.run(ms(100));
     assert!(world.client_mut(ann).is_joined());
@@ -294,7 +294,7 @@ fn who_is_admitted_while_coming_back_to_the_lobby_is_in() {
     }
     let now = world.now;
     (world.server)
-        .admit_waiting(now, &room_id(), &pid("ann"))
+        .moderate(now, &room_id(), Act::Admit, &pid("ann").into())
         .unwrap();
     world.exchange();
     world.node(ann).up = true;

@@ -70,8 +70,7 @@ fn what_nobody_may_hear_is_not_tapped() {
     let all = tapped(&mut world);
     assert_eq!((of(all.clone(), "anna"), of(all, "ben")), (5, 5));
 
-    let (room, now) = (room_id("room"), world.now);
-    world.server.censor(now, &room, &pid("anna"), true).unwrap();
+    world.moderate(Act::Censor, &pid("anna").into());
     world.talk(ms(100), &both);
     let all = tapped(&mut world);
     assert_eq!((of(all.clone(), "anna"), of(all, "ben")), (0, 5));
@@ -83,11 +82,7 @@ fn what_nobody_may_hear_is_not_tapped() {
     world.talk(ms(100), &both);
     assert_eq!(tapped(&mut world), []);
 
-    let now = world.now;
-    world
-        .server
-        .censor(now, &room, &pid("anna"), false)
-        .unwrap();
+    world.moderate(Act::Uncensor, &pid("anna").into());
     world.ask(ben, set(false)).unwrap();
     world.talk(ms(100), &both);
     let all = tapped(&mut world);
@@ -115,9 +110,7 @@ fn a_stream_that_ends_is_told_after_its_last_packet_and_before_the_next_of_its_n
     };
     world.peers[anna].send_rtp(second, 111, 30, b"x");
     world.run();
-    let now = world.now;
-    let room = room_id("room");
-    world.server.kick(now, &room, &pid("anna")).unwrap();
+    world.moderate(Act::Kick { keep_out: true }, &pid("anna").into());
     let mut told = Vec::new();
     while let Some(tapped) = world.server.poll_tapped() {
         told.push(match tapped {

@@ -53,8 +53,9 @@ impl Session {
             key: stream.key.clone(),
         };
         self.resolve(publisher, &name, Some(stream.ssrc));
-        cx.events.push(Event::StreamPublished {
-            room: self.room.clone(),
+        self.tell_embedder(cx, |room, session| Event::StreamPublished {
+            room,
+            session,
             participant: name.participant,
             stream,
         });
@@ -91,8 +92,9 @@ impl Session {
         self.change(cx, update);
         self.resolve(who, &name, None);
         self.release_slots(ssrc);
-        cx.events.push(Event::StreamUnpublished {
-            room: self.room.clone(),
+        self.tell_embedder(cx, |room, session| Event::StreamUnpublished {
+            room,
+            session,
             participant: name.participant,
             key: name.key,
         });

@@ -147,6 +147,8 @@ fn close_reason() -> impl Strategy<Value = CloseReason> {
         CloseReason::ServerShutdown,
         CloseReason::ProtocolError,
         CloseReason::Denied,
+        CloseReason::AloneTooLong,
+        CloseReason::SessionTooLong,
     ])
 }
 
@@ -350,7 +352,12 @@ pub(super) fn join() -> impl Strategy<Value = Join<'static>> {
 }
 
 pub(super) fn answer() -> impl Strategy<Value = Answer> {
-    let refusal = select(&[JoinRefusal::InvalidToken, JoinRefusal::TooOften]);
+    let refusal = select(&[
+        JoinRefusal::InvalidToken,
+        JoinRefusal::TooOften,
+        JoinRefusal::UnknownRoom,
+        JoinRefusal::DuplicateParticipant,
+    ]);
     prop_oneof![
         joined().prop_map(Answer::Joined),
         (any::<[u8; 16]>(), any::<u8>(), any::<[u8; 24]>()).prop_map(

@@ -61,7 +61,7 @@ variants! {
     ConnectionState { Connected, Reconnecting }
     CloseReason {
         Left, Kicked, SessionEnded, Replaced, TokenExpired, RoomFull, ConnectionLost,
-        ServerShutdown, ProtocolError, Denied,
+        ServerShutdown, ProtocolError, Denied, AloneTooLong, SessionTooLong,
     }
     Outcome { Done, Published, Sent, Moderated }
     Refusal {
@@ -72,7 +72,8 @@ variants! {
     Answer { Joined, Waiting, Refused, Redirect, RedirectPort, RedirectEither }
     JoinRefusal {
         InvalidToken, TokenExpired, WrongRoom, RoomFull, Kicked, Denied, SessionEnded, Unavailable,
-        Malformed, Replaced, TooOften,
+        Malformed, Replaced, TooOften, UnknownRoom, RoomDisabled, Banned, TokenRevoked,
+        DuplicateParticipant,
     }
 }
 
@@ -460,6 +461,8 @@ fn server_messages() -> Named<ServerMessage<'static>> {
         CloseReason::ServerShutdown,
         CloseReason::ProtocolError,
         CloseReason::Denied,
+        CloseReason::AloneTooLong,
+        CloseReason::SessionTooLong,
     ] {
         let closed = ServerMessage::Closed { reason };
         all.push((format!("closed: {reason:?}"), closed));
@@ -555,6 +558,11 @@ fn answers() -> Named<Answer> {
         JoinRefusal::Malformed,
         JoinRefusal::Replaced,
         JoinRefusal::TooOften,
+        JoinRefusal::UnknownRoom,
+        JoinRefusal::RoomDisabled,
+        JoinRefusal::Banned,
+        JoinRefusal::TokenRevoked,
+        JoinRefusal::DuplicateParticipant,
     ] {
         all.push((format!("refused: {refusal:?}"), Answer::Refused(refusal)));
     }

@@ -212,14 +212,7 @@ impl World {
         let Event::JoinRequested { join, token, .. } = event else {
             return;
         };
-        let admission = Admission {
-            room: RoomId::new("room").expect("a short name"),
-            participant: ParticipantId::new(&token).expect("a short name"),
-            name: DisplayName::new(&token).expect("a short name"),
-            grants: Grants::PARTICIPANT,
-            expires_in: None,
-            lobby: false,
-        };
+        let admission = Admission::new(RoomId::new("room").expect("a short name"), ParticipantId::new(&token).expect("a short name"), DisplayName::new(&token).expect("a short name"), Grants::PARTICIPANT);
         self.server
             .admit(now, join, admission)
             .expect("it was asked for");
