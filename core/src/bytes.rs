@@ -4,8 +4,8 @@ use core::fmt;
 
 use serde::de::{self, Deserializer, SeqAccess};
 
-/// Reads `N` bytes in a loop. What serde has for arrays is unrolled: a step of its own for each byte, in the flash of a
-/// microcontroller.
+/// Reads `N` bytes in a loop. serde's implementation for arrays is unrolled, with a separate step for each byte, which
+/// costs a microcontroller flash.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
     deserializer: D,
 ) -> Result<[u8; N], D::Error> {

@@ -1,21 +1,26 @@
 //! Sans-IO, `no_std` protocol core for real-time audio rooms.
 //!
-//! Participants join a *room* with a *ticket*, publish streams of audio, and hear each other through a server that forwards or mixes.
-//! This crate is both ends of that: [`client`] is a participant and never allocates, [`server`] holds the rooms. Neither owns a
-//! socket, reads a clock or draws from a generator: datagrams, time and randomness are arguments. So the same code runs on a
-//! microcontroller, on a desktop, on a server, and in a test that simulates an hour in a second.
+//! Participants join a *room* with a *ticket*, publish streams of audio, and hear each other through a server that
+//! forwards or mixes. This crate has both ends: [`client`] is a participant and never allocates, [`server`] holds the
+//! rooms. Neither owns a socket, reads a clock or uses a system random generator: datagrams, time and randomness are
+//! arguments. The same code therefore runs on a microcontroller, on a desktop, on a server, and in a test that
+//! simulates an hour of a room in a few seconds.
 //!
-//! Who uses tokio or embassy-net need not write the loop below: the crates `parlour-tokio` and `parlour-embassy` are it.
+//! With tokio or embassy-net the loop below need not be written: the crates `parlour-tokio` and `parlour-embassy`
+//! contain it.
 //!
 //! # The loop
 //!
-//! Both ends, and every machine inside them, speak the same verbs:
+//! Both ends, and every machine inside them, use the same verbs:
 //!
 //! | class | verbs | rule |
 //! |---|---|---|
-//! | input | `handle_datagram(now, …)`, `handle_timeout(now)` | any bytes at any time; an error means that the datagram was dropped and nothing changed |
-//! | command | `publish`, `set_muted`, `send_audio`, `admit`, … | as many as you like before the outputs are drained; full is an error |
-//! | output | `poll_transmit(now, buffer)`, `poll_event()` | call until it returns `None`; the caller lends the buffer |
+//! | input | `handle_datagram(now, …)`, `handle_timeout(now)` | any bytes at any time; an error means that the datagram
+//! was dropped and nothing changed |
+//! | command | `publish`, `set_muted`, `send_audio`, `admit`, … | any number before the outputs are drained; a full
+//! queue is an error |
+//! | output | `poll_transmit(now, buffer)`, `poll_event()` | call until it returns `None`; the caller lends the buffer
+//! |
 //! | time | `poll_timeout()` | when `handle_timeout` is due next; `None` means never |
 //!
 //! A client joins a server. A variable is the clock, and the network is a buffer:
@@ -45,7 +50,7 @@
 //! let address = Path::udp("192.0.2.1:5000".parse()?); // where the client's datagrams come from
 //!
 //! let mut buffer = [0; MAX_DATAGRAM];
-//! while client.state().participant_count() == 0 { // `state` is a replica of what is true in the room
+//! while client.state().participant_count() == 0 { // `state` is a replica of the room's state
 //!     while let Some(len) = client.poll_transmit(now, &mut buffer)? {
 //!         server.handle_datagram(now, address, &mut buffer[..len])?; // in earnest: send it
 //!     }
@@ -56,14 +61,8 @@
 //!     while let Some(event) = server.poll_event() {
 //!         if let server::Event::JoinRequested { join, token, .. } = event {
 //!             // Whether a token is good is the application's decision. Here it is just a name.
-//!             let admission = Admission {
-//!                 room: RoomId::new("green-room")?,
-//!                 participant: ParticipantId::new(&token)?,
-//!                 name: DisplayName::new(&token)?,
-//!                 grants: Grants::PARTICIPANT,
-//!                 expires_in: None,
-//!                 lobby: false,
-//!             };
+//!             let (room, name) = (RoomId::new("green-room")?, DisplayName::new(&token)?);
+//!             let admission = Admission::new(room, ParticipantId::new(&token)?, name, Grants::PARTICIPANT);
 //!             server.admit(now, join, admission)?;
 //!         }
 //!     }
@@ -79,9 +78,9 @@
 //!
 //! # Modules
 //!
-//! Each imports only modules below it.
+//! Each module imports only modules below it.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`client`] | a participant: joins, publishes, receives, restores its connection; begin with `Client` |
 //! | [`server`] | the rooms: admits, forwards, mixes, moderates; begin with `Server` |
@@ -89,20 +88,20 @@
 //! | [`rtp`] | RTP and RTCP: packets, frames, sequence arithmetic, statistics |
 //! | [`ticket`] | server address, server key and token as one string |
 //! | [`signal`] | messages between the ends, and their encoding |
-//! | [`room`] | names, grants, participants, streams, and the one reducer for what is true in a room |
-//! | [`secure`] | handshake, encryption, protection against replay, cookies, resume |
+//! | [`room`] | names, grants, participants, streams, and the one reducer for the room's state |
+//! | [`secure`] | handshake, encryption, replay protection, cookies, resume |
 //! | [`wire`] | packets and frames as bytes |
 //! | [`time`] | points in time, as the embedder measures them |
 //!
 //! # Features
 //!
-//! | feature | what | needs |
+//! | feature | contents | needs |
 //! |---|---|---|
 //! | `client` (default) | the participant's end | |
 //! | `server` | the room's end | `alloc` |
 //! | `opus` | Opus decoding, and encoding at 16 kHz, in Rust | |
 //! | `opus-fullband` | Opus encoding at 48 kHz with DTX and FEC; mixes on the server | `std` |
-//! | `ring` | the cipher of Data packets from ring: an order of magnitude faster on hosts | a C compiler |
+//! | `ring` | ring's cipher for Data packets: an order of magnitude faster on hosts | a C compiler |
 //! | `portable-atomic` | single-core chips without compare-and-swap | |
 //! | `defmt` | `defmt::Format` for most types | |
 #![no_std]

@@ -1,13 +1,13 @@
-//! A ring of byte records over storage that somebody else sized.
+//! A ring of byte records over storage that its owner sized.
 //!
-//! Everything in this crate that waits as bytes waits here: signalling messages until they are
-//! acknowledged, packets until there is a datagram for them, messages until the application takes
-//! them. Records come out in the order they went in, each as one slice.
+//! Every byte queue of this crate is one of these: signalling messages until they are acknowledged, packets until there
+//! is a datagram for them, messages until the application takes them. Records come out in the order they went in, each
+//! as one slice.
 //!
-//! A record is its length, then its bytes, never split over the end of the storage: one that does
-//! not fit behind the last one starts over at offset 0, and the rest of the storage stays unused
-//! until the ring comes around. So a record may be refused though there are free bytes enough, but
-//! never while they are at least twice the longest record, prefix included.
+//! A record is its length, then its bytes, never split over the end of the storage: one that does not fit behind the
+//! last one starts over at offset 0, and the rest of the storage stays unused until the ring comes around. A record may
+//! therefore be refused though there are enough free bytes, but never while they are at least twice the longest record,
+//! prefix included.
 //!
 //! ```text
 //!                     head             tail
@@ -17,7 +17,7 @@
 //! wrapped       | 3 abc |  free  | 5 hello | 4 room  |  unused   |
 //! ```
 
-/// There is no room for the record now; with [`ByteQueue::max_record`] exceeded, there never is.
+/// There is no room for the record now; if it exceeds [`ByteQueue::max_record`], there never is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -35,7 +35,7 @@ pub(crate) struct ByteQueue<S: ?Sized> {
 }
 
 impl<S> ByteQueue<S> {
-    /// An empty queue in `storage`, whose content does not matter.
+    /// An empty queue in `storage`, with any content.
     pub(crate) const fn new(storage: S) -> Self {
         Self {
             ring: Ring::EMPTY,
@@ -118,7 +118,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// Where the records are; the same for every storage.
+/// The places of the records, for every storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ring {
     /// Offset of the oldest record.
@@ -184,7 +184,7 @@ impl Ring {
         true
     }
 
-    /// Goes past the oldest record, which has `length` bytes.
+    /// Moves past the oldest record, which has `length` bytes.
     fn advance(&mut self, length: usize) {
         self.records = self.records.saturating_sub(1);
         if self.records == 0 {
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(queue.push(&[b""]), Err(Full));
         assert!(queue.iter().eq([b"bbbb", b"cccc"]));
         assert!(queue.pop_front());
-        // Now the start of the storage is the front, and what came around goes on behind it.
+        // Now the start of the storage is the front, and the records that wrapped follow it.
         for record in [b"dddd", b"ee  "] {
             let _ = queue.push(&[record]);
         }

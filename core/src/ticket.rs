@@ -1,4 +1,4 @@
-//! Tickets: all that joining a room needs, as one string.
+//! Tickets: everything needed to join a room, as one string.
 //!
 //! ```text
 //! parlour://rooms.example.org:7900/5VQ…43 characters…0aA#eyJhbGciOiJIUzI1NiJ9.…
@@ -7,7 +7,7 @@
 //!            a port: name or literal   base64url unpadded     the server issues
 //! ```
 //!
-//! The token is a secret: whoever has the ticket can join as its participant.
+//! The token is a secret: anybody with the ticket can join as its participant.
 
 use core::fmt;
 
@@ -60,9 +60,9 @@ pub struct Ticket<'a> {
     pub host: &'a str,
     /// The server's port, for UDP and TCP alike.
     pub port: u16,
-    /// The server's public key, which the handshake proves that it owns.
+    /// The server's public key; the handshake proves that the server has the private key.
     pub server_key: PublicKey,
-    /// Says who joins, and where.
+    /// Identifies the participant and the room.
     pub token: &'a str,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Ticket<'a> {
     /// Reads a ticket; white space around it is ignored.
     ///
     /// # Errors
-    /// [`TicketError`] says which part is damaged.
+    /// [`TicketError`] names the damaged part.
     pub fn parse(text: &'a str) -> Result<Self, TicketError> {
         let rest = text
             .trim()
@@ -117,7 +117,7 @@ fn parse_key(text: &str) -> Option<PublicKey> {
 }
 
 impl fmt::Display for Ticket<'_> {
-    /// The ticket as text, token and all.
+    /// The ticket as text, including its token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut key = [0; KEY_TEXT_LEN];
         let key =
@@ -133,7 +133,7 @@ impl fmt::Display for Ticket<'_> {
 }
 
 impl fmt::Debug for Ticket<'_> {
-    /// Leaves the token out: it is a secret.
+    /// Omits the token: it is a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticket")
             .field("host", &self.host)

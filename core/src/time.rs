@@ -1,8 +1,7 @@
 //! Points in time, as the embedder measures them.
 //!
-//! Nothing in this crate reads a clock: every call that depends on time takes an [`Instant`].
-//! Its zero is whatever the embedder likes (boot, program start); only differences matter, and
-//! the two ends of a connection never compare theirs.
+//! Nothing in this crate reads a clock: every call that depends on time takes an [`Instant`]. The embedder chooses its
+//! zero (boot, program start); only differences matter, and the two ends of a connection never compare theirs.
 
 pub use core::time::Duration;
 
@@ -50,7 +49,7 @@ impl core::ops::AddAssign<Duration> for Instant {
     }
 }
 
-/// `duration` in µs; as much as fits if it is over 584,000 years. [`Duration::as_micros`] counts with 128 bits, for which a
+/// `duration` in µs, saturating at 584,000 years. [`Duration::as_micros`] counts with 128 bits, for which a
 /// microcontroller has no instructions: 3 KB of flash, where it was inlined.
 pub(crate) fn micros(duration: Duration) -> u64 {
     let seconds = duration.as_secs().saturating_mul(1_000_000);

@@ -1,4 +1,4 @@
-//! Golden vectors: files in `core/vectors` that say, byte by byte, what goes over the wire.
+//! Golden vectors: files in `core/vectors` that define the wire format byte by byte.
 //!
 //! ```text
 //! # about the file
@@ -8,9 +8,8 @@
 //! 03 6d 69 63  # key = "mic"
 //! ```
 //!
-//! A test builds the same vectors from values and compares; a difference means that older peers no
-//! longer understand this one. If that is wanted, `PARLOUR_VECTORS=write` in the environment makes
-//! the test write the files instead.
+//! A test builds the same vectors from values and compares; a difference means that older peers no longer understand
+//! this one. If that is intended, `PARLOUR_VECTORS=write` in the environment makes the test write the files instead.
 
 use alloc::format;
 use alloc::string::String;
@@ -19,14 +18,14 @@ use core::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// One example of something on the wire.
+/// One example of the wire format.
 #[derive(Debug, Clone)]
 pub(crate) struct Vector {
     pub(crate) name: String,
     pub(crate) fields: Vec<Field>,
 }
 
-/// Some of its bytes, and what they mean.
+/// Some of its bytes, and their meaning.
 #[derive(Debug, Clone)]
 pub(crate) struct Field {
     pub(crate) bytes: Vec<u8>,
@@ -34,7 +33,7 @@ pub(crate) struct Field {
 }
 
 impl Vector {
-    /// Of bytes and what they mean.
+    /// An example of bytes and their meanings.
     pub(crate) fn new(name: &str, fields: &[(&[u8], &str)]) -> Self {
         let field = |(bytes, meaning): &(&[u8], &str)| Field {
             bytes: bytes.to_vec(),
@@ -72,8 +71,8 @@ impl Vector {
     }
 }
 
-/// Compares `core/vectors/<file>` with `vectors` and returns the bytes that the file has, by name.
-/// `about` becomes the file's header.
+/// Compares `core/vectors/<file>` with `vectors` and returns the file's bytes by name. `about` becomes the file's
+/// header.
 pub(crate) fn check(file: &str, about: &str, vectors: &[Vector]) -> Vec<(String, Vec<u8>)> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("vectors")

@@ -1,5 +1,5 @@
 //! The bare core: a server and two participants in one thread, a variable for a clock, and datagrams carried by hand.
-//! Put a socket in the place of the calls and a clock in the place of `now`, and it is what every adapter does.
+//! With a socket in place of the calls and a clock in place of `now` this is the loop of every adapter.
 
 use parlour_core::client::{self, Client, Commands as _, Incoming, Small};
 use parlour_core::room::{
@@ -14,12 +14,12 @@ use parlour_core::time::{Duration, Instant};
 use rand_core::OsRng;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Time and randomness come from outside. This clock goes where it is put.
+    // Time and randomness come from outside. The program sets this clock itself.
     let mut now = Instant::from_micros(0);
     let keys = KeyPair::generate(&mut OsRng);
     let (host, port, server_key) = ("memory", 1, *keys.public());
     let mut server = Server::new(server::Config::default(), keys, now, &mut OsRng);
-    // What a token says is the embedder's business: here, just a name.
+    // The embedder interprets the token: here, it is just a name.
     let join = |token| {
         #[rustfmt::skip]
         let ticket = Ticket { host, port, server_key, token };
@@ -36,14 +36,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut spoken, mut heard, mut datagram) = (false, 0, [0; parlour_core::wire::MAX_DATAGRAM]);
     while clients.iter().any(|client| client.closed().is_none()) {
         let ms = now.as_micros() / 1_000;
-        // Send all that there is to send. A client's place in the array is its address.
+        // Send all waiting datagrams. A client's place in the array is its address.
         for (address, client) in clients.iter_mut().enumerate() {
             let from = Path::Stream {
                 id: address as u64,
                 from: std::net::Ipv4Addr::LOCALHOST.into(),
             };
             while let Some(len) = client.poll_transmit(now, &mut datagram)? {
-                // An error says why it was dropped; there is nothing to be done about it.
+                // An error gives the reason why the datagram was dropped; nothing needs to be done about it.
                 let _ = server.handle_datagram(now, from, &mut datagram[..len]);
             }
         }
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 continue;
             };
             let bytes = &mut datagram[..sent.len];
-            // It is decrypted in place, and what it brings of media is lent out of it.
+            // It is decrypted in place, and its media is lent out of it.
             let _ = clients[to as usize].handle_datagram(now, bytes, &mut |incoming| {
                 if let Incoming::Audio { slot, frame } = incoming {
                     println!("{ms:3} ms  {:?} for decoder {slot}", frame.codec);
@@ -61,17 +61,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             });
         }
 
-        // See what happened.
+        // Print the events.
         while let Some(event) = server.poll_event() {
             if let server::Event::JoinRequested { join, token, .. } = event {
-                let admission = Admission {
-                    room: RoomId::new("parlour")?,
-                    participant: ParticipantId::new(&token)?,
-                    name: DisplayName::new(&token)?,
-                    grants: Grants::PARTICIPANT,
-                    expires_in: None,
-                    lobby: false,
-                };
+                let admission = Admission::new(
+                    RoomId::new("parlour")?,
+                    ParticipantId::new(&token)?,
+                    DisplayName::new(&token)?,
+                    Grants::PARTICIPANT,
+                );
                 server.admit(now, join, admission)?;
             }
         }
@@ -81,14 +79,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
 
-        // Act: a frame of sound when somebody is there to hear it, and then good night.
+        // Send a frame of audio when a listener is there, and then leave.
         let [anna, ben] = &mut clients;
         if !spoken && anna.state().participant_count() == 2 {
             let level = AudioLevel::from_byte(0x80 | 20); // a voice at -20 dBov
             anna.send_audio(now, &mic, 0, level, &[0x80; 160])?;
             spoken = true;
         } else if heard > 0 {
-            // Who has left cannot leave again: then it is the other's turn.
+            // A client that has left cannot leave again: then it is the other's turn.
             let _ = anna.leave(now).or_else(|_| ben.leave(now));
         }
 

@@ -1,5 +1,5 @@
 //! A whole meeting on one machine: a room server, a host, a small device with one decoder and a listener, over real UDP.
-//! `cargo run --release --example meeting -- --help` says what can be chosen.
+//! `cargo run --release --example meeting -- --help` lists the options.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use parlour_examples::options::Options;
 use parlour_examples::report::Report;
 use parlour_examples::script;
 
-/// Codecs take much stack, above all where they are not optimised.
+/// Codecs need a large stack, above all in unoptimised builds.
 const STACK: usize = 16 << 20;
 
 fn main() -> ExitCode {
@@ -24,10 +24,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Holds the meeting, and says whether all was as it should be.
+/// Holds the meeting, and returns whether it passed.
 fn hold(options: &Options) -> anyhow::Result<bool> {
     if let Some(file) = &options.json {
-        // Better now than after the meeting.
+        // Report an error now rather than after the meeting.
         Report::check_json(file)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -35,7 +35,7 @@ fn hold(options: &Options) -> anyhow::Result<bool> {
         .thread_stack_size(STACK)
         .build()?;
     let meeting = options.clone();
-    // On a thread with that stack, too.
+    // On a thread with a large stack, too.
     let meeting = runtime.spawn(async move { script::run(&meeting).await });
     let report = runtime
         .block_on(meeting)

@@ -1,5 +1,6 @@
-//! A partner for the first words of a device: a room server, and in its room somebody who says back what is said.
-//! `cargo run --release --example parrot -- --help` says what can be chosen.
+//! A conversation partner for testing a device: a room server, and in its room a participant that repeats what it
+//! hears.
+//! `cargo run --release --example parrot -- --help` lists the options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,11 +14,11 @@ use parlour_tokio::{AudioOptions, Event, Room, RoomEvent, Server, ServerConfig};
 const ROOM: &str = "aviary";
 const RATE: SampleRate = SampleRate::Hz16000;
 
-/// Opens a room on this machine, prints a ticket to it for a device, and says back what the device says.
+/// Opens a room on this machine, prints a ticket to it for a device, and repeats what the device says.
 #[derive(Debug, Parser)]
 #[command(name = "parrot", version)]
 struct Options {
-    /// This machine's address, as the device reaches it: 192.168.0.2, say.
+    /// This machine's address, as the device reaches it, for example 192.168.0.2.
     host: String,
     /// Signs the ticket: at least 32 bytes. While it stays the same, tickets outlive a restart.
     #[arg(long, env = "PARLOUR_SECRET", hide_env_values = true)]
@@ -25,10 +26,10 @@ struct Options {
     /// The server's port, UDP.
     #[arg(long, default_value_t = 7900)]
     port: u16,
-    /// For how long the device's ticket is valid.
+    /// Validity of the device's ticket.
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
     days: u32,
-    /// Where the server keeps its key.
+    /// File of the server's key.
     #[arg(long, value_name = "FILE", default_value = "target/parrot.key")]
     key_file: PathBuf,
 }
@@ -52,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
 
     let parrot = Claims::new(ROOM, "parrot", day * 3_650)?;
     let room = Room::join(&server.ticket(&parrot)?).await?;
-    // Which every device understands.
+    // Every device understands PCMU.
     let mut beak = room.publish_audio("beak", AudioOptions::pcmu(RATE)).await?;
     let mut heard = room.mixed_audio(RATE)?;
     let mut events = room.events();
@@ -66,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
                 }
             }
             event = events.next() => match event {
-                Some(Event::Room(RoomEvent::ParticipantJoined(who))) => println!("{who:?} came"),
+                Some(Event::Room(RoomEvent::ParticipantJoined { participant: who, .. })) => println!("{who:?} came"),
                 Some(Event::Room(RoomEvent::ParticipantLeft { participant, .. })) => println!("{participant:?} left"),
                 Some(Event::Room(RoomEvent::SpeakerChanged(Some(who)))) => println!("{who:?} speaks"),
                 Some(_) => {}

@@ -1,7 +1,7 @@
-//! The small device: the core's `Client<Small>`, recorded if wished, in a loop such as firmware runs, with one decoder for the whole room.
+//! The small device: the core's `Client<Small>`, recorded on request, in a loop as in firmware, with one decoder for
+//! the whole room.
 //!
-//! There is nothing of the tokio adapter's client in it. The socket and the timers are tokio's, since they have to come
-//! from somewhere.
+//! It uses no part of the tokio adapter's client. Only the socket and the timers are tokio's.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -33,14 +33,14 @@ use crate::recording::{Counters, Recording, Scale};
 use crate::speech::{Mouth, Speech};
 
 const FRAME: usize = RATE.samples(20);
-/// Of 48 kHz, the RTP clock of Opus, per step of the time scale.
+/// Units of Opus's 48 kHz RTP clock per step of the time scale.
 const UNITS: u32 = 960;
-/// The longest that an answer may take.
+/// The longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Asked = oneshot::Sender<Result<Option<RequestId>, CommandError>>;
 
-/// What the device is told to do.
+/// A command to the device.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Command {
     SetMuted(bool, Asked),
@@ -56,21 +56,21 @@ enum Command {
 /// The device, as the script sees it. Dropping it switches it off.
 #[derive(Debug)]
 pub struct Device {
-    /// What it was told.
+    /// Its events and messages.
     pub log: EventLog,
-    /// What it said and heard.
+    /// The audio that it sent and heard.
     pub recording: Recording,
-    /// When it speaks: while its button is pressed. It sends nothing otherwise.
+    /// The times when it speaks: while its button is pressed. It sends nothing otherwise.
     pub mouth: Mouth,
     commands: mpsc::Sender<Command>,
     _task: JoinSet<()>,
 }
 
 impl Device {
-    /// Joins, and publishes its microphone in the same breath.
+    /// Joins, and publishes its microphone in the same packet.
     ///
     /// # Errors
-    /// If the ticket is none, or the server does not let it in.
+    /// The ticket is invalid, or the server refuses the device.
     pub async fn join(
         ticket: &str,
         speech: Speech,
@@ -134,18 +134,18 @@ impl Device {
         joined.map(|()| device).map_err(Into::into)
     }
 
-    /// Silences the microphone, or lets it be heard again; returns when the server has done so.
+    /// Mutes or unmutes the microphone; returns when the server has done so.
     ///
     /// # Errors
-    /// If the server does not.
+    /// The server does not do so.
     pub async fn set_muted(&self, muted: bool) -> anyhow::Result<()> {
         self.ask(|asked| Command::SetMuted(muted, asked)).await
     }
 
-    /// Sends a message; returns when the server has taken it.
+    /// Sends a message; returns when the server has accepted it.
     ///
     /// # Errors
-    /// If the server does not.
+    /// The server does not accept it.
     pub async fn send_message(
         &self,
         to: Recipients,
@@ -162,10 +162,10 @@ impl Device {
         .await
     }
 
-    /// Throws the socket away and takes another one, as if it had roamed to another access point.
+    /// Replaces the socket, as if the device had roamed to another access point.
     ///
     /// # Errors
-    /// If the operating system has none.
+    /// The operating system has no socket.
     pub async fn replace_socket(&self) -> anyhow::Result<()> {
         let (done, replaced) = oneshot::channel();
         self.commands
@@ -176,7 +176,7 @@ impl Device {
         Ok(replaced.await.context("the device is off")??)
     }
 
-    /// Waits until it is no longer in the room, and says why.
+    /// Waits until the device is no longer in the room, and returns the reason.
     pub async fn closed(&self, patience: Duration) -> Option<CloseCause> {
         let closed = self.log.wait(Duration::ZERO, patience, |told| match told {
             Told::Event(Event::Room(RoomEvent::Closed(cause))) => Some(*cause),
@@ -185,7 +185,7 @@ impl Device {
         closed.await.map(|(_, cause)| cause)
     }
 
-    /// Has the device ask the server for something, and waits for the answer.
+    /// Sends a request to the server, and waits for the answer.
     async fn ask(&self, command: impl FnOnce(Asked) -> Command) -> anyhow::Result<()> {
         let (asked, request) = oneshot::channel();
         self.commands
@@ -257,7 +257,7 @@ impl Unit {
             };
             tokio::select! {
                 received = self.socket.recv(&mut buffer) => {
-                    // An error is about something sent before: the server may be away for a moment.
+                // An error is about an earlier datagram: the server may be away for a moment.
                     if let Some(datagram) = received.ok().and_then(|len| buffer.get_mut(..len)) {
                         self.receive(datagram);
                     }
@@ -274,12 +274,12 @@ impl Unit {
 
     async fn transmit(&mut self, buffer: &mut [u8]) {
         while let Ok(Some(len)) = self.client.poll_transmit(now(self.scale), buffer) {
-            // What cannot be sent is lost, and the protocol is made for that.
+            // A datagram that cannot be sent is lost, which the protocol handles.
             let _ = self.socket.send(&buffer[..len]).await;
         }
     }
 
-    /// Notes what has happened.
+    /// Logs the events.
     fn tell(&mut self, buffer: &mut [u8]) {
         while let Some(event) = self.client.poll_event() {
             self.log.note(Event::Room(event));
@@ -297,7 +297,7 @@ impl Unit {
     fn receive(&mut self, datagram: &mut [u8]) {
         let now = now(self.scale);
         let ear = &mut self.ear;
-        // What was dropped is counted.
+        // Dropped datagrams are counted.
         let _ = self.client.handle_datagram(now, datagram, &mut |incoming| {
             if let Incoming::Audio { frame, .. } = incoming {
                 ear.push(now, &frame);
@@ -305,7 +305,7 @@ impl Unit {
         });
     }
 
-    /// 20 ms of microphone and loudspeaker.
+    /// Processes 20 ms of microphone and loudspeaker.
     fn sound(&mut self, tick: usize) {
         let (mut said, mut heard) = ([0; FRAME], [0; FRAME]);
         if self.mouth.speaks_at(tick) {
@@ -315,7 +315,7 @@ impl Unit {
         let client = &self.client;
         let adapted = (self.adaptation).poll(now(self.scale), || client.statistics().uplink_loss);
         if let Some(adapted) = adapted {
-            // Both are within what the encoder takes.
+            // Both are within the encoder's range.
             let _ = self.encoder.set_bitrate(adapted.bitrate);
             let _ = self.encoder.set_expected_loss(adapted.expected_loss);
         }
@@ -338,10 +338,10 @@ impl Unit {
             voice: true,
             level: level(pcm),
         };
-        // Timestamps run on in silence.
+        // Timestamps continue in silence.
         let timestamp = (tick as u32).wrapping_mul(UNITS);
         if let Some(payload) = encoded.payload(&payload) {
-            // While it is muted, or the connection is being restored, what it says goes nowhere.
+            // While it is muted, or the connection is being restored, its audio is dropped.
             let _ = self
                 .client
                 .send_audio(now(self.scale), &self.mic, timestamp, level, payload);
@@ -349,7 +349,7 @@ impl Unit {
     }
 
     async fn obey(&mut self, command: Command) {
-        // Who does not wait for the answer does not want it.
+        // A caller that no longer waits does not need the answer.
         match command {
             Command::SetMuted(muted, asked) => {
                 let _ = asked.send(self.client.set_muted(&self.mic, muted));

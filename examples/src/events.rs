@@ -1,4 +1,4 @@
-//! What a participant was told, with the time of it.
+//! The events and messages of a participant, with their times.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tokio::sync::watch;
 
 use crate::recording::Scale;
 
-/// One thing that a participant was told.
+/// One event or message.
 #[derive(Debug)]
 pub enum Told {
-    /// By its room.
+    /// An event of its room.
     Event(Event),
-    /// By another participant.
+    /// A message of another participant.
     Message(Message),
 }
 
-/// Everything that one participant was told so far. Clones share it.
+/// All events and messages of one participant so far. Clones share it.
 #[derive(Debug, Clone)]
 pub struct EventLog {
     scale: Scale,
@@ -53,7 +53,7 @@ impl EventLog {
         self.count.send_replace(count);
     }
 
-    /// The first event at or after `since` that `wanted` likes, and what it made of it.
+    /// The first event at or after `since` for which `wanted` returns a value, and that value.
     pub fn find<T>(
         &self,
         since: Duration,
@@ -85,7 +85,7 @@ impl EventLog {
         tokio::time::timeout(patience, found).await.ok()
     }
 
-    /// When, at or after `since`, this happened in the room.
+    /// The time, at or after `since`, when this happened in the room.
     pub fn when(&self, since: Duration, event: &RoomEvent) -> Option<Duration> {
         let found = self.find(since, |seen| {
             matches!(seen, Told::Event(Event::Room(seen)) if seen == event).then_some(())

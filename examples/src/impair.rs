@@ -1,22 +1,22 @@
-//! What a bad network does to datagrams, from a seed.
+//! A simulated bad network, from a seed.
 
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
-/// How bad a network is, in each direction.
+/// The properties of a bad network, in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Impairment {
     /// Chance that a datagram is lost, 0 to 1.
     pub loss: f64,
-    /// Time under way.
+    /// The delay of a datagram.
     pub delay_ms: u16,
-    /// Time by which that is longer at most, evenly distributed.
+    /// The largest additional delay, evenly distributed.
     pub jitter_ms: u16,
 }
 
-/// What happens to the datagrams of one flow, one after the other.
+/// The fate of the datagrams of one flow, one after the other.
 #[derive(Debug)]
 pub struct Accidents {
     impairment: Impairment,
@@ -24,16 +24,16 @@ pub struct Accidents {
 }
 
 impl Accidents {
-    /// The accidents of flow number `flow`: others than those of any other flow, and always the same.
+    /// The random events of flow number `flow`: different from those of any other flow, and the same in every run.
     pub fn new(impairment: Impairment, seed: u64, flow: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(flow);
         Self { impairment, rng }
     }
 
-    /// How long the next datagram is under way; `None` if it is lost.
+    /// The delay of the next datagram; `None` if it is lost.
     pub fn fate(&mut self) -> Option<Duration> {
-        // Both are drawn for each datagram, so that more jitter does not mean other losses.
+        // Both are drawn for each datagram, so that more jitter does not change the losses.
         let (loss, jitter) = (self.unit(), self.unit());
         if loss < self.impairment.loss {
             return None;

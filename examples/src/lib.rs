@@ -1,9 +1,9 @@
-//! The parts of the examples that are too long for one page.
+//! The shared parts of the examples.
 //!
-//! `meeting` holds a whole meeting on one machine: [`script`] says what happens, [`party`] and [`device`] are those
-//! who take part, [`network`] loses and delays what they send, and [`measure`] tells whether they heard each other.
+//! `meeting` holds a whole meeting on one machine: [`script`] is its script, [`party`] and [`device`] are the
+//! participants, [`network`] loses and delays their datagrams, and [`measure`] checks whether they heard each other.
 //!
-//! `parrot` is a room server with one participant, who says back what a device says: [`mod@parrot`].
+//! `parrot` is a room server with one participant, which repeats what a device says: [`mod@parrot`].
 
 pub mod device;
 pub mod ear;
@@ -22,3 +22,7 @@ pub mod speech;
 pub mod timeline;
 pub mod verdict;
 pub mod wav;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/APPLICATIONS.md")]
+struct TheGuideToApplications;

@@ -1,12 +1,12 @@
-//! Whether, and how late, one recording is heard in another.
+//! Finds one recording in another, and measures delay and similarity.
 //!
-//! **Delay.** Where the cross-correlation of the two is highest. It is computed by FFT, in two steps: over all that is
-//! compared, then again for each half second near that place, as a jitter buffer may change its delay while it plays.
+//! **Delay.** The place of the highest cross-correlation. It is computed by FFT, in two steps: over the whole
+//! recording, then again for each half second near that place, as a jitter buffer may change its delay while it plays.
 //!
-//! **Similarity.** The correlation of how loud the two are in each of 20 bands of the mel scale, 100 times a second,
-//! after alignment. In logarithms, and less the mean of each band, so that neither loudness nor timbre matters. Codecs
-//! and the concealment of losses change the waveform much and this little: speech that is heard through them gives
-//! more than 0.8, other speech about 0, and seldom 0.5 if the pauses happen to coincide.
+//! **Similarity.** The correlation of the two signals' power in each of 20 bands of the mel scale, 100 times a second,
+//! after alignment. The power is logarithmic, less the mean of each band, so that neither loudness nor timbre matters.
+//! Codecs and concealment change the waveform much, but this measure little: the same speech gives more than 0.8, other
+//! speech about 0, and seldom 0.5 if the pauses happen to coincide.
 
 use std::time::Duration;
 
@@ -14,39 +14,39 @@ use parlour_core::audio::codec::SampleRate;
 use realfft::RealFftPlanner;
 use realfft::num_complex::Complex;
 
-/// The rate of all that is compared: speech has little above 8 kHz, and the device hears no more.
+/// The sample rate of the comparison: speech has little above 8 kHz, and the device hears no more.
 pub const RATE: SampleRate = SampleRate::Hz16000;
-/// The longest delay that is looked for.
+/// The longest delay that is searched.
 pub const MAX_DELAY: Duration = Duration::from_millis(1_500);
 
 const MAX_LAG: usize = samples(MAX_DELAY);
-/// What is aligned at a time, and how far that may be from the alignment of the whole.
+/// The length of one alignment step, and its largest distance from the overall alignment.
 const WINDOW: usize = samples(Duration::from_millis(500));
 const WANDER: usize = samples(Duration::from_millis(200));
-/// What is quieter than this, in dBov, is no more than the edge of a word.
+/// Audio below this, in dBov, is no more than the edge of a word.
 const QUIET: i32 = -35;
 const HOP: usize = 160;
 const FRAME: usize = 512;
 const BANDS: usize = 20;
 /// Frames over which the power in a band is averaged: 90 ms.
 const SMOOTH: usize = 9;
-/// Bands that are so much quieter than the loudest one, as a ratio of power, count as silent.
+/// Bands below the loudest one by this ratio of power count as silent.
 const FLOOR: f32 = 1e-5;
 
 const fn samples(duration: Duration) -> usize {
     duration.as_millis() as usize * 16
 }
 
-/// How one recording is heard in another.
+/// The match of one recording in another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Match {
-    /// How late.
+    /// The delay of the match.
     pub delay: Duration,
-    /// From 0, something else or nothing at all, to 1.
+    /// From 0, other or no audio, to 1.
     pub similarity: f64,
 }
 
-/// Looks for `sent` in `heard`. Both are at [`RATE`] and start at the same time; `heard` should last [`MAX_DELAY`]
+/// Searches for `sent` in `heard`. Both are at [`RATE`] and start at the same time; `heard` should last [`MAX_DELAY`]
 /// longer.
 pub fn find(sent: &[i16], heard: &[i16]) -> Match {
     let lag = best_lag(sent, heard, MAX_LAG);
@@ -57,8 +57,8 @@ pub fn find(sent: &[i16], heard: &[i16]) -> Match {
     }
 }
 
-/// What several who speak at once sound like to somebody who hears each of them with another delay: `sent` mixed as they
-/// are mixed in `heard`.
+/// The sum of several simultaneous talkers for a listener that hears each with another delay: `sent` mixed with the
+/// delays found in `heard`.
 pub fn mix(sent: &[Vec<i16>], heard: &[i16]) -> Vec<i16> {
     let lags: Vec<usize> = sent
         .iter()
@@ -74,17 +74,17 @@ pub fn mix(sent: &[Vec<i16>], heard: &[i16]) -> Vec<i16> {
     mixed
 }
 
-/// How loud `pcm` is, in dBov: 0 is the loudest square wave, −127 digital silence.
+/// The level of `pcm`, in dBov: 0 is the loudest square wave, −127 digital silence.
 pub fn dbov(pcm: &[i16]) -> i32 {
     -i32::from(parlour_core::audio::level::level(pcm))
 }
 
-/// That part of `heard` which sounds like `sent`, half a second at a time.
+/// The part of `heard` that matches `sent`, half a second at a time.
 fn align(sent: &[i16], heard: &[i16], lag: usize) -> Vec<i16> {
     let mut aligned = Vec::with_capacity(sent.len());
     let mut current = lag;
     for (index, window) in sent.chunks(WINDOW).enumerate() {
-        // Silence is alike everywhere: it stays where its neighbour is.
+        // Silence is the same everywhere: it stays at its neighbour's place.
         if dbov(window) > QUIET {
             let first = (index * WINDOW + lag).saturating_sub(WANDER);
             let near = heard.get(first..).unwrap_or_default();
@@ -108,7 +108,7 @@ fn best_lag(sent: &[i16], heard: &[i16], most: usize) -> usize {
             *padded = f32::from(*sample);
         }
         let mut spectrum = forward.make_output_vec();
-        // The vectors have the planner's own lengths, and that is all that can be wrong.
+        // The vectors have the planner's own lengths, so this cannot fail.
         forward.process(&mut padded, &mut spectrum).ok();
         spectrum
     };
@@ -117,7 +117,7 @@ fn best_lag(sent: &[i16], heard: &[i16], most: usize) -> usize {
         .zip(spectrum(heard))
         .map(|(sent, heard)| sent.conj() * heard)
         .collect();
-    // What is purely real in the transform of real numbers must stay so.
+    // The inverse transform requires real values here.
     for edge in [0, size / 2] {
         product[edge].im = 0.0;
     }
@@ -129,7 +129,7 @@ fn best_lag(sent: &[i16], heard: &[i16], most: usize) -> usize {
         .map_or(0, |(lag, _)| lag)
 }
 
-/// How alike two recordings of the same length sound, from 0 to 1.
+/// The similarity of two recordings of the same length, from 0 to 1.
 fn similarity(sent: &[i16], heard: &[i16]) -> f64 {
     let (sent, heard) = (bands(sent), bands(heard));
     let pairs = || sent.iter().flatten().zip(heard.iter().flatten());
@@ -179,7 +179,7 @@ fn bands(pcm: &[i16]) -> Vec<[f32; BANDS]> {
     logs
 }
 
-/// Each frame as the mean of [`SMOOTH`] around it: the ear does not mind 20 ms that were made up, or moved.
+/// The mean of [`SMOOTH`] frames around each frame: 20 ms of concealment or shift are inaudible.
 fn smooth(powers: &[[f32; BANDS]]) -> Vec<[f32; BANDS]> {
     let around = |n: usize| {
         let near = powers.get(n.saturating_sub(SMOOTH / 2)..(n + SMOOTH / 2 + 1).min(powers.len()));

@@ -1,12 +1,12 @@
-//! The network between the participants and the server: UDP on this machine, as bad as one asks for.
+//! The network between the participants and the server: UDP on this machine, with a chosen impairment.
 //!
 //! ```text
 //! participant ──► port of the network ──► one socket per participant ──► server
 //! ```
 //!
-//! Participants send to the network's port instead of the server's. To each of their addresses belongs a *flow* with a
-//! socket of its own, so that the server sees as many addresses as there are, and a new one when a participant
-//! takes a new socket.
+//! Participants send to the network's port instead of the server's. Each of their addresses has a *flow* with its own
+//! socket, so that the server sees as many addresses as there are, and a new one when a participant replaces its
+//! socket.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -23,10 +23,10 @@ use tokio::time::Instant;
 
 use crate::impair::{Accidents, Impairment};
 
-/// What the network saw of one flow.
+/// The counters of one flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flow {
-    /// Datagrams to the server, and how many of them were lost.
+    /// Datagrams to the server, and the lost ones among them.
     pub up: Passed,
     /// Datagrams from the server.
     pub down: Passed,
@@ -39,13 +39,13 @@ pub struct Flow {
 /// Datagrams in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Passed {
-    /// How many set out.
+    /// Datagrams that were sent.
     pub datagrams: u64,
-    /// How many of them were lost.
+    /// Datagrams that were lost.
     pub lost: u64,
 }
 
-/// The first bytes of packets that tell how a join goes.
+/// The first bytes of packets that show the progress of a join.
 const HELLO: u8 = 8;
 const RETRY: u8 = 9;
 
@@ -76,7 +76,7 @@ impl Network {
     /// A network in front of `server`.
     ///
     /// # Errors
-    /// If the operating system has no port for it.
+    /// The operating system has no port for it.
     pub async fn start(server: SocketAddr, impairment: Impairment, seed: u64) -> io::Result<Self> {
         let front = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
         let address = front.local_addr()?;
@@ -100,7 +100,7 @@ impl Network {
         })
     }
 
-    /// Where participants send to.
+    /// The address to which participants send.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -122,7 +122,7 @@ struct Letter {
     datagram: Vec<u8>,
 }
 
-/// Delivers what is under way when it is due.
+/// Delivers waiting datagrams when they are due.
 async fn deliver(mut letters: mpsc::UnboundedReceiver<Letter>) {
     let mut under_way = BTreeMap::new();
     let mut number = 0_u64;
@@ -148,7 +148,7 @@ async fn deliver(mut letters: mpsc::UnboundedReceiver<Letter>) {
                 break;
             }
             let letter = entry.remove();
-            // What cannot be delivered is lost, as in any network.
+            // A datagram that cannot be delivered is lost, as in any network.
             let _ = letter.socket.send_to(&letter.datagram, letter.to).await;
         }
     }
@@ -185,7 +185,7 @@ impl Direction {
     }
 }
 
-/// Takes in what participants send, and opens flows.
+/// Receives the participants' datagrams, and opens flows.
 struct Accept {
     front: Arc<UdpSocket>,
     server: SocketAddr,
@@ -237,7 +237,7 @@ impl Accept {
     }
 }
 
-/// Takes in what the server sends to one participant.
+/// Receives the server's datagrams for one participant.
 async fn bring_back(socket: Arc<UdpSocket>, mut direction: Direction) {
     let mut buffer = [0; MAX_DATAGRAM + 1];
     loop {
@@ -247,12 +247,12 @@ async fn bring_back(socket: Arc<UdpSocket>, mut direction: Direction) {
     }
 }
 
-/// A datagram; `None` if instead an error was reported, such as that the other end is gone.
+/// A datagram; `None` if an error was reported, such as that the other end is gone.
 async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
     match socket.recv_from(buffer).await {
         Ok(received) => Some(received),
         Err(_) => {
-            // Errors are about datagrams sent before; but should there be one that stays, do not spin.
+            // Errors are about earlier datagrams; the pause prevents a busy loop on a permanent one.
             tokio::time::sleep(Duration::from_millis(1)).await;
             None
         }

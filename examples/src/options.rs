@@ -1,4 +1,4 @@
-//! What the user may choose.
+//! The command-line options.
 
 use std::path::PathBuf;
 
@@ -6,50 +6,52 @@ use clap::Parser;
 
 use crate::impair::Impairment;
 
-/// Holds a meeting on this machine: a room server, a host, a small device and a listener, over real UDP. Says what
-/// happened and who heard whom; fails if anybody did not hear what they should, or heard what they should not.
+/// Holds a meeting on this machine: a room server, a host, a small device and a listener, over real UDP. Prints what
+/// happened and which participant heard which. Fails if a participant missed audio it should have received, or received
+/// audio it should not have.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "meeting", version)]
 pub struct Options {
     /// Share of the datagrams that the network loses, in percent, each way.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     pub loss: f64,
-    /// How long each datagram is under way, in ms, each way.
+    /// Delay of each datagram, in ms, each way.
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=500))]
     pub delay: u16,
-    /// By how much that varies at most, in ms: datagrams overtake each other.
+    /// Largest additional delay, in ms: datagrams overtake each other.
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=200))]
     pub jitter: u16,
-    /// How long the meeting lasts, about; the turns are stretched to fill it.
+    /// Approximate length of the meeting; the turns are stretched to fill it.
     #[arg(long, value_name = "S", default_value_t = 24, value_parser = clap::value_parser!(u16).range(18..=300))]
     pub seconds: u16,
-    /// Where to write what each of them heard, as WAV files.
+    /// Folder for the received audio of each participant, as WAV files.
     #[arg(long, value_name = "DIR", default_value = "target/meeting")]
     pub out: PathBuf,
-    /// Where to write the results as JSON.
+    /// File for the results as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Where to write the input logs of the server, the host, the listener and the device, secrets and all; none without.
+    /// Folder for the input logs of the server, the host, the listener and the device, including secrets; no logs
+    /// without it.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
-    /// What the network's accidents follow from.
+    /// Seed of the network's random events.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// The server's port on 127.0.0.1; 0: any that is free.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// What the host says.
+    /// The host's speech.
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/host.wav"),
           hide_default_value = true)]
     pub host_wav: PathBuf,
-    /// What the device says.
+    /// The device's speech.
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/device.wav"),
           hide_default_value = true)]
     pub device_wav: PathBuf,
 }
 
 impl Options {
-    /// What the network does to datagrams.
+    /// The network's impairment.
     pub fn impairment(&self) -> Impairment {
         Impairment {
             loss: self.loss / 100.0,
@@ -59,7 +61,7 @@ impl Options {
     }
 }
 
-/// Beyond this nobody can hold a meeting.
+/// A meeting cannot be held above this loss.
 const MAX_LOSS: f64 = 40.0;
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -1,12 +1,12 @@
-//! Says back what it has heard, once whoever spoke has finished: nobody needs a second device to hear the first.
+//! Repeats what it has heard, once the talker has finished, so that one device is enough to test sending and receiving.
 
 use std::collections::VecDeque;
 
 /// Quieter than this is silence: -40 dBFS.
 const QUIET: u16 = 328;
-/// Frames of silence after which somebody has finished: half a second.
+/// Frames of silence after which the talker has finished: half a second.
 const PAUSE: usize = 25;
-/// Frames that it remembers at most: half a minute.
+/// The maximum number of remembered frames: half a minute.
 const MEMORY: usize = 1_500;
 
 /// Listens or talks, 20 ms at a time.

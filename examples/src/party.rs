@@ -1,4 +1,4 @@
-//! A participant with a computer: the tokio adapter's `Room`.
+//! A participant on a computer: the tokio adapter's `Room`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::events::{EventLog, Told};
 use crate::recording::{Counters, Recording, Scale};
 use crate::speech::{Mouth, Speech};
 
-/// What computers speak and hear at.
+/// The sample rate of computers.
 pub const RATE: SampleRate = SampleRate::Hz48000;
 const FRAME: usize = RATE.samples(20);
 
@@ -22,11 +22,11 @@ const FRAME: usize = RATE.samples(20);
 pub struct Party {
     /// Its participation.
     pub room: Room,
-    /// What it was told.
+    /// Its events and messages.
     pub log: EventLog,
-    /// What it said and heard.
+    /// The audio that it sent and heard.
     pub recording: Recording,
-    /// When it speaks: it sends nothing otherwise.
+    /// The times when it speaks: it sends nothing otherwise.
     pub mouth: Mouth,
     tasks: JoinSet<()>,
 }
@@ -37,7 +37,7 @@ impl Party {
     /// # Errors
     /// [`JoinError`]
     pub async fn join(ticket: &str, options: JoinOptions, scale: Scale) -> Result<Self, JoinError> {
-        // The network that these examples emulate knows UDP only.
+        // The network of these examples carries only UDP.
         let options = JoinOptions {
             transport: TransportChoice::Udp,
             ..options
@@ -73,7 +73,7 @@ impl Party {
     /// Switches loudspeaker and microphone on.
     ///
     /// # Errors
-    /// If there is nothing to hear through.
+    /// The audio of the room cannot be opened.
     pub fn start(
         &mut self,
         microphone: Option<(AudioWriter, Speech)>,
@@ -90,15 +90,15 @@ impl Party {
         Ok(())
     }
 
-    /// The round trip to the server as it was measured of late.
+    /// The recent round-trip time to the server.
     pub fn round_trip(&self) -> Option<Duration> {
         self.room.statistics().rtt
     }
 
-    /// Waits until something happens in the room.
+    /// Waits until this event happens in the room.
     ///
     /// # Errors
-    /// If it does not for too long.
+    /// It does not happen in time.
     pub async fn expect(&self, since: Duration, event: &RoomEvent) -> anyhow::Result<Duration> {
         let seen = self
             .log
@@ -109,13 +109,13 @@ impl Party {
         seen.with_context(|| format!("{who} was never told of {event:?}"))
     }
 
-    /// Waits for a message on `topic`, and gives its text.
+    /// Waits for a message on `topic`, and returns its text.
     pub async fn message(&self, topic: &str, patience: Duration) -> Option<(Duration, String)> {
         message(&self.log, topic, patience).await
     }
 }
 
-/// Waits for a message on `topic` in a log, and gives its time and text.
+/// Waits for a message on `topic` in a log, and returns its time and text.
 pub async fn message(
     log: &EventLog,
     topic: &str,
@@ -150,7 +150,7 @@ impl Sound {
                 && self.mouth.speaks_at(tick)
             {
                 speech.next(&mut said);
-                // Who was removed from the room goes on talking to itself.
+                // A removed participant continues to talk without effect.
                 let _ = writer.write(&said);
             }
             self.loudspeaker.read(&mut heard);

@@ -1,4 +1,4 @@
-//! The input logs of those who take part, if they are asked for.
+//! The input logs of the participants, on request.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use anyhow::Context as _;
 use parlour_record::Sink;
 
-/// Where the logs go, and those that were begun.
+/// The folder of the logs, and the logs so far.
 #[derive(Debug)]
 pub struct Record {
     folder: Option<PathBuf>,
@@ -14,10 +14,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// Logs in `folder`, which is made; none without one.
+    /// Logs in `folder`, which is created; no logs without it.
     ///
     /// # Errors
-    /// If the folder cannot be made.
+    /// The folder cannot be created.
     pub fn new(folder: Option<PathBuf>) -> anyhow::Result<Self> {
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder)
@@ -29,10 +29,10 @@ impl Record {
         })
     }
 
-    /// The place for `name`'s log.
+    /// The log of `name`.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// The log cannot be created.
     pub fn sink(&self, name: &str) -> anyhow::Result<Option<Sink>> {
         let Some(folder) = &self.folder else {
             return Ok(None);
@@ -44,10 +44,10 @@ impl Record {
         Ok(Some(sink))
     }
 
-    /// Writes out what is left to be written.
+    /// Flushes all logs.
     ///
     /// # Errors
-    /// If a log is not whole.
+    /// A log is not complete.
     pub fn finish(&self) -> anyhow::Result<()> {
         let sinks = self.sinks.lock().unwrap_or_else(|sinks| sinks.into_inner());
         for (name, sink) in &*sinks {

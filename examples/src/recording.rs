@@ -1,4 +1,4 @@
-//! What one participant said and heard, 20 ms by 20 ms, on one time scale for all.
+//! The sent and received audio of one participant, in steps of 20 ms, on one time scale for all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::wav::resample;
 
-/// One step of the time scale: a frame of sound.
+/// One step of the time scale: a frame of audio.
 pub const TICK: Duration = Duration::from_millis(20);
 
 /// The time scale: when the meeting began.
@@ -18,25 +18,25 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// It begins now.
+    /// A time scale that begins now.
     pub fn start() -> Self {
         Self {
             began: Instant::now(),
         }
     }
 
-    /// Since the beginning.
+    /// The time since the beginning.
     pub fn now(self) -> Duration {
         self.began.elapsed()
     }
 
-    /// The step that goes on now.
+    /// The current step.
     pub fn tick(self) -> usize {
         (self.now().as_micros() / TICK.as_micros()) as usize
     }
 
-    /// Ticks at the beginning of each step from `tick` on. If the machine is slow, the ticks missed come at once, so
-    /// that sound is never left out.
+    /// Ticks at the beginning of each step from `tick` on. On a slow machine missed ticks come at once, so that no
+    /// audio is skipped.
     pub fn ticks_from(self, tick: usize) -> Interval {
         let start = self.began + TICK * u32::try_from(tick).unwrap_or(u32::MAX);
         let mut ticks = tokio::time::interval_at(start, TICK);
@@ -48,11 +48,11 @@ impl Scale {
 /// Packets counted since the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Packets of sound sent.
+    /// Audio packets sent.
     pub sent: u64,
-    /// Packets of sound received, late ones among them.
+    /// Audio packets received, including late ones.
     pub received: u64,
-    /// Samples at 48 kHz that had to be made up.
+    /// Concealed samples at 48 kHz.
     pub concealed: u64,
 }
 
@@ -63,7 +63,7 @@ struct Tracks {
     counters: Vec<Counters>,
 }
 
-/// What one participant said and heard. Clones share it.
+/// The sent and received audio of one participant. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Recording {
     rate: SampleRate,
@@ -71,7 +71,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// An empty one, of sound at `rate`.
+    /// An empty recording at `rate`.
     pub fn new(rate: SampleRate) -> Self {
         Self {
             rate,
@@ -83,7 +83,7 @@ impl Recording {
         self.tracks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what was said, heard and counted in the step `tick`. Steps left out before were silent.
+    /// Records the audio and the counters of the step `tick`. Skipped steps were silent.
     pub fn note(&self, tick: usize, sent: &[i16], heard: &[i16], counters: Counters) {
         let frame = self.rate.samples(20);
         let mut tracks = self.tracks();
@@ -96,27 +96,27 @@ impl Recording {
         tracks.counters.push(counters);
     }
 
-    /// Samples per second.
+    /// The sample rate.
     pub fn rate(&self) -> SampleRate {
         self.rate
     }
 
-    /// All that was heard.
+    /// All received audio.
     pub fn heard(&self) -> Vec<i16> {
         self.tracks().heard.clone()
     }
 
-    /// What was said in the steps from `from` up to `to`, at `rate`.
+    /// The audio sent in the steps from `from` up to `to`, at `rate`.
     pub fn said_in(&self, from: usize, to: usize, rate: SampleRate) -> Vec<i16> {
         cut(&self.tracks().sent, self.rate, from, to, rate)
     }
 
-    /// What was heard in these steps.
+    /// The audio received in these steps.
     pub fn heard_in(&self, from: usize, to: usize, rate: SampleRate) -> Vec<i16> {
         cut(&self.tracks().heard, self.rate, from, to, rate)
     }
 
-    /// What was counted in these steps.
+    /// The counts of these steps.
     pub fn counted_in(&self, from: usize, to: usize) -> Counters {
         let tracks = self.tracks();
         let (before, after) = (at(&tracks.counters, from), at(&tracks.counters, to));
@@ -141,7 +141,7 @@ impl Recording {
     }
 }
 
-/// What had been counted when step `tick` began.
+/// The counters at the beginning of step `tick`.
 fn at(counters: &[Counters], tick: usize) -> Counters {
     let last = tick.min(counters.len()).checked_sub(1);
     last.and_then(|last| counters.get(last))

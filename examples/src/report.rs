@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::timeline::Entry;
 use crate::verdict::{HEARD, Row, SILENT};
 
-/// All that is known of a meeting.
+/// The results of a meeting.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Whether all happened as scripted and was heard as it should be.
+    /// Whether all steps happened as scripted and all audio was heard as expected.
     pub passed: bool,
     /// Chance of a datagram to be lost, 0 to 1.
     pub loss: f64,
@@ -19,18 +19,18 @@ pub struct Report {
     pub delay_ms: u16,
     /// Its variation, in ms.
     pub jitter_ms: u16,
-    /// What the network's accidents followed from.
+    /// The seed of the network's random events.
     pub seed: u64,
-    /// For how long nothing of the device was heard when its socket was replaced, in ms.
+    /// The gap in the device's audio when its socket was replaced, in ms.
     pub socket_gap_ms: u64,
-    /// Who heard whom.
+    /// The results of each speaker and listener.
     pub heard: Vec<Row>,
-    /// What happened.
+    /// The events of the meeting.
     pub timeline: Vec<Entry>,
 }
 
 impl Report {
-    /// What is not as it should be, line by line.
+    /// The failures, line by line.
     pub fn complaints(&self) -> Vec<String> {
         let steps = self.timeline.iter().filter(|entry| !entry.ok);
         let rows = self.heard.iter().filter(|row| !row.ok).map(|row| {
@@ -55,7 +55,7 @@ impl Report {
             .collect()
     }
 
-    /// The table of who heard whom.
+    /// The table of speakers and listeners.
     pub fn table(&self) -> String {
         let mut table = format!(
             "{:<12} {:<25} {:>5} {:>8} {:>5} {:>10} {:>12} {:>10} {:>7}\n",
@@ -89,7 +89,7 @@ impl Report {
         table
     }
 
-    /// What the table's figures mean.
+    /// The meaning of the table's figures.
     pub fn legend() -> String {
         format!(
             "Packets are those of the turn. Mouth to ear: found by correlating what was heard with what was said, and \
@@ -98,10 +98,10 @@ impl Report {
         )
     }
 
-    /// Makes sure that [`write_json`](Self::write_json) can write there.
+    /// Checks that [`write_json`](Self::write_json) can write there.
     ///
     /// # Errors
-    /// If it cannot.
+    /// The file cannot be written.
     pub fn check_json(path: &Path) -> anyhow::Result<()> {
         std::fs::write(path, "").with_context(|| {
             format!(
@@ -111,10 +111,10 @@ impl Report {
         })
     }
 
-    /// Writes it as JSON.
+    /// Writes the report as JSON.
     ///
     /// # Errors
-    /// If it cannot be written there.
+    /// The file cannot be written.
     pub fn write_json(&self, path: &Path) -> anyhow::Result<()> {
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');

@@ -1,4 +1,4 @@
-//! What somebody says, and when.
+//! The speech of a participant, and its times.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::recording::{Scale, TICK};
 
-/// PCM that is spoken piece by piece, and starts over at its end.
+/// PCM that is played piece by piece, and starts over at its end.
 #[derive(Debug, Clone)]
 pub struct Speech {
     pcm: Vec<i16>,
@@ -19,12 +19,12 @@ impl Speech {
         Self { pcm, position: 0 }
     }
 
-    /// The same a third faster and higher, from its middle on: somebody with a squeaky voice.
+    /// The same a third faster and higher, from its middle on: another, squeaky voice.
     pub fn squeaky(&self) -> Self {
         let at = |index: usize| self.pcm.get(index).copied().map_or(0, i32::from);
         let between = |n: usize| {
             let (whole, thirds) = (n * 4 / 3, (n * 4 % 3) as i32);
-            // Between two samples, so within their range.
+            // Interpolated between two samples, so within their range.
             ((at(whole) * (3 - thirds) + at(whole + 1) * thirds) / 3) as i16
         };
         let pcm: Vec<i16> = (0..self.pcm.len() * 3 / 4).map(between).collect();
@@ -32,7 +32,7 @@ impl Speech {
         Self { pcm, position }
     }
 
-    /// Fills `frame` with what comes next.
+    /// Fills `frame` with the next samples.
     pub fn next(&mut self, frame: &mut [i16]) {
         for sample in frame {
             *sample = self.pcm.get(self.position).copied().unwrap_or_default();
@@ -41,15 +41,15 @@ impl Speech {
     }
 }
 
-/// Steps of the time scale in which somebody speaks.
+/// Steps of the time scale in which a participant speaks.
 pub type Turn = Range<usize>;
 
-/// Tells somebody when to speak. Clones are the same mouth.
+/// Controls when a participant speaks. Clones are the same mouth.
 #[derive(Debug, Clone, Default)]
 pub struct Mouth(Arc<Mutex<Turn>>);
 
 impl Mouth {
-    /// Speaks from the next step on, for so long.
+    /// Speaks from the next step on, for this duration.
     pub fn speak(&self, scale: Scale, duration: Duration) -> Turn {
         let from = scale.tick() + 1;
         let turn = from..from + (duration.as_micros() / TICK.as_micros()) as usize;

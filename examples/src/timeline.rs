@@ -1,4 +1,4 @@
-//! What happened when, as it happens.
+//! The events of the meeting, printed as they happen.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::recording::{Scale, TICK};
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// When, in seconds since the beginning.
+    /// The time, in seconds since the beginning.
     pub at: f64,
-    /// In which part of the meeting.
+    /// The part of the meeting.
     pub part: &'static str,
-    /// To whom.
+    /// The participant.
     pub who: &'static str,
-    /// What.
+    /// The event.
     pub what: String,
-    /// Whether that is as it should be.
+    /// Whether it is as expected.
     pub ok: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// An empty one of a meeting that lasts about so long.
+    /// An empty timeline of a meeting of this approximate length.
     pub fn new(scale: Scale, expected: Duration) -> Self {
         let target = match std::io::stderr().is_terminal() {
             true => ProgressDrawTarget::stderr(),
@@ -58,17 +58,17 @@ impl Timeline {
         self.bar.suspend(|| println!("\n{name}"));
     }
 
-    /// Notes something that happened now.
+    /// Records an event that happened now.
     pub fn note(&mut self, who: &'static str, what: impl Into<String>) {
         self.add(self.scale.now(), who, what.into(), true);
     }
 
-    /// Notes something that happened then.
+    /// Records an event that happened then.
     pub fn note_at(&mut self, at: Duration, who: &'static str, what: impl Into<String>) {
         self.add(at, who, what.into(), true);
     }
 
-    /// Notes a scripted step: what came of it if it happened, why not if it did not.
+    /// Records a scripted step: its result if it happened, otherwise the error.
     pub fn step(&mut self, who: &'static str, step: &str, result: anyhow::Result<String>) {
         let ok = result.is_ok();
         let what = match result {
@@ -102,7 +102,7 @@ impl Timeline {
         }
     }
 
-    /// Ends it, and gives what it holds.
+    /// Ends the timeline, and returns its entries.
     pub fn finish(self) -> Vec<Entry> {
         self.bar.finish_and_clear();
         self.entries

@@ -1,4 +1,4 @@
-//! Who should have heard whom, and whether they did.
+//! Expected and measured audio of each speaker and listener.
 
 use std::time::Duration;
 
@@ -8,65 +8,65 @@ use crate::measure::{self, MAX_DELAY, dbov};
 use crate::recording::{Recording, TICK};
 use crate::speech::Turn;
 
-/// What is heard must be at least so similar to what was said…
+/// Received audio must be at least this similar to the sent audio…
 pub const HEARD: f64 = 0.6;
-/// …and what must not be heard leaves the room quieter than this, in dBov.
+/// …and audio that must not be heard leaves the room quieter than this, in dBov.
 pub const SILENT: i32 = -60;
 
-/// Steps after a turn in which its last packets and its last sound still arrive.
+/// Steps after a turn in which its last packets and its last audio still arrive.
 const TAIL: usize = 25;
 
-/// What should be, in one turn.
+/// The expectation for one turn.
 #[derive(Debug, Clone)]
 pub struct Expectation {
-    /// What happens in this turn.
+    /// The scene of this turn.
     pub scene: &'static str,
-    /// Who speaks, with what they said; several speak at once.
+    /// The speakers with their sent audio; several speak at once.
     pub speakers: Vec<(&'static str, Recording)>,
-    /// Who listens, with what was heard.
+    /// The listener with its received audio.
     pub hearer: (&'static str, Recording),
-    /// When.
+    /// The steps of the turn.
     pub turn: Turn,
-    /// Whether it should be heard.
+    /// Whether the audio should be heard.
     pub heard: bool,
 }
 
-/// What was measured in one turn.
+/// The measurement of one turn.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// What happened in this turn.
+    /// The scene of this turn.
     pub scene: &'static str,
-    /// Who spoke.
+    /// The speakers.
     pub speaker: String,
-    /// Who listened.
+    /// The listener.
     pub hearer: &'static str,
-    /// Whether it should have been heard.
+    /// Whether the audio should have been heard.
     pub should_be_heard: bool,
     /// Packets sent.
     pub sent: u64,
-    /// Of them, received.
+    /// Packets received.
     pub received: u64,
-    /// Of them, lost; nothing if they should not arrive.
+    /// Packets lost; none if they should not arrive.
     pub lost: Option<u64>,
-    /// How much sound had to be made up, in ms.
+    /// Concealed audio, in ms.
     pub concealed_ms: u64,
-    /// From mouth to ear, in ms: from when a sound was made to when it was heard. Nothing if it was not.
+    /// Mouth-to-ear delay in ms. None if nothing was heard.
     pub delay_ms: Option<f64>,
-    /// How much what was heard resembles what was said, 0 to 1.
+    /// Similarity of received and sent audio, 0 to 1.
     pub similarity: f64,
-    /// How loud what was heard is, in dBov.
+    /// Level of the received audio, in dBov.
     pub level: i32,
-    /// Whether all is as it should be.
+    /// Whether the measurement meets the expectation.
     pub ok: bool,
 }
 
 impl Expectation {
-    /// Measures.
+    /// Measures the turn.
     pub fn judge(&self) -> Row {
         let Turn { start, end } = self.turn;
         let rate = measure::RATE;
         let (hearer, ear) = &self.hearer;
-        // What should be silence is looked at until the next turn, not beyond.
+        // Expected silence is measured until the next turn, not beyond.
         let patience = match self.heard {
             true => (MAX_DELAY.as_micros() / TICK.as_micros()) as usize,
             false => TAIL,
@@ -85,7 +85,7 @@ impl Expectation {
             .iter()
             .map(|(_, mouth)| mouth.counted_in(start, end).sent)
             .sum();
-        // A microphone gives a frame when it is complete: its first sound is that much older.
+        // A microphone delivers a frame when it is complete: its first sample is older by a frame.
         let delay = found.delay + TICK;
         Row {
             scene: self.scene,
@@ -132,7 +132,7 @@ mod tests {
         wav::read(&path, measure::RATE).unwrap()
     }
 
-    /// 4 s, in which what is said is heard three steps later, every tenth packet lost.
+    /// 4 s in which the audio is heard three steps later, with every tenth packet lost.
     fn pair(heard: bool) -> Expectation {
         let (mouth, ear) = (Recording::new(measure::RATE), Recording::new(measure::RATE));
         let speech = speech();

@@ -1,4 +1,4 @@
-//! Sound files in and out.
+//! Reading and writing of WAV files.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use parlour_core::audio::codec::SampleRate;
 use parlour_core::audio::level::level;
 use parlour_core::audio::resample::Resampler;
 
-/// Below this, in −dBov, nobody would take it for speech.
+/// Audio below this, in −dBov, is not speech.
 const SILENCE: u8 = 60;
 
 /// Reads speech, mixed to mono and at `rate`.
 ///
 /// # Errors
-/// If there is no such file, or it is not one of speech that can be used; each says what to do.
+/// The file is missing, or its audio is not usable speech; each error says what to do.
 pub fn read(path: &Path, rate: SampleRate) -> anyhow::Result<Vec<i16>> {
     let name = path.display();
     let mut reader = WavReader::open(path).with_context(|| {
@@ -74,7 +74,7 @@ pub fn resample(pcm: &[i16], from: SampleRate, to: SampleRate) -> Vec<i16> {
 /// Writes mono PCM.
 ///
 /// # Errors
-/// If it cannot be written there.
+/// The file cannot be written.
 pub fn write(path: &Path, pcm: &[i16], rate: SampleRate) -> anyhow::Result<()> {
     let spec = WavSpec {
         channels: 1,

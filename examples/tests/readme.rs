@@ -1,4 +1,4 @@
-//! The code in README.md and docs/ARCHITECTURE.md is code that compiles: it is the code of this file.
+//! Compiles the code in README.md and docs/ARCHITECTURE.md: it is the code of this file.
 #![allow(dead_code, reason = "it is only compiled")]
 #![allow(clippy::unused_unit, reason = "stands for an application")]
 
@@ -8,7 +8,7 @@ const README: &str = include_str!("../../README.md");
 const ARCHITECTURE: &str = include_str!("../../docs/ARCHITECTURE.md");
 const SOURCE: &str = include_str!("readme.rs");
 
-/// What an application has of its own.
+/// The application's own parts.
 struct App;
 
 impl App {
@@ -25,7 +25,7 @@ async fn with_tokio(mut speaker: App, mut microphone: App) -> Result<(), Box<dyn
 
     let ticket = std::env::var("PARLOUR_TICKET")?; // server address, server key and token in one string
     let room = Room::join(&ticket).await?;
-    // For voices; for music and test tones `AudioOptions::opus`. Any number of samples at a time, as many a second as the rate says.
+    // For voices; use `AudioOptions::opus` for music and test tones. Write pieces of any length, in real time.
     let mut mic = room.publish_audio("mic", AudioOptions::opus_voice(SampleRate::Hz48000)).await?;
     let mut heard = room.mixed_audio(SampleRate::Hz48000)?; // everybody else, decoded and mixed
     let mut events = room.events();
@@ -94,10 +94,10 @@ fn bare_core(
     use parlour_core::{signal::Publish, ticket::Ticket};
 
     let ticket = Ticket::parse(text)?;
-    // No allocation: `Small` says how much memory there is.
+    // No allocation: `Small` fixes the amount of memory.
     let mut client = Client::<Small>::new(&ticket, &Config::default(), clock.now(), &mut rng)?;
     let mic = StreamKey::new("mic")?;
-    // Called before the join, it is sent in the first packet: audio after one round trip.
+    // Publishing before the join puts it into the first packet: audio after one round trip.
     client.publish(Publish { key: mic.clone(), kind: StreamKind::Audio, codec: Codec::Opus, muted: false })?;
     let mut buffer = [0; 1200];
     while client.closed().is_none() {
@@ -105,10 +105,10 @@ fn bare_core(
             socket.send(&buffer[..len]);
         }
         while let Some(event) = client.poll_event() {
-            app.on(event); // what is true now is in `client.state()`
+            app.on(event); // the current state is in `client.state()`
         }
         match socket.wait(&mut buffer, client.poll_timeout()) {
-            // Decrypted in place, sound lent out of it: no copy. An error means dropped, and counted.
+            // Decrypts in place and lends the media out of the datagram. An error: dropped and counted.
             Some(len) => drop(client.handle_datagram(clock.now(), &mut buffer[..len], &mut |sound| app.hear(sound))),
             None => client.handle_timeout(clock.now()),
         }
@@ -120,7 +120,7 @@ fn bare_core(
     Ok(())
 }
 
-/// What stands between two lines, less the indentation of the first one in between.
+/// The lines between two lines, without the indentation of the first one in between.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
     let lines: Vec<&str> = text.lines().collect();
     let is = |wanted: &str| {

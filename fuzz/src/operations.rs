@@ -17,7 +17,7 @@ use parlour_core::room::{
 };
 use parlour_core::rtp::AudioLevel;
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{self, Admission, Path, Server};
+use parlour_core::server::{self, Act, Admission, Path, Selection, Server};
 use parlour_core::signal::{Publish, Recipients, RequestId};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::{Duration, Instant};
@@ -300,12 +300,15 @@ impl World {
     fn server_command(&mut self, who: usize, input: &mut Input<'_>) {
         let room = messages::room(0);
         let (server, now) = (&mut self.server, self.now);
+        let whom = Selection::from(&id(who));
         let _ = match input.below(6) {
-            0 => server.kick(now, &room, &id(who)),
-            1 => server.censor(now, &room, &id(who), true),
-            2 => server.censor(now, &room, &id(who), false),
-            3 => server.admit_waiting(now, &room, &id(who)),
-            4 => server.deny_waiting(now, &room, &id(who)),
+            0 => server
+                .moderate(now, &room, Act::Kick { keep_out: true }, &whom)
+                .map(drop),
+            1 => server.moderate(now, &room, Act::Censor, &whom).map(drop),
+            2 => server.moderate(now, &room, Act::Uncensor, &whom).map(drop),
+            3 => server.moderate(now, &room, Act::Admit, &whom).map(drop),
+            4 => server.moderate(now, &room, Act::Deny, &whom).map(drop),
             _ => Ok(()),
         };
     }
@@ -494,16 +497,17 @@ impl World {
         let who: u8 = token.parse().expect("tokens are numbers here");
         let moderates = who == 0;
         Admission {
-            room: messages::room(0),
-            participant: messages::participant(who),
-            name: DisplayName::new(token).expect("a name"),
-            grants: if moderates {
-                Grants::all()
-            } else {
-                Grants::PARTICIPANT
-            },
-            expires_in: None,
             lobby: self.may_wait && who + 1 == CLIENTS,
+            ..Admission::new(
+                messages::room(0),
+                messages::participant(who),
+                DisplayName::new(token).expect("a name"),
+                if moderates {
+                    Grants::all()
+                } else {
+                    Grants::PARTICIPANT
+                },
+            )
         }
     }
 

@@ -15,7 +15,7 @@ use parlour_core::room::{DisplayName, ParticipantId, RoomId, StreamKey};
 use parlour_core::rtp::{AudioLevel, ReportBlock, RtpHeader, write_report};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{
-    Accounting, Admission, Config, Event, JoinId, Path, Rate, RefreshId, Server,
+    Accounting, Act, Admission, Config, Event, JoinId, Path, Rate, RefreshId, Selection, Server,
 };
 use parlour_core::signal::{JoinRefusal, Operation, Redirect, Request, RequestId, encode};
 use parlour_core::time::{Duration, Instant};
@@ -422,12 +422,15 @@ impl World {
         let room = messages::room(how >> 7);
         let participant = messages::participant(how >> 4);
         let (server, now) = (&mut self.server, self.now);
+        let whom = Selection::from(&participant);
         let _ = match how & 7 {
-            0 => server.kick(now, &room, &participant),
-            1 => server.censor(now, &room, &participant, true),
-            2 => server.censor(now, &room, &participant, false),
-            3 => server.admit_waiting(now, &room, &participant),
-            4 => server.deny_waiting(now, &room, &participant),
+            0 => server
+                .moderate(now, &room, Act::Kick { keep_out: true }, &whom)
+                .map(drop),
+            1 => server.moderate(now, &room, Act::Censor, &whom).map(drop),
+            2 => server.moderate(now, &room, Act::Uncensor, &whom).map(drop),
+            3 => server.moderate(now, &room, Act::Admit, &whom).map(drop),
+            4 => server.moderate(now, &room, Act::Deny, &whom).map(drop),
             5 => server.end_session(now, &room),
             6 => {
                 if input.byte() == 0xff {
@@ -537,12 +540,14 @@ impl World {
 fn admission(how: u8, input: &mut Input<'_>) -> Admission {
     let bits = input.u16();
     Admission {
-        room: messages::room(how >> 7),
-        participant: messages::participant(how >> 4),
-        name: DisplayName::new("Ada").expect("a name"),
-        grants: messages::grants(bits),
         expires_in: (bits & 0x4000 != 0).then_some(Duration::from_secs(20)),
         lobby: bits & 0x2000 != 0,
+        ..Admission::new(
+            messages::room(how >> 7),
+            messages::participant(how >> 4),
+            DisplayName::new("Ada").expect("a name"),
+            messages::grants(bits),
+        )
     }
 }
 
@@ -561,7 +566,9 @@ fn tell(model: &mut BTreeMap<RoomId, Room>, event: Event) {
                 .expect("a session that ends has started");
             assert!(left.is_empty(), "nobody is in a session that has ended");
         }
-        Event::ParticipantJoined { room, participant } => {
+        Event::ParticipantJoined {
+            room, participant, ..
+        } => {
             let room = model.get_mut(&room).expect("a session");
             assert!(
                 room.insert(participant, BTreeSet::new()).is_none(),
@@ -574,8 +581,19 @@ fn tell(model: &mut BTreeMap<RoomId, Room>, event: Event) {
             let room = model.get_mut(&room).expect("a session");
             assert!(room.remove(&participant).is_some(), "who leaves has joined");
         }
-        Event::ParticipantResumed { room, participant }
+        Event::ParticipantResumed {
+            room, participant, ..
+        }
         | Event::ParticipantConnection {
+            room, participant, ..
+        }
+        | Event::GrantsChanged {
+            room, participant, ..
+        }
+        | Event::ParticipantCensored {
+            room, participant, ..
+        }
+        | Event::AttributeChanged {
             room, participant, ..
         } => {
             assert!(model[&room].contains_key(&participant));
@@ -584,6 +602,7 @@ fn tell(model: &mut BTreeMap<RoomId, Room>, event: Event) {
             room,
             participant,
             stream,
+            ..
         } => {
             let room = model.get_mut(&room).expect("a session");
             let streams = room.get_mut(&participant).expect("a participant");
@@ -593,6 +612,7 @@ fn tell(model: &mut BTreeMap<RoomId, Room>, event: Event) {
             room,
             participant,
             key,
+            ..
         } => {
             let room = model.get_mut(&room).expect("a session");
             let streams = room.get_mut(&participant).expect("a participant");

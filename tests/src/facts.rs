@@ -2,10 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use parlour_core::client::{Desktop, Profile as _};
+use parlour_core::client::{Desktop, Event, Profile as _};
 use parlour_core::room::{
     AttributeKey, AttributeValue, Participant, ParticipantId, RoomState, Roster,
 };
+
+/// Whether an event tells who speaks, as it goes on all the time in a room that nothing disturbs.
+pub fn is_about_speech(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::SpeakerChanged(_)
+            | Event::MainChanged(_)
+            | Event::SpeakingStarted { .. }
+            | Event::SpeakingStopped { .. }
+    )
+}
 
 /// All that a [`RoomState`] tells.
 #[derive(Debug, Clone, PartialEq, Eq)]

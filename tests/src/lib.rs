@@ -11,7 +11,7 @@ pub mod voice;
 pub mod world;
 
 pub use device::{Device, Size};
-pub use facts::Facts;
+pub use facts::{Facts, is_about_speech};
 pub use network::LinkConfig;
 pub use party::{Handle, Heard, Mixed, Options, Received, microphone, screen};
 pub use world::World;

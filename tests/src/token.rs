@@ -76,12 +76,14 @@ impl Token {
         let valid = |_| JoinRefusal::InvalidToken;
         let shown: String = self.participant.chars().take(32).collect();
         Ok(Admission {
-            room: RoomId::new(&self.room).map_err(valid)?,
-            participant: ParticipantId::new(&self.participant).map_err(valid)?,
-            name: DisplayName::new(&shown).map_err(valid)?,
-            grants: self.grants,
             expires_in: self.expires_in,
             lobby: self.lobby,
+            ..Admission::new(
+                RoomId::new(&self.room).map_err(valid)?,
+                ParticipantId::new(&self.participant).map_err(valid)?,
+                DisplayName::new(&shown).map_err(valid)?,
+                self.grants,
+            )
         })
     }
 }

@@ -103,14 +103,12 @@ impl World {
             server.handle_timeout(now);
             while let Some(event) = server.poll_event() {
                 if let Event::JoinRequested { join, token, .. } = event {
-                    let admission = Admission {
-                        room: RoomId::new("room").unwrap(),
-                        participant: ParticipantId::new(&token).unwrap(),
-                        name: DisplayName::new("").unwrap(),
-                        grants: Grants::PARTICIPANT,
-                        expires_in: None,
-                        lobby: false,
-                    };
+                    let admission = Admission::new(
+                        RoomId::new("room").unwrap(),
+                        ParticipantId::new(&token).unwrap(),
+                        DisplayName::new("").unwrap(),
+                        Grants::PARTICIPANT,
+                    );
                     server.admit(now, join, admission).unwrap();
                 }
             }

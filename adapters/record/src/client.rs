@@ -73,7 +73,7 @@ impl<P: Profile> Machine for client::Client<P> {
             Call::Timeout => checksum.add(&self.handle_timeout(now)),
             Call::NetworkChanged => checksum.add(&self.network_changed(now)),
             Call::Ping => checksum.add(&self.ping()),
-            // Of a buffer the core uses no more than it is lent here, and a log may claim any.
+            // The core writes at most one datagram, and a log may claim any capacity.
             Call::Transmit { capacity } => {
                 buffer.resize(capacity.min(MAX_DATAGRAM), 0);
                 let _ = transmit(self, now, &mut buffer, checksum);
@@ -135,7 +135,7 @@ fn transmit<P: Profile>(
     sent
 }
 
-/// What the core's client does under the same names; there it is documented.
+/// The methods of the core's client under the same names; see its documentation.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl<P: Profile> Client<P> {
     pub fn new(
@@ -147,8 +147,8 @@ impl<P: Profile> Client<P> {
         client::Client::new(ticket, config, now, rng).map(Self::unrecorded)
     }
 
-    /// Like [`new`](Self::new), and writes all that goes into the client to `sink`, **its token and the seed of its keys
-    /// among it**.
+    /// Like [`new`](Self::new), and writes all inputs of the client to `sink`, **including its token and the seed of
+    /// its keys**.
     pub fn recorded(
         ticket: &Ticket<'_>,
         config: &Config,

@@ -1,9 +1,9 @@
-//! Input logs: everything that went into a state machine, so that a fresh one can be driven the same way, bit for bit.
+//! Input logs: all inputs of a state machine, so that a new machine can repeat the run bit for bit.
 //!
-//! The core reads no clock and no generator, so its inputs are all there is to know: datagrams, times, random bytes and
-//! commands. [`Client`] and [`Server`], each a [`Recorder`], stand in for the core's of the same names. They have the same
-//! methods, and write each call and a checksum of what came out of it. [`replay`] makes a new machine, repeats the calls and
-//! compares: what a user saw once, a developer sees as often as needed, in a debugger, without a network.
+//! The core reads no clock and no random generator, so its inputs determine its behaviour: datagrams, times, random
+//! bytes and commands. [`Client`] and [`Server`], each a [`Recorder`], replace the core's types of the same names. They
+//! have the same methods, and write each call and a checksum of its output. [`replay`] makes a new machine, repeats the
+//! calls and compares the outputs. A developer can replay a user's failure in a debugger, without a network.
 //!
 //! ```
 //! use parlour_core::client::{Config, Desktop};
@@ -31,9 +31,10 @@
 //!
 //! # An input log is secret
 //!
-//! A client's holds its token and the seed of its keys, a server's the private key of all its tickets; both hold what was
-//! said and written. Nothing can be left out, or the replay would be another one. So nothing is recorded unless a program asks
-//! for it by a [`Sink`], and who passes a log on passes on all of that: use tokens that expire and a key made for the occasion.
+//! A client's log holds its token and the seed of its keys, a server's the private key of all its tickets; both hold
+//! all audio and messages. Nothing can be omitted, or the replay would differ. Nothing is therefore recorded unless a
+//! program passes a [`Sink`]. Anybody who passes on a log passes on all of these secrets: use tokens that expire and a
+//! key made for the recording.
 //!
 //! # Format
 //!
@@ -44,9 +45,9 @@
 //!                            CRC-32 u32 of what came out                                      after it
 //! ```
 //!
-//! Integers are little-endian. A log may end anywhere: a program that is killed or aborts loses what still waits to be written
-//! to the file, so the last call in the log need not be the one in which it stopped. If it flushed the [`Sink`], or dropped it
-//! as after a panic, then a call without its checksum at the end is that one.
+//! Integers are little-endian. A log may end anywhere: a killed or aborted program loses the unwritten rest, so the
+//! last call in the log need not be the one in which the program stopped. If the program flushed the [`Sink`], or
+//! dropped it as after a panic, then it stopped in a last call without a checksum.
 //! A log is replayed by the version that wrote it: outputs are compared as their `Debug` text and bytes.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -1,4 +1,4 @@
-//! The log as bytes, and checksums of what comes out of a machine.
+//! The byte format of a log, and checksums of a machine's output.
 
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Read};
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sink;
 
-pub(crate) const MAGIC: [u8; 12] = *b"PARLOUR-LOG\x02";
+pub(crate) const MAGIC: [u8; 12] = *b"PARLOUR-LOG\x03";
 
-/// A call, and how many µs after the one before. Machines that several threads drive may be told times that run back a little.
+/// A call, and the µs since the previous one. Machines that several threads drive may get times that run back a little.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Entry<C> {
     pub(crate) elapsed: i64,
@@ -25,7 +25,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Begins a log with how the machine was made, at `now`.
+    /// Begins a log with the construction of the machine, at `now`.
     pub(crate) fn new(sink: Sink, now: Instant, made: &impl Serialize) -> Self {
         let mut log = Self {
             sink,
@@ -48,7 +48,7 @@ impl Log {
         });
     }
 
-    /// Writes the checksum of what came of it.
+    /// Writes the checksum of the output.
     pub(crate) fn output(&self, checksum: u32) {
         self.sink.write(&checksum.to_le_bytes());
     }
@@ -57,10 +57,10 @@ impl Log {
         self.scratch.clear();
         self.scratch.extend([0; 4]);
         let scratch = std::mem::take(&mut self.scratch);
-        // Into a growing vector everything can be written that is made of these types.
+        // Serializing these types into a growing vector cannot fail.
         self.scratch = postcard::to_extend(value, scratch).unwrap_or_default();
         let Ok(len) = u32::try_from(self.scratch.len().saturating_sub(4)) else {
-            // The core was lent 4 GiB. Without that call the log would be of another session.
+            // The core was lent 4 GiB. Without that call the log could not be replayed.
             self.sink.fail(io::ErrorKind::FileTooLarge.into());
             return;
         };
@@ -72,7 +72,7 @@ impl Log {
 }
 
 impl Debug for Log {
-    /// Leaves out the last entry: the first holds keys or a token, and later ones what was said.
+    /// Omits the last entry: the first holds keys or a token, later ones audio and messages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log")
             .field("last", &self.last)
@@ -86,19 +86,19 @@ pub(crate) struct Reader<R> {
     pub(crate) entry: Vec<u8>,
 }
 
-/// What comes next in a log.
+/// The next item of a log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// An entry, which was read.
+    /// A complete entry.
     Entry,
-    /// Nothing: the log ends between calls.
+    /// The log ends between calls.
     End,
-    /// A part of an entry.
+    /// The log ends within an entry.
     Cut,
 }
 
 impl<R: Read> Reader<R> {
-    /// The log in `from`, if it is one.
+    /// Opens the log in `from`, if it is one.
     pub(crate) fn new(mut from: R) -> io::Result<Option<Self>> {
         let mut magic = [0; MAGIC.len()];
         let entry = Vec::new();
@@ -117,8 +117,8 @@ impl<R: Read> Reader<R> {
         Ok(if is_whole { Next::Entry } else { Next::Cut })
     }
 
-    /// Reads `len` bytes; false if the end came before. However long an entry says that it is, it takes no more memory than
-    /// there is of it. How long it may be has no limit: a call may lend the core anything, if only to be refused.
+    /// Reads `len` bytes; false if the log ends before. An entry takes no more memory than its real length, whatever
+    /// length it claims. There is no limit: a call may lend the core a buffer of any size, if only to be refused.
     fn read(&mut self, len: u32) -> io::Result<bool> {
         self.entry.clear();
         let mut rest = self.from.by_ref().take(len.into());
@@ -126,7 +126,7 @@ impl<R: Read> Reader<R> {
         Ok(rest.limit() == 0)
     }
 
-    /// Reads the checksum of what came of a call; `None` at the end.
+    /// Reads the checksum of a call's output; `None` at the end.
     pub(crate) fn next_checksum(&mut self) -> io::Result<Option<u32>> {
         let mut checksum = [0; 4];
         let whole = fill(&mut self.from, &mut checksum)?;
@@ -134,7 +134,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Fills `bytes`; false if the end came before.
+/// Fills `bytes`; false if the input ends before.
 fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -143,7 +143,7 @@ fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// A checksum of what comes out of a machine.
+/// A checksum of a machine's output.
 #[derive(Debug, Default)]
 pub struct Checksum(crc32fast::Hasher);
 

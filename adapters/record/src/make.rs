@@ -1,10 +1,9 @@
-//! How a machine was made, as a log keeps it.
+//! The construction of a machine, as a log keeps it.
 
 use std::time::Duration;
 
 use parlour_core::client::{self, Profile};
 use parlour_core::rand_core::CryptoRngCore;
-use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId};
 use parlour_core::secure::{KeyPair, PublicKey};
 use parlour_core::server::{self, Gather, MixConfig, Rate};
 use parlour_core::signal::SubscribePolicy;
@@ -14,7 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::tape::Played;
 
+mod admission;
 mod mix;
+mod moderation;
+
+pub(crate) use admission::{Admission, LoggedLimits, Refused};
+pub(crate) use moderation::{LoggedAct, LoggedSelection};
 
 /// The first entry of a log.
 #[derive(Serialize, Deserialize)]
@@ -26,7 +30,7 @@ pub(crate) enum Made {
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct MadeClient {
-    /// Participants, streams and slots: which profile it is.
+    /// Participants, streams and slots, which identify the profile.
     pub(crate) profile: [usize; 3],
     pub(crate) now: u64,
     random: Vec<u8>,
@@ -183,49 +187,6 @@ struct ServerConfig {
     joins: Rate,
     #[serde(with = "RateFields")]
     audio: Rate,
-}
-
-/// What a valid token says, as a log keeps it.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Admission {
-    room: RoomId,
-    participant: ParticipantId,
-    name: DisplayName,
-    grants: Grants,
-    expires_in: Option<Duration>,
-    lobby: bool,
-}
-
-impl From<&server::Admission> for Admission {
-    fn from(admission: &server::Admission) -> Self {
-        let server::Admission {
-            room,
-            participant,
-            name,
-            grants,
-            expires_in,
-            lobby,
-        } = admission.clone();
-        Self {
-            room,
-            participant,
-            name,
-            grants,
-            expires_in,
-            lobby,
-        }
-    }
-}
-
-impl From<Admission> for server::Admission {
-    fn from(admission: Admission) -> Self {
-        Self {
-            room: admission.room,
-            participant: admission.participant,
-            name: admission.name,
-            grants: admission.grants,
-            expires_in: admission.expires_in,
-            lobby: admission.lobby,
-        }
-    }
+    #[serde(with = "RateFields")]
+    refusals: Rate,
 }

@@ -1,4 +1,4 @@
-//! A machine, and the log of what goes into it.
+//! A machine and its input log.
 
 use std::fmt::Debug;
 use std::ops::Deref;
@@ -10,14 +10,14 @@ use crate::Sink;
 use crate::log::{Checksum, Log};
 use crate::make::Made;
 
-/// A machine of the core whose calls are values: they can be written, read and made again.
+/// A machine of the core whose calls are values, which can be written, read and repeated.
 pub trait Machine: Debug {
     /// A call of one of its methods.
     type Call<'a>: Serialize + Deserialize<'a>;
-    /// What calls have to be written with, and read with.
+    /// The context for writing and reading calls.
     type Context: Debug + Default;
 
-    /// Makes a call, and adds what comes out of it to `checksum`.
+    /// Makes a call, and adds its output to `checksum`.
     fn make(
         &mut self,
         context: &mut Self::Context,
@@ -27,9 +27,8 @@ pub trait Machine: Debug {
     );
 }
 
-/// A machine of the core, recorded if it was made by `recorded`. What can be read of it is read through [`Deref`];
-/// whatever changes it goes through a method here, or through [`Commands`](parlour_core::client::Commands), whose
-/// documentation is the core's.
+/// A machine of the core, recorded if it was made by `recorded`. [`Deref`] gives read access. Every change goes through
+/// a method here, or through [`Commands`](parlour_core::client::Commands), whose documentation is the core's.
 #[derive(Debug)]
 pub struct Recorder<M: Machine> {
     pub(crate) machine: M,
@@ -58,7 +57,7 @@ impl<M: Machine> Recorder<M> {
         }
     }
 
-    /// One that was `made` at `now`, and writes to `sink` from then on.
+    /// A machine that was `made` at `now`, and writes to `sink` from then on.
     pub(crate) fn begin(machine: M, sink: Sink, now: Instant, made: &Made) -> Self {
         let record = Record {
             log: Log::new(sink, now, made),
@@ -70,12 +69,12 @@ impl<M: Machine> Recorder<M> {
         }
     }
 
-    /// What calls are written with, if they are.
+    /// The context for writing calls, if they are recorded.
     pub(crate) fn context(&mut self) -> Option<&mut M::Context> {
         self.record.as_mut().map(|record| &mut record.context)
     }
 
-    /// Makes a call all of whose output is its result. `call` is built only if it is recorded.
+    /// Makes a call whose result is its only output. `call` is built only if it is recorded.
     pub(crate) fn call<'c, T: Debug>(
         &mut self,
         now: Option<Instant>,
@@ -103,7 +102,7 @@ impl<M: Machine> Recorder<M> {
         true
     }
 
-    /// Writes what came of a call.
+    /// Writes the checksum of a call's output.
     pub(crate) fn after(&self, checksum: Checksum) {
         if let Some(record) = &self.record {
             record.log.output(checksum.finish());

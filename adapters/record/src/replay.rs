@@ -1,4 +1,4 @@
-//! The same inputs once more.
+//! Replay of a log.
 
 use std::io::{self, Read};
 
@@ -11,17 +11,17 @@ use crate::log::{Checksum, Entry, Next, Reader};
 use crate::make::{Made, MadeClient, capacities};
 use crate::recorder::Machine;
 
-/// A log that was replayed, and came out as it was recorded.
+/// A log whose replay gave the recorded outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replayed {
-    /// Which machine it is of.
+    /// The kind of the machine.
     pub machine: &'static str,
     /// Calls made.
     pub calls: u64,
-    /// Time from the first to the last of them.
+    /// Time from the first to the last call.
     pub duration: Duration,
-    /// Whether the log ends within an entry, or before the checksum of the last: what came of that call, and whether others
-    /// followed it, is not known.
+    /// Whether the log ends within an entry, or before the checksum of the last call. The output of that call, and
+    /// whether others followed, is then not known.
     pub is_cut: bool,
 }
 
@@ -29,11 +29,11 @@ pub struct Replayed {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// It cannot be read.
+    /// The log cannot be read.
     #[error("the log cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// It does not start as one.
-    #[error("this is no input log of this version")]
+    /// The file does not start like a log.
+    #[error("the file is not an input log of this version")]
     NotALog,
     /// An entry does not decode.
     #[error(
@@ -43,25 +43,25 @@ pub enum ReplayError {
         /// Counted from 0.
         call: u64,
     },
-    /// The client has capacities of its own.
+    /// The client has its own capacities.
     #[error("the log is of a client with other capacities than Small and Desktop")]
     Profile,
-    /// The machine did something else than when it was recorded.
+    /// The machine's output differs from the recording.
     #[error(
         "call {call}, {at:?} after the first, came out otherwise: replay with the version that recorded the log"
     )]
     Differs {
         /// Counted from 0.
         call: u64,
-        /// When.
+        /// The time since the first call.
         at: Duration,
     },
 }
 
-/// Makes the machine that `log` is of, repeats all calls, and compares what comes out.
+/// Makes the machine of `log`, repeats all calls, and compares the outputs.
 ///
 /// # Errors
-/// [`ReplayError`]; `Differs` at the first output that is another one.
+/// [`ReplayError`]; `Differs` at the first different output.
 pub fn replay(log: impl Read) -> Result<Replayed, ReplayError> {
     let mut log = Reader::new(log)?.ok_or(ReplayError::NotALog)?;
     if log.next_entry()? != Next::Entry {
@@ -84,7 +84,7 @@ fn client<P: Profile>(made: &MadeClient, log: Reader<impl Read>) -> Result<Repla
     repeat("client", made.now, &mut *client, log)
 }
 
-/// A call, and when it was made, `now` being the time of the one before.
+/// A call and its time, `now` being the time of the previous one.
 fn decode<'e, C: Deserialize<'e>>(entry: &'e [u8], now: Instant) -> Option<(Instant, C)> {
     let entry: Entry<C> = postcard::from_bytes(entry).ok()?;
     let micros = now.as_micros().wrapping_add(entry.elapsed.cast_unsigned());

@@ -4,27 +4,35 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use parlour_core::rand_core::CryptoRngCore;
-use parlour_core::room::{AttributeKey, AttributeValue, ParticipantId, RoomId, Topic};
+use parlour_core::room::{
+    AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, SessionId, StreamKey,
+    Topic,
+};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{
-    self, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
-    ModerateError, Path, RefreshError, RefreshId, Transmit, UnknownJoin,
+    self, Act, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
+    ModerateError, Moderated, Path, RefreshError, RefreshId, Refused, RoomLimits, Selection,
+    Tapped, Transmit, UnknownJoin,
 };
-use parlour_core::signal::{JoinRefusal, Recipients, Redirect};
+use parlour_core::signal::{Recipients, Redirect};
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
 use serde::{Deserialize, Serialize};
 
 use crate::log::Checksum;
-use crate::make::{Admission as LoggedAdmission, LoggedGather, Made, MadeServer};
+use crate::make::{
+    Admission as LoggedAdmission, LoggedAct, LoggedGather, LoggedLimits, LoggedSelection, Made,
+    MadeServer, Refused as LoggedRefused,
+};
 use crate::recorder::Machine;
 use crate::tape::Tape;
 use crate::{Recorder, Sink};
 
-/// Questions that are remembered. The server forgets a join after seconds, so one further back is answered for nothing.
+/// The number of remembered questions. The server forgets a join after seconds, so an answer to an older question has
+/// no effect.
 const MAX_QUESTIONS: usize = 65_536;
 
-/// A call of a server, as a log keeps it. A question is known by its place among all questions of its kind.
+/// A call of a server, as a log keeps it. A question is identified by its place among all questions of its kind.
 #[derive(Debug, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
@@ -46,7 +54,7 @@ pub enum Call<'a> {
     },
     Refuse {
         join: u64,
-        refusal: JoinRefusal,
+        refused: Box<LoggedRefused>,
     },
     Redirect {
         join: u64,
@@ -56,10 +64,7 @@ pub enum Call<'a> {
         refresh: u64,
         answer: Option<Box<LoggedAdmission>>,
     },
-    AdmitWaiting(RoomId, ParticipantId),
-    DenyWaiting(RoomId, ParticipantId),
-    Kick(RoomId, ParticipantId),
-    Censor(RoomId, ParticipantId, bool),
+    Moderate(RoomId, LoggedAct, LoggedSelection),
     EndSession(RoomId),
     Send {
         room: RoomId,
@@ -73,6 +78,10 @@ pub enum Call<'a> {
     Gather(RoomId, Option<LoggedGather>),
     Behind(bool),
     SetAttribute(RoomId, ParticipantId, AttributeKey, Option<AttributeValue>),
+    Unpublish(RoomId, ParticipantId, StreamKey),
+    SetGrants(RoomId, ParticipantId, Grants),
+    CloseRoom(RoomId, CloseReason),
+    RoomLimits(RoomId, LoggedLimits),
 }
 
 /// A [`Path`], as a log keeps it.
@@ -98,7 +107,7 @@ impl From {
     }
 }
 
-/// Questions to the embedder, and the places that they had among all of their kind.
+/// Questions to the embedder, and their places among all of their kind.
 #[derive(Debug, Default)]
 pub struct Questions {
     joins: Places<JoinId>,
@@ -111,7 +120,7 @@ struct Places<Id> {
     places: BTreeMap<Id, u64>,
 }
 
-// Derived, it would ask it of the ids.
+// A derived `Default` would require it of the ids.
 impl<Id> Default for Places<Id> {
     fn default() -> Self {
         Self {
@@ -130,7 +139,7 @@ impl<Id: Ord + Copy> Places<Id> {
         }
     }
 
-    /// The place of a question. One that nobody asked, or that was answered, has the place that none has.
+    /// The place of a question. An unknown or answered question gets the place that no question has.
     fn take(&mut self, id: Id) -> u64 {
         self.places.remove(&id).unwrap_or(u64::MAX)
     }
@@ -158,7 +167,7 @@ impl Machine for server::Server {
     type Call<'a> = Call<'a>;
     type Context = Questions;
 
-    /// The answer to a question that does not wait was refused by the core without effect, and is left out.
+    /// The core refused an answer to an unknown question without effect, so it is omitted.
     fn make(
         &mut self,
         questions: &mut Questions,
@@ -174,7 +183,7 @@ impl Machine for server::Server {
             }
             Call::Timeout => checksum.add(&self.handle_timeout(now)),
             Call::Transmit { capacity } => {
-                // The core uses no more of it, and a log may claim any.
+                // The core writes at most one datagram, and a log may claim any capacity.
                 buffer.resize(capacity.min(MAX_DATAGRAM), 0);
                 let _ = transmit(self, now, &mut buffer, checksum);
             }
@@ -187,8 +196,8 @@ impl Machine for server::Server {
                 Some(join) => checksum.add(&self.admit(now, join, (*admission).into())),
                 None => checksum.add(&Err::<(), _>(AdmitError::UnknownJoin)),
             },
-            Call::Refuse { join, refusal } => match questions.joins.find(join) {
-                Some(join) => checksum.add(&self.refuse(now, join, refusal)),
+            Call::Refuse { join, refused } => match questions.joins.find(join) {
+                Some(join) => checksum.add(&self.refuse(now, join, *refused)),
                 None => checksum.add(&Err::<(), _>(UnknownJoin)),
             },
             Call::Redirect { join, to } => match questions.joins.find(join) {
@@ -202,11 +211,8 @@ impl Machine for server::Server {
                 }
                 None => checksum.add(&Err::<(), _>(RefreshError::UnknownRefresh)),
             },
-            Call::AdmitWaiting(room, id) => checksum.add(&self.admit_waiting(now, &room, &id)),
-            Call::DenyWaiting(room, id) => checksum.add(&self.deny_waiting(now, &room, &id)),
-            Call::Kick(room, id) => checksum.add(&self.kick(now, &room, &id)),
-            Call::Censor(room, id, censored) => {
-                checksum.add(&self.censor(now, &room, &id, censored));
+            Call::Moderate(room, act, selection) => {
+                checksum.add(&self.moderate(now, &room, act.0, &selection.0));
             }
             Call::EndSession(room) => checksum.add(&self.end_session(now, &room)),
             Call::Send {
@@ -224,6 +230,16 @@ impl Machine for server::Server {
             Call::Behind(behind) => checksum.add(&self.set_behind(behind)),
             Call::SetAttribute(room, id, key, value) => {
                 checksum.add(&self.set_attribute(now, &room, &id, &key, value.as_ref()));
+            }
+            Call::Unpublish(room, id, key) => {
+                checksum.add(&self.unpublish(now, &room, &id, &key));
+            }
+            Call::SetGrants(room, id, grants) => {
+                checksum.add(&self.set_grants(now, &room, &id, grants));
+            }
+            Call::CloseRoom(room, reason) => checksum.add(&self.close_room(now, &room, reason)),
+            Call::RoomLimits(room, limits) => {
+                checksum.add(&self.set_room_limits(now, &room, limits.0));
             }
         }
     }
@@ -244,15 +260,15 @@ fn transmit(
 /// The core's [`Server`](server::Server), recorded if it was made by [`recorded`](Self::recorded).
 pub type Server = Recorder<server::Server>;
 
-/// What the core's server does under the same names; there it is documented.
+/// The methods of the core's server under the same names; see its documentation.
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Server {
     pub fn new(config: Config, keys: KeyPair, now: Instant, rng: &mut dyn CryptoRngCore) -> Self {
         Self::unrecorded(server::Server::new(config, keys, now, rng))
     }
 
-    /// Like [`new`](Self::new), and writes all that goes into the server to `sink`, **its private key and everybody's
-    /// tokens among it**.
+    /// Like [`new`](Self::new), and writes all inputs of the server to `sink`, **including its private key and all
+    /// participants' tokens**.
     pub fn recorded(
         config: Config,
         keys: KeyPair,
@@ -341,13 +357,16 @@ impl Server {
         &mut self,
         now: Instant,
         join: JoinId,
-        refusal: JoinRefusal,
+        refused: impl Into<Refused>,
     ) -> Result<(), UnknownJoin> {
+        let refused = refused.into();
         let call = |questions: &mut Questions| Call::Refuse {
             join: questions.joins.take(join),
-            refusal,
+            refused: Box::new(refused.clone().into()),
         };
-        self.call(Some(now), call, |server| server.refuse(now, join, refusal))
+        self.call(Some(now), call, |server| {
+            server.refuse(now, join, refused.clone())
+        })
     }
 
     pub fn redirect(
@@ -382,52 +401,69 @@ impl Server {
         })
     }
 
-    pub fn admit_waiting(
+    pub fn moderate(
         &mut self,
         now: Instant,
         room: &RoomId,
-        participant: &ParticipantId,
-    ) -> Result<(), ModerateError> {
-        let call = |_: &mut _| Call::AdmitWaiting(room.clone(), participant.clone());
+        act: Act,
+        selection: &Selection,
+    ) -> Result<Moderated, ModerateError> {
+        let call = |_: &mut _| {
+            let selection = LoggedSelection(selection.clone());
+            Call::Moderate(room.clone(), LoggedAct(act), selection)
+        };
         self.call(Some(now), call, |server| {
-            server.admit_waiting(now, room, participant)
+            server.moderate(now, room, act, selection)
         })
     }
 
-    pub fn deny_waiting(
+    pub fn unpublish(
         &mut self,
         now: Instant,
         room: &RoomId,
         participant: &ParticipantId,
+        stream: &StreamKey,
     ) -> Result<(), ModerateError> {
-        let call = |_: &mut _| Call::DenyWaiting(room.clone(), participant.clone());
+        let call = |_: &mut _| Call::Unpublish(room.clone(), participant.clone(), stream.clone());
         self.call(Some(now), call, |server| {
-            server.deny_waiting(now, room, participant)
+            server.unpublish(now, room, participant, stream)
         })
     }
 
-    pub fn kick(
+    pub fn set_grants(
         &mut self,
         now: Instant,
         room: &RoomId,
         participant: &ParticipantId,
+        grants: Grants,
     ) -> Result<(), ModerateError> {
-        let call = |_: &mut _| Call::Kick(room.clone(), participant.clone());
+        let call = |_: &mut _| Call::SetGrants(room.clone(), participant.clone(), grants);
         self.call(Some(now), call, |server| {
-            server.kick(now, room, participant)
+            server.set_grants(now, room, participant, grants)
         })
     }
 
-    pub fn censor(
+    pub fn close_room(
         &mut self,
         now: Instant,
         room: &RoomId,
-        participant: &ParticipantId,
-        censored: bool,
+        reason: CloseReason,
     ) -> Result<(), ModerateError> {
-        let call = |_: &mut _| Call::Censor(room.clone(), participant.clone(), censored);
+        let call = |_: &mut _| Call::CloseRoom(room.clone(), reason);
         self.call(Some(now), call, |server| {
-            server.censor(now, room, participant, censored)
+            server.close_room(now, room, reason)
+        })
+    }
+
+    pub fn set_room_limits(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        limits: RoomLimits,
+    ) -> Result<(), ModerateError> {
+        let call = |_: &mut _| Call::RoomLimits(room.clone(), LoggedLimits(limits));
+        self.call(Some(now), call, |server| {
+            server.set_room_limits(now, room, limits)
         })
     }
 
@@ -467,6 +503,16 @@ impl Server {
             |_| Call::Behind(behind),
             |server| server.set_behind(behind),
         );
+    }
+
+    /// Not recorded, as nothing that the server does depends on it.
+    pub fn set_tapped(&mut self, room: &RoomId, tapped: bool) -> Result<SessionId, ModerateError> {
+        self.machine.set_tapped(room, tapped)
+    }
+
+    /// Not recorded: see [`set_tapped`](Self::set_tapped).
+    pub fn poll_tapped(&mut self) -> Option<Tapped> {
+        self.machine.poll_tapped()
     }
 
     pub fn set_gather(

@@ -1,4 +1,4 @@
-//! Where a log goes.
+//! Destinations of a log.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -6,30 +6,30 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where a machine's input log is written. Making one says yes to what the [crate's documentation](crate) says of secrets.
+/// The destination of a machine's input log. Making one accepts the [crate's documentation](crate) about secrets.
 #[derive(Clone)]
 pub struct Sink(Arc<Mutex<Target>>);
 
 enum Target {
     File(BufWriter<File>),
     Memory(Vec<u8>),
-    /// Writing failed once; what would follow cannot be replayed.
+    /// Writing failed once; later calls could not be replayed.
     Broken(io::Error),
 }
 
 impl Sink {
-    /// A file, which is made or emptied. On Unix only its owner can read it. The last calls wait in memory until there are
-    /// 8 KiB of them, the last clone of the sink is dropped, or [`flush`](Self::flush) is called.
+    /// A new or truncated file. On Unix only its owner can read it. The last calls wait in memory until there are 8 KiB
+    /// of them, the last clone of the sink is dropped, or [`flush`](Self::flush) is called.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn file(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
-        // One that is there already keeps its mode otherwise.
+        // An existing file would otherwise keep its mode.
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         Ok(Self::new(Target::File(BufWriter::new(file))))
@@ -44,7 +44,7 @@ impl Sink {
         Self(Arc::new(Mutex::new(target)))
     }
 
-    /// What was written to memory so far; nothing if this is a file.
+    /// The contents of the memory so far; empty for a file.
     pub fn take(&self) -> Vec<u8> {
         match &mut *self.lock() {
             Target::Memory(bytes) => std::mem::take(bytes),
@@ -52,10 +52,10 @@ impl Sink {
         }
     }
 
-    /// Writes out what waits in memory, and says whether the log is whole so far.
+    /// Writes the waiting data, and returns an error if the log is not complete so far.
     ///
     /// # Errors
-    /// Why it is not: what the operating system said, now or before.
+    /// The error of the operating system, now or before.
     pub fn flush(&self) -> io::Result<()> {
         match &mut *self.lock() {
             Target::File(file) => file.flush(),
@@ -64,7 +64,7 @@ impl Sink {
         }
     }
 
-    /// Appends `bytes`, until that fails once.
+    /// Appends `bytes`, unless writing failed before.
     pub(crate) fn write(&self, bytes: &[u8]) {
         let mut target = self.lock();
         let written = match &mut *target {
@@ -77,7 +77,7 @@ impl Sink {
         }
     }
 
-    /// Ends the log: what would follow is written nowhere, and [`flush`](Self::flush) says why.
+    /// Ends the log: later calls are not written, and [`flush`](Self::flush) returns the error.
     pub(crate) fn fail(&self, error: io::Error) {
         *self.lock() = Target::Broken(error);
     }
@@ -88,7 +88,7 @@ impl Sink {
 }
 
 impl fmt::Debug for Sink {
-    /// Leaves out what was written.
+    /// Omits the contents.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sink").finish_non_exhaustive()
     }

@@ -1,14 +1,14 @@
-//! Random bytes that are remembered, and given out again.
+//! Recording and replay of random bytes.
 
 use parlour_core::rand_core::{CryptoRng, CryptoRngCore, Error, RngCore, impls};
 
-/// A generator that remembers what it gave.
+/// A generator that records its output.
 pub(crate) struct Tape<'r> {
     pub(crate) rng: &'r mut dyn CryptoRngCore,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A generator that gives what a [`Tape`] remembered, and zeros thereafter.
+/// A generator that returns the output that a [`Tape`] recorded, and zeros thereafter.
 pub(crate) struct Played<'b>(pub(crate) &'b [u8]);
 
 impl RngCore for Tape<'_> {

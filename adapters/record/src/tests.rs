@@ -1,4 +1,4 @@
-//! Whole sessions, and logs that nobody recorded.
+//! Whole sessions, and forged logs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::{Client, Server, Sink, client as recorded_client, replay, server as r
 const TOKEN: &str = "token-that-nobody-may-see";
 const LONG: usize = 70_000;
 
-/// A client and a server, and what is written of them.
+/// A client and a server, and their logs.
 struct Session {
     now: Instant,
     keys: KeyPair,
@@ -59,7 +59,7 @@ impl Session {
         }
     }
 
-    /// One whose client has joined, and has had a message answered.
+    /// A session whose client has joined, and has had a message answered.
     fn joined() -> Self {
         let mut session = Self::new();
         session.run();
@@ -105,17 +105,15 @@ impl Session {
 }
 
 fn admission() -> Admission {
-    Admission {
-        room: RoomId::new("green").unwrap(),
-        participant: ParticipantId::new("alice").unwrap(),
-        name: DisplayName::new("Alice").unwrap(),
-        grants: Grants::all(),
-        expires_in: None,
-        lobby: false,
-    }
+    Admission::new(
+        RoomId::new("green").unwrap(),
+        ParticipantId::new("alice").unwrap(),
+        DisplayName::new("Alice").unwrap(),
+        Grants::all(),
+    )
 }
 
-/// An entry as it is written, with the length that it should have.
+/// An entry as it is written, with its correct length.
 fn entry(call: impl Serialize) -> Vec<u8> {
     let entry = postcard::to_extend(&Entry { elapsed: 0, call }, Vec::new()).unwrap();
     let len = u32::try_from(entry.len()).unwrap();
@@ -216,7 +214,7 @@ fn a_log_that_claims_much_takes_little() {
     session.client.poll_message(&mut out).unwrap();
     let received = session.client_log.take();
 
-    // Buffers as long as the memory there is: the same comes out.
+    // Buffers as long as the address space give the same output.
     let capacity = usize::MAX;
     let transmit = entry(recorded_client::Call::Transmit { capacity });
     let message = entry(recorded_client::Call::Message { capacity });
@@ -239,7 +237,7 @@ fn a_log_that_claims_much_takes_little() {
     assert!(reader.entry.capacity() < 1_000);
 }
 
-/// A place in a log: half of them in how the machine was made, which decides all that follows.
+/// A place in a log: half of them in the construction of the machine, which determines all later calls.
 fn place() -> impl Strategy<Value = (bool, Index)> {
     (any::<bool>(), any::<Index>())
 }

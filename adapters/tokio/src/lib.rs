@@ -51,24 +51,26 @@ pub mod tap;
 pub mod token;
 
 pub use client::{
-    AudioCodec, AudioOptions, AudioWriter, CloseCause, Event, Events, JoinError, JoinOptions,
-    Lobby, MediaPacket, MediaReader, MediaWriter, Message, Messages, MixedReader, PublishError,
-    ReadError, ReconnectCause, RequestError, Room, RoomEvent, RoomState, SlotReader, Transport,
-    TransportChoice, Whom, WriteError,
+    AudioCodec, AudioOptions, AudioSource, AudioWriter, CloseCause, EncodedFrame, Event, Events,
+    FrameReader, JoinError, JoinOptions, Lobby, MediaPacket, MediaReader, MediaWriter, Message,
+    Messages, MixedReader, Participant, ParticipantReader, PublishError, ReadError, ReconnectCause,
+    RequestError, Room, RoomEvent, RoomState, SampleRate, SlotReader, Transport, TransportChoice,
+    Whom, WriteError,
 };
 pub use parlour_core as core;
-pub use parlour_core::audio::codec::SampleRate;
 pub use parlour_core::room::{
-    AttributeKey, AttributeValue, CloseReason, Codec, DisplayName, Grants, ParticipantId, RoomId,
-    StreamKey, StreamKind, Topic,
+    AttributeKey, AttributeValue, CloseReason, Codec, ConnectionState, DisplayName, Grants,
+    ParticipantId, RoomId, Stream, StreamKey, StreamKind, Topic,
 };
 pub use parlour_core::signal::{Recipients, StreamRef, SubscribePolicy, Targets};
 #[cfg(feature = "record")]
 pub use parlour_record as record;
 #[cfg(feature = "server")]
 pub use server::{
-    BindError, Doorkeeper, Gather, JoinRequest, KeyFileError, RefreshRequest, RoomInfo, Server,
-    ServerConfig, ServerEvent, ServerEvents, SocketStatistics, TicketError,
+    BindError, CarriageError, CarriageReceiver, CarriageSender, CarryError, Doorkeeper, Gather,
+    JoinRequest, KeyFileError, Lagged, MediaTap, Moderated, ParticipantInfo, RefreshRequest,
+    RoomInfo, RoomLimits, Selection, Server, ServerConfig, ServerEvent, ServerEvents, Snapshot,
+    SocketStatistics, Tapped, TappedPacket, TappedStream, TicketError, WorkerLoad,
     load_or_create as load_or_create_key,
 };
 #[cfg(feature = "tap")]

@@ -144,6 +144,7 @@ mod tests {
                 level: Some(level),
                 marker: true,
                 speaker: Some(0xCAFE),
+                mixed: false,
                 payload: Bytes::from_static(&[1, 2, 3]),
             };
             let bytes = packet(&frame).unwrap();

@@ -4,11 +4,12 @@ mod common;
 
 use common::*;
 use parlour_tokio::core::room::{CloseReason, Codec, DisplayName, Grants, StreamKey, StreamKind};
+use parlour_tokio::core::server;
 use parlour_tokio::core::signal::{Recipients, StreamRef, Targets};
 use parlour_tokio::token::Claims;
 use parlour_tokio::{
     AudioOptions, CloseCause, Event, JoinError, JoinOptions, Message, Messages, Room, RoomEvent,
-    ServerEvent, TransportChoice,
+    TransportChoice,
 };
 use tokio::task::JoinSet;
 
@@ -233,7 +234,7 @@ async fn leaving_is_seen_and_so_is_dropping() {
     };
 
     let ben = join(&server, "room", "ben").await;
-    until_room(&mut events, RoomEvent::ParticipantJoined(id("ben"))).await;
+    until_joined(&mut events, "ben").await;
     let mut bens = ben.events();
     within(ben.leave()).await;
     assert_eq!(
@@ -250,7 +251,7 @@ async fn leaving_is_seen_and_so_is_dropping() {
     );
 
     let cleo = join(&server, "room", "cleo").await;
-    until_room(&mut events, RoomEvent::ParticipantJoined(id("cleo"))).await;
+    until_joined(&mut events, "cleo").await;
     let clone = cleo.clone();
     drop(cleo);
     let mic = clone
@@ -293,14 +294,14 @@ async fn moderators_kick_and_end_and_others_may_not() {
         within(boss.closed()).await,
         CloseCause::Closed(CloseReason::SessionEnded)
     );
-    let ended = within(async {
-        loop {
-            if let Some(ServerEvent::SessionEnded { reason, .. }) = happened.next().await {
-                return reason;
-            }
-        }
-    });
-    assert_eq!(ended.await, CloseReason::SessionEnded);
+    let ended = |event: &server::Event| match event {
+        server::Event::SessionEnded { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    assert_eq!(
+        happens(&mut happened, ended).await,
+        CloseReason::SessionEnded
+    );
 }
 
 #[tokio::test]
@@ -325,7 +326,10 @@ async fn the_lobby_holds_until_somebody_opens() {
         _ => None,
     })
     .await;
-    assert_eq!(server.rooms().await[0].waiting[0].participant, id("ben"));
+    assert_eq!(
+        server.rooms().await.rooms[0].waiting[0].participant,
+        id("ben")
+    );
     // A moderator who comes later, and has read no event, knows that too.
     let late = within(Room::join(&moderator(&server, "room", "late")))
         .await

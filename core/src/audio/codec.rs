@@ -1,10 +1,9 @@
-//! What every audio codec can do, whichever it is.
+//! The interface of every audio codec.
 //!
-//! PCM is 16-bit and mono everywhere in this crate: a voice is one channel, and a stereo Opus
-//! packet is mixed down as it is decoded.
+//! PCM is 16-bit and mono everywhere in this crate: a voice is one channel, and a stereo Opus packet is mixed down
+//! during decoding.
 //!
-//! The three methods of [`AudioDecoder`] are the three things that a jitter buffer can say when
-//! the next frame is due:
+//! The three methods of [`AudioDecoder`] correspond to the three states of a frame in a jitter buffer when it is due:
 //!
 //! | the frame due | call |
 //! |---|---|
@@ -27,13 +26,13 @@ use crate::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SampleRate {
-    /// 8 kHz, what G.711 codes.
+    /// 8 kHz, the rate of G.711.
     Hz8000,
-    /// 16 kHz, wideband speech: what small devices use.
+    /// 16 kHz, wideband speech: usual on small devices.
     Hz16000,
     /// 24 kHz.
     Hz24000,
-    /// 48 kHz, the whole audible band: what desktops use.
+    /// 48 kHz, the whole audible band: usual on desktops.
     Hz48000,
 }
 
@@ -69,7 +68,7 @@ impl SampleRate {
     }
 }
 
-/// How much sound one encoded frame holds.
+/// The duration of one encoded frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum FrameDuration {
@@ -80,7 +79,7 @@ pub enum FrameDuration {
     Ms20,
     /// 40 ms.
     Ms40,
-    /// 60 ms: fewest packets, for thin links.
+    /// 60 ms: fewest packets, for narrow links.
     Ms60,
 }
 
@@ -100,12 +99,12 @@ impl FrameDuration {
     }
 }
 
-/// What became of a frame given to [`AudioEncoder::encode`].
+/// The result of [`AudioEncoder::encode`] for one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub enum Encoded {
-    /// The first so many bytes of the output are one RTP payload to send.
+    /// This many bytes at the front of the output are one RTP payload to send.
     Payload(usize),
     /// Silence that need not be sent (discontinuous transmission, DTX): the RTP timestamp
     /// moves on by one frame, the sequence number does not, and the next payload begins a
@@ -161,16 +160,16 @@ impl<E: AudioEncoder> AudioEncoder for &mut E {
     }
 }
 
-/// An encoder that follows what the network does to its packets.
+/// An encoder that adapts to packet loss.
 pub trait AdaptiveEncoder: AudioEncoder {
-    /// Adapts at `now` to `loss`, the share of packets that is lost on the way in 1/256; `None`: not known. It is asked
-    /// for only when it is time to adapt. Codecs that cannot adapt do nothing.
+    /// Adapts at `now` to `loss`, the share of packets lost on the way in 1/256; `None`: not known. `loss` is called
+    /// only when it is time to adapt. Codecs that cannot adapt do nothing.
     fn adapt(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) {
         let _ = (now, loss);
     }
 }
 
-/// Turns RTP payloads into PCM, and fills in for those that never came.
+/// Turns RTP payloads into PCM, and conceals lost ones.
 pub trait AudioDecoder {
     /// The rate of the PCM that this decoder writes.
     fn sample_rate(&self) -> SampleRate;
@@ -179,15 +178,15 @@ pub trait AudioDecoder {
     ///
     /// # Errors
     ///
-    /// See [`DecodeError`]. The payload is then of no use: treat the frame as lost.
+    /// See [`DecodeError`]. The payload is then useless: treat the frame as lost.
     fn decode(&mut self, payload: &[u8], pcm: &mut [i16]) -> Result<usize, DecodeError>;
 
-    /// Fills all of `pcm` with something like what went before, fading as the gap grows.
+    /// Fills all of `pcm` with a continuation of the audio before it, fading as the gap grows.
     fn conceal(&mut self, pcm: &mut [i16]);
 
-    /// Fills all of `pcm` with the lost frame that came just before `next_payload`: from the
-    /// redundancy (forward error correction, FEC) in `next_payload` if it carries some, else as
-    /// [`conceal`](Self::conceal) does. Returns whether there was redundancy.
+    /// Fills all of `pcm` with the lost frame that came just before `next_payload`: from the redundancy (forward error
+    /// correction, FEC) in `next_payload` if it carries some, else by [`conceal`](Self::conceal). Returns whether there
+    /// was redundancy.
     ///
     /// `next_payload` is not consumed; decode it in its own turn.
     fn recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> bool;
@@ -221,24 +220,24 @@ pub enum EncodeError {
 #[non_exhaustive]
 pub enum DecodeError {
     /// There is no payload.
-    #[error("the payload is empty; call `conceal` for a frame that did not come")]
+    #[error("the payload is empty; call `conceal` for a lost frame")]
     Empty,
     /// The payload does not follow its codec's format.
     #[error("the payload is malformed; treat the frame as lost")]
     Malformed,
-    /// The payload holds more than [`FrameDuration::MAX_MS`] of sound.
-    #[error("more than 60 ms of sound in one payload; decode it in parts")]
+    /// The payload holds more than [`FrameDuration::MAX_MS`] of audio.
+    #[error("more than 60 ms of audio in one payload; decode it in parts")]
     FrameTooLong,
     /// The payload has two channels and the decoder was made for one.
     #[error("a stereo payload at a mono decoder; make the decoder for stereo")]
     Stereo,
-    /// The PCM buffer is too short for the sound in the payload. Nothing was decoded.
+    /// The PCM buffer is too short for the audio in the payload. Nothing was decoded.
     #[error("lend room for at least {needed} samples")]
     OutputTooSmall {
         /// Samples in the payload.
         needed: usize,
     },
-    /// No decoder here for that codec.
-    #[error("there is no decoder for this codec here")]
+    /// This program has no decoder for that codec.
+    #[error("this program has no decoder for this codec")]
     UnsupportedCodec,
 }

@@ -1,4 +1,4 @@
-//! One slot's sound, whichever codec its talker uses.
+//! The audio of one slot, in the codec of its current talker.
 
 use super::codec::{AudioDecoder, DecodeError, FrameDuration, SampleRate};
 use super::g711::{G711Decoder, Law};
@@ -7,7 +7,7 @@ use crate::room::Codec;
 #[cfg(feature = "opus")]
 use crate::rtp::frame_at;
 
-/// Decodes what comes in one audio slot to PCM at one rate: Opus directly, G.711 resampled.
+/// Decodes the packets of one audio slot to PCM at one rate: Opus directly, G.711 resampled.
 ///
 /// `O` is the Opus decoder (`OpusDecoder`, feature `opus`), and its rate is the output's. A
 /// device without Opus uses [`NoOpus`].
@@ -27,7 +27,7 @@ pub struct Decoder<O> {
     opus: O,
     g711: G711Decoder,
     from_g711: Resampler,
-    /// Whose sound goes on through a loss.
+    /// The codec whose decoder conceals a loss.
     heard: Codec,
 }
 
@@ -77,7 +77,7 @@ impl<O: AudioDecoder> Decoder<O> {
         }
     }
 
-    /// Samples per second in what this writes.
+    /// The sample rate of the output.
     pub fn sample_rate(&self) -> SampleRate {
         self.opus.sample_rate()
     }
@@ -104,12 +104,12 @@ impl<O: AudioDecoder> Decoder<O> {
         Ok(samples)
     }
 
-    /// Decodes a part of a `payload` that is longer than `pcm`, or than one call of a codec may be, to the front of
-    /// `pcm`: part 0 first, until all of its sound is there. Returns the number of samples. The payload is changed
-    /// meanwhile, and left as it was.
+    /// Decodes a part of a `payload` that is longer than `pcm`, or than one call of a codec allows, to the front of
+    /// `pcm`: part 0 first, then the next, until all audio is decoded. Returns the number of samples. The payload is
+    /// modified during the call and restored.
     ///
     /// # Errors
-    /// See [`DecodeError`]; [`DecodeError::Empty`] if there are not so many parts.
+    /// See [`DecodeError`]; [`DecodeError::Empty`] if the payload has fewer parts.
     pub fn decode_part(
         &mut self,
         codec: Codec,
@@ -130,8 +130,8 @@ impl<O: AudioDecoder> Decoder<O> {
         }
     }
 
-    /// Decodes one of a packet's frames, as a packet of its own: with the packet's first byte before it, which says
-    /// that it is the only one.
+    /// Decodes one of a packet's frames as a separate packet: with the packet's first byte before it, changed to
+    /// announce a single frame.
     #[cfg(feature = "opus")]
     fn decode_opus_frame(
         &mut self,
@@ -208,7 +208,7 @@ impl<O: AudioDecoder> Decoder<O> {
     }
 
     fn widen(&mut self, narrow: &[i16], pcm: &mut [i16]) {
-        // The lengths were made to fit, so that this cannot fail; if it did, silence is right.
+        // The lengths were chosen to fit, so this cannot fail; if it did, silence would be right.
         if self.from_g711.process(narrow, pcm).is_err() {
             pcm.fill(0);
         }

@@ -1,4 +1,4 @@
-//! A stream's sound, in the codec that was chosen for it: the mirror of [`Decoder`](super::decoder::Decoder).
+//! Encoding of a stream in its chosen codec: the counterpart of [`Decoder`](super::decoder::Decoder).
 
 use core::convert::Infallible;
 

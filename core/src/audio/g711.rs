@@ -12,21 +12,20 @@
 //! +---+-----------+---------------+   A-law: even bits inverted (XOR 0x55)
 //! ```
 //!
-//! µ-law codes 14 and A-law 13 significant bits; the samples here are 16 bits wide with those
-//! on top, as is usual.
+//! µ-law codes 14 and A-law 13 significant bits; the samples here have 16 bits with those at the top, as is usual.
 //!
 //! # Concealment
 //!
-//! G.711 itself says nothing about loss. [`G711Decoder`] goes on with the last period of the
-//! voice, found as the lag of 5 to 15 ms at which the last 10 ms resemble what went before
-//! most, and fades it to silence over 60 ms. The first 5 ms after the gap are cross-faded.
+//! G.711 itself does not define concealment. [`G711Decoder`] repeats the last period of the voice and fades it to
+//! silence over 60 ms. The period is the lag of 5 to 15 ms at which the last 10 ms best match the samples before. The
+//! first 5 ms after the gap are cross-faded.
 
 use super::codec::{
     AdaptiveEncoder, AudioDecoder, AudioEncoder, DecodeError, EncodeError, Encoded, FrameDuration,
     SampleRate,
 };
 
-/// Which of the two laws.
+/// The companding law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Law {
@@ -108,7 +107,7 @@ impl Law {
     }
 }
 
-/// The highest bit set in `size`, 1 to 255: many a small chip has no instruction for that, which `ilog2` would need.
+/// The highest bit set in `size`, 1 to 255. Small chips often lack the instruction that `ilog2` would need.
 const fn segment(size: i32) -> i32 {
     let four = (size > 0x0f) as i32 * 4;
     let two = (size >> four > 3) as i32 * 2;
@@ -182,7 +181,7 @@ impl AudioEncoder for G711Encoder {
 #[derive(Debug, Clone)]
 pub struct G711Decoder {
     law: Law,
-    /// The last sound decoded, continued periodically through a gap.
+    /// The last decoded audio, continued periodically through a gap.
     history: [i16; HISTORY],
     gap: Option<Gap>,
 }
@@ -212,7 +211,7 @@ impl G711Decoder {
         }
     }
 
-    /// Expects `law` from now on; what has been heard stays known for concealment.
+    /// Expects `law` from now on; the history for concealment stays.
     pub fn set_law(&mut self, law: Law) {
         self.law = law;
     }
@@ -271,7 +270,7 @@ impl AudioDecoder for G711Decoder {
             for (sample, &past) in block.iter_mut().zip(self.history.iter().skip(period_start)) {
                 *sample = past;
             }
-            // What is remembered is not faded, else the fade would compound with each period.
+            // The history is not faded, or the fade would compound with each period.
             self.remember(block);
             for sample in block {
                 let remaining = (FADE - gap.concealed) as i32;
@@ -289,8 +288,8 @@ impl AudioDecoder for G711Decoder {
     }
 }
 
-/// The lag at which the end of `history` correlates best with what went before, by
-/// correlation² / energy so that no square root is needed.
+/// The lag at which the end of `history` correlates best with the samples before it, by correlation² / energy so that
+/// no square root is needed.
 fn period(history: &[i16; HISTORY]) -> usize {
     let recent = history.iter().skip(HISTORY - MATCH);
     let mut best = (MAX_PERIOD, 0_u64, 1_u64);

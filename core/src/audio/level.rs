@@ -1,10 +1,9 @@
-//! How loud a block of sound is, as RTP says it.
+//! The level of a block of audio, as RTP carries it.
 //!
-//! The unit is −dBov: decibels below the loudest signal that 16 bits can hold, by root mean
-//! square, as [RFC 6464 section 3](https://www.rfc-editor.org/rfc/rfc6464#section-3) sends it
-//! and the appendix of [RFC 6465](https://www.rfc-editor.org/rfc/rfc6465#appendix-A) computes
-//! it. 0 is the loudest (a full-scale square wave; a full-scale sine is 3), 127 is silence.
-//! Whether it is *voice* is not a question of level: that bit is the caller's.
+//! The unit is −dBov: decibels below the loudest signal that 16 bits can hold, by root mean square, as [RFC 6464
+//! section 3](https://www.rfc-editor.org/rfc/rfc6464#section-3) sends it and the appendix of [RFC
+//! 6465](https://www.rfc-editor.org/rfc/rfc6465#appendix-A) computes it. 0 is the loudest (a full-scale square wave; a
+//! full-scale sine is 3), 127 is silence. The level does not determine the *voice* bit: the caller sets it.
 
 /// Overload: the root mean square of the loudest signal.
 const OVERLOAD: u64 = i16::MAX as u64;

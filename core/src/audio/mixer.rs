@@ -1,7 +1,7 @@
-//! Several voices into one signal.
+//! Mixing of several voices into one signal.
 //!
-//! Sums are kept in 32 bits and limited to 16 only at the end, so that the order of the voices
-//! does not matter and nothing ever wraps. A listener's own voice is left out by not adding it.
+//! Sums have 32 bits and are limited to 16 only at the end, so that the order of the voices does not matter and nothing
+//! wraps. To omit a listener's own voice, do not add it.
 
 use thiserror::Error;
 
@@ -63,7 +63,7 @@ impl<'a> Mixer<'a> {
     }
 }
 
-/// `sample` limited to what 16 bits hold.
+/// `sample` limited to 16 bits.
 pub(crate) fn clamp(sample: i32) -> i16 {
     sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }

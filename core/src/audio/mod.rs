@@ -1,14 +1,16 @@
-//! Sound: codecs, the jitter buffer, resampling, level measurement, mixing and who speaks, all on
-//! 16-bit mono PCM and all without allocation.
+//! Audio: codecs, the jitter buffer, resampling, level measurement, mixing and speaker detection, all on 16-bit mono
+//! PCM and all without allocation.
 //!
 //! ```text
 //! microphone ──► Talker (resampler, level, encoder, clock) ──► RTP payload
 //! RTP payload ──► jitter buffer ──► Decoder (one for each slot) ──► Mixer ──► loudspeaker
 //! ```
 
+mod activity;
 pub mod codec;
 pub mod decoder;
 pub mod encoder;
+mod follow;
 pub mod g711;
 mod jitter;
 pub mod level;
@@ -22,6 +24,8 @@ mod speaker;
 mod synth;
 mod talker;
 
+pub use activity::Activity;
+pub use follow::{Follower, Place};
 pub use jitter::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
 pub use player::Player;
 pub use speaker::{Dominance, Loudness, RANK_MARGIN, Score, SpeakerChange};

@@ -1,8 +1,7 @@
-//! One slot's packets to PCM: the jitter buffer, the decoder behind it, and what is left over
-//! between the two.
+//! One slot's packets to PCM: the jitter buffer, the decoder behind it, and the PCM buffered between the two.
 //!
-//! A packet holds 2.5 to 120 ms of sound, and whoever plays wants as many samples as *its* clock asks
-//! for. [`Player::read`] gives any number of them:
+//! A packet holds 2.5 to 120 ms of audio, while the playing side reads as many samples as *its* clock needs.
+//! [`Player::read`] returns any number of them:
 //!
 //! ```text
 //! push ──► [ JitterBuffer ] ──pull──► [ Decoder ] ──► [ ready: up to PCM samples ] ──► read
@@ -57,24 +56,24 @@ pub struct Player<O, const PACKETS: usize, const BYTES: usize, const PCM: usize>
     jitter: JitterBuffer<PACKETS, BYTES>,
     decoder: Decoder<O>,
     config: JitterConfig,
-    /// PCM that was decoded: of it, what lies from `read` to `end` is still to be played.
+    /// Decoded PCM: the samples from `read` to `end` are still to be played.
     ready: [i16; PCM],
     read: usize,
     end: usize,
-    /// Codec and stream of what was decoded last.
+    /// Codec and stream of the last decoded audio.
     heard: Codec,
     speaker: Option<u32>,
     long: Long<BYTES>,
 }
 
-/// A packet that is longer than what is decoded at a time.
+/// A packet that exceeds the PCM decoded at a time.
 #[derive(Debug)]
 struct Long<const BYTES: usize> {
     payload: [u8; BYTES],
     len: usize,
-    /// The next part of it to be decoded.
+    /// The next part to decode.
     part: usize,
-    /// How many of its samples have not been decoded.
+    /// The number of its samples that are not decoded yet.
     samples: usize,
 }
 
@@ -99,8 +98,8 @@ impl<const BYTES: usize> Long<BYTES> {
 impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize>
     Player<O, PACKETS, BYTES, PCM>
 {
-    /// A player that has heard nothing yet. The jitter buffer's clock is that of slots, 48 kHz,
-    /// whatever `config` says.
+    /// A player that has heard nothing yet. The jitter buffer uses the slots' 48 kHz clock and ignores that of
+    /// `config`.
     pub fn new(decoder: Decoder<O>, config: JitterConfig) -> Self {
         const {
             // The jitter buffer asks for silence in pieces of up to 20 ms at 48 kHz.
@@ -131,7 +130,7 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
         self.jitter.push(now, packet)
     }
 
-    /// Fills `pcm` with what is to be played from `now` on. Never waits.
+    /// Fills `pcm` with the audio to play from `now` on. Never waits.
     pub fn read(&mut self, now: Instant, pcm: &mut [i16]) {
         let mut rest = pcm;
         while !rest.is_empty() {
@@ -149,18 +148,17 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
         }
     }
 
-    /// SSRC of the stream that the last sample read belongs to; `None` in silence, or if the slot does
-    /// not say.
+    /// SSRC of the stream of the last sample read; `None` in silence, or if the slot does not name it.
     pub fn speaker(&self) -> Option<u32> {
         self.speaker
     }
 
-    /// What the jitter buffer has seen and done.
+    /// The counters of the jitter buffer.
     pub fn statistics(&self) -> JitterStatistics {
         self.jitter.statistics()
     }
 
-    /// Forgets all that has arrived: another session begins.
+    /// Discards all packets, for a new session.
     pub fn restart(&mut self) {
         self.jitter = JitterBuffer::new(self.config);
         (self.read, self.end) = (0, 0);
@@ -168,7 +166,7 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
         self.speaker = None;
     }
 
-    /// Makes the next piece of sound: at least one sample.
+    /// Makes the next piece of audio: at least one sample.
     fn pull(&mut self, now: Instant) {
         if self.long.samples > 0 {
             return self.decode_part();
@@ -223,7 +221,7 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
         self.long.samples = self.long.samples.saturating_sub(self.end);
     }
 
-    /// What was decoded is there to be read; if it was not, `samples` are concealed.
+    /// Makes decoded audio readable; if decoding failed, `samples` are concealed.
     fn has_decoded(&mut self, decoded: Result<usize, DecodeError>, samples: usize) {
         self.read = 0;
         self.end = match decoded {
@@ -267,8 +265,8 @@ mod tests {
         }
     }
 
-    /// Plays `packets` 20 ms apart, read in pieces of `piece` samples; the sum of all magnitudes heard, and
-    /// whether the speaker was known.
+    /// Plays `packets` 20 ms apart, read in pieces of `piece` samples. Returns the sum of all magnitudes, and whether
+    /// the speaker was known.
     fn play(piece: usize, lost: impl Fn(u64) -> bool) -> (u64, bool) {
         let (mut player, mut heard, mut known) = (player(), 0, false);
         for sequence in 0..50_u64 {
@@ -304,7 +302,7 @@ mod tests {
         assert!(holed > whole * 8 / 10, "{holed} of {whole}");
     }
 
-    /// Which share of two seconds is loud, in percent, of packets of `ms` at 48 kHz with room for 60 ms.
+    /// The loud share of two seconds, in percent, with packets of `ms` at 48 kHz and room for 60 ms.
     fn loud_share(ms: usize) -> usize {
         let decoder = Decoder::without_opus(SampleRate::Hz48000);
         let mut player = Player::<_, 24, 1_200, 2_880>::new(decoder, JitterConfig::default());

@@ -1,17 +1,16 @@
 //! Changing the sample rate between 8, 16, 24 and 48 kHz.
 //!
-//! All these rates are small multiples of each other, so one kind of filter does: insert L−1
-//! zeros after each sample, low-pass, and keep every Mth, computing only what is kept (a
-//! polyphase FIR filter). L:M is 2:1, 3:1, 6:1, 3:2 or the reverse.
+//! All these rates are small multiples of each other, so one kind of filter suffices: insert L−1 zeros after each
+//! sample, low-pass, and keep every Mth, computing only the kept samples (a polyphase FIR filter). L:M is 2:1, 3:1,
+//! 6:1, 3:2 or the reverse.
 //!
 //! # The filter
 //!
-//! With F = max(L, M), the prototype is a sinc that cuts at half the lower rate, in a Kaiser
-//! window (β = 8) that keeps 16 of its zero crossings to either side: 32·F taps at the common
-//! rate, computed at compile time and kept in 1/16384. Of the lower rate's band, the lowest 84 %
-//! pass within 0.1 dB; what would alias from above 116 % is at least 70 dB down. The filter is
-//! linear in phase and delays by 16 samples of the lower rate (24 output samples from 16 to
-//! 24 kHz): 2 ms where that is 8 kHz.
+//! With F = max(L, M), the prototype is a sinc with its cutoff at half the lower rate, in a Kaiser window (β = 8) that
+//! keeps 16 of its zero crossings to either side: 32·F taps at the common rate, computed at compile time and stored in
+//! 1/16384. The lowest 84 % of the lower rate's band pass within 0.1 dB; aliases from above 116 % are at least 70 dB
+//! down. The filter has linear phase and delays by 16 samples of the lower rate (24 output samples from 16 to 24 kHz):
+//! 2 ms at 8 kHz.
 
 mod halfband;
 
@@ -45,7 +44,7 @@ pub struct Resampler {
     /// The last inputs, newest last, each written twice (`MAX_TAPS` apart) so that the last
     /// `MAX_TAPS` are always one slice.
     line: [i16; 2 * MAX_TAPS],
-    /// Where in the first half of `line` the next input goes.
+    /// The place of the next input in the first half of `line`.
     next: usize,
 }
 
@@ -57,7 +56,7 @@ impl Resampler {
         let filter: &[i16] = match up.max(down) {
             6 => &FILTER_6,
             3 => &FILTER_3,
-            // `halfband` has its own.
+            // `halfband` has its own taps.
             _ => &[],
         };
         Self {
@@ -69,18 +68,18 @@ impl Resampler {
         }
     }
 
-    /// Samples that `input` samples become, if they are a whole number.
+    /// The number of output samples for `input` samples, if it is whole.
     pub fn output_len(&self, input: usize) -> Option<usize> {
         (input.is_multiple_of(self.down)).then(|| input / self.down * self.up)
     }
 
-    /// Samples that become `output` samples, if they are a whole number.
+    /// The number of input samples for `output` samples, if it is whole.
     pub fn input_len(&self, output: usize) -> Option<usize> {
         let groups = output.checked_div(self.up)?;
         (groups * self.up == output).then_some(groups * self.down)
     }
 
-    /// How many samples of input become a whole number of samples: as few as there can be, at most six.
+    /// The smallest number of input samples that gives a whole number of output samples, at most six.
     pub fn group(&self) -> usize {
         self.down
     }
@@ -108,7 +107,7 @@ impl Resampler {
         Ok(len)
     }
 
-    /// With as much of `line` as that takes, in an order of its own.
+    /// Converts by two. It uses as much of `line` as that needs, in its own order.
     fn convert_by_two(&mut self, input: &[i16], out: &mut [i16]) {
         let ([first, second, ..], _) = self.line.as_chunks_mut::<{ halfband::TAPS }>() else {
             return;
@@ -119,7 +118,7 @@ impl Resampler {
         }
     }
 
-    /// Any other ratio, sample by sample.
+    /// Converts by any other ratio, sample by sample.
     fn convert(&mut self, input: &[i16], out: &mut [i16]) {
         for (input, out) in input.chunks(self.down).zip(out.chunks_mut(self.up)) {
             // At the common rate, input i stands at i·L and output j at j·M.
@@ -157,7 +156,7 @@ impl Resampler {
             .zip(newest_first)
             .map(|(&tap, &sample)| i64::from(i32::from(tap) * i32::from(sample)))
             .sum();
-        // Every F-th tap sums to one, and L of F of them were used on each sample.
+        // Every F-th tap sums to one, and L of F of them apply to each sample.
         let scale = (self.up.max(self.down) as i64) << UNITY_BITS;
         let rounded = (sum * self.up as i64 + scale / 2).div_euclid(scale);
         clamp(rounded as i32)

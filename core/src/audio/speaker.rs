@@ -1,14 +1,12 @@
-//! Who is speaking: from the audio levels that packets carry to one active speaker that does not
-//! flap, and to a rank by which streams compete for slots.
+//! Speaker detection: from the audio levels of packets to one stable active speaker, and to a rank by which streams
+//! compete for slots.
 //!
-//! Each stream keeps a [`Loudness`], which hears the level of every packet
-//! ([RFC 6464](https://www.rfc-editor.org/rfc/rfc6464), −dBov: 0 is as loud as can be, 127 is
-//! silence). It works on two time scales. *Talk time* fills while there is voice and drains
-//! while there is none for longer than between syllables: a cough cannot fill it however loud it is,
-//! a breath cannot empty it. *Loudness* is the mean level over about half a second of voice and only breaks ties between
-//! those who talk. (That short sounds are told from speech by how long activity lasts, and not by
-//! how loud it is, is the idea of Volfin and Cohen, "Dominant speaker identification for multipoint
-//! videoconferencing", 2013.)
+//! Each stream keeps a [`Loudness`], which observes the level of every packet ([RFC
+//! 6464](https://www.rfc-editor.org/rfc/rfc6464), −dBov: 0 is the loudest, 127 is silence). It works on two time
+//! scales. *Talk time* fills during voice and drains during pauses longer than those between syllables: a cough cannot
+//! fill it at any level, a breath cannot empty it. *Loudness* is the mean level over about half a second of voice and
+//! only breaks ties between talkers. (Distinguishing short sounds from speech by the length of activity, and not by its
+//! level, is the idea of Volfin and Cohen, "Dominant speaker identification for multipoint videoconferencing", 2013.)
 //!
 //! ```text
 //!   voice      ▁▁█▁▁▁▁▁▁▁▁████████████████▁▁████████████▁▁▁▁▁▁▁▁▁▁
@@ -17,34 +15,34 @@
 //!                              ↑ 300 ms: may become the active speaker
 //! ```
 //!
-//! What counts as sound is told against the stream's own *noise floor*: a fan is as loud all the time, and speech falls back
-//! to what is behind it between any two words. The floor falls with the faintest packet and rises slowly, so that steady
-//! noise is as good as silence after a few seconds.
+//! A level counts as sound relative to the stream's own *noise floor*: a fan is equally loud all the time, while speech
+//! falls back to its background between any two words. The floor falls with the faintest packet and rises slowly, so
+//! that steady noise counts as silence after a few seconds.
 //!
-//! A slot is lent faster than that: whoever is far louder than the one in it has it after three frames, so that
-//! even who decodes only one stream hears how a sentence begins ([`Score::beats`]).
+//! A slot changes faster than the active speaker: a far louder stream takes it after three frames, so that a receiver
+//! with only one decoder also hears the beginning of a sentence ([`Score::beats`]).
 //!
-//! One [`Dominance`] per room compares the scores of the streams whenever it is asked to and says
-//! when the active speaker changes. Neither owns a list: the caller's table of streams is the list.
+//! One [`Dominance`] per room compares the scores of the streams on request and reports a change of the active speaker.
+//! Neither owns a list: the caller's table of streams is the list.
 
 use crate::time::{Duration, Instant};
 
 /// Levels up to this (−dBov) may be sound; fainter ones are a room's background.
-const AUDIBLE: u8 = 60;
+pub(super) const AUDIBLE: u8 = 60;
 /// The noise floor is never louder than this (−dBov): what is clearly louder is sound, however steady.
 const LOUDEST_FLOOR: u8 = 45;
-/// Nor is it fainter than this (−dBov), so that noise that begins is not sound for long.
+/// The faintest possible noise floor (−dBov), so that new noise soon stops counting as sound.
 const FAINTEST_FLOOR: u8 = 70;
-/// How much louder than the noise floor sound is, in dB.
+/// The distance of sound above the noise floor, in dB.
 const ABOVE_FLOOR: u8 = 6;
-/// µs in which the noise floor rises by one dB, while there is steady sound.
+/// The time in µs in which the noise floor rises by one dB during steady sound.
 const FLOOR_RISE: u32 = 1_000_000;
-/// A mean louder than this (−dBov) earns no further rank, so that shouting does not make a speaker.
+/// A mean louder than this (−dBov) earns no further rank, so that shouting does not help.
 const LOUD: u8 = 20;
-/// A packet stands for the time since the one before if that is not longer than this. A longer
-/// pause is silence (DTX, mute, or left).
+/// A packet covers the time since the previous one if that is not longer than this. A longer pause is silence (DTX,
+/// mute, or left).
 const SPAN: u64 = 80_000;
-/// What the first packet after a pause stands for, in µs.
+/// The time that the first packet after a pause covers, in µs.
 const FIRST: u64 = 20_000;
 /// Silence up to this, in µs, is a gap between syllables and costs no talk time.
 const HANGOVER: u64 = 190_000;
@@ -58,18 +56,18 @@ const NO_VOICE: u64 = 250_000;
 const TALK_RANK: u64 = 800;
 const LOUDNESS_RANK: u64 = 200;
 
-/// How much a newcomer's [`Score::rank`] must be above an incumbent's to take its place, as active
-/// speaker or in a slot. Between two who both talk without pause it is 15 dB.
+/// The distance by which a newcomer's [`Score::rank`] must exceed an incumbent's to take its place, as active speaker
+/// or in a slot. Between two streams that talk without pause it is 15 dB.
 pub const RANK_MARGIN: u16 = 75;
-/// Voice that lasts for this, in µs, may take a slot from who is far quieter, or silent: three frames
-/// of 20 ms. Only longer speech ranks high, and its beginning is part of it.
+/// Voice of this length, in µs, may take a slot from a far quieter or silent stream: three frames of 20 ms. Only longer
+/// speech ranks high, and its beginning is part of it.
 const ONSET: u64 = 60_000;
 /// Louder than another by this, in dB, is far louder.
 const FAR_LOUDER: u8 = 15;
-/// Who is louder than another by this, in dB, does not lose its slot to it for having talked less.
+/// A stream that is louder than another by this, in dB, does not lose its slot to it for having talked less.
 const LOUDER: u8 = 5;
 
-/// How much a stream was heard lately: comparable between all streams.
+/// The recent activity of a stream: comparable between all streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Score {
@@ -92,10 +90,10 @@ impl Score {
         self.talking
     }
 
-    /// Whether a stream with this score should take the slot of one with `incumbent`'s, so that the
-    /// beginning of what it says is heard: its voice is 15 dB louder, or the only one, for some
-    /// 60 ms; or it ranks higher by [`RANK_MARGIN`] and is not the fainter one. Who becomes the active
-    /// speaker is decided more slowly, by [`Dominance`].
+    /// Whether a stream with this score should take the slot of one with the score `incumbent`, so that the beginning
+    /// of its speech is heard. This is the case if its voice is 15 dB louder, or the only one, for some 60 ms; or if it
+    /// ranks higher by [`RANK_MARGIN`] and is not the fainter one. [`Dominance`] decides more slowly on the active
+    /// speaker.
     pub const fn beats(self, incumbent: Self) -> bool {
         self.is_far_louder(incumbent) || self.outranks(incumbent) && !incumbent.is_louder(self)
     }
@@ -115,7 +113,7 @@ impl Score {
     }
 }
 
-/// What one stream's audio levels say about it.
+/// The state of one stream's audio levels.
 ///
 /// ```
 /// use parlour_core::audio::Loudness;
@@ -146,22 +144,22 @@ pub struct Loudness {
 
 /// How loud a stream is when nobody speaks: −dBov in units of 1/[`FLOOR_RISE`] dB, so that it rises by one in a µs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Floor(u32);
+pub(super) struct Floor(u32);
 
 impl Floor {
     /// What is audible may be sound, until more is known.
-    const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
+    pub(super) const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
 
     /// Hears `level` for `span` µs.
-    fn hear(&mut self, level: u8, span: u64) {
+    pub(super) fn hear(&mut self, level: u8, span: u64) {
         let level = u32::from(level.clamp(LOUDEST_FLOOR, FAINTEST_FLOOR)) * FLOOR_RISE;
-        // A span is at most 80,000 µs.
+        // A span is at most 120,000 µs.
         let risen = self.0.saturating_sub(span as u32);
         self.0 = level.max(risen);
     }
 
     /// Whether `level` is clearly louder.
-    fn is_below(self, level: u8) -> bool {
+    pub(super) fn is_below(self, level: u8) -> bool {
         (u32::from(level) + u32::from(ABOVE_FLOOR)) * FLOOR_RISE <= self.0
     }
 }
@@ -185,8 +183,8 @@ impl Loudness {
         }
     }
 
-    /// Hears a packet that came at `now` with `level` (−dBov, 0 to 127; more counts as 127). It counts as sound from −60
-    /// dBov on if it is 6 dB louder than the stream's noise floor, which is between −70 and −45 dBov.
+    /// Observes a packet that came at `now` with `level` (−dBov, 0 to 127; more counts as 127). It counts as sound from
+    /// −60 dBov on if it is 6 dB louder than the stream's noise floor, which is between −70 and −45 dBov.
     ///
     /// `voice` is the V bit of RFC 6464: sound without voice is ranked by its level but never counts
     /// as talking. Pass `true` for senders that have no voice detection.
@@ -213,7 +211,7 @@ impl Loudness {
         self.loudness += (above - self.loudness) * span.min(self.talk_time).cast_signed() / time;
     }
 
-    /// How much the stream was heard lately, as of `now`.
+    /// The stream's recent activity as of `now`.
     pub fn score(&self, now: Instant) -> Score {
         let talk_time = self.talk_time(now);
         let range = u64::from(AUDIBLE - LOUD) * 1_000;
@@ -251,17 +249,17 @@ fn micros_between(earlier: Instant, later: Instant) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SpeakerChange<Id> {
-    /// Who was it until now.
+    /// The previous active speaker.
     pub from: Option<Id>,
-    /// Who is it now.
+    /// The new active speaker.
     pub to: Option<Id>,
 }
 
-/// Decides who the active speaker of a room is.
+/// Selects the active speaker of a room.
 ///
-/// A stream takes over when it is [talking](Score::is_talking) and its rank is [`RANK_MARGIN`]
-/// above that of the one that holds the place. Who holds it keeps it through silence for the hold time, and loses it at
-/// once by no longer being among the candidates.
+/// A stream takes over when it is [talking](Score::is_talking) and its rank is [`RANK_MARGIN`] above that of the active
+/// speaker. The active speaker stays active through silence for the hold time, and loses its place at once when it is
+/// no longer among the candidates.
 ///
 /// ```
 /// use parlour_core::audio::{Dominance, Loudness, SpeakerChange};
@@ -283,13 +281,12 @@ pub struct SpeakerChange<Id> {
 pub struct Dominance<Id> {
     hold: Duration,
     current: Option<Id>,
-    /// When the current speaker was last seen to talk.
+    /// When the current speaker last talked.
     talked: Instant,
 }
 
 impl<Id: Copy + Eq> Dominance<Id> {
-    /// Nobody speaks yet. `hold` is how long the last speaker stays active in silence; two seconds
-    /// suit most rooms.
+    /// No speaker yet. `hold` is how long the last speaker stays active in silence; two seconds suit most rooms.
     pub const fn new(hold: Duration) -> Self {
         Self {
             hold,
@@ -303,15 +300,14 @@ impl<Id: Copy + Eq> Dominance<Id> {
         self.current
     }
 
-    /// When [`decide`](Self::decide) should be called at the latest, even if no packets come: the
-    /// hold time of a silent speaker ends. `None`: never.
+    /// When [`decide`](Self::decide) should be called at the latest, even without packets: the hold time of a silent
+    /// speaker ends. `None`: never.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.current.map(|_| self.talked + self.hold)
     }
 
-    /// Compares all `candidates` (each id once) and says whether the active speaker is now another.
-    /// Of equals, the first is chosen. Call it after packets came, at most once per packet; every
-    /// 20 ms is often enough.
+    /// Compares all `candidates` (each id once) and returns a change of the active speaker. Of equals, the first is
+    /// chosen. Call it after packets came, at most once per packet; every 20 ms is often enough.
     pub fn decide(
         &mut self,
         now: Instant,

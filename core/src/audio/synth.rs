@@ -1,11 +1,11 @@
-//! Sounds for the codec tests, the same on every run.
+//! Deterministic audio for the codec tests.
 
 use super::codec::SampleRate;
 use core::f64::consts::TAU;
 use std::vec::Vec;
 
-/// Speech-like sound: harmonics of a gliding pitch under two moving formants, in syllables with
-/// pauses, over a little noise.
+/// Speech-like audio: harmonics of a gliding pitch under two moving formants, in syllables with pauses, over a little
+/// noise.
 pub(super) fn voice(rate: SampleRate, ms: u16) -> Vec<i16> {
     let hz = f64::from(rate.hz());
     let mut noise = 1_u32;
@@ -55,8 +55,8 @@ pub(super) fn power(pcm: &[i16]) -> f64 {
     pcm.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>() / pcm.len().max(1) as f64
 }
 
-/// How well `heard` is `said` delayed by up to `max_delay` samples: the signal-to-noise ratio in
-/// dB at the delay where it is best, from every seventh sample.
+/// The similarity of `heard` to `said` delayed by up to `max_delay` samples: the signal-to-noise ratio in dB at the
+/// best delay, from every seventh sample.
 pub(super) fn snr(said: &[i16], heard: &[i16], max_delay: usize) -> f64 {
     let sampled = |from: usize, len: usize, pcm: &[i16]| -> Vec<i16> {
         pcm[from..from + len].iter().step_by(7).copied().collect()

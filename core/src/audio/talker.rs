@@ -1,4 +1,4 @@
-//! PCM to what a published stream sends: the mirror of [`Player`](super::Player).
+//! PCM to the payloads of a published stream: the counterpart of [`Player`](super::Player).
 //!
 //! ```text
 //! take ──► [ Resampler ] ──► [ one frame ] ──► level, [ encoder ], [ SendClock ] ──► Spoken
@@ -10,13 +10,13 @@ use super::resample::Resampler;
 use crate::rtp::{AudioLevel, SendClock};
 use crate::time::{Duration, Instant, micros};
 
-/// The most samples that become whole ones at another rate only together: six at 48 kHz are one at 8 kHz.
+/// The largest number of samples that only together give a whole one at another rate: six at 48 kHz are one at 8 kHz.
 const MAX_GROUP: usize = 6;
 
 /// Encodes mono PCM that comes in pieces of any length.
 ///
-/// `FRAME` is how many samples a frame of the encoder has: 320 are 20 ms at 16 kHz. Memory is all inline: the encoder,
-/// the frame and about 850 bytes. Nothing is sent here: what is to be sent, and when, is the answer.
+/// `FRAME` is the number of samples in a frame of the encoder: 320 are 20 ms at 16 kHz. All memory is inline: the
+/// encoder, the frame and about 850 bytes. It sends nothing: it returns the payloads and their send times.
 ///
 /// ```
 /// use parlour_core::audio::Talker;
@@ -34,7 +34,7 @@ const MAX_GROUP: usize = 6;
 ///     assert_eq!(spoken.payload.unwrap().len(), 160);
 ///     sent += 1;
 /// }
-/// assert_eq!(sent, 2); // 40 ms; what is left waits for more
+/// assert_eq!(sent, 2); // 40 ms; the rest waits for more
 /// # Ok::<(), parlour_core::audio::codec::EncodeError>(())
 /// ```
 #[derive(Debug)]
@@ -46,15 +46,15 @@ pub struct Talker<E, const FRAME: usize> {
     now: Instant,
     /// RTP timestamp units of a frame.
     units: u32,
-    /// Samples as they came that are no whole one at the encoder's rate yet.
+    /// Received samples that do not yet give a whole one at the encoder's rate.
     group: [i16; MAX_GROUP],
     grouped: usize,
-    /// The next frame, at the encoder's rate: as many of its samples as there are.
+    /// The samples of the next frame so far, at the encoder's rate.
     frame: [i16; FRAME],
     framed: usize,
 }
 
-/// Where a frame stands in its stream, and in time.
+/// The place of a frame in its stream, and in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FrameTime {
@@ -67,11 +67,11 @@ pub struct FrameTime {
 /// One frame of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spoken<'a> {
-    /// Its RTP timestamp, and when to send it.
+    /// Its RTP timestamp and send time.
     pub time: FrameTime,
-    /// How loud it is. The voice bit is set: there is no voice detection here.
+    /// Its level. The voice bit is set: there is no voice detection here.
     pub level: AudioLevel,
-    /// The RTP payload; `None`: silence, which is not sent.
+    /// The RTP payload; `None` for silence, which is not sent.
     pub payload: Option<&'a [u8]>,
 }
 
@@ -99,14 +99,14 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         })
     }
 
-    /// Samples per second of the PCM.
+    /// The sample rate of the PCM.
     pub fn sample_rate(&self) -> SampleRate {
         self.rate
     }
 
-    /// A piece of sound is handed over at `now`: [`take`](Self::take) all of it. After a pause, what was left of an
-    /// unfinished frame is forgotten. The encoder adapts to `loss`, the share of packets lost on the way in 1/256, which
-    /// is asked for now and then.
+    /// Begins a piece of audio handed over at `now`: [`take`](Self::take) all of it. After a pause, the rest of an
+    /// unfinished frame is discarded. The encoder adapts to `loss`, the share of packets lost on the way in 1/256,
+    /// which is called now and then.
     pub fn begin(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) {
         self.now = now;
         if self.clock.skip_pause(now) {
@@ -115,11 +115,11 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         self.encoder.adapt(now, loss);
     }
 
-    /// Takes PCM from the front of `pcm` until a frame is complete, and encodes it into `out`; `None` if there was
-    /// not enough, and all of it was taken.
+    /// Takes PCM from the front of `pcm` until a frame is complete, and encodes it into `out`. `None` if all of `pcm`
+    /// was taken and the frame is not complete.
     ///
     /// # Errors
-    /// [`EncodeError`]; the frame is lost, the next one may do.
+    /// [`EncodeError`]; the frame is lost, the next one may succeed.
     pub fn take<'o>(
         &mut self,
         pcm: &mut &[i16],
@@ -145,27 +145,26 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         }))
     }
 
-    /// At `now`, lets a frame of silence pass that is not sent: a gate is closed. What was left of an unfinished frame
-    /// is forgotten.
+    /// At `now`, lets a frame of unsent silence pass, for a closed gate. The rest of an unfinished frame is discarded.
     pub fn silence(&mut self, now: Instant) {
         self.encoded(now, self.units);
     }
 
-    /// The time of a frame of `units` that something else has encoded, handed over at `now` in place of PCM. What was
-    /// left of an unfinished frame is forgotten.
+    /// The time of an already encoded frame of `units`, handed over at `now` in place of PCM. The rest of an unfinished
+    /// frame is discarded.
     pub fn encoded(&mut self, now: Instant, units: u32) -> FrameTime {
         (self.grouped, self.framed) = (0, 0);
         self.time(now, units)
     }
 
-    /// How long the sound handed over lasts from `now` on.
+    /// The remaining duration, from `now` on, of the audio handed over.
     pub fn left(&self, now: Instant) -> Duration {
         self.clock.left(now)
     }
 
-    /// Takes back, at `now`, what the caller will not send: all frames from the one with the timestamp `first` on, or else
-    /// the silence that lies ahead; and what is left of an unfinished frame. What comes next takes their place. Gives how
-    /// long they last.
+    /// Takes back, at `now`, the audio that the caller will not send: all frames from the one with the timestamp
+    /// `first` on, or else the silence ahead; and the rest of an unfinished frame. The next audio takes its place.
+    /// Returns its duration.
     pub fn take_back(&mut self, now: Instant, first: Option<u32>) -> Duration {
         (self.grouped, self.framed) = (0, 0);
         let frame = u64::from(self.units);
@@ -187,7 +186,7 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         micros.checked_div(rate).unwrap_or(0)
     }
 
-    /// When a frame that is handed over at `now` is to be sent: see [`SendClock::due`].
+    /// The send time of a frame that is handed over at `now`: see [`SendClock::due`].
     pub fn due(&self, now: Instant) -> Instant {
         self.clock.due(now)
     }
@@ -199,7 +198,7 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         }
     }
 
-    /// Moves PCM from the front of `pcm` to the frame, until one of them ends.
+    /// Moves PCM from the front of `pcm` to the frame, until `pcm` is empty or the frame is full.
     fn fill(&mut self, pcm: &mut &[i16]) {
         let group = self.resampler.group();
         loop {
@@ -220,7 +219,7 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         }
     }
 
-    /// Moves PCM from the front of `pcm` to the group, and the group to the frame when it is whole.
+    /// Moves PCM from the front of `pcm` to the group, and a whole group to the frame.
     fn collect(&mut self, pcm: &mut &[i16], group: usize) {
         let taken = split_front(pcm, group - self.grouped);
         let places = self.group.iter_mut().skip(self.grouped);
@@ -275,7 +274,7 @@ mod tests {
         Instant::from_micros(ms * 1_000)
     }
 
-    /// Says all of `pcm`, in pieces as long as `pieces` says in turn, each when it is due.
+    /// Hands over all of `pcm`, in pieces with the lengths of `pieces` in turn, each when it is due.
     fn say(talker: &mut Telephone, pcm: &[i16], pieces: &[usize]) -> Vec<(u32, Vec<u8>)> {
         let (mut frames, mut said, mut rest) = (Vec::new(), 0, pcm);
         for len in pieces.iter().cycle() {
@@ -307,7 +306,7 @@ mod tests {
     fn what_is_taken_back_is_not_in_the_way_of_what_comes_next() {
         let mut talker = telephone(SampleRate::Hz8000);
         let (mut payload, second) = ([0; 160], [20_000; 8_000]);
-        // A second and a half frame at once, of which 300 ms are sent; or all of which was silence, so nothing waits.
+        // A second and a half frame at once, of which 300 ms are sent; or all silence, so nothing waits.
         for first in [Some(15 * 160), None] {
             let mut talker = telephone(SampleRate::Hz8000);
             talker.begin(at(0), || None);
@@ -367,7 +366,7 @@ mod tests {
         fn pieces_of_any_length_are_the_same_sound(
             rate in 0_usize..4,
             pcm in prop::collection::vec(any::<i16>(), 1..20_000),
-            // Of more than a sample: how many there are in a second is the writer's business.
+            // More than a sample each: the writer decides how many pieces a second has.
             pieces in prop::collection::vec(prop_oneof![2_usize..100, 100_usize..10_000], 1..20),
         ) {
             let rate = RATES[rate];

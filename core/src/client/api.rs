@@ -20,7 +20,7 @@ use crate::time::Instant;
 
 /// A participant; see the [module](super) for the loop that drives it.
 ///
-/// What it is asked for is in the trait [`Commands`].
+/// Its commands are in the trait [`Commands`].
 pub struct Client<P: Profile = Small> {
     memory: P::Memory,
     machine: Machine,
@@ -86,7 +86,7 @@ impl<P: Profile> Client<P> {
 
     // Input
 
-    /// Takes in a datagram from the server, which is decrypted in place. What it holds of media
+    /// Processes a datagram from the server, which is decrypted in place. Its media
     /// and lossy messages is lent to `receive`, in order of arrival.
     ///
     /// # Errors
@@ -232,7 +232,7 @@ impl<P: Profile> Client<P> {
 
     // Facts
 
-    /// What is true in the room, as far as this end knows.
+    /// The state of the room, as far as this end knows.
     pub fn state(&self) -> &RoomState<P::Roster> {
         self.memory.room()
     }
@@ -242,12 +242,12 @@ impl<P: Profile> Client<P> {
         self.machine.lobby(self.memory.waiting())
     }
 
-    /// Who this is, by its token; `None` before the first join.
+    /// The participant's id, by its token; `None` before the first join.
     pub fn me(&self) -> Option<&ParticipantId> {
         self.machine.membership().map(|membership| &membership.me)
     }
 
-    /// What this participant may do; nothing before the first join.
+    /// The participant's grants; none before the first join.
     pub fn grants(&self) -> Grants {
         (self.machine.membership()).map_or(Grants::empty(), |membership| membership.grants)
     }
@@ -283,6 +283,21 @@ impl<P: Profile> Client<P> {
     pub fn published_ssrc(&self, key: &StreamKey) -> Option<u32> {
         let mut publications = self.memory.publications().iter();
         publications.find_map(|publication| publication.ssrc_if(key))
+    }
+
+    /// Those of the others who speak now, as [`Event::SpeakingStarted`] says it.
+    pub fn speakers(&self) -> impl Iterator<Item = &ParticipantId> {
+        let voices = self.memory.voices().iter();
+        let speaking = voices.filter(|voice| voice.activity.is_speaking());
+        speaking.map(|voice| &voice.participant)
+    }
+
+    /// How loud another participant is, in −dBov: 0 is the loudest, 127 is silence. `None` if nothing has been heard of it
+    /// for 400 ms.
+    pub fn level_of(&self, now: Instant, participant: &ParticipantId) -> Option<u8> {
+        let mut voices = self.memory.voices().iter();
+        let voice = voices.find(|voice| voice.participant == *participant)?;
+        voice.activity.level(now)
     }
 
     /// Whom to show large: the publisher of the pinned stream, else who shares a screen, else who

@@ -1,4 +1,4 @@
-//! What the application asks for.
+//! The application's commands.
 //!
 //! In a session the server is asked at once, with a number that the application waits for. A lasting wish is noted too,
 //! in the table of [`wishes`](super::wishes).
@@ -192,7 +192,7 @@ impl Machine {
         }
     }
 
-    /// What a Hello says and what the server is to be told may be different now.
+    /// The contents of a Hello and the facts to tell the server may have changed.
     fn wishes_changed(&mut self) {
         self.joining.renew(self.now);
         self.telling = Telling::Due;

@@ -10,15 +10,15 @@ use crate::signal::{
 #[cfg(doc)]
 use super::{Client, Event};
 
-/// What a [`Client`], and whatever stands in for one, is asked for. [`Operation`] lists the verbs; every method here
-/// says one of them to [`ask`](Self::ask).
+/// The commands of a [`Client`], and of types that stand in for one. [`Operation`] lists the verbs; every method here
+/// passes one of them to [`ask`](Self::ask).
 ///
 /// Commands only take note; what they cause is sent by [`Client::poll_transmit`]. If one fails, nothing has changed.
 ///
-/// What the client wishes for *lastingly* (to publish, mute, subscribe, pin) may be said at any time, and
-/// is asked for again whenever a new connection needs that. Such a command gives the number of
-/// the request if there is a session to ask in, whose answer comes as [`Event::Replied`]; else `None`, and
-/// nothing but [`Event::Published`] and [`Event::PublishRefused`] follows. All other commands need a session.
+/// The *lasting* wishes of a client (to publish, mute, subscribe, pin) may be given at any time, and are requested
+/// again whenever a new connection needs that. Such a command returns the number of the request if there is a session,
+/// and the answer comes as [`Event::Replied`]; otherwise it returns `None`, and only [`Event::Published`] or
+/// [`Event::PublishRefused`] follow. All other commands need a session.
 ///
 /// # Errors
 /// Each method names the errors that are its own. All may give [`CommandError::Closed`], and in a session

@@ -1,4 +1,4 @@
-//! What a client wants, apart from its ticket.
+//! The settings of a client, apart from its ticket.
 
 use crate::signal::SubscribePolicy;
 use crate::time::Duration;
@@ -27,7 +27,7 @@ pub struct Config {
     pub rekey_after: Duration,
 }
 
-/// What a client does again and again it does no more often than this.
+/// The minimum interval of a client's repeated actions.
 pub(super) const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Config {

@@ -19,7 +19,7 @@ pub enum CommandError {
     #[error("too many requests are under way: take events, and try again when some are answered")]
     TooManyRequests,
     /// Too many bytes of requests wait to be acknowledged.
-    #[error("too much is under way to the server: try again when some is acknowledged")]
+    #[error("too much signalling is unacknowledged: try again later")]
     Full,
     /// A stream with that key is published already.
     #[error("you already publish a stream with that key: unpublish it first")]
@@ -50,7 +50,7 @@ pub enum CommandError {
 #[non_exhaustive]
 pub enum SendError {
     /// There is no connection to a session now. Go on encoding, or pause: it does not matter.
-    #[error("not in a session now: what is not sent in time is not worth sending later")]
+    #[error("not in a session now: drop the media, and send again after the event Joined")]
     NotJoined,
     /// No stream is published under that key.
     #[error("you publish no stream with that key: publish it first")]
@@ -62,7 +62,7 @@ pub enum SendError {
     #[error("the stream is muted: unmute it first")]
     Muted,
     /// Sound for a stream of pictures, or the reverse.
-    #[error("the stream is of another kind: send sound by send_audio, all else by send_media")]
+    #[error("the stream is of another kind: use send_audio for audio, else send_media")]
     WrongKind,
     /// The bytes are not a frame of the stream's codec.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What the application hears of, and the bounded queue that it waits in.
+//! Events for the application, and their bounded queue.
 
 use thiserror::Error;
 
@@ -35,19 +35,25 @@ pub enum Event {
     /// [`Client::state`](super::Client::state) is complete: all that is to be known here is.
     Synchronized,
     /// Somebody is in the session, or has come into view; what it publishes stands in the state.
-    ParticipantJoined(ParticipantId),
-    /// Somebody left the session.
-    ParticipantLeft {
+    ParticipantJoined {
         /// Who.
         participant: ParticipantId,
-        /// Why.
+        /// Whether it was there before this end was: told before [`Synchronized`](Self::Synchronized), after joining or a
+        /// reconnection without resume.
+        present: bool,
+    },
+    /// Somebody left the session.
+    ParticipantLeft {
+        /// The participant.
+        participant: ParticipantId,
+        /// The reason.
         reason: CloseReason,
     },
     /// Somebody is out of view: left, or not tracked any more.
     ParticipantHidden(ParticipantId),
     /// Somebody fell silent or came back.
     ConnectionChanged {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
         /// Its state now.
         state: ConnectionState,
@@ -58,14 +64,14 @@ pub enum Event {
     StreamUnpublished(StreamRef),
     /// A publisher muted or unmuted its stream.
     StreamMuted {
-        /// Which.
+        /// The stream.
         stream: StreamRef,
         /// Silenced or not.
         muted: bool,
     },
     /// A moderator silenced somebody, or lifted that.
     Censored {
-        /// Whom.
+        /// The participant.
         participant: ParticipantId,
         /// Silenced or not.
         censored: bool,
@@ -73,33 +79,47 @@ pub enum Event {
     /// An attribute of somebody has another value, or is new, or gone:
     /// [`RoomState::attribute`](crate::room::RoomState::attribute) has it.
     AttributeChanged {
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
-        /// Which.
+        /// The attribute's key.
         key: AttributeKey,
+    },
+    /// Somebody began to speak: 60 ms of what this end hears of it were louder than its background. Everybody may speak at
+    /// once. It is told of those in this end's slots only, so that somebody who speaks already when this end comes is told
+    /// with its first frames; of as many as there are slots; and in a mix of the loudest in each packet.
+    SpeakingStarted {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// Somebody fell silent, for 400 ms, or cannot be heard any more: it is muted or censored, publishes no sound, or is gone.
+    /// Exactly one follows each [`SpeakingStarted`](Self::SpeakingStarted).
+    SpeakingStopped {
+        /// Who.
+        participant: ParticipantId,
     },
     /// Who is loudest.
     SpeakerChanged(Option<ParticipantId>),
-    /// Who shares a screen.
+    /// The presenter changed.
     PresenterChanged(Option<ParticipantId>),
-    /// Whom to show large, see [`Client::main_participant`](super::Client::main_participant).
+    /// The main participant changed, see [`Client::main_participant`](super::Client::main_participant).
     MainChanged(Option<ParticipantId>),
-    /// Who holds the floor.
+    /// The holder of the floor changed.
     FloorChanged(Option<ParticipantId>),
     /// How many participants are in the session.
     CountChanged(u32),
     /// One's own stream is published, under this SSRC: send.
     Published {
-        /// Which.
+        /// The stream's key.
         key: StreamKey,
-        /// What its packets carry.
+        /// The SSRC of its packets.
         ssrc: u32,
     },
-    /// One's own stream is not published, and not tried again.
+    /// One's own stream is not published, and not tried again. [`Refusal::UnknownStream`]: it was, and the application at
+    /// the server has ended it.
     PublishRefused {
-        /// Which.
+        /// The stream's key.
         key: StreamKey,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
     /// The server does not take the subscribe policy, with which the client joined or that was set
@@ -107,9 +127,9 @@ pub enum Event {
     PolicyRefused(Refusal),
     /// The answer to a request: exactly one comes for each.
     Replied {
-        /// Which request.
+        /// The request.
         request: RequestId,
-        /// What came of it.
+        /// The result.
         result: Result<Outcome, RequestFailure>,
     },
     /// [`Client::poll_message`](super::Client::poll_message) has messages.
@@ -123,9 +143,9 @@ pub enum Event {
     /// [`MAX_WAITING`](crate::room::MAX_WAITING) who wait. Those who wait when this participant comes, or gets the grant, are
     /// told before the first [`LobbyChanged`](Self::LobbyChanged).
     Knocked {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
-        /// What to show for it.
+        /// The display name.
         name: DisplayName,
     },
     /// One of those no longer waits in the lobby: admitted, denied, or gone. Or this participant may not admit any more, or
@@ -139,7 +159,7 @@ pub enum Event {
     /// The token runs out: give a newer one to
     /// [`Commands::refresh_token`](super::Commands::refresh_token).
     TokenExpiring {
-        /// In so many seconds.
+        /// The remaining time in seconds.
         seconds: u16,
     },
     /// A new token allows more than the one before, or less: these are all the grants now. For each
@@ -190,7 +210,7 @@ pub enum CloseCause {
     },
 }
 
-/// What a datagram brought that cannot wait, lent out of it.
+/// The contents of a datagram that cannot wait, lent out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming<'a> {
     /// A frame of sound for one of the slots.
@@ -210,11 +230,11 @@ pub enum Incoming<'a> {
 /// An application message from another participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// Who sent it.
+    /// The sender.
     pub from: ParticipantId,
-    /// What it is about.
+    /// The topic.
     pub topic: crate::room::Topic,
-    /// What it says.
+    /// The contents.
     pub body: &'a [u8],
 }
 

@@ -50,7 +50,7 @@ impl Slot {
     }
 }
 
-/// What the server last reported of this end's flows.
+/// The server's last report about this end's flows.
 #[derive(Debug, Default)]
 pub(super) struct Uplink {
     pub(super) loss: Option<u8>,

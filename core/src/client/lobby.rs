@@ -5,7 +5,7 @@ use super::machine::Machine;
 use super::profile::Parts;
 use crate::room::{DisplayName, Lobby, ParticipantId, Version, Waiting};
 
-/// What is known beside the names.
+/// The known facts about the lobby beside the names.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     version: Version,
@@ -36,7 +36,7 @@ impl Machine {
         self.events.push(Event::LobbyChanged { waiting });
     }
 
-    /// Whoever waits will be told anew.
+    /// Forgets the waiting participants, who will be told again.
     pub(super) fn forget_lobby(&mut self, parts: &mut Parts<'_>) {
         while let Some(waiting) = parts.waiting.pop() {
             self.events.push(Event::KnockEnded(waiting.participant));

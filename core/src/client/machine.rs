@@ -39,7 +39,7 @@ pub(super) enum Status {
     Closed(CloseCause),
 }
 
-/// What the server said of this end's place in the session.
+/// This end's place in the session, as the server stated it.
 #[derive(Debug)]
 pub(super) struct Membership {
     pub(super) me: ParticipantId,
@@ -84,7 +84,7 @@ pub(super) struct Machine {
     pub(super) server_key: PublicKey,
     pub(super) token: heapless::String<MAX_TOKEN>,
     pub(super) config: Config,
-    /// What the profile tracks.
+    /// The number of participants that the profile tracks.
     pub(super) participants: u16,
     /// How many slots to ask for.
     pub(super) slots: u8,
@@ -95,7 +95,7 @@ pub(super) struct Machine {
     pub(super) link: Option<Link>,
     pub(super) reset_token: Option<ResetToken>,
     pub(super) membership: Option<Membership>,
-    /// What to show on coming back to the lobby.
+    /// The ticket to show on returning to the lobby.
     pub(super) lobby_ticket: Option<ResumeTicket>,
     /// In a lobby when last heard of: what was asked for is to be answered yet.
     pub(super) awaits_admission: bool,
@@ -119,9 +119,11 @@ pub(super) struct Machine {
     pub(super) packets_wait: bool,
     pub(super) uplink: Uplink,
     pub(super) downlink: Downlink,
-    /// What the application was last told of facts that are derived.
+    /// The derived facts that the application was last told.
     pub(super) noticed: super::noticed::Noticed,
     pub(super) lobby: super::lobby::Told,
+    /// When the first of those who speak has been silent for long enough.
+    pub(super) speech_ends: Option<Instant>,
     pub(super) statistics: Statistics,
 }
 
@@ -175,6 +177,7 @@ impl Machine {
             downlink: Downlink::default(),
             noticed: super::noticed::Noticed::default(),
             lobby: super::lobby::Told::default(),
+            speech_ends: None,
             statistics: Statistics::default(),
         })
     }
@@ -286,6 +289,7 @@ impl Machine {
             self.close(parts, CloseCause::Closed(CloseReason::Left));
             return;
         }
+        self.end_speech(parts);
         // Before the next Hello is written, so that the embedder knows where to send it.
         self.end_vain_redirect();
         let is_live = self.status.is_live();
@@ -411,6 +415,7 @@ impl Machine {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let handshake = earlier(self.joining.poll_timeout(), self.redirect_vain_at());
         let leaving = self.leaving.map(|leaving| leaving.deadline);
+        let leaving = earlier(leaving, self.speech_ends);
         let link = match self.status {
             Status::Closed(_) => return self.link.as_ref().map(|_| self.now),
             Status::Joining => None,
@@ -443,7 +448,7 @@ impl Machine {
         .fold(None, earlier)
     }
 
-    // What all parts share
+    // Shared by all parts
 
     /// Takes in what time it is.
     pub(super) fn advance(&mut self, now: Instant) {

@@ -53,6 +53,7 @@ impl Machine {
             (slot.reception).handle_packet(self.now, packet.sequence(), packet.timestamp());
             slot.unreported = true;
             self.media_flows();
+            self.listen(parts, &frame);
             receive(Incoming::Audio { slot: index, frame });
         } else {
             let (_, stream) = parts.room.find_stream(packet.ssrc())?;

@@ -84,6 +84,7 @@ mod session;
 mod statistics;
 mod subscriptions;
 mod told;
+mod voices;
 mod wishes;
 
 pub use self::api::Client;

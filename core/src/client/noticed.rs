@@ -1,4 +1,4 @@
-//! What the application was told of facts that follow from others.
+//! The derived facts that the application was told.
 
 use crate::room::ParticipantId;
 

@@ -1,4 +1,4 @@
-//! What waits to be sent beside signalling: the ring of packets and lossy messages, and reports.
+//! Packets waiting to be sent beside signalling: the ring of packets and lossy messages, and reports.
 //!
 //! Packets and lossy messages wait in one ring, each behind a byte that says what it is. If a new
 //! one finds no place, the oldest are dropped: late sound helps nobody.
@@ -11,9 +11,9 @@ use crate::signal::MAX_SLOTS;
 use crate::time::Instant;
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter};
 
-/// Who reports without sending anything itself; no flow has this SSRC.
+/// The SSRC of a reporter that sends nothing itself; no flow has it.
 const NO_FLOW: u32 = 0;
-/// What a record in the ring is.
+/// The kinds of records in the ring.
 pub(super) const MEDIA: u8 = 0;
 pub(super) const MESSAGE: u8 = 1;
 

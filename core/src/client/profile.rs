@@ -10,6 +10,7 @@ use heapless::VecView;
 use super::flows::Slot;
 use super::publications::Publication;
 use super::subscriptions::Subscription;
+use super::voices::Voice;
 use crate::queue::ByteQueue;
 use crate::room::{
     self, ApplyError, Bounded, Change, DisplayName, Gone, MAX_STREAMS, MAX_WAITING, Participant,
@@ -66,7 +67,7 @@ pub struct Capacity<
     const WAITING: usize = 0,
 >(());
 
-/// What a message with the longest body takes in the inbox, with sender, topic and lengths.
+/// The space of a message with the longest body in the inbox, with sender, topic and lengths.
 const LONGEST_MESSAGE: usize = MAX_BODY + ParticipantId::MAX_LEN + Topic::MAX_LEN + 7;
 
 /// For microcontrollers: 8 participants tracked, 2 streams published, 4 decoders; no attributes, but it can
@@ -110,7 +111,7 @@ pub(crate) mod sealed {
     }
 }
 
-/// What a profile's memory does for the machine.
+/// The machine's access to a profile's memory.
 pub trait Lend: fmt::Debug {
     /// See [`Profile::Roster`].
     type Roster: Roster;
@@ -128,6 +129,8 @@ pub trait Lend: fmt::Debug {
     fn slots(&self) -> &[Slot];
     /// Those who wait in the lobby.
     fn waiting(&self) -> &[Waiting];
+    /// Those who were heard lately.
+    fn voices(&self) -> &[Voice];
 }
 
 /// All that a client holds in sizes of its profile.
@@ -145,6 +148,7 @@ pub struct Memory<
     publications: heapless::Vec<Publication, PUBLISHED>,
     subscriptions: heapless::Vec<Subscription, PARTICIPANTS>,
     slots: [Slot; SLOTS],
+    voices: heapless::Vec<Voice, SLOTS>,
     inbox: ByteQueue<[u8; INBOX]>,
     outgoing: ByteQueue<[u8; MEDIA]>,
     waiting: heapless::Vec<Waiting, WAITING>,
@@ -156,6 +160,8 @@ pub struct Parts<'a> {
     pub(super) publications: &'a mut VecView<Publication>,
     pub(super) subscriptions: &'a mut VecView<Subscription>,
     pub(super) slots: &'a mut [Slot],
+    /// Those who were heard lately.
+    pub(super) voices: &'a mut VecView<Voice>,
     /// Reliable messages, encoded, until the application takes them.
     pub(super) inbox: &'a mut ByteQueue<[u8]>,
     /// Media packets and lossy messages until they are sent.
@@ -198,6 +204,7 @@ impl<
             publications: heapless::Vec::new(),
             subscriptions: heapless::Vec::new(),
             slots: core::array::from_fn(|_| Slot::new(0)),
+            voices: heapless::Vec::new(),
             inbox: ByteQueue::new([0; INBOX]),
             outgoing: ByteQueue::new([0; MEDIA]),
             waiting: heapless::Vec::new(),
@@ -212,6 +219,7 @@ impl<
         for slot in &mut self.slots {
             *slot = Slot::new(0);
         }
+        self.voices.clear();
         self.inbox.clear();
         self.outgoing.clear();
         self.waiting.clear();
@@ -225,6 +233,7 @@ impl<
             publications: &mut self.publications,
             subscriptions: &mut self.subscriptions,
             slots: &mut self.slots,
+            voices: &mut self.voices,
             inbox: &mut self.inbox,
             outgoing: &mut self.outgoing,
             waiting: &mut self.waiting,
@@ -246,9 +255,14 @@ impl<
     fn waiting(&self) -> &[Waiting] {
         &self.waiting
     }
+
+    fn voices(&self) -> &[Voice] {
+        &self.voices
+    }
 }
 
-/// What the machine does with those who wait in the lobby. Without places for them, nothing is linked that would fill them.
+/// The machine's access to the waiting participants. Without places for them, the code that would fill them is not
+/// linked.
 pub(super) trait Known {
     fn note(&mut self, participant: &ParticipantId, name: &DisplayName);
     fn strike(&mut self, participant: &ParticipantId);
@@ -273,7 +287,7 @@ impl<const N: usize> Known for heapless::Vec<Waiting, N> {
     }
 }
 
-/// What the machine does with the replica, whatever its capacity.
+/// The machine's access to the replica of any capacity.
 pub(super) trait Room {
     fn apply(&mut self, version: Version, update: &RoomUpdate) -> Result<Change, ApplyError>;
     fn begin_snapshot(&mut self, version: Version);

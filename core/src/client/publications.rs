@@ -16,11 +16,11 @@ pub struct Publication {
     pub(super) publish: Publish,
     /// Whether it is to be published. If not, it is kept until the server says that it has ended it.
     pub(super) is_wanted: bool,
-    /// What the server knows of that.
+    /// The server's knowledge of that.
     pub(super) told: Told,
     /// Whether the server takes it for muted.
     pub(super) known_muted: bool,
-    /// What the server knows of that, if it knows of the stream.
+    /// The server's knowledge of that, if it knows the stream.
     pub(super) mute: Told,
     flow: Option<Flow>,
 }
@@ -79,8 +79,13 @@ impl Publication {
         self.publish.key == *key && self.is_wanted
     }
 
+    /// Whether it is wanted, and the server publishes it.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_wanted && self.told == Told::Known
+    }
+
     pub(super) fn ssrc_if(&self, key: &StreamKey) -> Option<u32> {
-        let live = self.is(key) && self.told == Told::Known;
+        let live = self.publish.key == *key && self.is_known();
         self.flow.as_ref().filter(|_| live).map(|flow| flow.ssrc)
     }
 
@@ -99,7 +104,7 @@ impl Publication {
         }
     }
 
-    /// What to tell receivers of the flow, if packets were sent since that was last asked.
+    /// The sender report of the flow, if packets were sent since the last call.
     pub(super) fn take_report(&mut self, now: Instant) -> Option<(u32, SenderInfo)> {
         let flow = self.flow.as_mut()?;
         core::mem::take(&mut flow.unreported).then(|| (flow.ssrc, flow.sender_info(now)))

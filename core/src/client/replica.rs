@@ -1,10 +1,11 @@
-//! What the server tells: into the replica, and out again as events.
+//! Processes the server's messages: into the replica, and out again as events.
 
 use super::CloseCause;
 use super::events::Event;
 use super::machine::{Machine, Status};
 use super::profile::Parts;
 use super::subscriptions::Listening;
+use super::voices::end_speech;
 use crate::room::{Change, Gone, Grants, Participant, ParticipantId, RoomUpdate, Stream, Version};
 use crate::signal::{
     Outcome, Refusal, RequestId, ServerMessage, StreamRef, SubscribePolicy, decode,
@@ -68,9 +69,13 @@ impl Machine {
     fn end_snapshot(&mut self, parts: &mut Parts<'_>, version: Version) {
         let events = &mut self.events;
         let me = self.membership.as_ref().map(|membership| &membership.me);
+        let voices = &mut *parts.voices;
         let ended = parts.room.end_snapshot(version, &mut |gone| match gone {
             Gone::Participant(id) if Some(&id) == me => {}
-            Gone::Participant(id) => events.push(Event::ParticipantHidden(id)),
+            Gone::Participant(id) => {
+                end_speech(voices, events, |voice| voice.participant == id);
+                events.push(Event::ParticipantHidden(id));
+            }
             Gone::Attribute(participant, key) => {
                 events.push(Event::AttributeChanged { participant, key });
             }
@@ -85,11 +90,14 @@ impl Machine {
 
     fn update(&mut self, parts: &mut Parts<'_>, version: Version, update: &RoomUpdate) {
         let before = match update {
-            RoomUpdate::Joined(participant) => parts.room.participant(&participant.id).cloned(),
+            RoomUpdate::Joined(Participant { id, .. })
+            | RoomUpdate::Unpublished {
+                participant: id, ..
+            } => parts.room.participant(id).cloned(),
             _ => None,
         };
-        // What is stale was told twice, as it happens after a resume; what does not fit, a server
-        // that knows this end's capacity does not tell.
+        // A stale update was told twice, which happens after a resume. An update that does not fit does not come from a
+        // server that knows this end's capacity.
         let Ok(change) = parts.room.apply(version, update) else {
             return;
         };
@@ -98,12 +106,53 @@ impl Machine {
         {
             self.appeared(parts, id);
         }
-        self.announce(before.as_ref(), change, update);
+        if let (Change::Refreshed | Change::Unpublished, Some(before)) = (&change, &before) {
+            self.lose_streams(parts, before);
+        }
+        let evicted = match &change {
+            Change::Joined { evicted } => evicted.as_ref(),
+            _ => None,
+        };
+        for id in evicted.into_iter().chain(update.participant()) {
+            self.end_speech_if_inaudible(parts, id);
+        }
+        let present = parts.room.version_for_resume().is_none();
+        self.announce(before.as_ref(), change, update, present);
         self.notice(parts);
     }
 
+    /// Gives up streams of one's own that were there before, and are not: the server has ended them.
+    fn lose_streams(&mut self, parts: &mut Parts<'_>, before: &Participant) {
+        let me = self.membership.as_ref().map(|membership| &membership.me);
+        let Some(after) = parts.room.participant(&before.id) else {
+            return;
+        };
+        if me != Some(&before.id) {
+            return;
+        }
+        let events = &mut self.events;
+        parts.publications.retain(|publication| {
+            let ssrc = publication.ssrc().filter(|_| publication.is_known());
+            let is_in = |it: &Participant| it.streams.iter().any(|on| Some(on.ssrc) == ssrc);
+            let is_ended = is_in(before) && !is_in(after);
+            if is_ended {
+                events.push(Event::PublishRefused {
+                    key: publication.publish.key.clone(),
+                    refusal: Refusal::UnknownStream,
+                });
+            }
+            !is_ended
+        });
+    }
+
     /// Turns a change into events.
-    fn announce(&mut self, before: Option<&Participant>, change: Change, update: &RoomUpdate) {
+    fn announce(
+        &mut self,
+        before: Option<&Participant>,
+        change: Change,
+        update: &RoomUpdate,
+        present: bool,
+    ) {
         let me = self.membership.as_ref().map(|membership| &membership.me);
         let participant = update.participant();
         let remote = participant != me;
@@ -127,7 +176,7 @@ impl Machine {
                     self.events.push(Event::ParticipantHidden(evicted));
                 }
                 let participant = participant.cloned();
-                participant.and_then(|participant| news_of(participant, update, remote))
+                participant.and_then(|participant| news_of(participant, update, remote, present))
             }
         };
         if let Some(event) = event {
@@ -217,8 +266,8 @@ impl Machine {
         }
     }
 
-    /// Takes in what this end may do from now on. What it may not do any more the server has ended, and
-    /// this end asks for no more.
+    /// Processes this end's new grants. The server has ended everything that they do not include, and this end does not
+    /// ask for it again.
     pub(super) fn grants_changed(&mut self, parts: &mut Parts<'_>, grants: Grants) {
         let Some(membership) = &mut self.membership else {
             return;
@@ -255,7 +304,12 @@ impl Machine {
 
 /// What to tell of an update that changed something about `participant`. Of oneself it is no news but for what others can
 /// do.
-fn news_of(participant: ParticipantId, update: &RoomUpdate, remote: bool) -> Option<Event> {
+fn news_of(
+    participant: ParticipantId,
+    update: &RoomUpdate,
+    remote: bool,
+    present: bool,
+) -> Option<Event> {
     Some(match update {
         RoomUpdate::Muted { key, muted, .. } => Event::StreamMuted {
             stream: StreamRef {
@@ -273,7 +327,10 @@ fn news_of(participant: ParticipantId, update: &RoomUpdate, remote: bool) -> Opt
             key: key.clone(),
         },
         _ if !remote => return None,
-        RoomUpdate::Joined(_) => Event::ParticipantJoined(participant),
+        RoomUpdate::Joined(_) => Event::ParticipantJoined {
+            participant,
+            present,
+        },
         RoomUpdate::Left { reason, .. } => Event::ParticipantLeft {
             participant,
             reason: *reason,

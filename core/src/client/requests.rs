@@ -17,8 +17,7 @@ pub enum RequestFailure {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The connection was lost for good before an answer came: it may or may not have taken
-    /// effect. What the client wishes for lastingly (streams published, subscriptions, mutes, the
-    /// pin) it asks for again by itself.
+    /// effect. Lasting wishes (streams published, subscriptions, mutes, the pin) are requested again automatically.
     #[error("the connection was lost before the answer came: check the state, then ask again")]
     ConnectionLost,
 }

@@ -65,13 +65,13 @@ pub enum Transports {
 /// Where to send, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// How.
+    /// The transport.
     pub transport: Transport,
-    /// Where.
+    /// The server's address.
     pub address: SocketAddr,
 }
 
-/// What the adapter is to do.
+/// An action for the adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
@@ -154,7 +154,7 @@ impl Route {
         }
     }
 
-    /// What to do now; `None`: nothing until [`poll_timeout`](Self::poll_timeout) or the next input.
+    /// The next action; `None`: nothing until [`poll_timeout`](Self::poll_timeout) or the next input.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
         if self.wants_names && !self.asks_names && self.ask_again <= now {
             (self.wants_names, self.asks_names) = (false, true);
@@ -318,7 +318,7 @@ impl Route {
         self.both_from = now;
     }
 
-    /// What the name service said; nothing, if it could not be asked.
+    /// The answer of the name service; empty, if it could not be asked.
     pub fn resolved(&mut self, addresses: &[SocketAddr], now: Instant) {
         self.asks_names = false;
         self.ask_again = now + RESOLVE_PAUSE;
@@ -376,7 +376,7 @@ impl Route {
             }
         }
         let target = self.candidate(turn)?;
-        // What has fallen silent has had time to answer already.
+        // A silent address has had time to answer already.
         let is_lost = to_open && opened.is_some();
         let patience = match is_lost {
             true => PATIENCE / 2,
@@ -389,7 +389,7 @@ impl Route {
             next: now + patience,
             opened: Some((target, now)),
         };
-        // What has a socket already needs no other, which would only invalidate its cookie.
+        // An address with a socket needs no other, which would only invalidate its cookie.
         let is_the_same = opened.is_some_and(|(last, _)| last == target);
         let goes_on = !to_open && is_the_same && target.transport == Transport::Udp;
         match goes_on {
@@ -477,7 +477,7 @@ fn interleave<const N: usize>(addresses: &[SocketAddr]) -> Vec<SocketAddr, N> {
         }
         for address in pair.into_iter().flatten() {
             if !ordered.contains(address) {
-                // What has no room is left out.
+                // Addresses without room are omitted.
                 let _ = ordered.push(*address);
             }
         }

@@ -236,7 +236,7 @@ impl Machine {
         }
         self.listening.forget();
         self.forget_lobby(parts);
-        // What is shown stays until the snapshot that is to come; no resume can go on from it.
+        // The shown state stays until the coming snapshot; no resume can continue from it.
         parts.room.begin_snapshot(Version::default());
     }
 
@@ -375,6 +375,7 @@ impl Machine {
     /// Ends it for good.
     pub(super) fn close(&mut self, parts: &mut Parts<'_>, cause: CloseCause) {
         let was_live = self.live_link().is_some();
+        self.end_speech_of(parts, |_| true);
         self.status = Status::Closed(cause);
         self.leaving = None;
         self.joining.finish();

@@ -27,9 +27,10 @@ pub struct Statistics {
     #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub uplink_jitter: Duration,
     /// Share of the server's datagrams that lately got lost on their way here, in 1/256; `None` while no media
-    /// has come. What talkers' packets lost before the server shows in [`SlotStatistics`] only.
+    /// has come. Packets of talkers that were lost before the server appear in [`SlotStatistics`] only.
     pub downlink_loss: Option<u8>,
-    /// What the figures mean for a conversation, 0 (unusable) to 100 (perfect); see [`quality`](crate::rtp::quality).
+    /// The quality of the conversation by these figures, 0 (unusable) to 100 (perfect); see
+    /// [`quality`](crate::rtp::quality).
     pub quality: Option<u8>,
 }
 
@@ -50,7 +51,7 @@ impl Traffic {
     }
 }
 
-/// What was dropped, by reason. Counters stop at their end.
+/// Counters of drops, by reason. They saturate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

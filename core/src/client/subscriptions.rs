@@ -1,4 +1,4 @@
-//! What the application wants to hear and see: kept, so that a new connection can be told again.
+//! The application's subscriptions: kept, so that a new connection can be told again.
 
 use super::told::Told;
 use crate::room::ParticipantId;
@@ -26,9 +26,9 @@ impl Subscription {
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) policy: SubscribePolicy,
-    /// What the server goes by, if it grants what it was asked for.
+    /// The server's policy, if it grants the request.
     pub(super) known_policy: SubscribePolicy,
-    /// What it goes by if it does not.
+    /// The server's policy, if it refuses the request.
     pub(super) former_policy: SubscribePolicy,
     pub(super) policy_told: Told,
     pub(super) pin: Option<StreamRef>,
@@ -36,7 +36,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// What a server knows that was told the policy by the handshake.
+    /// The state of a server that was told the policy by the handshake.
     pub(super) const fn new(policy: SubscribePolicy) -> Self {
         Self {
             policy,

@@ -1,8 +1,8 @@
-//! What the server has been told.
+//! The facts that the server has been told.
 
 use crate::signal::RequestId;
 
-/// What the server knows of one wish.
+/// The server's knowledge of one wish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
     /// Not what is wanted now.

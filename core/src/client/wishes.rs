@@ -1,4 +1,4 @@
-//! What the server has to be told, and how much of that it knows: one table.
+//! The facts to tell the server, and how much of them it knows: one table.
 //!
 //! | [`Wish`] | stands in | told by |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 //! | `Policy` | [`Listening::policy_told`] | [`Operation::SetSubscribePolicy`], the handshake |
 //! | `Pin` | [`Listening::pin_told`] | [`Operation::Pin`] |
 //!
-//! A command notes what is wanted, and in a session asks for it at once. What could not be asked then, was asked too
+//! A command notes the wish, and in a session asks for it at once. A wish that could not be asked then, was asked too
 //! fast, or has to be asked again because the connection is a new one, stands as [`Told::Untold`], and
 //! [`Machine::tell`] asks for it in the order of the table. An answer finds its wish by the number of the request.
 
@@ -43,7 +43,7 @@ enum Wish {
     Pin,
 }
 
-/// What came of telling the server.
+/// The result of telling the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Granted(Outcome),
@@ -106,7 +106,7 @@ impl Machine {
         found
     }
 
-    /// What the server has been told of a wish, if there is that wish.
+    /// The server's knowledge of a wish, if there is that wish.
     fn told<'a>(&'a mut self, parts: &'a mut Parts<'_>, wish: Wish) -> Option<&'a mut Told> {
         match wish {
             Wish::Leave => self.leaving.as_mut().map(|leaving| &mut leaving.told),
@@ -169,8 +169,8 @@ impl Machine {
         }
     }
 
-    /// Takes in the answer to a request that may have told a wish. What was wished for before is not given up because
-    /// others are not back yet, or because much had to be told at once.
+    /// Processes the answer to a request that may have told a wish. Earlier wishes are not given up because others are
+    /// not back yet, or because much had to be told at once.
     pub(super) fn wish_answered(
         &mut self,
         parts: &mut Parts<'_>,

@@ -1,35 +1,35 @@
-//! Media that flows: while it does, silence means something, and soon.
+//! Media flow detection: while media flows, silence of the peer is noticed sooner.
 
 use crate::secure::Arrivals;
 use crate::signal::RttEstimator;
 use crate::time::{Duration, Instant};
 
-/// So long a silence of a peer with which media flows is looked into.
+/// A peer with which media flows is asked for a sign of life after this much silence.
 const SILENCE: Duration = Duration::from_millis(500);
-/// What is received counts as flowing for so long. Less than twice as long as the silence that is looked into, so that one
-/// ping is all that a talker who stops costs.
+/// Received media counts as flowing for this long. It is less than twice [`SILENCE`], so that a talker who stops costs
+/// only one ping.
 const RECENT: Duration = Duration::from_secs(1);
-/// What is sent counts from so many packets on since the peer was heard, so that a sender in a pause, which sends hardly
-/// anything, hardly asks.
+/// Sent media counts as flowing from this many packets on since the peer was heard, so that a sender in a pause, which
+/// sends few packets, rarely asks.
 const MANY: u8 = 5;
 
-/// How long a peer whose silence is doubtful has to answer: so long, or as four round trips take if that is longer.
+/// The time that a silent peer has to answer, or four round-trip times if that is longer.
 const PATIENCE: Duration = Duration::from_millis(900);
-/// Three times as long on a path that loses more than an eighth, where bursts may last.
+/// On a path that loses more than one packet in `LOSSY` the peer has three times as long, since bursts may last.
 const LOSSY: u64 = 8;
 const LOSSY_PATIENCE: u32 = 3;
 const MAX_PATIENCE: Duration = Duration::from_secs(4);
-/// How often it is asked in that time after the first time. One answer is enough, of so many that all are lost on a bad path
-/// hardly ever.
+/// Repetitions of the ping within that time. One answer is enough; even on a bad path rarely all are lost.
 pub(super) const REPETITIONS: u8 = 10;
-/// The first answer is waited for at least so long.
+/// The shortest wait for the first answer.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
-/// A round trip of which nothing is known yet: a guess that is too short has whoever is on a slow path reconnect for ever.
+/// The assumed round-trip time before the first sample. Too short a guess would make a client on a slow path reconnect
+/// for ever.
 const UNKNOWN_ROUND_TRIP: Duration = RttEstimator::INITIAL_TIMEOUT;
 
-/// How long to wait for the answer to a ping in doubt, after so many that went `unanswered`: at first for as long as an
-/// answer may take, where of late so many came too `late`; then for as much as makes [`REPETITIONS`] of them take up the time
-/// that the peer has.
+/// How long to wait for the answer to a ping after `unanswered` pings without one. At first this is the time that an
+/// answer may take, which grows with the number of `late` answers. Later it spreads [`REPETITIONS`] pings evenly over
+/// the peer's remaining time.
 pub(super) fn wait(rtt: &RttEstimator, arrivals: Arrivals, unanswered: u8, late: u8) -> Duration {
     let round_trip = rtt.smoothed().unwrap_or(UNKNOWN_ROUND_TRIP);
     let lost = arrivals.expected.saturating_sub(arrivals.received);
@@ -49,7 +49,7 @@ pub(super) fn wait(rtt: &RttEstimator, arrivals: Arrivals, unanswered: u8, late:
     }
 }
 
-/// What flows over a link.
+/// The media that flows over a link.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     received: Option<Instant>,
@@ -58,7 +58,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// Something came, whatever it is.
+    /// A packet of any kind came from the peer.
     pub(super) fn heard(&mut self) {
         self.sent = 0;
     }
@@ -73,14 +73,14 @@ impl Flow {
         self.sent = self.sent.saturating_add(1).min(MANY);
     }
 
-    /// Whether so much was sent to a peer last heard at `heard` that it should have been heard since.
+    /// Whether enough was sent to a peer last heard at `heard` that it should have been heard since.
     #[cfg(any(feature = "client", test))]
     pub(super) fn is_one_sided(&self, now: Instant, heard: Instant) -> bool {
         self.sent >= MANY && now >= heard + SILENCE
     }
 
-    /// From when on the silence of a peer last heard at `heard` is doubtful: because media came from it, or much was sent
-    /// to it and it `owes` an answer.
+    /// The time from which the silence of a peer last heard at `heard` is doubtful: media came from it, or much was
+    /// sent to it and it `owes` an answer.
     pub(super) fn doubtful_from(&self, heard: Instant, owes: bool) -> Option<Instant> {
         let from = heard + SILENCE;
         let hears = self.received.is_some_and(|at| from < at + RECENT);

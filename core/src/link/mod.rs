@@ -1,22 +1,22 @@
-//! What both ends of an association do alike.
+//! The part of an association that both ends share.
 //!
 //! A [`Link`] is the part of a connection that client and server share: it opens and seals Data
 //! packets, delivers signalling reliably, answers and sends pings, notices silence, and changes
-//! keys without losing what is under way.
+//! keys without losing messages under way.
 //!
 //! ```text
 //!   handle_datagram ──► open ──► Frames ──► receive(frame) ──► Signal, Media, … to the owner
 //!   poll_transmit   ◄── compose: pong, ack, ping, signals due, then what the owner fills in
 //! ```
 //!
-//! The owner reads frames in order and hands each to [`Link::receive`]. A `Signal` that comes back
-//! is the next in order: the owner has taken it once it says [`Link::accept`], and if it has no
-//! room it says nothing and the peer sends it again.
+//! The owner reads frames in order and hands each to [`Link::receive`]. A returned `Signal` is the next in order. The
+//! owner calls [`Link::accept`] once it has processed the message. If it has no room it does not call it, and the peer
+//! sends the message again.
 //!
 //! # Keys change without a gap
 //!
-//! [`Link::rekey`] makes a new handshake's keys the current ones. The former keys still open
-//! packets for [`FORMER_KEYS_LIFETIME`], since some are on their way; nothing is sealed with them.
+//! [`Link::rekey`] makes a new handshake's keys the current ones. The former keys still open packets for
+//! [`FORMER_KEYS_LIFETIME`], since some are on their way, but they seal none.
 
 mod flow;
 mod ping;
@@ -35,12 +35,12 @@ use crate::wire::{ConnectionId, Frame, FrameWriter, MAX_DATAGRAM, Packet};
 
 /// Bytes of signalling that each end keeps for its peer until it is acknowledged.
 pub(crate) const OUTBOX: usize = 2048;
-/// How long former keys open packets after new ones took their place.
+/// How long former keys still open packets after a rekey.
 pub(crate) const FORMER_KEYS_LIFETIME: Duration = Duration::from_secs(5);
 /// Unanswered pings after which the peer counts as gone.
 const MAX_UNANSWERED: u8 = 5;
-/// While signalling waits for an acknowledgement, silence is looked into after this long; and the first ping that goes
-/// unanswered is repeated after this long at most.
+/// While signalling waits for an acknowledgement, the link pings after this much silence, and repeats the first
+/// unanswered ping after this time at the latest.
 const BUSY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The buffer lent for a datagram is too small; nothing was lost.
@@ -67,9 +67,9 @@ impl BufferTooSmall {
 /// The connection ids of one set of keys: each end chooses the one that it receives under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ids {
-    /// What packets to this end carry.
+    /// The id in packets to this end.
     pub(crate) local: ConnectionId,
-    /// What packets to the peer carry.
+    /// The id in packets to the peer.
     pub(crate) peer: ConnectionId,
 }
 
@@ -79,15 +79,15 @@ struct Keys {
     ids: Ids,
 }
 
-/// What a frame is to the owner of a link.
+/// The meaning of a frame for the owner of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received<'a> {
-    /// The link has dealt with it.
+    /// The link has processed it.
     Handled,
-    /// The same, and there was nothing new in it: signalling that came before or out of turn, an acknowledgement of what was
-    /// acknowledged, an answer to no ping.
+    /// The link has processed it, and it had nothing new: repeated or out-of-order signalling, a repeated
+    /// acknowledgement, or a pong for no awaited ping.
     Redundant,
-    /// The Pong with this nonce came: whoever it was sent to receives at that address.
+    /// The Pong with this nonce came: the peer receives at the address to which the ping was sent.
     Pong(u32),
     /// The next signalling message in order, with its number for [`Link::accept`].
     Signal(u16, &'a [u8]),
@@ -99,7 +99,7 @@ pub(crate) enum Received<'a> {
     Message(&'a [u8]),
 }
 
-/// The peer acknowledged what was never sent: it is broken, or hostile.
+/// The peer acknowledged signalling that was never sent: it is broken, or hostile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProtocolViolation;
 
@@ -127,8 +127,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// An association that is established now. Without `keepalive` ([`Duration::MAX`]) silence is
-    /// not looked into, except while signalling waits for an acknowledgement.
+    /// An association that is established now. Without `keepalive` ([`Duration::MAX`]) silence is ignored, except while
+    /// signalling waits for an acknowledgement.
     pub(crate) fn new(transport: Transport, ids: Ids, keepalive: Duration, now: Instant) -> Self {
         Self {
             keys: Keys { transport, ids },
@@ -160,7 +160,7 @@ impl Link {
         self.keys.ids
     }
 
-    /// The id that the former keys receive under, while they do.
+    /// The id for packets under the former keys, while these are valid.
     pub(crate) fn former_id(&self) -> Option<ConnectionId> {
         self.former.as_ref().map(|(keys, _)| keys.ids.local)
     }
@@ -171,7 +171,7 @@ impl Link {
         self.keys.transport.needs_rekey()
     }
 
-    /// What has arrived under the keys in use.
+    /// Counts of the packets that arrived under the current keys.
     #[cfg(feature = "client")]
     pub(crate) fn arrivals(&self) -> Arrivals {
         self.keys.transport.arrivals()
@@ -194,7 +194,7 @@ impl Link {
             self.keys.transport.open(datagram)?
         } else {
             match &mut self.former {
-                // The owner may not have told the time for long.
+                // The owner may not have called `handle_timeout` for long.
                 Some((former, end)) if *end > now && former.ids.local == connection_id => Opened {
                     is_newest: false,
                     ..former.transport.open(datagram)?
@@ -208,7 +208,7 @@ impl Link {
         Ok(opened)
     }
 
-    /// Takes a frame in, and says what is left for the owner to do.
+    /// Processes a frame, and returns the part that is left for the owner.
     ///
     /// # Errors
     /// The peer broke the protocol; nothing has changed.
@@ -247,7 +247,7 @@ impl Link {
         })
     }
 
-    /// Takes in that the owner has taken the signalling message with this number.
+    /// Records that the owner has processed the signalling message with this number.
     pub(crate) fn accept(&mut self, sequence: u16) {
         self.incoming.accept(sequence);
     }
@@ -260,7 +260,7 @@ impl Link {
         self.outgoing.push(message)
     }
 
-    /// How many more messages would go out without waiting.
+    /// The number of messages that can be sent without waiting.
     pub(crate) fn free_window(&self) -> u8 {
         self.outgoing.free_window()
     }
@@ -271,14 +271,14 @@ impl Link {
         self.outgoing.is_idle()
     }
 
-    /// Takes in that the peer is there though it has not acknowledged: what it missed is sent again
-    /// after a round trip, however long that went on.
+    /// Records that the peer is present though it has not acknowledged: unacknowledged signalling is sent again after
+    /// one round trip, without the accumulated backoff.
     #[cfg(feature = "server")]
     pub(crate) fn hurry(&mut self, now: Instant) {
         self.outgoing.hurry(now);
     }
 
-    /// Takes in that the handshake took this long.
+    /// Records the duration of the handshake as a round-trip sample.
     pub(crate) fn handle_rtt(&mut self, rtt: Duration) {
         self.outgoing.handle_rtt(rtt);
     }
@@ -288,19 +288,19 @@ impl Link {
         self.outgoing.rtt()
     }
 
-    /// Sends a ping at once. Draw `nonce` at random: who returns it has received it.
+    /// Sends a ping at once. Draw `nonce` at random: only its receiver can return it.
     pub(crate) fn ping(&mut self, nonce: u32) {
         self.pinger.request(nonce);
     }
 
-    /// Takes in that media came which has to do with this end: from then on, silence is noticed soon.
+    /// Records that media for this end came: from now on silence is noticed sooner.
     #[cfg(any(feature = "client", test))]
     pub(crate) fn media_received(&mut self, now: Instant) {
         self.flow.received(now);
     }
 
-    /// Takes in that a packet of media is about to be sent. If the peer should have been heard since others were, a ping
-    /// goes with it; `nonce` draws at random.
+    /// Records that a media packet is about to be sent. If the peer should have been heard by now, a ping goes with it;
+    /// `nonce` draws at random.
     #[cfg(any(feature = "client", test))]
     pub(crate) fn media_sent(&mut self, now: Instant, nonce: impl FnOnce() -> u32) {
         self.flow.sent();
@@ -316,7 +316,7 @@ impl Link {
         self.last_received
     }
 
-    /// Does what is due. `nonce` draws at random, for a ping if one is due.
+    /// Runs the due timers. `nonce` draws at random, for a ping if one is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant, nonce: impl FnOnce() -> u32) -> Liveness {
         if self.former.as_ref().is_some_and(|(_, end)| *end <= now) {
             self.former = None;
@@ -338,7 +338,7 @@ impl Link {
         Liveness::Alive
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let former = self.former.as_ref().map(|(_, end)| *end);
         earlier(
@@ -347,15 +347,15 @@ impl Link {
         )
     }
 
-    /// From when on the peer's silence is doubtful, if media flows.
+    /// The time from which the peer's silence is doubtful, if media flows.
     fn doubtful_from(&self) -> Option<Instant> {
         let owes = self.pinger.awaited_since().is_some();
         self.flow.doubtful_from(self.last_received, owes)
     }
 
     fn ping_due(&self) -> Option<Instant> {
-        // Signalling that times out at the same time must not make the pings wait any longer.
-        // However slow the last answers were, as those that somebody on the way held back: a lost ping must be repeated in time.
+        // Simultaneous timeouts of signalling must not lengthen the wait for pings. Slow answers, for example delayed
+        // by an attacker, must not do so either: a lost ping must be repeated in time.
         let patience = self.rtt().base_timeout().min(BUSY_PATIENCE);
         let doubtful_from = self.doubtful_from();
         if let Some(sent) = self.pinger.awaited_since() {
@@ -365,8 +365,8 @@ impl Link {
                     let arrivals = self.keys.transport.arrivals();
                     from.max(sent + flow::wait(self.rtt(), arrivals, unanswered, late))
                 }
-                // Nor may it be longer than the keepalive, at which the owner has another ping sent in the awaited one's place:
-                // then none would ever have gone unanswered for long enough.
+                // The wait may not exceed the keepalive. At that time the owner sends another ping in place of the
+                // awaited one, and no ping would ever count as unanswered.
                 None => sent + self.pinger.wait(patience, self.keepalive),
             });
         }
@@ -384,7 +384,7 @@ impl Link {
         (patience != Duration::MAX).then(|| self.last_received + patience)
     }
 
-    /// Whether there is something to send, apart from what the owner has.
+    /// Whether the link itself has something to send.
     pub(crate) fn wants_transmit(&self) -> bool {
         self.pong_due.is_some()
             || self.pinger.is_requested()
@@ -407,8 +407,8 @@ impl Link {
         self.compose_within(now, out, MAX_DATAGRAM, fill)
     }
 
-    /// The same, but the packet has at most `limit` bytes: at least 44, so that a pong, a ping and
-    /// an acknowledgement fit. For a path that may not be sent more yet.
+    /// Like `compose`, but the packet has at most `limit` bytes: at least 44, so that a pong, a ping and an
+    /// acknowledgement fit. For a path with an anti-amplification limit.
     ///
     /// # Errors
     /// As `compose`.
@@ -435,7 +435,7 @@ impl Link {
         sealed.map(Some).map_err(ComposeError::Seal)
     }
 
-    /// Seals any plaintext, which is in `out` where that of a datagram is. Gives the datagram's length.
+    /// Seals the plaintext at its place in `out`. Returns the datagram's length.
     #[cfg(all(test, feature = "server"))]
     pub(crate) fn seal(&mut self, plaintext: usize, out: &mut [u8]) -> usize {
         let peer = self.keys.ids.peer;
@@ -443,7 +443,7 @@ impl Link {
     }
 
     fn write_own_frames(&mut self, now: Instant, writer: &mut FrameWriter<'_>) {
-        // The buffer is empty and large enough for the three small ones, so none is lost.
+        // The buffer is empty and large enough for pong, ping and ack, so none is lost.
         if let Some(nonce) = self.pong_due.take() {
             let _ = writer.push(&Frame::Pong { nonce });
         }

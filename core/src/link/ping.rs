@@ -2,17 +2,17 @@
 
 use crate::time::{Duration, Instant};
 
-/// Asks the peer for signs of life, and measures how long they take.
+/// Sends pings to a peer, and measures its answers.
 #[derive(Debug)]
 pub(super) struct Pinger {
     requested: Option<u32>,
     awaited: Option<(u32, Instant)>,
     unanswered: u8,
-    /// Answers in a row that came after another ping had taken their ping's place.
+    /// Consecutive answers that came after another ping had replaced theirs.
     late: u8,
 }
 
-/// More late answers do not make the wait any longer: 16 times as long is longer than any path.
+/// The limit for late answers: 16 times the wait exceeds the round-trip time of any path.
 const MAX_LATE: u8 = 4;
 
 impl Pinger {
@@ -25,7 +25,7 @@ impl Pinger {
         }
     }
 
-    /// Has a ping sent. It takes the place of one that is still awaited.
+    /// Requests a ping. It replaces an awaited one.
     pub(super) fn request(&mut self, nonce: u32) {
         if self.awaited.take().is_some() {
             self.unanswered = self.unanswered.saturating_add(1);
@@ -33,7 +33,7 @@ impl Pinger {
         self.requested = Some(nonce);
     }
 
-    /// Waits no more for a ping sent before `heard`, when the peer showed that it is there without having answered it.
+    /// Stops waiting for a ping sent before `heard`: the peer showed without an answer that it is present.
     pub(super) fn forget_sent_before(&mut self, heard: Instant) {
         self.awaited.take_if(|(_, sent)| *sent < heard);
     }
@@ -48,7 +48,7 @@ impl Pinger {
         Some(nonce)
     }
 
-    /// The round trip of the awaited ping, if `nonce` is its. If not, answers take longer than is waited for them.
+    /// The round-trip time of the awaited ping, if `nonce` matches. If not, the answer counts as late.
     pub(super) fn handle_pong(&mut self, now: Instant, nonce: u32) -> Option<Duration> {
         let Some((_, sent)) = self.awaited.take_if(|(awaited, _)| *awaited == nonce) else {
             self.late = self.late.saturating_add(1).min(MAX_LATE);
@@ -58,12 +58,12 @@ impl Pinger {
         Some(now.saturating_duration_since(sent))
     }
 
-    /// Takes in that the peer sent something: it is there, whether or not the ping got through.
+    /// Records that the peer sent something: it is present, even if the ping got lost.
     pub(super) fn heard(&mut self) {
         self.unanswered = 0;
     }
 
-    /// How many pings in a row brought no sign of life, the awaited one not counted.
+    /// The number of consecutive pings without a sign of life, without the awaited one.
     pub(super) fn unanswered(&self) -> u8 {
         self.unanswered
     }
@@ -73,15 +73,15 @@ impl Pinger {
         self.awaited.map(|(_, sent)| sent)
     }
 
-    /// How long to wait for the awaited ping: for `patience`, which doubles with each that went
-    /// unanswered or was answered too late, up to `most`.
+    /// How long to wait for the awaited ping: `patience`, doubled for each unanswered ping or late answer, up to
+    /// `most`.
     pub(super) fn wait(&self, patience: Duration, most: Duration) -> Duration {
         patience
             .saturating_mul(1 << (self.unanswered.saturating_add(self.late)).min(8))
             .min(most)
     }
 
-    /// Answers in a row that came too late.
+    /// The number of consecutive late answers.
     pub(super) fn late(&self) -> u8 {
         self.late
     }

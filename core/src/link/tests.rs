@@ -45,7 +45,7 @@ fn compose(link: &mut Link, now: Instant) -> Option<Vec<u8>> {
     Some(out[..len].to_vec())
 }
 
-/// Gives `datagram` to `link`, which takes every message in order; returns what it took.
+/// Gives `datagram` to `link`, which accepts every message in order; returns the accepted ones.
 fn deliver(link: &mut Link, now: Instant, mut datagram: Vec<u8>) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     let opened = link.open(now, &mut datagram).unwrap();
@@ -106,12 +106,12 @@ fn silence_is_noticed_within_seconds_of_the_keepalive() {
     assert!(now > at(12_000) && now <= at(45_000), "{now:?}");
 }
 
-/// The owner says something at least as often as the keepalive, with a ping in the awaited one's place.
+/// The owner sends at least as often as the keepalive, with a ping that replaces the awaited one.
 #[test]
 fn silence_is_noticed_on_slow_paths_too() {
     let (mut client, _) = pair();
     let mut last_sent = at(0);
-    // As long as no round trip is known, a ping may take a second, and the sixth as long as the keepalive.
+    // While no round-trip time is known, a ping may take a second, and the sixth the whole keepalive.
     for _ in 0..100 {
         let speak_by = last_sent + KEEPALIVE;
         let now = earlier(client.poll_timeout(), Some(speak_by)).unwrap();
@@ -156,7 +156,7 @@ fn only_the_awaited_pong_proves_anything() {
     );
 }
 
-/// Each answer arrives when another ping has taken the place of the one that it answers, and shows that the peer is there.
+/// Each answer arrives after another ping has replaced its own, and shows that the peer is present.
 #[test]
 fn a_ping_is_waited_for_longer_once_answers_take_longer() {
     let (mut client, mut server) = pair();
@@ -257,7 +257,7 @@ fn a_lost_ping_is_repeated_soon_however_slow_the_last_answer_was() {
     assert!(compose(&mut client, at(32_000)).is_some());
 }
 
-/// The times at which `client`, which hears nothing, asks from `now` on, and when it gives up.
+/// The times at which `client`, which hears nothing, sends pings from `now` on, and the time when it gives up.
 fn asks(client: &mut Link, mut now: Instant) -> (Vec<u64>, u64) {
     let mut pings = Vec::new();
     loop {

@@ -24,7 +24,7 @@ pub enum ChangeError {
     #[error("no such participant in the session: it must join first")]
     UnknownParticipant,
     /// `Hidden` and `Count` say what one receiver tracks, not what is true in the room.
-    #[error("this is no fact of the room: leave it to each receiver's view")]
+    #[error("this update is not a fact of the room: only a receiver's view sends it")]
     NotOfTheRoom,
 }
 
@@ -64,7 +64,7 @@ impl Authority {
         }
     }
 
-    /// What is true now.
+    /// The current state.
     pub fn state(&self) -> &RoomState<Growing> {
         &self.state
     }
@@ -74,8 +74,8 @@ impl Authority {
         self.room_limit
     }
 
-    /// Makes a change, and gives the version after it. What is so already is no change, and the
-    /// version stays the same.
+    /// Makes a change, and returns the version after it. A change to the current value is no change, and the version
+    /// stays the same.
     ///
     /// If a participant leaves that is the speaker or holds the floor, then changes of their own,
     /// before the `Left`, say that nobody does.

@@ -1,8 +1,8 @@
-//! What a stream is made of: its kind, its codec, and the codec's place in RTP.
+//! The format of a stream: its kind, its codec, and the codec's place in RTP.
 
 use serde::{Deserialize, Serialize};
 
-/// What a stream shows or lets hear. Variants are append-only: their order is their encoding.
+/// The kind of media in a stream. Variants are append-only: their order is their encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

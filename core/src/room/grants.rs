@@ -1,12 +1,12 @@
-//! What a token allows its bearer.
+//! The rights that a token gives its bearer.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::StreamKind;
 
 bitflags::bitflags! {
-    /// What a participant may do. On the wire: the bits as a `u16`; bits that a receiver does not
-    /// know are dropped, so that an older peer never grants what it does not understand.
+    /// The rights of a participant. On the wire: the bits as a `u16`; bits that a receiver does not know are dropped,
+    /// so that an older peer never grants an unknown right.
     ///
     /// ```
     /// use parlour_core::room::Grants;
@@ -46,7 +46,7 @@ bitflags::bitflags! {
             | Self::SUBSCRIBE.bits()
             | Self::SEND_MESSAGES.bits()
             | Self::REQUEST_FLOOR.bits();
-        /// What a moderator has beyond that.
+        /// The additional rights of a moderator.
         const MODERATOR = Self::KICK.bits()
             | Self::CENSOR.bits()
             | Self::END_SESSION.bits()
@@ -56,7 +56,7 @@ bitflags::bitflags! {
 }
 
 impl Grants {
-    /// What publishing a stream of this kind takes.
+    /// The right that publishing a stream of this kind requires.
     pub const fn to_publish(kind: StreamKind) -> Self {
         match kind {
             StreamKind::Audio => Self::PUBLISH_AUDIO,

@@ -28,7 +28,7 @@ pub enum IdError {
     #[error("the name has a character that is not allowed here")]
     Forbidden,
     /// A character cannot be seen, or changes how others are seen; see [`DisplayName::visible`].
-    #[error("the name has the character U+{:04X}, which is not seen or turns the text around it: leave it out", u32::from(*.character))]
+    #[error("the name has the character U+{:04X}, which is invisible or reorders the text around it: leave it out", u32::from(*.character))]
     Hidden {
         /// The first such character.
         character: char,
@@ -169,8 +169,8 @@ name_type!(
     RoomId, 48, is_id_char, empty: false
 );
 name_type!(
-    /// Who a participant is within a room: 1 to 36 bytes of printable ASCII without spaces (a
-    /// UUID fits). The token says it, so one token is one participant.
+    /// The id of a participant within a room: 1 to 36 bytes of printable ASCII without spaces (a UUID fits). The token
+    /// contains it, so one token is one participant.
     ParticipantId, 36, is_id_char, empty: false
 );
 name_type!(
@@ -189,7 +189,7 @@ name_type!(
     DisplayName, 32, is_text_char, empty: true
 );
 name_type!(
-    /// What a message is about: at most 24 bytes of printable ASCII without spaces; may be empty.
+    /// The topic of a message: at most 24 bytes of printable ASCII without spaces; may be empty.
     Topic, 24, is_id_char, empty: true
 );
 

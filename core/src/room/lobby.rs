@@ -24,9 +24,9 @@ pub const MAX_WAITING: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Waiting {
-    /// Who.
+    /// The participant.
     pub participant: ParticipantId,
-    /// What to show for it.
+    /// The display name.
     pub name: DisplayName,
 }
 

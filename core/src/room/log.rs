@@ -46,7 +46,7 @@ impl Log {
 
     /// Remembers a change, instead of those that it overtakes. `is_new`: it brings what was not there.
     ///
-    /// What a change takes away stays in the log when it comes back: a full receiver needs the space meanwhile.
+    /// A removal stays in the log when its subject comes back: a full receiver needs the space meanwhile.
     pub(super) fn push(&mut self, version: Version, update: RoomUpdate, is_new: bool) {
         let mut brought = is_new.then_some(version);
         self.changes.retain(|earlier| {
@@ -68,7 +68,7 @@ impl Log {
         }
     }
 
-    /// What is left of the changes after `version`, up to `head`, the latest; `None` if some of them are forgotten.
+    /// The remaining changes after `version`, up to `head`, the latest; `None` if some of them are forgotten.
     pub(super) fn since(
         &self,
         version: Version,

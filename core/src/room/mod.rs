@@ -27,9 +27,10 @@
 //! floor follow, then the end; whoever was not mentioned is gone. So everything described so far
 //! is up to date at every moment, and a room of any size costs a view nothing but a cursor.
 //!
-//! **Who is behind is told what is so, not what was.** The log has of each fact only the last change, and who came and left
-//! in between is not mentioned. What is told is told in batches: the changes up to the head of the moment, then, if the room
-//! has gone on meanwhile, a part of what else is due. So neither a snapshot nor its end waits for the room to come to rest.
+//! **A receiver that is behind gets the current state, not every step.** The log keeps only the last change of each
+//! fact, and omits participants that came and left in between. Updates come in batches: the changes up to the head of
+//! the moment, then, if the room has changed meanwhile, a part of the other due updates. Neither a snapshot nor its end
+//! therefore waits for the room to come to rest.
 //!
 //! **A room may be larger than a receiver.** Then the view picks those who matter most to it:
 //! itself, whoever it asked for or hears, the presenter, the latest speakers, publishers, others.

@@ -14,9 +14,9 @@ pub const MAX_STREAMS: usize = 4;
 pub struct Stream {
     /// Its name among its publisher's streams.
     pub key: StreamKey,
-    /// What it shows or lets hear.
+    /// The kind of media.
     pub kind: StreamKind,
-    /// How its payload is coded.
+    /// The codec of its payload.
     pub codec: Codec,
     /// The RTP SSRC that the server gave it. In a slot's packets it stands in the CSRC list, which
     /// tells a receiver who is speaking.
@@ -40,15 +40,15 @@ pub enum ConnectionState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Participant {
-    /// Who it is.
+    /// The participant's id.
     pub id: ParticipantId,
-    /// What to show for it.
+    /// The display name.
     pub name: DisplayName,
     /// Whether its end is in touch.
     pub connection: ConnectionState,
     /// Silenced by a moderator: none of its audio streams is heard, whatever it publishes.
     pub censored: bool,
-    /// What it publishes, in the order of publishing.
+    /// The published streams, in the order of publishing.
     pub streams: heapless::Vec<Stream, MAX_STREAMS, u8>,
 }
 

@@ -9,8 +9,8 @@ use super::{Authority, Growing, ParticipantId, RoomState, RoomUpdate, StreamKind
 /// not.
 const RECENT_SPEAKERS: usize = 32;
 
-/// What makes participants matter to every receiver alike. Kept up to date change by change, so
-/// that no view has to look through a large room for it.
+/// The facts that make participants relevant to every receiver alike. They are updated with each change, so that no
+/// view has to search a large room.
 #[derive(Debug, Default)]
 pub(super) struct Relevance {
     presenter: Option<ParticipantId>,
@@ -45,7 +45,7 @@ impl Relevance {
                 self.speakers.retain(|speaker| speaker != id);
             }
         }
-        // Who presents is another one only if that is about a screen, and to find it takes a look at all.
+        // The presenter can only change if the change is about a screen, and finding it scans all participants.
         let is_of_screen = self.presenter.as_ref() == Some(id)
             || state.participant(id).is_some_and(|participant| {
                 let mut streams = participant.streams.iter();

@@ -1,4 +1,4 @@
-//! What is true in the room now, and how updates change it: the same reducer at both ends.
+//! The current state of the room, and how updates change it: the same reducer at both ends.
 
 use thiserror::Error;
 
@@ -32,7 +32,7 @@ pub enum ApplyError {
     NoSnapshot,
 }
 
-/// What an update changed. The update itself says whom it is about.
+/// The effect of an update. The update itself names its participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -41,7 +41,7 @@ pub enum Change {
     Nothing,
     /// The participant is new here.
     Joined {
-        /// Who had to make room for it: the state was full, and the snapshot under way has not
+        /// The participant that was removed to make room: the state was full, and the snapshot under way has not
         /// mentioned this one so far.
         evicted: Option<ParticipantId>,
     },
@@ -71,7 +71,7 @@ pub enum Change {
     Attribute,
 }
 
-/// What a snapshot has not mentioned.
+/// An item that a snapshot has not mentioned.
 pub(crate) enum Gone {
     Participant(ParticipantId),
     #[cfg_attr(
@@ -101,7 +101,7 @@ struct Facts {
     told_count: u32,
 }
 
-/// What is true in the room now.
+/// The current state of the room.
 ///
 /// A pure reducer: the same updates in the same order give the same state, on the server (the
 /// *authority*, see `Authority`) and on every receiver (a *replica*,
@@ -196,8 +196,8 @@ impl<R: Roster> RoomState<R> {
         }
     }
 
-    /// Begins a snapshot: a whole description of the room, as updates. What is known stays visible
-    /// meanwhile. A snapshot under way is abandoned, and this one starts from scratch.
+    /// Begins a snapshot: a whole description of the room, as updates. The known state stays visible meanwhile. A
+    /// snapshot under way is abandoned, and this one starts from scratch.
     ///
     /// Takes any version, even an older one: a snapshot relies on nothing that was told before.
     pub fn begin_snapshot(&mut self, version: Version) {
@@ -301,17 +301,17 @@ impl<R: Roster> RoomState<R> {
         find_stream(self.roster.seats(), ssrc)
     }
 
-    /// Who is loudest now. It need not be tracked here.
+    /// The participant that is loudest now. It need not be tracked here.
     pub fn active_speaker(&self) -> Option<&ParticipantId> {
         self.facts.speaker.as_ref()
     }
 
-    /// Who holds the floor. It need not be tracked here.
+    /// The participant that holds the floor. It need not be tracked here.
     pub fn floor(&self) -> Option<&ParticipantId> {
         self.facts.floor.as_ref()
     }
 
-    /// Who shares a screen: the publisher of the [`Screen`](StreamKind::Screen) stream with the
+    /// The participant that shares a screen: the publisher of the [`Screen`](StreamKind::Screen) stream with the
     /// highest SSRC among those not muted.
     ///
     /// A server gives out SSRCs in ascending order, so this is the screen published last. The rule
@@ -331,7 +331,7 @@ impl<R: Roster> RoomState<R> {
     }
 }
 
-// What follows is not generic, so that it is compiled once whatever the capacities.
+// The functions below are not generic, so that they are compiled once for all capacities.
 
 fn find<'a>(seats: &'a [Seat], id: &ParticipantId) -> Option<&'a Participant> {
     let index = locate(seats, id).ok()?;

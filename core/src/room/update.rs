@@ -91,61 +91,61 @@ pub enum RoomUpdate {
     Joined(Participant),
     /// The participant is out of the session.
     Left {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
-        /// Why.
+        /// The reason.
         reason: CloseReason,
     },
     /// The participant is still in the session but no longer within what this receiver tracks.
     Hidden {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
     },
     /// The participant's end fell silent or came back.
     Connection {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
         /// Its state now.
         state: ConnectionState,
     },
     /// The stream is published (or published anew under the same key).
     Published {
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
         /// The stream.
         stream: Stream,
     },
     /// The stream is no longer published.
     Unpublished {
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
-        /// Which.
+        /// The stream's key.
         key: StreamKey,
     },
     /// The publisher muted or unmuted its stream.
     Muted {
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
-        /// Which.
+        /// The stream's key.
         key: StreamKey,
         /// Silenced or not.
         muted: bool,
     },
     /// A moderator censored or uncensored the participant.
     Censored {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
         /// Silenced or not.
         censored: bool,
     },
-    /// Who is loudest now.
+    /// The active speaker changed.
     Speaker {
-        /// Who, if anybody speaks.
+        /// The active speaker, if there is one.
         participant: Option<ParticipantId>,
     },
-    /// Who holds the floor.
+    /// The holder of the floor changed.
     Floor {
-        /// Who, if anybody does.
+        /// The holder of the floor, if there is one.
         holder: Option<ParticipantId>,
     },
     /// How many are in the session, told to receivers that do not track all of them.
@@ -155,9 +155,9 @@ pub enum RoomUpdate {
     },
     /// An attribute of the participant has this value.
     Attribute {
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
-        /// Which.
+        /// The attribute's key.
         key: AttributeKey,
         /// Its value; empty if there is no such attribute any more.
         value: AttributeValue,

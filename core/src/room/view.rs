@@ -1,4 +1,4 @@
-//! What one receiver has been told of the room, and what to tell it next.
+//! A receiver's view of the room: the updates that it has been told, and the choice of the next one.
 
 use alloc::vec::Vec;
 
@@ -30,7 +30,7 @@ pub enum Told {
     },
 }
 
-/// What one receiver has been told, and so what it must be told next.
+/// The updates that one receiver has been told, which determine the next one.
 ///
 /// It queues nothing. It holds a cursor into the [`Authority`]'s log and, for a receiver that
 /// cannot track the whole room, whom that receiver tracks; each next thing is found when there is
@@ -82,7 +82,7 @@ struct Describing {
     through: Option<AttributeKey>,
 }
 
-/// What a receiver must be told next, once all participants in scope are described.
+/// The remaining steps once all participants in scope are described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// The beginning of a snapshot.
@@ -177,7 +177,7 @@ impl View {
     }
 
     /// The next thing to tell the receiver, which is the participant `me`; `None` if it knows all
-    /// that it should. What is given counts as told, so poll only when it can be sent, and send
+    /// that it should. The returned update counts as told, so poll only when it can be sent, and send
     /// reliably and in order; after a loss, [`resume`](Self::resume).
     ///
     /// `wanted` names those whom this receiver asked for or hears now (pinned, subscribed, in one
@@ -309,7 +309,7 @@ impl View {
         Told::SnapshotBegin { version: head }
     }
 
-    /// What is left of a snapshot when all participants are described.
+    /// The rest of a snapshot when all participants are described.
     fn finish(&mut self, authority: &Authority) -> Option<Told> {
         let state = authority.state();
         let version = self.cursor;

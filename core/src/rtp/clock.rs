@@ -1,19 +1,19 @@
-//! Which timestamp the next frame has, and when it is due, told from how much sound was handed over.
+//! Timestamps and send times of frames, derived from the amount of audio handed over.
 
 use crate::time::{Duration, Instant, micros};
 
-/// How long ago the sound handed over may have run out before that counts as a pause rather than as jitter.
+/// A gap after the handed-over audio counts as a pause rather than as jitter from this length on.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long before it is heard a frame is sent: little enough for the smallest jitter buffer.
+/// A frame is sent this long before its playing time: little enough for the smallest jitter buffer.
 const LEAD: Duration = Duration::from_millis(40);
-/// The clock follows its writer's by one part in so many, which is far more than two clocks differ.
+/// The clock follows its writer's by one part in `FOLLOW`, which is far more than two clocks differ.
 const FOLLOW: u32 = 64;
 
 /// Counts RTP timestamps of a published stream.
 ///
-/// Each frame starts where the one before it ended, whether they are handed over one by one or many at a
-/// time. What was handed over lasts until some moment; if it ran out more than 200 ms ago, there was a pause, and
-/// the timestamps catch up with the time gone by.
+/// Each frame starts where the one before it ended, whether frames are handed over one by one or many at a time. If the
+/// audio handed over ran out more than 200 ms ago, there was a pause, and the timestamps catch up with the elapsed
+/// time.
 ///
 /// ```
 /// use parlour_core::rtp::SendClock;
@@ -31,17 +31,17 @@ const FOLLOW: u32 = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendClock {
     rate: u32,
-    /// Of the next frame, unless there is a pause before it.
+    /// The timestamp of the next frame, unless there is a pause before it.
     timestamp: u32,
     progress: Option<Progress>,
 }
 
-/// What was handed over, against the time.
+/// The audio handed over so far, as times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
-    /// When something was handed over last.
+    /// The time of the latest hand-over.
     last: Instant,
-    /// When all of it has been heard, if it is heard from when it was handed over.
+    /// The time when all of it has been played, if playing starts at the hand-over.
     end: Instant,
 }
 
@@ -55,8 +55,8 @@ impl SendClock {
         }
     }
 
-    /// Skips the pause that there was before `now`; false if there was none. [`next`](Self::next) does it, too: a
-    /// caller that collects sound for a frame calls this before it adds a piece, and forgets what is from before.
+    /// Skips a pause before `now`; returns false if there was none. [`next`](Self::next) does so, too. A caller that
+    /// collects audio for a frame calls this before it adds a piece, and discards older audio.
     pub fn skip_pause(&mut self, now: Instant) -> bool {
         let progress = self.progress.get_or_insert(Progress {
             last: now,
@@ -74,8 +74,8 @@ impl SendClock {
         is_pause
     }
 
-    /// When to send the frame that is handed over at `now`: at once, or 40 ms before it is heard if that is later. A
-    /// receiver's jitter buffer does not hold seconds of sound that are sent at once.
+    /// When to send the frame that is handed over at `now`: at once, or 40 ms before its playing time if that is later.
+    /// A receiver's jitter buffer cannot hold seconds of audio that are sent at once.
     pub fn due(&self, now: Instant) -> Instant {
         now + self.left(now).saturating_sub(LEAD)
     }
@@ -91,18 +91,18 @@ impl SendClock {
         timestamp
     }
 
-    /// How long what was handed over lasts from `now` on.
+    /// The remaining duration, from `now` on, of the audio handed over.
     pub fn left(&self, now: Instant) -> Duration {
         let end = self.progress.map_or(now, |progress| progress.end);
         end.saturating_duration_since(now)
     }
 
-    /// How many units were handed over from this timestamp on.
+    /// The number of units handed over since this timestamp.
     pub fn since(&self, timestamp: u32) -> u32 {
         self.timestamp.wrapping_sub(timestamp)
     }
 
-    /// Takes back the last `units` of what was handed over, which will not be sent: what comes next takes their place.
+    /// Takes back the last `units` handed over, which will not be sent: the next audio takes their place.
     pub fn take_back(&mut self, units: u32) {
         self.timestamp = self.timestamp.wrapping_sub(units);
         if let Some(progress) = &mut self.progress {
@@ -112,15 +112,15 @@ impl SendClock {
     }
 }
 
-/// How many µs so many units of a clock of `rate` per second last.
+/// The duration in µs of `units` of a clock of `rate` per second.
 fn length(units: u32, rate: u32) -> u64 {
     let micros = u64::from(units) * 1_000_000;
     micros.checked_div(rate.into()).unwrap_or(0)
 }
 
 impl Progress {
-    /// Moves the end a little towards `now`: there it is on average when a writer that keeps pace hands over more. So a
-    /// writer whose clock is a little fast gets no lead, and one whose clock is slow makes no pause.
+    /// Moves the end slightly towards `now`, where it is on average when a writer keeps pace. A writer with a slightly
+    /// fast clock therefore gains no lead, and one with a slow clock causes no pause.
     fn follow(&mut self, now: Instant) {
         let most = now.saturating_duration_since(self.last) / FOLLOW;
         let lead = self.end.saturating_duration_since(now);
@@ -150,7 +150,7 @@ mod tests {
         Instant::from_micros(1_000_000 + ms * 1_000)
     }
 
-    /// Hands over pieces, each so many frames of 20 ms at a time in ms; gives how many ms of silence were put in.
+    /// Hands over pieces, each a time in ms and a number of 20 ms frames; returns the inserted silence in ms.
     fn silence(pieces: impl IntoIterator<Item = (u64, u32)>) -> u32 {
         let mut clock = SendClock::new(48_000);
         let mut frames = 0;
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(clock.next(at(0), 960), u32::MAX - 959);
         assert_eq!(clock.next(at(200), 960), 0, "jitter");
         let paused = clock.next(at(1_200), 960);
-        // 1,200 ms after the first, but for what the clock has followed meanwhile.
+        // 1,200 ms after the first, less the correction by `follow`.
         assert!((56_640 - 960 * 2..=56_640).contains(&paused), "{paused}");
         assert_eq!(clock.next(at(1_220), 960), paused + 960);
     }
@@ -182,7 +182,7 @@ mod tests {
             let pieces = (0..50).map(|n| (n * every, frames));
             assert_eq!(silence(pieces), 0, "pieces of {every} ms");
         }
-        // A short one after a long one, and a stall of 150 ms that is made up for at once.
+        // A short one after a long one, and a stall of 150 ms that is caught up at once.
         assert_eq!(silence([(0, 100), (2_000, 1), (2_020, 100)]), 0);
         assert_eq!(silence([(0, 1), (20, 1), (190, 8), (200, 1)]), 0);
     }
@@ -227,7 +227,7 @@ mod tests {
         clock.take_back(45 * 160);
         assert_eq!(clock.due(at(60)), at(60));
         assert_eq!(clock.next(at(60), 160), 5 * 160);
-        // 20 ms later, but for what the clock has followed meanwhile.
+        // 20 ms later, less the correction by `follow`.
         assert!((at(79)..=at(80)).contains(&clock.due(at(60))));
     }
 

@@ -1,4 +1,4 @@
-//! RTP packets to encoded frames of sound, with the sender, order, time and length of each.
+//! RTP packets to encoded audio frames, with the sender, order, time and length of each.
 
 use thiserror::Error;
 
@@ -24,7 +24,7 @@ pub enum DepacketizeError {
 /// One encoded frame of sound, as it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AudioFrame<'a> {
-    /// What decodes the payload. In a slot it may change from frame to frame.
+    /// The codec of the payload. In a slot it may change from frame to frame.
     pub codec: Codec,
     /// The packet's number in its flow, which never wraps.
     pub sequence: u64,
@@ -32,23 +32,23 @@ pub struct AudioFrame<'a> {
     pub timestamp: u64,
     /// How long the frame lasts, in units of the same clock.
     pub duration: u32,
-    /// How loud the frame is, if its publisher says so.
+    /// The level of the frame, if its publisher sent it.
     pub level: Option<AudioLevel>,
     /// The frame starts a talkspurt: before it there was silence.
     pub marker: bool,
-    /// In a slot, the SSRC of the stream that is heard, in a mix of the loudest (the first CSRC).
+    /// In a slot, the SSRC of the contributing stream, in a mix of the loudest (the first CSRC).
     pub speaker: Option<u32>,
-    /// The SSRCs of all streams that are heard.
+    /// The SSRCs of all contributing streams.
     pub contributors: Contributors<'a>,
-    /// The encoded sound. Never empty.
+    /// The encoded audio. Never empty.
     pub payload: &'a [u8],
 }
 
 /// Turns one flow's RTP packets into frames, in the order they arrive: sorting them is the jitter
 /// buffer's work.
 ///
-/// A slot, unlike a published stream, may change its codec from packet to packet, and counts time
-/// at 48 kHz whatever the codec. Hence the clock belongs to the flow:
+/// A slot, unlike a published stream, may change its codec from packet to packet, and uses a 48 kHz clock for every
+/// codec. The clock therefore belongs to the flow:
 ///
 /// ```
 /// use parlour_core::room::Codec;
@@ -90,11 +90,10 @@ impl Depacketizer {
         }
     }
 
-    /// The frame in `packet`, which must be of this flow: its SSRC is the caller's to check.
+    /// The frame in `packet`, which must be of this flow: the caller checks its SSRC.
     ///
     /// # Errors
-    /// [`DepacketizeError`] if the payload is no frame of a codec for sound; the flow's state is
-    /// then as it was.
+    /// [`DepacketizeError`] if the payload is not a frame of an audio codec; the flow's state is then unchanged.
     pub fn depacketize<'a>(
         &mut self,
         packet: &RtpPacket<'a>,

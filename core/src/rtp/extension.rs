@@ -7,8 +7,8 @@
 //! +-+-+-+-+-+-+-+-+-----------------+   +--------+--------+--------------+
 //! ```
 //!
-//! A zero byte between elements is padding. What is malformed ends the elements; it does not make
-//! the packet bad, because its sound is still good.
+//! A zero byte between elements is padding. A malformed element ends the elements; the packet stays valid, because its
+//! audio is still good.
 
 /// Profile of an extension whose elements have one-byte headers.
 pub(super) const ONE_BYTE_PROFILE: u16 = 0xBEDE;

@@ -1,15 +1,15 @@
-//! How long an encoded frame of sound is, told from its bytes and nothing else.
+//! The length of an encoded audio frame, derived from its bytes alone.
 
 use thiserror::Error;
 
 use super::opus;
 use crate::room::Codec;
 
-/// The most sound that one packet may hold, ms: Opus's limit (RFC 6716, requirement R5), and for
-/// the same bound on every receiver's buffers also that of G.711.
+/// The longest audio in one packet, ms: Opus's limit (RFC 6716, requirement R5), applied also to G.711 so that every
+/// receiver's buffers have the same bound.
 pub const MAX_FRAME_MILLIS: u32 = 120;
 
-/// Why bytes are not a frame of sound.
+/// Why bytes are not an audio frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -18,7 +18,7 @@ pub enum FrameError {
     #[error("the frame is empty: for silence, send no packet")]
     Empty,
     /// The codec is a video codec.
-    #[error("the codec is not one for sound")]
+    #[error("the codec is not an audio codec")]
     NotAudio,
     /// Not an Opus packet as RFC 6716 section 3 has it.
     #[error("the frame is not a well-formed Opus packet")]

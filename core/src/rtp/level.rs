@@ -1,5 +1,4 @@
-//! How loud a packet is, readable without decoding it
-//! ([RFC 6464](https://www.rfc-editor.org/rfc/rfc6464)).
+//! The level of a packet's audio, readable without decoding ([RFC 6464](https://www.rfc-editor.org/rfc/rfc6464)).
 //!
 //! ```text
 //!  0                   1
@@ -13,7 +12,7 @@
 /// the [`AudioLevel`]. Fixed, because nothing negotiates ids; 1 is also what browsers mostly use.
 pub const AUDIO_LEVEL_ID: u8 = 1;
 
-/// The loudness of one packet's sound, as its publisher measured it.
+/// The level of one packet's audio, as its publisher measured it.
 ///
 /// ```
 /// use parlour_core::rtp::AudioLevel;
@@ -23,20 +22,20 @@ pub const AUDIO_LEVEL_ID: u8 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AudioLevel {
-    /// Whether the publisher took the sound for speech.
+    /// Whether the publisher classified the audio as speech.
     pub voice: bool,
-    /// -dBov: 0 is the loudest possible, 127 is silence. What is over 127 is sent as 127.
+    /// -dBov: 0 is the loudest possible, 127 is silence. Values over 127 are sent as 127.
     pub level: u8,
 }
 
 impl AudioLevel {
-    /// No voice, and as quiet as can be told: also the level of digital silence.
+    /// No voice, and the lowest level: also the level of digital silence.
     pub const SILENCE: Self = Self {
         voice: false,
         level: 127,
     };
 
-    /// The level that the byte of an audio level element tells.
+    /// Decodes the byte of an audio level element.
     pub const fn from_byte(byte: u8) -> Self {
         Self {
             voice: byte & 0x80 != 0,
@@ -44,7 +43,7 @@ impl AudioLevel {
         }
     }
 
-    /// The byte of an audio level element.
+    /// Encodes the byte of an audio level element.
     pub const fn to_byte(self) -> u8 {
         let level = if self.level > 127 { 127 } else { self.level };
         if self.voice { 0x80 | level } else { level }

@@ -1,10 +1,9 @@
 //! RTP and RTCP: packets as bytes, frames to packets and back, sequence arithmetic, statistics.
 //!
-//! No state machine here owns a socket, a clock or a queue. A publisher turns encoded frames into
-//! packets with [`Packetizer`]; a subscriber turns packets into [`AudioFrame`]s with
-//! [`Depacketizer`]; whoever receives counts with [`ReceptionStats`] and tells the sender in an
-//! RTCP report ([`write_report`], [`RtcpCompound`]). A forwarder needs only [`RtpPacket`] and
-//! [`RtpHeader`]: parse, write another header, copy the payload.
+//! No state machine here owns a socket, a clock or a queue. A publisher turns encoded frames into packets with
+//! [`Packetizer`]; a subscriber turns packets into [`AudioFrame`]s with [`Depacketizer`]. A receiver counts with
+//! [`ReceptionStats`] and reports to the sender by RTCP ([`write_report`], [`RtcpCompound`]). A forwarder needs only
+//! [`RtpPacket`] and [`RtpHeader`]: parse, write another header, copy the payload.
 //!
 //! ```text
 //! frame ─ Packetizer ─ RtpHeader::write ─▶ bytes ─▶ RtpPacket::parse ─ Depacketizer ─ AudioFrame

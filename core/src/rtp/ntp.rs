@@ -5,9 +5,9 @@
 //! compact:           seconds (low 16) . fraction (high 16), so one unit is 1/65536 s
 //! ```
 //!
-//! The core has no wall clock. A round trip only needs differences of the sender's own
-//! timestamps, so those of [`ntp_timestamp`] do, whose zero is the embedder's and not 1900; an
-//! embedder that wants other flows synchronised to its wall clock puts true NTP times in instead.
+//! The core has no wall clock. A round-trip time only needs differences of the sender's own timestamps, so
+//! [`ntp_timestamp`] counts from the embedder's zero and not from 1900. An embedder that synchronises flows with its
+//! wall clock uses true NTP times instead.
 
 use super::rtcp::ReportBlock;
 use crate::time::{Duration, Instant};
@@ -40,13 +40,12 @@ pub(super) fn compact_duration(duration: Duration) -> u32 {
 }
 
 impl ReportBlock {
-    /// The time from us to the reporter and back, if this block about our own flow arrives when
-    /// our clock, the one that our sender reports tell, says `ntp_now`
-    /// ([RFC 3550 section 6.4.1](https://www.rfc-editor.org/rfc/rfc3550#section-6.4.1)).
+    /// The round-trip time between us and the reporter. This block about our own flow must arrive when our clock, the one
+    /// of our sender reports, reads `ntp_now` ([RFC 3550 section
+    /// 6.4.1](https://www.rfc-editor.org/rfc/rfc3550#section-6.4.1)).
     ///
-    /// Exact to about 30 µs; zero if the reporter's clock ran so much faster that it claims to
-    /// have held the report for longer than we waited. `None` if the reporter has received no
-    /// sender report yet, or quotes one from our future.
+    /// Exact to about 30 µs. Zero if the reporter claims to have held the report for longer than we waited, because its
+    /// clock is faster. `None` if the reporter has received no sender report yet, or quotes one from our future.
     ///
     /// ```
     /// use parlour_core::rtp::{compact_ntp, ntp_timestamp, ReportBlock};

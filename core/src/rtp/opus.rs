@@ -1,5 +1,5 @@
-//! How much sound an Opus packet holds, and whether it is well formed,
-//! [RFC 6716 section 3](https://www.rfc-editor.org/rfc/rfc6716#section-3).
+//! The duration of an Opus packet and the check of its format, [RFC 6716 section
+//! 3](https://www.rfc-editor.org/rfc/rfc6716#section-3).
 //!
 //! ```text
 //!  0 1 2 3 4 5 6 7
@@ -239,7 +239,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..40),
             number in 0usize..70,
         ) {
-            // Of packets that are not well formed there need not be any.
+            // A malformed packet may have none.
             if packet_samples(&bytes).is_ok()
                 && let Some(frame) = frame_at(&bytes, number)
             {
@@ -255,7 +255,7 @@ mod tests {
             push_size(&mut packet, first);
             packet.extend(std::iter::repeat_n(0, first + second));
             prop_assert_eq!(packet_samples(&packet), Ok(TABLE[usize::from(config)] * 240));
-            // Without any of the first frame's bytes it is cut short.
+            // A packet without any byte of the first frame is truncated.
             if first > 0 {
                 packet.truncate(packet.len() - second - 1);
                 prop_assert_eq!(packet_samples(&packet), Err(FrameError::Malformed));

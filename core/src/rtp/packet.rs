@@ -136,7 +136,7 @@ impl<'a> RtpPacket<'a> {
         self.marker
     }
 
-    /// What the payload is, 0 to 127; see [`Codec::payload_type`](crate::room::Codec::payload_type).
+    /// The payload type, 0 to 127; see [`Codec::payload_type`](crate::room::Codec::payload_type).
     pub const fn payload_type(&self) -> u8 {
         self.payload_type
     }
@@ -151,7 +151,7 @@ impl<'a> RtpPacket<'a> {
         self.timestamp
     }
 
-    /// The flow.
+    /// The SSRC of the flow.
     pub const fn ssrc(&self) -> u32 {
         self.ssrc
     }
@@ -161,7 +161,7 @@ impl<'a> RtpPacket<'a> {
         self.contributors().iter()
     }
 
-    /// The same, to keep.
+    /// The same as a value to store.
     pub fn contributors(&self) -> Contributors<'a> {
         let (words, _) = self.csrcs.as_chunks();
         Contributors(words)
@@ -184,7 +184,7 @@ impl<'a> RtpPacket<'a> {
             .find_map(|(found, bytes)| (found == id).then_some(bytes))
     }
 
-    /// How loud the payload is, if the publisher says so.
+    /// The audio level, if the publisher sent it.
     pub fn audio_level(&self) -> Option<AudioLevel> {
         match self.extension_element(AUDIO_LEVEL_ID) {
             Some(&[byte]) => Some(AudioLevel::from_byte(byte)),
@@ -198,9 +198,9 @@ impl<'a> RtpPacket<'a> {
     }
 }
 
-/// `bytes` less the padding whose length is the last byte; `None` if that cannot be.
+/// `bytes` without the padding whose length is the last byte; `None` if that length is invalid.
 ///
-/// RTP and RTCP pad alike.
+/// RTP and RTCP use the same padding.
 pub(super) fn without_padding(bytes: &[u8]) -> Option<&[u8]> {
     let padding = usize::from(*bytes.last()?);
     if padding == 0 {
@@ -228,7 +228,7 @@ pub enum RtpWriteError {
     TooManyCsrcs,
 }
 
-/// The streams that one packet's sound is made of: one in a slot, several in a mix.
+/// The streams that contribute to one packet's audio: one in a slot, several in a mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Contributors<'a>(&'a [[u8; 4]]);
@@ -240,7 +240,7 @@ impl<'a> Contributors<'a> {
     }
 }
 
-/// What stands before the payload of a packet that is to be sent.
+/// The header of a packet to be sent.
 ///
 /// Borrows its CSRCs, so that a forwarder's header is a few words on the stack; see
 /// [`RtpPacket`] for an example.
@@ -248,17 +248,17 @@ impl<'a> Contributors<'a> {
 pub struct RtpHeader<'a> {
     /// For sound, the start of a talkspurt; for video, the end of a picture.
     pub marker: bool,
-    /// What the payload is, at most 127.
+    /// The payload type, at most 127.
     pub payload_type: u8,
     /// The packet's number in its flow.
     pub sequence: u16,
     /// When the payload's first sample was taken, in the flow's clock.
     pub timestamp: u32,
-    /// The flow.
+    /// The SSRC of the flow.
     pub ssrc: u32,
     /// The flows that contribute to this one, at most [`MAX_CSRCS`].
     pub csrcs: &'a [u32],
-    /// How loud the payload is.
+    /// The audio level.
     pub audio_level: Option<AudioLevel>,
 }
 
@@ -275,8 +275,8 @@ impl RtpHeader<'_> {
     /// Writes header and `payload` to the start of `out`; returns how many bytes that took.
     ///
     /// # Errors
-    /// [`RtpWriteError`] if the header cannot be, or `out` is too small for it and the payload;
-    /// `out` is then as it was.
+    /// [`RtpWriteError`] if the header is invalid, or `out` is too small for it and the payload; `out` is then
+    /// unchanged.
     pub fn write(&self, payload: &[u8], out: &mut [u8]) -> Result<usize, RtpWriteError> {
         let header_len = self.header_len();
         let needed = header_len.saturating_add(payload.len());
@@ -294,8 +294,7 @@ impl RtpHeader<'_> {
     /// for a payload that already lies or will lie behind it. Returns the header's length.
     ///
     /// # Errors
-    /// [`RtpWriteError`] if the header cannot be, or `out` is too small for it; `out` is then as
-    /// it was.
+    /// [`RtpWriteError`] if the header is invalid, or `out` is too small for it; `out` is then unchanged.
     pub fn write_header(&self, out: &mut [u8]) -> Result<usize, RtpWriteError> {
         if self.payload_type > 0x7F {
             return Err(RtpWriteError::PayloadType);
@@ -343,7 +342,7 @@ impl RtpHeader<'_> {
     }
 }
 
-/// What a forwarder changes in the header of one packet for each of its receivers.
+/// The header fields that a forwarder changes for each receiver of a packet.
 #[cfg(feature = "server")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {

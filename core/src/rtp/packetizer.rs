@@ -2,9 +2,9 @@
 //! [RFC 7587](https://www.rfc-editor.org/rfc/rfc7587), G.711 by
 //! [RFC 3551](https://www.rfc-editor.org/rfc/rfc3551).
 //!
-//! Silence that is not sent (DTX, mute) is a gap in the timestamps and none in the sequence
-//! numbers: receivers tell it from loss by that. The packet behind a gap starts a *talkspurt* and
-//! has the marker bit ([RFC 3551 section 4.1](https://www.rfc-editor.org/rfc/rfc3551#section-4.1)).
+//! Unsent silence (DTX, mute) is a gap in the timestamps but not in the sequence numbers: receivers use that to
+//! distinguish it from loss. The packet behind a gap starts a *talkspurt* and has the marker bit ([RFC 3551 section
+//! 4.1](https://www.rfc-editor.org/rfc/rfc3551#section-4.1)).
 
 use thiserror::Error;
 
@@ -60,7 +60,7 @@ pub struct Packetizer {
     sequence: u16,
     /// Where the next frame starts if nothing is left out.
     timestamp: u32,
-    /// The next packet starts a talkspurt, whatever its timestamp.
+    /// The next packet starts a talkspurt, at any timestamp.
     silent: bool,
     packets: u32,
     octets: u32,
@@ -88,13 +88,13 @@ impl Packetizer {
         }
     }
 
-    /// Writes the packet of the `frame` that directly follows the last one, or what was skipped
+    /// Writes the packet of the `frame` that directly follows the last one, or the pause skipped
     /// since. `samples` per channel, in the codec's RTP clock, are what the caller encoded.
     /// Returns the packet's length.
     ///
     /// # Errors
-    /// [`PacketizeError`] if `frame` is none, does not hold `samples`, or does not fit `out`; then
-    /// neither `out` nor the flow has changed.
+    /// [`PacketizeError`] if `frame` is invalid, does not hold `samples`, or does not fit `out`; then neither `out` nor
+    /// the flow has changed.
     pub fn packetize(
         &mut self,
         frame: &[u8],
@@ -109,14 +109,12 @@ impl Packetizer {
         self.write(frame, self.timestamp, actual, level, out)
     }
 
-    /// Writes the packet of a `frame` whose first sample was taken at `timestamp`, in the codec's
-    /// RTP clock. If at least a frame is left out since the last one, or time ran backwards as
-    /// far, a talkspurt starts; less than that is taken for an uneven clock. Returns the
-    /// packet's length.
+    /// Writes the packet of a `frame` whose first sample was taken at `timestamp`, in the codec's RTP clock. A
+    /// talkspurt starts if at least one frame is missing since the last one, or if time ran backwards by as much; a
+    /// smaller difference counts as an uneven clock. Returns the packet's length.
     ///
     /// # Errors
-    /// [`PacketizeError`] if `frame` is none or does not fit `out`; then neither `out` nor the
-    /// flow has changed.
+    /// [`PacketizeError`] if `frame` is invalid or does not fit `out`; then neither `out` nor the flow has changed.
     pub fn packetize_at(
         &mut self,
         frame: &[u8],
@@ -135,8 +133,8 @@ impl Packetizer {
         self.silent = true;
     }
 
-    /// What to tell receivers in a sender report at NTP time `ntp`, when a sample taken in that
-    /// moment would have `rtp_timestamp`.
+    /// The contents of a sender report at NTP time `ntp`, when a sample taken in that moment would have
+    /// `rtp_timestamp`.
     pub const fn sender_info(&self, ntp: u64, rtp_timestamp: u32) -> SenderInfo {
         SenderInfo {
             ntp,
@@ -189,7 +187,7 @@ mod tests {
     /// SILK wideband, one frame of 20 ms.
     const OPUS_20_MS: [u8; 4] = [0x48, 1, 2, 3];
 
-    /// What a listener sees of a packet: its number, its time and whether a talkspurt starts.
+    /// The visible parts of a packet: its number, its time and whether a talkspurt starts.
     fn seen(bytes: &[u8]) -> (u16, u32, bool) {
         let packet = RtpPacket::parse(bytes).unwrap();
         (packet.sequence(), packet.timestamp(), packet.marker())

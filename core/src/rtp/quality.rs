@@ -1,13 +1,12 @@
-//! What loss, delay and jitter mean for a conversation.
+//! The quality of a conversation, derived from loss, delay and jitter.
 
 use crate::time::{Duration, micros};
 
 /// One number for loss (in 1/256), delay and jitter, from 0 to 100.
 ///
-/// The E-model of [ITU-T G.107](https://www.itu.int/rec/T-REC-G.107) in its usual simplification:
-/// it starts from 93, takes 1 per 40 ms of mouth-to-ear delay and another 1 per 9 ms of what is
-/// over 177 ms, and 30·ln(1 + 15·loss) for the loss of a codec that conceals, here by a table of
-/// its values; then the 93 are stretched to 100.
+/// The E-model of [ITU-T G.107](https://www.itu.int/rec/T-REC-G.107) in its usual simplification. It starts from 93,
+/// takes 1 per 40 ms of mouth-to-ear delay and another 1 per 9 ms above 177 ms. It takes 30·ln(1 + 15·loss) for the
+/// loss of a codec that conceals, here by a table of its values. Then the 93 are stretched to 100.
 ///
 /// ```
 /// use parlour_core::rtp::quality;

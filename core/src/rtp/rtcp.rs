@@ -22,10 +22,9 @@
 //! +=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+=+
 //! ```
 //!
-//! Several such packets, one after the other, are a compound. Parlour sends reports and nothing
-//! else: the secure association already says who somebody is and that they leave, so SDES and BYE
-//! are not needed ([RFC 5506](https://www.rfc-editor.org/rfc/rfc5506) allows leaving them out),
-//! and what others send of them is skipped.
+//! Several such packets, one after the other, are a compound. Parlour sends only reports. The secure association
+//! already identifies a participant and its leaving, so SDES and BYE are not needed ([RFC
+//! 5506](https://www.rfc-editor.org/rfc/rfc5506) allows leaving them out); received ones are skipped.
 
 use thiserror::Error;
 
@@ -36,7 +35,7 @@ const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 /// RC has five bits.
 const MAX_BLOCKS: usize = 31;
-/// The first words of every packet that a report is in: flags, type, length, SSRC.
+/// The first words of every packet with a report: flags, type, length, SSRC.
 const HEAD_LEN: usize = 8;
 const SENDER_INFO_LEN: usize = 20;
 const BLOCK_LEN: usize = 24;
@@ -46,18 +45,18 @@ const BLOCK_LEN: usize = 24;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum RtcpParseError {
-    /// Fewer bytes than a packet's length or block count says, or none at all.
+    /// Fewer bytes than a packet's length or block count states, or none at all.
     #[error("not RTCP: the bytes end before the packet does")]
     Truncated,
     /// Another version than 2.
     #[error("not RTCP: the version is not 2")]
     Version,
-    /// Padding before the compound's end, or of a length that cannot be.
+    /// Padding before the compound's end, or of an impossible length.
     #[error("not RTCP: the padding is misplaced or of a wrong length")]
     Padding,
 }
 
-/// What a sender tells about its own flow.
+/// Sender statistics of one flow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SenderInfo {
@@ -115,7 +114,7 @@ impl SenderInfo {
     }
 }
 
-/// What a receiver tells about one flow that it receives.
+/// Reception statistics of one flow.
 ///
 /// Made by [`ReceptionStats::report_block`](super::ReceptionStats::report_block).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -125,8 +124,8 @@ pub struct ReportBlock {
     pub ssrc: u32,
     /// Share of packets lost since the last report, in 1/256.
     pub fraction_lost: u8,
-    /// Packets lost since the flow began; negative if duplicates outnumber the lost. 24 bits are
-    /// sent: what lies beyond is sent as the nearest that fits.
+    /// Packets lost since the flow began; negative if duplicates outnumber the lost. 24 bits are sent: a value beyond
+    /// them is sent as the nearest that fits.
     pub cumulative_lost: i32,
     /// Low 16 bits: highest sequence number received; high 16 bits: how often it wrapped.
     pub highest_sequence: u32,
@@ -204,12 +203,12 @@ impl<'a> Report<'a> {
         self.ssrc
     }
 
-    /// What the reporter sends; `None` in a receiver report.
+    /// The reporter's sender statistics; `None` in a receiver report.
     pub const fn sender(&self) -> Option<SenderInfo> {
         self.sender
     }
 
-    /// What the reporter receives, flow by flow.
+    /// The reporter's reception statistics, one block per flow.
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = ReportBlock> + Clone + use<'a> {
         self.blocks.iter().map(ReportBlock::from_bytes)
     }
@@ -222,7 +221,7 @@ impl<'a> Report<'a> {
         } else {
             (None, rest)
         };
-        // Behind the blocks there may be extensions of a profile, which are not ours.
+        // The blocks may be followed by extensions of a profile, which we ignore.
         let (blocks, _) = rest.as_chunks();
         Some(Self {
             ssrc: u32::from_be_bytes(ssrc),
@@ -257,7 +256,7 @@ impl<'a> RtcpCompound<'a> {
     /// Checks that `bytes` are whole RTCP packets, one after the other.
     ///
     /// # Errors
-    /// [`RtcpParseError`] if any of them is not: then none is worth believing.
+    /// [`RtcpParseError`] if any packet is malformed: then the whole compound is refused.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RtcpParseError> {
         let (_, mut rest) = split_packet(bytes)?;
         while !rest.is_empty() {
@@ -344,7 +343,7 @@ pub const fn report_len(sender: bool, blocks: usize) -> usize {
 /// beyond 31. Returns how many bytes that took, [`report_len`].
 ///
 /// # Errors
-/// [`RtcpWriteError`] if `out` is too small; it is then as it was.
+/// [`RtcpWriteError`] if `out` is too small; it is then unchanged.
 pub fn write_report(
     ssrc: u32,
     sender: Option<&SenderInfo>,

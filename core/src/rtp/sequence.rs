@@ -1,7 +1,7 @@
-//! Numbers that wrap: comparing them, and giving them back the bits that the wire leaves out.
+//! Wrapping numbers: comparing them, and restoring the bits that the wire omits.
 //!
-//! A wrapped number is taken for the nearest to the highest seen before: up to half the range
-//! ahead it is newer, otherwise older. Reordering across the wrap is therefore no special case.
+//! A wrapped number counts as the nearest to the highest seen before: up to half the range ahead it is newer, otherwise
+//! older. Reordering across the wrap is therefore no special case.
 
 /// `a - b` for sequence numbers, by the shorter way around: positive if `a` is the newer one.
 ///
@@ -24,7 +24,7 @@ pub const fn timestamp_difference(a: u32, b: u32) -> i32 {
     a.wrapping_sub(b).cast_signed()
 }
 
-/// The highest number so far, which all others are taken relative to.
+/// The highest number so far, the reference for all others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Highest(Option<u64>);
 

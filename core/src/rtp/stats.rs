@@ -1,13 +1,13 @@
-//! How well a flow arrives: loss, jitter, order, by
-//! [RFC 3550 appendix A](https://www.rfc-editor.org/rfc/rfc3550#appendix-A.1).
+//! Reception statistics of a flow: loss, jitter, order, by [RFC 3550 appendix
+//! A](https://www.rfc-editor.org/rfc/rfc3550#appendix-A.1).
 //!
 //! ```text
 //! every packet ─▶ handle_packet ──────────┐
 //! its sender reports ─▶ handle_sender_report ─▶ report_block ─▶ RTCP
 //! ```
 //!
-//! One thing differs from the appendix: a new source is not put on probation, because in Parlour
-//! the secure association has already proven who sends.
+//! One point differs from the appendix: a new source is not put on probation, because in Parlour the secure association
+//! has already proven the sender.
 
 use super::clock::units;
 use super::ntp::{compact_duration, compact_ntp};
@@ -17,10 +17,10 @@ use crate::time::{Duration, Instant};
 
 /// A packet this far ahead of the highest means that the sender began anew (appendix A.1).
 const MAX_DROPOUT: i16 = 3000;
-/// And so does one this far behind.
+/// A packet this far behind means the same.
 const MAX_MISORDER: i16 = 100;
 
-/// Where the sequence numbers stand since the sender last began.
+/// The sequence numbers since the sender last began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Run {
     first: u64,
@@ -52,7 +52,7 @@ impl Run {
     }
 }
 
-/// What is known about one flow's arrival.
+/// Reception statistics of one flow.
 ///
 /// Counters cover the time since the flow began, or began anew with other sequence numbers.
 ///
@@ -150,7 +150,7 @@ impl ReceptionStats {
         self.sender_report = Some((compact_ntp(ntp), now));
     }
 
-    /// What to tell the sender `now`, and begins the next interval of
+    /// The block to report to the sender `now`. It begins the next interval of
     /// [`fraction_lost`](ReportBlock::fraction_lost). `None` if nothing has arrived yet.
     pub fn report_block(&mut self, now: Instant) -> Option<ReportBlock> {
         let run = self.run.as_mut()?;

@@ -1,4 +1,4 @@
-//! Proof of address without memory: what a busy server asks for before it spends a Diffie-Hellman on a stranger.
+//! Stateless proof of address, which a busy server requests before it spends a Diffie-Hellman operation on a stranger.
 
 use core::fmt;
 
@@ -14,7 +14,7 @@ use crate::wire::ConnectionId;
 pub const COOKIE_LIFETIME: Duration = Duration::from_secs(120);
 
 /// Issues and checks cookies. A cookie is a MAC over the client's address and connection id, under a secret that is
-/// replaced every [`COOKIE_LIFETIME`]; the secret before it stays valid as long again.
+/// replaced every [`COOKIE_LIFETIME`]; the previous secret stays valid for the same time.
 ///
 /// The idea is that of the stateless cookies of [RFC 9147 §5.1](https://www.rfc-editor.org/rfc/rfc9147.html#section-5.1).
 pub struct CookieJar {
@@ -49,7 +49,7 @@ impl CookieJar {
         Some(self.rotate_at)
     }
 
-    /// Replaces the secret if it is due. Call it before checking a cookie after a time of idleness.
+    /// Replaces the secret if it is due. Call it before checking a cookie after an idle time.
     pub fn handle_timeout(&mut self, now: Instant, rng: &mut dyn CryptoRngCore) {
         if now < self.rotate_at {
             return;
@@ -57,7 +57,7 @@ impl CookieJar {
         self.secrets.previous = self.secrets.current;
         rng.fill_bytes(&mut self.secrets.current);
         if now >= self.rotate_at + COOKIE_LIFETIME {
-            // Slept through a whole life: the previous secret is out of date too.
+            // Two lifetimes have passed: the previous secret is out of date too.
             rng.fill_bytes(&mut self.secrets.previous);
         }
         self.rotate_at = now + COOKIE_LIFETIME;
@@ -68,7 +68,7 @@ impl CookieJar {
         cookie(&self.secrets.current, address, client_id)
     }
 
-    /// Whether `cookie` was issued to this client at this address, recently enough.
+    /// Whether `cookie` was issued to this client at this address within its lifetime.
     pub fn verify(&self, address: &[u8], client_id: ConnectionId, cookie: &[u8; 16]) -> bool {
         let matches = |secret| -> Choice { self::cookie(secret, address, client_id).ct_eq(cookie) };
         (matches(&self.secrets.current) | matches(&self.secrets.previous)).into()

@@ -7,16 +7,16 @@ use chacha20::cipher::{KeyIvInit, StreamCipher};
 use rand_core::{CryptoRng, CryptoRngCore, Error, RngCore, impls};
 use zeroize::Zeroizing;
 
-/// Random bytes for cryptography, from a seed; of what it has drawn it keeps nothing.
+/// Random bytes for cryptography, from a seed. It keeps no copy of its output.
 ///
 /// Each draw is the stream of ChaCha20 under a key whose first 32 bytes become the next key
-/// ([fast key erasure](https://blog.cr.yp.to/20170723-random.html)). So whoever gets hold of the memory has neither the
-/// ephemeral keys of associations that are over, nor their recorded packets. The cipher is the one that seals packets:
-/// it takes no flash of its own.
+/// ([fast key erasure](https://blog.cr.yp.to/20170723-random.html)). A copy of the memory therefore reveals neither the
+/// ephemeral keys of ended associations nor their recorded packets. The cipher is the one that seals packets: it takes
+/// no flash of its own.
 pub struct Generator(Zeroizing<[u8; 32]>);
 
 impl Generator {
-    /// Seeded from `rng`, on which all secrecy then rests.
+    /// Seeded from `rng`, on which all secrecy then depends.
     pub fn new(rng: &mut dyn CryptoRngCore) -> Self {
         let mut seed = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *seed);
@@ -80,7 +80,7 @@ mod tests {
         let mut generator = Generator::new(&mut TestRng::new(1));
         let mut key = [0; 32];
         generator.fill_bytes(&mut key);
-        // What is held now tells what is drawn later, not what was drawn before.
+        // The current state determines later output, not earlier output.
         let mut held = Generator(generator.0.clone());
         let mut drawn = [0; 32];
         for _ in 0..64 {

@@ -10,16 +10,17 @@
 //! prologue            "parlour", 8 (Hello), version u8, client id u32: 13 bytes
 //! ```
 //!
-//! The prologue binds what every Hello says in the clear, except the cookie: after a Retry the *same* Noise message is sent
-//! again, with the cookie before it. The server's connection id is part of the encrypted payload and does not appear
-//! in the clear at all, so that any Noise library can speak this.
+//! The prologue binds every clear field of a Hello except the cookie: after a Retry the *same* Noise message is sent
+//! again, with the cookie before it. The server's connection id is part of the encrypted payload and does not appear in
+//! the clear, so that any Noise library can speak this.
 //!
-//! What each message proves: the payload of Hello is readable by the server's key only, but anyone can have written it, and
-//! anyone can send it again; it lacks forward secrecy against theft of the server's key. Welcome proves the
-//! server. Only the first Data packet proves the client: that it holds the ephemeral key of its Hello.
+//! The proof of each message: only the server's key can read the payload of a Hello, but anyone can have written it,
+//! and anyone can send it again; it lacks forward secrecy against theft of the server's key. Welcome proves the server.
+//! Only the first Data packet proves the client: it holds the ephemeral key of its Hello.
 //!
-//! The state between the two messages is Noise's `SymmetricState` and one ephemeral key. The two patterns of NK are spelled out
-//! here, on clatter's `SymmetricState`: clatter's general handshake object is five times as large, keeps a random number
+//! The state between the two messages is Noise's `SymmetricState` and one ephemeral key. This module writes the two
+//! patterns of NK on clatter's `SymmetricState`: clatter's general handshake object is five times as large, keeps a
+//! random number generator inside, and is destroyed by one forged Welcome.
 //! generator inside, and is destroyed by one forged Welcome.
 
 use core::fmt;
@@ -90,12 +91,12 @@ pub struct InitiatorHandshake {
     ephemeral: KeyPair,
 }
 
-/// What a Welcome held.
+/// The contents of a Welcome.
 #[derive(Debug)]
 pub struct Welcomed<'p> {
     /// The established association.
     pub transport: Transport,
-    /// Where the server wants the client's packets.
+    /// The connection id for the client's packets.
     pub server_id: ConnectionId,
     /// The server's message, decrypted into the lent buffer.
     pub payload: &'p [u8],
@@ -105,7 +106,8 @@ impl InitiatorHandshake {
     /// Starts a handshake with the server that holds the private key of `server_key`: writes Noise message 1, with `payload`
     /// encrypted inside, to the front of `out` and returns its length, `payload` + [`MIN_NOISE`].
     ///
-    /// Send it in a [`crate::wire::Packet::Hello`] with this `client_id`, as often as need be. Two X25519 multiplications.
+    /// Send it in a [`crate::wire::Packet::Hello`] with this `client_id`, as often as needed. Two X25519
+    /// multiplications.
     ///
     /// # Errors
     /// See [`WriteMessageError`].
@@ -175,7 +177,7 @@ impl InitiatorHandshake {
     }
 }
 
-/// The server's handshake, between Hello and Welcome: 150 bytes or so, to be kept while the application decides.
+/// The server's handshake, between Hello and Welcome: about 150 bytes, to be kept while the application decides.
 #[cfg(feature = "server")]
 pub struct ResponderHandshake {
     symmetric: Symmetric,
@@ -265,8 +267,8 @@ impl ResponderHandshake {
     }
 }
 
-/// The client's ephemeral key, which stands in the clear at the front of Noise message 1: the same for a repeated Hello and
-/// for no other. `None` if the message is too short to be one.
+/// The client's ephemeral key, in the clear at the front of Noise message 1: the same for a repeated Hello and for no
+/// other. `None` if the message is too short.
 ///
 /// It proves nothing: compare the rest of the message or the client's address too before sending an old answer again.
 pub fn ephemeral_key(noise: &[u8]) -> Option<PublicKey> {
@@ -286,7 +288,7 @@ fn begin(prologue: &[u8], server_key: &PublicKey) -> Symmetric {
     symmetric
 }
 
-/// Either message of NK, written: `e`, then a Diffie-Hellman of it with the peer's key, then the payload.
+/// Writes a message of NK: `e`, then a Diffie-Hellman of it with the peer's key, then the payload.
 fn write_message(
     symmetric: &mut Symmetric,
     ephemeral: &KeyPair,
@@ -309,7 +311,7 @@ fn write_message(
     Ok(len)
 }
 
-/// Either message of NK, read: the peer's `e`, a Diffie-Hellman of it with our key, the payload.
+/// Reads a message of NK: the peer's `e`, a Diffie-Hellman of it with our key, the payload.
 fn read_message<'p>(
     symmetric: &mut Symmetric,
     ours: &KeyPair,

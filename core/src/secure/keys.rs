@@ -34,13 +34,14 @@ impl SecretKey {
         &self.0
     }
 
-    /// The public key that belongs to it: one X25519 multiplication.
+    /// The corresponding public key: one X25519 multiplication.
     pub fn public_key(&self) -> PublicKey {
-        // The plain ladder, for the faster way would put a table of 30 kB into the firmware.
+        // The plain ladder: the faster way would put a table of 30 kB into the firmware.
         PublicKey(x25519(self.0, X25519_BASEPOINT_BYTES))
     }
 
-    /// The secret shared with the holder of `public`. All zeros for a `public` of low order, as Noise §12.1 prefers to a check.
+    /// The secret shared with the holder of `public`. All zeros for a `public` of low order, as Noise §12.1 recommends
+    /// instead of a check.
     pub(super) fn diffie_hellman(&self, public: &PublicKey) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(x25519(self.0, public.0))
     }
@@ -86,7 +87,7 @@ impl KeyPair {
         }
     }
 
-    /// The key to hand out.
+    /// The key to publish.
     pub const fn public(&self) -> &PublicKey {
         &self.public
     }

@@ -5,7 +5,8 @@ use blake2::Blake2sMac;
 use blake2::digest::consts::U16;
 use blake2::digest::{KeyInit, Mac};
 
-/// MAC over `domain`, then `parts` end to end: at most the last part may vary in length, or two inputs could collide.
+/// MAC over `domain`, then the concatenated `parts`: at most the last part may vary in length, or two inputs could
+/// collide.
 pub(super) fn mac(key: &[u8; 32], domain: &[u8; 8], parts: &[&[u8]]) -> [u8; 16] {
     let mut mac = <Blake2sMac<U16> as KeyInit>::new(key.into());
     mac.update(domain);

@@ -2,8 +2,8 @@
 //!
 //! [`InitiatorHandshake`] (the client) and `ResponderHandshake` (the server, feature `server`) run
 //! `Noise_NK_25519_ChaChaPoly_BLAKE2s`; each ends with a [`Transport`], which seals and opens Data packets in place.
-//! Around them stand what keeps strangers out: `CookieJar` (a busy server asks for proof of address), [`ResetToken`]
-//! (a restarted server says so), [`ResumeTicket`] (a participant returns as itself).
+//! Three mechanisms protect against strangers: `CookieJar` (a busy server requests a proof of address), [`ResetToken`]
+//! (a restarted server ends connections), [`ResumeTicket`] (a participant returns as itself).
 //!
 //! ```text
 //! client                                             server
@@ -14,8 +14,8 @@
 //! ```
 //!
 //! No clock, no randomness of its own, no allocation: random bytes come from a [`rand_core::CryptoRngCore`] that the
-//! caller lends. It must be a good one: all secrecy rests on it. Every `Err` means that the input was dropped and
-//! nothing changed; so a forged packet costs time, and nothing else.
+//! caller lends. It must be a good one: all secrecy depends on it. Every `Err` means that the input was dropped and
+//! nothing changed; a forged packet therefore only costs time.
 //!
 //! # Example
 //!

@@ -1,14 +1,14 @@
-//! Which packets have arrived before: a window that slides over their counters.
+//! Replay protection: a window that slides over packet counters.
 //!
 //! ```text
 //!            highest - 1023                    highest
 //!  too old  |  one bit per counter, at counter % 1024  |  new
 //! ```
 //!
-//! A ring of bits as in [RFC 6479](https://www.rfc-editor.org/rfc/rfc6479.html): sliding shifts nothing, it clears the bits
-//! of the counters that it passes.
+//! A ring of bits as in [RFC 6479](https://www.rfc-editor.org/rfc/rfc6479.html): sliding shifts nothing, it clears the
+//! bits of the counters that it passes.
 
-/// How many counters are remembered, the newest among them: a packet that lies so far behind the newest is too old.
+/// The number of remembered counters, including the newest: a packet this far behind the newest is too old.
 pub(super) const REPLAY_WINDOW: u64 = 1024;
 
 const WORDS: usize = (REPLAY_WINDOW / 32) as usize;
@@ -22,7 +22,7 @@ pub(super) struct ReplayWindow {
 }
 
 impl ReplayWindow {
-    /// Nothing seen.
+    /// A window without counters.
     pub(super) const fn new() -> Self {
         Self {
             seen: [0; WORDS],
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// The window as its definition has it.
+    /// The reference implementation of the window.
     #[derive(Default)]
     struct Model(BTreeSet<u64>);
 

@@ -1,9 +1,9 @@
-//! Stateless reset: how a server that has lost its state ends a connection
-//! (the idea of [RFC 9000 §10.3](https://www.rfc-editor.org/rfc/rfc9000.html#section-10.3)).
+//! Stateless reset: a server that has lost its state ends a connection (the idea of [RFC 9000
+//! §10.3](https://www.rfc-editor.org/rfc/rfc9000.html#section-10.3)).
 //!
-//! The server derives a token for each of its connection ids from a key that survives a restart, and gives it to the client
-//! under encryption. When it later receives a Data packet for an id that it does not know, it computes the token anew
-//! and answers with a Reset. Only the client that was given the token, and the server, can know it before that.
+//! The server derives a token for each of its connection ids from a key that survives a restart, and sends it to the
+//! client under encryption. When it later receives a Data packet for an unknown id, it computes the token again and
+//! answers with a Reset. Until then only that client and the server know the token.
 
 use core::fmt;
 
@@ -23,9 +23,9 @@ pub struct ResetKey([u8; 32]);
 #[cfg(feature = "server")]
 impl ResetKey {
     /// Derives the key from the server's static private key, so that there is nothing more to store, and from
-    /// what tells this server from others with the same key: else each of them would tell anybody the
-    /// tokens of the others' connections, which it does not know
-    /// ([RFC 9000 §21.11](https://www.rfc-editor.org/rfc/rfc9000.html#section-21.11)).
+    /// `instance`, which differs between servers with the same key. Otherwise each of these servers would reveal the
+    /// tokens of the others' connections, which it does not know ([RFC 9000
+    /// §21.11](https://www.rfc-editor.org/rfc/rfc9000.html#section-21.11)).
     pub fn derive(secret: &SecretKey, instance: u64) -> Self {
         let instance = instance.to_be_bytes();
         let mut key = Self([0; 32]);
@@ -48,7 +48,7 @@ impl fmt::Debug for ResetKey {
     }
 }
 
-/// What a Reset must hold to be believed. Wiped when dropped, never printed.
+/// The secret that a Reset must hold to be accepted. Wiped when dropped, never printed.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct ResetToken([u8; 16]);
 

@@ -1,4 +1,4 @@
-//! What a participant shows to continue as itself after its connection broke.
+//! The secret by which a participant resumes after its connection broke.
 
 use core::fmt;
 
@@ -6,7 +6,7 @@ use rand_core::CryptoRngCore;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// A random secret with a handle by which the server finds what it belongs to.
+/// A random secret with a handle by which the server finds its participant.
 ///
 /// To a client these are [`ResumeTicket::LEN`] opaque bytes. Wiped when dropped, never printed.
 ///
@@ -32,7 +32,7 @@ impl ResumeTicket {
         ticket
     }
 
-    /// Where the server looks: a claim, until [`ResumeTicket::matches`] has said yes.
+    /// The server's look-up key: unproven until [`ResumeTicket::matches`] returns true.
     pub const fn handle(&self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])

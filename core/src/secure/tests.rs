@@ -391,7 +391,7 @@ fn every_bit_of_a_handshake_message_counts() {
         let result = client.finish(&altered, &mut payload);
         assert_eq!(result.err(), Some(ReadMessageError::Rejected), "bit {bit}");
     }
-    // After all those forgeries the true Welcome is still welcome.
+    // After all those forgeries the true Welcome is still accepted.
     assert!(client.finish(&welcome, &mut payload).is_ok());
 }
 

@@ -10,8 +10,8 @@
 //! associated data   the 9 bytes of the packet's header
 //! ```
 //!
-//! The receiver takes the counter nearest to the next one that it expects, as
-//! [RFC 9000 §A.3](https://www.rfc-editor.org/rfc/rfc9000.html#section-a.3) does; the tag proves the choice.
+//! The receiver takes the counter nearest to the next expected one, as in [RFC 9000
+//! §A.3](https://www.rfc-editor.org/rfc/rfc9000.html#section-a.3); the tag proves the choice.
 
 use core::fmt;
 
@@ -27,7 +27,7 @@ pub const REKEY_AFTER_PACKETS: u64 = 1 << 31;
 
 /// One end of an established association.
 ///
-/// 210 bytes or so: two keys, a counter, the replay window.
+/// About 210 bytes: two keys, a counter, the replay window.
 pub struct Transport {
     sending: Cipher,
     receiving: Cipher,
@@ -37,7 +37,7 @@ pub struct Transport {
     received: u64,
 }
 
-/// How many packets have come, and how many were sent as far as their counters tell.
+/// The number of packets that arrived, and the number that was sent according to their counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Arrivals {
     /// Sent, up to the highest counter that came.
@@ -51,7 +51,7 @@ pub struct Arrivals {
 pub struct Opened<'d> {
     /// The packet's counter.
     pub counter: u64,
-    /// The frames, where the ciphertext stood.
+    /// The frames, in place of the ciphertext.
     pub plaintext: &'d mut [u8],
     /// Whether no packet with a higher counter came before: only such a packet may move the association to its address.
     pub is_newest: bool,
@@ -78,7 +78,7 @@ pub enum SealError {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Not a Data packet, or too short or too long for one.
+    /// Not a Data packet, or of an impossible length.
     #[error("the datagram is not a Data packet")]
     NotData,
     /// The packet has been opened before, or lies 1024 packets or more behind the newest.
@@ -152,7 +152,8 @@ impl Transport {
         Ok(len)
     }
 
-    /// Opens a Data packet in place. Whose it is must be known by its connection id, see [`crate::wire::Packet::Data`].
+    /// Opens a Data packet in place. Find its association first by the connection id, see
+    /// [`crate::wire::Packet::Data`].
     ///
     /// # Errors
     /// See [`OpenError`]; the association is unchanged then.
@@ -185,12 +186,12 @@ impl Transport {
         })
     }
 
-    /// How many packets were sealed.
+    /// The number of sealed packets.
     pub const fn sent(&self) -> u64 {
         self.next_counter
     }
 
-    /// How many packets were opened, and how many there were to open.
+    /// The number of opened packets, and the number of packets that the peer sent.
     pub const fn arrivals(&self) -> Arrivals {
         Arrivals {
             expected: self.replay.next(),

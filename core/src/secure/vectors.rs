@@ -1,7 +1,7 @@
 //! A whole exchange with its keys, against `core/vectors/exchange.hex`.
 //!
-//! What our handshake and transport make is compared with what a plain Noise handshake and a plain ChaCha20-Poly1305 make of
-//! the same keys, so that the file says what the protocol is and not only what this code does.
+//! The test compares our handshake and transport with a plain Noise handshake and a plain ChaCha20-Poly1305 under the
+//! same keys, so that the file defines the protocol and not only this code.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -45,7 +45,7 @@ fn datagram(packet: &Packet<'_>) -> Vec<u8> {
     bytes
 }
 
-/// Noise as its specification has it: the state of `Noise_NK` before the first message.
+/// The state of `Noise_NK` before the first message, by its specification.
 fn noise(prologue: &[u8], server: &KeyPair) -> SymmetricState<ChaChaPoly, Blake2s> {
     let mut symmetric = SymmetricState::new("Noise_NK_25519_ChaChaPoly_BLAKE2s");
     symmetric.mix_hash(prologue);
@@ -70,7 +70,7 @@ fn noise_message(
     [&public[..], &ciphertext].concat()
 }
 
-/// The first Data packet of one direction, with all that it is made of.
+/// The first Data packet of one direction, with all its inputs.
 fn data_vector(
     name: &str,
     transport: &mut Transport,

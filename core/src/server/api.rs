@@ -10,15 +10,16 @@ use super::joining;
 use super::keys::{Owner, Wake};
 use super::room::{Room, Rooms};
 use super::{
-    Accounting, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
-    ModerateError, ParticipantStatistics, Path, RefreshError, RefreshId, RoomView, Statistics,
-    Transmit, UnknownJoin,
+    Accounting, Act, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
+    ModerateError, Moderated, ParticipantStatistics, Path, RefreshError, RefreshId, Refused,
+    RoomLimits, RoomView, Selection, Statistics, Transmit, UnknownJoin,
 };
 use crate::room::{
-    AttributeKey, AttributeValue, CloseReason, ParticipantId, RoomId, Topic, Waiting,
+    AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, StreamKey, Topic,
+    Waiting,
 };
 use crate::secure::{CookieJar, Generator, KeyPair};
-use crate::signal::{Answer, JoinRefusal, MAX_BODY, Recipients, Redirect};
+use crate::signal::{Answer, MAX_BODY, Recipients, Redirect};
 use crate::time::{Instant, earlier};
 use crate::wire::{Packet, PacketError};
 
@@ -133,15 +134,28 @@ impl Server {
                 Wake::Speaker(key) => rooms.with_session(key, |session| session.decide_speaker(cx)),
                 Wake::Gather(key) => rooms.with_session(key, |session| session.close_window(cx)),
                 Wake::Tell(key) => rooms.with_session(key, |session| session.tell_all(cx)),
+                Wake::Session(key) => rooms.end_in_time(cx, key),
                 #[cfg(feature = "opus-fullband")]
                 Wake::Mix(key) => rooms.with_session(key, |session| session.tick_mix(cx)),
             }
         }
     }
 
-    /// The next event.
+    /// The next event. [`events_polled`](Self::events_polled) says its number.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.cx.events.pop()
+    }
+
+    /// The number of the event that [`poll_event`](Self::poll_event) gave last. Events are numbered from 1 in the order in which
+    /// they happened; those that were missed count, and questions do not.
+    pub fn events_polled(&self) -> u64 {
+        self.cx.events.polled()
+    }
+
+    /// The number of the latest event that has happened, polled or not. [`rooms`](Self::rooms) shows what is true after it,
+    /// so events with a higher number change what it shows.
+    pub fn events_happened(&self) -> u64 {
+        self.cx.events.happened()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), or
@@ -216,7 +230,7 @@ impl Server {
         joining::admit(front, rooms, cx, key, admission)
     }
 
-    /// Turns a join away.
+    /// Turns a join away: with a [`JoinRefusal`](crate::signal::JoinRefusal), or with [`Refused`] if the embedder knows who asks.
     ///
     /// # Errors
     /// If it was answered before or has timed out.
@@ -224,9 +238,12 @@ impl Server {
         &mut self,
         now: Instant,
         join: JoinId,
-        refusal: JoinRefusal,
+        refused: impl Into<Refused>,
     ) -> Result<(), UnknownJoin> {
-        self.answer(now, join, &Answer::Refused(refusal))
+        self.cx.now = now;
+        let key = self.front.asked(join).ok_or(UnknownJoin)?;
+        self.front.answer_refused(&mut self.cx, key, refused.into());
+        Ok(())
     }
 
     /// Sends a join to another server, or another worker of this one, which has the same key and takes the same tokens.
@@ -239,14 +256,10 @@ impl Server {
         join: JoinId,
         to: Redirect,
     ) -> Result<(), UnknownJoin> {
-        self.answer(now, join, &Answer::from(to))
-    }
-
-    fn answer(&mut self, now: Instant, join: JoinId, answer: &Answer) -> Result<(), UnknownJoin> {
         self.cx.now = now;
         let key = self.front.asked(join).ok_or(UnknownJoin)?;
         self.front
-            .answer_without_connection(&mut self.cx, key, answer);
+            .answer_without_connection(&mut self.cx, key, &Answer::from(to));
         Ok(())
     }
 
@@ -263,58 +276,62 @@ impl Server {
         done
     }
 
-    /// Lets somebody in from the lobby.
+    /// Removes, silences, lets in or turns away any number of participants, and says what came of it for each.
+    ///
+    /// ```
+    /// # use parlour_core::room::{ParticipantId, RoomId};
+    /// # use parlour_core::server::{Act, ModerateError, Selection, Server};
+    /// # use parlour_core::time::Instant;
+    /// # fn clear(server: &mut Server, now: Instant, room: &RoomId, host: ParticipantId) -> Result<(), ModerateError> {
+    /// let all_others = Selection::all_but([host]);
+    /// let kicked = server.moderate(now, room, Act::Kick { keep_out: true }, &all_others)?;
+    /// assert!(kicked.unknown.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`ModerateError`]; nothing has changed.
-    pub fn admit_waiting(
+    /// [`ModerateError::UnknownRoom`]
+    pub fn moderate(
         &mut self,
         now: Instant,
         room: &RoomId,
-        participant: &ParticipantId,
-    ) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| room.admit_waiting(cx, participant))
+        act: Act,
+        selection: &Selection,
+    ) -> Result<Moderated, ModerateError> {
+        self.in_room(now, room, |room, cx| Ok(room.moderate(cx, act, selection)))
     }
 
-    /// Turns somebody in the lobby away.
+    /// Ends a stream of a participant, as if its publisher had.
     ///
     /// # Errors
     /// [`ModerateError`]; nothing has changed.
-    pub fn deny_waiting(
+    pub fn unpublish(
         &mut self,
         now: Instant,
         room: &RoomId,
         participant: &ParticipantId,
-    ) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| room.deny_waiting(cx, participant))
-    }
-
-    /// Removes a participant, and keeps it out of this session whatever token it brings.
-    ///
-    /// # Errors
-    /// [`ModerateError`]; nothing has changed.
-    pub fn kick(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        participant: &ParticipantId,
-    ) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| room.kick_participant(cx, participant))
-    }
-
-    /// Silences a participant, or lifts that.
-    ///
-    /// # Errors
-    /// [`ModerateError`]; nothing has changed.
-    pub fn censor(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        participant: &ParticipantId,
-        censored: bool,
+        stream: &StreamKey,
     ) -> Result<(), ModerateError> {
         self.in_room(now, room, |room, cx| {
-            room.censor_participant(cx, participant, censored)
+            room.unpublish(cx, participant, stream)
+        })
+    }
+
+    /// Says what a participant of the session may do for the rest of its stay, whatever its tokens say. What it does and may not
+    /// do any more ends, as with [`refresh`](Self::refresh), and it is told.
+    ///
+    /// # Errors
+    /// [`ModerateError`]; nothing has changed.
+    pub fn set_grants(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+        grants: Grants,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| {
+            room.set_grants(cx, participant, grants)
         })
     }
 
@@ -344,6 +361,39 @@ impl Server {
         self.in_room(now, room, |room, cx| {
             room.session().ok_or(ModerateError::UnknownRoom)?;
             room.end_session(cx, CloseReason::SessionEnded);
+            Ok(())
+        })
+    }
+
+    /// Ends the session that goes on in a room, and turns all away who wait for one or are about to join: they are told this
+    /// reason.
+    ///
+    /// # Errors
+    /// [`ModerateError::UnknownRoom`] if nobody is there.
+    pub fn close_room(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        reason: CloseReason,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| {
+            room.close(cx, reason);
+            Ok(())
+        })
+    }
+
+    /// Sets the limits of a room, as long as anything keeps it.
+    ///
+    /// # Errors
+    /// [`ModerateError::UnknownRoom`]
+    pub fn set_room_limits(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        limits: RoomLimits,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| {
+            room.set_limits(cx, limits);
             Ok(())
         })
     }
@@ -458,12 +508,22 @@ impl Server {
         &self.cx.statistics
     }
 
+    /// Rooms with a session, a lobby or a join under way, as [`Accounting::rooms`]; goes over nothing.
+    pub fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Participants in session, waiting or being closed, as [`Accounting::participants`]; goes over nothing.
+    pub fn participant_count(&self) -> usize {
+        self.cx.directory.len()
+    }
+
     /// What is in memory. Goes over all participants: for tests, and now and then for metrics.
     pub fn accounting(&self) -> Accounting {
         let Self { front, rooms, cx } = self;
         Accounting {
-            rooms: rooms.len(),
-            participants: cx.directory.len(),
+            rooms: self.room_count(),
+            participants: self.participant_count(),
             half_open: front.half_open(),
             ended: cx.ended.len(),
             connection_ids: cx.directory.ids.len(),

@@ -99,6 +99,9 @@ pub struct Config {
     pub control: Rate,
     /// How often the server says that it does not know a connection.
     pub resets: Rate,
+    /// How often the embedder is told that a join was refused ([`Event::JoinRefused`](super::Event::JoinRefused)): anybody can
+    /// have one refused.
+    pub refusals: Rate,
     /// Most messages from others that wait for one slow participant; newer ones are lost to it.
     pub queued_messages: usize,
     /// Most media packets and lossy messages that wait to be sent to one participant; older ones
@@ -199,6 +202,10 @@ impl Default for Config {
             resets: Rate {
                 per_second: 100,
                 burst: 100,
+            },
+            refusals: Rate {
+                per_second: 50,
+                burst: 200,
             },
             queued_messages: 64,
             queued_media: 128,

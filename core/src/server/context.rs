@@ -6,14 +6,16 @@ use rand_core::RngCore;
 
 use super::directory::Directory;
 use super::ended::Ended;
-use super::event::Events;
+use super::events::Events;
 use super::keys::{Owner, PeerKey, Wake};
+use super::limits::TokenBucket;
 use super::member::{Association, Departing, Refresh};
 use super::overload::Overload;
 use super::pool::Pool;
 use super::ssrcs::Ssrcs;
+use super::tap::Taps;
 use super::timers::Timers;
-use super::{Config, Event, Statistics};
+use super::{Config, Event, Path, Refused, Statistics};
 use crate::room::SessionId;
 use crate::secure::{Generator, KeyPair, ResetKey, ResumeTicket};
 use crate::signal::Secret;
@@ -36,6 +38,8 @@ pub(super) struct Context {
     /// Those that may have something to send, each once as its `ready` says.
     pub(super) ready: VecDeque<PeerKey>,
     pub(super) events: Events,
+    pub(super) taps: Taps,
+    refusals: TokenBucket,
     pub(super) pool: Pool,
     pub(super) statistics: Statistics,
     pub(super) overload: Overload,
@@ -58,6 +62,8 @@ impl Context {
             timers: Timers::new(),
             ready: VecDeque::new(),
             events: Events::new(config.events),
+            taps: Taps::default(),
+            refusals: TokenBucket::new(config.refusals, now),
             pool: Pool::new(config.media_buffers),
             statistics: Statistics::default(),
             overload: Overload::default(),
@@ -66,6 +72,14 @@ impl Context {
             mixes: 0,
             config,
             rng,
+        }
+    }
+
+    /// Counts a join that is refused, and tells the embedder.
+    pub(super) fn join_refused(&mut self, from: Path, refused: Refused) {
+        self.statistics.joins_refused += 1;
+        if self.refusals.take(self.now) {
+            self.events.push(Event::JoinRefused { refused, from });
         }
     }
 

@@ -87,6 +87,13 @@ pub enum AdmitError {
     /// The participant joins more often than it may. The one who asked is told.
     #[error("the participant joins too often; it is told so")]
     TooOften,
+    /// The participant is there already, and the room wants it once. The one who asked is told.
+    #[error("the participant is there already; the new one is told so")]
+    DuplicateParticipant,
+    /// [`Admission::attributes`](super::Admission::attributes) has more than
+    /// [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES). The one who asked is told that there are no joins now.
+    #[error("the admission has more than 8 attributes; the participant is told to try again later")]
+    TooManyAttributes,
     /// A moderator removed this participant from the session. The one who asked is told.
     #[error("a moderator removed this participant from the session; it is told so")]
     Kicked,
@@ -129,9 +136,9 @@ pub enum ModerateError {
     /// Nobody in the session, or in its lobby, has that id.
     #[error("no such participant there")]
     UnknownParticipant,
-    /// The session has as many participants as it may have: the one in the lobby goes on waiting.
-    #[error("the room is full: the participant goes on waiting")]
-    RoomFull,
+    /// The participant publishes nothing under that key.
+    #[error("the participant publishes no stream with that key")]
+    UnknownStream,
     /// The message is longer than [`MAX_BODY`](crate::signal::MAX_BODY).
     #[error("the message is too long: at most 640 bytes")]
     MessageTooLong,

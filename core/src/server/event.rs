@@ -1,11 +1,11 @@
-//! What the server tells its embedder, in a bounded queue.
+//! What the server tells its embedder.
 
-use alloc::collections::VecDeque;
 use alloc::string::String;
 
-use super::Path;
+use super::{Path, Refused};
 use crate::room::{
-    CloseReason, ConnectionState, ParticipantId, RoomId, SessionId, Stream, StreamKey,
+    AttributeKey, AttributeValue, CloseReason, ConnectionState, DisplayName, Grants, ParticipantId,
+    RoomId, SessionId, Stream, StreamKey,
 };
 use crate::signal::Secret;
 
@@ -17,7 +17,13 @@ pub struct JoinId(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefreshId(pub(super) u64);
 
-/// Something happened that the embedder may want to act on or write down.
+/// Something happened that the embedder may want to act on or write down. [`JoinRequested`](Self::JoinRequested) and
+/// [`RefreshRequested`](Self::RefreshRequested) are questions; all others are facts, and numbered
+/// ([`Server::events_polled`](super::Server::events_polled)).
+///
+/// The events of one session begin with [`SessionStarted`](Self::SessionStarted) and end with
+/// [`SessionEnded`](Self::SessionEnded). In between, each [`ParticipantJoined`](Self::ParticipantJoined) is followed by one
+/// [`ParticipantLeft`](Self::ParticipantLeft). What else is told of a participant lies between these two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -43,32 +49,43 @@ pub enum Event {
         /// For the embedder to verify.
         token: Secret<String>,
     },
-    /// The first participant is in the room.
+    /// A join was refused, by the embedder or by the server itself. At most as many are told as
+    /// [`Config::refusals`](super::Config::refusals) says, because anybody can ask; all are counted in
+    /// [`Statistics::joins_refused`](super::Statistics::joins_refused).
+    JoinRefused {
+        /// Why, and what is known of room and participant.
+        refused: Refused,
+        /// Where it came from. Unproven: anybody can have sent it.
+        from: Path,
+    },
+    /// The first participant is about to be in the room.
     SessionStarted {
         /// Where.
         room: RoomId,
         /// The new session.
         session: SessionId,
     },
-    /// The last participant is out of the room, or all were sent out.
+    /// The session is over: the last participant is out of the room and
+    /// [`RoomLimits::empty_timeout`](super::RoomLimits::empty_timeout) has passed, or all were sent out.
     SessionEnded {
         /// Where.
         room: RoomId,
         /// The session that is no more.
         session: SessionId,
-        /// [`Left`](CloseReason::Left) or whatever made the last one leave,
-        /// [`SessionEnded`](CloseReason::SessionEnded), or
-        /// [`ServerShutdown`](CloseReason::ServerShutdown).
+        /// Why the session was ended, such as [`SessionEnded`](CloseReason::SessionEnded) or
+        /// [`ServerShutdown`](CloseReason::ServerShutdown); else why the last one left.
         reason: CloseReason,
     },
-    /// A participant waits in the lobby: answer with
-    /// [`admit_waiting`](super::Server::admit_waiting) or
-    /// [`deny_waiting`](super::Server::deny_waiting), or let a moderator do so.
+    /// A participant waits in the lobby: let it in or turn it away with
+    /// [`Server::moderate`](super::Server::moderate), or let a moderator do so. It waits until it joins or
+    /// [gives up](Self::ParticipantGaveUp); one that comes back under another name is told again.
     ParticipantWaiting {
         /// Where.
         room: RoomId,
         /// Who.
         participant: ParticipantId,
+        /// What to show for it.
+        name: DisplayName,
     },
     /// A participant no longer waits in the lobby and did not come in.
     ParticipantGaveUp {
@@ -79,42 +96,99 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
-    /// A participant is in the session.
+    /// A participant is in the session. The streams and attributes that it has from the start are told after this.
     ParticipantJoined {
         /// Where.
         room: RoomId,
+        /// Of which session.
+        session: SessionId,
         /// Who.
         participant: ParticipantId,
+        /// What others see of it.
+        name: DisplayName,
+        /// What it may do.
+        grants: Grants,
+        /// Whether it comes from the lobby, where it waits no longer.
+        waited: bool,
+        /// Whether it is silenced from before.
+        censored: bool,
+        /// Where it is.
+        path: Path,
     },
     /// A participant continues on a new connection.
     ParticipantResumed {
         /// Where.
         room: RoomId,
+        /// Of which session.
+        session: SessionId,
         /// Who.
         participant: ParticipantId,
+        /// Where it is now.
+        path: Path,
     },
     /// A participant fell silent or came back.
     ParticipantConnection {
         /// Where.
         room: RoomId,
+        /// Of which session.
+        session: SessionId,
         /// Who.
         participant: ParticipantId,
         /// Its state now.
         state: ConnectionState,
     },
-    /// A participant is out of the session.
+    /// A participant is out of the session. Its streams and attributes go with it.
     ParticipantLeft {
         /// Where.
         room: RoomId,
+        /// Of which session.
+        session: SessionId,
         /// Who.
         participant: ParticipantId,
         /// Why.
         reason: CloseReason,
     },
+    /// A participant may do something else than before.
+    GrantsChanged {
+        /// Where.
+        room: RoomId,
+        /// Of which session.
+        session: SessionId,
+        /// Whose.
+        participant: ParticipantId,
+        /// All that it may do.
+        grants: Grants,
+    },
+    /// A participant was silenced by a moderator or the application, or is so no longer.
+    ParticipantCensored {
+        /// Where.
+        room: RoomId,
+        /// Of which session.
+        session: SessionId,
+        /// Who.
+        participant: ParticipantId,
+        /// Silenced or not.
+        censored: bool,
+    },
+    /// An attribute of a participant has another value.
+    AttributeChanged {
+        /// Where.
+        room: RoomId,
+        /// Of which session.
+        session: SessionId,
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        key: AttributeKey,
+        /// Its value; empty if there is no such attribute any more.
+        value: AttributeValue,
+    },
     /// A stream is published.
     StreamPublished {
         /// Where.
         room: RoomId,
+        /// Of which session.
+        session: SessionId,
         /// Whose.
         participant: ParticipantId,
         /// The stream.
@@ -124,15 +198,41 @@ pub enum Event {
     StreamUnpublished {
         /// Where.
         room: RoomId,
+        /// Of which session.
+        session: SessionId,
         /// Whose.
         participant: ParticipantId,
         /// Which.
         key: StreamKey,
     },
+    /// A stream was muted or unmuted by its publisher.
+    StreamMuted {
+        /// Where.
+        room: RoomId,
+        /// Of which session.
+        session: SessionId,
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        key: StreamKey,
+        /// Silenced or not.
+        muted: bool,
+    },
+    /// Somebody else, or nobody, has the floor.
+    FloorChanged {
+        /// Where.
+        room: RoomId,
+        /// Of which session.
+        session: SessionId,
+        /// Who, if anybody has it.
+        holder: Option<ParticipantId>,
+    },
     /// Somebody else, or nobody, is loudest.
     SpeakerChanged {
         /// Where.
         room: RoomId,
+        /// Of which session.
+        session: SessionId,
         /// Who, if anybody speaks.
         participant: Option<ParticipantId>,
     },
@@ -143,7 +243,7 @@ pub enum Event {
         late: u64,
     },
     /// The queue was full: so many events were lost at this place. What is true now is in
-    /// [`rooms`](super::Server::rooms).
+    /// [`rooms`](super::Server::rooms). It has the number of the last of them.
     EventsMissed {
         /// How many.
         count: u64,
@@ -153,128 +253,10 @@ pub enum Event {
 impl Event {
     /// Whether somebody waits for the embedder to answer it. Such events are never lost: the joins
     /// and participants that they belong to are bounded themselves.
-    const fn asks(&self) -> bool {
+    pub(super) const fn asks(&self) -> bool {
         matches!(
             self,
             Self::JoinRequested { .. } | Self::RefreshRequested { .. }
         )
-    }
-}
-
-/// Events that wait to be polled.
-#[derive(Debug)]
-pub(super) struct Events {
-    queue: VecDeque<Event>,
-    /// How many of them count against the capacity.
-    counted: usize,
-    capacity: usize,
-}
-
-impl Events {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            counted: 0,
-            capacity: capacity.max(1),
-        }
-    }
-
-    pub(super) fn push(&mut self, event: Event) {
-        if event.asks() {
-            self.queue.push_back(event);
-        } else if self.counted < self.capacity {
-            self.counted += 1;
-            self.queue.push_back(event);
-        } else {
-            // The newest counted place becomes the account of what is lost.
-            match self.queue.iter_mut().rev().find(|event| !event.asks()) {
-                Some(Event::EventsMissed { count }) => *count = count.saturating_add(1),
-                Some(last) => *last = Event::EventsMissed { count: 2 },
-                None => {}
-            }
-        }
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Event> {
-        let event = self.queue.pop_front()?;
-        if !event.asks() {
-            self.counted = self.counted.saturating_sub(1);
-        }
-        Some(event)
-    }
-
-    /// Takes back a question that nobody waits for any more.
-    pub(super) fn retract(&mut self, asked: impl Fn(&Event) -> bool) {
-        self.queue.retain(|event| !(event.asks() && asked(event)));
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.queue.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::string::ToString;
-
-    use super::*;
-
-    fn speaker(room: &str) -> Event {
-        Event::SpeakerChanged {
-            room: RoomId::new(room).unwrap(),
-            participant: None,
-        }
-    }
-
-    fn join(id: u64) -> Event {
-        Event::JoinRequested {
-            join: JoinId(id),
-            token: Secret("t".to_string()),
-            from: Path::Stream {
-                id: 1,
-                from: core::net::Ipv4Addr::LOCALHOST.into(),
-            },
-        }
-    }
-
-    #[test]
-    fn overflow_is_counted_and_questions_survive_it() {
-        let mut events = Events::new(2);
-        for event in [
-            speaker("a"),
-            speaker("b"),
-            join(1),
-            speaker("c"),
-            join(2),
-            speaker("d"),
-        ] {
-            events.push(event);
-        }
-        assert_eq!(events.pop(), Some(speaker("a")));
-        assert_eq!(events.pop(), Some(Event::EventsMissed { count: 3 }));
-        assert_eq!(events.pop(), Some(join(1)));
-        assert_eq!(events.pop(), Some(join(2)));
-        assert_eq!(events.pop(), None);
-        events.push(speaker("e"));
-        assert_eq!(events.pop(), Some(speaker("e")));
-    }
-
-    #[test]
-    fn a_question_can_be_taken_back() {
-        let mut events = Events::new(2);
-        events.push(join(1));
-        events.push(join(2));
-        events.push(speaker("a"));
-        events.retract(|event| {
-            matches!(
-                event,
-                Event::JoinRequested {
-                    join: JoinId(1),
-                    ..
-                }
-            )
-        });
-        assert_eq!(events.pop(), Some(join(2)));
-        assert_eq!(events.pop(), Some(speaker("a")));
     }
 }

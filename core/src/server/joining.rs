@@ -9,10 +9,10 @@ use super::context::Context;
 use super::front::{Front, HalfOpen, Stage, Welcomed};
 use super::keys::{JoinKey, Owner};
 use super::member::Reach;
-use super::promise::{Admission, Entry, Pending};
+use super::promise::{Entry, Pending};
 use super::room::Rooms;
-use super::{AdmitError, Dropped, Path};
-use crate::room::CloseReason;
+use super::{Admission, AdmitError, Dropped, Path, Refused};
+use crate::room::{CloseReason, MAX_ATTRIBUTES};
 use crate::secure::ResumeTicket;
 use crate::signal::JoinRefusal;
 use crate::time::{Duration, Instant};
@@ -27,16 +27,26 @@ pub(super) fn admit(
     key: JoinKey,
     admission: Admission,
 ) -> Result<(), AdmitError> {
+    let (room, participant) = (admission.room.clone(), admission.participant.clone());
     let admitted = try_admit(front, rooms, cx, key, admission);
-    if let Err(error) = admitted {
+    rooms.drop_if_idle(&room);
+    if let Err(error) = admitted
+        && error != AdmitError::UnknownJoin
+    {
         let refusal = match error {
             AdmitError::RoomFull => JoinRefusal::RoomFull,
             AdmitError::TooOften => JoinRefusal::TooOften,
             AdmitError::Kicked => JoinRefusal::Kicked,
+            AdmitError::DuplicateParticipant => JoinRefusal::DuplicateParticipant,
             AdmitError::Ended(refusal) => refusal,
             _ => JoinRefusal::Unavailable,
         };
-        front.answer_refused(cx, key, refusal);
+        let refused = Refused {
+            refusal,
+            room: Some(room),
+            participant: Some(participant),
+        };
+        front.answer_refused(cx, key, refused);
     }
     admitted
 }
@@ -59,7 +69,13 @@ fn try_admit(
         grants,
         expires_in,
         lobby,
+        on_duplicate,
+        attributes,
+        limits,
     } = admission;
+    if attributes.len() > MAX_ATTRIBUTES {
+        return Err(AdmitError::TooManyAttributes);
+    }
     let resume = front.resume_of(key);
     let ticket = resume.as_ref().map(|resume| *resume.ticket);
     let handle = ticket.map(|ticket| ResumeTicket::from_bytes(ticket).handle());
@@ -68,16 +84,17 @@ fn try_admit(
     }
     let resumed = resume.and_then(|resume| rooms.resumable(cx, &resume, &room, &participant));
     let stale = handle.filter(|_| resumed.is_none());
+    let name_of_room = room.clone();
+    let room = rooms.find_or_create(cx, room)?;
+    if let Some(limits) = limits {
+        rooms.set_limits(cx, room, limits);
+    }
     if resumed.is_none() {
-        if rooms.is_elsewhere(&room, &participant, stale) {
-            return Err(AdmitError::Ended(JoinRefusal::Replaced));
-        }
-        rooms.check_capacity(cx, &room, &participant, lobby)?;
-        if !front.take_join(cx.now, &room, &participant) {
+        rooms.check_entry(cx, room, &participant, lobby, stale, on_duplicate)?;
+        if !front.take_join(cx.now, &name_of_room, &participant) {
             return Err(AdmitError::TooOften);
         }
     }
-    let room = rooms.find_or_create(cx, room)?;
 
     let (handshake, wish) = front.take_question(key).ok_or(AdmitError::UnknownJoin)?;
     let local = cx.random_connection_id();
@@ -94,9 +111,12 @@ fn try_admit(
         transport: welcome.transport,
         ids: welcome.ids,
         room,
+        closings: rooms.closings(room),
         participant,
         name,
         grants,
+        on_duplicate,
+        attributes,
         expires: expires_in.map(|expires_in| cx.now + expires_in),
         stale,
         entry,

@@ -37,6 +37,8 @@ pub(super) enum Wake {
     Speaker(RoomKey),
     Gather(RoomKey),
     Tell(RoomKey),
+    /// When its session is to end by itself.
+    Session(RoomKey),
     #[cfg(feature = "opus-fullband")]
     Mix(RoomKey),
 }

@@ -26,6 +26,7 @@
 //! What is bounded, and what happens at the bound, is said by [`Config`]; [`Server::accounting`]
 //! tells how much is in use.
 
+mod admission;
 mod api;
 mod config;
 mod context;
@@ -33,12 +34,14 @@ mod directory;
 mod ended;
 mod error;
 mod event;
+mod events;
 mod front;
 mod gather;
 mod joining;
 mod keys;
 mod limits;
 mod member;
+mod moderation;
 mod overload;
 mod path;
 mod pool;
@@ -46,20 +49,23 @@ mod promise;
 mod room;
 mod ssrcs;
 mod statistics;
+mod tap;
 mod timers;
 mod transmit;
 
+pub use admission::{Admission, OnDuplicate, Refused, RoomLimits};
 pub use api::Server;
 pub use config::{Config, Rate};
 pub use error::{AdmitError, Dropped, ModerateError, RefreshError, UnknownJoin};
 pub use event::{Event, JoinId, RefreshId};
 pub use gather::Gather;
+pub use moderation::{Act, Moderated, Selection};
 pub use path::{Path, Source};
-pub use promise::Admission;
 pub use room::RoomView;
 #[cfg(feature = "opus-fullband")]
 pub use room::{MixConfig, MixOpus};
 pub use statistics::{Accounting, ParticipantStatistics, Statistics};
+pub use tap::{Tapped, TappedStream};
 pub use transmit::Transmit;
 
 pub use crate::link::BufferTooSmall;

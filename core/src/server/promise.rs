@@ -3,31 +3,16 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::OnDuplicate;
 use super::keys::{PeerKey, RoomKey};
 use crate::link::Ids;
 use crate::room::{
-    DisplayName, Grants, MAX_STREAMS, ParticipantId, RoomId, SessionId, Stream, Version,
+    AttributeKey, AttributeValue, DisplayName, Grants, MAX_STREAMS, ParticipantId, SessionId,
+    Stream, Version,
 };
 use crate::secure::{ResumeTicket, Transport};
 use crate::signal::{Join, Publish, Resume, SubscribePolicy};
-use crate::time::{Duration, Instant};
-
-/// What a valid token says: the embedder's answer to [`Event::JoinRequested`](super::Event::JoinRequested).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admission {
-    /// Where.
-    pub room: RoomId,
-    /// Who.
-    pub participant: ParticipantId,
-    /// What others see of it. A name that somebody else has chosen is best made by [`DisplayName::visible`].
-    pub name: DisplayName,
-    /// What it may do.
-    pub grants: Grants,
-    /// When the token runs out, from now; `None`: never.
-    pub expires_in: Option<Duration>,
-    /// Whether it has to wait until somebody lets it in. One that resumes does not.
-    pub lobby: bool,
-}
+use crate::time::Instant;
 
 /// What a join asks for.
 #[derive(Debug, Default)]
@@ -57,10 +42,14 @@ pub(super) struct Pending {
     pub(super) transport: Transport,
     pub(super) ids: Ids,
     pub(super) room: RoomKey,
+    /// How often the room had been closed when this was promised.
+    pub(super) closings: u32,
     pub(super) participant: ParticipantId,
     pub(super) name: DisplayName,
     pub(super) grants: Grants,
     pub(super) expires: Option<Instant>,
+    pub(super) on_duplicate: OnDuplicate,
+    pub(super) attributes: Vec<(AttributeKey, AttributeValue)>,
     /// The handle of a ticket that was shown and continues nothing.
     pub(super) stale: Option<u64>,
     pub(super) entry: Entry,

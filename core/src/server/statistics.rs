@@ -22,6 +22,8 @@ pub struct Statistics {
     pub joins: u64,
     /// Joins that took effect, continuing an earlier connection.
     pub resumes: u64,
+    /// Joins refused.
+    pub joins_refused: u64,
     /// Packets for unknown connections that were answered so.
     pub resets: u64,
     /// Connections that moved to another address.

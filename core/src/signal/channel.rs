@@ -18,7 +18,7 @@
 //! A resumed participant continues with the same [`Sender`] and [`Receiver`] at both ends: **the
 //! numbers go on, nothing starts over**. Both ends call [`Sender::restart`] and
 //! [`Receiver::restart`], so unacknowledged messages go out again on the new connection and the
-//! peer hears at once what had arrived on the old one. What had arrived is recognised by its
+//! peer hears at once what had arrived on the old one. A received message is recognised by its
 //! number: every message is delivered exactly once and in order, however the connection broke,
 //! and even while the old and the new connection are both in use. Where an end has lost that
 //! state, or the answer says that this is a new join, both ends begin with new ones, and what was
@@ -179,14 +179,14 @@ impl<S: AsRef<[u8]> + AsMut<[u8]> + ?Sized> Sender<S> {
     }
 
     /// How many more messages, pushed now, would go out without waiting for acknowledgements: 0 to
-    /// [`WINDOW`]. Who can make messages up late, so that they are current, asks for this first.
+    /// [`WINDOW`]. A caller that makes messages up late, so that they are current, asks for this first.
     pub fn free_window(&self) -> u8 {
         let queued = u8::try_from(self.queue.len()).unwrap_or(u8::MAX);
         WINDOW.saturating_sub(queued)
     }
 }
 
-/// What of the queue is under way; the same for every storage.
+/// The part of the queue that is under way; the same for every storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Flight {
     /// The number of the queue's front: the oldest that is not acknowledged.
@@ -278,7 +278,7 @@ impl Flight {
     }
 }
 
-/// What a sequence number is to a [`Receiver`].
+/// The meaning of a sequence number for a [`Receiver`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Arrival {

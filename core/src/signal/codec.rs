@@ -193,7 +193,8 @@ pub fn encode<T: Message>(message: &T, buffer: &mut [u8]) -> Result<usize, Encod
     }
 }
 
-/// The same with a buffer that any message fits into. Who lends one links nothing that measures messages.
+/// The same with a buffer that any message fits into. Callers that lend one do not link the code that measures
+/// messages.
 pub(crate) fn encode_whole<T: Message>(
     message: &T,
     buffer: &mut [u8; MAX_MESSAGE],

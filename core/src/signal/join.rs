@@ -1,4 +1,4 @@
-//! What the handshake carries: the wish to join, and the answer.
+//! The messages of the handshake: the wish to join, and the answer.
 
 use core::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -28,22 +28,22 @@ pub struct Join<'a> {
     pub participants: u16,
     /// How many audio streams this end can decode at a time: 0 to [`MAX_SLOTS`](super::MAX_SLOTS).
     pub slots: u8,
-    /// What to hear from the start.
+    /// The subscribe policy from the start.
     pub policy: SubscribePolicy,
-    /// What to publish from the start.
+    /// The streams to publish from the start.
     pub publish: heapless::Vec<Publish, MAX_STREAMS, u8>,
     /// Continues an earlier connection, if the server still knows it; else this is a new join.
     pub resume: Option<Resume>,
 }
 
-/// What a participant needs to know of its place in the session.
+/// A participant's place in the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
-    /// Who the token says it is.
+    /// The participant's id, from its token.
     pub participant: ParticipantId,
-    /// Which run of the room this is.
+    /// The id of this run of the room.
     pub session: SessionId,
-    /// What it may do.
+    /// The participant's grants.
     pub grants: Grants,
     /// Whether the earlier connection is continued: same streams, same subscriptions.
     pub resumed: bool,
@@ -87,7 +87,7 @@ pub enum JoinRefusal {
     #[error("a moderator has removed you from this session")]
     Kicked,
     /// A moderator turned this participant away.
-    #[error("a moderator has turned you away")]
+    #[error("a moderator has denied you entry")]
     Denied,
     /// The session was ended.
     #[error("the session has ended")]

@@ -1,7 +1,7 @@
 //! Application messages that may get lost: what a `Message` frame holds.
 //!
-//! For what is worthless when late: pointer positions, typing signs, meters. What must arrive goes
-//! by [`Operation::Send`](super::Operation::Send).
+//! For messages that are worthless when late: pointer positions, typing signs, meters. Other messages are sent by
+//! [`Operation::Send`](super::Operation::Send).
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,9 @@ use crate::room::{ParticipantId, Topic};
 /// A lossy message on its way to the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossyRequest<'a> {
-    /// Who gets it.
+    /// The recipients.
     pub to: Recipients,
-    /// What it is about.
+    /// The topic.
     pub topic: Topic,
     /// At most [`MAX_BODY`](super::MAX_BODY) bytes.
     pub body: &'a [u8],
@@ -22,9 +22,9 @@ pub struct LossyRequest<'a> {
 /// A lossy message on its way from the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossyDelivery<'a> {
-    /// Who sent it.
+    /// The sender.
     pub from: ParticipantId,
-    /// What it is about.
+    /// The topic.
     pub topic: Topic,
     /// At most [`MAX_BODY`](super::MAX_BODY) bytes.
     pub body: &'a [u8],

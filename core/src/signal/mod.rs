@@ -11,7 +11,7 @@
 //!
 //! A message is made into bytes by [`encode`] and back by [`decode`], which refuses all that breaks
 //! a limit. No message has more than [`MAX_MESSAGE`] bytes; ids, names and topics have the limits
-//! of their types in [`room`](crate::room). What goes in Signal frames is delivered once and in
+//! of their types in [`room`](crate::room). Signal frames are delivered once and in
 //! order by a [`channel`].
 //!
 //! | [`Operation`] of a [`Request`] | asks to | limits |
@@ -28,7 +28,7 @@
 //! | [`RefreshToken`](Operation::RefreshToken) | go on with a newer token | [`MAX_TOKEN`] bytes |
 //! | [`RequestFloor`](Operation::RequestFloor), [`ReleaseFloor`](Operation::ReleaseFloor) | be the one who speaks, or no longer | |
 //! | [`Leave`](Operation::Leave) | leave the session | |
-//! | [`SetAttribute`](Operation::SetAttribute) | set an attribute of a participant, or remove it | [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES) of one participant |
+//! | [`SetAttribute`](Operation::SetAttribute) | set or remove an attribute | [`MAX_ATTRIBUTES`](crate::room::MAX_ATTRIBUTES) of one participant |
 //!
 //! | [`ServerMessage`] | says | limits |
 //! |---|---|---|
@@ -38,7 +38,7 @@
 //! | [`Deliver`](ServerMessage::Deliver) | a message from a participant | [`MAX_BODY`] bytes |
 //! | [`Missed`](ServerMessage::Missed) | messages were lost | counts to 65,535 |
 //! | [`Admitted`](ServerMessage::Admitted) | out of the lobby | |
-//! | [`Knock`](ServerMessage::Knock), [`KnockEnded`](ServerMessage::KnockEnded) | somebody waits in the lobby, or no longer | [`MAX_WAITING`](crate::room::MAX_WAITING) at a time |
+//! | [`Knock`](ServerMessage::Knock), [`KnockEnded`](ServerMessage::KnockEnded) | a change of the lobby | [`MAX_WAITING`](crate::room::MAX_WAITING) at a time |
 //! | [`Lobby`](ServerMessage::Lobby) | that is the lobby now, and so many wait | |
 //! | [`TokenExpiring`](ServerMessage::TokenExpiring) | refresh the token | |
 //! | [`Closed`](ServerMessage::Closed) | the connection is over | the last message |

@@ -1,4 +1,4 @@
-//! What the server tells a participant.
+//! The messages from the server to a participant.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::{Joined, RequestId};
 use crate::room::{CloseReason, DisplayName, Grants, ParticipantId, RoomUpdate, Topic, Version};
 
-/// What a granted request brought.
+/// The result of a granted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -69,7 +69,7 @@ pub enum Refusal {
     #[error("you do not hold the floor")]
     FloorNotHeld,
     /// The server does not mix, or mixes as many sessions as it may.
-    #[error("this server mixes nothing, or nothing more: subscribe to streams instead")]
+    #[error("this server does not mix, or has no mix left: subscribe to streams instead")]
     MixUnavailable,
     /// The body is longer than [`MAX_BODY`](super::MAX_BODY).
     #[error("the message is too long: at most 640 bytes")]
@@ -102,16 +102,16 @@ pub enum ServerMessage<'a> {
     },
     /// The answer to a request.
     Reply {
-        /// Which request.
+        /// The request.
         request: RequestId,
-        /// What came of it.
+        /// The result.
         result: Result<Outcome, Refusal>,
     },
     /// An application message from another participant.
     Deliver {
-        /// Who sent it.
+        /// The sender.
         from: ParticipantId,
-        /// What it is about.
+        /// The topic.
         topic: Topic,
         /// At most [`MAX_BODY`](super::MAX_BODY) bytes.
         #[serde(borrow)]
@@ -127,30 +127,30 @@ pub enum ServerMessage<'a> {
     /// Somebody waits in the lobby. Told to those who may admit, of the first
     /// [`MAX_WAITING`](crate::room::MAX_WAITING), in the order in which they came.
     Knock {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
-        /// What to show for it.
+        /// The display name.
         name: DisplayName,
     },
     /// One of those no longer waits: admitted, denied, or gone. Or the receiver may not admit any more.
     KnockEnded {
-        /// Who.
+        /// The participant.
         participant: ParticipantId,
     },
     /// The token runs out soon: refresh it.
     TokenExpiring {
-        /// In so many seconds.
+        /// The remaining time in seconds.
         seconds: u16,
     },
     /// The connection is closed; nothing follows.
     Closed {
-        /// Why.
+        /// The reason.
         reason: CloseReason,
     },
     /// What the participant may do from now on, because its new token or the application at the server says so. What it
     /// published and may not publish any more has ended.
     GrantsChanged {
-        /// All that it may do.
+        /// The participant's new grants.
         grants: Grants,
     },
     /// The lobby is now as it was told by `Knock` and `KnockEnded`.

@@ -1,4 +1,4 @@
-//! What a participant asks of the server.
+//! The requests of a participant to the server.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub struct RequestId(pub u16);
 pub struct Request<'a> {
     /// Stands in the reply again.
     pub id: RequestId,
-    /// What is asked.
+    /// The operation.
     #[serde(borrow)]
     pub operation: Operation<'a>,
 }
@@ -41,9 +41,9 @@ pub(crate) struct RequestRef<'a> {
 pub struct Publish {
     /// Its name among the publisher's streams.
     pub key: StreamKey,
-    /// What it shows or lets hear.
+    /// The kind of media.
     pub kind: StreamKind,
-    /// How its payload will be coded.
+    /// The codec of its payload.
     pub codec: Codec,
     /// Whether it starts silenced.
     pub muted: bool,
@@ -53,9 +53,9 @@ pub struct Publish {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct StreamRef {
-    /// Whose.
+    /// The participant.
     pub participant: ParticipantId,
-    /// Which.
+    /// The stream's key.
     pub key: StreamKey,
 }
 
@@ -110,7 +110,7 @@ impl From<ParticipantId> for Targets {
     }
 }
 
-/// What a moderator does to participants.
+/// A moderator's action on participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -127,7 +127,7 @@ pub enum Moderation {
     Deny,
 }
 
-/// Who gets an application message.
+/// The recipients of an application message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Recipients {
@@ -149,7 +149,7 @@ impl From<ParticipantId> for Recipients {
     }
 }
 
-/// What a participant can ask for. Append-only: the order of the variants is their encoding.
+/// The operations that a participant can request. Append-only: the order of the variants is their encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Operation<'a> {
@@ -177,18 +177,18 @@ pub enum Operation<'a> {
     Pin(Option<StreamRef>),
     /// Send an application message, reliably and in order.
     Send {
-        /// Who gets it.
+        /// The recipients.
         to: Recipients,
-        /// What it is about.
+        /// The topic.
         topic: Topic,
         /// At most [`MAX_BODY`] bytes.
         body: &'a [u8],
     },
     /// Act on participants as a moderator.
     Moderate {
-        /// What to do.
+        /// The action.
         action: Moderation,
-        /// To whom.
+        /// The participants.
         targets: Targets,
     },
     /// End the session for everybody.
@@ -207,9 +207,9 @@ pub enum Operation<'a> {
     Leave,
     /// Give an attribute a value.
     SetAttribute {
-        /// Whose; one's own if it is not said.
+        /// The participant; `None` for the sender.
         participant: Option<ParticipantId>,
-        /// Which.
+        /// The attribute's key.
         key: AttributeKey,
         /// Its value; empty to remove it.
         value: AttributeValue,

@@ -1,4 +1,4 @@
-//! What must not be printed by accident.
+//! Values that must not be printed by accident.
 
 use core::fmt;
 use core::ops::Deref;

@@ -1,4 +1,4 @@
-//! What the plaintext of a Data packet holds.
+//! The plaintext of a Data packet.
 //!
 //! ```text
 //!  0       1         3
@@ -53,7 +53,7 @@ pub enum Frame<'a> {
         /// The next expected sequence number.
         next: u16,
     },
-    /// Asks for a [`Frame::Pong`]: measures the round trip, proves the path.
+    /// Asks for a [`Frame::Pong`], which measures the round-trip time and proves the path.
     Ping {
         /// Returned in the Pong.
         nonce: u32,
@@ -94,7 +94,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// `Ok(None)`: a kind that this version does not know.
+    /// `Ok(None)` for a kind that this version does not know.
     fn from_body(kind: u8, body: &'a [u8]) -> Result<Option<Self>, FrameError> {
         let u16_body = || {
             body.try_into()
@@ -197,7 +197,7 @@ impl<'a> Iterator for Frames<'a> {
 
 impl core::iter::FusedIterator for Frames<'_> {}
 
-/// The frame does not fit into what is left of the packet: send it in the next one.
+/// The frame does not fit into the rest of the packet: send it in the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("the frame does not fit into this packet: send it in the next one")]
@@ -219,8 +219,8 @@ impl<'b> FrameWriter<'b> {
         }
     }
 
-    /// Writes where [`crate::secure::Transport::seal`] looks for the plaintext: behind the place of the header, and leaves
-    /// room for the tag. Uses at most [`MAX_DATAGRAM`] bytes of `datagram`; a buffer too short for any frame is a full one.
+    /// Writes to the plaintext's place for [`crate::secure::Transport::seal`]: behind the header, and leaves room for
+    /// the tag. Uses at most [`MAX_DATAGRAM`] bytes of `datagram`; a buffer too short for any frame is a full one.
     pub fn in_datagram(datagram: &'b mut [u8]) -> Self {
         let end = datagram.len().min(MAX_DATAGRAM).saturating_sub(TAG);
         Self::new(datagram.get_mut(DATA_HEADER..end).unwrap_or_default())

@@ -4,10 +4,10 @@
 //! no clock, no copies of payloads. Numbers are big-endian.
 //!
 //! A UDP datagram is one [`Packet`]. The plaintext of a [`Packet::Data`] is a sequence of [`Frame`]s, read with
-//! [`Frames`] and written with [`FrameWriter`]. The secrets between the two are [`crate::secure`].
+//! [`Frames`] and written with [`FrameWriter`]. [`crate::secure`] encrypts between the two.
 //!
 //! The first byte of a packet is 8 to 12, which [RFC 9443 §3](https://www.rfc-editor.org/rfc/rfc9443.html#section-3)
-//! leaves to none of STUN, ZRTP, DTLS, TURN, QUIC and RTP, so that one port can serve browsers too.
+//! leaves free beside STUN, ZRTP, DTLS, TURN, QUIC and RTP, so that one port can serve browsers too.
 
 mod frame;
 mod packet;

@@ -37,8 +37,8 @@
 //! +-------+-----------------------+-------+
 //! ```
 //!
-//! **What every future version keeps**: the first six bytes of Hello and of Retry. Hence a server can tell a client
-//! of another version which version it speaks.
+//! **What every future version keeps**: the first six bytes of Hello and of Retry. A server can therefore tell a client
+//! of another version its own version.
 //!
 //! **No amplification before an address is proven**: Retry is shorter than the Hello that it answers, in both its
 //! forms, and Reset is shorter than any Data packet.
@@ -93,7 +93,7 @@ pub struct ConnectionId(pub u32);
 pub enum Packet<'a> {
     /// A client wishes to join.
     Hello {
-        /// Where the client wants its answer.
+        /// The client's connection id, for the answer.
         client_id: ConnectionId,
         /// The cookie of the server's [`Packet::Retry`], if it sent one.
         cookie: Option<&'a [u8; COOKIE]>,
@@ -104,7 +104,7 @@ pub enum Packet<'a> {
     OtherHello {
         /// The client's version.
         version: u8,
-        /// Where the client wants its answer.
+        /// The client's connection id, for the answer.
         client_id: ConnectionId,
     },
     /// The server is busy: send the same Hello again, now with this cookie.
@@ -115,7 +115,7 @@ pub enum Packet<'a> {
         cookie: &'a [u8; COOKIE],
     },
     /// The server does not speak the client's version. Anyone who saw the Hello can forge this answer: a client should
-    /// go on waiting for a Welcome until its handshake times out, and only then report it.
+    /// continue to wait for a Welcome until its handshake times out, and only then report it.
     VersionMismatch {
         /// As in the Hello.
         client_id: ConnectionId,
@@ -138,7 +138,7 @@ pub enum Packet<'a> {
         /// The encrypted frames and the 16-byte tag.
         ciphertext: &'a [u8],
     },
-    /// The server does not know the connection. To be believed only if the token is the one that the server gave
+    /// The server does not know the connection. Accept it only if the token is the one that the server sent
     /// under encryption, see [`crate::secure::ResetToken`].
     Reset {
         /// The server's connection id, as it stood in the client's Data packet.
@@ -184,7 +184,7 @@ pub enum EncodeError {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads one datagram. Checks lengths only: what it returns is still anybody's claim.
+    /// Reads one datagram. Checks lengths only: the returned packet is not authenticated.
     ///
     /// # Errors
     /// If the bytes are not exactly one packet.
@@ -198,7 +198,7 @@ impl<'a> Packet<'a> {
                 let [version] = *take(&mut rest)?;
                 let client_id = take_id(&mut rest)?;
                 if version != VERSION {
-                    // Nothing is known about how another version goes on.
+                    // The rest of a Hello of another version is unknown.
                     return Ok(Self::OtherHello { version, client_id });
                 }
                 let cookie = match *take(&mut rest)? {
@@ -272,7 +272,7 @@ impl<'a> Packet<'a> {
 
     /// Writes the packet to the front of `out` and returns its length.
     ///
-    /// Data packets are rather built in place, by [`crate::secure::Transport::seal`].
+    /// For Data packets prefer to build them in place, by [`crate::secure::Transport::seal`].
     ///
     /// # Errors
     /// If it does not fit; nothing is written then.

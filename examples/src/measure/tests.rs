@@ -13,7 +13,7 @@ fn speech(who: &str) -> Vec<i16> {
     wav::read(&path, RATE).unwrap()
 }
 
-/// Three seconds of it, from `second` on.
+/// Three seconds of `pcm`, from `second` on.
 fn turn(pcm: &[i16], second: usize) -> &[i16] {
     &pcm[second * 16_000..][..48_000]
 }
@@ -102,7 +102,7 @@ fn loudness_does_not_matter() {
 
 #[test]
 fn a_codec_and_losses_leave_it_alike() {
-    // The encoder takes much stack, above all where it is not optimised.
+    // The encoder needs a large stack, above all in unoptimised builds.
     let thread = std::thread::Builder::new().stack_size(16 << 20);
     thread.spawn(compare_through_opus).unwrap().join().unwrap();
 }
@@ -124,7 +124,7 @@ fn compare_through_opus() {
 fn a_delay_that_changes_leaves_it_alike() {
     let host = speech("host");
     let turn = turn(&host, 2);
-    // After 1.2 s, 60 ms are put in.
+    // After 1.2 s, 60 ms are inserted.
     let mut heard = turn[..19_200].to_vec();
     heard.extend([0; 960]);
     heard.extend_from_slice(&turn[19_200..]);
@@ -143,7 +143,7 @@ fn two_at_once_are_found_together_though_one_is_later() {
     let found = find(&mix(&voices, &heard), &heard);
     assert_eq!(found.delay, Duration::from_millis(100));
     assert!(found.similarity > 0.95, "{found:?}");
-    // One of them alone is not all that is heard.
+    // One talker alone does not match the whole.
     assert!(find(&voices[0], &heard).similarity < found.similarity - 0.1);
 }
 

@@ -65,7 +65,13 @@ impl Meeting {
             ),
         );
         let seen = host
-            .expect(Duration::ZERO, &RoomEvent::ParticipantJoined(id("device")?))
+            .expect(
+                Duration::ZERO,
+                &RoomEvent::ParticipantJoined {
+                    participant: id("device")?,
+                    present: false,
+                },
+            )
             .await;
         self.timeline.step(
             "host",

@@ -1,4 +1,4 @@
-//! Another socket for the device, leaving, and the end.
+//! Socket replacement of the device, leaving, and the end.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::events::{EventLog, Told};
 use crate::party::Party;
 
 impl Meeting {
-    /// The device's socket is replaced while it speaks. Gives the gap that is heard.
+    /// Replaces the device's socket while it speaks. Returns the audible gap.
     pub(super) async fn change_networks(&mut self, cast: &Cast) -> Duration {
         self.timeline.part("Resume");
         let Cast {
@@ -60,7 +60,7 @@ impl Meeting {
         gap
     }
 
-    /// How often a participant has moved to another address so far.
+    /// The number of address changes of a participant so far.
     pub(super) async fn roams(&self) -> u64 {
         self.server
             .statistics()
@@ -96,7 +96,7 @@ impl Meeting {
                 .step(who, "saw it leave, of its own accord", told);
         }
         let began = self.scale.now();
-        // Whether it was done shows in what follows: the end may overtake the answer.
+        // The next events show whether it was done: the end may overtake the answer.
         let _ = host.room.end_session().await;
         let cause = tokio::time::timeout(PATIENCE, host.room.closed()).await;
         for (who, cause) in [
@@ -121,7 +121,7 @@ impl Meeting {
                 told,
             );
         }
-        let rooms = self.server.rooms().await;
+        let rooms = self.server.rooms().await.rooms;
         let empty = match rooms.iter().find(|room| room.session.is_some()) {
             None => Ok(String::new()),
             Some(room) => Err(anyhow::anyhow!(
@@ -134,12 +134,14 @@ impl Meeting {
     }
 }
 
-/// What was told of somebody's coming or going.
+/// The event about a participant's leaving.
 fn departure(log: &EventLog, since: Duration, who: &ParticipantId) -> Option<RoomEvent> {
     let found = log.find(since, |told| match told {
         Told::Event(Event::Room(
-            event @ (RoomEvent::ParticipantJoined(id)
-            | RoomEvent::ParticipantHidden(id)
+            event @ (RoomEvent::ParticipantHidden(id)
+            | RoomEvent::ParticipantJoined {
+                participant: id, ..
+            }
             | RoomEvent::ParticipantLeft {
                 participant: id, ..
             }

@@ -1,4 +1,4 @@
-//! The meeting: what all its parts need, and its parts in their order.
+//! The meeting: its shared state, and its parts in order.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,17 +24,17 @@ use crate::{ear, wav};
 
 const ROOM: &str = "parlour";
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two turns: what the network and the jitter buffers hold is heard out meanwhile.
+/// Steps between two turns, in which the network and the jitter buffers drain.
 const PAUSE: usize = 30;
-/// How long the turns last together when they are not stretched, and all else.
+/// The total length of the unstretched turns, and of everything else.
 const TURNS: f64 = 19.0;
 const REST: f64 = 6.0;
 
-/// Holds the meeting that `options` ask for.
+/// Holds the meeting of `options`.
 ///
 /// # Errors
-/// What makes it impossible: sound that cannot be read, a port in use. What goes wrong in the meeting itself is in the
-/// report.
+/// An error that prevents the meeting: audio that cannot be read, a port in use. Failures in the meeting itself are in
+/// the report.
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let host_speech = Speech::new(wav::read(&options.host_wav, party::RATE)?);
     let device_speech = Speech::new(wav::read(&options.device_wav, ear::RATE)?);
@@ -71,7 +71,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     Ok(meeting.report(options, gap))
 }
 
-/// Those who take part from beginning to end.
+/// The participants that stay from beginning to end.
 pub(super) struct Cast {
     pub(super) host: Party,
     pub(super) listener: Party,
@@ -99,7 +99,7 @@ pub(super) fn mic(who: &str) -> anyhow::Result<StreamRef> {
     })
 }
 
-/// A time for people to read.
+/// A time for display.
 pub(super) fn ms(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1_000.0)
 }
@@ -109,7 +109,7 @@ impl Meeting {
         let mut timeline = Timeline::new(scale, Duration::from_secs(options.seconds.into()));
         timeline.part("Open");
         let address = SocketAddr::from(([127, 0, 0, 1], options.port));
-        // In earnest, draw one with `openssl rand -hex 32` and keep it.
+        // In production, draw one with `openssl rand -hex 32` and keep it.
         let key = ApiKey::new("meeting", "an example needs no real secret.")?;
         let record = Record::new(options.record.clone())?;
         let server = Server::bind(ServerConfig {
@@ -163,7 +163,7 @@ impl Meeting {
         .to_string())
     }
 
-    /// How a join went that began then: what the network saw of it.
+    /// The network's counts of a join that began then.
     pub(super) fn joined_since(&self, began: Duration) -> String {
         let took = self.scale.now() - began;
         let flow = self.network.flows().last().copied().unwrap_or_default();
@@ -182,7 +182,7 @@ impl Meeting {
         format!("after {}", ms(at.saturating_sub(began)))
     }
 
-    /// How long an answer took that is here now, and what the round trip is.
+    /// The time of an answer that has just come, and the round-trip time.
     pub(super) fn answered(&self, began: Duration, who: &Party) -> String {
         let took = ms(self.scale.now() - began);
         match who.round_trip() {
@@ -191,7 +191,7 @@ impl Meeting {
         }
     }
 
-    /// Has somebody speak for about so long.
+    /// Lets a participant speak for about this time.
     pub(super) fn speak(&self, mouth: &Mouth, seconds: f64) -> Turn {
         mouth.speak(self.scale, Duration::from_secs_f64(seconds * self.stretch))
     }
@@ -221,7 +221,7 @@ impl Meeting {
         });
     }
 
-    /// The device's words, as host and listener should hear them, or not.
+    /// Records the device's words, as host and listener should hear them, or not.
     pub(super) fn expect_of_device(
         &mut self,
         scene: &'static str,

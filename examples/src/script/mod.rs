@@ -1,4 +1,4 @@
-//! What happens in the meeting, in its order.
+//! The script of the meeting.
 
 mod assembly;
 mod ending;

@@ -73,7 +73,7 @@ impl Meeting {
         Ok(format!("the device knew {}", self.after(began, at)))
     }
 
-    /// Somebody disturbs, is kicked, and tries again.
+    /// A participant disturbs, is kicked, and tries again.
     pub(super) async fn disturb(
         &mut self,
         host: &Party,
@@ -106,7 +106,7 @@ impl Meeting {
             .note("host", format!("kicked the disturber: {answered}"));
         let told = tokio::time::timeout(PATIENCE, disturber.room.closed()).await;
         let told = match told {
-            // The second one is what it is told if the first one got lost, and it tries to come back by itself.
+            // The second reason is the answer to its automatic return if the first message got lost.
             Ok(
                 cause @ (CloseCause::Closed(CloseReason::Kicked)
                 | CloseCause::Refused(JoinRefusal::Kicked)),

@@ -12,7 +12,7 @@ use crate::recording::TICK;
 use crate::speech::Turn;
 
 impl Meeting {
-    /// Whether the listener was told who speaks in a turn.
+    /// Records whether the listener was told of the speaker of a turn.
     pub(super) fn note_speaker(&mut self, cast: &Cast, who: &'static str, turn: &Turn) {
         let start = TICK * turn.start as u32;
         let told = (|| {
@@ -55,7 +55,7 @@ impl Meeting {
         self.expect_of_device("turn", cast, &turn, true);
 
         let turn = self.speak(&host.mouth, 2.5);
-        // The same steps, though it is told a moment later.
+        // The same steps, though the second call comes a moment later.
         let both = self.speak(&device.mouth, 2.5);
         let both = both.start.max(turn.start)..both.end.min(turn.end);
         self.timeline.note("both", "speak at once");

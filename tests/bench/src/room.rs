@@ -170,14 +170,7 @@ impl Room {
             let server::Event::JoinRequested { join, token, .. } = event else {
                 continue;
             };
-            let admission = Admission {
-                room: RoomId::new("bench").expect("a short name"),
-                participant: ParticipantId::new(&token).expect("a short name"),
-                name: DisplayName::new(&token).expect("a short name"),
-                grants: Grants::PARTICIPANT,
-                expires_in: None,
-                lobby: false,
-            };
+            let admission = Admission::new(RoomId::new("bench").expect("a short name"), ParticipantId::new(&token).expect("a short name"), DisplayName::new(&token).expect("a short name"), Grants::PARTICIPANT);
             self.server
                 .admit(self.now, join, admission)
                 .expect("it has just asked");

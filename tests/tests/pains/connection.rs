@@ -2,6 +2,7 @@
 
 use parlour_core::client::{CloseCause, CommandError, Commands as _, Event, ReconnectCause};
 use parlour_core::room::{CloseReason, ConnectionState, ParticipantId, RoomId, Topic};
+use parlour_core::server::Act;
 use parlour_core::signal::Recipients;
 use parlour_tests::{LinkConfig, Options, World, microphone};
 
@@ -16,7 +17,8 @@ fn pain_02_a_disconnect_by_the_server_is_an_event() {
             let (server, clock) = world.server_and_clock();
             let alice = ParticipantId::new("alice").unwrap();
             let room = RoomId::new("green").unwrap();
-            server.kick(clock, &room, &alice).unwrap();
+            let kick = Act::Kick { keep_out: true };
+            server.moderate(clock, &room, kick, &alice.into()).unwrap();
         }),
         (CloseReason::SessionEnded, |world| {
             let (server, clock) = world.server_and_clock();

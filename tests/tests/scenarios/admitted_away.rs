@@ -2,6 +2,7 @@
 
 use parlour_core::client::{CloseCause, Commands as _, Event};
 use parlour_core::room::{CloseReason, RoomId};
+use parlour_core::server::Act;
 use parlour_core::signal::{JoinRefusal, Moderation};
 use parlour_core::time::Duration;
 use parlour_tests::{Handle, Options, World};
@@ -118,7 +119,9 @@ fn one_let_in_on_its_way_back_to_the_lobby_is_in() {
     });
     let room = RoomId::new("green").unwrap();
     let (server, clock) = world.server_and_clock();
-    server.admit_waiting(clock, &room, &id("alice")).unwrap();
+    server
+        .moderate(clock, &room, Act::Admit, &id("alice").into())
+        .unwrap();
     world.run_until("she is in", s(10), |world| world.is_joined(alice));
     world.run_until_agreed(&[host, alice], s(2));
     assert_eq!(world.server().waiting(&room).count(), 0);

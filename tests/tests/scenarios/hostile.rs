@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use crate::{ms, s};
 
 fn disturbed(event: &Event) -> bool {
-    !matches!(event, Event::SpeakerChanged(_) | Event::MainChanged(_))
+    !parlour_tests::is_about_speech(event)
 }
 
 #[test]

@@ -6,6 +6,13 @@ use parlour_tests::{LinkConfig, Options, World};
 
 use crate::{id, ms, s};
 
+fn arrival(who: &str) -> Event {
+    Event::ParticipantJoined {
+        participant: id(who),
+        present: false,
+    }
+}
+
 #[test]
 fn everybody_sees_a_join_once() {
     let mut world = World::new("everybody_sees_a_join_once");
@@ -23,7 +30,7 @@ fn everybody_sees_a_join_once() {
             1
         );
     }
-    let arrives = |event: &Event| *event == Event::ParticipantJoined(id("bob"));
+    let arrives = |event: &Event| *event == arrival("bob");
     assert_eq!(world.count_seen(alice, arrives), 1);
     assert_eq!(world.count_seen(bob, arrives), 0, "told of itself");
     assert!(world.facts(bob).participants.contains_key(&id("alice")));
@@ -87,7 +94,7 @@ fn a_join_before_any_data_shows_nobody() {
     let accounting = world.server().accounting();
     assert!(accounting.half_open >= 1, "{accounting:?}");
     assert_eq!(world.present("green"), ["bob"]);
-    assert!(!world.saw(bob, |event| *event == Event::ParticipantJoined(id("alice"))));
+    assert!(!world.saw(bob, |event| *event == arrival("alice")));
 
     let sent_there = world
         .history()
@@ -127,8 +134,7 @@ fn a_replayed_hello_disturbs_nobody() {
     assert_eq!(world.heard_from(bob, alice).len(), 250, "she was cut off");
     for handle in [alice, bob] {
         assert!(world.is_joined(handle));
-        let disturbed =
-            |event: &Event| !matches!(event, Event::SpeakerChanged(_) | Event::MainChanged(_));
+        let disturbed = |event: &Event| !parlour_tests::is_about_speech(event);
         assert!(!world.saw(handle, disturbed), "{:?}", world.events(handle));
     }
 }

@@ -2,6 +2,7 @@
 
 use parlour_core::client::{CloseCause, Commands as _, Event, RequestFailure};
 use parlour_core::room::{CloseReason, RoomId};
+use parlour_core::server::{Act, Selection};
 use parlour_core::signal::{JoinRefusal, Moderation, Outcome, Refusal};
 use parlour_tests::{Options, World};
 
@@ -52,8 +53,11 @@ fn the_application_kicks_too() {
     let bob = world.joined("bob", Options::default());
     let (server, clock) = world.server_and_clock();
     let room = RoomId::new("green").unwrap();
-    server.kick(clock, &room, &id("alice")).unwrap();
-    assert!(server.kick(clock, &room, &id("alice")).is_err());
+    let (kick, alice_only) = (Act::Kick { keep_out: true }, Selection::from(id("alice")));
+    let kicked = server.moderate(clock, &room, kick, &alice_only).unwrap();
+    assert_eq!(kicked.affected, [id("alice")]);
+    let again = server.moderate(clock, &room, kick, &alice_only).unwrap();
+    assert_eq!(again.unknown, [id("alice")]);
     world.run_until("alice is told", s(2), |world| world.closed(alice).is_some());
     assert_eq!(
         world.closed(alice),

@@ -2,7 +2,7 @@
 
 use parlour_core::client::{CloseCause, Commands as _, Event};
 use parlour_core::room::{CloseReason, RoomId};
-use parlour_core::server;
+use parlour_core::server::{self, Act};
 use parlour_core::signal::{JoinRefusal, Moderation, Outcome};
 use parlour_core::time::Duration;
 use parlour_tests::{Handle, Options, World};
@@ -141,7 +141,9 @@ fn the_application_admits() {
         world.server_events().iter().any(|(_, event)| waits(event))
     });
     let (server, clock) = world.server_and_clock();
-    server.admit_waiting(clock, &room, &id("alice")).unwrap();
+    server
+        .moderate(clock, &room, Act::Admit, &id("alice").into())
+        .unwrap();
     world.run_until("she is in", s(5), |world| world.is_joined(alice));
     world.run_until_agreed(&[alice], s(2));
 }

@@ -3,7 +3,7 @@
 
 use parlour_core::client::{CloseCause, Event};
 use parlour_core::room::{CloseReason, RoomId};
-use parlour_core::server;
+use parlour_core::server::{self, Act};
 use parlour_core::signal::JoinRefusal;
 use parlour_core::time::Duration;
 use parlour_tests::{Handle, LinkConfig, Options, World};
@@ -48,7 +48,12 @@ impl End {
         let room = RoomId::new("green").unwrap();
         let (server, clock) = world.server_and_clock();
         match self {
-            Self::Kick => server.kick(clock, &room, &id("alice")).unwrap(),
+            Self::Kick => {
+                let kick = Act::Kick { keep_out: true };
+                server
+                    .moderate(clock, &room, kick, &id("alice").into())
+                    .unwrap();
+            }
             Self::Session => server.end_session(clock, &room).unwrap(),
             Self::Replace => {
                 world.joined("alice", Options::default());

@@ -4,7 +4,7 @@ use allocation_counter::measure;
 use parlour_core::audio::opus::{EncoderConfig, FullbandEncoder, OpusState};
 use parlour_core::client::{Commands as _, RequestFailure};
 use parlour_core::room::{Codec, RoomId, StreamKind};
-use parlour_core::server::{Config, MixConfig};
+use parlour_core::server::{Act, Config, MixConfig};
 use parlour_core::signal::{Moderation, Outcome, Publish, Refusal, SubscribePolicy};
 use parlour_tests::tone::{amplitude, decode};
 use parlour_tests::{Handle, LinkConfig, Mixed, Options, World, microphone};
@@ -220,7 +220,9 @@ fn who_may_not_be_heard_or_is_not_wanted_is_out_of_the_mix_at_once() {
     let censored = ssrc(&mut world, talkers[1]);
     let (server, clock) = world.server_and_clock();
     let room = RoomId::new("green").unwrap();
-    server.censor(clock, &room, &id("ben"), true).unwrap();
+    server
+        .moderate(clock, &room, Act::Censor, &id("ben").into())
+        .unwrap();
     world.run_for(LinkConfig::GOOD.delay);
     world.forget(device);
     world.run_for(s(1));

@@ -11,7 +11,7 @@ use crate::{id, key, ms, s, stream};
 fn arrivals_and_departures(event: &Event) -> bool {
     matches!(
         event,
-        Event::ParticipantJoined(_)
+        Event::ParticipantJoined { .. }
             | Event::ParticipantLeft { .. }
             | Event::ParticipantHidden(_)
             | Event::StreamPublished(_)
@@ -112,7 +112,7 @@ fn silence_longer_than_liveness_resumes() {
     assert_eq!(world.facts(alice).floor, Some(id("bob")));
     let of_alice = |event: &Event| match event {
         Event::ParticipantLeft { participant, .. } => *participant == id("alice"),
-        Event::ParticipantJoined(participant) => *participant == id("alice"),
+        Event::ParticipantJoined { participant, .. } => *participant == id("alice"),
         _ => false,
     };
     assert!(!world.saw(bob, of_alice), "{:?}", world.events(bob));

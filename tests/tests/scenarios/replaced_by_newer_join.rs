@@ -26,7 +26,10 @@ fn the_newer_join_wins() {
         reason: replaced,
     };
     assert_eq!(world.count_seen(bob, |event| *event == left), 1);
-    let joined = Event::ParticipantJoined(id("alice"));
+    let joined = Event::ParticipantJoined {
+        participant: id("alice"),
+        present: false,
+    };
     assert_eq!(world.count_seen(bob, |event| *event == joined), 1);
 
     world.talk(new, "mic", s(1));

@@ -32,7 +32,10 @@ fn a_laptop_that_wakes_up_leaves_the_phone_in() {
         world.run_for(s(30));
         assert_eq!(world.closed(laptop), REPLACED);
         assert!(world.is_joined(phone));
-        let joined = Event::ParticipantJoined(id("anna"));
+        let joined = Event::ParticipantJoined {
+            participant: id("anna"),
+            present: false,
+        };
         assert_eq!(world.count_seen(bob, |event| *event == joined), 1);
         // To join anew is a decision.
         let again = world.joined("anna", Options::default());

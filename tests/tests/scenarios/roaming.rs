@@ -6,7 +6,7 @@ use parlour_tests::{Options, World};
 use crate::{ms, s};
 
 fn noticed(event: &Event) -> bool {
-    !matches!(event, Event::SpeakerChanged(_) | Event::MainChanged(_))
+    !parlour_tests::is_about_speech(event)
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn recorded_from(world: &World, from: SocketAddr) -> Vec<Vec<u8>> {
 
 /// Whether this tells a participant that something is wrong, or that somebody came or went.
 fn disturbed(event: &Event) -> bool {
-    !matches!(event, Event::SpeakerChanged(_) | Event::MainChanged(_))
+    !parlour_tests::is_about_speech(event)
 }
 
 /// Nobody of `handles` was told of anything, and each has heard so many frames.

@@ -76,13 +76,15 @@ fn a_hello_disturbs_nobody_and_shows_nobody() {
     assert_undisturbed(&world, &[bob], 1_000);
     assert_undisturbed(&world, &[alice], 0);
     assert_eq!(world.present("green"), ["alice", "bob"]);
-    // The token is verified again: that is all that happens.
+    // The token is verified again, and the join refused when that is too often: that is all that happens.
     let happened = world.server_events()[told..].iter();
     let other = happened
         .filter(|(_, event)| {
             !matches!(
                 event,
-                ServerEvent::JoinRequested { .. } | ServerEvent::SpeakerChanged { .. }
+                ServerEvent::JoinRequested { .. }
+                    | ServerEvent::JoinRefused { .. }
+                    | ServerEvent::SpeakerChanged { .. }
             )
         })
         .count();

@@ -115,7 +115,7 @@ fn leaves_and_joins_again_and_again() {
         });
         anna.join(&mut world).unwrap();
         ben.wait(&mut world, |event| {
-            matches!(event, Event::ParticipantJoined(_))
+            matches!(event, Event::ParticipantJoined { .. })
         });
     }
     assert!(loudest(&mut world, &anna, &ben) > 6_000);

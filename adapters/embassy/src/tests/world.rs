@@ -402,12 +402,13 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
                     _ => Grants::PARTICIPANT,
                 };
                 let admission = Admission {
-                    room: RoomId::new("room").unwrap(),
-                    participant: ParticipantId::new(&token).unwrap(),
-                    name: DisplayName::new("").unwrap(),
-                    grants,
-                    expires_in: None,
                     lobby: *token == "guest",
+                    ..Admission::new(
+                        RoomId::new("room").unwrap(),
+                        ParticipantId::new(&token).unwrap(),
+                        DisplayName::new("").unwrap(),
+                        grants,
+                    )
                 };
                 server.admit(now(), join, admission).unwrap();
             }

@@ -1,4 +1,4 @@
-//! How rooms are mixed.
+//! The mixing configuration of rooms.
 
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::opus::EncoderConfig;

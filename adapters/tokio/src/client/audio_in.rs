@@ -5,48 +5,62 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlour_core::audio::JitterStatistics;
-use parlour_core::audio::codec::SampleRate;
 use parlour_core::audio::mixer::Mixer;
 use parlour_core::signal::StreamRef;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::TryRecvError;
+use parlour_core::time::Instant;
 use tokio::time::Interval;
 
 use super::ReadError;
+use super::frames::Frames;
 use super::player::Player;
-use super::shared::{Shared, SlotFrame};
+use super::rate::{Output, SampleRate};
+use super::shared::Shared;
 
 const FRAME: Duration = Duration::from_millis(20);
 /// Whoever is later than this has not been late but has paused.
 const CATCH_UP: Duration = Duration::from_millis(500);
 
-/// The frames that have arrived for one reader. If it is slow, the oldest are lost to it.
-#[derive(Debug)]
-struct Frames(Receiver<SlotFrame>);
-
-impl Frames {
-    fn next(&mut self) -> Option<SlotFrame> {
-        loop {
-            match self.0.try_recv() {
-                Ok(frame) => return Some(frame),
-                Err(TryRecvError::Lagged(lost)) => tracing::debug!(lost, "audio read too slowly"),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
-            }
-        }
-    }
-}
-
 /// Ticks every 20 ms, from its first use on. Whoever comes late, on a busy machine, catches up: sound that is not read
 /// would pile up in the jitter buffer and be dropped there.
 #[derive(Debug, Default)]
-struct Ticks(Option<Interval>);
+pub(super) struct Ticks(Option<Interval>);
 
 impl Ticks {
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         let interval = self.0.get_or_insert_with(|| tokio::time::interval(FRAME));
         if interval.tick().await.elapsed() > CATCH_UP {
             interval.reset();
         }
+    }
+}
+
+/// Adds up what several players say.
+#[derive(Debug, Default)]
+pub(super) struct Mix {
+    sums: Vec<i32>,
+    voice: Vec<i16>,
+}
+
+impl Mix {
+    /// Fills `pcm` with what is to be played from `now` on; gives which of `players` is the first that says something.
+    pub(super) fn read<'p>(
+        &mut self,
+        now: Instant,
+        players: impl Iterator<Item = &'p mut Player>,
+        pcm: &mut [i16],
+    ) -> Option<usize> {
+        self.sums.resize(pcm.len(), 0);
+        self.voice.resize(pcm.len(), 0);
+        let (mut mixer, mut heard) = (Mixer::new(&mut self.sums), None);
+        for (index, player) in players.enumerate() {
+            if player.read(now, &mut self.voice).is_some() {
+                heard = heard.or(Some(index));
+            }
+            // All blocks have the same length.
+            let _ = mixer.add(&self.voice);
+        }
+        let _ = mixer.finish(pcm);
+        heard
     }
 }
 
@@ -61,33 +75,30 @@ pub struct MixedReader {
     frames: Frames,
     rate: SampleRate,
     players: BTreeMap<u8, Player>,
+    output: Output,
+    mix: Mix,
     ticks: Ticks,
-    sums: Vec<i32>,
-    voice: Vec<i16>,
 }
 
 impl MixedReader {
-    pub(super) fn new(shared: Arc<Shared>, rate: SampleRate) -> Result<Self, ReadError> {
-        if rate == SampleRate::Hz8000 {
-            return Err(ReadError::SampleRate);
-        }
-        Ok(Self {
-            frames: Frames(shared.subscribe_frames()),
+    pub(super) fn new(shared: Arc<Shared>, rate: SampleRate) -> Self {
+        Self {
+            frames: Frames::new(&shared),
             shared,
             rate,
             players: BTreeMap::new(),
+            output: Output::new(rate),
+            mix: Mix::default(),
             ticks: Ticks::default(),
-            sums: Vec::new(),
-            voice: Vec::new(),
-        })
+        }
     }
 
     /// Fills `pcm` with what is to be played next: silence where nobody speaks. Never waits.
     pub fn read(&mut self, pcm: &mut [i16]) {
         let now = self.shared.clock.now();
-        while let Some(frame) = self.frames.next() {
+        while let Some(frame) = self.frames.take() {
             if !self.players.contains_key(&frame.slot) {
-                let Ok(player) = Player::new(self.rate) else {
+                let Some(player) = Player::new(self.rate.decoded()) else {
                     continue;
                 };
                 self.players.insert(frame.slot, player);
@@ -96,15 +107,10 @@ impl MixedReader {
                 player.push(&frame);
             }
         }
-        self.sums.resize(pcm.len(), 0);
-        self.voice.resize(pcm.len(), 0);
-        let mut mixer = Mixer::new(&mut self.sums);
-        for player in self.players.values_mut() {
-            player.read(now, &mut self.voice);
-            // All blocks have the same length.
-            let _ = mixer.add(&self.voice);
-        }
-        let _ = mixer.finish(pcm);
+        let (players, mix) = (&mut self.players, &mut self.mix);
+        self.output.fill(pcm, |pcm| {
+            mix.read(now, players.values_mut(), pcm);
+        });
     }
 
     /// What the jitter buffers of all slots have seen and done since this reader was made: their sums, and of `delay` and
@@ -142,6 +148,9 @@ pub struct SlotReader {
     frames: Frames,
     slot: u8,
     player: Player,
+    output: Output,
+    /// Whose sound was read last.
+    heard: Option<u32>,
     ticks: Ticks,
 }
 
@@ -151,10 +160,12 @@ impl SlotReader {
             return Err(ReadError::NoSuchSlot);
         }
         Ok(Self {
-            frames: Frames(shared.subscribe_frames()),
+            frames: Frames::new(&shared),
             shared,
             slot,
-            player: Player::new(rate)?,
+            player: Player::new(rate.decoded()).ok_or(ReadError::SampleRate)?,
+            output: Output::new(rate),
+            heard: None,
             ticks: Ticks::default(),
         })
     }
@@ -163,13 +174,14 @@ impl SlotReader {
     /// the speaker is not among the participants that are tracked. Never waits.
     pub fn read(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
         let now = self.shared.clock.now();
-        while let Some(frame) = self.frames.next() {
+        while let Some(frame) = self.frames.take() {
             if frame.slot == self.slot {
                 self.player.push(&frame);
             }
         }
-        let ssrc = self.player.read(now, pcm)?;
-        self.shared.stream_with(ssrc)
+        let (player, heard) = (&mut self.player, &mut self.heard);
+        (self.output).fill(pcm, |pcm| *heard = player.read(now, pcm));
+        self.shared.stream_with(self.heard?)
     }
 
     /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds.

@@ -9,8 +9,9 @@ use parlour_core::rtp::{AudioLevel, frame_samples};
 use parlour_core::signal::Operation;
 
 use super::encoder::{FRAME, Talker};
+use super::rate::Input;
 use super::shared::Published;
-use super::{RequestError, WriteError};
+use super::{AudioOptions, RequestError, WriteError};
 
 /// How much is handed over at a time by [`AudioWriter::play`], and how much at most waits.
 const PIECE_MS: u16 = 100;
@@ -24,16 +25,18 @@ const AHEAD: Duration = Duration::from_millis(100);
 pub struct AudioWriter {
     stream: Published,
     codec: Codec,
+    input: Input,
     talker: Box<Talker>,
     /// How long all that was handed over and not cleared lasts.
     handed_over: Duration,
 }
 
 impl AudioWriter {
-    pub(super) fn new(stream: Published, codec: Codec, talker: Box<Talker>) -> Self {
+    pub(super) fn new(stream: Published, options: &AudioOptions, talker: Box<Talker>) -> Self {
         Self {
             stream,
-            codec,
+            codec: options.codec.core(),
+            input: Input::new(options.sample_rate),
             talker,
             handed_over: Duration::ZERO,
         }
@@ -49,21 +52,24 @@ impl AudioWriter {
     ///
     /// # Errors
     /// [`WriteError`]; what is left of `pcm` is dropped.
-    pub fn write(&mut self, mut pcm: &[i16]) -> Result<(), WriteError> {
+    pub fn write(&mut self, pcm: &[i16]) -> Result<(), WriteError> {
         let shared = &self.stream.shared;
         let loss = || shared.lock().client.statistics().uplink_loss;
         self.talker.begin(shared.clock.now(), loss);
         let mut payload = [0; MAX_PAYLOAD];
-        loop {
-            let spoken = self.talker.take(&mut pcm, &mut payload);
-            let Some(spoken) = spoken.map_err(|_| WriteError::Codec)? else {
-                return Ok(());
-            };
-            self.handed_over += FRAME;
-            if let Some(payload) = spoken.payload {
-                self.stream.send_audio(spoken.time, spoken.level, payload)?;
+        let (talker, stream) = (&mut self.talker, &self.stream);
+        self.input.feed(pcm, |mut pcm| {
+            loop {
+                let spoken = talker.take(&mut pcm, &mut payload);
+                let Some(spoken) = spoken.map_err(|_| WriteError::Codec)? else {
+                    return Ok(());
+                };
+                self.handed_over += FRAME;
+                if let Some(payload) = spoken.payload {
+                    stream.send_audio(spoken.time, spoken.level, payload)?;
+                }
             }
-        }
+        })
     }
 
     /// Plays mono PCM of any length, at the stream's sample rate: sends it at the pace of its sound, and returns when all
@@ -88,7 +94,7 @@ impl AudioWriter {
     /// # Errors
     /// [`WriteError`]; what is left of `pcm` is not played.
     pub async fn play(&mut self, pcm: &[i16]) -> Result<(), WriteError> {
-        for piece in pcm.chunks(self.talker.sample_rate().samples(PIECE_MS)) {
+        for piece in pcm.chunks(self.input.rate().samples(PIECE_MS)) {
             self.write(piece)?;
             self.wait_for(AHEAD).await;
         }
@@ -108,6 +114,7 @@ impl AudioWriter {
     /// Drops what was handed over and is not sent yet: whoever listens hears nothing more of it once the network and
     /// its jitter buffer are through.
     pub fn clear(&mut self) {
+        self.input.clear();
         let first = self.stream.clear();
         let cleared = self.talker.take_back(self.stream.shared.clock.now(), first);
         self.handed_over = self.handed_over.saturating_sub(cleared);
@@ -130,6 +137,7 @@ impl AudioWriter {
             return Err(WriteError::TooLong { max });
         }
         let units = frame_samples(self.codec, payload)?;
+        self.input.clear();
         let now = self.stream.shared.clock.now();
         let time = self.talker.encoded(now, units);
         let units = u64::from(units) * 1_000_000 / u64::from(self.codec.clock_rate());

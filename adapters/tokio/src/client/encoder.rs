@@ -28,7 +28,7 @@ pub(super) fn talker(options: &AudioOptions) -> Result<Box<Talker>, EncoderConfi
         AudioCodec::Opus { bitrate, dtx, fec } => {
             let encoder = FullbandEncoder::new(EncoderConfig {
                 // Opus does not take what telephones give.
-                sample_rate: options.sample_rate.max(SampleRate::Hz16000),
+                sample_rate: options.sample_rate.encoded().max(SampleRate::Hz16000),
                 frame: DURATION,
                 bitrate,
                 dtx,
@@ -40,7 +40,7 @@ pub(super) fn talker(options: &AudioOptions) -> Result<Box<Talker>, EncoderConfi
         AudioCodec::Pcma => Encoder::G711(G711Encoder::new(Law::A, DURATION)),
     };
     let clock_rate = options.codec.core().clock_rate();
-    let talker = Talker::new(encoder, options.sample_rate, clock_rate);
+    let talker = Talker::new(encoder, options.sample_rate.encoded(), clock_rate);
     talker.map(Box::new).ok_or(EncoderConfigError::Codec)
 }
 

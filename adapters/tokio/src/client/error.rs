@@ -128,8 +128,8 @@ pub enum WriteError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// Opus is not decoded to that rate.
-    #[error("audio is read at 16, 24 or 48 kHz: choose one of these and resample")]
+    /// No decoder gives that rate. None of [`SampleRate`](crate::SampleRate) is such a one.
+    #[error("no decoder gives that rate: read at another")]
     SampleRate,
     /// There is no such slot.
     #[error("no such slot: there are as many as the join options said")]

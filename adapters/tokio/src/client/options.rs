@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::Transports;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::signal::SubscribePolicy;
+
+use super::SampleRate;
 
 /// How packets travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,36 +121,36 @@ pub struct AudioOptions {
 
 impl AudioOptions {
     /// Opus at 32 kb/s with FEC, for any sound.
-    pub const fn opus(sample_rate: SampleRate) -> Self {
+    pub fn opus(sample_rate: impl Into<SampleRate>) -> Self {
         Self {
             codec: AudioCodec::Opus {
                 bitrate: 32_000,
                 dtx: false,
                 fec: true,
             },
-            sample_rate,
+            sample_rate: sample_rate.into(),
             muted: false,
         }
     }
 
     /// Opus at 32 kb/s with FEC and DTX, for a voice: its pauses are not sent. Not for tones or music.
-    pub const fn opus_voice(sample_rate: SampleRate) -> Self {
+    pub fn opus_voice(sample_rate: impl Into<SampleRate>) -> Self {
         Self {
             codec: AudioCodec::Opus {
                 bitrate: 32_000,
                 dtx: true,
                 fec: true,
             },
-            sample_rate,
+            sample_rate: sample_rate.into(),
             muted: false,
         }
     }
 
     /// G.711 µ-law.
-    pub const fn pcmu(sample_rate: SampleRate) -> Self {
+    pub fn pcmu(sample_rate: impl Into<SampleRate>) -> Self {
         Self {
             codec: AudioCodec::Pcmu,
-            sample_rate,
+            sample_rate: sample_rate.into(),
             muted: false,
         }
     }

@@ -6,7 +6,6 @@ use parlour_core::audio::opus::{Channels, OpusDecoder};
 use parlour_core::audio::{JitterConfig, JitterStatistics, Packet};
 use parlour_core::time::Instant;
 
-use super::ReadError;
 use super::shared::SlotFrame;
 
 /// Samples of the longest frame at the highest rate.
@@ -22,14 +21,13 @@ const STACK: usize = 8 << 20;
 pub(super) struct Player(Box<Inner>);
 
 impl Player {
-    /// # Errors
-    /// [`ReadError::SampleRate`] at 8 kHz.
-    pub(super) fn new(rate: SampleRate) -> Result<Self, ReadError> {
+    /// `None` at a rate that Opus is not decoded to.
+    pub(super) fn new(rate: SampleRate) -> Option<Self> {
         on_a_large_stack(|| {
             let opus = OpusDecoder::new(rate, Channels::Stereo);
-            let opus = opus.map_err(|_| ReadError::SampleRate)?;
+            let opus = opus.ok()?;
             let inner = Inner::new(Decoder::new(opus), JitterConfig::default());
-            Ok(Self(Box::new(inner)))
+            Some(Self(Box::new(inner)))
         })
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::{CloseCause, Commands as _, Config, Desktop, Profile, Statistics};
 use parlour_core::room::{Codec, Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
 use parlour_core::signal::{
@@ -19,8 +18,9 @@ use super::driver::{Driver, Host, Rebind};
 use super::encoder::talker;
 use super::shared::{Published, Shared, Status};
 use super::{
-    AudioOptions, AudioWriter, Events, JoinError, JoinOptions, MediaReader, MediaWriter, Messages,
-    MixedReader, PublishError, ReadError, RequestError, SlotReader,
+    AudioOptions, AudioSource, AudioWriter, Events, FrameReader, JoinError, JoinOptions,
+    MediaReader, MediaWriter, Messages, MixedReader, ParticipantReader, PublishError, ReadError,
+    RequestError, SampleRate, SlotReader,
 };
 use crate::clock::Clock;
 use crate::machine::Client;
@@ -28,9 +28,11 @@ use crate::machine::Client;
 mod attributes;
 mod lobby;
 mod moderation;
+mod participants;
 
 pub use lobby::Lobby;
 pub use moderation::Whom;
+pub use participants::Participant;
 
 /// What is true in a room, as far as this participant knows.
 pub type RoomState = parlour_core::room::RoomState<<Desktop as Profile>::Roster>;
@@ -158,10 +160,11 @@ impl Room {
         Messages::new(Arc::clone(&self.shared))
     }
 
-    /// Looks at what is true in the room now. `look` must be quick: packets wait meanwhile. It must not call this
-    /// room's other methods, which would wait for it forever.
+    /// Looks at what is true in the room now: at a copy of it, so that `look` may take its time and call this room's other
+    /// methods. For participants as values there is [`participants`](Self::participants).
     pub fn with_state<T>(&self, look: impl FnOnce(&RoomState) -> T) -> T {
-        look(self.shared.lock().client.state())
+        let state = Box::new(self.shared.lock().client.state().clone());
+        look(&state)
     }
 
     /// Who this participant is; `None` while it waits in the lobby.
@@ -203,7 +206,7 @@ impl Room {
         let key = StreamKey::new(key).map_err(RequestError::from)?;
         let talker = talker(&options)?;
         let stream = self.publish(publication(&key, &options)).await?;
-        Ok(AudioWriter::new(stream, options.codec.core(), talker))
+        Ok(AudioWriter::new(stream, &options, talker))
     }
 
     /// Publishes video or a screen under `key` (1 to 16 printable ASCII characters, such as `camera`). Others receive it
@@ -255,17 +258,59 @@ impl Room {
     /// All that is heard, mixed, at `rate`.
     ///
     /// # Errors
-    /// [`ReadError::SampleRate`] at 8 kHz.
-    pub fn mixed_audio(&self, rate: SampleRate) -> Result<MixedReader, ReadError> {
-        MixedReader::new(Arc::clone(&self.shared), rate)
+    /// None at present.
+    pub fn mixed_audio(&self, rate: impl Into<SampleRate>) -> Result<MixedReader, ReadError> {
+        Ok(MixedReader::new(Arc::clone(&self.shared), rate.into()))
     }
 
     /// What is heard in one slot, at `rate`.
     ///
     /// # Errors
     /// [`ReadError`]
-    pub fn slot_audio(&self, slot: u8, rate: SampleRate) -> Result<SlotReader, ReadError> {
-        SlotReader::new(Arc::clone(&self.shared), slot, rate)
+    pub fn slot_audio(
+        &self,
+        slot: u8,
+        rate: impl Into<SampleRate>,
+    ) -> Result<SlotReader, ReadError> {
+        SlotReader::new(Arc::clone(&self.shared), slot, rate.into())
+    }
+
+    /// What one participant says, or one of its streams, at `rate`; beside the mix, and whether it is in the room already or
+    /// not.
+    ///
+    /// ```no_run
+    /// # use parlour_tokio::{ParticipantId, Room, SampleRate};
+    /// # async fn transcribe(room: Room, anna: ParticipantId, mut recognize: impl FnMut(&[i16])) {
+    /// let mut voice = room.audio_of(&anna, SampleRate::Hz16000);
+    /// let mut pcm = [0; 320];
+    /// loop {
+    ///     if voice.next_frame(&mut pcm).await.is_some() {
+    ///         recognize(&pcm);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn audio_of(
+        &self,
+        source: impl Into<AudioSource>,
+        rate: impl Into<SampleRate>,
+    ) -> ParticipantReader {
+        ParticipantReader::new(Arc::clone(&self.shared), source.into(), rate.into())
+    }
+
+    /// The frames of all that is heard, still encoded, from now on.
+    ///
+    /// ```no_run
+    /// # async fn record(room: parlour_tokio::Room, mut store: impl FnMut(&str, u64, &[u8])) {
+    /// let mut frames = room.frames();
+    /// while let Some(frame) = frames.next().await {
+    ///     store(frame.stream.participant.as_str(), frame.timestamp, &frame.payload);
+    /// }
+    /// println!("{} frames are missing", frames.missed());
+    /// # }
+    /// ```
+    pub fn frames(&self) -> FrameReader {
+        FrameReader::new(Arc::clone(&self.shared))
     }
 
     /// Mirrors what one slot receives as plain RTP to `to`, until the tap is dropped; see [`Tap`](crate::Tap).

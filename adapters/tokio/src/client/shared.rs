@@ -47,10 +47,11 @@ pub(crate) struct SlotFrame {
     pub(crate) sequence: u64,
     pub(crate) timestamp: u64,
     pub(crate) duration: u32,
-    #[cfg(feature = "tap")]
     pub(crate) level: Option<AudioLevel>,
     pub(crate) marker: bool,
     pub(crate) speaker: Option<u32>,
+    /// Whether several are heard at once.
+    pub(crate) mixed: bool,
     pub(crate) payload: Bytes,
 }
 
@@ -63,10 +64,10 @@ impl SlotFrame {
             sequence: frame.sequence,
             timestamp: frame.timestamp,
             duration: frame.duration,
-            #[cfg(feature = "tap")]
             level: frame.level,
             marker: frame.marker,
             speaker: frame.speaker,
+            mixed: frame.contributors.iter().len() > 1,
             payload: Bytes::copy_from_slice(frame.payload),
         }
     }

@@ -94,7 +94,7 @@ impl Admitter {
             from,
             now: wall,
         };
-        let admitted = match self.admit(&request) {
+        let admitted = match self.admit(server, &request) {
             Ok(admission) => server
                 .admit(now, join, admission)
                 .map_err(|error| error.to_string()),
@@ -109,8 +109,13 @@ impl Admitter {
         }
     }
 
-    fn admit(&self, request: &JoinRequest<'_>) -> Result<Admission, JoinRefusal> {
+    fn admit(&self, server: &Server, request: &JoinRequest<'_>) -> Result<Admission, JoinRefusal> {
         let room = &request.claims.room;
+        let goes_on =
+            |server: &Server| server.room(room).is_some_and(|view| view.session.is_some());
+        if self.shared.is_draining() && !goes_on(server) {
+            return Err(JoinRefusal::Unavailable);
+        }
         let admission = self.doorkeeper.admit(request)?;
         Ok(Admission {
             room: room.clone(),

@@ -125,12 +125,10 @@ impl RefreshRequest<'_> {
 
 fn admission(claims: &Claims, now: u64) -> Admission {
     let expires = claims.expires.saturating_add(LEEWAY);
+    let (room, participant) = (claims.room.clone(), claims.participant.clone());
     Admission {
         expires_in: Some(Duration::from_secs(expires.saturating_sub(now))),
-        room: claims.room.clone(),
-        participant: claims.participant.clone(),
-        name: claims.name.clone(),
-        grants: claims.grants,
         lobby: claims.lobby,
+        ..Admission::new(room, participant, claims.name.clone(), claims.grants)
     }
 }

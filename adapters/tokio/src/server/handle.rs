@@ -1,16 +1,20 @@
 //! What the application holds of a running server.
 
+mod events;
+mod moderation;
+mod rooms;
+
+pub use events::{Lagged, ServerEvent, ServerEvents};
+pub use rooms::{ParticipantInfo, RoomInfo, Snapshot};
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parlour_core::room::{
-    AttributeKey, AttributeValue, Participant, ParticipantId, RoomId, SessionId, Topic, Waiting,
-};
+use parlour_core::room::RoomId;
 use parlour_core::secure::{KeyPair, PublicKey};
-use parlour_core::server::{Gather, ModerateError, ParticipantStatistics, RoomView, Statistics};
-use parlour_core::signal::Recipients;
+use parlour_core::server::{ModerateError, Statistics};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
 use rand_core::OsRng;
@@ -18,9 +22,10 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::admission::{Admitter, worker_of};
 use super::bind::{advertise, bind_all};
+use super::gauge::Gauge;
 use super::shared::Shared;
 use super::worker::{Command, Worker};
-use super::{BindError, ServerConfig, ServerEvent, TicketError, load_or_create};
+use super::{BindError, ServerConfig, TicketError, load_or_create};
 use crate::machine::Server as Core;
 use crate::token::{Claims, mint_token};
 
@@ -37,6 +42,7 @@ pub struct Server {
     workers: Vec<mpsc::Sender<Command>>,
     addresses: Vec<SocketAddr>,
     sockets: Vec<Socket>,
+    gauges: Vec<Gauge>,
     host: String,
     public_key: PublicKey,
     shared: Arc<Shared>,
@@ -63,49 +69,6 @@ pub struct SocketStatistics {
     /// Datagrams that arrived when there was no room for them, since the server began, as far as it noticed: what comes
     /// after them tells. Only Linux does.
     pub receive_drops: Option<u64>,
-}
-
-/// One room, as it was when asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomInfo {
-    /// Its id.
-    pub room: RoomId,
-    /// The session going on, if there is one.
-    pub session: Option<SessionId>,
-    /// Who takes part.
-    pub participants: Vec<Participant>,
-    /// All who wait in the lobby, in the order in which they came.
-    pub waiting: Vec<Waiting>,
-}
-
-impl RoomInfo {
-    fn new(server: &Core, view: RoomView<'_>) -> Self {
-        let state = view.session.map(|(_, state)| state);
-        Self {
-            room: view.room.clone(),
-            session: view.session.map(|(session, _)| session),
-            participants: state.map_or(Vec::new(), |state| state.participants().cloned().collect()),
-            waiting: server.waiting(view.room).cloned().collect(),
-        }
-    }
-}
-
-/// What happens on a server, all rooms together. Bounded: who does not read loses the oldest and is told so by
-/// [`ServerEvent::EventsMissed`].
-#[derive(Debug)]
-pub struct ServerEvents(broadcast::Receiver<ServerEvent>);
-
-impl ServerEvents {
-    /// The next event; `None` once the server is shut down and all events have been read. Cancellation-safe.
-    pub async fn next(&mut self) -> Option<ServerEvent> {
-        match self.0.recv().await {
-            Ok(event) => Some(event),
-            Err(broadcast::error::RecvError::Lagged(count)) => {
-                Some(ServerEvent::EventsMissed { count })
-            }
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    }
 }
 
 impl Server {
@@ -138,16 +101,19 @@ impl Server {
         let (running, done) = mpsc::channel(1);
         let mut workers = Vec::new();
         let mut about = Vec::new();
+        let mut gauges = Vec::new();
         for (index, sockets) in sockets.into_iter().enumerate() {
             let (commands, receiver) = mpsc::channel(COMMANDS);
             let (buffers, drops) = (sockets.buffers, Arc::default());
             let socket = Socket { buffers, drops };
+            let gauge = Gauge::default();
             let admitter = Admitter::new(index, ports.clone(), Arc::clone(&shared), &config);
             Worker {
                 index,
                 sockets,
                 senders: config.senders,
                 drops: Arc::clone(&socket.drops),
+                gauge: gauge.clone(),
                 limits: config.limits.clone(),
                 tcp_connections: config.tcp_connections,
                 identity: identity.clone(),
@@ -162,11 +128,13 @@ impl Server {
             .map_err(BindError::Worker)?;
             workers.push(commands);
             about.push(socket);
+            gauges.push(gauge);
         }
         Ok(Self {
             workers,
             addresses,
             sockets: about,
+            gauges,
             host,
             public_key: *identity.public(),
             shared,
@@ -221,41 +189,6 @@ impl Server {
         ServerEvents(self.events.subscribe())
     }
 
-    /// The rooms with a session or somebody waiting for one.
-    pub async fn rooms(&self) -> Vec<RoomInfo> {
-        let mut rooms = Vec::new();
-        for worker in 0..self.workers.len() {
-            let of_worker = self.call(worker, |server, _| -> Vec<_> {
-                let rooms = server.rooms();
-                rooms.map(|view| RoomInfo::new(server, view)).collect()
-            });
-            rooms.extend(of_worker.await.unwrap_or_default());
-        }
-        rooms
-    }
-
-    /// One room, if there is a session in it or somebody waits for one.
-    pub async fn room(&self, room: &RoomId) -> Option<RoomInfo> {
-        let id = room.clone();
-        let info = self.call_room(room, move |server, _| {
-            server.room(&id).map(|view| RoomInfo::new(server, view))
-        });
-        info.await.flatten()
-    }
-
-    /// How well a participant is connected.
-    pub async fn participant_statistics(
-        &self,
-        room: &RoomId,
-        participant: &ParticipantId,
-    ) -> Option<ParticipantStatistics> {
-        let (id, participant) = (room.clone(), participant.clone());
-        let statistics = self.call_room(room, move |server, _| {
-            server.participant_statistics(&id, &participant)
-        });
-        statistics.await.flatten()
-    }
-
     /// What each worker has counted since it began.
     pub async fn statistics(&self) -> Vec<Statistics> {
         let mut statistics = Vec::new();
@@ -276,133 +209,6 @@ impl Server {
         sockets.collect()
     }
 
-    /// Removes a participant from the session.
-    ///
-    /// # Errors
-    /// [`ModerateError`]
-    pub async fn kick(
-        &self,
-        room: &RoomId,
-        participant: &ParticipantId,
-    ) -> Result<(), ModerateError> {
-        let (id, participant) = (room.clone(), participant.clone());
-        self.moderate(room, move |server, now| server.kick(now, &id, &participant))
-            .await
-    }
-
-    /// Silences a participant, or lifts that.
-    ///
-    /// # Errors
-    /// [`ModerateError`]
-    pub async fn censor(
-        &self,
-        room: &RoomId,
-        participant: &ParticipantId,
-        censored: bool,
-    ) -> Result<(), ModerateError> {
-        let (id, participant) = (room.clone(), participant.clone());
-        self.moderate(room, move |server, now| {
-            server.censor(now, &id, &participant, censored)
-        })
-        .await
-    }
-
-    /// Gives an attribute of a participant a value, or removes it.
-    ///
-    /// # Errors
-    /// [`ModerateError`]
-    pub async fn set_attribute(
-        &self,
-        room: &RoomId,
-        participant: &ParticipantId,
-        key: &AttributeKey,
-        value: Option<&AttributeValue>,
-    ) -> Result<(), ModerateError> {
-        let (id, participant) = (room.clone(), participant.clone());
-        let (key, value) = (key.clone(), value.cloned());
-        self.moderate(room, move |server, now| {
-            server.set_attribute(now, &id, &participant, &key, value.as_ref())
-        })
-        .await
-    }
-
-    /// Lets a participant in from the lobby.
-    ///
-    /// # Errors
-    /// [`ModerateError`]
-    pub async fn admit(
-        &self,
-        room: &RoomId,
-        participant: &ParticipantId,
-    ) -> Result<(), ModerateError> {
-        let (id, participant) = (room.clone(), participant.clone());
-        self.moderate(room, move |server, now| {
-            server.admit_waiting(now, &id, &participant)
-        })
-        .await
-    }
-
-    /// Turns a participant in the lobby away.
-    ///
-    /// # Errors
-    /// [`ModerateError`]
-    pub async fn deny(
-        &self,
-        room: &RoomId,
-        participant: &ParticipantId,
-    ) -> Result<(), ModerateError> {
-        let (id, participant) = (room.clone(), participant.clone());
-        self.moderate(room, move |server, now| {
-            server.deny_waiting(now, &id, &participant)
-        })
-        .await
-    }
-
-    /// Ends the session in a room for everybody.
-    ///
-    /// # Errors
-    /// [`ModerateError`]
-    pub async fn end_session(&self, room: &RoomId) -> Result<(), ModerateError> {
-        let id = room.clone();
-        self.moderate(room, move |server, now| server.end_session(now, &id))
-            .await
-    }
-
-    /// Sets how long frames of sound wait for others to the same receiver, so that they share a datagram, in one room as
-    /// long as somebody is there; `None`: as [`ServerConfig::limits`](crate::ServerConfig::limits) says.
-    ///
-    /// # Errors
-    /// [`ModerateError`]
-    pub async fn set_gather(
-        &self,
-        room: &RoomId,
-        gather: Option<Gather>,
-    ) -> Result<(), ModerateError> {
-        let id = room.clone();
-        self.moderate(room, move |server, _| server.set_gather(&id, gather))
-            .await
-    }
-
-    /// Sends a message of at most 640 bytes to participants, with `from` as the sender that they see; says to how many.
-    ///
-    /// # Errors
-    /// [`ModerateError`]
-    pub async fn send(
-        &self,
-        room: &RoomId,
-        from: &ParticipantId,
-        to: &Recipients,
-        topic: &Topic,
-        body: &[u8],
-    ) -> Result<u16, ModerateError> {
-        let (id, from, to) = (room.clone(), from.clone(), to.clone());
-        let (topic, body) = (topic.clone(), body.to_owned());
-        self.moderate(room, move |server, now| {
-            server.send(now, &id, &from, &to, &topic, &body)
-        })
-        .await
-    }
-
     /// Tells everybody that the server shuts down, waits at most a second until they know, and ends all workers.
     ///
     /// Dropping the future does the same in the background.
@@ -420,9 +226,9 @@ impl Server {
         act: impl FnOnce(&mut Core, Instant) -> T + Send + 'static,
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        let command: Command = Box::new(move |server, now| {
+        let command = Command::Do(Box::new(move |server, now| {
             let _ = reply.send(act(server, now));
-        });
+        }));
         self.workers.get(index)?.send(command).await.ok()?;
         answer.await.ok()
     }
@@ -435,7 +241,8 @@ impl Server {
         self.call(worker_of(room, self.workers.len()), act).await
     }
 
-    async fn moderate<T: Send + 'static>(
+    /// Has something done in a room.
+    async fn in_room<T: Send + 'static>(
         &self,
         room: &RoomId,
         act: impl FnOnce(&mut Core, Instant) -> Result<T, ModerateError> + Send + 'static,
@@ -445,7 +252,11 @@ impl Server {
     }
 }
 
+mod carry;
+mod drain;
 mod keys;
+mod load;
+mod tap;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use parlour_core::time::{Duration, Instant};
 
 /// How long the time is counted before it tells something.
-const PERIOD: Duration = Duration::from_millis(100);
+pub(super) const PERIOD: Duration = Duration::from_millis(100);
 
 /// The share of the time in which a worker did not wait.
 #[derive(Debug)]

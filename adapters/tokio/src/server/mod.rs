@@ -6,31 +6,40 @@
 //!   ServerEvents ◄──broadcast── all workers
 //! ```
 //!
-//! Nothing is shared between workers. A room belongs to one, by a stable hash of its id; whoever knocks at another one
+//! Workers share nothing but the API keys and whether the server drains. A room belongs to one, by a stable hash of its id; whoever knocks at another one
 //! is redirected, and tickets minted here name the right one at once. A worker may have threads that send for it, through
 //! its own socket ([`ServerConfig::senders`]): that is most of the work, and takes no part of a room's state along.
 
 mod admission;
 mod bind;
+mod carriage;
 mod config;
 mod doorkeeper;
 mod error;
 #[cfg(target_os = "linux")]
 mod files;
+mod gauge;
 mod handle;
 mod keyfile;
 mod load;
 mod shared;
 mod streams;
+mod taps;
 mod timer;
 mod udp;
 #[cfg(target_os = "linux")]
 mod watch;
 mod worker;
 
+pub use carriage::{CarriageError, CarriageReceiver, CarriageSender, CarryError};
 pub use config::ServerConfig;
 pub use doorkeeper::{Doorkeeper, JoinRequest, RefreshRequest};
 pub use error::{BindError, TicketError};
-pub use handle::{RoomInfo, Server, ServerEvents, SocketStatistics};
+pub use gauge::WorkerLoad;
+pub use handle::{
+    Lagged, ParticipantInfo, RoomInfo, Server, ServerEvent, ServerEvents, Snapshot,
+    SocketStatistics,
+};
 pub use keyfile::{KeyFileError, load_or_create};
-pub use parlour_core::server::{Event as ServerEvent, Gather};
+pub use parlour_core::server::{Gather, Moderated, RoomLimits, Selection, TappedStream};
+pub use taps::{MediaTap, Tapped, TappedPacket};

@@ -1,5 +1,6 @@
 //! What all workers of a server look at, and its application changes while they run.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::token::{ApiKey, ApiKeyError};
@@ -9,6 +10,7 @@ use crate::token::{ApiKey, ApiKeyError};
 pub(super) struct Shared {
     /// Exchanged as a whole, so that nobody sees half of a change.
     keys: RwLock<Keys>,
+    is_draining: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,7 @@ impl Shared {
     pub(super) fn new(keys: Vec<ApiKey>) -> Result<Self, ApiKeyError> {
         Ok(Self {
             keys: RwLock::new(Keys::new(keys)?),
+            is_draining: AtomicBool::new(false),
         })
     }
 
@@ -55,5 +58,13 @@ impl Shared {
         let keys = Keys::new(keys)?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_draining(&self, is_draining: bool) {
+        self.is_draining.store(is_draining, Ordering::Relaxed);
     }
 }

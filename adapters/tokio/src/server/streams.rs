@@ -1,8 +1,8 @@
-//! A worker's TCP connections.
+//! A worker's connections: by TCP, and those that the application carries.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::carriage::{self, CarriageReceiver, CarriageSender, CarryError};
 use crate::framing::{PacketReader, PacketWriter};
 
 /// Packets from all connections that wait for the worker; beyond, TCP holds the senders back.
@@ -40,13 +41,24 @@ struct Stream {
     source: Source,
     /// Whether a participant is heard on it: its task needs to know, too.
     is_used: Arc<AtomicBool>,
-    task: AbortHandle,
+    task: Option<AbortHandle>,
 }
 
 impl Stream {
     fn is_used(&self) -> bool {
         self.is_used.load(Ordering::Relaxed)
     }
+}
+
+/// A connection, as its task sees it.
+#[derive(Debug)]
+struct Connection {
+    id: u64,
+    path: Path,
+    /// Where to put the packets from it.
+    incoming: mpsc::Sender<FromStream>,
+    outgoing: mpsc::Receiver<Bytes>,
+    limits: Limits,
 }
 
 #[derive(Debug)]
@@ -75,14 +87,50 @@ impl Streams {
         (streams, receiver)
     }
 
-    /// Takes a connection on. If there are too many, altogether or from there, the oldest of these that no participant is
-    /// heard on gives way; if there is none, this one is closed.
+    /// Connections that there are.
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Takes a TCP connection on, or closes it if there is no place for it.
     pub(super) fn accept(&mut self, stream: TcpStream, from: SocketAddr) {
+        match self.open(from.ip()) {
+            Ok(connection) => self.spawn(connection.id, serve(connection, stream)),
+            Err(error) => tracing::debug!(%from, most = self.most, %error, "TCP connection closed"),
+        }
+    }
+
+    /// Takes a connection on that the application carries.
+    ///
+    /// # Errors
+    /// [`CarryError`]
+    pub(super) fn carry(
+        &mut self,
+        from: IpAddr,
+    ) -> Result<(CarriageSender, CarriageReceiver), CarryError> {
+        let connection = self.open(from)?;
+        let id = connection.id;
+        let (sender, carried) = carriage::sender();
+        let (receiver, is_dropped) = carriage::receiver(connection.outgoing);
+        let (path, incoming, limits) = (connection.path, connection.incoming, connection.limits);
+        let relayed = relay(path, carried, incoming, limits);
+        self.spawn(id, async move {
+            tokio::select! {
+                done = relayed => done,
+                _ = is_dropped => Ok(()),
+            }
+        });
+        Ok((sender, receiver))
+    }
+
+    /// Makes a place for a connection. If there are too many, altogether or from there, the oldest of these that no
+    /// participant is heard on gives way.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn open(&mut self, from: IpAddr) -> Result<Connection, CarryError> {
         let id = self.next;
-        let path = Path::Stream {
-            id,
-            from: from.ip(),
-        };
+        let path = Path::Stream { id, from };
         let source = path.source();
         let alike = self.streams.values().filter(|other| other.source == source);
         // As with half-open joins: nobody can take all places alone.
@@ -90,33 +138,45 @@ impl Streams {
         if (is_its_share_taken || self.streams.len() >= self.most)
             && !self.make_place(is_its_share_taken.then_some(source))
         {
-            tracing::debug!(%from, most = self.most, is_its_share_taken, "too many TCP connections");
-            return;
+            return Err(match self.streams.len() >= self.most {
+                true => CarryError::Full,
+                false => CarryError::AddressFull,
+            });
         }
         self.next += 1;
         let (sender, outgoing) = mpsc::channel(OUTGOING);
         let is_used = Arc::new(AtomicBool::new(false));
-        let limits = Limits {
-            is_used: Arc::clone(&is_used),
-            idle: self.idle,
-        };
-        let incoming = self.incoming.clone();
-        let task = tokio::spawn(async move {
-            tracing::debug!(stream = id, %from, "TCP connection");
-            if let Err(error) = serve(path, stream, limits, &incoming, outgoing).await {
-                tracing::debug!(stream = id, %from, %error, "TCP connection ended");
-            }
-            let _ = incoming.send(FromStream::Ended(id)).await;
-        });
         self.streams.insert(
             id,
             Stream {
                 outgoing: sender,
                 source,
-                is_used,
-                task: task.abort_handle(),
+                is_used: Arc::clone(&is_used),
+                task: None,
             },
         );
+        Ok(Connection {
+            id,
+            path,
+            incoming: self.incoming.clone(),
+            outgoing,
+            limits: Limits::new(is_used, self.idle),
+        })
+    }
+
+    /// Has a connection served until that ends.
+    fn spawn(&mut self, id: u64, served: impl Future<Output = io::Result<()>> + Send + 'static) {
+        let incoming = self.incoming.clone();
+        let task = tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::debug!(stream = id, %error, "connection ended");
+            }
+            let _ = incoming.send(FromStream::Ended(id)).await;
+        });
+        if let Some(stream) = self.streams.get_mut(&id) {
+            tracing::debug!(stream = id, source = ?stream.source, "connection");
+            stream.task = Some(task.abort_handle());
+        }
     }
 
     /// Ends the oldest connection, of `source` if one is named, that no participant is heard on; false if there is none.
@@ -128,8 +188,10 @@ impl Streams {
             return false;
         };
         if let Some(stream) = self.streams.remove(&id) {
-            tracing::debug!(stream = id, "TCP connection gives way");
-            stream.task.abort();
+            tracing::debug!(stream = id, "connection gives way");
+            if let Some(task) = stream.task {
+                task.abort();
+            }
         }
         true
     }
@@ -158,27 +220,61 @@ impl Streams {
 struct Limits {
     is_used: Arc<AtomicBool>,
     idle: Duration,
+    began: Instant,
+    heard: Instant,
+    /// When to look again.
+    deadline: Instant,
 }
 
-async fn serve(
-    path: Path,
-    stream: TcpStream,
-    limits: Limits,
-    incoming: &mpsc::Sender<FromStream>,
-    mut outgoing: mpsc::Receiver<Bytes>,
-) -> io::Result<()> {
+impl Limits {
+    fn new(is_used: Arc<AtomicBool>, idle: Duration) -> Self {
+        let began = Instant::now();
+        Self {
+            is_used,
+            idle,
+            began,
+            heard: began,
+            deadline: began + GREETING,
+        }
+    }
+
+    /// A packet has come.
+    fn heard(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// # Errors
+    /// If the connection has been of no use for too long.
+    fn check(&mut self) -> io::Result<()> {
+        self.deadline = match self.is_used.load(Ordering::Relaxed) {
+            true => self.heard + self.idle,
+            false => self.began + GREETING,
+        };
+        match self.deadline <= Instant::now() {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Serves a TCP connection.
+async fn serve(connection: Connection, stream: TcpStream) -> io::Result<()> {
+    let Connection {
+        path,
+        incoming,
+        mut outgoing,
+        mut limits,
+        ..
+    } = connection;
     stream.set_nodelay(true)?;
     let (reader, writer) = stream.into_split();
     let mut reader = PacketReader::new(reader);
     let mut writer = PacketWriter::new(writer);
-    let began = Instant::now();
-    let mut heard = began;
-    let mut deadline = began + GREETING;
     loop {
         tokio::select! {
             packet = reader.next() => match packet? {
                 Some(packet) => {
-                    heard = Instant::now();
+                    limits.heard();
                     let packet = FromStream::Packet(path, packet.to_vec());
                     if incoming.send(packet).await.is_err() {
                         return Ok(());
@@ -191,15 +287,30 @@ async fn serve(
                 Some(packet) => writer.put(&packet),
                 None => return Ok(()),
             },
-            () = sleep_until(deadline) => {
-                deadline = match limits.is_used.load(Ordering::Relaxed) {
-                    true => heard + limits.idle,
-                    false => began + GREETING,
+            () = sleep_until(limits.deadline) => limits.check()?,
+        }
+    }
+}
+
+/// Takes packets from a carried connection. What goes to it does not come by here.
+async fn relay(
+    path: Path,
+    mut carried: mpsc::Receiver<Vec<u8>>,
+    incoming: mpsc::Sender<FromStream>,
+    mut limits: Limits,
+) -> io::Result<()> {
+    loop {
+        tokio::select! {
+            packet = carried.recv() => {
+                let Some(packet) = packet else {
+                    return Ok(());
                 };
-                if deadline <= Instant::now() {
-                    return Err(io::ErrorKind::TimedOut.into());
+                limits.heard();
+                if incoming.send(FromStream::Packet(path, packet)).await.is_err() {
+                    return Ok(());
                 }
             }
+            () = sleep_until(limits.deadline) => limits.check()?,
         }
     }
 }
@@ -210,6 +321,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::sleep;
 
+    use super::super::carriage::CarriageError;
     use super::*;
 
     /// Connections to oneself, said to come from elsewhere.
@@ -280,6 +392,112 @@ mod tests {
             streams.used(id);
         }
         assert_eq!(door.open(&mut streams, "198.51.100.9:1").await, None);
+    }
+
+    #[tokio::test]
+    async fn carried_connections_take_the_same_places() {
+        let mut door = Door::new().await;
+        let (mut streams, _received) = Streams::new(8, Duration::from_secs(90));
+        let carry = |streams: &mut Streams, from: &str| {
+            let carried = streams.carry(from.parse().unwrap());
+            streams.used(streams.next - 1);
+            carried
+        };
+        let id = door.open(&mut streams, "192.0.2.1:1").await.unwrap();
+        streams.used(id);
+        let mut held = vec![carry(&mut streams, "192.0.2.1").unwrap()];
+        let refused = carry(&mut streams, "192.0.2.1").unwrap_err();
+        assert_eq!(refused, CarryError::AddressFull);
+        assert_eq!(door.open(&mut streams, "192.0.2.1:2").await, None);
+        for from in [
+            "2001:db8::1",
+            "2001:db8::2",
+            "192.0.2.3",
+            "192.0.2.3",
+            "192.0.2.4",
+        ] {
+            held.push(carry(&mut streams, from).unwrap());
+        }
+        let refused = carry(&mut streams, "2001:db8::3").unwrap_err();
+        assert_eq!(refused, CarryError::AddressFull);
+        held.push(carry(&mut streams, "192.0.2.4").unwrap());
+        assert_eq!(streams.len(), 8);
+        let refused = carry(&mut streams, "192.0.2.5").unwrap_err();
+        assert_eq!(refused, CarryError::Full);
+    }
+
+    #[tokio::test]
+    async fn a_carried_stranger_gives_way_and_is_told() {
+        let (mut streams, _received) = Streams::new(4, Duration::from_secs(90));
+        let from = "192.0.2.1".parse().unwrap();
+        let (sender, mut receiver) = streams.carry(from).unwrap();
+        let _newer = streams.carry(from).unwrap();
+        assert_eq!(receiver.next().await, None);
+        tokio::task::yield_now().await;
+        assert_eq!(sender.send(&[0]).await, Err(CarriageError::Closed));
+    }
+
+    /// In tokio's own time, which does not pass here.
+    #[tokio::test(start_paused = true)]
+    async fn a_carriage_ends_with_either_of_its_ends() {
+        let began = Instant::now();
+        let (mut streams, mut received) = Streams::new(8, Duration::from_secs(90));
+        let from = "192.0.2.1".parse().unwrap();
+        let (sender, mut receiver) = streams.carry(from).unwrap();
+        sender.send(&[7; 1_200]).await.unwrap();
+        for wrong in [&[][..], &[7; 1_201]] {
+            assert_eq!(sender.send(wrong).await, Err(CarriageError::Length));
+        }
+        let packet = received.recv().await.unwrap();
+        assert!(
+            matches!(&packet, FromStream::Packet(Path::Stream { id: 0, .. }, packet) if packet.len() == 1_200)
+        );
+        drop(sender);
+        assert!(matches!(received.recv().await, Some(FromStream::Ended(0))));
+        streams.forget(0);
+        assert_eq!(receiver.next().await, None);
+
+        let (sender, receiver) = streams.carry(from).unwrap();
+        drop(receiver);
+        assert!(matches!(received.recv().await, Some(FromStream::Ended(1))));
+        assert_eq!(sender.send(&[7]).await, Err(CarriageError::Closed));
+        assert!(began.elapsed().is_zero(), "it was ended for its silence");
+    }
+
+    #[tokio::test]
+    async fn what_a_slow_carriage_does_not_take_is_dropped() {
+        let (mut streams, _received) = Streams::new(8, Duration::from_secs(90));
+        let (_sender, mut receiver) = streams.carry("192.0.2.1".parse().unwrap()).unwrap();
+        for n in 0..=OUTGOING {
+            streams.send(0, &[n as u8]);
+        }
+        streams.forget(0);
+        let mut taken = 0;
+        while let Some(packet) = receiver.next().await {
+            assert_eq!(packet[..], [taken as u8]);
+            taken += 1;
+        }
+        assert_eq!(taken, OUTGOING);
+    }
+
+    /// In tokio's own time, which jumps to what is next.
+    #[tokio::test(start_paused = true)]
+    async fn a_carried_stranger_stays_no_longer_than_another() {
+        let (mut streams, mut received) = Streams::new(8, Duration::from_secs(90));
+        let began = Instant::now();
+        let (sender, _receiver) = streams.carry("192.0.2.1".parse().unwrap()).unwrap();
+        let chatter = async {
+            while sender.send(&[7]).await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let ended = async { while !matches!(received.recv().await, Some(FromStream::Ended(0))) {} };
+        tokio::select! {
+            () = chatter => unreachable!(),
+            () = ended => {}
+        }
+        assert_eq!(began.elapsed().as_secs(), GREETING.as_secs());
     }
 
     /// In tokio's own time, which jumps to what is next.

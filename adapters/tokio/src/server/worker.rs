@@ -3,25 +3,29 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use parlour_core::room::RoomId;
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{Config as Limits, Path, Transmit};
+use parlour_core::server::{Config as Limits, Event, ModerateError, Path, Transmit};
 use parlour_core::time::Instant;
 use parlour_core::wire::Packet;
 use rand_core::OsRng;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::Instrument as _;
 
 use super::ServerEvent;
 use super::admission::Admitter;
 use super::bind::Sockets;
-use super::load::Load;
+use super::carriage::{CarriageReceiver, CarriageSender, CarryError};
+use super::gauge::{Gauge, Reading};
+use super::load::{self, Load};
 use super::streams::{FromStream, Streams};
+use super::taps::{MediaTap, Taps, Wanted};
 use super::timer::Timer;
 use super::udp::{Bound, Inbound, Outbound};
 use crate::clock::Clock;
@@ -43,8 +47,25 @@ const HELD_BACK: Duration = Duration::from_millis(50);
 /// How long no TCP connection is accepted after that failed: the process is short of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Something to do with a worker's server.
-pub(super) type Command = Box<dyn FnOnce(&mut Server, Instant) + Send>;
+/// What a worker's server is told by its application.
+pub(super) enum Command {
+    /// Something to do with the rooms.
+    Do(Act),
+    /// To take on a client whose datagrams the application carries, from there.
+    Carry(IpAddr, oneshot::Sender<Carried>),
+    /// To tap what is wanted of the media in a room.
+    Tap(
+        RoomId,
+        Wanted,
+        oneshot::Sender<Result<MediaTap, ModerateError>>,
+    ),
+}
+
+/// Something to do with the rooms.
+pub(super) type Act = Box<dyn FnOnce(&mut Server, Instant) + Send>;
+
+/// Whether a client was taken on.
+type Carried = Result<(CarriageSender, CarriageReceiver), CarryError>;
 
 /// What a worker is made of.
 pub(super) struct Worker {
@@ -54,6 +75,7 @@ pub(super) struct Worker {
     pub(super) senders: usize,
     /// Counts what the kernel had no room for on arrival.
     pub(super) drops: Arc<AtomicU64>,
+    pub(super) gauge: Gauge,
     pub(super) limits: Limits,
     pub(super) tcp_connections: usize,
     pub(super) identity: KeyPair,
@@ -100,11 +122,12 @@ impl Worker {
         #[cfg(not(feature = "record"))]
         let server = Server::new(limits, keys, now, rng);
         let (admitter, commands, events) = (self.admitter, self.commands, self.events);
-        let running = self.running;
+        let (running, gauge) = (self.running, self.gauge);
         let thread = std::thread::Builder::new().name(name);
         thread.spawn(move || {
             let (inbound, outbound) = udp.split();
             let worker = Running {
+                index: self.index,
                 clock,
                 server,
                 inbound,
@@ -116,6 +139,10 @@ impl Worker {
                 admitter,
                 commands,
                 events,
+                taps: Taps::new(clock),
+                gauge,
+                gauge_at: None,
+                events_missed: 0,
                 is_held_back: false,
                 took: Duration::ZERO,
                 looked: now,
@@ -130,6 +157,7 @@ impl Worker {
 }
 
 struct Running {
+    index: usize,
     clock: Clock,
     server: Server,
     inbound: Inbound,
@@ -141,6 +169,12 @@ struct Running {
     admitter: Admitter,
     commands: mpsc::Receiver<Command>,
     events: broadcast::Sender<ServerEvent>,
+    taps: Taps,
+    gauge: Gauge,
+    /// When to set the gauge, should nothing else come before.
+    gauge_at: Option<Instant>,
+    /// Events that were lost before they came out of the server.
+    events_missed: u64,
     /// Whether there was no room for all that is queued, in the socket or with those who send.
     is_held_back: bool,
     /// How long it took to take in what came last.
@@ -180,15 +214,20 @@ impl Running {
             }
             let waits = self.clock.now();
             let wakeup = self.wait().await;
-            let busiest = || self.outbound.busiest();
-            if let Some(percent) = load.waited(waits, self.clock.now(), busiest) {
-                self.server.set_load(percent);
+            let now = self.clock.now();
+            match load.waited(waits, now, || self.outbound.busiest()) {
+                Some(percent) => {
+                    self.server.set_load(percent);
+                    self.set_gauge(now, percent, &wakeup);
+                }
+                // What happens now shows in time, whether more comes or not.
+                None => self.gauge_at = self.gauge_at.or(Some(now + load::PERIOD)),
             }
             match wakeup {
                 Wakeup::Readable => self.take_in(),
                 Wakeup::Stream(from_stream) => self.take_in_streams(from_stream),
                 Wakeup::Accepted(accepted) => self.accept(accepted),
-                Wakeup::Command(Some(command)) => command(&mut self.server, self.clock.now()),
+                Wakeup::Command(Some(command)) => self.obey(command),
                 Wakeup::Command(None) => self.shut_down(),
                 Wakeup::Writable => {}
                 Wakeup::Timeout => self.handle_timeout(),
@@ -196,24 +235,56 @@ impl Running {
         }
     }
 
+    /// Says how this worker fares. Unless nothing happens, it is to say so again.
+    fn set_gauge(&mut self, now: Instant, busy: u8, wakeup: &Wakeup) {
+        let has_changed = self.gauge.set(Reading {
+            busy,
+            rooms: self.server.room_count(),
+            participants: self.server.participant_count(),
+            connections: self.streams.len(),
+            events_missed: self.events_missed,
+            statistics: *self.server.statistics(),
+        });
+        let is_due = self.server.poll_timeout().is_some_and(|at| at <= now);
+        let happens = has_changed || is_due || !matches!(wakeup, Wakeup::Timeout);
+        self.gauge_at = happens.then(|| now + load::PERIOD);
+    }
+
     /// Does what the server's events ask for, and hands out the others.
     fn answer(&mut self) {
+        self.taps.hand_out(&mut self.server);
         let now = self.clock.now();
         while let Some(event) = self.server.poll_event() {
             match event {
-                ServerEvent::JoinRequested { join, token, from } => {
+                Event::JoinRequested { join, token, from } => {
                     (self.admitter).answer_join(&mut self.server, now, join, &token, from);
                 }
-                ServerEvent::RefreshRequested { refresh, token, .. } => {
+                Event::RefreshRequested { refresh, token, .. } => {
                     (self.admitter).answer_refresh(&mut self.server, now, refresh, &token);
                 }
                 event => {
-                    if let ServerEvent::Overloaded { late } = event {
-                        tracing::warn!(late, "more to send than this worker can");
+                    match event {
+                        Event::Overloaded { late } => {
+                            tracing::warn!(late, "more to send than this worker can");
+                        }
+                        Event::SessionEnded { session, .. } => {
+                            self.taps.session_ended(session);
+                        }
+                        Event::EventsMissed { count } => {
+                            self.events_missed += count;
+                            self.taps.sessions_ended(&self.server);
+                        }
+                        _ => {}
                     }
                     tracing::debug!(?event);
+                    let told = ServerEvent {
+                        worker: self.index,
+                        sequence: self.server.events_polled(),
+                        at: SystemTime::now(),
+                        event,
+                    };
                     // An error means that nobody listens.
-                    let _ = self.events.send(event);
+                    let _ = self.events.send(told);
                 }
             }
         }
@@ -251,7 +322,7 @@ impl Running {
         } else {
             server
         };
-        let timeout = [server, self.accept_at, self.shutdown_by];
+        let timeout = [server, self.gauge_at, self.accept_at, self.shutdown_by];
         let timeout = timeout.into_iter().flatten().min();
         let accept = async {
             match &self.tcp {
@@ -287,6 +358,7 @@ impl Running {
                     self.is_held_back = !answer_strangers(server, now, outbound, streams);
                 }
             });
+            self.taps.hand_out(&mut self.server);
             self.took = self.clock.now().saturating_duration_since(began);
             if count < BATCH || self.took < TURN {
                 break;
@@ -326,6 +398,19 @@ impl Running {
                 return;
             }
             next = self.from_streams.try_recv().ok();
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Do(act) => act(&mut self.server, self.clock.now()),
+            Command::Carry(from, reply) => {
+                // Whoever does not wait for the ends any more has dropped them.
+                let _ = reply.send(self.streams.carry(from));
+            }
+            Command::Tap(room, wanted, reply) => {
+                let _ = reply.send(self.taps.open(&mut self.server, room, wanted));
+            }
         }
     }
 

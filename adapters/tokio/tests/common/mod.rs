@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use parlour_tokio::core::audio::codec::SampleRate;
 use parlour_tokio::core::room::{Grants, ParticipantId};
+use parlour_tokio::core::server;
 use parlour_tokio::core::ticket::Ticket;
 use parlour_tokio::token::{ApiKey, Claims, mint_token};
 use parlour_tokio::{
     AudioOptions, AudioWriter, Event, Events, JoinOptions, MixedReader, Room, RoomEvent, Server,
-    ServerConfig, ServerEvent,
+    ServerConfig, ServerEvents,
 };
 
 pub const RATE: SampleRate = SampleRate::Hz48000;
@@ -82,15 +83,29 @@ pub async fn meet(server: &Server) -> (Room, Room) {
         join(server, "room", "anna").await,
         join(server, "room", "ben").await,
     );
-    let mut missing = 2;
+    for _ in 0..2 {
+        let joined = |event: &server::Event| {
+            matches!(event, server::Event::ParticipantJoined { .. }).then_some(())
+        };
+        happens(&mut happened, joined).await;
+    }
+    rooms
+}
+
+/// The first of what happens on the server that `wanted` likes.
+pub async fn happens<T>(
+    events: &mut ServerEvents,
+    mut wanted: impl FnMut(&server::Event) -> Option<T>,
+) -> T {
     within(async {
-        while missing > 0 {
-            let event = happened.next().await.expect("the server is gone");
-            missing -= i32::from(matches!(event, ServerEvent::ParticipantJoined { .. }));
+        loop {
+            let told = events.next().await.expect("the server is gone");
+            if let Some(found) = wanted(&told.expect("too slow").event) {
+                return found;
+            }
         }
     })
-    .await;
-    rooms
+    .await
 }
 
 pub async fn join_by(server: &Server, who: &str, options: JoinOptions) -> Room {
@@ -122,6 +137,17 @@ pub async fn until<T>(events: &mut Events, mut wanted: impl FnMut(Event) -> Opti
 pub async fn until_room(events: &mut Events, event: RoomEvent) {
     until(events, |seen| {
         (seen == Event::Room(event.clone())).then_some(())
+    })
+    .await;
+}
+
+/// Waits until `who` is told as being in the room.
+pub async fn until_joined(events: &mut Events, who: &str) {
+    until(events, |event| match event {
+        Event::Room(RoomEvent::ParticipantJoined { participant, .. }) => {
+            (participant == id(who)).then_some(())
+        }
+        _ => None,
     })
     .await;
 }

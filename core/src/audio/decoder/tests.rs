@@ -54,7 +54,7 @@ fn losses_go_to_the_codec_that_was_heard() {
         (pcm[0] - heard).abs() <= 1 && pcm[319] > heard,
         "goes on and fades"
     );
-    // What is not decoded changes nothing.
+    // A refused payload changes nothing.
     let refused = decoder.decode(Codec::H264, &[1], &mut pcm);
     assert_eq!(refused, Err(DecodeError::UnsupportedCodec));
     decoder.conceal(&mut pcm);

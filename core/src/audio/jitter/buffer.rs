@@ -1,22 +1,22 @@
-//! The public face: what goes in, what comes out, and the cells that hold payloads.
+//! The public interface: pushing, pulling, and the cells that hold payloads.
 
 use super::playout::{Cell, Playout, Step};
 use crate::room::Codec;
 use crate::time::{Duration, Instant};
 
-/// How a [`JitterBuffer`] is tuned. The defaults suit a desktop; a device close to its server may
-/// want a `start_delay` of 40 ms.
+/// The settings of a [`JitterBuffer`]. The defaults suit a desktop; a device close to its server may use a
+/// `start_delay` of 40 ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct JitterConfig {
     /// RTP timestamp units per second, 8,000 to 192,000 (other values are clamped). 48,000 in
     /// Parlour's slots.
     pub clock_rate: u32,
-    /// The target delay until enough packets have come to know better (about three seconds).
+    /// The target delay until enough packets have arrived to measure it (about three seconds).
     pub start_delay: Duration,
-    /// The target delay is never below this.
+    /// The minimum of the target delay.
     pub min_delay: Duration,
-    /// The target delay is never above this, nor above one second, nor above what the cells hold.
+    /// The maximum of the target delay. Other maxima are one second and the capacity of the cells.
     pub max_delay: Duration,
 }
 
@@ -39,28 +39,27 @@ pub struct Packet<'a> {
     pub sequence: u64,
     /// Extended RTP timestamp of the first sample, below 2^62.
     pub timestamp: u64,
-    /// How much sound it holds, in samples of the RTP clock: more than 0, at most 120 ms.
+    /// The duration of the audio, in samples of the RTP clock: more than 0, at most 120 ms.
     pub duration: u32,
-    /// How the payload is coded.
+    /// The codec of the payload.
     pub codec: Codec,
-    /// Who speaks: the contributing source of the slot's packet.
+    /// The talker: the contributing source of the slot's packet.
     pub speaker: Option<u32>,
     /// The RTP marker bit: the first packet after a silence.
     pub marker: bool,
-    /// The coded sound.
+    /// The encoded audio.
     pub payload: &'a [u8],
 }
 
-/// Why a packet was not taken. It was dropped and, where [`JitterStatistics`] has a place for it,
-/// counted.
+/// Why a packet was dropped. [`JitterStatistics`] counts it if it has a counter for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PushError {
-    /// The time to play it has passed. (It still teaches the buffer to wait longer.)
+    /// Its playing time has passed. (The buffer still learns from it to wait longer.)
     #[error("packet came too late to be played")]
     Late,
-    /// A packet with this sequence number is held already.
+    /// The buffer already holds a packet with this sequence number.
     #[error("packet is a duplicate of one that is held")]
     Duplicate,
     /// All cells hold newer packets than this one.
@@ -87,47 +86,46 @@ pub struct Frame<'a> {
     /// Extended RTP timestamp. From one frame to the next it rises, unless
     /// [`JitterStatistics::rebased`] has changed between them.
     pub timestamp: u64,
-    /// How much sound it holds, in samples of the RTP clock.
+    /// The duration of the audio, in samples of the RTP clock.
     pub samples: u32,
-    /// How the payload is coded.
+    /// The codec of the payload.
     pub codec: Codec,
-    /// Who speaks.
+    /// The talker.
     pub speaker: Option<u32>,
-    /// The coded sound.
+    /// The encoded audio.
     pub payload: &'a [u8],
 }
 
-/// What to play now. Whatever it is, play [`samples`](Self::samples) of it, then pull again.
+/// The audio to play now. In every case play [`samples`](Self::samples) of it, then pull again.
 ///
-/// Except in frames, the number of samples is a multiple of 2.5 ms, as Opus decoders demand of
-/// concealment.
+/// Except for frames, the number of samples is a multiple of 2.5 ms, as Opus decoders require for concealment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "each pull consumes the time that it stands for"]
 pub enum Pull<'a> {
     /// Decode this packet.
     Frame(Frame<'a>),
-    /// Sound is missing: let the decoder conceal it.
+    /// Audio is missing: let the decoder conceal it.
     Lost {
-        /// How much sound is missing, in samples of the RTP clock.
+        /// The duration of the missing audio, in samples of the RTP clock.
         samples: u32,
-        /// The payload that follows directly, if it is here: its in-band FEC (Opus) may hold the
-        /// missing sound. It comes again, as a [`Pull::Frame`], with the next pull.
+        /// The payload that follows directly, if it has arrived: its in-band FEC (Opus) may hold the missing audio. The
+        /// next pull returns it as a [`Pull::Frame`].
         next: Option<&'a [u8]>,
     },
-    /// The sender is silent (DTX) or silence is put in: play silence or comfort noise.
+    /// The sender is silent (DTX), or the buffer inserts silence: play silence or comfort noise.
     Silence {
-        /// How much, in samples of the RTP clock.
+        /// The duration, in samples of the RTP clock.
         samples: u32,
     },
-    /// Nothing to play yet, or nothing any more: play silence or comfort noise.
+    /// There is nothing to play, at the start or after the end: play silence or comfort noise.
     Buffering {
-        /// How much, in samples of the RTP clock.
+        /// The duration, in samples of the RTP clock.
         samples: u32,
     },
 }
 
 impl Pull<'_> {
-    /// How much sound this stands for, in samples of the RTP clock. Never 0.
+    /// The duration of this answer, in samples of the RTP clock. Never 0.
     pub const fn samples(&self) -> u32 {
         match self {
             Self::Frame(frame) => frame.samples,
@@ -138,35 +136,34 @@ impl Pull<'_> {
     }
 }
 
-/// What a [`JitterBuffer`] has seen and done since it was made.
+/// Counters of a [`JitterBuffer`] since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct JitterStatistics {
-    /// Packets taken.
+    /// Packets accepted.
     pub received: u64,
-    /// Packets that came after the time to play them.
+    /// Packets that came after their playing time.
     pub late: u64,
     /// Packets that came while another with their sequence number was held.
     pub duplicates: u64,
-    /// Packets that had not come when their turn was over, by sequence number. Those that come
-    /// afterwards also count as `late`.
+    /// Packets missing at their playing time, by sequence number. Those that come afterwards also count as `late`.
     pub lost: u64,
-    /// Samples of concealment that were asked for ([`Pull::Lost`]).
+    /// Samples of requested concealment ([`Pull::Lost`]).
     pub concealed: u64,
-    /// Packets that were here but never played, because the buffer was full or its delay too long.
+    /// Packets that arrived but were never played, because the buffer was full or its delay too long.
     pub dropped: u64,
-    /// How often the sender's sequence or timestamps jumped so that playing started anew.
+    /// Restarts of playing because the sender's sequence or timestamps jumped.
     pub rebased: u64,
-    /// How far playing lags behind the fastest packet of late, in samples; smoothed.
+    /// The lag of playing behind the fastest recent packet, in samples; smoothed.
     pub delay: u32,
-    /// What `delay` should be, in samples.
+    /// The target of `delay`, in samples.
     pub target: u32,
 }
 
 /// An adaptive jitter buffer for one RTP flow: `PACKETS` cells of up to `BYTES` payload bytes each.
 ///
-/// Memory is all inline: `PACKETS × (BYTES + 48)` bytes and about 500 more; 16 cells of 160 bytes
-/// take under 3.8 KB. With 20 ms packets 16 cells hold 320 ms.
+/// All memory is inline: `PACKETS × (BYTES + 48)` bytes and about 500 more; 16 cells of 160 bytes take under 3.8 KB.
+/// With 20 ms packets 16 cells hold 320 ms.
 ///
 /// ```
 /// use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
@@ -223,7 +220,7 @@ pub struct JitterBuffer<const PACKETS: usize, const BYTES: usize> {
 }
 
 impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
-    /// An empty buffer. At least two cells are needed, which the compiler checks.
+    /// An empty buffer. It needs at least two cells, which the compiler checks.
     pub fn new(config: JitterConfig) -> Self {
         const {
             assert!(PACKETS >= 2, "a jitter buffer needs at least two cells");
@@ -235,10 +232,10 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
         }
     }
 
-    /// Takes a packet that arrived at `now`. If every cell is taken, the oldest packet is dropped.
+    /// Stores a packet that arrived at `now`. If all cells are full, the oldest packet is dropped.
     ///
     /// # Errors
-    /// See [`PushError`]. The packet was dropped; what is held stays as it was.
+    /// See [`PushError`]. The packet was dropped; the buffer is unchanged.
     pub fn push(&mut self, now: Instant, packet: Packet<'_>) -> Result<(), PushError> {
         if packet.payload.len() > BYTES {
             return Err(PushError::TooLarge);
@@ -254,8 +251,8 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
         Ok(())
     }
 
-    /// What to play next. Call it whenever the sound of the last pull is used up; `now` is the time
-    /// of the call. Never waits.
+    /// The next audio to play. Call it when the audio of the last pull is used up; `now` is the time of the call. Never
+    /// waits.
     pub fn pull(&mut self, now: Instant) -> Pull<'_> {
         match self.playout.step(&mut self.cells, now) {
             Step::Frame(index, cell) => Pull::Frame(Frame {
@@ -275,7 +272,7 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
         }
     }
 
-    /// What happened so far.
+    /// The counters so far.
     pub fn statistics(&self) -> JitterStatistics {
         self.playout.statistics()
     }

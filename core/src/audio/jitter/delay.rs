@@ -1,17 +1,17 @@
-//! How late packets come: the fastest transit of late, and the distribution of what comes after it.
+//! The model of packet delay: the fastest recent transit, and the distribution of delays above it.
 
-/// Buckets of the histogram; times 20 ms, the longest lateness it can tell from a longer one.
+/// Buckets of the histogram; times 20 ms, the longest delay that it distinguishes.
 const BUCKETS: usize = 50;
 /// The whole of the histogram, a fixed-point 1.
 const ONE: u32 = 1 << 24;
-/// How many packets' worth of weight the configured start delay has.
+/// The weight of the configured start delay, in packets.
 const PRIOR: u32 = 8;
-/// A packet's share never falls below one in so many: about five seconds of 20 ms packets.
+/// The minimum weight of a packet is one in `MEMORY`: about five seconds of 20 ms packets.
 const MEMORY: u32 = 256;
 /// The minimum is taken over the last one to two times this many packets, so that it follows a
 /// drifting clock (12 s at 60 ms and 200 ppm: 2.4 ms).
 const WINDOW: u16 = 100;
-/// After so long without a packet the old minimum says nothing about the new one.
+/// After this many seconds without a packet the old minimum is discarded.
 const STALE_SECONDS: i64 = 30;
 
 /// All times are in samples of the RTP clock.
@@ -40,7 +40,7 @@ impl Minimum {
 }
 
 impl DelayModel {
-    /// `rate` in samples per second, `start` the delay to assume until packets tell.
+    /// `rate` in samples per second, `start` the delay to assume until packets arrive.
     pub(super) fn new(rate: i64, start: i64) -> Self {
         let bucket = bucket(rate);
         let mut shares = [0; BUCKETS];
@@ -56,12 +56,12 @@ impl DelayModel {
         }
     }
 
-    /// The transit of the fastest packet of late, if there was one.
+    /// The transit of the fastest recent packet, if there was one.
     pub(super) fn base(&self) -> Option<i64> {
         self.minimum.map(|minimum| minimum.least())
     }
 
-    /// Forgets the fastest transit (the sender's clock jumped), but not how much transits vary.
+    /// Discards the fastest transit (the sender's clock jumped), but not the distribution.
     pub(super) fn forget_base(&mut self) {
         self.minimum = None;
     }

@@ -1,5 +1,5 @@
-//! What to play when: order, gaps, delay. Works on the cells' headers as a plain slice, so that it
-//! is compiled once for all sizes of buffer.
+//! Order, gaps and delay of playing. Works on the cells' headers as a plain slice, so that it is compiled once for all
+//! sizes of buffer.
 //!
 //! Times are samples of the RTP clock in `i64`. Timestamps are below 2^62 and arrivals below 2^45
 //! (microseconds since the last re-base, times the rate, saturating), so sums of the few terms used
@@ -15,10 +15,10 @@ use crate::time::Instant;
 const LIMIT: u64 = 1 << 62;
 /// A sequence number this far ahead is a restart, not a loss (RFC 3550 appendix A.1).
 const MAX_DROPOUT: u64 = 3_000;
-/// How near two odd packets must be to confirm each other as a restart.
+/// The distance within which two odd packets confirm each other as a restart.
 const CONFIRM: u64 = 100;
 
-/// What a cell holds beside its payload.
+/// The header of a cell, without its payload.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell {
     pub(super) sequence: u64,
@@ -50,7 +50,7 @@ pub(super) enum Step {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Position is free: playing starts when the first packet held has waited for its delay.
+    /// The position is free: playing starts when the first packet held has waited for its delay.
     Buffering,
     Playing,
 }
@@ -60,25 +60,25 @@ pub(super) struct Playout {
     times: Times,
     cells: i64,
     model: DelayModel,
-    /// When sample 0 of arrival time was.
+    /// The time of arrival sample 0.
     origin: Option<Instant>,
     phase: Phase,
     /// Sequence and timestamp of the packet furthest ahead.
     newest: Option<(u64, i64)>,
-    /// Sequence and transit of a packet that did not fit in.
+    /// Sequence and transit of an odd packet.
     suspect: Option<(u64, i64)>,
     next_sequence: Option<u64>,
-    /// Timestamp of the last packet played or dropped: those of later ones must be above it.
+    /// Timestamp of the last packet played or dropped: later packets must be above it.
     floor: Option<i64>,
     /// Timestamp of the next sample to play.
     position: i64,
     /// Smoothed lag of `position` behind the fastest packet.
     delay: i64,
-    /// Samples played since the last correction that may be heard.
+    /// Samples played since the last audible correction.
     since_adjusted: i64,
-    /// Samples of concealment since the last frame while nothing was here.
+    /// Samples of concealment since the last frame while the buffer was empty.
     starved: i64,
-    /// Duration of the last packet taken.
+    /// Duration of the last accepted packet.
     frame: i64,
     /// Codec and speaker of the last frame.
     last: Option<(Codec, Option<u32>)>,
@@ -183,12 +183,12 @@ impl Playout {
         Ok(index)
     }
 
-    /// Decides what comes next and moves on past it.
+    /// Decides the next answer and moves the position past it.
     pub(super) fn step(&mut self, cells: &mut [Option<Cell>], now: Instant) -> Step {
         let Some(base) = self.model.base() else {
             return Step::Buffering(samples(self.times.chunk));
         };
-        // Where playing without any delay would be now.
+        // The position of playing without any delay.
         let ideal = self.arrival(now) - base;
         if self.phase == Phase::Playing {
             self.measure(ideal - self.position);
@@ -206,7 +206,7 @@ impl Playout {
         step
     }
 
-    /// Each turn of the loop takes a packet out, or shortens a gap, or ends it.
+    /// Each turn of the loop removes a packet, or shortens a gap, or returns.
     fn decide(&mut self, cells: &mut [Option<Cell>], ideal: i64) -> Step {
         loop {
             let Some((index, head)) = oldest(cells) else {
@@ -256,7 +256,7 @@ impl Playout {
         self.starved = 0;
     }
 
-    /// Nothing is here: conceal for a while, then wait for whatever comes.
+    /// The buffer is empty: conceal for a while, then wait for a packet.
     fn starve(&mut self) -> Step {
         if self.phase == Phase::Playing && self.starved < self.times.conceal {
             let samples = self.conceal();
@@ -270,15 +270,15 @@ impl Playout {
         Step::Buffering(samples(self.times.chunk))
     }
 
-    /// Concealment put in: time passes and the position stays, so the delay grows.
+    /// Inserts concealment: time passes and the position stays, so the delay grows.
     fn conceal(&mut self) -> u32 {
         let length = self.padding(self.frame);
         self.delay += i64::from(length);
         length
     }
 
-    /// Fills the time between the position and `head`, first for the packets that are missing, then
-    /// for the sender's silence. `None`: the position is at `head`.
+    /// Fills the time between the position and `head`, first for missing packets, then for the sender's silence.
+    /// `None`: the position is at `head`.
     fn bridge(&mut self, index: usize, head: &Cell) -> Option<Step> {
         loop {
             let gap = (head.timestamp - self.position).max(0);
@@ -311,7 +311,7 @@ impl Playout {
         }
     }
 
-    /// A gap in time without one in sequence: here the delay moves freely to its target.
+    /// A gap in time but not in sequence: here the delay moves freely to its target.
     fn bridge_silence(&mut self, head: &Cell, gap: i64, excess: i64) -> Option<Step> {
         if gap >= self.times.tick {
             self.skip(excess.clamp(0, gap));
@@ -330,7 +330,7 @@ impl Playout {
         None
     }
 
-    /// Whether `head` should be left out to reduce the delay.
+    /// Whether `head` should be skipped to reduce the delay.
     fn is_lagging(&self, head: &Cell) -> bool {
         let duration = i64::from(head.duration);
         let excess = self.delay - self.target();
@@ -340,7 +340,7 @@ impl Playout {
         excess >= duration + self.times.margin && (due || free || excess >= self.times.hard)
     }
 
-    /// Puts in time before `head` if the delay is too short.
+    /// Inserts time before `head` if the delay is too short.
     fn hold_back(&mut self, head: &Cell) -> Option<Step> {
         let short = self.target() - self.delay;
         if short < self.times.margin {
@@ -365,7 +365,7 @@ impl Playout {
         Step::Silence(silence)
     }
 
-    /// Whether a talkspurt or another speaker starts here: a change of pace is not heard.
+    /// Whether a talkspurt or another speaker starts here: a correction is inaudible.
     fn is_turning(&self, head: &Cell) -> bool {
         head.marker
             || self
@@ -378,12 +378,11 @@ impl Playout {
         self.last == Some((head.codec, head.speaker))
     }
 
-    /// Gives up a packet that is here. Its time becomes a gap, which shrinks as far as the delay is
-    /// too long: all of it, as a rule.
+    /// Drops a packet that has arrived. Its time becomes a gap, which shrinks by the excess delay: usually all of it.
     fn drop_packet(&mut self, cell: &Cell) {
         self.count_lost_before(cell);
         self.next_sequence = Some(cell.sequence + 1);
-        // A contradictory packet between others may be below what was played already.
+        // A contradictory packet between others may be below an already played one.
         self.floor = self.floor.max(Some(cell.timestamp));
         self.statistics.dropped += 1;
     }
@@ -400,7 +399,7 @@ impl Playout {
         self.delay -= time;
     }
 
-    /// Smooths out that callers do not pull exactly on time; follows a jump at once.
+    /// Smooths the irregular timing of pulls; follows a jump at once.
     fn measure(&mut self, delay: i64) {
         let error = delay.saturating_sub(self.delay);
         self.delay = if error.saturating_abs() > self.times.pace {
@@ -420,7 +419,7 @@ impl Playout {
             .min(room)
     }
 
-    /// Whether sequence and timestamp contradict what came before.
+    /// Whether sequence and timestamp contradict earlier packets.
     fn is_discontinuous(&self, cell: &Cell, transit: i64) -> bool {
         let (Some((sequence, timestamp)), Some(base)) = (self.newest, self.model.base()) else {
             return false;
@@ -430,8 +429,8 @@ impl Playout {
             || (transit - base).abs() >= self.times.jump
     }
 
-    /// One packet out of line may be a stray; a second in line with it, or a jump forwards when
-    /// nothing is left to play, is a sender that restarted.
+    /// One odd packet may be a stray. A second one in line with it, or a jump forwards when nothing is left to play, is
+    /// a sender that restarted.
     fn rebase_or_suspect(
         &mut self,
         cells: &mut [Option<Cell>],
@@ -472,7 +471,7 @@ impl Playout {
         (micros.saturating_mul(rate) / 1_000_000).cast_signed()
     }
 
-    /// How much to put in at once when `wanted` more is wanted: whole ticks, at most a chunk.
+    /// The amount to insert at once when `wanted` more is needed: whole ticks, at most a chunk.
     fn padding(&self, wanted: i64) -> u32 {
         let tick = self.times.tick;
         samples(
@@ -501,7 +500,7 @@ fn release(cells: &mut [Option<Cell>], index: usize) {
     }
 }
 
-/// An amount of samples for the outside.
+/// An amount of samples as a public type.
 fn samples(time: i64) -> u32 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX)
 }

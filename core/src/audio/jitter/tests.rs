@@ -79,7 +79,7 @@ enum Played {
     Buffering,
 }
 
-/// What was played: the time of the pull in µs, the samples, and the delay after it.
+/// One played piece: the time of the pull in µs, the samples, and the delay after it.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     at: u64,
@@ -410,7 +410,7 @@ fn the_delay_returns_after_a_burst() {
     assert!(peak > 200, "{peak}");
     let after = run.latency(25_000, 60_000).into_iter().max().unwrap();
     assert!(after <= 30 + 20 + 30, "{after}");
-    // What was late was not lost.
+    // Late packets were not lost.
     assert_eq!(run.statistics.lost, 0, "{:?}", run.statistics);
 }
 
@@ -960,8 +960,8 @@ fn action() -> impl Strategy<Value = Action> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever is pushed and whenever: no panic, timestamps rise but for re-bases, every pull has a
-    /// duration, the target is bounded, and no more is played than was taken.
+    /// For any pushes at any time: no panic, timestamps rise but for re-bases, every pull has a duration, the target is
+    /// bounded, and no more is played than was accepted.
     #[test]
     fn any_input_is_survived(
         actions in proptest::collection::vec(action(), 1..400),

@@ -1,4 +1,4 @@
-//! The lengths of time that playing goes by, in samples of the flow's clock.
+//! The fixed times of playing, in samples of the flow's clock.
 
 use super::buffer::JitterConfig;
 use super::delay;
@@ -10,15 +10,15 @@ pub(super) struct Times {
     pub(super) rate: i64,
     /// 2.5 ms: the grain of everything but frames.
     pub(super) tick: i64,
-    /// 20 ms: how much silence or concealment is put in at once.
+    /// 20 ms: the amount of silence or concealment inserted at once.
     pub(super) chunk: i64,
-    /// 10 ms: how far the delay may leave its target (and a packet above it) unheeded.
+    /// 10 ms: the tolerated difference between the delay (or a packet above it) and its target.
     pub(super) margin: i64,
-    /// 60 ms: how long a starved decoder conceals before silence is better.
+    /// 60 ms: the time that a starved decoder conceals before silence is better.
     pub(super) conceal: i64,
-    /// 200 ms: between two corrections that may be heard.
+    /// 200 ms: the time between two audible corrections.
     pub(super) pace: i64,
-    /// 300 ms: how much lag is worth a jump.
+    /// 300 ms: the lag from which packets are skipped at once.
     pub(super) hard: i64,
     /// 120 ms: the longest packet.
     pub(super) longest: i64,
@@ -33,7 +33,7 @@ impl Times {
     pub(super) fn new(config: JitterConfig) -> Self {
         let rate = i64::from(config.clock_rate.clamp(8_000, 192_000));
         let ms = |ms: i64| rate * ms / 1_000;
-        // Clamped far above anything of use, so that products stay small.
+        // Clamped far above any useful value, so that products stay small.
         let of = |duration: Duration| {
             let most = duration.min(Duration::from_secs(60));
             ms((micros(most) / 1_000).cast_signed())

@@ -1,20 +1,20 @@
-//! What an encoder is to be set to for the network that its packets cross.
+//! Encoder settings for the packet loss of the network.
 
 use crate::time::{Duration, Instant};
 
-/// How often an encoder is set anew; the other end's reports are not more frequent.
+/// The interval between changes of the settings; the other end's reports are not more frequent.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Loss that redundancy is made for at most, in percent: beyond, it costs more than it brings.
+/// The highest loss in percent that redundancy is made for: above it, redundancy costs more than it brings.
 const MAX_EXPECTED_LOSS: u8 = 30;
 /// Loss from which the bit rate is reduced, in percent.
 const TOLERATED_LOSS: u32 = 5;
-/// The bit rate is reduced to this share at most, in percent: where a quarter of the packets is lost.
+/// The lowest share of the bit rate, in percent: used when a quarter of the packets is lost.
 const MIN_RATE_SHARE: u32 = 50;
 /// Below this, in bits per second, Opus is hard to understand.
 const INTELLIGIBLE: u32 = 12_000;
 
-/// Adapts an encoder to the loss that the server reports: redundancy for what is lost, fewer bits when that is
-/// much, as then the network is likely too narrow.
+/// Adapts an encoder to the loss that the server reports: redundancy for lost packets, and a lower bit rate under high
+/// loss, when the network is likely too narrow.
 ///
 /// ```
 /// use parlour_core::audio::opus::{Adaptation, Adapted};
@@ -33,24 +33,24 @@ pub struct Adaptation {
     due: Instant,
 }
 
-/// What to set an encoder to.
+/// The settings of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Adapted {
-    /// Bits per second: at most those that were chosen, at least half of them.
+    /// Bits per second: between half of the chosen rate and the chosen rate.
     pub bitrate: u32,
     /// See [`EncoderConfig::expected_loss`](super::EncoderConfig::expected_loss), in percent.
     pub expected_loss: u8,
 }
 
 impl Adaptation {
-    /// For an encoder that has `bitrate` bits per second where nothing is lost.
+    /// For an encoder that uses `bitrate` bits per second without loss.
     pub const fn new(bitrate: u32) -> Self {
         Self::not_below(INTELLIGIBLE, bitrate)
     }
 
-    /// The same, for an encoder that makes no redundancy below `min_bitrate`: it is not set to less, unless
-    /// `bitrate` is less.
+    /// For an encoder that makes no redundancy below `min_bitrate`: the rate stays at or above it, unless `bitrate` is
+    /// lower.
     pub const fn not_below(min_bitrate: u32, bitrate: u32) -> Self {
         Self {
             bitrate,
@@ -59,8 +59,8 @@ impl Adaptation {
         }
     }
 
-    /// What to set the encoder to, if it is to be set now: `loss`, the share of packets lost in 1/256, is asked
-    /// for once in two seconds, and nothing changes if it is not known.
+    /// The new settings, if they are due. `loss`, the share of packets lost in 1/256, is called once in two seconds;
+    /// nothing changes if it returns `None`.
     pub fn poll(&mut self, now: Instant, loss: impl FnOnce() -> Option<u8>) -> Option<Adapted> {
         if now < self.due {
             return None;
@@ -76,7 +76,7 @@ impl Adaptation {
         let share = 100 - less.min(100 - MIN_RATE_SHARE);
         let bitrate = u64::from(self.bitrate) * u64::from(share) / 100;
         Adapted {
-            // No more than it was.
+            // At most the chosen rate.
             bitrate: (bitrate as u32).max(self.min_bitrate.min(self.bitrate)),
             expected_loss: (percent as u8).min(MAX_EXPECTED_LOSS),
         }

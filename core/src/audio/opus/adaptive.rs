@@ -4,9 +4,9 @@ use super::{Adaptation, Adapted, OpusEncoder};
 use crate::audio::codec::{AdaptiveEncoder, AudioEncoder, EncodeError, Encoded, SampleRate};
 use crate::time::Instant;
 
-/// An Opus encoder that can be set anew between two frames.
+/// An Opus encoder whose settings can change between two frames.
 pub trait Adjustable: AudioEncoder {
-    /// Sets it, from the next frame on. What it does not do, it leaves as it is.
+    /// Changes the settings from the next frame on. Unsupported settings stay unchanged.
     fn adjust(&mut self, to: Adapted);
 }
 
@@ -25,7 +25,7 @@ impl Adjustable for super::FullbandEncoder {
     }
 }
 
-/// An encoder that follows the loss of its packets, as its [`Adaptation`] says.
+/// An encoder that follows the loss of its packets by its [`Adaptation`].
 #[derive(Debug)]
 pub struct Adaptive<E> {
     encoder: E,
@@ -34,7 +34,7 @@ pub struct Adaptive<E> {
 }
 
 impl<E> Adaptive<E> {
-    /// `encoder`, which is set as `adaptation` says; without `redundancy` to other bit rates alone.
+    /// `encoder` with the settings of `adaptation`; without `redundancy` only the bit rate is adapted.
     pub const fn new(encoder: E, adaptation: Adaptation, redundancy: bool) -> Self {
         Self {
             encoder,
@@ -45,7 +45,7 @@ impl<E> Adaptive<E> {
 }
 
 impl<'e> Adaptive<&'e mut OpusEncoder> {
-    /// An encoder that is lent. Its bit rate stays where it can make redundancy.
+    /// A lent encoder. Its bit rate stays high enough for redundancy.
     pub fn lent(encoder: &'e mut OpusEncoder) -> Self {
         let least = OpusEncoder::MIN_FEC_BITRATE;
         let adaptation = Adaptation::not_below(least, encoder.bitrate());

@@ -1,4 +1,4 @@
-//! What an Opus encoder can be asked for.
+//! The settings of an Opus encoder.
 
 use crate::audio::codec::{FrameDuration, SampleRate};
 use core::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use thiserror::Error;
 /// with its headers on every path.
 pub const MAX_PAYLOAD: usize = 1000;
 
-/// How to encode. The defaults suit speech from a small device.
+/// Encoder settings. The defaults suit speech from a small device.
 ///
 /// ```
 /// use parlour_core::audio::codec::SampleRate;
@@ -27,17 +27,16 @@ pub const MAX_PAYLOAD: usize = 1000;
 pub struct EncoderConfig {
     /// The rate of the PCM. Default: 16 kHz.
     pub sample_rate: SampleRate,
-    /// Sound in one payload. Default: 20 ms.
+    /// Duration of one payload. Default: 20 ms.
     pub frame: FrameDuration,
     /// Mean size of the payloads in bits per second, without packet headers. Default: 24,000.
     pub bitrate: u32,
     /// Work spent on quality, 0 (least) to 10. Default: 5.
     pub complexity: u8,
-    /// Packets that the network is expected to lose, in percent. Above 0, payloads repeat the
-    /// frame before them coarsely, in the same bit rate (in-band FEC), for
-    /// [`AudioDecoder::recover`](crate::audio::codec::AudioDecoder::recover). Default: 0.
+    /// Expected packet loss, in percent. Above 0, each payload has a coarse copy of the previous frame within the same
+    /// bit rate (in-band FEC), for [`AudioDecoder::recover`](crate::audio::codec::AudioDecoder::recover). Default: 0.
     pub expected_loss: u8,
-    /// Whether silence is not sent (discontinuous transmission). Default: no.
+    /// Whether silence is omitted (discontinuous transmission). Default: no.
     pub dtx: bool,
 }
 
@@ -54,7 +53,7 @@ impl Default for EncoderConfig {
     }
 }
 
-/// What an encoder does not do.
+/// Why an encoder refused its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -62,7 +61,7 @@ pub enum EncoderConfigError {
     /// The encoder does not take this sample rate.
     #[error("this encoder does not take this sample rate; resample, or use another encoder")]
     SampleRate,
-    /// The bit rate is outside of what the encoder does well.
+    /// The bit rate is outside of the encoder's supported range.
     #[error("choose a bit rate from {min} to {max} b/s")]
     Bitrate {
         /// The lowest in bits per second.
@@ -79,7 +78,7 @@ pub enum EncoderConfigError {
     /// The encoder has no discontinuous transmission.
     #[error("this encoder has no DTX; leave it off, or use the full-band encoder")]
     Dtx,
-    /// The codec refused for a reason of its own.
+    /// The codec refused for another reason.
     #[error("the codec refused these settings")]
     Codec,
 }

@@ -32,15 +32,15 @@ impl fmt::Debug for OpusMemory {
     }
 }
 
-/// Which payloads a decoder takes. Either way it writes mono.
+/// The payloads that a decoder accepts. The output is mono in both cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Channels {
-    /// Only mono ones; stereo ones are refused with [`DecodeError::Stereo`]. For small devices
-    /// in rooms that they share with their like.
+    /// Only mono payloads; stereo ones are refused with [`DecodeError::Stereo`]. For small devices in rooms that have
+    /// only such devices.
     Mono,
-    /// Mono and stereo ones, stereo mixed down. Speech-only (SILK) payloads cost 3 % more than
-    /// at a mono decoder, others 40 %; the memory is the same.
+    /// Mono and stereo payloads, stereo mixed down. Speech-only (SILK) payloads cost 3 % more than with a mono decoder,
+    /// others 40 %; the memory is the same.
     Stereo,
 }
 
@@ -75,7 +75,7 @@ pub struct OpusDecoder<S = OpusState> {
     state: S,
     rate: SampleRate,
     channels: Channels,
-    /// The mode of what was decoded last.
+    /// The mode of the last decoded payload.
     mode: Option<Mode>,
 }
 
@@ -88,7 +88,7 @@ impl OpusDecoder {
     // Inlined, the state is copied once less.
     #[inline]
     pub fn new(rate: SampleRate, channels: Channels) -> Result<Self, UnsupportedRate> {
-        // No adapters on the way: each would copy the state once more in unoptimised builds.
+        // No combinators such as `map_err` here: each would copy the state once more in unoptimised builds.
         match OpusState::new(codec_rate(rate)?, channels.count()) {
             Ok(state) => Ok(Self {
                 state,
@@ -122,8 +122,8 @@ impl OpusDecoder<alloc::boxed::Box<OpusState>> {
 }
 
 impl<'m> OpusDecoder<&'m mut OpusState> {
-    /// A decoder whose state is built in `memory`, never on the stack. Memory can be used anew
-    /// once its decoder is gone: also the way to start over.
+    /// A decoder whose state is built in `memory`, never on the stack. Memory can be reused once its decoder is gone:
+    /// also the way to start over.
     ///
     /// # Errors
     ///
@@ -167,12 +167,12 @@ impl Channels {
     }
 }
 
-/// What the codec is asked for.
+/// A request to the codec.
 #[derive(Clone, Copy)]
 enum Ask<'p> {
-    /// This payload's sound.
+    /// The audio of this payload.
     Decode(&'p [u8]),
-    /// The sound before this payload.
+    /// The audio before this payload.
     Recover(&'p [u8]),
     Conceal,
 }
@@ -183,8 +183,8 @@ const SMALL: usize = SampleRate::Hz48000.samples(20);
 const LARGE: usize = 2 * SampleRate::Hz48000.samples(FrameDuration::MAX_MS);
 
 impl<S: BorrowMut<OpusState>> OpusDecoder<S> {
-    /// Asks the codec for as many samples as `pcm` holds. The codec writes interleaved floats;
-    /// the buffer for them is as large as the case needs, to spare small stacks.
+    /// Requests as many samples as `pcm` holds. The codec writes interleaved floats; their buffer is only as large as
+    /// needed, to spare small stacks.
     fn run(&mut self, ask: Ask<'_>, pcm: &mut [i16]) -> Result<(), DecodeError> {
         if pcm.len() * self.channels.count() <= SMALL {
             self.run_within::<SMALL>(ask, pcm)
@@ -228,10 +228,10 @@ impl<S: BorrowMut<OpusState>> OpusDecoder<S> {
         Ok(packet)
     }
 
-    /// `None` if there is nothing to rebuild from.
+    /// `None` if there is no redundancy.
     fn try_recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> Option<()> {
         let next = self.accept(next_payload).ok()?;
-        // The codec fills whole multiples of 10 ms, and out of a CELT stream it cannot.
+        // The codec fills whole multiples of 10 ms, and it cannot recover from a CELT stream.
         let whole = pcm.len().is_multiple_of(self.rate.samples(10));
         if !next.has_fec() || !whole || self.mode == Some(Mode::Celt) {
             return None;
@@ -242,7 +242,7 @@ impl<S: BorrowMut<OpusState>> OpusDecoder<S> {
     }
 }
 
-/// Rounds to the nearest; what is outside of 16 bits is limited, and NaN is silence.
+/// Rounds to the nearest value, limits to 16 bits, and maps NaN to silence.
 fn to_i16(sample: f32) -> i16 {
     let scaled = sample * 32_768.0;
     (scaled + if scaled < 0.0 { -0.5 } else { 0.5 }) as i16
@@ -253,7 +253,7 @@ impl<S: BorrowMut<OpusState>> AudioDecoder for OpusDecoder<S> {
         self.rate
     }
 
-    /// A payload of one byte is a sender's way to say that it paused (DTX): it is concealed.
+    /// A payload of one byte means that the sender paused (DTX): it is concealed.
     fn decode(&mut self, payload: &[u8], pcm: &mut [i16]) -> Result<usize, DecodeError> {
         let packet = self.accept(payload)?;
         let needed = packet.samples(self.rate);
@@ -269,7 +269,7 @@ impl<S: BorrowMut<OpusState>> AudioDecoder for OpusDecoder<S> {
 
     fn conceal(&mut self, pcm: &mut [i16]) {
         for part in pcm.chunks_mut(self.rate.samples(20)) {
-            // The codec conceals multiples of 2.5 ms; what little may be left over is silent.
+            // The codec conceals multiples of 2.5 ms; the remainder is silent.
             let unit = self.rate.samples(5) / 2;
             let (whole, rest) = part.split_at_mut(part.len() / unit * unit);
             if !whole.is_empty() && self.run(Ask::Conceal, whole).is_err() {
@@ -279,8 +279,8 @@ impl<S: BorrowMut<OpusState>> AudioDecoder for OpusDecoder<S> {
         }
     }
 
-    /// Uses redundancy when `pcm` is whole multiples of 10 ms, 60 ms at most. When `pcm` is
-    /// longer than one frame of `next_payload`, its end is what is rebuilt.
+    /// Uses redundancy if `pcm` is a multiple of 10 ms, 60 ms at most. If `pcm` is longer than one frame of
+    /// `next_payload`, only its end is recovered.
     fn recover(&mut self, next_payload: &[u8], pcm: &mut [i16]) -> bool {
         let recovered = self.try_recover(next_payload, pcm).is_some();
         if !recovered {

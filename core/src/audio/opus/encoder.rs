@@ -10,18 +10,16 @@ use core::ops::RangeInclusive;
 
 /// Encodes 16 kHz speech (SILK, wideband) without heap.
 ///
-/// It takes 12 to 40 kb/s and has no DTX: [`AudioEncoder::encode`] never answers
-/// [`Encoded::Silence`]. The codec library can be asked for more but does it badly, so that this
-/// encoder does not ask.
+/// It takes 12 to 40 kb/s and has no DTX: [`AudioEncoder::encode`] never returns [`Encoded::Silence`]. The codec
+/// library has more modes but works badly in them, so this encoder does not offer them.
 ///
-/// The state is 309 KB, all inline. [`new`](Self::new) takes 920 KB of stack (optimised, x86-64;
-/// in unoptimised builds it may be more than the 2 MB that Rust gives a thread), encoding 62 KB:
-/// this is for computers and the largest boards.
+/// The state is 309 KB, all inline. [`new`](Self::new) takes 920 KB of stack (optimised, x86-64; unoptimised builds may
+/// need more than the 2 MB that Rust gives a thread), encoding 62 KB: this encoder is for computers and the largest
+/// boards.
 ///
-/// With [`EncoderConfig::expected_loss`], what is rebuilt is somewhat coarser than what libopus
-/// makes of the same bits; where `std` is at hand, `FullbandEncoder` is the better choice. Below
-/// [`MIN_FEC_BITRATE`](Self::MIN_FEC_BITRATE) there is no redundancy: the codec library would
-/// narrow the band for it, and make noise.
+/// With [`EncoderConfig::expected_loss`], recovered frames are somewhat coarser than libopus's at the same bit rate;
+/// where `std` is available, `FullbandEncoder` is the better choice. Below [`MIN_FEC_BITRATE`](Self::MIN_FEC_BITRATE)
+/// there is no redundancy: the codec library would narrow the band for it, and produce noise.
 ///
 /// ```
 /// use parlour_core::audio::codec::{AudioEncoder, Encoded};
@@ -40,7 +38,7 @@ pub struct OpusEncoder {
 }
 
 impl OpusEncoder {
-    /// The lowest bit rate, in bits per second, at which lost packets are prepared for.
+    /// The lowest bit rate, in bits per second, with redundancy.
     pub const MIN_FEC_BITRATE: u32 = 24_000;
 
     const RATE: SampleRate = SampleRate::Hz16000;
@@ -64,7 +62,7 @@ impl OpusEncoder {
         check_bitrate(config.bitrate, Self::BITRATES)?;
         check_complexity(config.complexity)?;
         check_expected_loss(config.expected_loss)?;
-        // No adapters on the way, and nothing fails after: each would copy the state once more.
+        // No combinators such as `map_err` here, and no failure afterwards: each would copy the state once more.
         let rate = Self::RATE.hz() as i32;
         let mut codec = match opus_rs::OpusEncoder::new(rate, 1, opus_rs::Application::Voip) {
             Ok(codec) => codec,
@@ -79,7 +77,7 @@ impl OpusEncoder {
         })
     }
 
-    /// Aims at `bitrate` bits per second from the next frame on.
+    /// Sets the target bit rate, in bits per second, from the next frame on.
     ///
     /// # Errors
     ///
@@ -91,14 +89,13 @@ impl OpusEncoder {
         Ok(())
     }
 
-    /// The bits per second that it aims at.
+    /// The target bit rate in bits per second.
     pub fn bitrate(&self) -> u32 {
-        // It was a `u32` when it was set.
+        // It was set from a `u32`.
         self.codec.bitrate_bps as u32
     }
 
-    /// Prepares for `percent` of the packets being lost, from the next frame on; see
-    /// [`EncoderConfig::expected_loss`].
+    /// Prepares for a loss of `percent` of the packets, from the next frame on; see [`EncoderConfig::expected_loss`].
     ///
     /// # Errors
     ///
@@ -115,7 +112,7 @@ fn expect_loss(codec: &mut opus_rs::OpusEncoder, percent: u8) {
     choose_fec(codec);
 }
 
-/// Asks for redundancy where it is wanted, and done well.
+/// Enables redundancy if it is wanted and the bit rate suffices.
 fn choose_fec(codec: &mut opus_rs::OpusEncoder) {
     let enough = codec.bitrate_bps >= OpusEncoder::MIN_FEC_BITRATE as i32;
     codec.use_inband_fec = enough && codec.packet_loss_perc > 0;
@@ -139,9 +136,9 @@ impl AudioEncoder for OpusEncoder {
     }
 }
 
-/// Checks the lengths that [`AudioEncoder::encode`] got, for any Opus encoder.
+/// Checks the buffer lengths of [`AudioEncoder::encode`], for any Opus encoder.
 ///
-/// The codecs change their mode when the room gets tight, so they always get the same.
+/// The codecs change their mode when the output gets tight, so they always get the same room.
 pub(super) fn frame_and_room<'b>(
     encoder: &impl AudioEncoder,
     pcm: &'b [i16],

@@ -1,4 +1,4 @@
-//! Any sound to Opus, with `std`.
+//! Any audio to Opus, with `std`.
 
 use super::config::{
     EncoderConfig, EncoderConfigError, check_bitrate, check_complexity, check_expected_loss,
@@ -9,12 +9,11 @@ use core::fmt;
 use core::ops::RangeInclusive;
 use ropus::{Application, Bitrate, Channels, Encoder, InbandFec};
 
-/// Encodes 16, 24 or 48 kHz PCM at 6 to 128 kb/s, with DTX. It chooses between speech and music
-/// coding and the band by itself. Its state is on the heap; making one takes 100 KB of stack,
-/// encoding 54 KB (optimised, x86-64).
+/// Encodes 16, 24 or 48 kHz PCM at 6 to 128 kb/s, with DTX. It chooses between speech and music coding and the band by
+/// itself. Its state is on the heap; making one takes 100 KB of stack, encoding 54 KB (optimised, x86-64).
 ///
-/// The same sound in the same bits as libopus: in the table of `tests/libopus`, the
-/// spectral distance to what was said is within 0.15 dB of it, with 10 % of the packets lost too.
+/// Its quality equals libopus's at the same bit rate: in the table of `tests/libopus`, the spectral distance is within
+/// 0.15 dB of it, also with 10 % of the packets lost.
 ///
 /// ```
 /// use parlour_core::audio::codec::{AudioEncoder, Encoded, SampleRate};
@@ -41,7 +40,7 @@ pub struct FullbandEncoder {
     frame: FrameDuration,
 }
 
-/// The codec marks frames that need not be sent (DTX) by making them this short.
+/// The codec marks omissible frames (DTX) by making them this short.
 const DTX_LEN: usize = 2;
 
 impl FullbandEncoder {
@@ -73,7 +72,7 @@ impl FullbandEncoder {
         Ok(encoder)
     }
 
-    /// Aims at `bitrate` bits per second from the next frame on.
+    /// Sets the target bit rate, in bits per second, from the next frame on.
     ///
     /// # Errors
     ///
@@ -85,8 +84,7 @@ impl FullbandEncoder {
             .map_err(|_| EncoderConfigError::Codec)
     }
 
-    /// Prepares for `percent` of the packets being lost, from the next frame on; see
-    /// [`EncoderConfig::expected_loss`].
+    /// Prepares for a loss of `percent` of the packets, from the next frame on; see [`EncoderConfig::expected_loss`].
     ///
     /// # Errors
     ///

@@ -3,15 +3,15 @@
 //!
 //! | type | feature | does |
 //! |---|---|---|
-//! | [`OpusPacket`] | `opus` | says what is in a payload without decoding it |
+//! | [`OpusPacket`] | `opus` | describes a payload without decoding it |
 //! | [`OpusDecoder`] | `opus` | decodes anything of 2.5 to 60 ms to 16, 24 or 48 kHz mono; no heap |
 //! | [`OpusEncoder`] | `opus` | encodes wideband speech at 16 kHz; no heap |
 //! | `FullbandEncoder` | `opus-fullband` | encodes at 16, 24 or 48 kHz with DTX; needs `std` |
-//! | [`Adaptation`] | `opus` | says what an encoder is to be set to for the loss that is reported |
-//! | [`Adaptive`] | `opus` | an encoder that is set so while it encodes |
+//! | [`Adaptation`] | `opus` | chooses an encoder's settings for the reported loss |
+//! | [`Adaptive`] | `opus` | an encoder that applies these settings while it encodes |
 //!
-//! Each of them does only what the codec library under it was measured to do well, and answers
-//! anything else with an error.
+//! Each of them supports only modes that the codec library was measured to do well, and answers anything else with an
+//! error.
 
 mod adaptation;
 mod adaptive;

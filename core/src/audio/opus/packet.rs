@@ -1,11 +1,11 @@
-//! The outside of an Opus payload.
+//! The header of an Opus payload.
 
 use crate::audio::codec::{DecodeError, FrameDuration, SampleRate};
 use crate::room::Codec;
 use crate::rtp::frame_samples;
 use crate::time::Duration;
 
-/// What a payload says about itself before it is decoded.
+/// The properties of a payload that are known before it is decoded.
 ///
 /// ```text
 ///   0 1 2 3 4   5   6 7
@@ -14,9 +14,9 @@ use crate::time::Duration;
 /// +-----------+---+-----+---------------- - - -
 /// ```
 ///
-/// `config` gives the mode and the duration of a frame, `s` is set for stereo, and `c` says how
-/// many frames there are: one, two of equal size, two, or as many as the next byte says
-/// ([RFC 6716 section 3](https://www.rfc-editor.org/rfc/rfc6716#section-3)).
+/// `config` gives the mode and the duration of a frame, `s` is set for stereo, and `c` gives the number of frames: one,
+/// two of equal size, two, or the number in the next byte ([RFC 6716 section
+/// 3](https://www.rfc-editor.org/rfc/rfc6716#section-3)).
 ///
 /// ```
 /// use parlour_core::audio::opus::OpusPacket;
@@ -30,7 +30,7 @@ use crate::time::Duration;
 pub struct OpusPacket {
     mode: Mode,
     stereo: bool,
-    /// How long a frame is, in units of 2.5 ms.
+    /// The duration of a frame, in units of 2.5 ms.
     frame_units: u8,
     frames: u8,
     fec: bool,
@@ -41,7 +41,7 @@ const UNIT: Duration = Duration::from_micros(2_500);
 const UNITS_IN_10_MS: u8 = 4;
 const MAX_UNITS: u16 = FrameDuration::MAX_MS / 10 * UNITS_IN_10_MS as u16;
 
-/// The layers a frame is made of.
+/// The layers of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Mode {
@@ -49,7 +49,7 @@ pub(super) enum Mode {
     Silk,
     /// SILK below 8 kHz and CELT above.
     Hybrid,
-    /// A transform: music, or any sound at high rates.
+    /// A transform: music, or any audio at high rates.
     Celt,
 }
 
@@ -58,8 +58,8 @@ impl OpusPacket {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Empty`], [`DecodeError::Malformed`] if the lengths of the frames do not make
-    /// up the payload, and [`DecodeError::FrameTooLong`]. The inside of the frames is not looked at.
+    /// [`DecodeError::Empty`], [`DecodeError::Malformed`] if the lengths of the frames do not add up to the payload,
+    /// and [`DecodeError::FrameTooLong`]. The contents of the frames are not checked.
     pub fn parse(payload: &[u8]) -> Result<Self, DecodeError> {
         let (&toc, rest) = payload.split_first().ok_or(DecodeError::Empty)?;
         let (mode, frame_units) = match (toc >> 5, (toc >> 3) & 0x03) {
@@ -91,7 +91,7 @@ impl OpusPacket {
                 (frames, rest.and_then(|rest| skip_lengths(rest, lengths)))
             }
         };
-        // A payload of one byte holds its frames' length but not their sound (DTX).
+        // A payload of one byte holds its frames' length but not their audio (DTX).
         let first_frame = match (payload.len(), first_frame) {
             (1, _) => &[][..],
             (_, Some(frame)) => frame,
@@ -107,18 +107,18 @@ impl OpusPacket {
         match packet.units() {
             0 => Err(DecodeError::Malformed),
             units if units > MAX_UNITS => Err(DecodeError::FrameTooLong),
-            // The codec takes some lengths that cannot be, which no depacketizer lets through.
+            // The codec accepts some invalid lengths, which no depacketizer lets through.
             _ if frame_samples(Codec::Opus, payload).is_err() => Err(DecodeError::Malformed),
             _ => Ok(packet),
         }
     }
 
-    /// How long the sound in the payload lasts: 2.5 to 60 ms.
+    /// The duration of the payload: 2.5 to 60 ms.
     pub fn duration(&self) -> Duration {
         UNIT * u32::from(self.units())
     }
 
-    /// Samples in the payload when it is decoded to `rate`. Those at 48 kHz are how far it moves the RTP timestamp.
+    /// Samples in the payload when it is decoded to `rate`. At 48 kHz this is the step of the RTP timestamp.
     pub const fn samples(&self, rate: SampleRate) -> usize {
         rate.samples(10 * self.units()) / UNITS_IN_10_MS as usize
     }
@@ -143,10 +143,9 @@ impl OpusPacket {
     }
 }
 
-/// A SILK frame begins with one bit of voice activity for each 20 ms and one that says whether
-/// redundancy follows, then the same for the side channel
-/// ([RFC 6716 section 4.2.3](https://www.rfc-editor.org/rfc/rfc6716#section-4.2.3)). They are
-/// coded with even odds, so that they stand in the first byte as plain bits.
+/// A SILK frame begins with one bit of voice activity for each 20 ms and one that announces redundancy, then the same
+/// for the side channel ([RFC 6716 section 4.2.3](https://www.rfc-editor.org/rfc/rfc6716#section-4.2.3)). They are
+/// coded with even odds, so that they are plain bits of the first byte.
 fn silk_has_fec(frame: &[u8], frame_units: u8, stereo: bool) -> bool {
     let [first, _, ..] = *frame else {
         return false;

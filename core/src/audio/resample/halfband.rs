@@ -1,14 +1,14 @@
-//! Twice and half the rate, as small devices need it for G.711: 8 from and to 16 kHz.
+//! Doubling and halving of the rate, which small devices need for G.711: 8 from and to 16 kHz.
 //!
-//! For a factor of two every other tap of the prototype is zero but the middle one, and the rest are the same from
-//! either end: an output is sixteen products instead of sixty-four, and every other one of twice the rate none at all.
+//! For a factor of two every other tap of the prototype is zero except the middle one, and the rest are symmetric: an
+//! output takes sixteen products instead of sixty-four, and every other output of the doubled rate none.
 
 use super::{FILTER_2, REACH, UNITY_BITS};
 use crate::audio::mixer::clamp;
 
-/// Taps other than the middle one that are not zero.
+/// Non-zero taps other than the middle one.
 pub(super) const TAPS: usize = 2 * REACH;
-/// Outputs, or pairs of them, made at a time.
+/// Outputs, or pairs of them, per block.
 const BLOCK: usize = 80;
 
 /// One half of the taps, from the edge of the window inwards.
@@ -22,7 +22,7 @@ const SIDE: [i16; REACH] = {
     side
 };
 
-/// Whatever the samples, a sum fits 32 bits, with the middle tap and its rounding.
+/// A sum fits 32 bits for any samples, with the middle tap and its rounding.
 const _: () = {
     let mut magnitude = (1 << UNITY_BITS) + 1;
     let mut i = 0;
@@ -33,10 +33,10 @@ const _: () = {
     assert!(magnitude << 15 < 1 << 31);
 };
 
-/// What came before the block that is converted, and the block behind it.
+/// The samples before the current block, and the block.
 type Line = [i16; TAPS + BLOCK];
 
-/// Two samples for each of `input`. `past` holds the samples before them, and then the last of them.
+/// Two samples for each of `input`. `past` holds the samples before `input`, and afterwards its last ones.
 pub(super) fn double(past: &mut [i16; TAPS], input: &[i16], out: &mut [i16]) {
     let mut line: Line = [0; _];
     for (input, out) in input.chunks(BLOCK).zip(out.chunks_mut(2 * BLOCK)) {
@@ -49,7 +49,7 @@ pub(super) fn double(past: &mut [i16; TAPS], input: &[i16], out: &mut [i16]) {
     }
 }
 
-/// One sample for each pair of `input`, whose halves have a past each.
+/// One sample for each pair of `input`. Each half of the pairs has its own past.
 pub(super) fn halve(
     past_even: &mut [i16; TAPS],
     past_odd: &mut [i16; TAPS],
@@ -61,7 +61,7 @@ pub(super) fn halve(
     for (pairs, out) in pairs.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
         fill(&mut even, past_even, pairs.iter().map(|[even, _]| even));
         fill(&mut odd, past_odd, pairs.iter().map(|[_, odd]| odd));
-        // Those at even places have but the middle tap.
+        // Samples at even places use only the middle tap.
         let middles = even.iter().skip(TAPS - REACH);
         for ((window, middle), out) in odd.windows(TAPS).zip(middles).zip(out) {
             let window = window.first_chunk().unwrap_or(&[0; TAPS]);
@@ -85,8 +85,8 @@ fn keep(past: &mut [i16; TAPS], line: &Line, taken: usize) {
     }
 }
 
-/// The samples under all taps but the middle one, weighed: the first with the last, and so on inwards. Four pairs a
-/// turn, since what turns costs is a good part of the whole.
+/// The weighted sum of the samples under all taps but the middle one: the first with the last, and so on inwards. Four
+/// pairs per turn, since loop overhead is a considerable part of the cost.
 fn weighted(window: &[i16; TAPS]) -> i32 {
     let (taps, _) = SIDE.as_chunks::<4>();
     let (front, _) = window.as_chunks::<4>();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 const HOLD: Duration = Duration::from_secs(2);
 const FRAME_MS: u64 = 20;
 
-/// What a stream sends in a 20 ms frame: a level and the voice bit, or nothing.
+/// The contents of a 20 ms frame of a stream: a level and the voice bit, or nothing.
 type Sound = Option<(u8, bool)>;
 
 const QUIET: Sound = Some((127, false));

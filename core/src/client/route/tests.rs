@@ -20,7 +20,7 @@ fn route(transports: Transports, texts: &[&str]) -> Route {
     Route::new(transports, &addresses(texts), at(0))
 }
 
-/// What is done until then, and when; the questions to the name service are answered with `names`, if at all.
+/// The actions until then, with their times; the questions to the name service are answered with `names`, if at all.
 fn drive(route: &mut Route, from: u64, until: u64, names: Option<&[&str]>) -> Vec<(u64, Action)> {
     let mut done = Vec::new();
     let mut now = from;
@@ -219,7 +219,7 @@ fn a_broken_connection_is_made_anew_at_once() {
 }
 
 proptest::proptest! {
-    /// Whatever happens, it asks for nothing without end and always says when to come again, or is settled.
+    /// For any input it does not ask without end, and either says when to come again or is settled.
     #[test]
     fn nothing_stops_it_or_makes_it_spin(
         transports in 0..3u8,

@@ -1,4 +1,4 @@
-//! Whatever comes in, from strangers or from a server gone bad: no panic, no flood, nothing grows.
+//! Any input, from strangers or from a hostile server: no panic, no flood, nothing grows.
 
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ enum Step {
     Answer(u8),
 }
 
-/// What a server with the right keys may send.
+/// The possible inputs of a server with the right keys.
 #[derive(Debug, Clone)]
 enum Sent {
     Plaintext(Vec<u8>),

@@ -162,7 +162,7 @@ fn the_lobby_holds_back_all_but_leaving() {
     world.run(ms(200));
     let now = world.now;
     (world.server)
-        .admit_waiting(now, &room_id(), &pid("ann"))
+        .moderate(now, &room_id(), Act::Admit, &pid("ann").into())
         .unwrap();
     world.run(ms(300));
     let node = world.node(ann);

@@ -12,6 +12,7 @@ use crate::client::machine::Machine;
 use crate::client::profile::Profile;
 use crate::client::publications::Publication;
 use crate::client::subscriptions::Subscription;
+use crate::client::voices::Voice;
 use crate::link::Link;
 use crate::room::{Attribute, Waiting};
 
@@ -54,6 +55,12 @@ fn sizes_are_as_documented() {
         each(
             "audio slots",
             size_of::<Slot>(),
+            Small::SLOTS,
+            Desktop::SLOTS,
+        ),
+        each(
+            "those who were heard lately",
+            size_of::<Voice>(),
             Small::SLOTS,
             Desktop::SLOTS,
         ),

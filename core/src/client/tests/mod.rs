@@ -7,6 +7,7 @@ mod memory;
 mod messages;
 mod reconnecting;
 mod room;
+mod speaking;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -18,7 +19,7 @@ use super::*;
 use crate::room::*;
 use crate::rtp::AudioLevel;
 use crate::secure::{KeyPair, PublicKey};
-use crate::server::{self, Admission, Path, Server};
+use crate::server::{self, Act, Admission, Path, Server};
 use crate::signal::*;
 use crate::ticket::Ticket;
 use crate::time::{Duration, Instant};
@@ -129,9 +130,9 @@ struct World {
     server: Server,
     /// Those who are no moderators have to wait in the lobby.
     lobby: bool,
-    /// What every join is refused with.
+    /// The refusal of every join.
     refusal: Option<JoinRefusal>,
-    /// What joins showed.
+    /// The tokens of the joins.
     tokens: Vec<String>,
     /// Where every join is sent.
     redirect: Option<core::net::SocketAddr>,
@@ -347,12 +348,14 @@ impl World {
             Grants::empty()
         };
         Admission {
-            room: room_id(),
-            participant: pid(&name),
-            name: DisplayName::new(&name).unwrap(),
-            grants: (Grants::PARTICIPANT | powers) - lacking,
             expires_in: token.contains("short").then_some(secs(20)),
             lobby: self.lobby && !moderator,
+            ..Admission::new(
+                room_id(),
+                pid(&name),
+                DisplayName::new(&name).unwrap(),
+                (Grants::PARTICIPANT | powers) - lacking,
+            )
         }
     }
 

@@ -32,7 +32,7 @@ fn a_broken_connection_is_resumed_and_nobody_sees_it() {
     let left = |e: &Event| {
         matches!(
             e,
-            Event::ParticipantLeft { .. } | Event::ParticipantJoined(_)
+            Event::ParticipantLeft { .. } | Event::ParticipantJoined { .. }
         )
     };
     assert!(!world.node(bob).events[bobs..].iter().any(left));
@@ -54,7 +54,10 @@ fn a_resumed_replica_gets_what_it_missed() {
     assert_eq!(world.names(ann), ["ann", "bob", "cat"]);
     let node = world.node(ann);
     assert_eq!(node.client.main_participant(), Some(&pid("cat")));
-    assert!(node.has(&Event::ParticipantJoined(pid("cat"))));
+    assert!(node.has(&Event::ParticipantJoined {
+        participant: pid("cat"),
+        present: false
+    }));
     assert!(node.has(&Event::StreamMuted {
         stream: stream("bob", "mic"),
         muted: true
@@ -236,7 +239,7 @@ fn a_lobby_survives_a_broken_connection() {
     world.run(secs(6));
     let now = world.now;
     (world.server)
-        .admit_waiting(now, &room_id(), &pid("ann"))
+        .moderate(now, &room_id(), Act::Admit, &pid("ann").into())
         .unwrap();
     world.run(ms(100));
     assert!(world.client_mut(ann).is_joined());
@@ -291,7 +294,7 @@ fn who_is_admitted_while_coming_back_to_the_lobby_is_in() {
     }
     let now = world.now;
     (world.server)
-        .admit_waiting(now, &room_id(), &pid("ann"))
+        .moderate(now, &room_id(), Act::Admit, &pid("ann").into())
         .unwrap();
     world.exchange();
     world.node(ann).up = true;

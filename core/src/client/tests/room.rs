@@ -10,10 +10,21 @@ fn others_come_publish_mute_and_go() {
     assert_eq!(world.names(ann), ["ann", "bob"]);
     assert_eq!(world.names(bob), ["ann", "bob"]);
     let node = world.node(ann);
-    assert!(node.has(&Event::ParticipantJoined(pid("bob"))));
+    assert!(node.has(&Event::ParticipantJoined {
+        participant: pid("bob"),
+        present: false
+    }));
     assert!(node.has(&Event::CountChanged(2)));
+    assert!(world.node(bob).has(&Event::ParticipantJoined {
+        participant: pid("ann"),
+        present: true
+    }));
+    let node = world.node(ann);
     // One's own coming is told by `Joined`.
-    assert_eq!(node.count(|e| matches!(e, Event::ParticipantJoined(_))), 1);
+    assert_eq!(
+        node.count(|e| matches!(e, Event::ParticipantJoined { .. })),
+        1
+    );
 
     let client = world.client_mut(bob);
     let muted = client.set_muted(&key("mic"), true).unwrap().unwrap();

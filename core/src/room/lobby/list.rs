@@ -1,4 +1,4 @@
-//! Who waits, as the server holds it, and what one receiver has been told of it.
+//! The list of waiting participants, as the server holds it, and the part that one receiver has been told.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -69,7 +69,8 @@ pub(crate) enum Told {
     Whole { version: Version, waiting: u32 },
 }
 
-/// What one receiver has been told. Like the room's [`View`](crate::room::View) it queues nothing.
+/// The part of the lobby that one receiver has been told. Like the room's [`View`](crate::room::View) it queues
+/// nothing.
 #[derive(Debug, Default)]
 pub(crate) struct LobbyView {
     /// By name, in the order of their places.
@@ -91,7 +92,7 @@ impl LobbyView {
     /// The next thing to tell the receiver; `None` if it knows all that it should. To one that may not know of the lobby
     /// there is none: it is told to forget what it knows.
     ///
-    /// What is given counts as told, so poll only when it can be sent, and send reliably and in order.
+    /// The returned change counts as told, so poll only when it can be sent, and send reliably and in order.
     pub(crate) fn poll(&mut self, lobby: Option<&WaitingList>) -> Option<Told> {
         self.is_forgetting |= lobby.is_none();
         self.is_forgetting &= !self.told.is_empty();

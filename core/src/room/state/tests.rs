@@ -320,7 +320,7 @@ fn any_input() -> impl Strategy<Value = Input> {
 }
 
 proptest! {
-    /// Whatever comes in whatever order: the list stays sorted, errors change nothing, the same
+    /// For any input in any order: the list stays sorted, errors change nothing, the same
     /// fact again is no change, and the reported changes are all that happens to the list.
     #[test]
     fn the_reducer_keeps_its_promises(inputs in prop::collection::vec(any_input(), 0..60)) {

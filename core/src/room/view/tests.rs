@@ -28,12 +28,12 @@ struct World<const N: usize> {
     view: View,
     /// Whether the room changed before the view had told all.
     is_behind: bool,
-    /// What is under way, and whether the view was behind.
+    /// The updates under way, and whether the view was behind.
     pipe: VecDeque<(Told, bool)>,
-    /// Who came since all was told: their attributes may be still on their way.
+    /// Participants that came since everything was told: their attributes may be still on their way.
     arrived: BTreeSet<ParticipantId>,
     replica: Replica<N, ATTRIBUTES>,
-    /// Who is in the room as far as the reported changes tell.
+    /// The participants in the room by the reported changes.
     shown: BTreeSet<ParticipantId>,
 }
 
@@ -447,7 +447,7 @@ fn a_small_device_follows_a_crowd_of_a_thousand() {
     assert_eq!(world.replica.participant_count(), 1000);
     assert!(world.replica.participant(&named("p0")).is_some());
 
-    // Whoever speaks or presents appears, whatever the crowd does meanwhile.
+    // The speaker and the presenter appear, whatever the crowd does meanwhile.
     let screen = stream("screen", StreamKind::Screen, 1);
     world.change(RoomUpdate::Published {
         participant: named("p999"),

@@ -1,5 +1,5 @@
-//! ChaCha20-Poly1305 ([RFC 8439](https://www.rfc-editor.org/rfc/rfc8439.html)) in place, from one of two crates: RustCrypto's,
-//! which builds everywhere, or with the feature `ring` that one's, in assembler, for hosts.
+//! ChaCha20-Poly1305 ([RFC 8439](https://www.rfc-editor.org/rfc/rfc8439.html)) in place, from one of two crates:
+//! RustCrypto's, which builds everywhere, or ring's with the feature `ring`, in assembler, for hosts.
 
 #[cfg(any(test, not(feature = "ring")))]
 mod portable;

@@ -28,7 +28,8 @@ impl Cipher {
         Some(tag.ok()?.into())
     }
 
-    /// Decrypts in place what is followed by its tag; `None` if it was not sealed so.
+    /// Decrypts in place the ciphertext before its tag; `None` if it was not sealed with this key, nonce and associated
+    /// data.
     pub(in crate::secure) fn open<'d>(
         &self,
         nonce: &[u8; NONCE],

@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 use super::NONCE;
 use crate::wire::TAG;
 
-/// One direction's key. Wiped when dropped, which ring's own key (of 544 bytes, for it may be one of AES) is not; to
-/// make that anew for each packet is to copy 32 bytes.
+/// One direction's key. Wiped when dropped, unlike ring's own key, which has 544 bytes since it may be one of AES.
+/// Making ring's key anew for each packet copies 32 bytes.
 pub(in crate::secure) struct Cipher(Zeroizing<[u8; 32]>);
 
 impl Cipher {
@@ -35,7 +35,8 @@ impl Cipher {
         tag.ok()?.as_ref().try_into().ok()
     }
 
-    /// Decrypts in place what is followed by its tag; `None` if it was not sealed so.
+    /// Decrypts in place the ciphertext before its tag; `None` if it was not sealed with this key, nonce and associated
+    /// data.
     pub(in crate::secure) fn open<'d>(
         &self,
         nonce: &[u8; NONCE],

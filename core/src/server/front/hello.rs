@@ -13,7 +13,7 @@ use crate::server::context::Context;
 use crate::server::keys::{JoinKey, Wake};
 use crate::server::member::Reach;
 use crate::server::promise::{Pending, Wish};
-use crate::server::{Dropped, Event, Path};
+use crate::server::{Dropped, Event, Path, Refused};
 use crate::signal::{Answer, Join, JoinRefusal, MAX_MESSAGE, MAX_SLOTS, Secret, decode, encode};
 use crate::wire::{ConnectionId, MAX_DATAGRAM, Packet};
 
@@ -107,7 +107,7 @@ impl Front {
                 token: Secret(join.token.to_string()),
                 from,
             }),
-            None => self.answer_refused(cx, key, JoinRefusal::Malformed),
+            None => self.answer_refused(cx, key, JoinRefusal::Malformed.into()),
         }
         Ok(())
     }
@@ -122,9 +122,14 @@ impl Front {
         Ok(())
     }
 
-    /// Turns a join away.
-    pub(crate) fn answer_refused(&mut self, cx: &mut Context, key: JoinKey, refusal: JoinRefusal) {
-        self.answer_without_connection(cx, key, &Answer::Refused(refusal));
+    /// Turns a join away that is not answered.
+    pub(crate) fn answer_refused(&mut self, cx: &mut Context, key: JoinKey, refused: Refused) {
+        let join = self.joins.get_mut(key);
+        let Some(from) = join.map(|join| join.hello.0) else {
+            return;
+        };
+        self.answer_without_connection(cx, key, &Answer::Refused(refused.refusal));
+        cx.join_refused(from, refused);
     }
 
     /// Answers a join with a refusal or a redirect.

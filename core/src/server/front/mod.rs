@@ -153,7 +153,7 @@ impl Front {
     ) -> Option<Box<Pending>> {
         let join = self.joins.get_mut(key)?;
         if matches!(join.stage, Stage::Asked { .. }) {
-            self.answer_refused(cx, key, JoinRefusal::Unavailable);
+            self.answer_refused(cx, key, JoinRefusal::Unavailable.into());
             return None;
         }
         self.forget(cx, key)

@@ -14,6 +14,7 @@ mod subscriptions;
 mod tickets;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 pub(super) use association::{Association, encoded};
 pub(super) use reach::Reach;
@@ -26,7 +27,7 @@ pub(super) use tickets::Tickets;
 
 use super::Config;
 use super::promise::Wish;
-use crate::room::{DisplayName, ParticipantId};
+use crate::room::{AttributeKey, AttributeValue, DisplayName, ParticipantId};
 use crate::time::{Instant, earlier};
 
 /// Media packets that wait for an address which is not proven.
@@ -87,6 +88,8 @@ pub(super) struct Guest {
     pub(super) association: Association,
     pub(super) name: DisplayName,
     pub(super) rights: Rights,
+    /// Those that it has once it is in.
+    pub(super) attributes: Vec<(AttributeKey, AttributeValue)>,
     /// What it wants to do once it is in.
     pub(super) wish: Box<Wish>,
 }

@@ -9,6 +9,8 @@ use crate::time::{Duration, Instant, micros};
 #[derive(Debug)]
 pub(crate) struct Rights {
     pub(crate) grants: Grants,
+    /// Whether the embedder has said so, and tokens say nothing more about it.
+    is_fixed: bool,
     expires: Option<Instant>,
     expiry_told: bool,
     /// A new token that the embedder looks at.
@@ -35,15 +37,30 @@ impl Rights {
     pub(crate) fn new(grants: Grants, expires: Option<Instant>) -> Self {
         Self {
             grants,
+            is_fixed: false,
             expires,
             expiry_told: false,
             refresh: None,
         }
     }
 
+    /// What it may do by a token that says `grants`.
+    pub(crate) fn allowed(&self, grants: Grants) -> Grants {
+        match self.is_fixed {
+            true => self.grants,
+            false => grants,
+        }
+    }
+
+    /// The embedder says what it may do from now on.
+    pub(crate) fn fix(&mut self, grants: Grants) {
+        self.grants = grants;
+        self.is_fixed = true;
+    }
+
     /// The token, as admitted anew.
     pub(crate) fn renew(&mut self, grants: Grants, expires: Option<Instant>) {
-        self.grants = grants;
+        self.grants = self.allowed(grants);
         self.expires = expires;
         self.expiry_told = false;
     }

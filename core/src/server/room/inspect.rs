@@ -1,7 +1,10 @@
 //! A room as the embedder sees it.
 
 use super::Room;
-use crate::room::{Growing, RoomId, RoomState, SessionId};
+use super::session::Session;
+use crate::room::{Grants, Growing, ParticipantId, RoomId, RoomState, SessionId};
+use crate::server::Path;
+use crate::server::member::Member;
 
 /// A room, as it is now.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +16,7 @@ pub struct RoomView<'a> {
     pub session: Option<(SessionId, &'a RoomState<Growing>)>,
     /// How many wait in its lobby.
     pub waiting: usize,
+    members: Option<&'a Session>,
 }
 
 impl<'a> RoomView<'a> {
@@ -22,6 +26,22 @@ impl<'a> RoomView<'a> {
             room: &room.id,
             session: session.map(|session| (session.id, session.state())),
             waiting: room.lobby().len(),
+            members: session,
         }
+    }
+
+    /// What a participant of the session may do.
+    pub fn grants(&self, participant: &ParticipantId) -> Option<Grants> {
+        Some(self.member(participant)?.rights.grants)
+    }
+
+    /// Where a participant of the session is.
+    pub fn path(&self, participant: &ParticipantId) -> Option<Path> {
+        Some(self.member(participant)?.association.reach.path)
+    }
+
+    fn member(&self, participant: &ParticipantId) -> Option<&'a Member> {
+        let session = self.members?;
+        session.get(session.find(participant)?)
     }
 }

@@ -7,7 +7,6 @@
 //! ```
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 use super::places::Places;
 use crate::room::{DisplayName, ParticipantId, Place, WaitingList};
@@ -38,10 +37,9 @@ impl Lobby {
         self.guests.values()
     }
 
-    /// Those who wait and for whom `is_meant` holds, in the order of their ids.
-    pub(super) fn keys(&self, is_meant: impl Fn(&ParticipantId) -> bool) -> Vec<PeerKey> {
-        let meant = self.by_id.iter().filter(|(id, _)| is_meant(id));
-        meant.map(|(_, (key, _))| *key).collect()
+    /// Those who wait, in the order of their ids.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &ParticipantId> {
+        self.by_id.keys()
     }
 
     pub(super) fn first(&self) -> Option<PeerKey> {

@@ -1,6 +1,9 @@
 //! One room: its lobby, its session, and what goes from one to the other.
 
+mod application;
+mod grants;
 mod inspect;
+mod lasting;
 pub(super) mod leaving;
 mod lobby;
 mod moderation;
@@ -18,6 +21,7 @@ pub(super) use rooms::Rooms;
 pub use session::{MixConfig, MixOpus};
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use lobby::Lobby;
 use places::Places;
@@ -28,11 +32,11 @@ use super::keys::{MemberKey, PeerKey, RoomKey};
 use super::member::slots::Slots;
 use super::member::{Association, Member, Receives, Rights, Sends, Tickets};
 use super::promise::Offer;
-use super::{Event, Gather, ModerateError};
+use super::{Event, Gather, RoomLimits};
 use crate::room::{
-    Authority, CloseReason, DisplayName, Participant, ParticipantId, RoomId, SessionId, Topic,
+    AttributeKey, AttributeValue, Authority, CloseReason, DisplayName, Participant, ParticipantId,
+    RoomId, SessionId,
 };
-use crate::signal::Recipients;
 
 /// A room with a session, a lobby, or a join under way; else the server has forgotten it.
 #[derive(Debug)]
@@ -43,6 +47,9 @@ pub(super) struct Room {
     lobby: Lobby,
     /// How long frames wait here, if not as the configuration says.
     pub(super) gather: Option<Gather>,
+    limits: RoomLimits,
+    /// How often it was closed: what was promised before is void.
+    closings: u32,
     /// What the next session will be called: joins under way are promised to it.
     next_session: SessionId,
     /// Places kept for joins under way.
@@ -57,6 +64,8 @@ impl Room {
             session: None,
             lobby: Lobby::default(),
             gather: None,
+            limits: RoomLimits::default(),
+            closings: 0,
             next_session,
             reserved: Places::default(),
         }
@@ -86,6 +95,16 @@ impl Room {
         self.reserved.taken_by_others(there, is_there, participant)
     }
 
+    /// Whether nobody else may be in the session beside those who are, or are on their way.
+    fn is_full_for(&self, cx: &Context, participant: &ParticipantId) -> bool {
+        let most = cx.config.participants_per_room;
+        let most = self
+            .limits
+            .max_participants
+            .map_or(most, |max| max.min(most));
+        self.places_taken_by_others(participant) >= most
+    }
+
     /// Whether nothing keeps the room.
     fn is_idle(&self) -> bool {
         self.session.is_none() && self.lobby.is_idle() && self.reserved.is_empty()
@@ -101,7 +120,7 @@ impl Room {
         &mut self,
         cx: &mut Context,
         association: Association,
-        name: DisplayName,
+        (name, attributes): (DisplayName, Vec<(AttributeKey, AttributeValue)>),
         rights: Rights,
         slots: Slots,
         offer: Offer,
@@ -115,13 +134,15 @@ impl Room {
             former.say_goodbye(cx, CloseReason::Replaced);
         }
         let session = self.start_session(cx);
-        let mut participant = Participant::new(association.id.clone(), name);
+        let id = association.id.clone();
+        let mut participant = Participant::new(id.clone(), name.clone());
         for stream in &offer.streams {
             // The offer was limited to as many as fit.
             let _ = participant.streams.push(stream.clone());
         }
         let Some(view) = session.announce(participant, offer.participants) else {
             leaving::say_goodbye(cx, association, rights.refresh, CloseReason::RoomFull);
+            self.end_in_time(cx);
             return;
         };
         let mut member = Box::new(Member {
@@ -130,6 +151,7 @@ impl Room {
             sends: Sends::new(&cx.config, cx.now),
             receives: Receives::new(offer.policy, slots, view, &cx.config),
         });
+        let waited = member.association.tickets.is_some();
         let tickets = match member.association.tickets.take() {
             Some(of_lobby) => of_lobby.admit(offer.ticket),
             None => Tickets::new(offer.ticket),
@@ -138,7 +160,12 @@ impl Room {
             (cx.directory.tickets).insert(handle, member.association.key);
         }
         member.association.tickets = Some(tickets);
-        session.enter(cx, member, offer.streams);
+        session.enter(cx, member, (name, waited), offer.streams);
+        for (key, value) in attributes {
+            // There are no more of them than one participant may have.
+            let _ = session.set_attribute(cx, id.clone(), key, value);
+        }
+        self.end_in_time(cx);
     }
 
     fn start_session(&mut self, cx: &mut Context) -> &mut Session {
@@ -158,7 +185,12 @@ impl Room {
                 room: room.clone(),
                 session: id,
             });
-            Session::new(*key, room.clone(), id, authority, config.speaker_hold)
+            Session::new(
+                (*key, room.clone(), id),
+                authority,
+                config.speaker_hold,
+                cx.now,
+            )
         })
     }
 
@@ -170,9 +202,7 @@ impl Room {
         let Some(member) = session.leave(cx, who, reason) else {
             return;
         };
-        if session.is_empty() {
-            self.drop_session(cx, reason);
-        }
+        self.end_in_time(cx);
         member.say_goodbye(cx, reason);
     }
 
@@ -190,32 +220,21 @@ impl Room {
         leaving::say_goodbye(cx, guest.association, guest.rights.refresh, reason);
     }
 
-    fn drop_session(&mut self, cx: &mut Context, reason: CloseReason) {
-        if let Some(session) = self.session.take() {
-            session.end(cx, reason);
-        }
-    }
-
     /// Ends the session for all who are in it. The lobby stays.
     pub(super) fn end_session(&mut self, cx: &mut Context, reason: CloseReason) {
         if let Some(session) = &mut self.session {
             session.send_all_away(cx, reason);
         }
-        self.drop_session(cx, reason);
+        if let Some(session) = self.session.take() {
+            session.end(cx, reason);
+        }
     }
 
-    /// The application sends a message.
-    pub(super) fn send(
-        &mut self,
-        cx: &mut Context,
-        from: ParticipantId,
-        to: &Recipients,
-        topic: &Topic,
-        body: &[u8],
-    ) -> Result<u16, ModerateError> {
-        let session = self.session.as_mut().ok_or(ModerateError::UnknownRoom)?;
-        let recipients = session.send(cx, None, from, to, topic, body);
-        recipients.ok_or(ModerateError::UnknownParticipant)
+    /// Has the media of the session tapped, or no more. Gives the session, if there is one.
+    pub(super) fn set_tapped(&mut self, tapped: bool) -> Option<SessionId> {
+        let session = self.session.as_mut()?;
+        session.set_tapped(tapped);
+        Some(session.id)
     }
 
     /// Turns all away who wait.
@@ -236,7 +255,7 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Duration;
+    use crate::time::{Duration, Instant};
 
     fn id(name: &str) -> ParticipantId {
         ParticipantId::new(name).unwrap()
@@ -246,13 +265,9 @@ mod tests {
     fn the_longest_kept_out_is_forgotten_first() {
         let mut room = Room::new(RoomKey(0), RoomId::new("r").unwrap(), SessionId([0; 16]));
         let authority = Authority::new(9, 9);
-        let mut session = Session::new(
-            room.key,
-            room.id.clone(),
-            room.next_session,
-            authority,
-            Duration::ZERO,
-        );
+        let names = (room.key, room.id.clone(), room.next_session);
+        let now = Instant::from_micros(0);
+        let mut session = Session::new(names, authority, Duration::ZERO, now);
         for name in ["a", "b", "b", "c"] {
             session.keep_out(id(name), 2);
         }

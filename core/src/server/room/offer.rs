@@ -7,11 +7,12 @@ use super::permits::{check_policy, check_publish, new_stream};
 use super::{Room, Rooms};
 use crate::room::{Grants, MAX_STREAMS, ParticipantId, RoomId, Stream, Version};
 use crate::secure::ResumeTicket;
-use crate::server::AdmitError;
 use crate::server::context::Context;
 use crate::server::keys::{MemberKey, PeerKey, RoomKey};
+use crate::server::member::Association;
 use crate::server::promise::{Entry, Offer, Wish};
-use crate::signal::{Answer, Joined, Refusal, Resume, Secret, SubscribePolicy};
+use crate::server::{AdmitError, OnDuplicate};
+use crate::signal::{Answer, JoinRefusal, Joined, Refusal, Resume, Secret, SubscribePolicy};
 use crate::time::Duration;
 use crate::wire::ConnectionId;
 
@@ -50,43 +51,37 @@ impl Rooms {
         })
     }
 
-    /// Whether a join that shows a ticket with this handle, which continues nothing, is of one who comes back by itself
-    /// while its participant is there over another association.
-    pub(crate) fn is_elsewhere(
-        &self,
-        room: &RoomId,
-        participant: &ParticipantId,
-        stale: Option<u64>,
-    ) -> bool {
-        let room = self.find(room);
-        room.is_some_and(|room| room.is_elsewhere(participant, stale))
-    }
-
-    /// Looks whether there is a place for somebody new.
-    pub(crate) fn check_capacity(
+    /// Looks whether somebody new may come, and whether there is a place. It may have shown a ticket that continues nothing,
+    /// with the handle `stale`.
+    pub(crate) fn check_entry(
         &self,
         cx: &Context,
-        room: &RoomId,
+        room: RoomKey,
         participant: &ParticipantId,
         lobby: bool,
+        stale: Option<u64>,
+        on_duplicate: OnDuplicate,
     ) -> Result<(), AdmitError> {
         let config = &cx.config;
+        let Some(room) = self.get(room) else {
+            return Err(AdmitError::UnknownJoin);
+        };
+        if room.is_elsewhere(participant, stale) {
+            return Err(AdmitError::Ended(JoinRefusal::Replaced));
+        }
+        if on_duplicate == OnDuplicate::Refuse && room.is_in_touch(participant, stale) {
+            return Err(AdmitError::DuplicateParticipant);
+        }
         if cx.directory.len() + self.promised >= config.participants {
             return Err(AdmitError::ServerFull);
         }
-        let Some(room) = self.find(room) else {
-            return match config.participants_per_room {
-                0 => Err(AdmitError::RoomFull),
-                _ => Ok(()),
-            };
-        };
         if room.was_kicked(participant) {
             return Err(AdmitError::Kicked);
         }
         let is_full = if lobby {
             room.lobby.places_taken_by_others(participant) >= config.waiting_per_room
         } else {
-            room.places_taken_by_others(participant) >= config.participants_per_room
+            room.is_full_for(cx, participant)
         };
         if is_full {
             return Err(AdmitError::RoomFull);
@@ -151,22 +146,34 @@ impl Rooms {
 }
 
 impl Room {
-    /// See [`Rooms::is_elsewhere`]. A ticket of a stay that goes on does not show another association: whoever has it may
-    /// have missed its successor.
+    /// Whether a join that shows a ticket with this handle, which continues nothing, is of one who comes back by itself
+    /// while its participant is there over another association. A ticket of a stay that goes on does not show another
+    /// association: whoever has it may have missed its successor.
     pub(super) fn is_elsewhere(&self, participant: &ParticipantId, stale: Option<u64>) -> bool {
         let Some(stale) = stale else {
             return false;
         };
+        let mut there = self.associations(participant).peekable();
+        there.peek().is_some() && there.all(|there| !there.is_known_by(stale))
+    }
+
+    /// Whether a participant is there and in touch, and did not give out a ticket with this handle itself.
+    pub(super) fn is_in_touch(&self, participant: &ParticipantId, stale: Option<u64>) -> bool {
+        let is_its = |there: &Association| stale.is_some_and(|stale| there.is_known_by(stale));
+        self.associations(participant)
+            .any(|there| there.is_connected() && !is_its(there))
+    }
+
+    /// Those of a participant: in the session, and in the lobby.
+    fn associations(&self, participant: &ParticipantId) -> impl Iterator<Item = &Association> {
         let session = self.session.as_ref();
         let member = session.and_then(|session| session.get(session.find(participant)?));
         let guest = self.lobby.find(participant);
         let guest = guest.and_then(|guest| self.lobby.get(guest));
-        let there = [
-            member.map(|member| &member.association),
-            guest.map(|guest| &guest.association),
-        ];
-        let mut there = there.iter().flatten().peekable();
-        there.peek().is_some() && there.all(|there| !there.is_known_by(stale))
+        let member = member.map(|member| &member.association);
+        member
+            .into_iter()
+            .chain(guest.map(|guest| &guest.association))
     }
 
     /// Notes a ticket that is promised to one who is there already, for the stay that would take the place of this one.
@@ -249,6 +256,7 @@ impl Room {
         let keep_until = cx.now + cx.config.join_timeout;
         let session = self.session_id();
         let member = self.session.as_mut()?.get_mut(resumed.member)?;
+        let grants = member.rights.allowed(grants);
         let association = &mut member.association;
         // What was promised must not end before it can be taken. Whoever repeats somebody else's
         // Hello can have it put off, too, but not for ever.

@@ -122,7 +122,7 @@ impl Room {
             return Err(Refusal::RateLimited);
         }
         if let Operation::Moderate { action, targets } = &operation {
-            return self.moderate(cx, who, grants, *action, targets);
+            return self.moderate_from(cx, who, grants, *action, targets);
         }
         let session = self.session.as_mut().ok_or(Refusal::NotPermitted)?;
         match operation {

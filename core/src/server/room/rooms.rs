@@ -7,16 +7,17 @@ use slab::Slab;
 
 use super::{Room, Session, leaving};
 use crate::link::Link;
-use crate::room::{CloseReason, RoomId};
+use crate::room::{CloseReason, RoomId, Waiting};
 use crate::server::context::Context;
 use crate::server::keys::{Owner, PeerKey, Place, RoomKey};
 use crate::server::member::slots::Slots;
 use crate::server::member::{Association, Departing, Guest, Reach, Rights, Tickets};
 use crate::server::promise::{Entry, Pending};
 use crate::server::{
-    Accounting, AdmitError, Dropped, Event, ModerateError, Path, RefreshError, Transmit,
+    Accounting, Admission, AdmitError, Dropped, Event, ModerateError, OnDuplicate, Path,
+    RefreshError, RefreshId, Refused, RoomLimits, Transmit,
 };
-use crate::server::{Admission, RefreshId};
+use crate::signal::JoinRefusal;
 use crate::time::Duration;
 use crate::wire::Frames;
 
@@ -91,6 +92,26 @@ impl Rooms {
         entry.insert(Room::new(key, id.clone(), session));
         self.by_id.insert(id, key);
         Ok(key)
+    }
+
+    /// Sets the limits of a room.
+    pub(crate) fn set_limits(&mut self, cx: &mut Context, key: RoomKey, limits: RoomLimits) {
+        if let Some(room) = self.get_mut(key) {
+            room.set_limits(cx, limits);
+        }
+    }
+
+    /// How often a room was closed.
+    pub(crate) fn closings(&self, key: RoomKey) -> u32 {
+        self.get(key).map_or(0, |room| room.closings)
+    }
+
+    /// Ends the session of a room if its time is over.
+    pub(crate) fn end_in_time(&mut self, cx: &mut Context, key: RoomKey) {
+        if let Some(room) = self.get_mut(key) {
+            room.end_in_time(cx);
+        }
+        self.drop_idle(key);
     }
 
     fn drop_idle(&mut self, key: RoomKey) {
@@ -296,10 +317,13 @@ impl Rooms {
             transport,
             ids,
             room: room_key,
+            closings,
             participant,
             name,
             grants,
             expires,
+            on_duplicate,
+            attributes,
             stale,
             entry,
         } = pending;
@@ -311,8 +335,14 @@ impl Rooms {
             _ => false,
         };
         let room = self.get_mut(room_key)?;
-        // Somebody else may have come while this join was under way.
-        if room.is_elsewhere(&participant, stale) {
+        let is_new = !matches!(entry, Entry::Resume { .. });
+        // Somebody else may have come, or the room been closed, while this join was under way.
+        if room.closings != closings
+            || room.is_elsewhere(&participant, stale)
+            || is_new
+                && on_duplicate == OnDuplicate::Refuse
+                && room.is_in_touch(&participant, stale)
+        {
             return None;
         }
         let (offer, waiting) = match entry {
@@ -327,9 +357,8 @@ impl Rooms {
                     return None;
                 }
                 let session = room.session.as_mut()?;
-                session.get_mut(member)?.rights.renew(grants, expires);
                 session.resume(cx, member, (transport, ids), reach, ticket, version);
-                session.enforce_grants(cx, member);
+                session.renew_rights(cx, member, grants, expires);
                 return Some(peer);
             }
             Entry::New(offer) if offer.session != room.session_id() => return None,
@@ -347,15 +376,22 @@ impl Rooms {
         cx.directory.ids.insert(ids.local, Owner::Peer(peer));
         let rights = Rights::new(grants, expires);
         if room.was_kicked(&association.id) {
+            let refused = Refused {
+                refusal: JoinRefusal::Kicked,
+                room: Some(room.id.clone()),
+                participant: Some(association.id.clone()),
+            };
+            cx.join_refused(association.reach.path, refused);
             leaving::say_goodbye(cx, association, None, CloseReason::Kicked);
         } else if let (Some(offer), Some(slots)) = (offer, slots) {
-            room.join_session(cx, association, name, rights, slots, offer);
+            room.join_session(cx, association, (name, attributes), rights, slots, offer);
         } else if let Some((wish, ticket)) = waiting {
             association.tickets = Some(Tickets::new(ticket));
             let guest = Guest {
                 association,
                 name,
                 rights,
+                attributes,
                 wish,
             };
             room.wait_in_lobby(cx, guest);
@@ -421,10 +457,17 @@ impl Room {
     fn wait_in_lobby(&mut self, cx: &mut Context, mut guest: Guest) {
         let place = Place::Lobby(self.key);
         cx.directory.set_place(guest.association.key, place);
-        cx.events.push(Event::ParticipantWaiting {
-            room: self.id.clone(),
+        let waiting = Waiting {
             participant: guest.association.id.clone(),
-        });
+            name: guest.name.clone(),
+        };
+        if !self.lobby.waiting().iter().any(|known| *known == waiting) {
+            cx.events.push(Event::ParticipantWaiting {
+                room: self.id.clone(),
+                participant: waiting.participant,
+                name: waiting.name,
+            });
+        }
         let at = guest.next_timeout(&cx.config);
         cx.rearm(&mut guest.association, at);
         if let Some(former) = self.lobby.insert(guest) {

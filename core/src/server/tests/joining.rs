@@ -223,7 +223,12 @@ fn refusals_and_redirects_are_told() {
         world.peers[peer].answer,
         Some(Answer::Refused(JoinRefusal::Malformed))
     );
-    assert_eq!(world.events.len(), events);
+    let refused = Event::JoinRefused {
+        refused: JoinRefusal::Malformed.into(),
+        from: world.peers[peer].path,
+    };
+    assert_eq!(world.events[events..], [refused]);
+    assert_eq!(world.server.statistics().joins_refused, 3);
     world.advance(ms(6_000));
     assert_eq!(world.server.accounting(), Accounting::default());
 }

@@ -511,8 +511,7 @@ fn what_waits_of_the_censored_is_not_sent() {
     let mut bytes = world.compose(anna).unwrap();
     let from = world.peers[anna].path;
     world.deliver(from, &mut bytes).unwrap();
-    let (room, now) = (room_id("room"), world.now);
-    world.server.censor(now, &room, &pid("anna"), true).unwrap();
+    world.moderate(Act::Censor, &pid("anna").into());
     world.run();
     assert_eq!(world.peers[ben].take_media(), []);
 }

@@ -1,14 +1,19 @@
 //! The server against participants driven by hand, in virtual time.
 
 mod control;
+mod events;
+mod history;
 mod joining;
+mod lasting;
 mod limits;
+mod managing;
 mod media;
 #[cfg(feature = "opus-fullband")]
 mod mix;
 mod presence;
 mod requests;
 mod resuming;
+mod tap;
 mod telling;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -223,6 +228,8 @@ struct World {
     admits: bool,
     /// Paths on which nothing gets through.
     dead: Vec<Path>,
+    /// What admissions say of their rooms.
+    limits: Option<RoomLimits>,
     /// Of 256 datagrams so many get lost, either way.
     loss: u8,
     /// Bytes sent by the server, by path.
@@ -245,13 +252,26 @@ fn admission(token: &str) -> Admission {
         grants = Grants::SUBSCRIBE;
     }
     Admission {
-        room: room_id(room),
-        participant: pid(participant),
-        name: DisplayName::new(&participant.to_uppercase())
-            .unwrap_or_else(|_| DisplayName::new("").unwrap()),
-        grants,
         expires_in: options.contains(&"minute").then_some(ms(60_000)),
         lobby: options.contains(&"lobby"),
+        on_duplicate: match options.contains(&"once") {
+            true => OnDuplicate::Refuse,
+            false => OnDuplicate::Replace,
+        },
+        attributes: match options.contains(&"hand") {
+            true => Vec::from([(
+                AttributeKey::new("hand").unwrap(),
+                AttributeValue::new("up").unwrap(),
+            )]),
+            false => Vec::new(),
+        },
+        ..Admission::new(
+            room_id(room),
+            pid(participant),
+            DisplayName::new(&participant.to_uppercase())
+                .unwrap_or_else(|_| DisplayName::new("").unwrap()),
+            grants,
+        )
     }
 }
 
@@ -274,6 +294,7 @@ impl World {
             events: Vec::new(),
             admits: true,
             dead: Vec::new(),
+            limits: None,
             loss: 0,
             sent: BTreeMap::new(),
             last_batch: Vec::new(),
@@ -437,7 +458,11 @@ impl World {
             if let Event::JoinRequested { join, token, .. } = &event
                 && self.admits
             {
-                let _ = self.server.admit(self.now, *join, admission(token));
+                let admission = Admission {
+                    limits: self.limits,
+                    ..admission(token)
+                };
+                let _ = self.server.admit(self.now, *join, admission);
             }
             self.events.push(event);
         }
@@ -588,6 +613,12 @@ impl World {
         let id = self.peers[index].request(operation);
         self.run();
         self.peers[index].reply(id)
+    }
+
+    /// The application moderates in the room.
+    fn moderate(&mut self, act: Act, selection: &Selection) -> Moderated {
+        let (room, now) = (room_id("room"), self.now);
+        self.server.moderate(now, &room, act, selection).unwrap()
     }
 
     fn ids_in(&self, room: &str) -> Vec<String> {

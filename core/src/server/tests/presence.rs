@@ -109,10 +109,7 @@ fn who_does_not_hear_that_it_is_closed_is_forgotten_soon() {
     let mut world = World::new();
     let anna = world.join(&Hello::new("room/anna"));
     world.dead.push(world.peers[anna].path);
-    world
-        .server
-        .kick(world.now, &room_id("room"), &pid("anna"))
-        .unwrap();
+    world.moderate(Act::Kick { keep_out: true }, &pid("anna").into());
     world.run();
     assert_eq!(world.server.accounting().participants, 1);
     world.now += Config::default().linger;
@@ -238,10 +235,7 @@ fn who_was_let_in_is_told_that_its_token_runs_out() {
     };
     pass(&mut world, 35);
     assert_eq!(world.peers[anna].heard, [], "nothing but being let in");
-    world
-        .server
-        .admit_waiting(world.now, &room_id("room"), &pid("anna"))
-        .unwrap();
+    world.moderate(Act::Admit, &pid("anna").into());
     pass(&mut world, 1);
     let told = |heard: &Heard| matches!(heard, Heard::TokenExpiring(23..=25));
     assert!(world.peers[anna].heard.iter().any(told));

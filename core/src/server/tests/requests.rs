@@ -345,14 +345,13 @@ fn the_lobby_is_opened_by_moderators_and_the_application() {
     let room = room_id("room");
     let dora = world.join(&Hello::new("room/dora/lobby"));
     assert_eq!(world.server.waiting(&room).count(), 1);
-    world
-        .server
-        .admit_waiting(world.now, &room, &pid("dora"))
-        .unwrap();
+    let dora_only = Selection::from(pid("dora"));
+    let admitted = world.moderate(Act::Admit, &dora_only);
+    assert_eq!(admitted.affected, [pid("dora")]);
     world.run();
     assert!(world.peers[dora].is_caught_up(&world, "room"));
-    let again = world.server.deny_waiting(world.now, &room, &pid("dora"));
-    assert_eq!(again, Err(ModerateError::UnknownParticipant));
+    let again = world.moderate(Act::Deny, &dora_only);
+    assert_eq!(again.unknown, [pid("dora")]);
 }
 
 #[test]
@@ -364,14 +363,12 @@ fn a_full_room_leaves_the_lobby_waiting() {
     let anna = world.join(&Hello::new("room/anna/moderator"));
     let ben = world.join(&Hello::new("room/ben/lobby"));
     let room = room_id("room");
-    let full = world.server.admit_waiting(world.now, &room, &pid("ben"));
-    assert_eq!(full, Err(ModerateError::RoomFull));
+    let full = world.moderate(Act::Admit, &pid("ben").into());
+    assert_eq!(full.unchanged, [pid("ben")]);
     world.ask(anna, Operation::Leave).unwrap();
     assert_eq!(world.server.room(&room).unwrap().waiting, 1);
-    assert_eq!(
-        world.server.admit_waiting(world.now, &room, &pid("ben")),
-        Ok(())
-    );
+    let admitted = world.moderate(Act::Admit, &pid("ben").into());
+    assert_eq!(admitted.affected, [pid("ben")]);
     world.run();
     assert!(world.peers[ben].is_caught_up(&world, "room"));
 }
@@ -381,11 +378,11 @@ fn the_application_moderates() {
     let mut world = World::new();
     let anna = world.join(&Hello::publishing("room/anna"));
     let ben = world.join(&Hello::new("room/ben"));
-    let room = room_id("room");
-    world
-        .server
-        .censor(world.now, &room, &pid("anna"), true)
-        .unwrap();
+    let only_anna = Selection::from(pid("anna"));
+    let censored = world.moderate(Act::Censor, &only_anna);
+    assert_eq!(censored.affected, [pid("anna")]);
+    let again = world.moderate(Act::Censor, &only_anna);
+    assert_eq!(again.unchanged, [pid("anna")]);
     world.talk(ms(100), &[(anna, 30)]);
     assert_eq!(world.peers[ben].take_media(), []);
     assert!(
@@ -395,17 +392,15 @@ fn the_application_moderates() {
             .unwrap()
             .censored
     );
-    world
-        .server
-        .censor(world.now, &room, &pid("anna"), false)
-        .unwrap();
+    world.moderate(Act::Uncensor, &only_anna);
     world.talk(ms(100), &[(anna, 30)]);
     assert_eq!(world.peers[ben].take_media().len(), 5);
-    let unknown = Err(ModerateError::UnknownParticipant);
-    assert_eq!(world.server.kick(world.now, &room, &pid("zoe")), unknown);
+    let kick = Act::Kick { keep_out: true };
+    let unknown = world.moderate(kick, &pid("zoe").into());
+    assert_eq!(unknown.unknown, [pid("zoe")]);
     let elsewhere = world.server.end_session(world.now, &room_id("x"));
     assert_eq!(elsewhere, Err(ModerateError::UnknownRoom));
-    world.server.kick(world.now, &room, &pid("anna")).unwrap();
+    world.moderate(kick, &only_anna);
     world.run();
     assert_eq!(world.peers[anna].closed(), Some(CloseReason::Kicked));
 }
@@ -415,12 +410,7 @@ fn who_is_censored_stays_so_when_it_joins_anew() {
     let mut world = World::new();
     world.join(&Hello::publishing("room/anna"));
     let ben = world.join(&Hello::new("room/ben"));
-    let room = room_id("room");
-    let censor = |world: &mut World, censored| {
-        let (now, anna) = (world.now, pid("anna"));
-        world.server.censor(now, &room, &anna, censored).unwrap();
-    };
-    censor(&mut world, true);
+    world.moderate(Act::Censor, &pid("anna").into());
     // Without a resume ticket: another device, or the same one that has left.
     for leaves in [false, true] {
         let anna = world.join(&Hello::publishing("room/anna"));
@@ -434,7 +424,7 @@ fn who_is_censored_stays_so_when_it_joins_anew() {
     }
     let anna = world.join(&Hello::publishing("room/anna"));
     assert!(world.peers[anna].is_caught_up(&world, "room"));
-    censor(&mut world, false);
+    world.moderate(Act::Uncensor, &pid("anna").into());
     let anna = world.join(&Hello::publishing("room/anna"));
     world.talk(ms(100), &[(anna, 30)]);
     assert_eq!(world.peers[ben].take_media().len(), 5);

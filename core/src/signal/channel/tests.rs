@@ -239,7 +239,7 @@ fn the_order_wraps_around() {
     assert!(!is_before(0, 0x8000));
 }
 
-/// What the network does to one datagram.
+/// The network's effect on one datagram.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Lost,
@@ -305,7 +305,7 @@ impl End {
         frames.extend(self.receiver.poll_ack().map(Frame::Ack));
         let timeout = self.sender.rtt().timeout();
         prop_assert!(timeout >= RttEstimator::MIN_TIMEOUT && timeout <= RttEstimator::MAX_TIMEOUT);
-        // Whatever is under way has a timer, or nothing would ever send it again.
+        // Messages under way have a timer, or nothing would ever send them again.
         prop_assert_eq!(
             self.sender.poll_timeout().is_some(),
             self.sender.in_flight() > 0

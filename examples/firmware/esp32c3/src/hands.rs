@@ -1,4 +1,4 @@
-//! The button that is held to talk, and the lamp that says how things stand.
+//! The button that is held to talk, and the lamp that shows the state.
 
 use embassy_time::{Duration, Instant, Ticker};
 use esp_hal::gpio::{AnyPin, Input, InputConfig, Level, Output, OutputConfig, Pull};
@@ -6,7 +6,7 @@ use parlour_esp32_parts::lamp::State;
 
 use crate::talk;
 
-/// Looks at both 20 times a second, which also keeps a button that bounces from being noticed.
+/// Polls both 20 times a second, which also debounces the button.
 #[embassy_executor::task]
 pub async fn watch(button: AnyPin<'static>, lamp: AnyPin<'static>, place: talk::Place) -> ! {
     let button = Input::new(button, InputConfig::default().with_pull(Pull::Up));

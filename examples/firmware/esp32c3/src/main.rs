@@ -1,5 +1,5 @@
-//! A talking device on ESP32-C3, C6 or P4: joins the room of its ticket, and talks while the button is held. README.md has
-//! parts, wires and the first words.
+//! A talking device on ESP32-C3, C6 or P4: joins the room of its ticket, and talks while the button is held. README.md
+//! lists the parts and wires and the first test.
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)]
@@ -11,7 +11,7 @@ mod sound;
 #[cfg_attr(not(feature = "parlour"), path = "sidetone.rs")]
 mod talk;
 
-/// What `config.toml` says.
+/// The settings of `config.toml`.
 mod settings {
     #![allow(dead_code, reason = "not every chip and every build needs all of it")]
     include!(concat!(env!("OUT_DIR"), "/config.rs"));

@@ -1,4 +1,4 @@
-//! In the room's place where there is none: one hears oneself while the button is held, which also tests the wires.
+//! A replacement for the room: the loudspeaker plays the microphone while the button is held, to test the wires.
 
 use core::convert::Infallible;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,12 @@ use log::error;
 use crate::network::Random;
 use crate::sound::{FRAME, Loudspeaker, Microphone, SoundError};
 
-/// Why there is no sound.
+/// Why there is no audio.
 pub type TalkError = SpawnError;
 
 pub static BUTTON: Button = Button(AtomicBool::new(false));
 
-/// Where the button is.
+/// The state of the button.
 pub struct Button(AtomicBool);
 
 impl Button {
@@ -24,7 +24,7 @@ impl Button {
     }
 }
 
-/// How far the device has got.
+/// The progress of the device.
 pub struct Place(Stack<'static>);
 
 impl Place {
@@ -37,7 +37,7 @@ impl Place {
     }
 }
 
-/// Begins to listen.
+/// Starts the audio task.
 pub fn start(
     spawner: Spawner,
     stack: Stack<'static>,

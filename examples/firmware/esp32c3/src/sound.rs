@@ -1,5 +1,5 @@
-//! An I2S microphone and an I2S amplifier, 16 kHz mono. They have a bus each, so that neither stands still when the other
-//! is started anew; the chip makes both clocks from one, so that neither gets ahead.
+//! An I2S microphone and an I2S amplifier, 16 kHz mono. They have a bus each, so that one keeps running when the other
+//! is restarted; the chip derives both clocks from one source, so that neither drifts.
 
 use core::iter;
 
@@ -21,10 +21,10 @@ use crate::board::Sound;
 pub const FRAME: usize = 320;
 /// A descriptor of the DMA: 10 ms.
 const CHUNK: usize = FRAME * SLOT / 2;
-/// 80 ms in each direction: so late may the audio task be.
+/// 80 ms in each direction: the longest tolerated delay of the audio task.
 const RING: usize = 8 * CHUNK;
 
-/// Why there is no sound.
+/// Why there is no audio.
 #[derive(Debug, Error)]
 pub enum SoundError {
     #[error("I2S does not take these settings: {0:?}")]
@@ -41,8 +41,8 @@ impl From<I2sError> for SoundError {
 
 /// Starts both.
 pub fn start(parts: Sound) -> Result<(Microphone, Loudspeaker), SoundError> {
-    // 32 clocks a slot, as the microphone needs; the amplifier takes any number. One slot of the two is in memory: heard
-    // is the left one, said are both.
+    // 32 clocks a slot, as the microphone needs; the amplifier takes any number. Memory holds one slot of the two: the
+    // microphone's left slot, and the loudspeaker's both.
     let config = TdmConfig::new_tdm_philips()
         .with_sample_rate(Rate::from_hz(16_000))
         .with_data_format(DataFormat::Data32Channel32)
@@ -78,7 +78,7 @@ fn listen(input: I2sRx<'static, Async>, ring: DmaRxStreamBuf) -> Result<Listenin
     input.read(ring).map_err(|(error, ..)| error)
 }
 
-/// Begins with as much silence as half the ring, which stays the distance to what is said.
+/// Starts with silence of half the ring, which stays the distance to the written audio.
 fn play(output: I2sTx<'static, Async>, mut ring: DmaTxStreamBuf) -> Result<Playing, I2sError> {
     ring.push(&[0; RING / 2]);
     output.write(ring).map_err(|(error, ..)| error)
@@ -92,7 +92,7 @@ pub struct Microphone {
 }
 
 impl Microphone {
-    /// Waits for 20 ms. What came while nobody read for more than 80 ms is lost.
+    /// Waits for 20 ms. Audio that is not read within 80 ms is lost.
     pub async fn read(&mut self, frame: &mut [i16]) -> Result<(), I2sError> {
         let mut started_anew = false;
         while self.samples.len() < frame.len() {
@@ -107,7 +107,7 @@ impl Microphone {
             if read > 0 {
                 continue;
             }
-            // An error means that the ring was full, and that the DMA has stopped.
+            // An error means that the ring was full, and the DMA has stopped.
             if let Err(error) = transfer.wait_for_available_async().await {
                 if started_anew {
                     return Err(error.into());
@@ -144,7 +144,7 @@ impl Loudspeaker {
         loop {
             let transfer = self.transfer.as_mut().ok_or(I2sError::Unknown)?;
             let room = transfer.available_bytes();
-            // A ring that was played to its end is not played further.
+            // A ring that ran empty does not restart.
             let mut stopped = room >= RING;
             if !stopped && room >= needed {
                 break;
@@ -175,7 +175,7 @@ impl Loudspeaker {
     fn start_anew(&mut self) -> Result<(), I2sError> {
         if let Some(transfer) = self.transfer.take() {
             let (output, ring) = transfer.stop();
-            // A ring made anew is an empty one.
+            // A new ring is empty.
             let (descriptors, bytes) = ring.split();
             let ring = DmaTxStreamBuf::new(descriptors, bytes);
             self.transfer = Some(play(output, ring.map_err(|_| I2sError::IllegalArgument)?)?);

@@ -1,4 +1,4 @@
-//! The room: stays in it, and talks.
+//! The room: joins it, stays in it, and talks.
 
 use embassy_executor::{SpawnError, Spawner};
 use embassy_net::Stack;
@@ -39,7 +39,7 @@ pub enum TalkError {
     Task(#[from] SpawnError),
 }
 
-/// How far the device has got.
+/// The progress of the device.
 pub struct Place {
     stack: Stack<'static>,
     room: Room<'static>,
@@ -55,7 +55,7 @@ impl Place {
     }
 }
 
-/// Begins to join, to talk and to listen.
+/// Starts the tasks that join, talk and listen.
 pub fn start(
     spawner: Spawner,
     stack: Stack<'static>,
@@ -93,7 +93,8 @@ async fn talk_and_listen(mut telephone: Telephone) {
     error!("no more sound: {why:?}");
 }
 
-/// Joins, for as long as it takes, and again when it is over. A lost connection is not over: the runner restores it.
+/// Joins, retries until it succeeds, and joins again after the end. A lost connection is not an end: the runner
+/// restores it.
 #[embassy_executor::task]
 async fn stay_in(room: Room<'static>) -> ! {
     loop {
@@ -111,7 +112,7 @@ async fn tell_until_closed(room: Room<'static>) {
             Event::Joined { resumed: false } => info!("in the room"),
             Event::Joined { resumed: true } => info!("in the room again"),
             Event::Reconnecting(cause) => warn!("connection lost: {cause:?}"),
-            Event::ParticipantJoined(who) => info!("{who:?} came"),
+            Event::ParticipantJoined { participant, .. } => info!("{participant:?} came"),
             Event::ParticipantLeft { participant, .. } => info!("{participant:?} left"),
             Event::SpeakerChanged(Some(who)) => info!("{who:?} speaks"),
             Event::PublishRefused { refusal, .. } => warn!("may not talk: {refusal}"),

@@ -1,5 +1,5 @@
-//! A talking device that runs in QEMU: joins a room with a ticket, says what it has recorded, and writes what it hears
-//! to a file of the host. See README.md for how to run it, and the console's commands.
+//! A talking device that runs in QEMU: joins a room with a ticket, plays a recording into it, and writes the received
+//! audio to a file of the host. See README.md for how to run it, and the console's commands.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
@@ -146,7 +146,7 @@ fn codec() -> AudioCodec<'static> {
     AudioCodec::Opus(ENCODER.init(OpusEncoder::new(config).expect("these settings are supported")))
 }
 
-/// What the console can be told.
+/// Runs the console's commands.
 async fn obey(room: Room<'static>, network: Stack<'static>, line: &str) {
     let (command, argument) = line.split_once(' ').unwrap_or((line, ""));
     let number = argument.trim().parse::<u32>().unwrap_or(0);
@@ -173,7 +173,7 @@ async fn obey(room: Room<'static>, network: Stack<'static>, line: &str) {
     }
 }
 
-/// Joins and leaves, so many times. There is no heap: what could grow is the stack.
+/// Joins and leaves `times` times. There is no heap: only the stack could grow.
 async fn cycle(room: Room<'static>, times: u32) {
     let mut first = 0;
     for n in 1..=times {

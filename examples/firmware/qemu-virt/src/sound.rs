@@ -1,4 +1,4 @@
-//! A recording for a microphone, and a file for a loudspeaker.
+//! A recording as the microphone, and a file as the loudspeaker.
 
 use core::convert::Infallible;
 use core::ffi::CStr;
@@ -19,10 +19,10 @@ pub const RATE: SampleRate = SampleRate::Hz16000;
 static WAV: &[u8] = include_bytes!("../../../assets/device.wav");
 const HEADER: usize = 44;
 
-/// The recording has been said to its end.
+/// Signals the end of the recording.
 pub static SAID: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 
-/// Says the recording from its start whenever the button is pressed, at the pace of a microphone.
+/// Plays the recording from its start whenever the button is pressed, at the pace of a microphone.
 pub struct Recording {
     clock: Ticker,
     at: usize,
@@ -64,7 +64,7 @@ impl AudioIn for Recording {
     }
 }
 
-/// Writes what is heard to a file of the host, as bare 16-bit little-endian PCM; without a file it is discarded.
+/// Writes the received audio to a file of the host, as raw 16-bit little-endian PCM; without a file it is discarded.
 pub struct Loudspeaker(Option<File>);
 
 impl Loudspeaker {

@@ -1,4 +1,4 @@
-//! How large an ESP32-C3's image is with Parlour and without.
+//! The size of an ESP32-C3's image with and without Parlour.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::tables::{Tables, thousands};
 
-/// Makes both images, by the script that makes them for everybody.
+/// Makes both images with the public script.
 pub fn tables(repository: &Path) -> Result<Tables> {
     let with = size(repository, &["esp32c3"])?;
     let without = size(repository, &["esp32c3", "without-parlour"])?;

@@ -1,18 +1,18 @@
-//! As much of RISC-V as it takes to tell a call from a jump, and whether a function ever returns.
+//! A RISC-V decoder that distinguishes calls from jumps, and detects functions that never return.
 
-/// What an instruction does with the flow of control.
+/// The effect of an instruction on the flow of control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// Goes on, or to somewhere near.
+    /// Continues, or branches nearby.
     On,
     Call,
-    /// A jump that does not come back: within the function, or a call in its last place.
+    /// A jump that does not return: within the function, or a tail call.
     Jump,
-    /// Through a register: a return, or where a table or a pointer says.
+    /// Through a register: a return, or a jump by a table or a pointer.
     Away,
 }
 
-/// The instructions of `bytes`: offset, length and what each does.
+/// The instructions of `bytes`: offset, length and flow of control of each.
 pub fn instructions(bytes: &[u8]) -> impl Iterator<Item = (usize, Flow)> + Clone + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn instructions_are_told_apart() {
-        // As `llvm-mc -triple riscv32 -mattr=+c -show-encoding` gives them.
+        // Bytes by `llvm-mc -triple riscv32 -mattr=+c -show-encoding`.
         let bytes = [
             0x82, 0x80, // ret
             0x67, 0x80, 0x00, 0x00, // jalr zero, 0(ra)

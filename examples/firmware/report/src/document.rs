@@ -1,4 +1,4 @@
-//! The documents that hold the figures.
+//! The documents with the figures.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,15 +8,15 @@ use anyhow::{Context as _, Result};
 use crate::panics::{Panic, Panics};
 use crate::tables::Tables;
 
-/// What figures may differ by. Sizes and counts depend on the nightly of the day, which firmware is built with, and a
-/// little on where the checkout lies, since panics name files.
+/// The tolerated difference of figures. Sizes and counts depend on the nightly of the day, which firmware is built
+/// with, and slightly on the path of the checkout, since panics name files.
 const TOLERANCE: f64 = 0.03;
-/// So many bytes or instructions are no difference, however small the part.
+/// A difference of this many bytes or instructions is always tolerated, however small the part.
 const SMALL: f64 = 100.0;
-/// The same for a part of the flash: where the checkout lies goes into the compiler's names, by which it orders its work, and
-/// so decides what is inlined where. Between two checkouts one part had 800 bytes more, another as many less.
+/// The same for a part of the flash. The path of the checkout is part of the compiler's names, which determine the
+/// order of its work and thereby inlining. Between two checkouts one part had 800 bytes more, another as many less.
 const SMALL_PART_OF_FLASH: f64 = 1_024.0;
-/// Nor is one of the last place.
+/// A difference in the last place is always tolerated.
 const LAST_PLACE: f64 = 0.11;
 
 fn marks(name: &str) -> (String, String) {
@@ -26,7 +26,7 @@ fn marks(name: &str) -> (String, String) {
     )
 }
 
-/// Where the table of this name stands in `text`.
+/// The range of the table of this name in `text`.
 fn place(text: &str, name: &str) -> Result<std::ops::Range<usize>> {
     let (begin, end) = marks(name);
     let start = text
@@ -39,7 +39,7 @@ fn place(text: &str, name: &str) -> Result<std::ops::Range<usize>> {
     Ok(start..start + len)
 }
 
-/// Puts the tables in their places.
+/// Writes the tables to their places.
 pub fn write(path: &Path, tables: &Tables) -> Result<()> {
     let mut text = std::fs::read_to_string(path)?;
     for (name, table) in tables {
@@ -49,7 +49,7 @@ pub fn write(path: &Path, tables: &Tables) -> Result<()> {
     Ok(std::fs::write(path, text)?)
 }
 
-/// What the document says otherwise.
+/// The differences between the document and the tables.
 pub fn differences(path: &Path, tables: &Tables) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path)?;
     let mut found = Vec::new();
@@ -99,7 +99,7 @@ fn number(word: &str) -> Option<f64> {
     word.replace(',', "").parse().ok()
 }
 
-/// Panics that the table does not allow: its rows are `| file | what | lines | … |`. That one is gone is no fault: the
+/// Panics that the table does not allow: its rows are `| file | what | lines | … |`. A missing one is not an error: the
 /// optimiser of another day may keep it.
 pub fn panics(path: &Path, found: &Panics) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path)?;

@@ -1,4 +1,4 @@
-//! Builds the firmware, and runs the one that counts.
+//! Builds the firmware, and runs the counting one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 const TARGET: &str = "riscv32imac-unknown-none-elf";
 const QEMU: &str = "qemu-system-riscv32";
 
-/// What the bench can count, each in a run of its own.
+/// The measurements of the bench, each in its own run.
 pub const RUNS: &[&str] = &[
     "sizes",
     "parts",
@@ -44,7 +44,7 @@ impl Firmware {
         })
     }
 
-    /// Builds a package, with its relocations kept, and returns where it is.
+    /// Builds a package with its relocations, and returns its path.
     pub fn build(&self, package: &str, features: &str) -> Result<PathBuf> {
         let status = Command::new("rustup")
             .args([
@@ -69,14 +69,14 @@ impl Firmware {
             "{package} with features [{features}] does not build"
         );
         let built = self.target.join(TARGET).join("release").join(package);
-        // The next features are built to the same place.
+        // The next features are built to the same path.
         let kept = self.target.join(format!("{package}-{features}.elf"));
         std::fs::copy(built, &kept)?;
         Ok(kept)
     }
 }
 
-/// Has the bench count `what`: on a clock that advances by a nanosecond with each instruction, and jumps over waiting.
+/// Lets the bench count `what`: on a clock that advances by a nanosecond per instruction, and skips waiting.
 pub fn count(bench: &Path, what: &str) -> Result<Figures> {
     let output = Command::new(QEMU)
         .args([

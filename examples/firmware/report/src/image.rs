@@ -1,4 +1,4 @@
-//! A linked program: its symbols, its references, and whose source each address comes from.
+//! A linked program: its symbols, its references, and the source of each address.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use addr2line::Loader;
 use anyhow::{Result, anyhow, ensure};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionKind};
 
-/// Where bytes lie when the device runs.
+/// The memory of a section when the device runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Code,
@@ -28,19 +28,19 @@ pub struct Symbol {
     pub bytes: Vec<u8>,
 }
 
-/// A place that names another, as the linker was told.
+/// A place that refers to another, from the linker's relocations.
 #[derive(Debug, Clone, Copy)]
 pub struct Reference {
     pub from: u64,
     pub to: u64,
 }
 
-/// A function that an address lies in: itself, or inlined.
+/// A function of an address: itself, or inlined.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub file: PathBuf,
     pub line: u32,
-    /// Its name, with what it is generic over.
+    /// Its name, with its generic arguments.
     pub function: String,
 }
 
@@ -82,7 +82,7 @@ impl Image {
                 bytes: bytes.unwrap_or_default().to_vec(),
             };
             let other = symbols.entry(symbol.address).or_insert(symbol);
-            // Of several names for one place, any will do.
+            // Any of several names for one place will do.
             other.size = other.size.max(1);
         }
         let mut sections = Vec::new();
@@ -113,13 +113,13 @@ impl Image {
         })
     }
 
-    /// The symbol that this address lies in.
+    /// The symbol of this address.
     pub fn symbol(&self, address: u64) -> Option<&Symbol> {
         let (_, symbol) = self.symbols.range(..=address).next_back()?;
         (address < symbol.address + symbol.size).then_some(symbol)
     }
 
-    /// The functions that this address of code lies in, innermost first.
+    /// The functions of this code address, innermost first.
     pub fn frames(&self, address: u64) -> Result<Vec<Frame>> {
         let mut found = Vec::new();
         let frames = self.lines.find_frames(address);
@@ -151,7 +151,7 @@ fn demangled(name: &str) -> String {
 }
 
 fn kind(section: &object::Section<'_, '_>) -> Option<Kind> {
-    // What the linker script sets aside for the stack is no variable.
+    // The linker script's reservation for the stack is not a variable.
     if section
         .name()
         .is_ok_and(|name| [".stack", ".heap"].contains(&name))

@@ -28,7 +28,7 @@ use firmware::{Firmware, RUNS, count};
 use image::Image;
 use tables::Report;
 
-/// The firmware's features, and what a device with them does.
+/// The firmware's features, and the device's behaviour with them.
 const VARIANTS: [(&str, &str); 3] = [
     ("", "G.711 duplex"),
     ("opus-decode", "hears Opus, says G.711"),

@@ -1,4 +1,4 @@
-//! Whose a piece of source is.
+//! The owner of each source file.
 
 use std::fmt;
 use std::path::Path;
@@ -56,11 +56,11 @@ impl fmt::Display for Part {
     }
 }
 
-/// Where a file belongs.
+/// The owner of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Of(Part),
-    /// Rust's library, and small crates that everybody uses: the work of whoever calls them.
+    /// Rust's library, and small general-purpose crates: attributed to their callers.
     Shared,
     Unknown,
 }
@@ -96,12 +96,12 @@ const EXECUTOR: &[&str] = &[
     "embassy-time-queue-utils",
 ];
 const BOARD: &[&str] = &["riscv", "riscv-rt", "semihosting", "virtio-drivers"];
-/// Read and written by the core alone.
+/// Crates that only the core uses.
 const CORE: &[&str] = &["base64ct", "cobs", "postcard"];
-/// The parts of the core that code sound.
+/// The core's files with audio codecs.
 const CODEC_FILES: &[&str] = &["codec", "decoder", "g711", "opus", "resample"];
 
-/// What Rust's library is made of, without an operating system.
+/// Crates of Rust's library, without an operating system.
 const LIBRARY: &[&str] = &[
     "alloc",
     "compiler-builtins",
@@ -110,7 +110,7 @@ const LIBRARY: &[&str] = &[
     "stdarch",
 ];
 
-/// Where `file` belongs; `repository` is this one.
+/// The owner of `file`; `repository` is this one.
 pub fn source(file: &Path, repository: &Path) -> Source {
     if let Ok(file) = file.strip_prefix(repository) {
         return Source::Of(own(file));
@@ -156,8 +156,8 @@ fn own(file: &Path) -> Part {
     }
 }
 
-/// Who has an instruction: the innermost of the functions that it is inlined into that is not everybody's, and which
-/// that is; none if all are.
+/// The owner of an instruction, and its function: the innermost function with an owner of its own; none if all are
+/// shared.
 pub fn owner<'f>(frames: &'f [Frame], repository: &Path) -> (Part, Option<&'f Frame>) {
     let mut shared = false;
     for frame in frames {

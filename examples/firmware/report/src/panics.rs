@@ -1,4 +1,4 @@
-//! Calls to a panic that are ours: in the source of `parlour-core` or `parlour-embassy`, or in what is inlined there.
+//! Our calls to a panic: in the source of `parlour-core` or `parlour-embassy`, or in code inlined there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,13 +12,13 @@ use crate::owner::{Part, Source, source};
 /// A kind of panic in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Panic {
-    /// From the top of the repository.
+    /// The path from the top of the repository.
     pub file: String,
-    /// What is called, and in which crate if that is not one of ours.
+    /// The called function, and its crate if that is not ours.
     pub what: String,
 }
 
-/// The lines on which there are such panics.
+/// The lines of these panics.
 pub type Panics = BTreeMap<Panic, BTreeSet<u32>>;
 
 /// Functions of Rust's library that never return, by address.
@@ -41,7 +41,7 @@ fn diverging(image: &Image) -> BTreeSet<u64> {
             let mut returns = false;
             for (at, flow) in instructions(&symbol.bytes) {
                 let address = symbol.address + at as u64;
-                // A call may be made of two instructions, the first of which names its target.
+                // A call may consist of two instructions, the first of which names its target.
                 let target = targets
                     .get(&address)
                     .or_else(|| targets.get(&(address.wrapping_sub(4))));
@@ -100,13 +100,13 @@ pub fn find(image: &Image, repository: &Path) -> Result<Panics> {
             what,
         };
         let lines = found.entry(panic).or_default();
-        // Line 0 is what the compiler has merged of several, and says nothing.
+        // Line 0 marks code that the compiler has merged from several lines.
         lines.extend(Some(line).filter(|line| *line > 0));
     }
     Ok(found)
 }
 
-/// `core::slice::index::slice_index_fail` → `slice_index_fail`; what stands in `<>` is of no interest.
+/// `core::slice::index::slice_index_fail` → `slice_index_fail`; the part in `<>` is dropped.
 fn leaf(name: &str) -> String {
     let plain = name
         .split('<')
@@ -120,7 +120,7 @@ fn leaf(name: &str) -> String {
         .to_owned()
 }
 
-/// The name of a package of the registry's that a file is of.
+/// The name of the registry package of a file.
 fn package(file: &Path) -> Option<String> {
     let parts: Vec<_> = file.iter().filter_map(|part| part.to_str()).collect();
     let at = parts.iter().position(|part| *part == "registry")?;

@@ -1,9 +1,9 @@
 //! Flash and RAM, by part.
 //!
-//! **Code** is attributed by address: the line tables say which functions each instruction is inlined from, and the
-//! innermost that is not Rust's library, nor a container that everybody uses, has it. So inlining across crates,
-//! which blurs sizes of symbols, does no harm. **Constants** belong to the first code, or constant, that refers to them.
-//! **Variables** go by name.
+//! **Code** is attributed by address: the line tables give the inlined functions of each instruction, and the innermost
+//! that is neither Rust's library nor a general-purpose container owns it. Inlining across crates, which blurs symbol
+//! sizes, therefore does no harm. **Constants** belong to the first code, or constant, that refers to them.
+//! **Variables** are attributed by name.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub struct Sizes {
     pub ram: Parts,
 }
 
-/// What is no part of a device: the recording that it says.
+/// The recording is not a part of a device.
 fn is_recording(symbol: &Symbol) -> bool {
     symbol.bytes.starts_with(b"RIFF")
 }
@@ -59,7 +59,7 @@ pub fn measure(image: &Image, repository: &Path) -> Result<Sizes> {
     Ok(sizes)
 }
 
-/// What no symbol covers: gaps between them.
+/// Bytes without a symbol: gaps between symbols.
 fn rest(parts: &mut Parts, total: u64) {
     let known: u64 = parts.values().sum();
     *parts.entry(Part::Unattributed).or_default() += total.saturating_sub(known);
@@ -87,7 +87,7 @@ fn code(
 
 fn constants(image: &Image, code: &BTreeMap<u64, Part>, flash: &mut Parts) {
     let mut owners = BTreeMap::<u64, Part>::new();
-    // Constants refer to constants: again until nothing is new.
+    // Constants refer to constants: repeat until nothing is new.
     loop {
         let known = owners.len();
         for reference in &image.references {
@@ -117,7 +117,7 @@ fn constants(image: &Image, code: &BTreeMap<u64, Part>, flash: &mut Parts) {
     }
 }
 
-/// Whose a variable is, by its path.
+/// The owner of a variable, by its path.
 fn variable(name: &str) -> Part {
     let of = |part: &str| name.contains(part);
     match name {

@@ -1,4 +1,4 @@
-//! What was measured, as tables.
+//! The measurements as tables.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,14 +17,14 @@ const FRAMES_PER_SECOND: f64 = 50.0;
 
 #[derive(Debug, Default)]
 pub struct Report {
-    /// By what the firmware does.
+    /// By the firmware's variant.
     pub sizes: Vec<(&'static str, Sizes)>,
-    /// By what was counted.
+    /// By the kind of count.
     pub runs: BTreeMap<&'static str, Figures>,
     pub panics: Panics,
 }
 
-/// A table's name, as its place in the document has it, and the table.
+/// A table's name, as in its place in the document, and the table.
 pub type Tables = Vec<(&'static str, String)>;
 
 impl Report {
@@ -36,7 +36,7 @@ impl Report {
             .unwrap_or_default()
     }
 
-    /// That the runs counted what they say: sound went both ways, and none was lost.
+    /// Checks that the runs measured what they should: audio went both ways, and none was lost.
     pub fn check_runs(&self) -> Result<()> {
         for run in ["g711-8", "g711", "opus-g711", "opus"] {
             let [frames, said, heard, spoilt] = ["frames", "said", "heard", "spoilt"]
@@ -257,7 +257,7 @@ impl Report {
     }
 }
 
-/// Instructions in 20 ms, and what that is of a processor that does one a cycle.
+/// Instructions in 20 ms, and the share of a processor that executes one per cycle.
 fn load(instructions: u64) -> String {
     let per_second = instructions as f64 * FRAMES_PER_SECOND;
     format!(

@@ -1,4 +1,4 @@
-//! The largest functions: what a linked program has most of, and who is inlined there.
+//! The largest functions of a linked program, and the code inlined into them.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::image::{Frame, Image, Kind};
 use crate::owner::{Part, owner};
 use crate::sizes;
 
-/// Functions inlined that are shown of each.
+/// The number of inlined functions shown for each.
 const INLINED: usize = 4;
 
 /// Prints the `count` largest symbols of code, each with the owners of most of its bytes, and then, summed over all
@@ -50,7 +50,7 @@ pub fn print(image: &Image, repository: &Path, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// A function and its file, without what every file of the registry's has before.
+/// A function and its file, without the common prefix of registry paths.
 fn place(frame: &Frame, repository: &Path) -> String {
     let file = frame.file.strip_prefix(repository).unwrap_or(&frame.file);
     let parts: Vec<_> = file.iter().filter_map(|part| part.to_str()).collect();

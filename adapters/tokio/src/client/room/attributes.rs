@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use parlour_core::room::{AttributeKey, AttributeValue, ParticipantId};
 use parlour_core::signal::Operation;
 
-use super::{Room, RoomState};
+use super::Room;
+use super::participants::attributes_of;
 use crate::client::RequestError;
 
 impl Room {
@@ -71,11 +72,6 @@ impl Room {
         &self,
         participant: &ParticipantId,
     ) -> BTreeMap<AttributeKey, AttributeValue> {
-        let attributes = |state: &RoomState| {
-            let attributes = state.attributes(participant);
-            let attributes = attributes.map(|(key, value)| (key.clone(), value.clone()));
-            attributes.collect()
-        };
-        self.with_state(attributes)
+        attributes_of(self.shared.lock().client.state(), participant)
     }
 }

@@ -53,8 +53,9 @@ impl Session {
         };
         self.change(cx, update);
         if is_news {
-            cx.events.push(Event::SpeakerChanged {
-                room: self.room.clone(),
+            self.tell_embedder(cx, |room, session| Event::SpeakerChanged {
+                room,
+                session,
                 participant,
             });
         }

@@ -18,15 +18,15 @@ use crate::server::{Config, Gather};
 use crate::time::Duration;
 
 /// One packet of a stream that may be heard or seen now.
-struct Live<'p> {
+pub(super) struct Live<'p> {
     kind: StreamKind,
     #[cfg(feature = "opus-fullband")]
     codec: crate::room::Codec,
     /// What the receivers' headers are made from.
-    arriving: Arriving,
+    pub(super) arriving: Arriving,
     payload_type: u8,
-    audio_level: Option<AudioLevel>,
-    payload: &'p [u8],
+    pub(super) audio_level: Option<AudioLevel>,
+    pub(super) payload: &'p [u8],
 }
 
 impl Session {
@@ -49,6 +49,9 @@ impl Session {
             return Ok(());
         };
         cx.statistics.media_received += 1;
+        if self.tapped {
+            self.tap(cx, sender, &live);
+        }
         #[cfg(feature = "opus-fullband")]
         if live.kind == StreamKind::Audio
             && let Some(mix) = &mut self.mix

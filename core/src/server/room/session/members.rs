@@ -20,10 +20,6 @@ impl Members {
         self.order.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
     pub(super) fn get(&self, key: MemberKey) -> Option<&Member> {
         self.slab.get(key.0).map(|member| &**member)
     }

@@ -3,7 +3,8 @@
 //! ```text
 //!  requests ─► streams, subscribing, floor ─► authority ─► telling ─┐
 //!  media ────► forward ─► slots ─► queues ──► gathering ────────────┼─► transmit
-//!                 └─────► mixing ─► queues ─────────────────────────┘
+//!                 ├─────► mixing ─► queues ─────────────────────────┘
+//!                 └─────► tapping ─► the embedder
 //! ```
 
 mod attributes;
@@ -25,6 +26,7 @@ mod reports;
 mod speaker;
 mod streams;
 mod subscribing;
+mod tapping;
 mod telling;
 mod transmit;
 
@@ -39,16 +41,17 @@ use members::Members;
 use pace::Pace;
 use speaker::Speaker;
 
+use super::lasting::Lasting;
 use crate::room::{
-    Authority, CloseReason, Growing, Participant, ParticipantId, RoomId, RoomState, RoomUpdate,
-    SessionId, Stream, View,
+    Authority, CloseReason, DisplayName, Growing, Participant, ParticipantId, RoomId, RoomState,
+    RoomUpdate, SessionId, Stream, View,
 };
 use crate::server::Event;
 use crate::server::context::Context;
 use crate::server::keys::{MemberKey, Place, RoomKey, Wake};
 use crate::server::member::{Member, Publication};
 use crate::server::timers::Alarm;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -61,7 +64,10 @@ pub(crate) struct Session {
     by_id: BTreeMap<ParticipantId, MemberKey>,
     /// Whose a stream is, by its SSRC: few publish in a large room, and nobody need look through all for them.
     publishers: BTreeMap<u32, Publisher>,
+    /// Whether the embedder gets the media, too.
+    tapped: bool,
     telling: Pace,
+    pub(super) lasting: Lasting,
     kicked: VecDeque<ParticipantId>,
     /// Those who are silenced, whether they are in the session or not.
     censored: VecDeque<ParticipantId>,
@@ -84,11 +90,10 @@ struct Publisher {
 
 impl Session {
     pub(super) fn new(
-        room_key: RoomKey,
-        room: RoomId,
-        id: SessionId,
+        (room_key, room, id): (RoomKey, RoomId, SessionId),
         authority: Authority,
         speaker_hold: Duration,
+        now: Instant,
     ) -> Self {
         Self {
             room_key,
@@ -98,7 +103,9 @@ impl Session {
             members: Members::default(),
             by_id: BTreeMap::new(),
             publishers: BTreeMap::new(),
+            tapped: false,
             telling: Pace::default(),
+            lasting: Lasting::new(now),
             kicked: VecDeque::new(),
             censored: VecDeque::new(),
             speaker: Speaker::new(speaker_hold),
@@ -121,10 +128,6 @@ impl Session {
         self.members.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
     pub(super) fn has(&self, participant: &ParticipantId) -> bool {
         self.by_id.contains_key(participant)
     }
@@ -141,10 +144,18 @@ impl Session {
         self.members.get_mut(who)
     }
 
-    /// The members for whom `is_meant` holds, in the order of their ids.
-    pub(super) fn keys(&self, is_meant: impl Fn(&ParticipantId) -> bool) -> Vec<MemberKey> {
-        let meant = self.by_id.iter().filter(|(id, _)| is_meant(id));
-        meant.map(|(_, key)| *key).collect()
+    /// The members, in the order of their ids.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &ParticipantId> {
+        self.by_id.keys()
+    }
+
+    /// Tells the embedder that something has happened here.
+    pub(super) fn tell_embedder(
+        &self,
+        cx: &mut Context,
+        what: impl FnOnce(RoomId, SessionId) -> Event,
+    ) {
+        cx.events.push(what(self.room.clone(), self.id));
     }
 
     /// Adds a participant to the state of the room. Gives its view of it; `None` if the room is full.
@@ -161,13 +172,16 @@ impl Session {
         &mut self,
         cx: &mut Context,
         mut member: Box<Member>,
+        (name, waited): (DisplayName, bool),
         streams: Vec<Stream>,
     ) {
         let id = member.id().clone();
         let peer = member.association.key;
-        member.sends.censored = self.censored.contains(&id);
+        let censored = self.censored.contains(&id);
+        member.sends.censored = censored;
         member.sends.streams = streams.iter().map(Publication::new).collect();
         let is_for_mix = member.receives.subscriptions.mix().is_some();
+        let (grants, path) = (member.rights.grants, member.association.reach.path);
         let key = self.members.insert(member);
         self.by_id.insert(id.clone(), key);
         cx.directory
@@ -177,9 +191,16 @@ impl Session {
             self.publishers.insert(stream.ssrc, Publisher { key, id });
         }
         cx.statistics.joins += 1;
-        cx.events.push(Event::ParticipantJoined {
-            room: self.room.clone(),
+        self.lasting.entered(cx.now, self.members.len());
+        self.tell_embedder(cx, |room, session| Event::ParticipantJoined {
+            room,
+            session,
             participant: id.clone(),
+            name,
+            grants,
+            waited,
+            censored,
+            path,
         });
         for stream in streams {
             self.stream_appeared(cx, key, &id, stream);
@@ -199,6 +220,8 @@ impl Session {
         reason: CloseReason,
     ) -> Option<Box<Member>> {
         let participant = self.get(who)?.id().clone();
+        // Nobody has it any more, and the embedder is told.
+        let _ = self.release_floor(cx, who);
         let update = RoomUpdate::Left {
             participant: participant.clone(),
             reason,
@@ -206,6 +229,9 @@ impl Session {
         self.change(cx, update);
         let member = self.members.remove(who)?;
         self.by_id.remove(&participant);
+        for stream in &member.sends.streams {
+            self.tap_ends(cx, &participant, stream);
+        }
         let streams = member.sends.streams.iter();
         let ssrcs: Vec<u32> = streams.map(|stream| stream.ssrc).collect();
         for ssrc in &ssrcs {
@@ -219,8 +245,10 @@ impl Session {
         if self.is_mixed() {
             self.start_or_end_mix(cx);
         }
-        cx.events.push(Event::ParticipantLeft {
-            room: self.room.clone(),
+        self.lasting.left(cx.now, self.members.len(), reason);
+        self.tell_embedder(cx, |room, session| Event::ParticipantLeft {
+            room,
+            session,
             participant,
             reason,
         });
@@ -234,6 +262,7 @@ impl Session {
         for member in self.members.take_all() {
             cx.events.push(Event::ParticipantLeft {
                 room: self.room.clone(),
+                session: self.id,
                 participant: member.id().clone(),
                 reason,
             });
@@ -248,6 +277,7 @@ impl Session {
         timers.set(Wake::Speaker(key), &mut self.speaker.alarm, None);
         timers.set(Wake::Gather(key), &mut self.window, None);
         timers.set(Wake::Tell(key), &mut self.telling.alarm, None);
+        timers.set(Wake::Session(key), &mut self.lasting.alarm, None);
         self.end_mix(cx);
         cx.events.push(Event::SessionEnded {
             room: self.room,

@@ -29,22 +29,13 @@ impl Session {
         self.rearm(cx, who);
     }
 
-    /// Tells the others, and the embedder, whether a member is in touch.
+    /// Tells whether a member is in touch.
     fn tell_connection(&mut self, cx: &mut Context, who: MemberKey) {
         let Some(member) = self.get(who) else {
             return;
         };
         let (participant, state) = (member.id().clone(), member.association.connection);
-        let update = RoomUpdate::Connection {
-            participant: participant.clone(),
-            state,
-        };
-        self.change(cx, update);
-        cx.events.push(Event::ParticipantConnection {
-            room: self.room.clone(),
-            participant,
-            state,
-        });
+        self.change(cx, RoomUpdate::Connection { participant, state });
     }
 
     /// Moves a member to a new association: nobody else notices.
@@ -82,11 +73,15 @@ impl Session {
             member.receives.told = None;
         }
         cx.statistics.resumes += 1;
-        cx.events.push(Event::ParticipantResumed {
-            room: self.room.clone(),
-            participant: association.id.clone(),
+        let (participant, path) = (association.id.clone(), reach.path);
+        let was_away = association.is_back();
+        self.tell_embedder(cx, |room, session| Event::ParticipantResumed {
+            room,
+            session,
+            participant,
+            path,
         });
-        if association.is_back() {
+        if was_away {
             self.is_back(cx, who);
         }
         self.rearm(cx, who);

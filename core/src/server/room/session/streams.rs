@@ -53,8 +53,9 @@ impl Session {
             key: stream.key.clone(),
         };
         self.resolve(publisher, &name, Some(stream.ssrc));
-        cx.events.push(Event::StreamPublished {
-            room: self.room.clone(),
+        self.tell_embedder(cx, |room, session| Event::StreamPublished {
+            room,
+            session,
             participant: name.participant,
             stream,
         });
@@ -73,13 +74,17 @@ impl Session {
     ) -> Result<Outcome, Refusal> {
         let member = self.members.get_mut(who).ok_or(Refusal::NotPermitted)?;
         let sends = &mut member.sends;
-        let ssrc = sends.stream(stream).ok_or(Refusal::UnknownStream)?.ssrc;
-        sends.streams.retain(|other| other.key != *stream);
+        let published = sends.streams.iter().position(|other| other.key == *stream);
+        let published = sends
+            .streams
+            .remove(published.ok_or(Refusal::UnknownStream)?);
+        let ssrc = published.ssrc;
         let name = StreamRef {
             participant: member.id().clone(),
             key: stream.clone(),
         };
         self.publishers.remove(&ssrc);
+        self.tap_ends(cx, &name.participant, &published);
         let update = RoomUpdate::Unpublished {
             participant: name.participant.clone(),
             key: stream.clone(),
@@ -87,8 +92,9 @@ impl Session {
         self.change(cx, update);
         self.resolve(who, &name, None);
         self.release_slots(ssrc);
-        cx.events.push(Event::StreamUnpublished {
-            room: self.room.clone(),
+        self.tell_embedder(cx, |room, session| Event::StreamUnpublished {
+            room,
+            session,
             participant: name.participant,
             key: name.key,
         });

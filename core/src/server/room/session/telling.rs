@@ -11,6 +11,7 @@
 
 use super::Session;
 use crate::room::RoomUpdate;
+use crate::server::Event;
 use crate::server::context::Context;
 use crate::server::keys::Wake;
 use crate::server::overload::FEW;
@@ -18,6 +19,7 @@ use crate::server::overload::FEW;
 impl Session {
     /// Changes the state of the room, and has all who are in it told.
     pub(super) fn change(&mut self, cx: &mut Context, update: RoomUpdate) {
+        let fact = self.fact_of(&update);
         let is_of_roster = matches!(update, RoomUpdate::Joined(_) | RoomUpdate::Left { .. });
         let before = self.authority.state().version();
         // Whatever cannot be so has been refused before; what is so already changes nothing.
@@ -25,11 +27,65 @@ impl Session {
         if after == before {
             return;
         }
+        if let Some(fact) = fact {
+            cx.events.push(fact);
+        }
         if is_of_roster {
             self.roster_changed(cx);
         } else {
             self.tell_all(cx);
         }
+    }
+
+    /// What a change means to the embedder. It is told of participants and streams that come and go where that happens, and
+    /// of the speaker where that is decided.
+    fn fact_of(&self, update: &RoomUpdate) -> Option<Event> {
+        let (room, session) = (self.room.clone(), self.id);
+        Some(match update.clone() {
+            RoomUpdate::Connection { participant, state } => Event::ParticipantConnection {
+                room,
+                session,
+                participant,
+                state,
+            },
+            RoomUpdate::Muted {
+                participant,
+                key,
+                muted,
+            } => Event::StreamMuted {
+                room,
+                session,
+                participant,
+                key,
+                muted,
+            },
+            RoomUpdate::Censored {
+                participant,
+                censored,
+            } => Event::ParticipantCensored {
+                room,
+                session,
+                participant,
+                censored,
+            },
+            RoomUpdate::Attribute {
+                participant,
+                key,
+                value,
+            } => Event::AttributeChanged {
+                room,
+                session,
+                participant,
+                key,
+                value,
+            },
+            RoomUpdate::Floor { holder } => Event::FloorChanged {
+                room,
+                session,
+                holder,
+            },
+            _ => return None,
+        })
     }
 
     /// Somebody came or went: has the others told, now or soon.

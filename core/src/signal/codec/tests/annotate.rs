@@ -13,7 +13,7 @@ use serde::ser::{self, Serialize};
 
 use crate::vectors::Field;
 
-/// What an encoding consists of.
+/// The parts of an encoding.
 #[derive(Debug, Default)]
 pub(super) struct Annotated {
     pub(super) fields: Vec<Field>,

@@ -1,20 +1,20 @@
-//! What the lamp says.
+//! The lamp's signals.
 
-/// Where the device is.
+/// The state of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// No link or no address: dark.
     NoNetwork,
-    /// On the way into the room, or back into it: a blink a second.
+    /// Joining the room, or reconnecting: a blink a second.
     Joining,
     /// In the room: lit.
     InRoom,
-    /// The button is held and everybody hears it: five blinks a second.
+    /// The button is held and audio is sent: five blinks a second.
     Talking,
 }
 
 impl State {
-    /// The state that these facts make; each presupposes the one before it.
+    /// The state for these facts; each requires the previous one.
     pub fn of(network: bool, joined: bool, button: bool) -> Self {
         match (network, joined, button) {
             (false, _, _) => Self::NoNetwork,
@@ -24,7 +24,7 @@ impl State {
         }
     }
 
-    /// Whether the lamp is lit so many milliseconds after some start.
+    /// Whether the lamp is lit `ms` milliseconds after some start.
     pub fn is_lit(self, ms: u64) -> bool {
         match self {
             Self::NoNetwork => false,
@@ -39,7 +39,8 @@ impl State {
 mod tests {
     use super::*;
 
-    /// How often it goes on in ten seconds, looked at as often as the firmware does, and for how much of them it is on.
+    /// How often the lamp turns on in ten seconds, sampled as often as in the firmware, and the number of samples in
+    /// which it is lit.
     fn seen(state: State) -> (usize, usize) {
         let lit = || (0..10_000).step_by(50).map(|ms| state.is_lit(ms));
         let goes_on = lit()

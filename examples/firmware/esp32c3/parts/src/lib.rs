@@ -1,4 +1,4 @@
-//! What of the device needs no chip, and is tested on a host.
+//! The parts of the device that need no chip, and are tested on a host.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,14 +1,14 @@
-//! Samples as they are on the I2S wires: in slots of 32 bits, little-endian in memory.
+//! Samples on the I2S wires: in slots of 32 bits, little-endian in memory.
 
 /// Bytes of a slot.
 pub const SLOT: usize = 4;
 
-/// How much louder the microphone is made: 2^3, 18 dB. An INMP441 gives -26 dBFS at 94 dB SPL, which leaves a voice at
-/// an arm's length 40 dB below full scale.
+/// The gain of the microphone: 2^3, 18 dB. An INMP441 gives -26 dBFS at 94 dB SPL, which leaves a voice at an arm's
+/// length 40 dB below full scale.
 const GAIN_BITS: u32 = 3;
 
-/// A microphone's sample. It has 24 bits, at the slot's upper end; the 8 bits below them nobody drives. What becomes
-/// louder than full scale is clipped, and not wrapped.
+/// A microphone's sample. It has 24 bits, at the slot's upper end; no device drives the 8 bits below them. Samples
+/// above full scale are clipped, not wrapped.
 pub fn heard(slot: [u8; SLOT]) -> i16 {
     let amplified = i32::from_le_bytes(slot) >> (16 - GAIN_BITS);
     amplified.clamp(i16::MIN.into(), i16::MAX.into()) as i16
@@ -23,7 +23,7 @@ pub fn said(sample: i16) -> [u8; SLOT] {
 mod tests {
     use super::*;
 
-    /// A slot as an INMP441 fills it, with anything in its lower 8 bits.
+    /// A slot of an INMP441, with arbitrary lower 8 bits.
     fn slot(sample: i32, floating: u8) -> [u8; SLOT] {
         ((sample << 8) | i32::from(floating)).to_le_bytes()
     }

@@ -1,15 +1,15 @@
-//! What `config.toml` says, checked when the firmware is built: a board cannot ask.
+//! The settings in `config.toml`, checked when the firmware is built: a board cannot ask.
 
 use parlour_core::ticket::{Ticket, TicketError};
 use thiserror::Error;
 use toml::{Table, Value};
 
-/// What the firmware is built with.
+/// The settings of a firmware.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Says which room, on which server, as whom.
+    /// The room, the server and the participant.
     pub ticket: String,
-    /// Of a chip with a radio.
+    /// Only for a chip with a radio.
     pub wifi: Option<Wifi>,
 }
 
@@ -25,35 +25,35 @@ pub struct Wifi {
 /// Why the firmware cannot be built with these settings.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingsError {
-    /// No TOML.
+    /// The text is not TOML.
     #[error("it is not TOML: {0}")]
     Syntax(String),
-    /// A value is not there.
+    /// A value is missing.
     #[error("`{0}` is missing: see config.example.toml")]
     Missing(&'static str),
-    /// Something other than a text.
+    /// A value is not a text.
     #[error("`{0}` must be a text in quotes")]
     NotText(&'static str),
-    /// A key, or a table, that means nothing.
-    #[error("`{0}` means nothing: see config.example.toml for what there is")]
+    /// An unknown key or table.
+    #[error("`{0}` is unknown: see config.example.toml for the known settings")]
     Unknown(String),
-    /// The name of no network.
+    /// The name has an invalid length.
     #[error("`wifi.ssid` must have 1 to 32 bytes, not {0}")]
     Ssid(usize),
-    /// No password of WPA2.
+    /// The password has an invalid length for WPA2.
     #[error("`wifi.password` must have 8 to 64 bytes, not {0}; leave it out for an open network")]
     Password(usize),
-    /// The text is no ticket.
+    /// The text is not a ticket.
     #[error("`ticket`: {0}")]
     Ticket(#[from] TicketError),
 }
 
 impl Settings {
-    /// Reads the text of a settings file. Wi-Fi is required where there is a radio; where there is none it may be said,
-    /// so that one file does for several boards.
+    /// Reads the text of a settings file. A chip with a radio requires Wi-Fi settings; for a chip without one they are
+    /// allowed, so that one file serves several boards.
     ///
     /// # Errors
-    /// [`SettingsError`] says which value is wrong, and how.
+    /// [`SettingsError`] names the wrong value and the fault.
     pub fn parse(text: &str, radio: bool) -> Result<Self, SettingsError> {
         let mut table: Table = (text.parse())
             .map_err(|error: toml::de::Error| SettingsError::Syntax(error.to_string()))?;
@@ -110,7 +110,7 @@ fn take(table: &mut Table, key: &str, name: &'static str) -> Result<Option<Strin
     }
 }
 
-/// A key with a slip of the pen would otherwise be a value that is silently not used.
+/// A misspelt key would otherwise be ignored silently.
 fn nothing_left(table: &Table, prefix: &str) -> Result<(), SettingsError> {
     match table.keys().next() {
         Some(key) => Err(SettingsError::Unknown(format!("{prefix}{key}"))),

@@ -1,4 +1,4 @@
-//! ESP32-C3-DevKitM-1 and alike; the button is BOOT.
+//! ESP32-C3-DevKitM-1 and similar boards; the button is BOOT.
 
 use esp_hal::gpio::Pin as _;
 use esp_hal::peripherals::Peripherals;

@@ -1,4 +1,4 @@
-//! ESP32-P4-Function-EV-Board and alike. BOOT is a wire of Ethernet there, so the button is one more part.
+//! ESP32-P4-Function-EV-Board and similar boards. BOOT is a wire of Ethernet there, so the button is an extra part.
 
 use esp_hal::ethernet::RmiiPinBundle;
 use esp_hal::ethernet::clock::ExternalRefClock;

@@ -1,4 +1,4 @@
-//! Which pin is what, chip by chip; README.md has the same as a table.
+//! The pins of each chip; README.md has the same as a table.
 
 use esp_hal::gpio::AnyPin;
 use esp_hal::peripherals::{DMA_CH0, FROM_CPU_INTR0, I2S0, Peripherals, TIMG0};
@@ -10,7 +10,7 @@ use crate::network;
 #[cfg_attr(feature = "esp32p4", path = "esp32p4.rs")]
 mod chip;
 
-/// The chip, divided up.
+/// The chip's peripherals, divided among the tasks.
 pub struct Board {
     pub sound: Sound,
     pub button: AnyPin<'static>,
@@ -20,7 +20,7 @@ pub struct Board {
     pub interrupt: FROM_CPU_INTR0<'static>,
 }
 
-/// What microphone and loudspeaker take.
+/// The peripherals of microphone and loudspeaker.
 pub struct Sound {
     pub i2s: I2S0<'static>,
     pub dma: DMA_CH0<'static>,

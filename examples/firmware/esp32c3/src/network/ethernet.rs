@@ -30,7 +30,7 @@ type Wires = RmiiPinBundle<
     GPIO52<'static>,
 >;
 
-/// What the network needs of the chip.
+/// The peripherals of the network.
 pub struct Parts {
     pub mac: ETH<'static>,
     /// The transceiver's reset, active low.
@@ -55,7 +55,7 @@ static FRAMES_IN_FLIGHT: StaticCell<EthernetDmaStorage<FRAMES, FRAMES>> = Static
 pub fn start(spawner: Spawner, parts: Parts) -> Result<(Stack<'static>, Random), Error> {
     let mut reset = Output::new(parts.reset, Level::Low, OutputConfig::default());
     Delay::new().delay_millis(10);
-    // It stays so: a pin keeps its level when its driver is gone.
+    // The pin keeps its level when its driver is gone.
     reset.set_high();
     Delay::new().delay_millis(10);
 
@@ -114,6 +114,6 @@ mod rand_core {
         }
     }
 
-    // What it lacks is said when it starts; without this claim there would be no room on this chip at all.
+    // The firmware warns of its weakness at the start; without this claim the chip could not join a room at all.
     impl CryptoRng for Random {}
 }

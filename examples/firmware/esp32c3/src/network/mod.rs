@@ -1,5 +1,5 @@
-//! The network: a radio where the chip has one, a cable where it has none. Both give a stack that gets its address by
-//! DHCP, and a source of random numbers, since on these chips the radio is what makes them true.
+//! The network: a radio where the chip has one, otherwise a cable. Both give a stack that gets its address by DHCP, and
+//! a source of random numbers, since on these chips only the radio makes them true.
 
 use embassy_net::{Config, StackResources};
 use static_cell::StaticCell;

@@ -1,4 +1,4 @@
-//! Wi-Fi: joins the access point of the settings, and joins it again whenever it is lost.
+//! Wi-Fi: joins the access point of the settings, and rejoins it after a loss.
 
 use embassy_executor::{SpawnError, Spawner};
 use embassy_net::{Runner, Stack};
@@ -17,7 +17,7 @@ use crate::settings::{PASSWORD, SSID};
 /// True random numbers, as long as the radio is on; it is never turned off.
 pub type Random = Trng;
 
-/// What the network needs of the chip.
+/// The peripherals of the network.
 pub struct Parts {
     pub wifi: WIFI<'static>,
 }
@@ -52,7 +52,7 @@ pub fn start(spawner: Spawner, parts: Parts) -> Result<(Stack<'static>, Random),
         .with_ssid(SSID.try_into()?)
         .with_authentication(authentication);
     let config = ControllerConfig::default().with_initial_config(Config::Station(station));
-    // It never sleeps, as is the default: between beacons it would hear others up to 100 ms late.
+    // It never sleeps, unlike the default: between beacons audio would arrive up to 100 ms late.
     let controller = WifiController::new(parts.wifi, config)?;
     let random = Trng::try_new().map_err(Error::Random)?;
     let seed = u64::from(random.random()) << 32 | u64::from(random.random());

@@ -1,4 +1,4 @@
-//! Memory for the server that the device is measured against; the device itself takes none.
+//! Memory for the server in this measurement; the device itself allocates nothing.
 #![allow(unsafe_code)]
 
 use embedded_alloc::TlsfHeap;

@@ -1,5 +1,6 @@
-//! Counts instructions, on a simulated clock: what a frame of audio costs in each part and in the whole pipeline, and
-//! what a second in a quiet room does. Prints `figure NAME VALUE`; `examples/firmware/report` runs it and says more.
+//! Counts instructions, on a simulated clock: the cost of a frame of audio in each part and in the whole pipeline, and
+//! the cost of a second in a quiet room. Prints `figure NAME VALUE`; `examples/firmware/report` runs it and explains
+//! more.
 //!
 //! Started with `-icount shift=0,sleep=off`, every instruction takes a nanosecond of QEMU's clock, waiting takes no
 //! time of the host's, and `minstret` counts exactly: two runs print the same.

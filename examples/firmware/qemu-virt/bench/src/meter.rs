@@ -1,4 +1,4 @@
-//! Instructions, by who takes them.
+//! Instruction counters per part.
 
 use core::cell::Cell;
 use core::future::{Future, poll_fn};
@@ -8,7 +8,7 @@ use critical_section::Mutex;
 use qemu_virt_board::println;
 use riscv::register::minstret;
 
-/// What somebody has taken so far.
+/// The instructions of one part so far.
 pub struct Meter(Mutex<Cell<u64>>);
 
 impl Meter {
@@ -24,7 +24,7 @@ impl Meter {
         critical_section::with(|section| self.0.borrow(section).set(sum));
     }
 
-    /// Does it, and counts what it takes.
+    /// Runs `action`, and counts its instructions.
     pub fn count<T>(&self, action: impl FnOnce() -> T) -> T {
         let start = minstret::read64();
         let result = action();
@@ -33,15 +33,15 @@ impl Meter {
         result
     }
 
-    /// Counts what the polls of `future` take, and not what it waits.
+    /// Counts the polls of `future`, without its waiting.
     pub async fn count_polls<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         poll_fn(|cx| self.count(|| future.as_mut().poll(cx))).await
     }
 }
 
-/// What the executor has taken, all that its tasks have among it. Waiting is not counted; what interrupts the waiting
-/// is not, either.
+/// The instructions of the executor, including those of its tasks. Waiting and the interrupts during it are not
+/// counted.
 pub static EXECUTOR: Meter = Meter::new();
 
 /// The executor's own hooks (feature `trace`). It is single-threaded, and only two of them count.
@@ -51,7 +51,7 @@ mod trace {
 
     static POLLED: Meter = Meter::new();
 
-    // SAFETY, for all: the names and signatures are those that embassy-executor calls, and nobody else has them.
+    // SAFETY, for all: the names and signatures are those that embassy-executor calls, and no other code defines them.
     #[unsafe(no_mangle)]
     fn _embassy_trace_poll_start(_executor: u32) {
         POLLED.set(minstret::read64());
@@ -72,7 +72,7 @@ mod trace {
     fn _embassy_trace_task_exec_end(_executor: u32, _task: u32) {}
 }
 
-/// Prints what one of `frames` took.
+/// Prints the instructions per frame.
 pub fn figure(name: &str, instructions: u64, frames: u64) {
     println!("figure {name} {}", instructions / frames);
 }

@@ -1,4 +1,4 @@
-//! Each part of the way on its own, by calls to the core.
+//! Each part of the pipeline separately, by calls to the core.
 
 use alloc::boxed::Box;
 
@@ -22,7 +22,7 @@ use crate::meter::{Meter, figure};
 use crate::server::{Sayings, VOICE, World, mic, publish};
 use crate::speech::{FRAME, RATE, Speech};
 
-/// Means are over so many frames of 20 ms.
+/// The number of 20 ms frames per mean.
 const FRAMES: u64 = 100;
 const TWENTY_MS: Duration = Duration::from_millis(20);
 const NARROW: usize = SampleRate::Hz8000.samples(20);

@@ -1,5 +1,5 @@
 //! A whole device in a room: embassy's stack and executor, the adapter, the audio task. Server and network are in the
-//! same program, and what they take is subtracted.
+//! same program, and their instructions are subtracted.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -47,14 +47,14 @@ const SETTLING: Duration = Duration::from_secs(5);
 static STACK: Meter = Meter::new();
 static RUNNER: Meter = Meter::new();
 static AUDIO: Meter = Meter::new();
-/// All that is not the device.
+/// Everything outside the device.
 static WORLD: Meter = Meter::new();
 static BUTTON: PushToTalk = PushToTalk::new();
 
-/// What the device says.
+/// The audio that the device sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
-    /// It has no task for audio, or that task is stopped.
+    /// It has no audio task, or that task is stopped.
     NoAudio,
     /// The audio clock runs; the button is not pressed.
     Nothing,
@@ -62,12 +62,12 @@ pub enum Said {
     Opus,
 }
 
-/// What is measured.
+/// The subject of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     heard: Option<Codec>,
     said: Said,
-    /// Microphone's and loudspeaker's.
+    /// The sample rate of microphone and loudspeaker.
     rate: SampleRate,
 }
 
@@ -76,7 +76,7 @@ async fn task(future: Pin<Box<dyn Future<Output = ()>>>) {
     future.await
 }
 
-/// Runs it beside the others, at the expense of `meter`.
+/// Spawns `future` and counts its instructions in `meter`.
 fn spawn(spawner: Spawner, meter: &'static Meter, future: impl Future<Output = ()> + 'static) {
     let future = Box::pin(async move { meter.count_polls(future).await });
     spawner.spawn(task(future).expect("one of eight"));
@@ -143,14 +143,14 @@ impl Plan {
         room.join().await.expect("a server that admits everybody");
         BUTTON.set_pressed(matches!(self.said, Said::G711 | Said::Opus));
         match (self.said, self.rate) {
-            // Dropped, it would no longer be published.
+            // Dropping the writer would unpublish the stream.
             (Said::NoAudio, _) => core::mem::forget(writer),
             (_, SampleRate::Hz8000) => talk::<{ FRAME / 2 }>(spawner, writer, reader),
             _ => talk::<FRAME>(spawner, writer, reader),
         }
 
         Timer::after(SETTLING).await;
-        // A quiet room has to be watched for longer: little happens, and seldom.
+        // A quiet room takes a longer measurement, since few things happen.
         let seconds = if self.said == Said::NoAudio { 120 } else { 10 };
         let frames = 50 * seconds;
         let state = || {
@@ -169,7 +169,7 @@ impl Plan {
         let [stack, runner, audio, world] =
             core::array::from_fn(|meter| after.0[meter] - before.0[meter]);
         let device = after.1 - before.1 - world;
-        // What is interrupted counts for whom it interrupts.
+        // An interrupt counts for the part that it interrupts.
         figure("room/stack", stack, frames);
         figure("room/runner", runner, frames);
         figure("room/audio", audio, frames);
@@ -298,7 +298,7 @@ async fn serve(stack: Stack<'static>, world: Rc<RefCell<World>>) {
     }
 }
 
-/// Gives speech, 20 ms every 20 ms.
+/// Plays speech, 20 ms every 20 ms.
 struct Microphone {
     clock: Ticker,
     speech: Speech,

@@ -1,4 +1,4 @@
-//! The other end: a server, and a participant who talks without end.
+//! The other end: a server, and a participant that talks without end.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -29,7 +29,7 @@ const TALKER: Path = Path::Stream {
     from: core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST),
 };
 
-/// Two seconds of speech, encoded: what the talker says is nobody's work while the device is measured.
+/// Two seconds of encoded speech, so that no encoder runs during the measurement.
 pub struct Sayings {
     pub codec: Codec,
     frames: Vec<Vec<u8>>,
@@ -109,7 +109,7 @@ pub const VOICE: AudioLevel = AudioLevel {
 
 impl World {
     pub fn new(now: Instant) -> Self {
-        // The same for every run: what is counted depends on it.
+        // The same seed for every run, since the counts depend on it.
         let mut rng = ChaCha12Rng::seed_from_u64(7);
         let keys = KeyPair::generate(&mut rng);
         let server = Server::new(Config::default(), keys.clone(), now, &mut rng);
@@ -137,7 +137,7 @@ impl World {
         Client::new(&ticket, &client::Config::default(), now, &mut self.rng).expect("a good ticket")
     }
 
-    /// Somebody else comes in, to say this, or to listen.
+    /// Adds a participant that plays `sayings`, or only listens.
     pub fn invite(&mut self, now: Instant, sayings: Option<Sayings>) {
         let mut client = self.client("talker", now);
         if let Some(sayings) = &sayings {
@@ -166,12 +166,12 @@ impl World {
         }
     }
 
-    /// Packets of the device that the talker has heard.
+    /// The number of the device's packets that the talker has heard.
     pub fn heard(&self) -> u32 {
         self.talker.as_ref().map_or(0, |talker| talker.heard)
     }
 
-    /// Lets server and talker do all there is to do, and hands what goes to the device to `send`.
+    /// Runs server and talker until they are idle, and passes the device's datagrams to `send`.
     pub fn settle(&mut self, now: Instant, mut send: impl FnMut(Path, &[u8])) {
         self.server.handle_timeout(now);
         if let Some(talker) = &mut self.talker {
@@ -212,14 +212,7 @@ impl World {
         let Event::JoinRequested { join, token, .. } = event else {
             return;
         };
-        let admission = Admission {
-            room: RoomId::new("room").expect("a short name"),
-            participant: ParticipantId::new(&token).expect("a short name"),
-            name: DisplayName::new(&token).expect("a short name"),
-            grants: Grants::PARTICIPANT,
-            expires_in: None,
-            lobby: false,
-        };
+        let admission = Admission::new(RoomId::new("room").expect("a short name"), ParticipantId::new(&token).expect("a short name"), DisplayName::new(&token).expect("a short name"), Grants::PARTICIPANT);
         self.server
             .admit(now, join, admission)
             .expect("it was asked for");

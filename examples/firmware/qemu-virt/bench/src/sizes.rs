@@ -1,4 +1,4 @@
-//! What a device's types take of the memory of a 32-bit machine.
+//! Sizes of a device's types on a 32-bit machine.
 
 use parlour_core::audio::decoder::{Decoder, NoOpus};
 use parlour_core::audio::opus::{OpusDecoder, OpusEncoder, OpusMemory, OpusState};
@@ -8,7 +8,7 @@ use parlour_core::wire::MAX_DATAGRAM;
 use parlour_embassy::{Device, G711, Opus, Resources};
 use qemu_virt_board::println;
 
-/// The sizes that [`Resources`] has by default.
+/// The default sizes of [`Resources`].
 const PACKETS: usize = 12;
 const BYTES: usize = 160;
 const PCM: usize = 960;

@@ -1,4 +1,4 @@
-//! Ten seconds of recorded speech, for ever.
+//! Ten seconds of recorded speech in a loop.
 
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// At 8 kHz it aliases, which takes no more and no fewer instructions.
+    /// At 8 kHz it aliases, which does not change the instruction counts.
     pub fn new(rate: SampleRate) -> Self {
         let bytes = WAV.get(HEADER..).unwrap_or_default().chunks_exact(2);
         let pcm = bytes.map(|bytes| i16::from_le_bytes([bytes[0], bytes[1]]));
@@ -31,7 +31,7 @@ impl Speech {
         }
     }
 
-    /// The next of it.
+    /// Reads the next samples.
     pub fn read(&mut self, frame: &mut [i16]) {
         if self.pcm.len() < self.at + frame.len() {
             self.at = 0;

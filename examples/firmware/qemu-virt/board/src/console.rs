@@ -24,14 +24,14 @@ pub(crate) fn init() {
     interrupts::enable(Source::Uart);
 }
 
-/// Bytes came in: keeps those for which there is room, as any UART does.
+/// Bytes came in: stores as many as fit, as any UART does.
 pub(crate) fn interrupt() {
     while STATUS.read() & RECEIVED != 0 {
         let _ = INPUT.try_send(DATA.read());
     }
 }
 
-/// Waits for the next line; what is too long for `line` is cut off.
+/// Waits for the next line, and truncates it to the length of `line`.
 pub async fn read_line(line: &mut [u8]) -> &str {
     let mut len = 0;
     loop {

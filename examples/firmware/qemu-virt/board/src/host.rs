@@ -1,4 +1,4 @@
-//! What QEMU's host has: arguments, files, randomness, and an end.
+//! Services of QEMU's host: arguments, files, randomness, exit.
 
 use core::ffi::CStr;
 
@@ -14,7 +14,7 @@ impl File {
     /// Makes the file, or empties it.
     ///
     /// # Errors
-    /// The host's.
+    /// The host's error.
     pub fn create(path: &CStr) -> Result<Self, Error> {
         fs::File::create(path).map(Self)
     }
@@ -22,7 +22,7 @@ impl File {
     /// Appends `bytes`.
     ///
     /// # Errors
-    /// The host's.
+    /// The host's error.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.0.write_all(bytes)
     }
@@ -32,7 +32,7 @@ impl File {
 pub struct HostRng(fs::File);
 
 impl HostRng {
-    /// Opens them.
+    /// Opens the host's `/dev/urandom`.
     ///
     /// # Errors
     /// The host has no `/dev/urandom`.
@@ -51,7 +51,7 @@ impl RngCore for HostRng {
     }
 
     fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        // Going on without randomness would give away all secrets.
+        // Continuing without randomness would reveal all secrets.
         self.0
             .read_exact(bytes)
             .expect("the host's random numbers end");
@@ -70,10 +70,10 @@ pub fn exit(code: u8) -> ! {
     semihosting::process::exit(code.into())
 }
 
-/// Hands each of the arguments of `-semihosting-config arg=…` to `take`; together they have at most 2 KiB.
+/// Passes each argument of `-semihosting-config arg=…` to `take`; together they have at most 2 KiB.
 ///
 /// # Errors
-/// They are longer, or not UTF-8.
+/// The arguments are longer, or not UTF-8.
 pub fn arguments(mut take: impl FnMut(&str)) -> Result<(), Error> {
     let arguments = semihosting::experimental::env::args::<2_048>()?;
     for argument in &arguments {

@@ -1,4 +1,4 @@
-//! The interrupt controller (PLIC), of which hart 0's machine mode is context 0.
+//! The interrupt controller (PLIC); hart 0's machine mode is its context 0.
 
 use crate::mmio::Register;
 use crate::{console, network};
@@ -11,7 +11,7 @@ const THRESHOLD: Register<u32> = unsafe { Register::at(PLIC + 0x20_0000) };
 // SAFETY: as above.
 const CLAIM: Register<u32> = unsafe { Register::at(PLIC + 0x20_0004) };
 
-/// Who interrupts.
+/// The source of an interrupt.
 #[derive(Clone, Copy)]
 pub(crate) enum Source {
     /// One of the eight virtio-mmio slots.
@@ -38,8 +38,8 @@ pub(crate) fn enable(source: Source) {
 
 pub(crate) fn init() {
     THRESHOLD.write(0);
-    // SAFETY: the handlers below and in `timer` are in place, and no critical section is open: this is the first
-    // thing that the program does.
+    // SAFETY: the handlers below and in `timer` are in place, and no critical section is open: the program calls this
+    // first.
     unsafe {
         riscv::register::mie::set_mtimer();
         riscv::register::mie::set_mext();

@@ -1,7 +1,7 @@
 //! The parts of QEMU's RISC-V machine `virt` that embassy needs: console, timer, interrupts, network, and the host's
 //! files.
 //!
-//! What is unsafe here, and why it is sound, stands beside each line; the rest of the firmware has nothing unsafe.
+//! A comment beside each unsafe line justifies it; the rest of the firmware has no unsafe code.
 //!
 //! | module | device | addresses |
 //! |---|---|---|

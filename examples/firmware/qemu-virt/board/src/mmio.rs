@@ -5,8 +5,8 @@ use core::ptr;
 /// A device register. All in this crate are made from addresses in the memory map of QEMU's `virt` (hw/riscv/virt.c).
 pub(crate) struct Register<T>(*mut T);
 
-// SAFETY: a register is a place outside of Rust's memory; what it means to use it from two places at once is its
-// device's matter, and there is one hart.
+// SAFETY: a register is outside of Rust's memory. Its device defines the effect of concurrent use, and there is one
+// hart.
 unsafe impl<T> Sync for Register<T> {}
 
 impl<T: Copy> Register<T> {

@@ -21,7 +21,7 @@ const BUFFERS: usize = 16;
 /// An Ethernet frame behind virtio's header.
 const BUFFER: usize = 1_514 + 22;
 const PAGE: usize = 4_096;
-/// What two queues of 16 take.
+/// Pages for two queues of 16.
 const PAGES: usize = 8;
 
 const SLOTS: usize = 8;
@@ -33,11 +33,11 @@ const INTERRUPT_ACK: usize = 0x64;
 const LINK_STATUS: usize = 0x106;
 
 static WAKER: Mutex<RefCell<Option<Waker>>> = Mutex::new(RefCell::new(None));
-/// Where the device's slot is; 0 before it is found.
+/// The address of the device's slot; 0 before it is found.
 static SLOT: AtomicUsize = AtomicUsize::new(0);
 static NETWORK: StaticCell<Network> = StaticCell::new();
 
-/// Tells the device that it was heard, and wakes the stack.
+/// Acknowledges the interrupt, and wakes the stack.
 pub(crate) fn interrupt() {
     let slot = SLOT.load(Ordering::Relaxed);
     // SAFETY: `interrupts::enable` was called after SLOT was set to the slot of a device.
@@ -59,7 +59,7 @@ pub(crate) fn interrupt() {
 #[repr(C, align(4096))]
 struct Pool(UnsafeCell<[u8; PAGES * PAGE]>);
 
-// SAFETY: only its address is used here; whose bytes they are, `dma_alloc` decides.
+// SAFETY: only its address is used here; `dma_alloc` assigns its bytes.
 unsafe impl Sync for Pool {}
 
 static POOL: Pool = Pool(UnsafeCell::new([0; PAGES * PAGE]));
@@ -101,7 +101,7 @@ type Device = VirtIONetRaw<VirtHal, MmioTransport<'static>, BUFFERS>;
 
 /// The network device. It never moves: the device knows the addresses of its buffers.
 ///
-/// A frame may be sent while another is being read, as an answer to it: hence one cell for each.
+/// A frame may be sent while another is being read, as an answer to it: hence a cell for each direction.
 pub struct Network {
     device: RefCell<Device>,
     received: RefCell<Received>,
@@ -111,13 +111,13 @@ pub struct Network {
 
 struct Received {
     buffers: [[u8; BUFFER]; BUFFERS],
-    /// Which buffer each of the device's tokens stands for.
+    /// The buffer of each of the device's tokens.
     by_token: [usize; BUFFERS],
 }
 
 struct Sent {
     buffers: [[u8; BUFFER]; BUFFERS],
-    /// Which buffer, and how much of it, each of the device's tokens stands for.
+    /// The buffer, and its used length, of each of the device's tokens.
     by_token: [(usize, usize); BUFFERS],
     /// A bit for each buffer.
     free: u16,
@@ -129,8 +129,8 @@ impl Network {
         for slot in 0..SLOTS {
             let base = 0x1000_1000 + slot * SLOT_SIZE;
             let header = NonNull::new(base as *mut _)?;
-            // SAFETY: `virt` has eight virtio-mmio slots there; those without a device say so. Each is used by one
-            // transport only: the one found is taken by the only Network that NETWORK has room for.
+            // SAFETY: `virt` has eight virtio-mmio slots there; those without a device are marked so. Each is used by
+            // one transport only: the found one is taken by the only Network that NETWORK has room for.
             let Ok(transport) = (unsafe { MmioTransport::new(header, SLOT_SIZE) }) else {
                 continue;
             };

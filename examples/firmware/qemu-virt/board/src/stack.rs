@@ -1,9 +1,9 @@
-//! How much of the stack was ever used: it is painted at the start, and what is still painted was not.
+//! Stack usage: the stack is painted at the start, and painted bytes were never used.
 
 use core::arch::asm;
 
 const PAINT: u32 = 0x5741_4c4c;
-/// Left unpainted below the stack pointer: the frames of whoever paints.
+/// Unpainted bytes below the stack pointer, for the frames of the painting code.
 const MARGIN: usize = 1_024;
 
 unsafe extern "C" {
@@ -24,7 +24,7 @@ fn pointer() -> usize {
     pointer
 }
 
-/// Paints what is free.
+/// Paints the free part.
 pub(crate) fn paint() {
     let mut place = bottom();
     while (place as usize) < pointer() - MARGIN {
@@ -35,7 +35,7 @@ pub(crate) fn paint() {
     }
 }
 
-/// Bytes between the statics and the deepest that the stack has ever been.
+/// Bytes between the statics and the lowest stack pointer so far.
 pub fn never_used() -> usize {
     let mut place = bottom();
     // SAFETY: as in `paint`; reads only.
@@ -45,7 +45,7 @@ pub fn never_used() -> usize {
     place as usize - bottom() as usize
 }
 
-/// Bytes that the stack has had at its deepest.
+/// The maximum number of stack bytes so far.
 pub fn deepest() -> usize {
     (&raw const _stack_start) as usize - bottom() as usize - never_used()
 }

@@ -27,7 +27,7 @@ impl Driver for Timer {
         loop {
             let high = TIME_HIGH.read();
             let low = TIME_LOW.read();
-            // Else the low half has wrapped in between.
+            // Otherwise the low half has wrapped in between.
             if high == TIME_HIGH.read() {
                 return u64::from(high) << 32 | u64::from(low);
             }
@@ -45,13 +45,13 @@ impl Driver for Timer {
 
 impl Timer {
     fn set_alarm(&self, section: CriticalSection<'_>) {
-        // A time gone by interrupts at once.
+        // A time in the past interrupts at once.
         set_compare(self.0.borrow_ref_mut(section).next_expiration(self.now()));
     }
 }
 
 fn set_compare(at: u64) {
-    // Never earlier than meant in between.
+    // The compare value is never earlier than intended in between.
     COMPARE_HIGH.write(u32::MAX);
     COMPARE_LOW.write(at as u32);
     COMPARE_HIGH.write((at >> 32) as u32);

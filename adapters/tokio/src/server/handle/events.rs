@@ -1,0 +1,60 @@
+//! What happens on a server, as the application reads it.
+
+use std::time::SystemTime;
+
+use parlour_core::server::Event;
+use tokio::sync::broadcast;
+
+/// Something happened in a worker's rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerEvent {
+    /// Which worker it was, from 0.
+    pub worker: usize,
+    /// The number of the event among those of its worker, from 1, in the order in which they happened. One that is missing was
+    /// lost on its way here. [`Event::EventsMissed`] has the number of the last that it stands for.
+    pub sequence: u64,
+    /// When it happened, by the clock on the wall.
+    pub at: SystemTime,
+    /// What happened.
+    pub event: Event,
+}
+
+/// The reader was too slow: so many events are lost to it. What is true now is in [`Server::rooms`](super::Server::rooms).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} events missed by a slow reader: ask for the rooms anew, and read faster")]
+pub struct Lagged(pub u64);
+
+/// What happens on a server, all workers together. Bounded: a reader that is too slow loses the oldest events and is told how
+/// many.
+///
+/// ```no_run
+/// use parlour_tokio::Server;
+/// use parlour_tokio::core::server::Event;
+///
+/// # async fn example(server: &Server) {
+/// let mut events = server.events();
+/// while let Some(event) = events.next().await {
+///     match event {
+///         Ok(told) => match told.event {
+///             Event::ParticipantJoined { participant, .. } => println!("{participant} came, {:?}", told.at),
+///             Event::ParticipantLeft { participant, reason, .. } => println!("{participant} went: {reason}"),
+///             _ => {}
+///         },
+///         Err(lagged) => println!("{lagged}"),
+///     }
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ServerEvents(pub(super) broadcast::Receiver<ServerEvent>);
+
+impl ServerEvents {
+    /// The next event; `None` once the server is shut down and all events have been read. Cancellation-safe.
+    pub async fn next(&mut self) -> Option<Result<ServerEvent, Lagged>> {
+        match self.0.recv().await {
+            Ok(event) => Some(Ok(event)),
+            Err(broadcast::error::RecvError::Lagged(count)) => Some(Err(Lagged(count))),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
