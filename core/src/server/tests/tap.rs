@@ -126,6 +126,7 @@ fn a_stream_that_ends_is_told_after_its_last_packet_and_before_the_next_of_its_n
     ];
     assert_eq!(told, expected);
     // With its session a tap is over, and the next one has none.
+    let (room, now) = (room_id("room"), world.now);
     world.server.end_session(now, &room).unwrap();
     world.run();
     assert_eq!(world.server.poll_tapped(), None);
