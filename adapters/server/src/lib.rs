@@ -7,6 +7,7 @@ pub mod auth;
 pub mod config;
 pub mod registry;
 pub mod rooms;
+mod scribe;
 pub mod seal;
 pub mod serve;
 pub mod store;

@@ -90,7 +90,7 @@ fn serve(options: &Serve) -> anyhow::Result<()> {
             introduce(&running)?;
         }
         tracing::info!(http = %running.address(), rooms = ?running.app().media_addresses(), "serving");
-        running.until(asked_to_end()).await?;
+        running.until(asked_to_end(), asked_to_end()).await?;
         Ok(())
     })
 }

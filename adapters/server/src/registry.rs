@@ -215,6 +215,8 @@ impl Doorkeeper for Registry {
         let mut admission = request.admission();
         if let Some(settings) = settings {
             admission.lobby |= settings.lobby && !admission.grants.contains(Grants::ADMIT);
+            admission.on_duplicate = settings.on_duplicate.into();
+            admission.limits = Some(settings.limits());
         }
         Ok(admission)
     }

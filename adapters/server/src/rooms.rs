@@ -1,7 +1,10 @@
 //! What a room is, beside its name.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use parlour_tokio::RoomLimits;
+use parlour_tokio::core::server;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -37,6 +40,15 @@ pub enum OnDuplicate {
     Refuse,
 }
 
+impl From<OnDuplicate> for server::OnDuplicate {
+    fn from(choice: OnDuplicate) -> Self {
+        match choice {
+            OnDuplicate::Replace => Self::Replace,
+            OnDuplicate::Refuse => Self::Refuse,
+        }
+    }
+}
+
 /// What can be chosen of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -52,6 +64,9 @@ pub struct RoomSettings {
     pub lobby: bool,
     /// What happens to the second of two participants with one id.
     pub on_duplicate: OnDuplicate,
+    /// The session outlasts its last participant by so many seconds; without a value, it ends with it.
+    #[schema(minimum = 1)]
+    pub empty_timeout_s: Option<u32>,
     /// The session ends when one participant alone has been in it for so many seconds; without a value, it does not.
     #[schema(minimum = 1)]
     pub solo_timeout_s: Option<u32>,
@@ -75,6 +90,20 @@ const MAX_TITLE: usize = 120;
 const MAX_ATTRIBUTES: usize = 4_096;
 
 impl RoomSettings {
+    /// What the rooms need to know of it.
+    pub fn limits(&self) -> RoomLimits {
+        let seconds =
+            |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        RoomLimits {
+            max_participants: self
+                .max_participants
+                .map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
+            empty_timeout: seconds(self.empty_timeout_s),
+            solo_timeout: seconds(self.solo_timeout_s),
+            max_session: seconds(self.max_session_s),
+        }
+    }
+
     /// All that is not possible of it.
     pub fn check(&self) -> Vec<Invalid> {
         let mut invalid = Vec::new();
@@ -91,6 +120,7 @@ impl RoomSettings {
         );
         for (pointer, value) in [
             ("/max_participants", self.max_participants),
+            ("/empty_timeout_s", self.empty_timeout_s),
             ("/solo_timeout_s", self.solo_timeout_s),
             ("/max_session_s", self.max_session_s),
         ] {

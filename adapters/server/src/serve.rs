@@ -4,17 +4,21 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlour_tokio::token::{ApiKey, ApiKeyError};
 use parlour_tokio::{BindError, KeyFileError, Server, ServerConfig, load_or_create_key};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::api::App;
 use crate::api::problem::Problem;
 use crate::auth::{Scope, random_secret};
 use crate::config::Config;
 use crate::registry::Registry;
+use crate::scribe::{self, Scribe};
 use crate::seal::Sealer;
 use crate::store::{KeyRow, OpenError, Place, Store, StoreError};
 use crate::time::Timestamp;
@@ -66,6 +70,8 @@ pub struct Running {
     app: App,
     listener: TcpListener,
     address: SocketAddr,
+    scribe: JoinHandle<()>,
+    drain: Duration,
 }
 
 impl Running {
@@ -96,6 +102,7 @@ impl Running {
         }
         let registry = Arc::new(Registry::new(config.rooms.auto_create));
         fill(&registry, &store).await?;
+        scribe::recover(&store).await?;
         let address = config.http.listen;
         let refused = |source| StartError::Http { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
@@ -115,10 +122,13 @@ impl Running {
         let app = App::new(store, registry, Server::bind(media)?, sealer);
         let unusable = |problem: Problem| StartError::Keys(problem.detail().to_owned());
         app.reload_keys().await.map_err(unusable)?;
+        let scribe = tokio::spawn(Scribe::new(&app).run());
         Ok(Self {
             app,
             listener,
             address,
+            scribe,
+            drain: Duration::from_secs(config.drain.timeout_s),
         })
     }
 
@@ -132,20 +142,42 @@ impl Running {
         &self.app
     }
 
-    /// Serves until `end` is there and all requests are answered; then ends the rooms and the tables.
+    /// Serves until `end` is there. Then no session begins any more, and those that go on have as long as
+    /// [`Drain`](crate::config::Drain) says, or until `now` is there. At last all are told that the server shuts down, and
+    /// what happened in the rooms is written.
     ///
     /// # Errors
     /// If the API's socket fails.
     pub async fn until(
         self,
-        end: impl Future<Output = ()> + Send + 'static,
+        end: impl Future<Output = ()>,
+        now: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
+        let (stop, stopped) = oneshot::channel::<()>();
         let router = self.app.clone().router();
-        axum::serve(self.listener, router)
-            .with_graceful_shutdown(end)
-            .await?;
-        self.app.close().await;
-        Ok(())
+        let serving = axum::serve(self.listener, router);
+        let serving = serving.with_graceful_shutdown(async { drop(stopped.await) });
+        let mut serving = tokio::spawn(serving.into_future());
+        tokio::select! {
+            () = end => {}
+            // It does not end by itself, unless it fails.
+            served = &mut serving => return served.unwrap_or(Ok(())),
+        }
+        if let Err(error) = scribe::tell_draining(self.app.store()).await {
+            tracing::error!(%error, "the drain is not written down");
+        }
+        tokio::select! {
+            _ = self.app.rooms().drain(self.drain) => {}
+            () = now => {}
+        }
+        self.app.end_streams();
+        drop(stop);
+        let served = serving.await.unwrap_or(Ok(()));
+        let store = self.app.shut_down_rooms().await;
+        // An error means that it has panicked, which is in the log.
+        let _ = self.scribe.await;
+        store.close().await;
+        served
     }
 }
 

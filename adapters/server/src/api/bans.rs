@@ -108,7 +108,7 @@ pub(super) async fn put(
     let ban = written.await?;
     app.registry().put_ban(&ban);
     // It fails if the participant is not there.
-    let _ = app.rooms().kick(&room_id, &participant_id).await;
+    let _ = app.rooms().kick(&room_id, &participant_id, false).await;
     Ok(Json(ban.into()))
 }
 

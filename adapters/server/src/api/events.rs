@@ -10,6 +10,7 @@ use axum::response::Sse;
 use axum::response::sse::{self, KeepAlive};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
@@ -154,7 +155,8 @@ pub(super) async fn stream(
 /// Reads events as they are committed.
 struct Reader {
     app: App,
-    committed: tokio::sync::watch::Receiver<i64>,
+    committed: watch::Receiver<i64>,
+    closing: watch::Receiver<bool>,
     filter: EventFilter,
     read: std::vec::IntoIter<JournalEvent>,
 }
@@ -163,6 +165,7 @@ impl Reader {
     fn new(app: App, filter: EventFilter) -> Self {
         Self {
             committed: app.store().committed(),
+            closing: app.closing(),
             app,
             filter,
             read: Vec::new().into_iter(),
@@ -192,7 +195,10 @@ impl Reader {
             if is_empty {
                 // None of those up to here matches.
                 self.filter.after = self.filter.after.max(Some(newest));
-                self.committed.changed().await.ok()?;
+                tokio::select! {
+                    changed = self.committed.changed() => changed.ok()?,
+                    _ = self.closing.wait_for(|is_closing| *is_closing) => return None,
+                }
             }
         }
     }

@@ -10,20 +10,24 @@ mod extract;
 mod idempotency;
 mod keys;
 mod list;
+mod lobby;
+mod participants;
 pub mod problem;
 mod rooms;
 mod server;
+mod sessions;
 mod tokens;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use tokio::sync::watch;
 use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
 };
@@ -49,13 +53,21 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct App(Arc<Parts>);
 
 #[derive(Debug)]
-struct Parts {
+pub(crate) struct Parts {
     store: Store,
     registry: Arc<Registry>,
     rooms: parlour_tokio::Server,
     sealer: Sealer,
     /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
     in_progress: Mutex<HashSet<(String, String)>>,
+    closing: watch::Sender<bool>,
+}
+
+impl Parts {
+    /// What is true in the rooms.
+    pub(crate) async fn snapshot(&self) -> parlour_tokio::Snapshot {
+        self.rooms.rooms().await
+    }
 }
 
 impl App {
@@ -72,6 +84,7 @@ impl App {
             rooms,
             sealer,
             in_progress: Mutex::default(),
+            closing: watch::Sender::new(false),
         }))
     }
 
@@ -79,7 +92,7 @@ impl App {
         &self.0.store
     }
 
-    pub(crate) fn registry(&self) -> &Registry {
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
     }
 
@@ -133,13 +146,29 @@ impl App {
         self.registry().first_key()
     }
 
-    /// Ends the rooms, and returns once the database is free.
-    pub(crate) async fn close(self) {
-        // Requests are answered by now, so that this is the last clone; if not, the process ends the rest.
+    /// Ends the streams of events, so that no request is left open.
+    pub(crate) fn end_streams(&self) {
+        self.0.closing.send_replace(true);
+    }
+
+    /// Becomes `true` when streams of events are to end.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.0.closing.subscribe()
+    }
+
+    /// A handle that does not keep the rooms open.
+    pub(crate) fn downgrade(&self) -> Weak<Parts> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// Ends the rooms: participants are told. Gives the store, which the last events may still need.
+    pub(crate) async fn shut_down_rooms(self) -> Store {
+        let store = self.store().clone();
+        // Requests are answered by now, so that this is the last clone. If it is not, the rooms end with the last one.
         if let Some(parts) = Arc::into_inner(self.0) {
             parts.rooms.shutdown().await;
-            parts.store.close().await;
         }
+        store
     }
 
     /// The service that answers requests.
@@ -206,6 +235,20 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(bans::list))
         .routes(routes!(bans::put, bans::delete))
+        .routes(routes!(lobby::list))
+        .routes(routes!(lobby::admit))
+        .routes(routes!(lobby::deny))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::get))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::kick))
+        .routes(routes!(sessions::censor))
+        .routes(routes!(sessions::uncensor))
+        .routes(routes!(sessions::message))
+        .routes(routes!(participants::search))
+        .routes(routes!(participants::list))
+        .routes(routes!(participants::get, participants::patch))
+        .routes(routes!(participants::unpublish))
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
         .routes(routes!(keys::list, keys::create))

@@ -22,6 +22,7 @@ pub enum Kind {
     NotFound,
     MethodNotAllowed,
     Exists,
+    SessionEnded,
     RoomDisabled,
     InProgress,
     NotPossible,
@@ -66,6 +67,7 @@ impl Kind {
                 "The path does not have this method",
             ),
             Self::Exists => (S::CONFLICT, "exists", "There is one of that name already"),
+            Self::SessionEnded => (S::CONFLICT, "session-ended", "The session is over"),
             Self::RoomDisabled => (S::CONFLICT, "room-disabled", "The room is disabled"),
             Self::InProgress => (
                 S::CONFLICT,

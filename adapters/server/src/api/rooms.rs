@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use parlour_tokio::RoomId;
+use parlour_tokio::{CloseReason, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -265,7 +265,10 @@ pub(super) async fn delete(
 async fn close(app: &App, name: &str) {
     if let Ok(room) = RoomId::new(name) {
         // It fails if nothing goes on there.
-        let _ = app.rooms().end_session(&room).await;
+        let _ = app
+            .rooms()
+            .close_room(&room, CloseReason::SessionEnded)
+            .await;
     }
 }
 
@@ -379,6 +382,12 @@ async fn write(
     app.registry().put_room(&row.name, &row.settings);
     if row.settings.state == RoomState::Disabled {
         close(app, &row.name).await;
+    } else if let Ok(room) = RoomId::new(&row.name) {
+        // It fails if nothing goes on there.
+        let _ = app
+            .rooms()
+            .set_room_limits(&room, row.settings.limits())
+            .await;
     }
     Ok((Room::from(row), former.is_none()))
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::caller::{Caller, Read};
-use super::problem::{Problem, ProblemBody};
+use super::problem::{Kind, Problem, ProblemBody};
 
 /// The server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,6 +49,10 @@ pub(super) async fn health() -> StatusCode {
     (status = SERVICE_UNAVAILABLE, body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn readiness(State(app): State<App>) -> Result<StatusCode, Problem> {
+    if app.rooms().is_draining() {
+        let detail = "sessions that go on may be joined, but none begins here: use another server";
+        return Err(Problem::new(Kind::Draining, detail));
+    }
     app.store().check().await?;
     Ok(StatusCode::NO_CONTENT)
 }

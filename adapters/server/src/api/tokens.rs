@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use parlour_tokio::core::signal::JoinRefusal;
 use parlour_tokio::token::{Claims, mint_token};
-use parlour_tokio::{DisplayName, Grants};
+use parlour_tokio::{CloseReason, DisplayName, Grants};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -20,6 +20,7 @@ use super::extract::{Body, Path};
 use super::problem::{Kind, Problem, ProblemBody};
 use super::rooms::{about, check_name};
 use crate::auth::random_secret;
+use crate::scribe::{grants_of, names_of};
 use crate::store::{Mark, NewEvent, RefreshRow};
 use crate::time::Timestamp;
 use crate::tokens::TokenClaims;
@@ -220,8 +221,12 @@ pub(super) async fn revoke(
     app.registry().put_mark(&mark);
     match ids(&mark.room, &mark.participant) {
         // They fail if nobody is there.
-        Ok((room, participant)) => drop(app.rooms().kick(&room, &participant).await),
-        Err(_) => drop(app.rooms().end_session(&room_id).await),
+        Ok((room, participant)) => drop(app.rooms().kick(&room, &participant, false).await),
+        Err(_) => drop(
+            app.rooms()
+                .close_room(&room_id, CloseReason::SessionEnded)
+                .await,
+        ),
     }
     // A token that is minted after this answer is valid.
     tokio::time::sleep(mark.issued_before.since(Timestamp::now())).await;
@@ -266,6 +271,16 @@ fn check_use(
     })
 }
 
+/// The grants of these names.
+pub(super) fn grants(names: &[String]) -> Result<Grants, Problem> {
+    grants_of(names).map_err(|(index, name)| {
+        let names = names_of(Grants::all()).join(", ");
+        let detail =
+            format!("there is no grant named {name:?}; there are participant, moderator, {names}");
+        Problem::invalid_member(&format!("/grants/{index}"), detail)
+    })
+}
+
 fn mint_for(
     app: &App,
     claims: &TokenClaims,
@@ -275,22 +290,7 @@ fn mint_for(
     let (room, participant) = ids(&claims.room, &claims.participant)?;
     let name = DisplayName::visible(&claims.name)
         .map_err(|error| Problem::invalid_member("/name", error.to_string()))?;
-    let mut grants = Grants::empty();
-    for (index, name) in claims.grants.iter().enumerate() {
-        let grant = Grants::from_name(&name.to_ascii_uppercase());
-        let unknown = || {
-            let names: Vec<_> = Grants::all()
-                .iter_names()
-                .map(|(name, _)| name.to_lowercase())
-                .collect();
-            let detail = format!(
-                "there is no grant named {name:?}; there are participant, {}",
-                names.join(", ")
-            );
-            Problem::invalid_member(&format!("/grants/{index}"), detail)
-        };
-        grants |= grant.ok_or_else(unknown)?;
-    }
+    let grants = grants(&claims.grants)?;
     let key = app.registry().signing_key(&claims.key).ok_or_else(|| {
         let detail = format!("the key {:?} was revoked", claims.key);
         Problem::new(Kind::Unauthenticated, detail)

@@ -130,11 +130,25 @@ impl Select {
         if values.is_empty() {
             return;
         }
+        let places = self.places(values);
+        self.condition(&format!("{column} IN ({places})"));
+    }
+
+    /// The same of a condition that ends in `(SELECT … WHERE column`.
+    pub(super) fn any_of_sub(&mut self, condition: &'static str, values: &[impl AsRef<str>]) {
+        if values.is_empty() {
+            return;
+        }
+        let places = self.places(values);
+        self.condition(&format!("{condition} IN ({places}))"));
+    }
+
+    fn places(&mut self, values: &[impl AsRef<str>]) -> String {
         let places: Vec<_> = values
             .iter()
             .map(|value| self.place(value.as_ref().into()))
             .collect();
-        self.condition(&format!("{column} IN ({})", places.join(", ")));
+        places.join(", ")
     }
 
     /// The column is in the half-open range `from <= column < before`.

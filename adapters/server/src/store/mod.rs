@@ -17,6 +17,7 @@ mod lock;
 mod migrate;
 mod refresh;
 mod rooms;
+mod sessions;
 mod writer;
 
 use std::path::PathBuf;
@@ -40,6 +41,10 @@ pub use list::{Cursor, Order, Page, PageRequest, Sort, Value};
 pub use lock::LockError;
 pub use refresh::RefreshRow;
 pub use rooms::{RoomFilter, RoomRow};
+pub use sessions::{
+    ParticipantChange, ParticipantFilter, ParticipantRow, SessionFilter, SessionRow, StayRow,
+    StreamRow,
+};
 pub use writer::Tx;
 
 use lock::Lock;

@@ -37,6 +37,16 @@ impl Tx {
         done.await.map(drop)
     }
 
+    /// When a process that has this database was last known to live.
+    pub(crate) async fn last_heartbeat(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query("SELECT value FROM meta WHERE name = 'heartbeat'");
+        let row = row.fetch_optional(&mut *self.transaction).await?;
+        let value: Option<String> = row.map(|row| row.try_get("value")).transpose()?;
+        Ok(value
+            .and_then(|value| value.parse().ok())
+            .map(Timestamp::from_millis))
+    }
+
     /// Notes that this process lives.
     pub(crate) async fn heartbeat(&mut self) -> Result<(), StoreError> {
         let now = self.now.as_millis().to_string();
