@@ -27,7 +27,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::ear::{Ear, RATE};
+use crate::ear::{Ear, RATE, packet};
 use crate::events::{EventLog, Told};
 use crate::recording::{Counters, Recording, Scale};
 use crate::speech::{Mouth, Speech};
@@ -300,7 +300,7 @@ impl Unit {
         // Dropped datagrams are counted.
         let _ = self.client.handle_datagram(now, datagram, &mut |incoming| {
             if let Incoming::Audio { frame, .. } = incoming {
-                ear.push(now, &frame);
+                ear.push(now, packet(&frame));
             }
         });
     }

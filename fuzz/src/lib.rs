@@ -9,6 +9,7 @@ pub mod handshake;
 pub mod input;
 pub mod jitter_buffer;
 mod messages;
+pub mod moderation;
 pub mod operations;
 pub mod opus_decode;
 pub mod packet_parse;
@@ -32,6 +33,7 @@ macro_rules! with_targets {
             client_datagrams,
             handshake,
             jitter_buffer,
+            moderation,
             operations,
             opus_decode,
             packet_parse,

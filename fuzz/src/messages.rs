@@ -1,12 +1,14 @@
 //! Messages from the few names that a world has, so that they meet.
 
+use std::sync::LazyLock;
+
 use parlour_core::room::{
     AttributeKey, AttributeValue, Codec, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
     Topic, Version,
 };
 use parlour_core::signal::{
-    Join, MAX_MESSAGE, Moderation, Operation, ParticipantList, Publish, Recipients, Resume, Secret,
-    StreamRef, SubscribePolicy, Targets, encode,
+    Join, MAX_MESSAGE, Moderation, Operation, ParticipantList, Publish, Recipients, Request,
+    RequestId, Resume, Secret, StreamRef, SubscribePolicy, Targets, decode, encode,
 };
 
 use crate::input::Input;
@@ -34,12 +36,22 @@ pub(crate) fn topic(input: &mut Input<'_>) -> Topic {
 
 /// Any policy.
 pub(crate) fn policy(input: &mut Input<'_>) -> SubscribePolicy {
-    input.choose(&[
-        SubscribePolicy::All,
-        SubscribePolicy::None,
-        SubscribePolicy::Mix,
-        SubscribePolicy::MixPcmu,
-    ])
+    static POLICIES: LazyLock<Vec<SubscribePolicy>> =
+        LazyLock::new(|| (0..=u8::MAX).map_while(policy_of_number).collect());
+    input.choose(&POLICIES)
+}
+
+/// The policy of this number on the wire: a new one is drawn without being listed here.
+fn policy_of_number(number: u8) -> Option<SubscribePolicy> {
+    let operation = Operation::SetSubscribePolicy(SubscribePolicy::All);
+    let id = RequestId(0);
+    let mut bytes = [0; 8];
+    let len = encode(&Request { id, operation }, &mut bytes).expect("a request fits");
+    bytes[len - 1] = number;
+    match decode::<Request<'_>>(&bytes[..len]).ok()?.operation {
+        Operation::SetSubscribePolicy(policy) => Some(policy),
+        other => panic!("{other:?} is no policy"),
+    }
 }
 
 /// A stream to publish. Kind and codec do not always suit each other.

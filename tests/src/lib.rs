@@ -1,17 +1,5 @@
-//! A whole room in one process: clients, server, network and clock, all decided by one seed.
+//! The [world](parlour_world) in which tests run whole rooms, and meetings in it that go wrong in every way.
 
-pub mod device;
-pub mod facts;
-pub mod network;
-pub mod party;
 pub mod simulation;
-pub mod token;
-pub mod tone;
-pub mod voice;
-pub mod world;
 
-pub use device::{Device, Size};
-pub use facts::{Facts, is_about_speech};
-pub use network::LinkConfig;
-pub use party::{Handle, Heard, Mixed, Options, Received, microphone, screen};
-pub use world::World;
+pub use parlour_world::*;

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use parlour_core::room::Codec;
 use parlour_core::time::Duration;
 use parlour_record::{ReplayError, replay};
-use parlour_tests::simulation::{Plan, Selection, run};
+use parlour_tests::Options;
+use parlour_tests::simulation::{Op, Plan, Selection, Step, run};
+use parlour_tests::world::{OTHER_ADDRESS, SERVER_ADDRESS};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -76,6 +79,55 @@ fn the_input_logs_of_all_ends_are_replayed_bit_for_bit() {
         machines.insert((replayed.machine, replayed.calls > 1_000));
     }
     assert!(machines.contains(&("client", true)) && machines.contains(&("server", true)));
+}
+
+#[test]
+fn storms_sleepers_and_a_cut_address_are_survived_selected_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new(4, 4, MINUTE * 3 / 2);
+    let s = Duration::from_secs;
+    let server = [SERVER_ADDRESS, OTHER_ADDRESS].map(|address| address.parse().unwrap());
+    for (one, person) in plan.people.iter_mut().enumerate() {
+        *person = Options::default().publishing("mic");
+        // The first two know both addresses.
+        person.addresses = server[..].iter().copied().filter(|_| one < 2).collect();
+    }
+    (plan.mixes, plan.codec, plan.room_limit) = (false, Codec::Opus, 100);
+    let joins = (0..4).map(|one| (s(1), Op::Join(one)));
+    let troubles = [
+        (s(5), Op::Sleep(1, s(8), false)),
+        (s(5), Op::Sleep(2, s(50), true)),
+        (s(20), Op::CutAddress(0, s(60))),
+        // When they have found the other address, and who does not know it is away.
+        (s(74), Op::Talk(0, s(6), 30)),
+        (s(82), Op::Storm(s(6))),
+    ];
+    let steps = joins.chain(troubles).enumerate();
+    plan.steps = steps
+        .map(|(number, (at, op))| Step { number, at, op })
+        .collect();
+
+    let two = Selection {
+        people: Some([0, 1].into()),
+        ..Selection::default()
+    };
+    let kept: Vec<_> = plan
+        .select(&two)
+        .steps
+        .iter()
+        .map(|step| step.number)
+        .collect();
+    assert_eq!(kept, [0, 1, 4, 6, 7, 8]);
+
+    let recorded = run(&plan, Some(folder.path()));
+    assert_eq!(recorded.violation, None);
+    // Only they hear each other meanwhile.
+    assert!(recorded.heard >= 290, "{} frames", recorded.heard);
+    assert_eq!(recorded.digest, run(&plan, None).digest);
+    for file in logs(folder.path()) {
+        let log = std::fs::read(&file).unwrap();
+        replay(&log[..]).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+    }
 }
 
 #[test]

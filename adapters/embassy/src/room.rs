@@ -5,7 +5,7 @@ use core::fmt;
 use embassy_futures::select::{Either, select};
 use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::{
-    BufferTooSmall, Client, CloseCause, CommandError, Commands as _, Event, Message, Profile,
+    BufferTooSmall, Client, CloseCause, CommandError, Commands as _, Message, Profile,
 };
 
 use parlour_core::room::{
@@ -18,7 +18,12 @@ use crate::error::{JoinError, PublishError};
 use crate::shared::{Network, Shared};
 use crate::time::{now, wait_until};
 use crate::writer::{Published, talker};
-use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, MixedReader};
+use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, Events, MixedReader};
+
+mod commands;
+mod participants;
+
+pub use participants::Participant;
 
 /// A participant's place in a room, before, during and after being in it. A cheap handle: copy it to where it is
 /// needed, on the executor of its [`Runner`](crate::Runner).
@@ -88,40 +93,46 @@ impl<'d, P: Profile> Room<'d, P> {
         self.shared.set_ticket(ticket);
     }
 
-    /// Waits for the next event. Events that are not taken collapse, see [`Event::EventsMissed`].
-    pub async fn next_event(&self) -> Event {
-        self.shared.until(|inner| inner.client.poll_event()).await
-    }
-
-    /// The next event, if there is one.
-    pub fn try_next_event(&self) -> Option<Event> {
-        self.shared.with(Client::poll_event)
+    /// What happens in the room, for one task: `None` while another has it, who would miss what this one reads.
+    ///
+    /// ```no_run
+    /// # use parlour_embassy::{Room, core::client::Event};
+    /// # async fn tell(room: Room<'static>) {
+    /// let mut events = room.events().expect("the only task that reads them");
+    /// loop {
+    ///     if let Event::SpeakingStarted { participant } = events.next().await {
+    ///         room.participant(&participant, |speaker| println!("{} speaks", speaker.info.name));
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn events(&self) -> Option<Events<'d, P>> {
+        Events::new(self.shared)
     }
 
     /// Whether the room is joined and connected now.
     pub fn is_joined(&self) -> bool {
-        self.shared.with(|client| client.is_joined())
+        self.shared.look(|client| client.is_joined())
     }
 
     /// Why it is over; `None` while it is not.
     pub fn closed(&self) -> Option<CloseCause> {
-        self.shared.with(|client| client.closed())
+        self.shared.look(|client| client.closed())
     }
 
-    /// Looks at what is true in the room. The closure must not use the room's handles.
+    /// Looks at what is true in the room. The closure may look at more, but must not command the room or use its audio.
     pub fn with_state<T>(&self, look: impl FnOnce(&RoomState<P::Roster>) -> T) -> T {
-        self.shared.with(|client| look(client.state()))
+        self.shared.look(|client| look(client.state()))
     }
 
     /// Looks at the lobby, if this device may admit those who wait there. Whether they are kept by name, for
-    /// [`Lobby::waiting`], the [profile](Profile) says; [`Event::Knocked`] names them in any case. The closure must not use
-    /// the room's handles.
+    /// [`Lobby::waiting`], the [profile](Profile) says; [`Event::Knocked`](parlour_core::client::Event::Knocked) names them in any case. The closure may do what
+    /// that of [`with_state`](Self::with_state) may.
     pub fn with_lobby<T>(&self, look: impl FnOnce(Lobby<'_>) -> T) -> T {
-        self.shared.with(|client| look(client.lobby()))
+        self.shared.look(|client| look(client.lobby()))
     }
 
-    /// Gives the client itself, for all commands and facts that have no method here: subscriptions, moderation, the
-    /// floor, statistics. The closure must not use the room's handles.
+    /// Gives the client itself, for all commands and facts that have no method here, such as statistics. The closure must not use the room's handles.
     pub fn with_client<T>(&self, command: impl FnOnce(&mut Client<P>) -> T) -> T {
         self.shared.tell(command)
     }
@@ -181,7 +192,7 @@ impl<'d, P: Profile> Room<'d, P> {
         }
     }
 
-    /// Sends an application message, reliably and in order; the answer comes as [`Event::Replied`].
+    /// Sends an application message, reliably and in order; the answer comes as [`Event::Replied`](parlour_core::client::Event::Replied).
     ///
     /// # Errors
     /// [`CommandError`]
@@ -208,7 +219,7 @@ impl<'d, P: Profile> Room<'d, P> {
     }
 
     /// Gives one of one's own attributes a value, or removes it if the value is empty; the answer comes as
-    /// [`Event::Replied`]. It lasts as long as the stay in the session. Whether those of others are kept,
+    /// [`Event::Replied`](parlour_core::client::Event::Replied). It lasts as long as the stay in the session. Whether those of others are kept,
     /// for [`RoomState::attribute`], the [profile](Profile) says.
     ///
     /// # Errors
@@ -222,7 +233,7 @@ impl<'d, P: Profile> Room<'d, P> {
     }
 
     /// The next reliable message, its body copied to `buffer`; [`MAX_BODY`](parlour_core::signal::MAX_BODY) bytes
-    /// hold any. [`Event::MessageReceived`] says that there is one.
+    /// hold any. [`Event::MessageReceived`](parlour_core::client::Event::MessageReceived) says that there is one.
     ///
     /// # Errors
     /// [`BufferTooSmall`]; the message stays the next one.

@@ -56,6 +56,8 @@ pub(crate) struct Shared<'d, P: Profile> {
     pub(crate) inner: RefCell<Inner<'d, P>>,
     pub(crate) playback: &'d RefCell<dyn Playback + 'd>,
     pub(crate) network: Cell<Network>,
+    /// Whether a task reads the events.
+    pub(crate) events_taken: Cell<bool>,
     /// Tells the runner that there is something to do.
     pub(crate) command: Signal<NoopRawMutex, ()>,
     /// Tells the tasks that something may have happened.
@@ -98,12 +100,18 @@ impl<'d, P: Profile> Shared<'d, P> {
             }),
             playback,
             network: Cell::new(Network::Down),
+            events_taken: Cell::new(false),
             command: Signal::new(),
             progress: RefCell::new(MultiWakerRegistration::new()),
         }
     }
 
-    /// Looks at the client, or tells it something that causes nothing to be sent.
+    /// Looks at the client, also while another look is under way.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Client<P>) -> T) -> T {
+        look(self.inner.borrow().client)
+    }
+
+    /// Tells the client something that causes nothing to be sent.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Client<P>) -> T) -> T {
         look(self.inner.borrow_mut().client)
     }

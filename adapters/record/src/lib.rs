@@ -56,6 +56,7 @@
 mod client;
 mod log;
 mod make;
+mod questions;
 mod recorder;
 mod replay;
 mod server;

@@ -1,6 +1,5 @@
 //! A server whose inputs are recorded.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use parlour_core::rand_core::CryptoRngCore;
@@ -24,15 +23,12 @@ use crate::make::{
     Admission as LoggedAdmission, LoggedAct, LoggedGather, LoggedLimits, LoggedSelection, Made,
     MadeServer, Refused as LoggedRefused,
 };
+use crate::questions::Questions;
 use crate::recorder::Machine;
 use crate::tape::Tape;
 use crate::{Recorder, Sink};
 
-/// The number of remembered questions. The server forgets a join after seconds, so an answer to an older question has
-/// no effect.
-const MAX_QUESTIONS: usize = 65_536;
-
-/// A call of a server, as a log keeps it. A question is identified by its place among all questions of its kind.
+/// A call of a server, as a log keeps it. A question is known by its place among all questions of its kind.
 #[derive(Debug, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
@@ -103,62 +99,6 @@ impl From {
         match *self {
             Self::Udp(remote, local) => Path::Udp { remote, local },
             Self::Stream(id, from) => Path::Stream { id, from },
-        }
-    }
-}
-
-/// Questions to the embedder, and their places among all of their kind.
-#[derive(Debug, Default)]
-pub struct Questions {
-    joins: Places<JoinId>,
-    refreshes: Places<RefreshId>,
-}
-
-#[derive(Debug)]
-struct Places<Id> {
-    asked: u64,
-    places: BTreeMap<Id, u64>,
-}
-
-// A derived `Default` would require it of the ids.
-impl<Id> Default for Places<Id> {
-    fn default() -> Self {
-        Self {
-            asked: 0,
-            places: BTreeMap::new(),
-        }
-    }
-}
-
-impl<Id: Ord + Copy> Places<Id> {
-    fn note(&mut self, id: Id) {
-        self.places.insert(id, self.asked);
-        self.asked += 1;
-        if self.places.len() > MAX_QUESTIONS {
-            self.places.pop_first();
-        }
-    }
-
-    /// The place of a question. An unknown or answered question gets the place that no question has.
-    fn take(&mut self, id: Id) -> u64 {
-        self.places.remove(&id).unwrap_or(u64::MAX)
-    }
-
-    /// The question at a place.
-    fn find(&mut self, place: u64) -> Option<Id> {
-        let mut found = self.places.iter().filter(|(_, at)| **at == place);
-        let id = *found.next()?.0;
-        self.places.remove(&id);
-        Some(id)
-    }
-}
-
-impl Questions {
-    fn note(&mut self, event: Option<&Event>) {
-        match event {
-            Some(Event::JoinRequested { join, .. }) => self.joins.note(*join),
-            Some(Event::RefreshRequested { refresh, .. }) => self.refreshes.note(*refresh),
-            _ => {}
         }
     }
 }

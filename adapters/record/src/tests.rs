@@ -4,9 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use parlour_core::client::{Commands as _, Config, Small};
-use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId, StreamKey, Topic};
+use parlour_core::room::{
+    AttributeKey, AttributeValue, CloseReason, DisplayName, Grants, ParticipantId, RoomId,
+    StreamKey, Topic,
+};
 use parlour_core::secure::KeyPair;
-use parlour_core::server::{self, Admission, Event, Path};
+use parlour_core::server::{
+    self, Act, Admission, Event, ModerateError, Path, RoomLimits, Selection,
+};
 use parlour_core::signal::Recipients;
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
@@ -151,6 +156,46 @@ fn a_whole_session_is_replayed() {
     for log in Session::joined().logs() {
         let replayed = replay(&log[..]).unwrap();
         assert!(replayed.calls > 50 && !replayed.is_cut, "{replayed:?}");
+    }
+}
+
+#[test]
+fn what_an_application_does_in_a_room_is_replayed() {
+    let mut session = Session::joined();
+    let Admission {
+        room, participant, ..
+    } = admission();
+    let hand = AttributeKey::new("hand").unwrap();
+    let limits = RoomLimits {
+        max_participants: Some(3),
+        ..RoomLimits::default()
+    };
+    let everybody = Selection::all_but([ParticipantId::new("bob").unwrap()]);
+    let (server, now) = (&mut session.server, session.now);
+    let (room, alice) = (&room, &participant);
+    for act in [Act::Censor, Act::Uncensor, Act::Admit, Act::Deny] {
+        server.moderate(now, room, act, &everybody).unwrap();
+    }
+    let up = AttributeValue::new("up").unwrap();
+    (server.set_attribute(now, room, alice, &hand, Some(&up))).unwrap();
+    server.set_room_limits(now, room, limits).unwrap();
+    let mic = StreamKey::new("mic").unwrap();
+    let unpublished = server.unpublish(now, room, alice, &mic);
+    assert_eq!(unpublished, Err(ModerateError::UnknownStream));
+    let grants = Grants::SUBSCRIBE;
+    server.set_grants(now, room, alice, grants).unwrap();
+    session.run();
+    let (server, now) = (&mut session.server, session.now);
+    let kick = Act::Kick { keep_out: false };
+    let kicked = server.moderate(now, room, kick, &alice.into()).unwrap();
+    assert_eq!(kicked.affected, [alice.clone()]);
+    session.run();
+    let (server, now) = (&mut session.server, session.now);
+    let closed = server.close_room(now, room, CloseReason::SessionEnded);
+    assert!(closed.is_err(), "nobody is there any more");
+    session.run();
+    for log in session.logs() {
+        assert!(!replay(&log[..]).unwrap().is_cut);
     }
 }
 

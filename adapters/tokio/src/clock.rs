@@ -30,14 +30,20 @@ impl Clock {
     }
 }
 
-/// Seconds since 1970, UTC: what the times in a token count.
+/// The time of day.
 #[cfg(feature = "server")]
 #[allow(
     clippy::disallowed_methods,
-    reason = "tokens expire by wall-clock time, and this crate is the embedder that reads it"
+    reason = "tokens expire and histories are written by wall-clock time, and this crate is the embedder that reads it"
 )]
+pub(crate) fn wall() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
+/// Seconds since 1970, UTC: what the times in a token count.
+#[cfg(feature = "server")]
 pub(crate) fn unix_seconds() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let since = wall().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
 

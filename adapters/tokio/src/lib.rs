@@ -52,10 +52,10 @@ pub mod token;
 
 pub use client::{
     AudioCodec, AudioOptions, AudioSource, AudioWriter, CloseCause, EncodedFrame, Event, Events,
-    FrameReader, JoinError, JoinOptions, Lobby, MediaPacket, MediaReader, MediaWriter, Message,
-    Messages, MixedReader, Participant, ParticipantReader, PublishError, ReadError, ReconnectCause,
-    RequestError, Room, RoomEvent, RoomState, SampleRate, SlotReader, Transport, TransportChoice,
-    Whom, WriteError,
+    FrameReader, JoinError, JoinOptions, JoinProgress, Lobby, MediaPacket, MediaReader,
+    MediaWriter, Message, Messages, MixedReader, OnProgress, Participant, ParticipantReader,
+    PublishError, ReadError, ReconnectCause, RequestError, Room, RoomEvent, RoomState, SampleRate,
+    SlotReader, Transport, TransportChoice, Whom, WriteError,
 };
 pub use parlour_core as core;
 pub use parlour_core::room::{

@@ -383,9 +383,12 @@ async fn without_a_server_the_error_says_what_was_tried() {
     let at = server.addresses()[0];
     within(server.shutdown()).await;
     for (transport, tried) in [
-        (TransportChoice::Udp, format!("UDP to {at}")),
-        (TransportChoice::Tcp, format!("TCP to {at}")),
-        (TransportChoice::Auto, format!("UDP to {at}, TCP to {at}")),
+        (TransportChoice::Udp, format!("UDP to {at} (refused)")),
+        (TransportChoice::Tcp, format!("TCP to {at} (refused)")),
+        (
+            TransportChoice::Auto,
+            format!("UDP to {at} (refused), TCP to {at} (refused)"),
+        ),
     ] {
         let options = JoinOptions {
             transport,
@@ -393,7 +396,7 @@ async fn without_a_server_the_error_says_what_was_tried() {
             ..JoinOptions::default()
         };
         match within(Room::join_with(&ticket, options)).await {
-            Err(JoinError::NoAnswer { tried: told, .. }) => assert_eq!(told, tried),
+            Err(JoinError::NobodyListens { tried: told, .. }) => assert_eq!(told, tried),
             other => panic!("{other:?}"),
         }
     }

@@ -40,7 +40,7 @@ async fn each_reader_hears_its_own_participant_and_silence_when_it_has_left() {
         participant: id("ben"),
         key: StreamKey::new("mic").unwrap(),
     };
-    let mut of_anna = cleo.audio_of(&id("anna"), RATE);
+    let mut of_anna = cleo.audio_of(id("anna"), RATE);
     let mut of_ben = cleo.audio_of(&stream, RATE);
     let mut of_nobody = cleo.audio_of(id("nobody"), SampleRate::Hz44100);
     let mut all = cleo.mixed_audio(RATE).unwrap();

@@ -10,14 +10,14 @@
 //! Sound is what the server takes for sound when it ranks streams: louder than −60 dBov, and by 6 dB than the noise floor
 //! of who sends it. Unlike the active speaker of [`Dominance`](super::Dominance), everybody may speak at once.
 
-use super::speaker::{AUDIBLE, Floor};
+use super::speaker::{AUDIBLE, Floor, micros_between};
 use crate::rtp::AudioLevel;
-use crate::time::{Duration, Instant, micros};
+use crate::time::{Duration, Instant};
 
-/// Sound for so long is speech: three frames of 20 ms, so that a click is none.
-const ONSET: Duration = Duration::from_millis(60);
-/// Silence up to this is a pause within speech.
-const HANGOVER: Duration = Duration::from_millis(400);
+/// Sound for so many ms is speech: three frames of 20 ms, so that a click is none.
+const ONSET: u32 = 60;
+/// Silence for up to so many µs is a pause within speech.
+const HANGOVER: u64 = 400_000;
 
 /// What is known of one participant's voice.
 ///
@@ -26,12 +26,11 @@ const HANGOVER: Duration = Duration::from_millis(400);
 /// use parlour_core::rtp::AudioLevel;
 /// use parlour_core::time::{Duration, Instant};
 ///
-/// let frame = Duration::from_millis(20);
 /// let mut now = Instant::from_micros(0);
 /// let mut voice = Activity::new(now);
 /// for _ in 0..3 {
-///     voice.hear(now, frame, Some(AudioLevel { voice: true, level: 30 }));
-///     now += frame;
+///     voice.hear(now, 20, Some(AudioLevel { voice: true, level: 30 }));
+///     now += Duration::from_millis(20);
 /// }
 /// assert!(voice.is_speaking());
 /// assert_eq!(voice.level(now), Some(30));
@@ -42,7 +41,7 @@ pub struct Activity {
     /// When the last frame came, and the last one with sound.
     heard: Instant,
     sound: Instant,
-    /// µs of sound since the last silence, up to [`ONSET`].
+    /// ms of sound since the last silence, up to [`ONSET`].
     talk_time: u32,
     /// Of the last frame, −dBov.
     level: u8,
@@ -63,25 +62,22 @@ impl Activity {
         }
     }
 
-    /// Hears a frame of such a length that came at `now`. Without a level, and without the voice bit, it is no sound. Gives
+    /// Hears a frame of so many ms that came at `now`. Without a level, and without the voice bit, it is no sound. Gives
     /// whether speech has begun with it.
-    pub fn hear(&mut self, now: Instant, length: Duration, level: Option<AudioLevel>) -> bool {
+    pub fn hear(&mut self, now: Instant, ms: u32, level: Option<AudioLevel>) -> bool {
         let AudioLevel { voice, level } = level.unwrap_or(AudioLevel::SILENCE);
         let is_sound = voice && level <= AUDIBLE && self.floor.is_below(level);
-        let length = micros(length);
-        self.floor.hear(level, length);
+        self.floor.hear(level, u64::from(ms) * 1_000);
         (self.heard, self.level) = (now, level);
         if !is_sound {
             return false;
         }
-        if now.saturating_duration_since(self.sound) > HANGOVER {
+        if micros_between(self.sound, now) > HANGOVER {
             self.talk_time = 0;
         }
         self.sound = now;
-        let onset = micros(ONSET);
-        let talk_time = u64::from(self.talk_time).saturating_add(length);
-        self.talk_time = talk_time.min(onset) as u32;
-        let speaks = talk_time >= onset;
+        self.talk_time = self.talk_time.saturating_add(ms).min(ONSET);
+        let speaks = self.talk_time == ONSET;
         speaks && !core::mem::replace(&mut self.speaking, speaks)
     }
 
@@ -92,7 +88,7 @@ impl Activity {
 
     /// When speech ends if nothing more is heard; `None` if there is none.
     pub fn ends(&self) -> Option<Instant> {
-        self.speaking.then(|| self.sound + HANGOVER)
+        (self.speaking).then(|| self.sound + Duration::from_micros(HANGOVER))
     }
 
     /// Ends speech, whatever was heard. Gives whether there was any.
@@ -103,8 +99,7 @@ impl Activity {
 
     /// How loud the last frame was, in −dBov: 0 is the loudest, 127 is silence. `None` if none has come for 400 ms.
     pub fn level(&self, now: Instant) -> Option<u8> {
-        let age = now.saturating_duration_since(self.heard);
-        (age <= HANGOVER).then_some(self.level)
+        (micros_between(self.heard, now) <= HANGOVER).then_some(self.level)
     }
 
     /// When the last frame came.
@@ -118,7 +113,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FRAME: Duration = Duration::from_millis(20);
+    const FRAME: u32 = 20;
     const LOUD: Option<AudioLevel> = Some(AudioLevel {
         voice: true,
         level: 30,
@@ -183,7 +178,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_begins_once_before_each_end(
-            steps in proptest::collection::vec((0_u64..700, 0_u8..=127, any::<bool>(), 0_u64..120), 1..200),
+            steps in proptest::collection::vec((0_u64..700, 0_u8..=127, any::<bool>(), 0_u32..120), 1..200),
         ) {
             let (mut now, mut voice, mut speaks) = (at(0), Activity::new(at(0)), false);
             for (pause, level, is_voice, length) in steps {
@@ -193,7 +188,7 @@ mod tests {
                     prop_assert!(core::mem::take(&mut speaks));
                 }
                 let level = Some(AudioLevel { voice: is_voice, level });
-                if voice.hear(now, Duration::from_millis(length), level) {
+                if voice.hear(now, length, level) {
                     prop_assert!(!core::mem::replace(&mut speaks, true));
                 }
                 prop_assert_eq!(voice.is_speaking(), speaks);

@@ -7,7 +7,7 @@
 //! push ──► [ JitterBuffer ] ──pull──► [ Decoder ] ──► [ ready: up to PCM samples ] ──► read
 //! ```
 
-use super::codec::{AudioDecoder, DecodeError};
+use super::codec::{AudioDecoder, DecodeError, FrameDuration};
 use super::decoder::Decoder;
 use super::{JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
 use crate::room::Codec;
@@ -19,7 +19,7 @@ const CLOCK_PER_MS: usize = 48;
 /// Plays one slot at the decoder's rate.
 ///
 /// `PACKETS` and `BYTES` are those of its [`JitterBuffer`]; `PCM` is how many samples are decoded at
-/// a time: 960 are 60 ms at 16 kHz, or 20 ms at 48 kHz. A packet that is longer is decoded in parts,
+/// a time: 960 are 60 ms at 16 kHz, or 20 ms at 48 kHz. A packet that is longer, or longer than 60 ms, is decoded in parts,
 /// which for Opus are its frames: one *frame* that is longer is concealed instead.
 ///
 /// ```
@@ -172,10 +172,11 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
             return self.decode_part();
         }
         let rate = self.decoder.sample_rate();
+        let at_once = rate.samples(FrameDuration::MAX_MS).min(PCM);
         let pull = self.jitter.pull(now);
         let samples = pull.samples() as usize * rate.samples(1) / CLOCK_PER_MS;
         if let Pull::Frame(frame) = pull
-            && samples > PCM
+            && samples > at_once
         {
             self.speaker = frame.speaker;
             self.heard = frame.codec;

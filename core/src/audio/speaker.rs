@@ -241,7 +241,7 @@ impl Loudness {
     }
 }
 
-fn micros_between(earlier: Instant, later: Instant) -> u64 {
+pub(super) fn micros_between(earlier: Instant, later: Instant) -> u64 {
     later.as_micros().saturating_sub(earlier.as_micros())
 }
 

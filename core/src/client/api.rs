@@ -11,6 +11,7 @@ use super::events::{Event, Incoming, Message};
 use super::machine::Machine;
 use super::profile::{Lend, Profile, Small};
 use super::statistics::{SlotStatistics, Statistics};
+use super::voices::Voice;
 use super::{BufferTooSmall, CloseCause, Config};
 use crate::room::{Grants, Lobby, ParticipantId, RoomState, SessionId, StreamKey, Topic};
 use crate::rtp::AudioLevel;
@@ -287,16 +288,14 @@ impl<P: Profile> Client<P> {
 
     /// Those of the others who speak now, as [`Event::SpeakingStarted`] says it.
     pub fn speakers(&self) -> impl Iterator<Item = &ParticipantId> {
-        let voices = self.memory.voices().iter();
-        let speaking = voices.filter(|voice| voice.activity.is_speaking());
-        speaking.map(|voice| &voice.participant)
+        self.memory.voices().iter().filter_map(Voice::speaker)
     }
 
     /// How loud another participant is, in −dBov: 0 is the loudest, 127 is silence. `None` if nothing has been heard of it
     /// for 400 ms.
     pub fn level_of(&self, now: Instant, participant: &ParticipantId) -> Option<u8> {
         let mut voices = self.memory.voices().iter();
-        let voice = voices.find(|voice| voice.participant == *participant)?;
+        let voice = voices.find(|voice| voice.is_of(participant))?;
         voice.activity.level(now)
     }
 

@@ -122,7 +122,7 @@ pub(super) struct Machine {
     /// The derived facts that the application was last told.
     pub(super) noticed: super::noticed::Noticed,
     pub(super) lobby: super::lobby::Told,
-    /// When the first of those who speak has been silent for long enough.
+    /// When one of those who speak may have been silent for long enough.
     pub(super) speech_ends: Option<Instant>,
     pub(super) statistics: Statistics,
 }

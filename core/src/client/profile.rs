@@ -148,7 +148,7 @@ pub struct Memory<
     publications: heapless::Vec<Publication, PUBLISHED>,
     subscriptions: heapless::Vec<Subscription, PARTICIPANTS>,
     slots: [Slot; SLOTS],
-    voices: heapless::Vec<Voice, SLOTS>,
+    voices: [Voice; SLOTS],
     inbox: ByteQueue<[u8; INBOX]>,
     outgoing: ByteQueue<[u8; MEDIA]>,
     waiting: heapless::Vec<Waiting, WAITING>,
@@ -161,7 +161,7 @@ pub struct Parts<'a> {
     pub(super) subscriptions: &'a mut VecView<Subscription>,
     pub(super) slots: &'a mut [Slot],
     /// Those who were heard lately.
-    pub(super) voices: &'a mut VecView<Voice>,
+    pub(super) voices: &'a mut [Voice],
     /// Reliable messages, encoded, until the application takes them.
     pub(super) inbox: &'a mut ByteQueue<[u8]>,
     /// Media packets and lossy messages until they are sent.
@@ -204,7 +204,7 @@ impl<
             publications: heapless::Vec::new(),
             subscriptions: heapless::Vec::new(),
             slots: core::array::from_fn(|_| Slot::new(0)),
-            voices: heapless::Vec::new(),
+            voices: [const { Voice::NONE }; SLOTS],
             inbox: ByteQueue::new([0; INBOX]),
             outgoing: ByteQueue::new([0; MEDIA]),
             waiting: heapless::Vec::new(),
@@ -219,7 +219,7 @@ impl<
         for slot in &mut self.slots {
             *slot = Slot::new(0);
         }
-        self.voices.clear();
+        self.voices = [const { Voice::NONE }; SLOTS];
         self.inbox.clear();
         self.outgoing.clear();
         self.waiting.clear();

@@ -5,7 +5,7 @@ use super::events::Event;
 use super::machine::{Machine, Status};
 use super::profile::Parts;
 use super::subscriptions::Listening;
-use super::voices::end_speech;
+use super::voices::{Whose, end_speech};
 use crate::room::{Change, Gone, Grants, Participant, ParticipantId, RoomUpdate, Stream, Version};
 use crate::signal::{
     Outcome, Refusal, RequestId, ServerMessage, StreamRef, SubscribePolicy, decode,
@@ -73,7 +73,7 @@ impl Machine {
         let ended = parts.room.end_snapshot(version, &mut |gone| match gone {
             Gone::Participant(id) if Some(&id) == me => {}
             Gone::Participant(id) => {
-                end_speech(voices, events, |voice| voice.participant == id);
+                end_speech(voices, events, Whose::Participants(&id));
                 events.push(Event::ParticipantHidden(id));
             }
             Gone::Attribute(participant, key) => {

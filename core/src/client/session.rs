@@ -10,6 +10,7 @@ use super::machine::{Machine, Membership, REKEY_PAUSE, Redirected, Status, Telli
 use super::profile::Parts;
 use super::requests::RequestFailure;
 use super::told::Told;
+use super::voices::Whose;
 use super::{CloseCause, Dropped};
 use crate::link::{Ids, Link};
 use crate::room::{CloseReason, Version};
@@ -375,7 +376,7 @@ impl Machine {
     /// Ends it for good.
     pub(super) fn close(&mut self, parts: &mut Parts<'_>, cause: CloseCause) {
         let was_live = self.live_link().is_some();
-        self.end_speech_of(parts, |_| true);
+        self.end_speech_of(parts, Whose::ALL);
         self.status = Status::Closed(cause);
         self.leaving = None;
         self.joining.finish();

@@ -84,7 +84,8 @@ pub struct RoomLimits {
     /// Most participants in its session; [`Config::participants_per_room`](super::Config::participants_per_room) holds in any
     /// case. Nobody is removed when it becomes less.
     pub max_participants: Option<usize>,
-    /// How long the session outlasts the last one in it: who comes by then finds the same session.
+    /// How long the session outlasts the last one in it: who comes by then finds the same session. Until then the room counts
+    /// among [`Config::rooms`](super::Config::rooms).
     pub empty_timeout: Option<Duration>,
     /// How long one participant may be alone in the session. Then it ends with
     /// [`CloseReason::AloneTooLong`](crate::room::CloseReason::AloneTooLong).

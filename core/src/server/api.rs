@@ -1,5 +1,7 @@
 //! The server as its embedder sees it: what goes in, what comes out.
 
+mod application;
+
 use core::fmt;
 
 use rand_core::CryptoRngCore;
@@ -8,18 +10,15 @@ use super::context::Context;
 use super::front::Front;
 use super::joining;
 use super::keys::{Owner, Wake};
-use super::room::{Room, Rooms};
+use super::room::Rooms;
 use super::{
-    Accounting, Act, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, Gather, JoinId,
-    ModerateError, Moderated, ParticipantStatistics, Path, RefreshError, RefreshId, Refused,
-    RoomLimits, RoomView, Selection, Statistics, Transmit, UnknownJoin,
+    Accounting, Admission, AdmitError, BufferTooSmall, Config, Dropped, Event, JoinId,
+    ParticipantStatistics, Path, RefreshError, RefreshId, Refused, RoomView, Statistics, Transmit,
+    UnknownJoin,
 };
-use crate::room::{
-    AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, StreamKey, Topic,
-    Waiting,
-};
+use crate::room::{ParticipantId, RoomId, Waiting};
 use crate::secure::{CookieJar, Generator, KeyPair};
-use crate::signal::{Answer, MAX_BODY, Recipients, Redirect};
+use crate::signal::{Answer, Redirect};
 use crate::time::{Instant, earlier};
 use crate::wire::{Packet, PacketError};
 
@@ -263,165 +262,8 @@ impl Server {
         Ok(())
     }
 
-    /// Has something done in a room.
-    fn in_room<T>(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        then: impl FnOnce(&mut Room, &mut Context) -> Result<T, ModerateError>,
-    ) -> Result<T, ModerateError> {
-        self.cx.now = now;
-        let done = then(self.rooms.find_mut(room)?, &mut self.cx);
-        self.rooms.drop_if_idle(room);
-        done
-    }
-
-    /// Removes, silences, lets in or turns away any number of participants, and says what came of it for each.
-    ///
-    /// ```
-    /// # use parlour_core::room::{ParticipantId, RoomId};
-    /// # use parlour_core::server::{Act, ModerateError, Selection, Server};
-    /// # use parlour_core::time::Instant;
-    /// # fn clear(server: &mut Server, now: Instant, room: &RoomId, host: ParticipantId) -> Result<(), ModerateError> {
-    /// let all_others = Selection::all_but([host]);
-    /// let kicked = server.moderate(now, room, Act::Kick { keep_out: true }, &all_others)?;
-    /// assert!(kicked.unknown.is_empty());
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`ModerateError::UnknownRoom`]
-    pub fn moderate(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        act: Act,
-        selection: &Selection,
-    ) -> Result<Moderated, ModerateError> {
-        self.in_room(now, room, |room, cx| Ok(room.moderate(cx, act, selection)))
-    }
-
-    /// Ends a stream of a participant, as if its publisher had.
-    ///
-    /// # Errors
-    /// [`ModerateError`]; nothing has changed.
-    pub fn unpublish(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        participant: &ParticipantId,
-        stream: &StreamKey,
-    ) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| {
-            room.unpublish(cx, participant, stream)
-        })
-    }
-
-    /// Says what a participant of the session may do for the rest of its stay, whatever its tokens say. What it does and may not
-    /// do any more ends, as with [`refresh`](Self::refresh), and it is told.
-    ///
-    /// # Errors
-    /// [`ModerateError`]; nothing has changed.
-    pub fn set_grants(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        participant: &ParticipantId,
-        grants: Grants,
-    ) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| {
-            room.set_grants(cx, participant, grants)
-        })
-    }
-
-    /// Gives an attribute of a participant a value, or removes it.
-    ///
-    /// # Errors
-    /// [`ModerateError`]; nothing has changed.
-    pub fn set_attribute(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        participant: &ParticipantId,
-        key: &AttributeKey,
-        value: Option<&AttributeValue>,
-    ) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| {
-            room.set_attribute(cx, participant, key, value)
-        })
-    }
-
-    /// Ends the session that goes on in a room, for all who are in it. Those in the lobby go on
-    /// waiting.
-    ///
-    /// # Errors
-    /// [`ModerateError::UnknownRoom`] if there is none.
-    pub fn end_session(&mut self, now: Instant, room: &RoomId) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| {
-            room.session().ok_or(ModerateError::UnknownRoom)?;
-            room.end_session(cx, CloseReason::SessionEnded);
-            Ok(())
-        })
-    }
-
-    /// Ends the session that goes on in a room, and turns all away who wait for one or are about to join: they are told this
-    /// reason.
-    ///
-    /// # Errors
-    /// [`ModerateError::UnknownRoom`] if nobody is there.
-    pub fn close_room(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        reason: CloseReason,
-    ) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| {
-            room.close(cx, reason);
-            Ok(())
-        })
-    }
-
-    /// Sets the limits of a room, as long as anything keeps it.
-    ///
-    /// # Errors
-    /// [`ModerateError::UnknownRoom`]
-    pub fn set_room_limits(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        limits: RoomLimits,
-    ) -> Result<(), ModerateError> {
-        self.in_room(now, room, |room, cx| {
-            room.set_limits(cx, limits);
-            Ok(())
-        })
-    }
-
-    /// Sends a message to participants, reliably and in order; returns to how many. They see
-    /// `from` as the sender, which need not be anybody in the session.
-    ///
-    /// # Errors
-    /// [`ModerateError`]; nobody gets it then.
-    pub fn send(
-        &mut self,
-        now: Instant,
-        room: &RoomId,
-        from: &ParticipantId,
-        to: &Recipients,
-        topic: &Topic,
-        body: &[u8],
-    ) -> Result<u16, ModerateError> {
-        if body.len() > MAX_BODY {
-            return Err(ModerateError::MessageTooLong);
-        }
-        self.in_room(now, room, |room, cx| {
-            room.send(cx, from.clone(), to, topic, body)
-        })
-    }
-
     /// Answers [`Event::RefreshRequested`]: what the new token says, or `Err` if it is not valid.
-    /// Its name and lobby are not looked at: who is in stays who it is. What it does and may not do
+    /// Nothing is looked at but room, participant, grants and end: who is in stays who it is. What it does and may not do
     /// any more ends: streams are unpublished, subscriptions given up, the floor is free.
     ///
     /// # Errors
@@ -453,20 +295,6 @@ impl Server {
     /// rooms hear each other, and signalling gets through.
     pub fn set_behind(&mut self, behind: bool) {
         self.cx.overload.behind = behind;
-    }
-
-    /// Sets how long frames wait for each other in one room, as long as somebody is there; `None`: as the
-    /// [`Config`] says.
-    ///
-    /// # Errors
-    /// [`ModerateError::UnknownRoom`]
-    pub fn set_gather(
-        &mut self,
-        room: &RoomId,
-        gather: Option<Gather>,
-    ) -> Result<(), ModerateError> {
-        self.rooms.find_mut(room)?.gather = gather;
-        Ok(())
     }
 
     /// Sends everybody away: all sessions end, and nobody can join any more. Go on polling what
@@ -516,6 +344,12 @@ impl Server {
     /// Participants in session, waiting or being closed, as [`Accounting::participants`]; goes over nothing.
     pub fn participant_count(&self) -> usize {
         self.cx.directory.len()
+    }
+
+    /// Whether nobody is there, nor about to be: no participant in session, waiting or being closed, and no join that was
+    /// admitted.
+    pub fn is_deserted(&self) -> bool {
+        self.participant_count() == 0 && self.rooms.promised == 0
     }
 
     /// What is in memory. Goes over all participants: for tests, and now and then for metrics.

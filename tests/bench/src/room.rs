@@ -170,7 +170,12 @@ impl Room {
             let server::Event::JoinRequested { join, token, .. } = event else {
                 continue;
             };
-            let admission = Admission::new(RoomId::new("bench").expect("a short name"), ParticipantId::new(&token).expect("a short name"), DisplayName::new(&token).expect("a short name"), Grants::PARTICIPANT);
+            let admission = Admission::new(
+                RoomId::new("bench").expect("a short name"),
+                ParticipantId::new(&token).expect("a short name"),
+                DisplayName::new(&token).expect("a short name"),
+                Grants::PARTICIPANT,
+            );
             self.server
                 .admit(self.now, join, admission)
                 .expect("it has just asked");

@@ -7,12 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
 use super::plan::{Op, Plan, Step};
+use super::trouble::server_addresses;
 use crate::device::Size;
 use crate::network::{Burst, LinkConfig};
 use crate::party::{Options, microphone_in};
 
 /// What one person does, how often on average, in s.
-const HABITS: [(u64, Habit); 24] = [
+const HABITS: [(u64, Habit); 25] = [
     (45, Habit::Talk),
     (90, Habit::Join),
     (400, Habit::Leave),
@@ -37,11 +38,14 @@ const HABITS: [(u64, Habit); 24] = [
     (250, Habit::Rebind),
     (250, Habit::NewSocket),
     (400, Habit::BusyRadio),
+    (400, Habit::Sleep),
 ];
 
 /// What happens to all of them, how often on average, in s.
-const EVENTS: [(u64, Event); 6] = [
+const EVENTS: [(u64, Event); 8] = [
     (400, Event::Restart),
+    (1_000, Event::Storm),
+    (500, Event::CutAddress),
     (60, Event::Replay),
     (60, Event::Release),
     (90, Event::Spoof),
@@ -78,11 +82,14 @@ enum Habit {
     Rebind,
     NewSocket,
     BusyRadio,
+    Sleep,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Restart,
+    Storm,
+    CutAddress,
     Replay,
     Release,
     Spoof,
@@ -220,6 +227,11 @@ impl Dice {
                 Vec::new()
             },
             drift: self.number(0, 200) as u32,
+            addresses: match self.number(0, 4) {
+                0 => server_addresses().to_vec(),
+                1 => server_addresses().into_iter().rev().collect(),
+                _ => Vec::new(),
+            },
             ..Options::default()
         }
     }
@@ -289,12 +301,18 @@ impl Dice {
             Habit::Rebind => Op::Rebind(one),
             Habit::NewSocket => Op::NewSocket(one),
             Habit::BusyRadio => Op::BusyRadio(one, self.millis(100, 15_000)),
+            Habit::Sleep => Op::Sleep(one, self.millis(500, 60_000), yes),
         }
     }
 
     fn happen(&mut self, event: Event) -> Op {
         match event {
             Event::Restart => Op::Restart(self.millis(0, 20_000)),
+            Event::Storm => Op::Storm(self.millis(5_000, 40_000)),
+            Event::CutAddress => {
+                let which = self.number(0, 2) as usize;
+                Op::CutAddress(which, self.millis(1_000, 120_000))
+            }
             Event::Replay => Op::Replay(self.number(1, 100) as u32),
             Event::Release => Op::Release(self.number(1, 100) as u32),
             Event::Spoof => Op::Spoof(self.number(1, 100) as u32),

@@ -9,6 +9,7 @@
 //! A plan is made without looking at the world, so that any part of it can be left out. What a run does to the world in
 //! vain (somebody who left is to be muted) it leaves out.
 
+mod act;
 pub mod checks;
 mod generate;
 mod hostile;
@@ -17,6 +18,7 @@ mod panics;
 mod person;
 mod plan;
 mod run;
+mod trouble;
 
 pub use checks::{Invariant, Violation};
 pub use minimize::minimize;

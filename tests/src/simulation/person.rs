@@ -123,6 +123,8 @@ pub(super) struct Person {
     pub(super) started: Instant,
     /// When its device was last told that it is in the session; `None` if it is not.
     pub(super) joined: Option<Instant>,
+    /// When its device was switched on, or last lost its connection.
+    pub(super) out_since: Instant,
     pub(super) is_closed: bool,
     /// Until when something was wrong with it or its network, by the plan.
     pub(super) troubled_until: Instant,
@@ -149,6 +151,7 @@ impl Person {
             handle: None,
             started: origin,
             joined: None,
+            out_since: origin,
             is_closed: false,
             troubled_until: origin,
             starts: 0,
@@ -169,6 +172,7 @@ impl Person {
         self.handle = Some(handle);
         self.started = now;
         self.joined = None;
+        self.out_since = now;
         self.is_closed = false;
         self.has_left = false;
         self.starts += 1;

@@ -93,6 +93,12 @@ pub enum Op {
     NewSocket(usize),
     /// One's radio takes nothing for a time.
     BusyRadio(usize, Duration),
+    /// One's device sleeps for a time, which its clock counts or not.
+    Sleep(usize, Duration, bool),
+    /// All are cut off the network for a time, and come back at once.
+    Storm(Duration),
+    /// Nothing gets to or from the first or second address of the server for a time.
+    CutAddress(usize, Duration),
     /// The server goes down without a word, and comes back after a time.
     Restart(Duration),
     /// Somebody sends so many recorded datagrams once more, from where they came.
@@ -130,13 +136,16 @@ impl Op {
             | Self::Link(one, _)
             | Self::Rebind(one)
             | Self::NewSocket(one)
-            | Self::BusyRadio(one, _) => vec![one],
+            | Self::BusyRadio(one, _)
+            | Self::Sleep(one, ..) => vec![one],
             Self::Subscribe(one, other, _)
             | Self::Pin(one, Some(other))
             | Self::Kick(one, other)
             | Self::Censor(one, other, _)
             | Self::Admit(one, other, _) => vec![one, other],
-            Self::Restart(_)
+            Self::Storm(_)
+            | Self::CutAddress(..)
+            | Self::Restart(_)
             | Self::Replay(_)
             | Self::Release(_)
             | Self::Spoof(_)

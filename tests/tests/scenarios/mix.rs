@@ -2,7 +2,7 @@
 
 use allocation_counter::measure;
 use parlour_core::audio::opus::{EncoderConfig, FullbandEncoder, OpusState};
-use parlour_core::client::{Commands as _, RequestFailure};
+use parlour_core::client::{Commands as _, Event, RequestFailure};
 use parlour_core::room::{Codec, RoomId, StreamKind};
 use parlour_core::server::{Act, Config, MixConfig};
 use parlour_core::signal::{Moderation, Outcome, Publish, Refusal, SubscribePolicy};
@@ -135,6 +135,32 @@ fn one_decoder_hears_all_who_talk_at_once_and_nobody_itself() {
     let encoded = world.server().statistics().mix_encoded;
     world.run_for(s(5));
     assert_eq!(world.server().statistics().mix_encoded, encoded);
+}
+
+#[test]
+fn who_is_the_loudest_in_a_mix_is_told_to_speak() {
+    let mut world = World::with_config("who_is_the_loudest_in_a_mix_is_told_to_speak", config());
+    let talkers = talkers(&mut world);
+    let device = world.joined("device", listening(SubscribePolicy::Mix));
+    for (talker, hz) in talkers.iter().zip(TONES).take(2) {
+        world.sing(Codec::Opus, *talker, "mic", hz, s(2));
+        world.run_for(s(4));
+    }
+    let events = world.events(device).iter();
+    let speech: Vec<_> = events
+        .filter_map(|(_, event)| match event {
+            Event::SpeakingStarted { participant } => Some((true, participant.as_str())),
+            Event::SpeakingStopped { participant } => Some((false, participant.as_str())),
+            _ => None,
+        })
+        .collect();
+    let told = [
+        (true, "anna"),
+        (false, "anna"),
+        (true, "ben"),
+        (false, "ben"),
+    ];
+    assert_eq!(speech, told);
 }
 
 #[test]

@@ -14,6 +14,11 @@ fn each_refusal_reaches_the_application() {
         JoinRefusal::TokenExpired,
         JoinRefusal::WrongRoom,
         JoinRefusal::Unavailable,
+        JoinRefusal::UnknownRoom,
+        JoinRefusal::RoomDisabled,
+        JoinRefusal::Banned,
+        JoinRefusal::TokenRevoked,
+        JoinRefusal::DuplicateParticipant,
     ] {
         let options = Options {
             refuse: Some(refusal),

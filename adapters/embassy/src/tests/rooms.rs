@@ -2,9 +2,9 @@
 
 use embassy_time::{Duration, Ticker};
 use parlour_core::audio::codec::SampleRate;
-use parlour_core::client::{Client, CloseCause, Commands as _, Event};
+use parlour_core::client::{CloseCause, Event};
 use parlour_core::room::{CloseReason, ParticipantId, Topic};
-use parlour_core::signal::{Moderation, Recipients, Targets};
+use parlour_core::signal::{Recipients, Targets};
 use std::vec::Vec;
 
 use super::sound::{loudest, tone};
@@ -74,9 +74,7 @@ fn a_doorkeeper_is_told_who_waits_and_lets_them_in() {
     });
     // This one keeps no names.
     assert_eq!(door.room.with_lobby(|lobby| lobby.others()), 1);
-    let everybody = Targets::all();
-    let admit = |client: &mut Client<_>| client.moderate(Moderation::Admit, &everybody);
-    door.room.with_client(admit).unwrap();
+    door.room.admit(Targets::all()).unwrap();
     door.wait(&mut world, |event| {
         *event == Event::LobbyChanged { waiting: 0 }
     });
@@ -139,17 +137,17 @@ fn a_server_that_was_killed_is_joined_again() {
 fn a_link_that_was_down_for_five_seconds_goes_on() {
     let mut world = World::new();
     let (anna, ben) = world.two::<G711>();
-    while anna.room.try_next_event().is_some() {}
+    while anna.next_event().is_some() {}
     world.set_link(&anna, false);
     world.pass(Duration::from_secs(5));
     world.set_link(&anna, true);
     // Others have seen neither a leave nor a join.
-    while let Some(event) = ben.room.try_next_event() {
+    while let Some(event) = ben.next_event() {
         assert!(!matches!(event, Event::ParticipantLeft { .. }), "{event:?}");
     }
     assert!(loudest(&mut world, &anna, &ben) > 6_000);
     assert!(loudest(&mut world, &ben, &anna) > 6_000);
-    while let Some(event) = anna.room.try_next_event() {
+    while let Some(event) = anna.next_event() {
         assert!(!matches!(event, Event::Joined { resumed: false }));
     }
 }
@@ -159,7 +157,7 @@ fn a_device_that_roams_goes_on_from_its_new_address() {
     let mut world = World::new();
     let (anna, ben) = world.two::<G711>();
     for party in [&anna, &ben] {
-        while party.room.try_next_event().is_some() {}
+        while party.next_event().is_some() {}
     }
     // smoltcp asks for no neighbour's hardware address twice in a second.
     world.pass(Duration::from_secs(1));
@@ -167,7 +165,7 @@ fn a_device_that_roams_goes_on_from_its_new_address() {
     world.readdress(&anna, 20);
     assert!(loudest(&mut world, &anna, &ben) > 6_000);
     assert!(loudest(&mut world, &ben, &anna) > 6_000);
-    while let Some(event) = anna.room.try_next_event() {
+    while let Some(event) = anna.next_event() {
         assert!(
             !matches!(event, Event::Joined { .. } | Event::Reconnecting(_)),
             "{event:?}"
@@ -183,10 +181,10 @@ fn a_device_that_roams_goes_on_from_its_new_address() {
     assert!(loudest(&mut world, &anna, &ben) > 6_000);
     assert!(loudest(&mut world, &ben, &anna) > 6_000);
     // It is the same participant, and nobody else has seen anything.
-    while let Some(event) = anna.room.try_next_event() {
+    while let Some(event) = anna.next_event() {
         assert!(!matches!(event, Event::Joined { resumed: false }));
     }
-    while let Some(event) = ben.room.try_next_event() {
+    while let Some(event) = ben.next_event() {
         assert!(!matches!(event, Event::ParticipantLeft { .. }), "{event:?}");
     }
 }
@@ -206,7 +204,7 @@ fn another_ticket_is_for_the_next_join_and_not_for_this_room() {
     let ben = world.party(3, "ben", Config::default());
     ben.join(&mut world).unwrap();
     let anna = world.party_with(2, "anna", "10.0.0.99", PORT, Config::default());
-    let name = |party: &Party| party.room.with_client(|client| client.me().cloned());
+    let name = |party: &Party| party.room.me();
 
     anna.room
         .set_ticket(world.ticket("10.0.0.1", PORT, "bella"));

@@ -53,7 +53,7 @@ fn a_server_that_stops_answering_is_an_event_and_its_return_another() {
     let mut world = World::new();
     let anna = world.party(2, "anna", Config::default());
     anna.join(&mut world).unwrap();
-    while anna.room.try_next_event().is_some() {}
+    while anna.next_event().is_some() {}
     world.set_server_reachable(false);
     let event = anna.wait(&mut world, |event| matches!(event, Event::Reconnecting(_)));
     assert_eq!(event, Event::Reconnecting(ReconnectCause::Silence));

@@ -353,15 +353,20 @@ impl Party {
         world: &mut World,
         wanted: impl Fn(&Event) -> bool + 'static,
     ) -> Event {
-        let room = self.room;
+        let mut events = self.room.events().unwrap();
         world.run(async move {
             loop {
-                let event = room.next_event().await;
+                let event = events.next().await;
                 if wanted(&event) {
                     return event;
                 }
             }
         })
+    }
+
+    /// The next event, if there is one.
+    pub(super) fn next_event(&self) -> Option<Event> {
+        self.room.events().unwrap().try_next()
     }
 
     /// How often the runner has been woken.

@@ -191,7 +191,7 @@ impl Driver {
 
     /// Opens a target. A link that is there goes on until it is open.
     fn open(&mut self, target: Target) -> io::Result<()> {
-        self.shared.lock().note_tried(target);
+        self.shared.lock().tried.note(target);
         self.opening = None;
         match target.transport {
             Transport::Udp => match Link::udp(target.address) {
@@ -227,6 +227,7 @@ impl Driver {
 
     fn cannot_open(&mut self, target: Target, error: &io::Error) {
         tracing::debug!(?target, %error, "cannot open");
+        self.shared.lock().tried.note_failed(target, error);
         self.link = None;
         self.route.failed(self.shared.clock.now());
     }
@@ -454,7 +455,9 @@ impl Driver {
             return;
         }
         tracing::debug!(%error, target = ?self.route.target(), "link lost");
-        self.link = None;
+        if let Some((target, _)) = self.link.take() {
+            self.shared.lock().tried.note_failed(target, error);
+        }
         if self.opening.is_none() {
             self.route.failed(self.shared.clock.now());
         }

@@ -33,8 +33,18 @@ pub enum JoinError {
     NoAnswer {
         /// The address in the ticket.
         address: String,
-        /// What was tried, such as `UDP to 192.0.2.1:7900, TCP to 192.0.2.1:7900`: the addresses of that name, and those
-        /// that the server has sent this client to.
+        /// What was tried, such as `UDP to 192.0.2.1:7900, TCP to 192.0.2.1:7900 (refused)`: the addresses of that name, and
+        /// those that the server has sent this client to. Refused: the machine there says that nobody listens.
+        tried: String,
+    },
+    /// Every address says that nobody listens there.
+    #[error(
+        "nobody listens at {address} (tried {tried}); check the port in the ticket, and that the server runs"
+    )]
+    NobodyListens {
+        /// The address in the ticket.
+        address: String,
+        /// As in [`NoAnswer`](Self::NoAnswer).
         tried: String,
     },
     /// The server said no.

@@ -28,6 +28,7 @@ mod player;
 mod rate;
 mod room;
 mod shared;
+mod tried;
 mod voice_in;
 
 pub use audio_in::{MixedReader, SlotReader};
@@ -40,7 +41,7 @@ pub use messages::{Message, Messages};
 pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
 pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause, Transport};
 pub use rate::SampleRate;
-pub use room::{Lobby, Participant, Room, RoomState, Whom};
+pub use room::{JoinProgress, Lobby, OnProgress, Participant, Room, RoomState, Whom};
 #[cfg(feature = "tap")]
 pub(crate) use shared::{Shared, SlotFrame};
 pub use voice_in::{AudioSource, ParticipantReader};

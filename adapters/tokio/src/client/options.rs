@@ -6,7 +6,7 @@ use parlour_core::client::Transports;
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::signal::SubscribePolicy;
 
-use super::SampleRate;
+use super::{OnProgress, SampleRate};
 
 /// How packets travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,8 +54,11 @@ pub struct JoinOptions {
     /// (`true`), or gives the room at once, with [`RoomEvent::Joined`](crate::RoomEvent::Joined) or
     /// [`RoomEvent::Closed`](crate::RoomEvent::Closed) to follow.
     pub wait_in_lobby: bool,
-    /// After how long without an answer joining gives up. Less than 2 s leave no time for TCP.
+    /// After how long without an answer joining gives up. Less than 2 s leave no time for TCP. Where every address says
+    /// that nobody listens there, it gives up after 2 s.
     pub timeout: Duration,
+    /// Who is told what the join waits for: an answer that has not come for 2 s, or a moderator.
+    pub on_progress: Option<OnProgress>,
     /// Where the client's input log goes, if anywhere. **It holds the token, the keys' seed and all that is said and
     /// written**: see [`record`](crate::record).
     #[cfg(feature = "record")]
@@ -72,6 +75,7 @@ impl Default for JoinOptions {
             transport: TransportChoice::Auto,
             wait_in_lobby: true,
             timeout: Duration::from_secs(10),
+            on_progress: None,
             #[cfg(feature = "record")]
             record: None,
         }

@@ -103,7 +103,7 @@ struct Resampler {
 }
 
 enum Method {
-    Core(CoreResampler),
+    Core(Box<CoreResampler>),
     Fft(Box<Fft<f32>>),
 }
 
@@ -117,7 +117,7 @@ impl Resampler {
         };
         let method = match (core(from), core(to)) {
             (Some(from), Some(to)) if from == to => return None,
-            (Some(from), Some(to)) => Method::Core(CoreResampler::new(from, to)),
+            (Some(from), Some(to)) => Method::Core(Box::new(CoreResampler::new(from, to))),
             _ => {
                 let (from_hz, to_hz) = (from.hz() as usize, to.hz() as usize);
                 let window = WindowFunction::BlackmanHarris2;

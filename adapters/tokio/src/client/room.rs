@@ -1,35 +1,30 @@
 //! The handle of a room that was joined.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use parlour_core::client::{CloseCause, Commands as _, Config, Desktop, Profile, Statistics};
+use parlour_core::client::{CloseCause, Commands as _, Desktop, Profile, Statistics};
 use parlour_core::room::{Codec, Grants, ParticipantId, SessionId, StreamKey, StreamKind, Topic};
 use parlour_core::signal::{
-    MAX_SLOTS, Operation, Outcome, Publish, Recipients, Refusal, Secret, StreamRef, SubscribePolicy,
+    Operation, Outcome, Publish, Recipients, Refusal, Secret, StreamRef, SubscribePolicy,
 };
-use parlour_core::ticket::Ticket;
-use parlour_core::wire::VERSION;
-use rand_core::OsRng;
 use tokio::sync::{mpsc, oneshot};
 
-use super::driver::{Driver, Host, Rebind};
+use super::driver::Rebind;
 use super::encoder::talker;
 use super::shared::{Published, Shared, Status};
 use super::{
-    AudioOptions, AudioSource, AudioWriter, Events, FrameReader, JoinError, JoinOptions,
-    MediaReader, MediaWriter, Messages, MixedReader, ParticipantReader, PublishError, ReadError,
-    RequestError, SampleRate, SlotReader,
+    AudioOptions, AudioSource, AudioWriter, Events, FrameReader, MediaReader, MediaWriter,
+    Messages, MixedReader, ParticipantReader, PublishError, ReadError, RequestError, SampleRate,
+    SlotReader,
 };
-use crate::clock::Clock;
-use crate::machine::Client;
 
 mod attributes;
+mod joining;
 mod lobby;
 mod moderation;
 mod participants;
 
+pub use joining::{JoinProgress, OnProgress};
 pub use lobby::Lobby;
 pub use moderation::Whom;
 pub use participants::Participant;
@@ -55,75 +50,6 @@ pub struct Room {
 }
 
 impl Room {
-    /// Joins the room that `ticket` is for, with [`JoinOptions::default`].
-    ///
-    /// # Errors
-    /// [`JoinError`]
-    pub async fn join(ticket: &str) -> Result<Self, JoinError> {
-        Self::join_with(ticket, JoinOptions::default()).await
-    }
-
-    /// Joins the room that `ticket` is for. Needs a tokio runtime with IO and time.
-    ///
-    /// Cancellation-safe: a join that is given up leaves nothing behind.
-    ///
-    /// # Errors
-    /// [`JoinError`]
-    pub async fn join_with(ticket: &str, options: JoinOptions) -> Result<Self, JoinError> {
-        let ticket = Ticket::parse(ticket)?;
-        if usize::from(options.slots) > MAX_SLOTS {
-            return Err(JoinError::Options("at most 32 slots"));
-        }
-        let host = Host {
-            name: ticket.host.to_owned(),
-            port: ticket.port,
-        };
-        let servers = resolve(&host).await?;
-        Self::join_found(&ticket, options, host, &servers).await
-    }
-
-    /// Joins at one of `servers`, which are the addresses of `host` now.
-    pub(super) async fn join_found(
-        ticket: &Ticket<'_>,
-        options: JoinOptions,
-        host: Host,
-        servers: &[SocketAddr],
-    ) -> Result<Self, JoinError> {
-        let shared = start(ticket, &options)?;
-        let (alive, abandoned) = oneshot::channel();
-        let (rebinds, rebind_requests) = mpsc::channel(1);
-        let transports = options.transport.core();
-        let driver = Driver::new(Arc::clone(&shared), transports, host, servers);
-        driver.spawn(rebind_requests, abandoned);
-        let room = Self {
-            shared,
-            rebinds,
-            _alive: Arc::new(alive),
-        };
-        let no_answer = || JoinError::NoAnswer {
-            address: format!("{}:{}", ticket.host, ticket.port),
-            tried: room.shared.lock().tried(),
-        };
-        let answered = room.status(|status| status != Status::Joining);
-        let status = tokio::time::timeout(options.timeout, answered).await;
-        let mut status = status.map_err(|_| no_answer())?;
-        if status == Status::Waiting && options.wait_in_lobby {
-            status = room.status(|status| status != Status::Waiting).await;
-        }
-        match status {
-            Status::Closed(cause) => Err(match cause {
-                CloseCause::Refused(refusal) => JoinError::Refused(refusal),
-                CloseCause::Closed(reason) => JoinError::Closed(reason),
-                CloseCause::VersionMismatch { supported } => JoinError::Version {
-                    server: supported,
-                    ours: VERSION,
-                },
-                _ => no_answer(),
-            }),
-            _ => Ok(room),
-        }
-    }
-
     /// Waits for a status like that.
     async fn status(&self, wanted: impl Fn(Status) -> bool) -> Status {
         let mut status = self.shared.status.subscribe();
@@ -318,7 +244,11 @@ impl Room {
     /// # Errors
     /// [`TapError`](crate::TapError)
     #[cfg(feature = "tap")]
-    pub async fn tap_slot(&self, slot: u8, to: SocketAddr) -> Result<crate::Tap, crate::TapError> {
+    pub async fn tap_slot(
+        &self,
+        slot: u8,
+        to: std::net::SocketAddr,
+    ) -> Result<crate::Tap, crate::TapError> {
         crate::Tap::open(&self.shared, slot, to).await
     }
 
@@ -471,45 +401,6 @@ impl Room {
             _ => std::future::pending().await,
         }
     }
-}
-
-async fn resolve(host: &Host) -> Result<Vec<SocketAddr>, JoinError> {
-    let unknown = |cause: String| JoinError::UnknownHost {
-        host: host.name.clone(),
-        cause,
-    };
-    let found = host.clone().resolve().await;
-    let servers = found.map_err(|error| unknown(error.to_string()))?;
-    if servers.is_empty() {
-        return Err(unknown("the name has no address".to_owned()));
-    }
-    Ok(servers)
-}
-
-fn start(ticket: &Ticket<'_>, options: &JoinOptions) -> Result<Arc<Shared>, JoinError> {
-    let clock = Clock::new();
-    let config = Config {
-        policy: options.policy,
-        slots: Some(options.slots),
-        ..Config::default()
-    };
-    let (now, rng) = (clock.now(), &mut OsRng);
-    #[cfg(feature = "record")]
-    let mut client = match &options.record {
-        Some(sink) => Client::recorded(ticket, &config, now, rng, sink.clone())?,
-        None => Client::new(ticket, &config, now, rng)?,
-    };
-    #[cfg(not(feature = "record"))]
-    let mut client = Client::new(ticket, &config, now, rng)?;
-    let mut prepared = BTreeMap::new();
-    for (key, options) in &options.publish {
-        let published = client.publish(publication(key, options));
-        published.map_err(|_| {
-            JoinError::Options("at most 4 streams to publish, each with a key of its own")
-        })?;
-        prepared.insert(key.clone(), options.codec.core());
-    }
-    Ok(Shared::new(clock, options.slots, client, prepared))
 }
 
 fn publication(key: &StreamKey, options: &AudioOptions) -> Publish {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parlour_core::audio::FrameTime;
 use parlour_core::client::{
     CloseCause, CommandError, Commands as _, Desktop, Event as CoreEvent, Incoming, RequestFailure,
-    SendError, Target, Transport,
+    SendError,
 };
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::{AudioFrame, AudioLevel};
@@ -18,6 +18,7 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use super::messages::Queue;
 use super::pace::Paced;
+use super::tried::Tried;
 use super::{Event, MediaPacket, RequestError, WriteError};
 use crate::clock::Clock;
 use crate::machine::Client;
@@ -26,8 +27,6 @@ use crate::machine::Client;
 const EVENTS: usize = 256;
 /// Frames that wait for the slowest reader: more than half a second of 32 voices.
 const FRAMES: usize = 1_024;
-/// Targets that are remembered.
-const TRIED: usize = 16;
 
 /// How far the participation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +96,7 @@ pub(super) struct State {
     /// Holds what happened since joining for the first who asks.
     first_events: Option<broadcast::Receiver<Event>>,
     /// Where the server was sought, for who asks why it was not found.
-    tried: Vec<Target>,
+    pub(super) tried: Tried,
 }
 
 pub(crate) struct Shared {
@@ -147,7 +146,7 @@ impl Shared {
                 frames: Some(frames),
                 media: Some(media),
                 first_events: Some(first_events),
-                tried: Vec::new(),
+                tried: Tried::default(),
             }),
             wake: Notify::new(),
             progress: Notify::new(),
@@ -379,22 +378,6 @@ impl Shared {
 }
 
 impl State {
-    /// Notes where the server is sought.
-    pub(super) fn note_tried(&mut self, target: Target) {
-        if !self.tried.contains(&target) && self.tried.len() < TRIED {
-            self.tried.push(target);
-        }
-    }
-
-    /// Where it was sought, for people.
-    pub(super) fn tried(&self) -> String {
-        let each = self.tried.iter().map(|target| match target.transport {
-            Transport::Udp => format!("UDP to {}", target.address),
-            Transport::Tcp => format!("TCP to {}", target.address),
-        });
-        each.collect::<Vec<_>>().join(", ")
-    }
-
     /// Stops publishing a stream, now or when there is room for the request.
     pub(super) fn unpublish(&mut self, key: &StreamKey) {
         self.paced.forget(key);

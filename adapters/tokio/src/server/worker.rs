@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parlour_core::room::RoomId;
 use parlour_core::secure::KeyPair;
@@ -28,7 +28,7 @@ use super::streams::{FromStream, Streams};
 use super::taps::{MediaTap, Taps, Wanted};
 use super::timer::Timer;
 use super::udp::{Bound, Inbound, Outbound};
-use crate::clock::Clock;
+use crate::clock::{Clock, wall};
 use crate::machine::Server;
 
 /// Packets that are taken in before anything is sent: datagrams by the socket, those from TCP connections here.
@@ -280,7 +280,7 @@ impl Running {
                     let told = ServerEvent {
                         worker: self.index,
                         sequence: self.server.events_polled(),
-                        at: SystemTime::now(),
+                        at: wall(),
                         event,
                     };
                     // An error means that nobody listens.

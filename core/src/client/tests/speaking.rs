@@ -135,6 +135,31 @@ fn who_is_muted_or_censored_or_gone_has_stopped_before_that_is_told() {
 }
 
 #[test]
+fn what_comes_behind_the_news_that_its_sender_is_muted_is_no_speech() {
+    let mut world = World::new();
+    let (ann, bob) = (world.joined("ann"), world.joined("bob"));
+    world.speak(ann, 200);
+    let now = world.now;
+    for _ in 0..5 {
+        world.node(ann).speak(now).unwrap();
+    }
+    world.run(ms(12));
+    let mut delayed = 0;
+    for (at, index, to_server, _) in &mut world.flying {
+        if *index == bob && !*to_server {
+            *at += ms(200);
+            delayed += 1;
+        }
+    }
+    assert!(delayed > 0);
+    let muted = world.client_mut(ann).set_muted(&key("mic"), true);
+    assert!(muted.is_ok());
+    world.run(ms(400));
+    assert!(world.node(bob).heard.len() >= 15, "they came");
+    assert_eq!(told(&mut world, bob), [started("ann"), stopped("ann")]);
+}
+
+#[test]
 fn a_broken_connection_or_the_end_stops_all_speech() {
     let mut world = World::new();
     let (ann, bob) = (world.joined("ann"), world.joined("bob"));

@@ -32,13 +32,17 @@ impl Lasting {
     /// Somebody came, so that so many are there now.
     pub(super) fn entered(&mut self, now: Instant, there: usize) {
         self.empty = None;
-        self.alone = (there == 1).then_some(now);
+        self.alone = (there == 1).then(|| self.alone.unwrap_or(now));
     }
 
-    /// Somebody went.
+    /// Somebody went. One that is replaced comes back at once, and is as alone as before.
     pub(super) fn left(&mut self, now: Instant, there: usize, reason: CloseReason) {
         self.empty = (there == 0).then_some((now, reason));
-        self.alone = (there == 1).then_some(now);
+        self.alone = match there {
+            0 => self.alone.filter(|_| reason == CloseReason::Replaced),
+            1 => Some(now),
+            _ => None,
+        };
     }
 
     /// When the session ends if nobody comes or goes, and why.
@@ -122,5 +126,22 @@ mod tests {
         assert_eq!(lasting.end(&none), Some((at(86), CloseReason::Kicked)));
         lasting.entered(at(90), 1);
         assert_eq!(lasting.end(&none), None, "it goes on");
+    }
+
+    #[test]
+    fn one_that_is_replaced_is_as_alone_as_before() {
+        let limits = RoomLimits {
+            solo_timeout: Some(Duration::from_secs(20)),
+            ..RoomLimits::default()
+        };
+        let mut lasting = Lasting::new(at(0));
+        lasting.entered(at(0), 1);
+        lasting.left(at(10), 0, CloseReason::Replaced);
+        lasting.entered(at(10), 1);
+        let end = |lasting: &Lasting| lasting.end(&limits).map(|(end, _)| end);
+        assert_eq!(end(&lasting), Some(at(20)));
+        lasting.left(at(15), 0, CloseReason::Left);
+        lasting.entered(at(15), 1);
+        assert_eq!(end(&lasting), Some(at(35)), "another one, or a new stay");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Rooms {
     slab: Slab<Room>,
     by_id: BTreeMap<RoomId, RoomKey>,
     /// Joins under way that will each become a participant of their own.
-    pub(super) promised: usize,
+    pub(crate) promised: usize,
 }
 
 impl Rooms {
@@ -396,7 +396,7 @@ impl Rooms {
             };
             room.wait_in_lobby(cx, guest);
             if is_let_in {
-                // While it was on its way back to the lobby. An error means that there is no place any more: then it waits.
+                // While it was on its way back to the lobby. If there is no place any more, it waits.
                 let _ = room.admit_guest(cx, peer);
             }
         }

@@ -1,6 +1,7 @@
 //! The server against participants driven by hand, in virtual time.
 
 mod control;
+mod deserted;
 mod events;
 mod history;
 mod joining;

@@ -107,14 +107,17 @@ async fn stay_in(room: Room<'static>) -> ! {
 }
 
 async fn tell_until_closed(room: Room<'static>) {
+    let Some(mut events) = room.events() else {
+        return error!("another task reads the events");
+    };
     loop {
-        match room.next_event().await {
+        match events.next().await {
             Event::Joined { resumed: false } => info!("in the room"),
             Event::Joined { resumed: true } => info!("in the room again"),
             Event::Reconnecting(cause) => warn!("connection lost: {cause:?}"),
             Event::ParticipantJoined { participant, .. } => info!("{participant:?} came"),
             Event::ParticipantLeft { participant, .. } => info!("{participant:?} left"),
-            Event::SpeakerChanged(Some(who)) => info!("{who:?} speaks"),
+            Event::SpeakingStarted { participant } => info!("{participant:?} speaks"),
             Event::PublishRefused { refusal, .. } => warn!("may not talk: {refusal}"),
             Event::Closed(cause) => return warn!("out of the room: {cause}"),
             _ => {}

@@ -13,7 +13,7 @@ use parlour_embassy::core::rand_core::RngCore as _;
 use parlour_embassy::core::room::StreamKey;
 use parlour_embassy::core::ticket::Ticket;
 use parlour_embassy::{
-    AudioCodec, Config, Duplex, NoEchoCanceller, PushToTalk, Resources, Room, Runner,
+    AudioCodec, Config, Duplex, Events, NoEchoCanceller, PushToTalk, Resources, Room, Runner,
 };
 use qemu_virt_board::host::{self, HostRng};
 use qemu_virt_board::network::Network;
@@ -59,9 +59,9 @@ async fn talk_and_listen(mut telephone: Telephone) {
 }
 
 #[embassy_executor::task]
-async fn tell(room: Room<'static>) -> ! {
+async fn tell(mut events: Events<'static>) -> ! {
     loop {
-        match room.next_event().await {
+        match events.next().await {
             Event::Joined { resumed } => println!("event joined resumed={resumed}"),
             Event::Reconnecting(cause) => println!("event reconnecting {cause:?}"),
             Event::Published { .. } => println!("event published"),
@@ -101,7 +101,8 @@ async fn main(spawner: Spawner) {
         Err(error) => fail(format_args!("{error}")),
     };
     spawner.spawn(carry_datagrams(runner).expect("its only task"));
-    spawner.spawn(tell(room).expect("its only task"));
+    let events = room.events().expect("its only reader");
+    spawner.spawn(tell(events).expect("its only task"));
 
     let telephone = Duplex {
         microphone: Recording::new(),

@@ -14,7 +14,7 @@ const FACTOR: u64 = 3;
 /// Bytes to and from each address.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    server: SocketAddr,
+    servers: [SocketAddr; 2],
     accounts: BTreeMap<SocketAddr, Account>,
 }
 
@@ -29,15 +29,15 @@ struct Account {
 }
 
 impl Ledger {
-    pub(super) fn new(server: SocketAddr) -> Self {
+    pub(super) fn new(servers: [SocketAddr; 2]) -> Self {
         Self {
-            server,
+            servers,
             accounts: BTreeMap::new(),
         }
     }
 
     pub(super) fn arrived(&mut self, datagram: &Datagram) {
-        if datagram.to == self.server {
+        if self.servers.contains(&datagram.to) {
             let account = self.accounts.entry(datagram.from).or_default();
             account.received += datagram.bytes.len() as u64;
             account.may_be_proven |= account.reached;
@@ -57,7 +57,7 @@ impl Ledger {
 
 impl Checks {
     pub(super) fn check_sent(&mut self, now: Instant, datagram: &Datagram) {
-        if datagram.from != self.amplification.server {
+        if !self.amplification.servers.contains(&datagram.from) {
             return;
         }
         if let Some((received, sent)) = self.amplification.sent(datagram) {

@@ -11,13 +11,13 @@ mod stays;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 
 use parlour_core::client::Event;
 use parlour_core::server::{self, Server};
 use parlour_core::time::Instant;
 
 use super::person::Person;
+use super::trouble::server_addresses;
 use crate::network::Datagram;
 use crate::party::{Handle, Heard, Mixed};
 use crate::world::{Observer, World};
@@ -41,6 +41,8 @@ pub enum Invariant {
     InOrder,
     /// Nobody leaves, is closed or reconnects for anything but what concerns itself.
     OwnTrouble,
+    /// Whoever reaches the server is back in the session soon.
+    Back,
     /// Every request is answered once.
     AnsweredOnce,
     /// An address that is not proven gets at most three times what came from it.
@@ -60,6 +62,7 @@ impl fmt::Display for Invariant {
             Self::ShouldHear => "everybody hears whom it should",
             Self::InOrder => "sound is in order and comes once",
             Self::OwnTrouble => "nobody leaves because of another's trouble",
+            Self::Back => "whoever reaches the server is back soon",
             Self::AnsweredOnce => "every request is answered once",
             Self::Amplification => "unproven addresses get at most three times what they sent",
             Self::NothingRemains => "who has left is forgotten",
@@ -119,7 +122,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(server: SocketAddr, limits: server::Config, people: Vec<Person>) -> Self {
+    pub(super) fn new(limits: server::Config, people: Vec<Person>) -> Self {
         Self {
             people,
             violation: None,
@@ -133,7 +136,7 @@ impl Checks {
             session_ended: None,
             limits,
             owners: Vec::new(),
-            amplification: amplification::Ledger::new(server),
+            amplification: amplification::Ledger::new(server_addresses()),
             hearing: hearing::Flows::default(),
             microphones: BTreeMap::new(),
             replicas: replicas::Rooms::default(),
@@ -155,6 +158,7 @@ impl Checks {
             self.check_bounds(now, server);
             self.check_replicas(now, world);
         }
+        self.check_back(now, world);
         self.check_unanswered(now);
         self.check_unheard(now);
     }

@@ -7,10 +7,13 @@ use parlour_core::signal::JoinRefusal;
 use parlour_core::time::{Duration, Instant};
 
 use super::{Checks, Invariant};
+use crate::world::World;
 
 /// For how long after its trouble somebody may be given up: the server's patience with the silent (45 s), and a client's
 /// with an unanswering server.
 const AFTERMATH: Duration = Duration::from_secs(90);
+/// Within which somebody without trouble has joined, or come back.
+const BACK: Duration = Duration::from_secs(30);
 /// From this loss on, in percent, somebody may lose all pings in a row by chance: at 10 %, of 4,000 times that nothing else
 /// is said, once; with bursts four times.
 const LOSSY: u8 = 7;
@@ -75,8 +78,25 @@ impl Checks {
         now <= person.troubled_until.max(self.server_back) + AFTERMATH
     }
 
+    /// Whether everybody who can be in the session, or wait, does.
+    pub(super) fn check_back(&mut self, now: Instant, world: &World) {
+        for one in 0..self.people.len() {
+            let person = &self.people[one];
+            let Some(handle) = person.handle.filter(|_| person.is_live()) else {
+                continue;
+            };
+            let device = world.device_of(handle);
+            let since = (person.out_since).max(person.troubled_until.max(self.server_back));
+            if !device.is_joined() && !device.is_waiting() && since + BACK < now {
+                let text = format!("p{one} is out for more than {BACK:?}, and had no trouble");
+                self.fail(Invariant::Back, now, text);
+            }
+        }
+    }
+
     pub(super) fn check_reconnecting(&mut self, one: usize, now: Instant, cause: ReconnectCause) {
         self.people[one].joined = None;
+        self.people[one].out_since = now;
         let is_lossy = self.people[one].options.link.loss >= LOSSY;
         let by_chance = cause == ReconnectCause::Silence && is_lossy;
         if !by_chance && !self.is_in_trouble(one, now) {

@@ -51,10 +51,12 @@ impl Room {
     /// Removes participants from the session; says how many.
     ///
     /// A list of more than eight is asked for in parts, here and in the four that follow: if a part is refused, those before
-    /// it are done and those behind it are not.
+    /// it are done and those behind it are not. Whom it does not change is not counted: of all who wait in an empty lobby, 0
+    /// are let in.
     ///
     /// # Errors
-    /// [`RequestError`]
+    /// [`RequestError`]; [`Refusal::UnknownParticipant`](parlour_core::signal::Refusal::UnknownParticipant) if one of those named
+    /// is not there: then nothing has happened to any of that part.
     pub async fn kick(&self, whom: impl Into<Whom>) -> Result<u16, RequestError> {
         self.moderate(Moderation::Kick, whom.into()).await
     }

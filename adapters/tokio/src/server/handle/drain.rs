@@ -33,7 +33,7 @@ impl Server {
     pub async fn drain(&self, within: Duration) -> bool {
         self.shared.set_draining(true);
         let empty = async {
-            while !self.is_empty().await {
+            while !self.is_deserted().await {
                 sleep(LOOK).await;
             }
         };
@@ -51,12 +51,11 @@ impl Server {
     }
 
     /// Whether nobody is there, or about to be.
-    async fn is_empty(&self) -> bool {
+    async fn is_deserted(&self) -> bool {
         for worker in 0..self.workers.len() {
-            let count =
-                |server: &mut super::Core, _| server.room_count() + server.participant_count();
+            let is_deserted = self.call(worker, |server, _| server.is_deserted()).await;
             // A worker that is gone has nobody.
-            if self.call(worker, count).await.unwrap_or(0) > 0 {
+            if !is_deserted.unwrap_or(true) {
                 return false;
             }
         }

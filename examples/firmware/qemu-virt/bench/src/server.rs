@@ -212,7 +212,12 @@ impl World {
         let Event::JoinRequested { join, token, .. } = event else {
             return;
         };
-        let admission = Admission::new(RoomId::new("room").expect("a short name"), ParticipantId::new(&token).expect("a short name"), DisplayName::new(&token).expect("a short name"), Grants::PARTICIPANT);
+        let admission = Admission::new(
+            RoomId::new("room").expect("a short name"),
+            ParticipantId::new(&token).expect("a short name"),
+            DisplayName::new(&token).expect("a short name"),
+            Grants::PARTICIPANT,
+        );
         self.server
             .admit(now, join, admission)
             .expect("it was asked for");
