@@ -35,7 +35,7 @@ pub(super) async fn list(
     let room = app.rooms().room(&check_name(&name, "/room")?).await;
     let waiting = room.into_iter().flat_map(|room| room.waiting);
     let data = waiting.map(|waiting| Waiting {
-        participant: waiting.id.as_str().to_owned(),
+        participant: waiting.participant.as_str().to_owned(),
         name: waiting.name.as_str().to_owned(),
     });
     Ok(Json(List {

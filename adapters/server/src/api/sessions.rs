@@ -208,14 +208,14 @@ impl Default for KickTargets {
 }
 
 /// `"all"`, or a list of ids.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Ids {
     All(All),
     Only(Vec<String>),
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum All {
     All,
