@@ -188,7 +188,7 @@ fn what_an_application_does_in_a_room_is_replayed() {
     let (server, now) = (&mut session.server, session.now);
     let kick = Act::Kick { keep_out: false };
     let kicked = server.moderate(now, room, kick, &alice.into()).unwrap();
-    assert_eq!(kicked.affected, [alice.clone()]);
+    assert_eq!(kicked.affected, std::slice::from_ref(alice));
     session.run();
     let (server, now) = (&mut session.server, session.now);
     let closed = server.close_room(now, room, CloseReason::SessionEnded);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parlour_core::room::{DisplayName, IdError, RoomId};
-use parlour_core::server::{Admission, JoinId, Path, RefreshId};
+use parlour_core::server::{Admission, JoinId, Path, RefreshId, Refused};
 use parlour_core::signal::{JoinRefusal, Redirect};
 use parlour_core::time::Instant;
 
@@ -99,7 +99,12 @@ impl Admitter {
                 .admit(now, join, admission)
                 .map_err(|error| error.to_string()),
             Err(refusal) => {
-                let _ = server.refuse(now, join, refusal);
+                let refused = Refused {
+                    refusal,
+                    room: Some(room.clone()),
+                    participant: Some(participant.clone()),
+                };
+                let _ = server.refuse(now, join, refused);
                 Err(refusal.to_string())
             }
         };
