@@ -155,14 +155,12 @@ pub(super) async fn create(
         Some(_) => return Err(Problem::invalid_member("/name", "a name is a text")),
     };
     let settings = settings(Value::Object(body))?;
-    let (room, is_new) = write(&app, name, None, move |_| Ok(settings)).await?;
-    if !is_new {
-        let detail = format!(
-            "there is a room named {:?}; use PUT or PATCH to change it",
-            room.name
-        );
-        return Err(Problem::new(Kind::Exists, detail));
-    }
+    let exists = format!("there is a room named {name:?}; use PUT or PATCH to change it");
+    let only_new = move |former: Option<&RoomSettings>| match former {
+        None => Ok(settings),
+        Some(_) => Err(Problem::new(Kind::Exists, exists)),
+    };
+    let (room, _) = write(&app, name, None, only_new).await?;
     Ok(room.respond(StatusCode::CREATED))
 }
 

@@ -1,5 +1,9 @@
 //! A server of one's own, and how tests speak to it.
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses a part of it"
+)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +31,7 @@ pub struct Api {
     pub http: Client,
     pub url: String,
     pub key: String,
+    pub first_key: String,
     pub config: Config,
     stop: oneshot::Sender<()>,
     running: JoinHandle<std::io::Result<()>>,
@@ -96,6 +101,7 @@ impl Api {
         Self {
             http: Client::new(),
             url,
+            first_key: key.clone(),
             key,
             config,
             stop,
