@@ -14,7 +14,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[test]
 fn what_must_hold_holds() {
     let (mut heard, mut joined) = (0, 0);
-    for seed in 1..=5 {
+    for seed in 1..=8 {
         let outcome = run(&Plan::new(seed, 8, MINUTE), None);
         if let Some(violation) = &outcome.violation {
             panic!("seed {seed} of 8 people and 1 minute: {violation}");
@@ -38,7 +38,7 @@ fn a_seed_decides_everything_that_anybody_hears_and_is_told() {
 
 #[test]
 fn a_selection_is_part_of_the_plan_and_reads_as_arguments() {
-    let plan = Plan::new(3, 4, MINUTE);
+    let plan = Plan::new(1, 4, MINUTE);
     let kept: Vec<_> = plan.steps.iter().map(|step| step.number).take(9).collect();
     let selection = Selection {
         people: Some([0, 2].into()),

@@ -28,6 +28,7 @@ mod player;
 mod rate;
 mod room;
 mod shared;
+mod stack;
 mod tried;
 mod voice_in;
 

@@ -7,15 +7,13 @@ use parlour_core::audio::{JitterConfig, JitterStatistics, Packet};
 use parlour_core::time::Instant;
 
 use super::shared::SlotFrame;
+use super::stack::on_a_large_stack;
 
 /// Samples of the longest frame at the highest rate.
 const PCM: usize = SampleRate::Hz48000.samples(FrameDuration::MAX_MS);
 
 /// Frames that wait: half a second of 20 ms. One is never longer than a datagram.
 type Inner = parlour_core::audio::Player<OpusDecoder, 24, 1_200, PCM>;
-
-/// Enough to make a decoder in a debug build.
-const STACK: usize = 8 << 20;
 
 #[derive(Debug)]
 pub(super) struct Player(Box<Inner>);
@@ -55,21 +53,4 @@ impl Player {
     pub(super) fn statistics(&self) -> JitterStatistics {
         self.0.statistics()
     }
-}
-
-/// Makes something that passes through the stack on its way to the heap, whoever's stack is too small for that.
-///
-/// A decoder's 179 KB are copied half a dozen times in a debug build, and those who read audio may be on a thread of
-/// 2 MB or of a sound card's library.
-fn on_a_large_stack<T: Send>(make: impl FnOnce() -> T + Send + Copy) -> T {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK);
-        match thread.spawn_scoped(scope, make) {
-            Ok(made) => made
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // No thread to be had: then this one has to do.
-            Err(_) => make(),
-        }
-    })
 }

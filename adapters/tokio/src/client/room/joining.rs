@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::{Room, publication};
 use crate::client::driver::{Driver, Host};
 use crate::client::shared::{Shared, Status};
+use crate::client::stack::on_a_large_stack;
 use crate::client::{JoinError, JoinOptions};
 use crate::clock::Clock;
 use crate::machine::Client;
@@ -112,7 +113,7 @@ impl Room {
         host: Host,
         servers: &[SocketAddr],
     ) -> Result<Self, JoinError> {
-        let shared = start(ticket, &options)?;
+        let shared = on_a_large_stack(|| start(ticket, &options))?;
         let (alive, abandoned) = oneshot::channel();
         let (rebinds, rebind_requests) = mpsc::channel(1);
         let transports = options.transport.core();
