@@ -60,7 +60,7 @@ pub use client::{
 pub use parlour_core as core;
 pub use parlour_core::room::{
     AttributeKey, AttributeValue, CloseReason, Codec, ConnectionState, DisplayName, Grants,
-    ParticipantId, RoomId, Stream, StreamKey, StreamKind, Topic,
+    ParticipantId, RoomId, SessionId, Stream, StreamKey, StreamKind, Topic,
 };
 pub use parlour_core::signal::{Recipients, StreamRef, SubscribePolicy, Targets};
 #[cfg(feature = "record")]

@@ -11,6 +11,8 @@ const PLACES: &[(&str, &str)] = &[
     ("record", "adapters/record/src"),
     ("tokio", "adapters/tokio/tests"),
     ("tokio-src", "adapters/tokio/src"),
+    ("server", "adapters/server/tests"),
+    ("server-src", "adapters/server/src"),
 ];
 
 fn root() -> PathBuf {

@@ -58,4 +58,13 @@ impl ServerEvents {
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }
+
+    /// The next of the events that have happened already; `None` if all have been read.
+    pub fn try_next(&mut self) -> Option<Result<ServerEvent, Lagged>> {
+        match self.0.try_recv() {
+            Ok(event) => Some(Ok(event)),
+            Err(broadcast::error::TryRecvError::Lagged(count)) => Some(Err(Lagged(count))),
+            Err(_) => None,
+        }
+    }
 }

@@ -1,0 +1,205 @@
+//! The journal, as a list and as a stream.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{self, KeepAlive};
+use futures_util::Stream;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use super::caller::{Caller, Read};
+use super::extract::Query;
+use super::list::{List, Order, page_request};
+use super::problem::{Kind, Problem, ProblemBody};
+use crate::store::{self, EventFilter, JournalEvent, PageRequest};
+use crate::time::Timestamp;
+
+/// Events that a stream reads at a time.
+const BATCH: u32 = 200;
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A fact.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Event {
+    /// `evt_…`
+    id: String,
+    /// Its place in the journal.
+    seq: i64,
+    /// What happened, such as `participant.joined`.
+    r#type: String,
+    at: Timestamp,
+    room: Option<String>,
+    session: Option<String>,
+    /// Its place among the events of that session, from 1 on.
+    session_seq: Option<i64>,
+    participant: Option<String>,
+    data: serde_json::Value,
+}
+
+impl From<JournalEvent> for Event {
+    fn from(event: JournalEvent) -> Self {
+        Self {
+            id: event.id,
+            seq: event.seq,
+            r#type: event.kind,
+            at: event.at,
+            room: event.room,
+            session: event.session,
+            session_seq: event.session_seq,
+            participant: event.participant,
+            data: event.data,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventQuery {
+    /// Events behind this `seq`.
+    after: Option<i64>,
+    /// Events of these types.
+    #[serde(default, rename = "type")]
+    kind: Vec<String>,
+    /// Events of these rooms.
+    #[serde(default)]
+    room: Vec<String>,
+    /// Events of these sessions.
+    #[serde(default)]
+    session: Vec<String>,
+    /// Entries at most, 1 to 200.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    order: Option<Order>,
+}
+
+/// Lists events
+#[utoipa::path(get, path = "/v1/events", tag = "events", params(EventQuery), responses(
+    (status = OK, body = List<Event>),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(
+    _: Caller<Read>,
+    State(app): State<App>,
+    Query(query): Query<EventQuery>,
+) -> Result<Json<List<Event>>, Problem> {
+    let page = page_request(
+        query.limit,
+        query.cursor.as_deref(),
+        query.order,
+        EventFilter::SORT,
+    )?;
+    let filter = EventFilter {
+        after: query.after,
+        kinds: query.kind,
+        rooms: query.room,
+        sessions: query.session,
+    };
+    let page = app.store().events(&filter, &page).await?;
+    Ok(Json(List::new(page, Event::from)))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StreamQuery {
+    /// Events behind this `seq`; without it, those from now on. The header `Last-Event-ID` goes before.
+    after: Option<i64>,
+    /// Events of these types.
+    #[serde(default, rename = "type")]
+    kind: Vec<String>,
+    /// Events of these rooms.
+    #[serde(default)]
+    room: Vec<String>,
+    /// Events of these sessions.
+    #[serde(default)]
+    session: Vec<String>,
+}
+
+/// Streams events as they are committed
+///
+/// Server-sent events, each with its `seq` as its id: a client that connects again with `Last-Event-ID` misses none.
+#[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(StreamQuery), responses(
+    (status = OK, content_type = "text/event-stream", body = Event),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn stream(
+    _: Caller<Read>,
+    State(app): State<App>,
+    headers: HeaderMap,
+    Query(query): Query<StreamQuery>,
+) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
+    let last = headers.get("last-event-id").map(|id| {
+        let id = id.to_str().ok().and_then(|id| id.parse().ok());
+        id.ok_or_else(|| Problem::new(Kind::Malformed, "Last-Event-ID is no `seq`"))
+    });
+    let newest = *app.store().committed().borrow();
+    let filter = EventFilter {
+        after: Some(last.transpose()?.or(query.after).unwrap_or(newest)),
+        kinds: query.kind,
+        rooms: query.room,
+        sessions: query.session,
+    };
+    let events = futures_util::stream::unfold(Reader::new(app, filter), Reader::next);
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// Reads events as they are committed.
+struct Reader {
+    app: App,
+    committed: watch::Receiver<i64>,
+    closing: watch::Receiver<bool>,
+    filter: EventFilter,
+    read: std::vec::IntoIter<JournalEvent>,
+}
+
+impl Reader {
+    fn new(app: App, filter: EventFilter) -> Self {
+        Self {
+            committed: app.store().committed(),
+            closing: app.closing(),
+            app,
+            filter,
+            read: Vec::new().into_iter(),
+        }
+    }
+
+    /// The next event. A stream that cannot go on ends, and its client connects again.
+    async fn next(mut self) -> Option<(Result<sse::Event, Infallible>, Self)> {
+        loop {
+            if let Some(event) = self.read.next() {
+                self.filter.after = Some(event.seq);
+                let event = Event::from(event);
+                let json = serde_json::to_string(&event).unwrap_or_default();
+                let event = sse::Event::default().id(event.seq.to_string()).data(json);
+                return Some((Ok(event), self));
+            }
+            // What is committed from here on wakes the wait below.
+            let newest = *self.committed.borrow_and_update();
+            let page = PageRequest {
+                after: None,
+                limit: BATCH,
+                order: store::Order::Asc,
+            };
+            let page = self.app.store().events(&self.filter, &page).await.ok()?;
+            let is_empty = page.data.is_empty();
+            self.read = page.data.into_iter();
+            if is_empty {
+                // None of those up to here matches.
+                self.filter.after = self.filter.after.max(Some(newest));
+                tokio::select! {
+                    changed = self.committed.changed() => changed.ok()?,
+                    _ = self.closing.wait_for(|is_closing| *is_closing) => return None,
+                }
+            }
+        }
+    }
+}

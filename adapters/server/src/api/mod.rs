@@ -1,0 +1,303 @@
+//! The HTTP API: REST under `/v1`, and `/openapi.json`, which is made from this code.
+//!
+//! A handler reads its request strictly ([`extract`]), asks for a scope in its signature ([`caller`]), has the store's writer do
+//! the change, then changes the [registry](crate::registry), and then acts on the rooms.
+
+mod bans;
+mod caller;
+mod events;
+mod extract;
+mod idempotency;
+mod keys;
+mod list;
+mod lobby;
+mod participants;
+pub mod problem;
+mod rooms;
+mod server;
+mod sessions;
+mod tokens;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use tokio::sync::watch;
+use tower_http::request_id::{
+    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
+use tower_http::trace::TraceLayer;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::registry::{Key, Registry};
+use crate::seal::{SealError, Sealer};
+use crate::store::{KeyRow, Store};
+use crate::time::Timestamp;
+use problem::{Kind, Problem};
+
+/// Bytes of a request's body.
+const MAX_BODY: usize = 1 << 20;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the handlers share. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Parts>);
+
+#[derive(Debug)]
+pub(crate) struct Parts {
+    store: Store,
+    registry: Arc<Registry>,
+    rooms: parlour_tokio::Server,
+    sealer: Sealer,
+    /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
+    in_progress: Mutex<HashSet<(String, String)>>,
+    closing: watch::Sender<bool>,
+}
+
+impl Parts {
+    /// What is true in the rooms.
+    pub(crate) async fn snapshot(&self) -> parlour_tokio::Snapshot {
+        self.rooms.rooms().await
+    }
+}
+
+impl App {
+    /// The API of a server with these rooms. `registry` is their doorkeeper, and holds what `store` holds.
+    pub fn new(
+        store: Store,
+        registry: Arc<Registry>,
+        rooms: parlour_tokio::Server,
+        sealer: Sealer,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            store,
+            registry,
+            rooms,
+            sealer,
+            in_progress: Mutex::default(),
+            closing: watch::Sender::new(false),
+        }))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.0.registry
+    }
+
+    pub(crate) fn rooms(&self) -> &parlour_tokio::Server {
+        &self.0.rooms
+    }
+
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    fn in_progress(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        let locked = self.0.in_progress.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the registry and the rooms take the keys that the store has now.
+    ///
+    /// # Errors
+    /// If they cannot be read or opened; the former ones stay.
+    pub async fn reload_keys(&self) -> Result<(), Problem> {
+        let rows = self.store().keys().await?;
+        let open = |row: KeyRow| -> Result<Key, SealError> {
+            let former = row.former.map(|(sealed, until)| {
+                let secret = self.sealer().open(&row.id, &sealed)?;
+                Ok((secret, until))
+            });
+            Ok(Key {
+                secret: self.sealer().open(&row.id, &row.sealed)?,
+                former: former.transpose()?,
+                scopes: row.scopes,
+                id: row.id,
+            })
+        };
+        let valid = rows.into_iter().filter(|row| row.revoked_at.is_none());
+        let keys: Result<Vec<_>, _> = valid.map(open).collect();
+        let keys = keys.map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
+        self.registry().set_keys(keys);
+        let signing = self.registry().signing_keys(Timestamp::now());
+        let set = self.rooms().set_api_keys(signing);
+        set.map_err(|error| Problem::new(Kind::NotPossible, error.to_string()))
+    }
+
+    /// Where the rooms' workers listen.
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        self.rooms().addresses()
+    }
+
+    /// The oldest key that works, as an `Authorization` header has it.
+    pub fn first_key(&self) -> Option<String> {
+        self.registry().first_key()
+    }
+
+    /// Ends the streams of events, so that no request is left open.
+    pub(crate) fn end_streams(&self) {
+        self.0.closing.send_replace(true);
+    }
+
+    /// Becomes `true` when streams of events are to end.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.0.closing.subscribe()
+    }
+
+    /// A handle that does not keep the rooms open.
+    pub(crate) fn downgrade(&self) -> Weak<Parts> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// Ends the rooms: participants are told. Gives the store, which the last events may still need.
+    pub(crate) async fn shut_down_rooms(self) -> Store {
+        let store = self.store().clone();
+        // Requests are answered by now, so that this is the last clone. If it is not, the rooms end with the last one.
+        if let Some(parts) = Arc::into_inner(self.0) {
+            parts.rooms.shutdown().await;
+        }
+        store
+    }
+
+    /// The service that answers requests.
+    pub fn router(self) -> Router {
+        let (routes, openapi) = described().split_for_parts();
+        let openapi = Arc::new(openapi);
+        let document = move || async move { axum::Json(Arc::unwrap_or_clone(openapi)) };
+        let idempotent = middleware::from_fn_with_state(self.clone(), idempotency::answer_once);
+        routes
+            .layer(idempotent)
+            .route("/openapi.json", axum::routing::get(document))
+            .fallback(|| async {
+                Problem::new(
+                    Kind::NotFound,
+                    "there is no such path; /openapi.json lists those there are",
+                )
+            })
+            .method_not_allowed_fallback(|| async {
+                Problem::new(
+                    Kind::MethodNotAllowed,
+                    "/openapi.json lists the methods of each path",
+                )
+            })
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(middleware::from_fn(secure_headers))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+            .layer(TraceLayer::new_for_http().make_span_with(span))
+            .layer(SetRequestIdLayer::new(REQUEST_ID, Ulids))
+            .with_state(self)
+    }
+}
+
+/// The API's description as OpenAPI 3.1.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    described().split_for_parts().1
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Parlour", description = "Rooms, tokens and history of a Parlour server.", license(name = "MIT OR Apache-2.0")),
+    components(schemas(problem::ProblemBody)),
+    security(("key" = [])),
+    modifiers(&Security)
+)]
+struct Description;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let mut bearer = Http::new(HttpAuthScheme::Bearer);
+        bearer.description = Some("`<id>.<secret>` of an API key".to_owned());
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer));
+    }
+}
+
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(rooms::list, rooms::create))
+        .routes(routes!(rooms::get, rooms::put, rooms::patch, rooms::delete))
+        .routes(routes!(tokens::mint))
+        .routes(routes!(tokens::refresh))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(bans::list))
+        .routes(routes!(bans::put, bans::delete))
+        .routes(routes!(lobby::list))
+        .routes(routes!(lobby::admit))
+        .routes(routes!(lobby::deny))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::get))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::kick))
+        .routes(routes!(sessions::censor))
+        .routes(routes!(sessions::uncensor))
+        .routes(routes!(sessions::message))
+        .routes(routes!(participants::search))
+        .routes(routes!(participants::list))
+        .routes(routes!(participants::get, participants::patch))
+        .routes(routes!(participants::unpublish))
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::delete))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(server::get))
+        .routes(routes!(server::health))
+        .routes(routes!(server::readiness))
+}
+
+/// Numbers requests.
+#[derive(Debug, Clone, Copy)]
+struct Ulids;
+
+impl MakeRequestId for Ulids {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        let id = ulid::Ulid::generate().to_string();
+        HeaderValue::from_str(&id).ok().map(RequestId::new)
+    }
+}
+
+fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
+    let id = request.headers().get(&REQUEST_ID);
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    // The path, but not the query: it may hold what is nobody's business.
+    tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+}
+
+/// Headers of every answer. Those of the API are for programs: nothing may embed, guess or keep them.
+async fn secure_headers(request: Request, next: Next) -> Response {
+    let is_head_or_get = matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    if is_head_or_get {
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
+}

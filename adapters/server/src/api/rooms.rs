@@ -1,0 +1,462 @@
+//! Rooms.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use parlour_tokio::{CloseReason, RoomId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use super::caller::{Caller, Read, Rooms};
+use super::extract::{Body, Path, Query, from_json};
+use super::list::{List, Order, page_request};
+use super::problem::{Kind, Problem, ProblemBody};
+use crate::rooms::{RoomSettings, RoomState};
+use crate::store::{NewEvent, RoomFilter, RoomRow, Tx};
+use crate::time::Timestamp;
+
+/// A room.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Room {
+    /// Its name.
+    name: String,
+    #[serde(flatten)]
+    settings: RoomSettings,
+    /// Whether a participant made it by joining.
+    auto_created: bool,
+    /// The session that goes on in it.
+    active_session: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<RoomRow> for Room {
+    fn from(row: RoomRow) -> Self {
+        Self {
+            name: row.name,
+            settings: row.settings,
+            auto_created: row.auto_created,
+            active_session: row.active_session,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl Room {
+    /// Changes whenever the settings do.
+    fn etag(&self) -> String {
+        let settings = serde_json::to_vec(&(&self.settings, self.updated_at)).unwrap_or_default();
+        let hash = Sha256::digest(&settings);
+        let hex: String = hash
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("\"{hex}\"")
+    }
+
+    fn respond(self, status: StatusCode) -> Response {
+        let etag = HeaderValue::from_str(&self.etag());
+        let location = HeaderValue::from_str(&format!("/v1/rooms/{}", self.name));
+        let mut response = (status, Json(self)).into_response();
+        if let Ok(etag) = etag {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        if status == StatusCode::CREATED
+            && let Ok(location) = location
+        {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// A new room.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "it describes what `create` takes apart itself, to refuse unknown members"
+)]
+pub(crate) struct NewRoom {
+    /// Its name: `A-Z a-z 0-9 . _ ~ -`, at most 64 characters. Without one, the server invents one.
+    name: Option<String>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    settings: RoomSettings,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RoomQuery {
+    /// Rooms of these states.
+    #[serde(default)]
+    state: Vec<RoomState>,
+    /// Rooms with a session, or without one.
+    active: Option<bool>,
+    /// Rooms whose name begins so.
+    prefix: Option<String>,
+    created_after: Option<Timestamp>,
+    created_before: Option<Timestamp>,
+    /// Entries at most, 1 to 200.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    order: Option<Order>,
+}
+
+/// Lists rooms
+#[utoipa::path(get, path = "/v1/rooms", tag = "rooms", params(RoomQuery), responses(
+    (status = OK, body = List<Room>),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(
+    _: Caller<Read>,
+    State(app): State<App>,
+    Query(query): Query<RoomQuery>,
+) -> Result<Json<List<Room>>, Problem> {
+    let page = page_request(
+        query.limit,
+        query.cursor.as_deref(),
+        query.order,
+        RoomFilter::SORT,
+    )?;
+    let filter = RoomFilter {
+        states: query.state,
+        active: query.active,
+        prefix: query.prefix,
+        created_after: query.created_after,
+        created_before: query.created_before,
+    };
+    let page = app.store().rooms(&filter, &page).await?;
+    Ok(Json(List::new(page, Room::from)))
+}
+
+/// Makes a room
+///
+/// The answer is 409 `exists` if there is one of that name.
+#[utoipa::path(post, path = "/v1/rooms", tag = "rooms", request_body = NewRoom, responses(
+    (status = CREATED, body = Room),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn create(
+    _: Caller<Rooms>,
+    State(app): State<App>,
+    Body(mut body): Body<serde_json::Map<String, Value>>,
+) -> Result<Response, Problem> {
+    let name = match body.remove("name") {
+        None | Some(Value::Null) => invented_name(),
+        Some(Value::String(name)) => name,
+        Some(_) => return Err(Problem::invalid_member("/name", "a name is a text")),
+    };
+    let settings = settings(Value::Object(body))?;
+    let exists = format!("there is a room named {name:?}; use PUT or PATCH to change it");
+    let only_new = move |former: Option<&RoomSettings>| match former {
+        None => Ok(settings),
+        Some(_) => Err(Problem::new(Kind::Exists, exists)),
+    };
+    let (room, _) = write(&app, name, None, only_new).await?;
+    Ok(room.respond(StatusCode::CREATED))
+}
+
+fn invented_name() -> String {
+    ulid::Ulid::generate().to_string().to_lowercase()
+}
+
+/// Reads a room
+#[utoipa::path(get, path = "/v1/rooms/{room}", tag = "rooms", params(("room" = String, Path)), responses(
+    (status = OK, body = Room),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn get(
+    _: Caller<Read>,
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let room = app.store().room(&name).await?;
+    let room = room.ok_or_else(|| Problem::not_found("room", &name))?;
+    Ok(Room::from(room).respond(StatusCode::OK))
+}
+
+/// Makes a room, or replaces its settings
+#[utoipa::path(put, path = "/v1/rooms/{room}", tag = "rooms", params(("room" = String, Path)), request_body = RoomSettings, responses(
+    (status = OK, body = Room),
+    (status = CREATED, body = Room),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn put(
+    _: Caller<Rooms>,
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Body(body): Body<Value>,
+) -> Result<Response, Problem> {
+    let settings = settings(body)?;
+    let (room, is_new) = write(&app, name, if_match(&headers)?, move |_| Ok(settings)).await?;
+    Ok(room.respond(if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    }))
+}
+
+/// Changes settings of a room
+///
+/// Merges as [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396) says: what is left out stays, `null` resets.
+#[utoipa::path(patch, path = "/v1/rooms/{room}", tag = "rooms", params(("room" = String, Path)), request_body = RoomSettings, responses(
+    (status = OK, body = Room),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn patch(
+    _: Caller<Rooms>,
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Body(patch): Body<Value>,
+) -> Result<Response, Problem> {
+    let missing = Problem::not_found("room", &name);
+    let merged = move |former: Option<&RoomSettings>| {
+        let former = former.ok_or(missing)?;
+        let mut merged = serde_json::to_value(former).unwrap_or_default();
+        merge(&mut merged, patch);
+        settings(merged)
+    };
+    let (room, _) = write(&app, name, if_match(&headers)?, merged).await?;
+    Ok(room.respond(StatusCode::OK))
+}
+
+/// Deletes a room
+///
+/// Its session ends and its name is free; its history stays.
+#[utoipa::path(delete, path = "/v1/rooms/{room}", tag = "rooms", params(("room" = String, Path)), responses(
+    (status = NO_CONTENT),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn delete(
+    _: Caller<Rooms>,
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let room = name.clone();
+    let deleted = app.store().write(move |tx| {
+        Box::pin(async move {
+            let deleted = tx.delete_room(&room).await?;
+            if deleted {
+                tx.tell(about(tx, "room.deleted", &room, json!({}))).await?;
+            }
+            Ok::<_, Problem>(deleted)
+        })
+    });
+    if deleted.await? {
+        app.registry().delete_room(&name);
+        close(&app, &name).await;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends what goes on in a room.
+async fn close(app: &App, name: &str) {
+    if let Ok(room) = RoomId::new(name) {
+        // It fails if nothing goes on there.
+        let _ = app
+            .rooms()
+            .close_room(&room, CloseReason::SessionEnded)
+            .await;
+    }
+}
+
+/// Settings as they were sent, if they are possible.
+fn settings(body: Value) -> Result<RoomSettings, Problem> {
+    let settings: RoomSettings = from_json(body.to_string().as_bytes())?;
+    let invalid = settings.check();
+    if invalid.is_empty() {
+        Ok(settings)
+    } else {
+        Err(invalid.into())
+    }
+}
+
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    if let Value::Object(target) = target {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.remove(&key);
+            } else {
+                merge(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+/// The ETags of which the resource must have one; `None` if any will do.
+fn if_match(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
+    let Some(header) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let malformed = |_| Problem::new(Kind::Malformed, "If-Match is no list of ETags");
+    let header = header.to_str().map_err(malformed)?;
+    if header.trim() == "*" {
+        return Ok(None);
+    }
+    Ok(Some(
+        header
+            .split(',')
+            .map(|etag| etag.trim().to_owned())
+            .collect(),
+    ))
+}
+
+/// A name that may stand in a path as it is.
+pub(super) fn check_name(name: &str, pointer: &str) -> Result<RoomId, Problem> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._~-".contains(c);
+    if !name.chars().all(is_plain) {
+        let detail = "a name has `A-Z a-z 0-9 . _ ~ -` only, so that it can stand in a path";
+        return Err(Problem::invalid_member(pointer, detail));
+    }
+    RoomId::new(name).map_err(|error| Problem::invalid_member(pointer, error.to_string()))
+}
+
+/// Writes a room with the settings that `change` makes of its former ones, and tells of it. Says whether it is new.
+async fn write(
+    app: &App,
+    name: String,
+    etags: Option<Vec<String>>,
+    change: impl FnOnce(Option<&RoomSettings>) -> Result<RoomSettings, Problem> + Send + 'static,
+) -> Result<(Room, bool), Problem> {
+    check_name(&name, "/name")?;
+    let written = app.store().write(move |tx| {
+        Box::pin(async move {
+            let former = tx.room(&name).await?;
+            if let Some(etags) = etags {
+                let etag = former.clone().map(|former| Room::from(former).etag());
+                if !etag.is_some_and(|etag| etags.contains(&etag)) {
+                    let detail = "the room is not as it was when you read it: read it again";
+                    return Err(Problem::new(Kind::EtagMismatch, detail));
+                }
+            }
+            let settings = change(former.as_ref().map(|former| &former.settings))?;
+            let row = RoomRow {
+                settings,
+                updated_at: tx.now(),
+                ..former.clone().unwrap_or_else(|| RoomRow {
+                    name,
+                    settings: RoomSettings::default(),
+                    auto_created: false,
+                    created_at: tx.now(),
+                    updated_at: tx.now(),
+                    active_session: None,
+                })
+            };
+            if former
+                .as_ref()
+                .is_some_and(|former| former.settings == row.settings)
+            {
+                return Ok((row, former));
+            }
+            tx.put_room(&row).await?;
+            let kind = if former.is_some() {
+                "room.updated"
+            } else {
+                "room.created"
+            };
+            let data = serde_json::to_value(&row.settings).unwrap_or_default();
+            tx.tell(about(tx, kind, &row.name, data)).await?;
+            Ok((row, former))
+        })
+    });
+    let (row, former) = written.await?;
+    app.registry().put_room(&row.name, &row.settings);
+    if row.settings.state == RoomState::Disabled {
+        close(app, &row.name).await;
+    } else if let Ok(room) = RoomId::new(&row.name) {
+        // It fails if nothing goes on there.
+        let _ = app
+            .rooms()
+            .set_room_limits(&room, row.settings.limits())
+            .await;
+    }
+    Ok((Room::from(row), former.is_none()))
+}
+
+/// A fact about a room.
+pub(super) fn about(tx: &Tx, kind: &'static str, room: &str, data: Value) -> NewEvent {
+    NewEvent {
+        kind,
+        at: tx.now(),
+        room: Some(room.to_owned()),
+        session: None,
+        participant: None,
+        data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_merges_as_its_standard_says() {
+        // Appendix A of RFC 7396.
+        for (target, patch, result) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (
+                json!({"a": "b"}),
+                json!({"b": "c"}),
+                json!({"a": "b", "b": "c"}),
+            ),
+            (json!({"a": "b"}), json!({"a": null}), json!({})),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
+            (
+                json!({"a": [{"b": "c"}]}),
+                json!({"a": [1]}),
+                json!({"a": [1]}),
+            ),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+            (json!({"a": "b"}), json!(["c"]), json!(["c"])),
+            (json!({"a": "foo"}), json!(null), json!(null)),
+            (json!({"a": "foo"}), json!("bar"), json!("bar")),
+            (
+                json!({"e": null}),
+                json!({"a": 1}),
+                json!({"e": null, "a": 1}),
+            ),
+            (
+                json!([1, 2]),
+                json!({"a": "b", "c": null}),
+                json!({"a": "b"}),
+            ),
+            (
+                json!({}),
+                json!({"a": {"bb": {"ccc": null}}}),
+                json!({"a": {"bb": {}}}),
+            ),
+        ] {
+            let mut merged = target.clone();
+            merge(&mut merged, patch.clone());
+            assert_eq!(merged, result, "{target} and {patch}");
+        }
+    }
+}

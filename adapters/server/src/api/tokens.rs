@@ -1,0 +1,319 @@
+//! Tokens and tickets for participants, and how they are refreshed and revoked.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use parlour_tokio::core::signal::JoinRefusal;
+use parlour_tokio::token::{Claims, mint_token};
+use parlour_tokio::{CloseReason, DisplayName, Grants};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::App;
+use super::bans::ids;
+use super::caller::{Caller, Tokens};
+use super::extract::{Body, Path};
+use super::problem::{Kind, Problem, ProblemBody};
+use super::rooms::{about, check_name};
+use crate::auth::random_secret;
+use crate::scribe::{grants_of, names_of};
+use crate::store::{Mark, NewEvent, RefreshRow};
+use crate::time::Timestamp;
+use crate::tokens::TokenClaims;
+
+/// How long a token is valid if nobody says otherwise, and at most; at most a refresh token.
+const TTL_S: u32 = 600;
+const MAX_TTL_S: u32 = 30 * 24 * 3_600;
+const MAX_REFRESH_TTL_S: u32 = 366 * 24 * 3_600;
+
+/// Whom a token is for, and what it grants.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewToken {
+    /// The participant's id, at most 64 bytes.
+    participant: String,
+    /// The display name.
+    #[serde(default)]
+    name: String,
+    /// What it may do: names of grants, or `participant` for what everybody may (publish, subscribe, send messages).
+    #[serde(default = "participant_grants")]
+    grants: Vec<String>,
+    /// Whether it waits in the lobby until it is admitted.
+    #[serde(default)]
+    lobby: bool,
+    /// For how many seconds the token is valid: at most 30 days.
+    #[serde(default = "ttl")]
+    ttl_s: u32,
+    /// For how many seconds the refresh token is valid: at most 366 days; 0 for none.
+    #[serde(default)]
+    refresh_ttl_s: u32,
+}
+
+fn participant_grants() -> Vec<String> {
+    vec!["participant".to_owned()]
+}
+
+const fn ttl() -> u32 {
+    TTL_S
+}
+
+/// A token and what belongs to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Minted {
+    participant: String,
+    /// The token alone.
+    token: String,
+    /// The server's address and key, and the token: what a participant joins with.
+    ticket: String,
+    expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires_at: Option<Timestamp>,
+}
+
+/// Answers with something that nobody may keep.
+fn secret(status: StatusCode, minted: Minted) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(minted)).into_response()
+}
+
+/// Mints a token for a participant
+#[utoipa::path(post, path = "/v1/rooms/{room}/tokens", tag = "tokens", params(("room" = String, Path)), request_body = NewToken, responses(
+    (status = CREATED, body = Minted),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn mint(
+    caller: Caller<Tokens>,
+    State(app): State<App>,
+    Path(room): Path<String>,
+    Body(new): Body<NewToken>,
+) -> Result<Response, Problem> {
+    check_ttl("/ttl_s", new.ttl_s, 1, MAX_TTL_S)?;
+    check_ttl("/refresh_ttl_s", new.refresh_ttl_s, 0, MAX_REFRESH_TTL_S)?;
+    let now = Timestamp::now();
+    let claims = TokenClaims {
+        room,
+        participant: new.participant,
+        name: new.name,
+        grants: new.grants,
+        lobby: new.lobby,
+        key: caller.key,
+    };
+    check_use(&app, &claims, now, now)?;
+    let mut minted = mint_for(&app, &claims, new.ttl_s, now)?;
+    if new.refresh_ttl_s > 0 {
+        let expires_at = now.after(Duration::from_secs(new.refresh_ttl_s.into()));
+        let token = random_secret("prt_");
+        let row = RefreshRow {
+            claims,
+            issued_at: now,
+            expires_at,
+        };
+        let kept = token.clone();
+        let written = app.store().write(move |tx| {
+            Box::pin(async move { Ok::<_, Problem>(tx.put_refresh_token(&kept, &row).await?) })
+        });
+        written.await?;
+        minted.refresh_token = Some(token);
+        minted.refresh_expires_at = Some(expires_at);
+    }
+    Ok(secret(StatusCode::CREATED, minted))
+}
+
+/// What gives a new token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refresh {
+    refresh_token: String,
+    /// For how many seconds the new token is valid: at most 30 days.
+    #[serde(default = "ttl")]
+    ttl_s: u32,
+}
+
+/// Gives a new token for a refresh token
+///
+/// The refresh token is the only credential. It is refused for those who are banned or whose tokens were revoked, and in rooms
+/// that are disabled.
+#[utoipa::path(post, path = "/v1/tokens/refresh", tag = "tokens", security(()), request_body = Refresh, responses(
+    (status = OK, body = Minted),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn refresh(
+    State(app): State<App>,
+    Body(body): Body<Refresh>,
+) -> Result<Response, Problem> {
+    check_ttl("/ttl_s", body.ttl_s, 1, MAX_TTL_S)?;
+    let now = Timestamp::now();
+    let row = app.store().refresh_token(&body.refresh_token, now).await?;
+    let row = row.ok_or_else(|| {
+        Problem::new(
+            Kind::Unauthenticated,
+            "the refresh token is unknown, revoked or has expired: get a new one",
+        )
+    })?;
+    check_use(&app, &row.claims, row.issued_at, now)?;
+    let minted = mint_for(&app, &row.claims, body.ttl_s, now)?;
+    Ok(secret(StatusCode::OK, minted))
+}
+
+/// Whose tokens become void.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Revoke {
+    /// The participant; all, if it is left out.
+    participant: Option<String>,
+    /// Tokens that were issued before this are void; now, if it is left out.
+    issued_before: Option<Timestamp>,
+}
+
+/// Voids tokens
+///
+/// The older tokens and refresh tokens of a participant, or of all, are void, and their bearers are removed. The answer comes
+/// with the next full second, by which tokens are told apart.
+#[utoipa::path(post, path = "/v1/rooms/{room}/tokens/revoke", tag = "tokens", params(("room" = String, Path)), request_body = Revoke, responses(
+    (status = NO_CONTENT),
+    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(super) async fn revoke(
+    caller: Caller<Tokens>,
+    State(app): State<App>,
+    Path(room): Path<String>,
+    Body(body): Body<Revoke>,
+) -> Result<StatusCode, Problem> {
+    let room_id = check_name(&room, "/room")?;
+    if let Some(participant) = &body.participant {
+        ids(&room, participant)?;
+    }
+    let now = Timestamp::now();
+    // A token says in which second it was minted: those of this second are void, too.
+    let mark = Mark {
+        room,
+        participant: body.participant.unwrap_or_default(),
+        issued_before: match body.issued_before {
+            Some(time) if time <= now => time,
+            Some(_) => {
+                return Err(Problem::invalid_member(
+                    "/issued_before",
+                    "it is in the future",
+                ));
+            }
+            None => now.next_second(),
+        },
+    };
+    let told = mark.clone();
+    let written = app.store().write(move |tx| {
+        Box::pin(async move {
+            tx.put_mark(&told).await?;
+            let data = json!({"issued_before": told.issued_before, "by": caller.key});
+            let event = NewEvent {
+                participant: Some(told.participant).filter(|participant| !participant.is_empty()),
+                ..about(tx, "tokens.revoked", &told.room, data)
+            };
+            tx.tell(event).await?;
+            Ok::<_, Problem>(())
+        })
+    });
+    written.await?;
+    app.registry().put_mark(&mark);
+    match ids(&mark.room, &mark.participant) {
+        // They fail if nobody is there.
+        Ok((room, participant)) => drop(app.rooms().kick(&room, &participant, false).await),
+        Err(_) => drop(
+            app.rooms()
+                .close_room(&room_id, CloseReason::SessionEnded)
+                .await,
+        ),
+    }
+    // A token that is minted after this answer is valid.
+    tokio::time::sleep(mark.issued_before.since(Timestamp::now())).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn check_ttl(pointer: &str, seconds: u32, min: u32, max: u32) -> Result<(), Problem> {
+    if (min..=max).contains(&seconds) {
+        return Ok(());
+    }
+    Err(Problem::invalid_member(
+        pointer,
+        format!("{seconds} s; {min} to {max} is possible"),
+    ))
+}
+
+/// Whether a token would be of use.
+fn check_use(
+    app: &App,
+    claims: &TokenClaims,
+    issued: Timestamp,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let (room, participant) = (&claims.room, &claims.participant);
+    let refused = match app
+        .registry()
+        .check(room, participant, Some(issued.as_secs()), now)
+    {
+        Ok(()) => return Ok(()),
+        Err(refusal) => refusal,
+    };
+    Err(match refused {
+        JoinRefusal::UnknownRoom => Problem::not_found("room", room),
+        JoinRefusal::RoomDisabled => Problem::new(
+            Kind::RoomDisabled,
+            format!("the room {room:?} is disabled: enable it first"),
+        ),
+        other => Problem::new(
+            Kind::NotPossible,
+            format!("{participant:?} cannot join {room:?}: {other}"),
+        ),
+    })
+}
+
+/// The grants of these names.
+pub(super) fn grants(names: &[String]) -> Result<Grants, Problem> {
+    grants_of(names).map_err(|(index, name)| {
+        let names = names_of(Grants::all()).join(", ");
+        let detail =
+            format!("there is no grant named {name:?}; there are participant, moderator, {names}");
+        Problem::invalid_member(&format!("/grants/{index}"), detail)
+    })
+}
+
+fn mint_for(
+    app: &App,
+    claims: &TokenClaims,
+    ttl_s: u32,
+    now: Timestamp,
+) -> Result<Minted, Problem> {
+    let (room, participant) = ids(&claims.room, &claims.participant)?;
+    let name = DisplayName::visible(&claims.name)
+        .map_err(|error| Problem::invalid_member("/name", error.to_string()))?;
+    let grants = grants(&claims.grants)?;
+    let key = app.registry().signing_key(&claims.key).ok_or_else(|| {
+        let detail = format!("the key {:?} was revoked", claims.key);
+        Problem::new(Kind::Unauthenticated, detail)
+    })?;
+    let ttl = Duration::from_secs(ttl_s.into());
+    let invalid = |error: parlour_tokio::core::room::IdError| {
+        Problem::invalid_member("/participant", error.to_string())
+    };
+    let plain = Claims::new(room.as_str(), participant.as_str(), ttl).map_err(invalid)?;
+    let claims = Claims {
+        name,
+        grants,
+        lobby: claims.lobby,
+        ..plain
+    };
+    let token = mint_token(&claims, &key)
+        .map_err(|error| Problem::invalid_member("/name", error.to_string()))?;
+    Ok(Minted {
+        participant: participant.as_str().to_owned(),
+        ticket: app.rooms().ticket_with(&room, &token),
+        token,
+        expires_at: now.after(ttl),
+        refresh_token: None,
+        refresh_expires_at: None,
+    })
+}

@@ -1,0 +1,345 @@
+//! What an operator may choose: a file, then environment variables.
+//!
+//! ```toml
+//! [http]
+//! listen = "127.0.0.1:7800"
+//! [media]
+//! listen = "0.0.0.0:7900"
+//! host = "rooms.example.org"
+//! key_file = "/var/lib/parlour/parlour.key"
+//! [store]
+//! path = "/var/lib/parlour/parlour.db"   # or url = "postgres://parlour@localhost/parlour"
+//! [rooms]
+//! auto_create = false
+//! ```
+//!
+//! `PARLOUR__MEDIA__HOST=rooms.example.org` goes before what the file says. A name that does not exist is an error.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::store::Place;
+
+/// All of it. See the [module](self).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The API.
+    pub http: Http,
+    /// The rooms.
+    pub media: Media,
+    /// The tables.
+    pub store: Tables,
+    /// What counts for all rooms.
+    pub rooms: Rooms,
+    /// How the server shuts down.
+    pub drain: Drain,
+}
+
+/// The API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Where it listens. It speaks plain HTTP: to be reached from elsewhere, put a proxy with TLS before it.
+    pub listen: SocketAddr,
+}
+
+/// The rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    /// Where the first worker listens, by UDP and TCP; worker `n` listens `n` ports further.
+    pub listen: SocketAddr,
+    /// The name or address in tickets; without one, that of `listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Threads that serve rooms; 0 for one per processor.
+    pub workers: usize,
+    /// Threads for each worker that take the sending off it.
+    pub senders: usize,
+    /// Where the private key is kept.
+    pub key_file: PathBuf,
+}
+
+/// The tables.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tables {
+    /// A file of SQLite.
+    pub path: PathBuf,
+    /// A PostgreSQL database, which then stands in the place of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// What counts for all rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rooms {
+    /// Whether a room comes to exist by being joined.
+    pub auto_create: bool,
+}
+
+/// How the server shuts down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// How long sessions may go on after the server is told to end, in seconds.
+    pub timeout_s: u64,
+}
+
+const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const ANY: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: Http::default(),
+            media: Media::default(),
+            store: Tables::default(),
+            rooms: Rooms::default(),
+            drain: Drain::default(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: (LOOPBACK, 7800).into(),
+        }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            listen: (ANY, 7900).into(),
+            host: None,
+            workers: 0,
+            senders: 0,
+            key_file: "parlour.key".into(),
+        }
+    }
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            path: "parlour.db".into(),
+            url: None,
+        }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self { auto_create: true }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { timeout_s: 30 }
+    }
+}
+
+/// Why a configuration is none.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file holds something that is not possible; the source says in which line.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: Box<toml::de::Error>,
+    },
+    /// An environment variable is not possible.
+    #[error("the environment variable {name}: {detail}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+/// How the names of environment variables begin.
+const PREFIX: &str = "PARLOUR__";
+
+impl Config {
+    /// Reads the file, if one is named, and what `variables` say otherwise.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let text = match file {
+            Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            })?,
+            None => String::new(),
+        };
+        let invalid = |source| ConfigError::File {
+            path: file.unwrap_or(Path::new("")).to_owned(),
+            source: Box::new(source),
+        };
+        let mut config: Self = toml::from_str(&text).map_err(invalid)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(invalid)?;
+        for (name, value) in variables {
+            let Some(place) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let refused = |detail: String| ConfigError::Variable {
+                name: name.clone(),
+                detail,
+            };
+            let place = place.to_lowercase();
+            let (section, key) = place
+                .split_once("__")
+                .ok_or_else(|| refused("its name is not PARLOUR__SECTION__NAME".to_owned()))?;
+            let section = table.entry(section).or_insert(toml::Table::new().into());
+            if let Some(section) = section.as_table_mut() {
+                section.insert(key.to_owned(), value_of(value));
+            }
+            config = table
+                .clone()
+                .try_into()
+                .map_err(|error: toml::de::Error| refused(error.message().to_owned()))?;
+        }
+        Ok(config)
+    }
+
+    /// What suits a first try: loopback only, everything in `folder`, rooms by joining.
+    pub fn dev(folder: &Path) -> Self {
+        Self {
+            media: Media {
+                listen: (LOOPBACK, 7900).into(),
+                key_file: folder.join("parlour.key"),
+                ..Media::default()
+            },
+            store: Tables {
+                path: folder.join("parlour.db"),
+                url: None,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Where the tables are.
+    pub fn place(&self) -> Place {
+        match &self.store.url {
+            Some(url) => Place::Postgres(url.clone()),
+            None => Place::Sqlite(self.store.path.clone()),
+        }
+    }
+}
+
+/// A number, a flag or whatever TOML has, else a text.
+fn value_of(text: String) -> toml::Value {
+    let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {text}"));
+    let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
+    parsed.unwrap_or(toml::Value::String(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parlour.toml");
+        std::fs::write(&path, text).unwrap();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(Some(&path), variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn variables_go_before_the_file_and_the_file_before_defaults() {
+        let text = "[media]\nhost = \"a.example\"\nworkers = 2\n[rooms]\nauto_create = true\n";
+        let config = load(
+            text,
+            &[
+                ("PARLOUR__MEDIA__HOST", "b.example"),
+                ("PARLOUR__ROOMS__AUTO_CREATE", "false"),
+                ("PARLOUR__STORE__URL", "postgres://x@y/z"),
+                ("HOME", "elsewhere"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.media.host.as_deref(), Some("b.example"));
+        assert_eq!(config.media.workers, 2);
+        assert!(!config.rooms.auto_create);
+        assert_eq!(config.http, Http::default());
+        assert_eq!(
+            config.place(),
+            Place::Postgres("postgres://x@y/z".to_owned())
+        );
+        assert_eq!(load("", &[]), Ok(Config::default()));
+        assert_eq!(Config::load(None, []).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (text, variables, says) in [
+            (
+                "[media]\nhots = \"x\"\n",
+                &[][..],
+                ["line 2", "hots", "expected one of"],
+            ),
+            (
+                "[media]\nworkers = \"two\"\n",
+                &[],
+                ["line 2", "workers", "expected"],
+            ),
+            ("[medium]\n", &[], ["line 1", "medium", "media"]),
+            ("[media\n", &[], ["parlour.toml", "line 1", "]"]),
+            (
+                "",
+                &[("PARLOUR__MEDIA__HOTS", "x")],
+                ["PARLOUR__MEDIA__HOTS", "hots", "host"],
+            ),
+            (
+                "",
+                &[("PARLOUR__MEDIA__WORKERS", "two")],
+                ["PARLOUR__MEDIA__WORKERS", "string", "expected"],
+            ),
+            (
+                "",
+                &[("PARLOUR__MEDIA", "two")],
+                ["PARLOUR__MEDIA", "SECTION", "NAME"],
+            ),
+        ] {
+            let error = load(text, variables).unwrap_err();
+            for part in says {
+                assert!(error.contains(part), "{error:?} lacks {part:?}");
+            }
+        }
+        let missing = Config::load(Some(Path::new("nowhere.toml")), []).unwrap_err();
+        assert!(missing.to_string().contains("nowhere.toml"));
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read() {
+        let printed = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(load(&printed, &[]), Ok(Config::default()));
+    }
+}

@@ -1,0 +1,15 @@
+//! The room server: the rooms of `parlour-tokio`, and around them an HTTP API, tokens, history and webhooks.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod api;
+pub mod auth;
+pub mod config;
+pub mod registry;
+pub mod rooms;
+mod scribe;
+pub mod seal;
+pub mod serve;
+pub mod store;
+pub mod time;
+pub mod tokens;

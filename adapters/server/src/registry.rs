@@ -1,0 +1,338 @@
+//! What decides who may come in, in memory: rooms, bans, marks and keys.
+//!
+//! The tables hold the same; whoever changes them changes this after the commit. Workers ask it for every join and never wait:
+//! each part is behind a lock that is held for a look-up or an insertion.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use parlour_tokio::core::server::Admission;
+use parlour_tokio::core::signal::JoinRefusal;
+use parlour_tokio::token::{ApiKey, Claims};
+use parlour_tokio::{Doorkeeper, Grants, JoinRequest, RefreshRequest};
+
+use crate::auth::{Scopes, is_same_secret};
+use crate::rooms::{RoomSettings, RoomState};
+use crate::store::{Ban, Mark};
+use crate::time::Timestamp;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Registry {
+    parts: RwLock<Parts>,
+    /// Whether a room comes to exist by being joined.
+    auto_create: bool,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    rooms: HashMap<String, Rules>,
+    keys: Vec<Key>,
+}
+
+/// What counts for those who join a room.
+#[derive(Debug, Default)]
+struct Rules {
+    /// Without one, the room does not exist, and has bans or marks only.
+    room: Option<RoomSettings>,
+    bans: HashMap<String, Option<Timestamp>>,
+    /// Tokens that were issued before are void: those of one participant, or of all (the empty id).
+    marks: HashMap<String, Timestamp>,
+}
+
+/// An API key that works.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+    /// The secret before the last rotation, and until when it is accepted.
+    pub former: Option<(String, Timestamp)>,
+    /// What it may do.
+    pub scopes: Scopes,
+}
+
+impl Registry {
+    /// One without rooms and keys.
+    pub fn new(auto_create: bool) -> Self {
+        Self {
+            parts: RwLock::default(),
+            auto_create,
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Parts> {
+        self.parts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Parts> {
+        self.parts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A room exists, with these settings from now on.
+    pub fn put_room(&self, name: &str, settings: &RoomSettings) {
+        let mut parts = self.write();
+        let rules = parts.rooms.entry(name.to_owned()).or_default();
+        rules.room = Some(settings.clone());
+    }
+
+    /// A room exists no more, nor do its bans and marks.
+    pub fn delete_room(&self, name: &str) {
+        self.write().rooms.remove(name);
+    }
+
+    /// A participant is kept out from now on.
+    pub fn put_ban(&self, ban: &Ban) {
+        let mut parts = self.write();
+        let rules = parts.rooms.entry(ban.room.clone()).or_default();
+        rules.bans.insert(ban.participant.clone(), ban.until);
+    }
+
+    /// A participant is no longer kept out.
+    pub fn delete_ban(&self, room: &str, participant: &str) {
+        if let Some(rules) = self.write().rooms.get_mut(room) {
+            rules.bans.remove(participant);
+        }
+    }
+
+    /// Older tokens are void from now on.
+    pub fn put_mark(&self, mark: &Mark) {
+        let mut parts = self.write();
+        let rules = parts.rooms.entry(mark.room.clone()).or_default();
+        let known = rules
+            .marks
+            .entry(mark.participant.clone())
+            .or_insert(mark.issued_before);
+        *known = mark.issued_before.max(*known);
+    }
+
+    /// These keys work from now on, and no others.
+    pub fn set_keys(&self, keys: Vec<Key>) {
+        self.write().keys = keys;
+    }
+
+    /// The keys as the rooms need them to verify tokens.
+    pub fn signing_keys(&self, now: Timestamp) -> Vec<ApiKey> {
+        let parts = self.read();
+        let secrets = |key: &Key| {
+            let former = key.former.as_ref().filter(|(_, until)| *until > now);
+            let former = former.map(|(secret, _)| secret.clone());
+            let secrets = [Some(key.secret.clone()), former];
+            secrets.map(|secret| secret.and_then(|secret| ApiKey::new(&key.id, &secret).ok()))
+        };
+        parts.keys.iter().flat_map(secrets).flatten().collect()
+    }
+
+    /// The key that tokens are minted with on behalf of the caller with this key.
+    pub fn signing_key(&self, id: &str) -> Option<ApiKey> {
+        let parts = self.read();
+        let key = parts.keys.iter().find(|key| key.id == id)?;
+        ApiKey::new(&key.id, &key.secret).ok()
+    }
+
+    /// The oldest key, as `<id>.<secret>`.
+    pub fn first_key(&self) -> Option<String> {
+        let parts = self.read();
+        let key = parts.keys.first();
+        key.map(|Key { id, secret, .. }| format!("{id}.{secret}"))
+    }
+
+    /// What the bearer of a key's secret may do; `None` if that is none.
+    pub fn scopes(&self, id: &str, secret: &str, now: Timestamp) -> Option<Scopes> {
+        let parts = self.read();
+        let key = parts.keys.iter().find(|key| key.id == id)?;
+        let is_former =
+            |(former, until): &(String, Timestamp)| *until > now && is_same_secret(former, secret);
+        let is_valid =
+            is_same_secret(&key.secret, secret) || key.former.as_ref().is_some_and(is_former);
+        is_valid.then_some(key.scopes)
+    }
+
+    /// Whether tokens for that room and participant, issued at that time, are of use; a token that does not say when
+    /// is older than any mark.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(
+        &self,
+        room: &str,
+        participant: &str,
+        issued: Option<u64>,
+        now: Timestamp,
+    ) -> Result<(), JoinRefusal> {
+        self.read()
+            .check(self.auto_create, room, participant, issued, now)
+            .map(drop)
+    }
+}
+
+impl Parts {
+    fn check(
+        &self,
+        auto_create: bool,
+        room: &str,
+        participant: &str,
+        issued: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Option<&RoomSettings>, JoinRefusal> {
+        let rules = self.rooms.get(room);
+        let settings = match rules.and_then(|rules| rules.room.as_ref()) {
+            Some(settings) if settings.state == RoomState::Disabled => {
+                return Err(JoinRefusal::RoomDisabled);
+            }
+            Some(settings) => Some(settings),
+            None if auto_create => None,
+            None => return Err(JoinRefusal::UnknownRoom),
+        };
+        if let Some(rules) = rules {
+            let ban = rules.bans.get(participant);
+            if ban.is_some_and(|until| until.is_none_or(|until| until > now)) {
+                return Err(JoinRefusal::Banned);
+            }
+            let marks = [rules.marks.get(participant), rules.marks.get("")];
+            let is_void = |mark: &Timestamp| issued.is_none_or(|issued| issued < mark.as_secs());
+            if marks.into_iter().flatten().any(is_void) {
+                return Err(JoinRefusal::TokenRevoked);
+            }
+        }
+        Ok(settings)
+    }
+}
+
+impl Doorkeeper for Registry {
+    fn admit(&self, request: &JoinRequest<'_>) -> Result<Admission, JoinRefusal> {
+        let Claims {
+            room,
+            participant,
+            issued,
+            ..
+        } = request.claims;
+        let now = at_second(request.now);
+        let parts = self.read();
+        let (room, participant) = (room.as_str(), participant.as_str());
+        let settings = parts.check(self.auto_create, room, participant, *issued, now)?;
+        let mut admission = request.admission();
+        if let Some(settings) = settings {
+            admission.lobby |= settings.lobby && !admission.grants.contains(Grants::ADMIT);
+            admission.on_duplicate = settings.on_duplicate.into();
+            admission.limits = Some(settings.limits());
+        }
+        Ok(admission)
+    }
+
+    fn refresh(&self, request: &RefreshRequest<'_>) -> Option<Admission> {
+        let Claims {
+            room,
+            participant,
+            issued,
+            ..
+        } = request.claims;
+        let now = at_second(request.now);
+        let checked = self.check(room.as_str(), participant.as_str(), *issued, now);
+        checked.is_ok().then(|| request.admission())
+    }
+}
+
+fn at_second(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn mark(participant: &str, at: i64) -> Mark {
+        Mark {
+            room: "a".to_owned(),
+            participant: participant.to_owned(),
+            issued_before: Timestamp::from_millis(at),
+        }
+    }
+
+    fn ban(until: Option<Timestamp>) -> Ban {
+        Ban {
+            room: "a".to_owned(),
+            participant: "bob".to_owned(),
+            until,
+            reason: String::new(),
+            created_at: NOW,
+        }
+    }
+
+    #[test]
+    fn rooms_have_to_exist_and_be_enabled() {
+        let registry = Registry::new(false);
+        let check = |registry: &Registry| registry.check("a", "bob", Some(1), NOW);
+        assert_eq!(check(&registry), Err(JoinRefusal::UnknownRoom));
+        assert_eq!(check(&Registry::new(true)), Ok(()));
+        registry.put_room("a", &RoomSettings::default());
+        assert_eq!(check(&registry), Ok(()));
+        let disabled = RoomSettings {
+            state: RoomState::Disabled,
+            ..RoomSettings::default()
+        };
+        registry.put_room("a", &disabled);
+        assert_eq!(check(&registry), Err(JoinRefusal::RoomDisabled));
+        registry.delete_room("a");
+        assert_eq!(check(&registry), Err(JoinRefusal::UnknownRoom));
+    }
+
+    #[test]
+    fn a_ban_holds_until_its_end() {
+        let registry = Registry::new(true);
+        let check = |now| registry.check("a", "bob", Some(1), now);
+        let later = NOW.after(std::time::Duration::from_secs(1));
+        registry.put_ban(&ban(Some(later)));
+        assert_eq!(check(NOW), Err(JoinRefusal::Banned));
+        assert_eq!(check(later), Ok(()));
+        registry.put_ban(&ban(None));
+        assert_eq!(check(later), Err(JoinRefusal::Banned));
+        assert_eq!(registry.check("a", "anna", Some(1), NOW), Ok(()));
+        assert_eq!(registry.check("b", "bob", Some(1), NOW), Ok(()));
+        registry.delete_ban("a", "bob");
+        assert_eq!(check(NOW), Ok(()));
+    }
+
+    #[test]
+    fn a_mark_voids_older_tokens_of_one_or_of_all() {
+        let registry = Registry::new(true);
+        registry.put_mark(&mark("bob", 5_000));
+        registry.put_mark(&mark("bob", 2_000));
+        let check = |who: &str, issued| registry.check("a", who, issued, NOW);
+        assert_eq!(check("bob", Some(4)), Err(JoinRefusal::TokenRevoked));
+        assert_eq!(check("bob", None), Err(JoinRefusal::TokenRevoked));
+        assert_eq!(check("bob", Some(5)), Ok(()));
+        assert_eq!(check("anna", None), Ok(()));
+        registry.put_mark(&mark("", 9_000));
+        assert_eq!(check("bob", Some(8)), Err(JoinRefusal::TokenRevoked));
+        assert_eq!(check("anna", Some(8)), Err(JoinRefusal::TokenRevoked));
+        assert_eq!(check("anna", Some(9)), Ok(()));
+    }
+
+    #[test]
+    fn a_former_secret_works_for_a_while() {
+        let registry = Registry::new(true);
+        let secret = |letter: &str| letter.repeat(32);
+        let scopes: Scopes = [crate::auth::Scope::Read].into_iter().collect();
+        let key = Key {
+            id: "k".to_owned(),
+            secret: secret("n"),
+            former: Some((secret("f"), NOW)),
+            scopes,
+        };
+        registry.set_keys(vec![key]);
+        let before = Timestamp::from_millis(NOW.as_millis() - 1);
+        assert_eq!(registry.scopes("k", &secret("n"), NOW), Some(scopes));
+        assert_eq!(registry.scopes("k", &secret("f"), NOW), None);
+        assert_eq!(registry.scopes("k", &secret("f"), before), Some(scopes));
+        assert_eq!(registry.scopes("k", &secret("x"), before), None);
+        assert_eq!(registry.scopes("x", &secret("n"), before), None);
+        assert_eq!(registry.signing_keys(NOW).len(), 1);
+        assert_eq!(registry.signing_keys(before).len(), 2);
+        registry.set_keys(Vec::new());
+        assert_eq!(registry.scopes("k", &secret("n"), NOW), None);
+    }
+}

@@ -1,0 +1,471 @@
+//! One event of a worker as rows.
+
+use std::collections::BTreeMap;
+
+use parlour_tokio::core::room::{ConnectionState, Stream};
+use parlour_tokio::core::server::{Event, Path};
+use parlour_tokio::{Grants, ParticipantId, RoomId, ServerEvent, SessionId};
+use serde_json::{Value, json};
+
+use super::names::{names_of, path, snake};
+use super::{about_server, at};
+use crate::rooms::RoomSettings;
+use crate::store::{
+    NewEvent, ParticipantChange, ParticipantRow, RoomRow, StoreError, StreamRow, Tx,
+};
+use crate::time::Timestamp;
+
+/// Whether an event is written. Whoever speaks is true for a moment only, and comes too often.
+pub(super) fn is_one(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::SpeakerChanged { .. } | Event::JoinRequested { .. } | Event::RefreshRequested { .. }
+    )
+}
+
+/// Writes an event; gives the room that came to exist by it.
+pub(super) async fn write(tx: &mut Tx, told: &ServerEvent) -> Result<Option<RoomRow>, StoreError> {
+    let now = at(told);
+    match &told.event {
+        Event::SessionStarted { room, session } => {
+            return Teller {
+                at: now,
+                room,
+                session: *session,
+                reconciled: false,
+            }
+            .begin(tx)
+            .await;
+        }
+        Event::SessionEnded {
+            room,
+            session,
+            reason: why,
+        } => {
+            Teller {
+                at: now,
+                room,
+                session: *session,
+                reconciled: false,
+            }
+            .end(tx, &snake(*why))
+            .await?;
+        }
+        Event::ParticipantWaiting {
+            room,
+            participant,
+            name,
+        } => {
+            let data = json!({"name": name.as_str()});
+            lobby(tx, now, "participant.waiting", room, participant, data).await?;
+        }
+        Event::ParticipantGaveUp {
+            room,
+            participant,
+            reason: why,
+        } => {
+            let data = json!({"reason": snake(*why)});
+            lobby(tx, now, "participant.gave_up", room, participant, data).await?;
+        }
+        Event::JoinRefused { refused, from } => {
+            let told = NewEvent {
+                kind: "participant.refused",
+                at: now,
+                room: refused.room.as_ref().map(|room| room.as_str().to_owned()),
+                session: None,
+                participant: refused
+                    .participant
+                    .as_ref()
+                    .map(|id| id.as_str().to_owned()),
+                data: json!({"reason": snake(refused.refusal), "path": path(*from)}),
+            };
+            tx.tell(told).await?;
+        }
+        Event::Overloaded { late } => {
+            let event = about_server(
+                tx,
+                "server.overloaded",
+                json!({"worker": told.worker, "late": late}),
+            );
+            tx.tell(event).await?;
+        }
+        Event::EventsMissed { count } => {
+            tracing::warn!(
+                worker = told.worker,
+                count,
+                "events were missed; history is reconciled"
+            );
+        }
+        event => in_session(tx, now, event).await?,
+    }
+    Ok(None)
+}
+
+/// Writes an event of a participant in a session.
+async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), StoreError> {
+    let teller = |room, session: &SessionId| Teller {
+        at: now,
+        room,
+        session: *session,
+        reconciled: false,
+    };
+    match event {
+        Event::ParticipantJoined {
+            room,
+            session,
+            participant,
+            name,
+            grants,
+            waited,
+            censored,
+            path,
+        } => {
+            let joined = Joined {
+                participant,
+                name: name.as_str(),
+                grants: *grants,
+                censored: *censored,
+                path: *path,
+                waited: *waited,
+            };
+            teller(room, session).joined(tx, &joined).await
+        }
+        Event::ParticipantLeft {
+            room,
+            session,
+            participant,
+            reason: why,
+        } => {
+            teller(room, session)
+                .left(tx, participant.as_str(), &snake(*why))
+                .await
+        }
+        Event::ParticipantResumed {
+            room,
+            session,
+            participant,
+            path: on,
+        } => {
+            let change = ParticipantChange::Path(path(*on));
+            let data = json!({"path": path(*on)});
+            teller(room, session)
+                .change(tx, "participant.resumed", participant, change, data)
+                .await
+        }
+        Event::ParticipantConnection {
+            room,
+            session,
+            participant,
+            state,
+        } => {
+            let (kind, state) = match state {
+                ConnectionState::Connected => ("participant.connected", "connected"),
+                _ => ("participant.reconnecting", "reconnecting"),
+            };
+            let change = ParticipantChange::State(state);
+            teller(room, session)
+                .change(tx, kind, participant, change, json!({}))
+                .await
+        }
+        Event::GrantsChanged {
+            room,
+            session,
+            participant,
+            grants,
+        } => {
+            let names = names_of(*grants);
+            let (data, change) = (json!({"grants": names}), ParticipantChange::Grants(names));
+            teller(room, session)
+                .change(tx, "participant.grants_changed", participant, change, data)
+                .await
+        }
+        Event::ParticipantCensored {
+            room,
+            session,
+            participant,
+            censored,
+        } => {
+            let kind = if *censored {
+                "participant.censored"
+            } else {
+                "participant.uncensored"
+            };
+            let change = ParticipantChange::Censored(*censored);
+            teller(room, session)
+                .change(tx, kind, participant, change, json!({}))
+                .await
+        }
+        Event::AttributeChanged {
+            room,
+            session,
+            participant,
+            key,
+            value,
+        } => {
+            let teller = teller(room, session);
+            let mut attributes = tx.attributes(&teller.id(), participant.as_str()).await?;
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let data = json!({"key": key.as_str(), "value": text});
+            if text.is_empty() {
+                attributes.remove(key.as_str());
+            } else {
+                attributes.insert(key.as_str().to_owned(), text);
+            }
+            let change = ParticipantChange::Attributes(attributes);
+            teller
+                .change(
+                    tx,
+                    "participant.attribute_changed",
+                    participant,
+                    change,
+                    data,
+                )
+                .await
+        }
+        Event::StreamPublished {
+            room,
+            session,
+            participant,
+            stream,
+        } => {
+            teller(room, session)
+                .published(tx, participant, stream)
+                .await
+        }
+        Event::StreamUnpublished {
+            room,
+            session,
+            participant,
+            key,
+        } => {
+            let teller = teller(room, session);
+            tx.end_stream(&teller.id(), participant.as_str(), key.as_str(), now)
+                .await?;
+            let data = json!({"stream": {"key": key.as_str()}});
+            teller
+                .tell(tx, "stream.unpublished", Some(participant.as_str()), data)
+                .await
+        }
+        Event::StreamMuted {
+            room,
+            session,
+            participant,
+            key,
+            muted,
+        } => {
+            let teller = teller(room, session);
+            tx.mute_stream(&teller.id(), participant.as_str(), key.as_str(), *muted)
+                .await?;
+            let kind = if *muted {
+                "stream.muted"
+            } else {
+                "stream.unmuted"
+            };
+            let data = json!({"stream": {"key": key.as_str()}});
+            teller
+                .tell(tx, kind, Some(participant.as_str()), data)
+                .await
+        }
+        Event::FloorChanged {
+            room,
+            session,
+            holder,
+        } => {
+            let holder = holder.as_ref().map(ParticipantId::as_str);
+            teller(room, session)
+                .tell(tx, "floor.changed", holder, json!({}))
+                .await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn lobby(
+    tx: &mut Tx,
+    at: Timestamp,
+    kind: &'static str,
+    room: &RoomId,
+    participant: &ParticipantId,
+    data: Value,
+) -> Result<(), StoreError> {
+    let told = NewEvent {
+        kind,
+        at,
+        room: Some(room.as_str().to_owned()),
+        session: None,
+        participant: Some(participant.as_str().to_owned()),
+        data,
+    };
+    tx.tell(told).await.map(drop)
+}
+
+/// A participant that comes.
+pub(super) struct Joined<'a> {
+    pub(super) participant: &'a ParticipantId,
+    pub(super) name: &'a str,
+    pub(super) grants: Grants,
+    pub(super) censored: bool,
+    pub(super) path: Path,
+    pub(super) waited: bool,
+}
+
+/// Writes facts of one session, all at one time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Teller<'a> {
+    pub(super) at: Timestamp,
+    pub(super) room: &'a RoomId,
+    pub(super) session: SessionId,
+    /// Whether the facts were inferred, because their events were lost.
+    pub(super) reconciled: bool,
+}
+
+impl Teller<'_> {
+    pub(super) fn id(&self) -> String {
+        self.session.to_string()
+    }
+
+    pub(super) async fn tell(
+        &self,
+        tx: &mut Tx,
+        kind: &'static str,
+        participant: Option<&str>,
+        mut data: Value,
+    ) -> Result<(), StoreError> {
+        if self.reconciled {
+            data["reconciled"] = json!(true);
+        }
+        let told = NewEvent {
+            kind,
+            at: self.at,
+            room: Some(self.room.as_str().to_owned()),
+            session: Some(self.id()),
+            participant: participant.map(str::to_owned),
+            data,
+        };
+        tx.tell(told).await.map(drop)
+    }
+
+    /// The session begins; gives the room, if that came to exist by it.
+    pub(super) async fn begin(&self, tx: &mut Tx) -> Result<Option<RoomRow>, StoreError> {
+        let name = self.room.as_str();
+        let mut created = None;
+        if tx.room(name).await?.is_none() {
+            let room = RoomRow {
+                name: name.to_owned(),
+                settings: RoomSettings::default(),
+                auto_created: true,
+                created_at: self.at,
+                updated_at: self.at,
+                active_session: None,
+            };
+            tx.put_room(&room).await?;
+            let told = NewEvent {
+                kind: "room.created",
+                at: self.at,
+                room: Some(name.to_owned()),
+                session: None,
+                participant: None,
+                data: json!({"auto_created": true}),
+            };
+            tx.tell(told).await?;
+            created = Some(room);
+        }
+        if tx.begin_session(&self.id(), name, self.at).await? {
+            self.tell(tx, "session.started", None, json!({})).await?;
+        }
+        Ok(created)
+    }
+
+    /// The session ends, and with it the stays that the tables still hold open.
+    pub(super) async fn end(&self, tx: &mut Tx, reason: &str) -> Result<(), StoreError> {
+        for left in tx.present(&self.id()).await? {
+            self.left(tx, &left.participant, reason).await?;
+        }
+        if let Some(session) = tx.end_session(&self.id(), self.at, reason).await? {
+            let duration = self.at.since(session.started_at).as_millis() as u64;
+            let data = json!({
+                "reason": reason,
+                "duration_ms": duration,
+                "peak_participants": session.peak,
+                "unique_participants": session.uniques,
+            });
+            self.tell(tx, "session.ended", None, data).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn joined(&self, tx: &mut Tx, joined: &Joined<'_>) -> Result<(), StoreError> {
+        let id = joined.participant.as_str();
+        let row = ParticipantRow {
+            session: self.id(),
+            participant: id.to_owned(),
+            room: self.room.as_str().to_owned(),
+            name: joined.name.to_owned(),
+            state: "connected".to_owned(),
+            grants: names_of(joined.grants),
+            censored: joined.censored,
+            attributes: BTreeMap::new(),
+            path: path(joined.path).to_owned(),
+            joined_at: self.at,
+            left_at: None,
+        };
+        if tx.begin_stay(&row).await? {
+            let data = json!({
+                "name": row.name,
+                "grants": row.grants,
+                "censored": row.censored,
+                "path": row.path,
+                "waited": joined.waited,
+            });
+            self.tell(tx, "participant.joined", Some(id), data).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn left(&self, tx: &mut Tx, id: &str, reason: &str) -> Result<(), StoreError> {
+        if let Some(since) = tx.end_stay(&self.id(), id, self.at, reason).await? {
+            let duration = self.at.since(since).as_millis() as u64;
+            let data = json!({"reason": reason, "duration_ms": duration});
+            self.tell(tx, "participant.left", Some(id), data).await?;
+        }
+        Ok(())
+    }
+
+    async fn change(
+        &self,
+        tx: &mut Tx,
+        kind: &'static str,
+        participant: &ParticipantId,
+        change: ParticipantChange,
+        data: Value,
+    ) -> Result<(), StoreError> {
+        let id = participant.as_str();
+        if tx.change_participant(&self.id(), id, &change).await? {
+            self.tell(tx, kind, Some(id), data).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn published(
+        &self,
+        tx: &mut Tx,
+        participant: &ParticipantId,
+        stream: &Stream,
+    ) -> Result<(), StoreError> {
+        let row = StreamRow {
+            key: stream.key.as_str().to_owned(),
+            kind: snake(stream.kind),
+            codec: snake(stream.codec),
+            muted: stream.muted,
+            published_at: self.at,
+            unpublished_at: None,
+        };
+        tx.begin_stream(&self.id(), participant.as_str(), &row)
+            .await?;
+        let data = json!({
+            "stream": {"key": row.key, "kind": row.kind, "codec": row.codec, "muted": row.muted},
+        });
+        self.tell(tx, "stream.published", Some(participant.as_str()), data)
+            .await
+    }
+}

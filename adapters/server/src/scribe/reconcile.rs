@@ -1,0 +1,132 @@
+//! Makes history right where events were lost.
+
+use std::collections::HashSet;
+
+use parlour_tokio::{RoomId, RoomInfo, SessionId, Snapshot};
+use serde_json::json;
+
+use super::about_server;
+use super::facts::{Joined, Teller};
+use crate::store::{RoomRow, SessionRow, StoreError, Tx};
+use crate::time::Timestamp;
+
+/// Ends what a former process has left open, at the time when that was last known to live.
+pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
+    let open = tx.open_sessions().await?;
+    let died = tx.last_heartbeat().await?.unwrap_or(tx.now());
+    for session in &open {
+        let at = died.max(session.started_at);
+        end(tx, session, at, "server_lost").await?;
+    }
+    if !open.is_empty() {
+        let event = about_server(tx, "server.recovered", json!({"sessions": open.len()}));
+        tx.tell(event).await?;
+    }
+    let started = about_server(
+        tx,
+        "server.started",
+        json!({"version": env!("CARGO_PKG_VERSION")}),
+    );
+    tx.tell(started).await?;
+    Ok(())
+}
+
+/// Writes what is true now and differs from the tables; gives the rooms that came to exist.
+pub(super) async fn compare(tx: &mut Tx, snapshot: &Snapshot) -> Result<Vec<RoomRow>, StoreError> {
+    let now = tx.now();
+    let live: HashSet<String> = snapshot
+        .rooms
+        .iter()
+        .filter_map(|room| room.session)
+        .map(|session| session.to_string())
+        .collect();
+    for session in tx.open_sessions().await? {
+        if !live.contains(&session.id) {
+            end(tx, &session, now, "unknown").await?;
+        }
+    }
+    let mut created = Vec::new();
+    for room in &snapshot.rooms {
+        if let Some(session) = room.session {
+            created.extend(compare_room(tx, room, session, now).await?);
+        }
+    }
+    Ok(created)
+}
+
+async fn end(
+    tx: &mut Tx,
+    session: &SessionRow,
+    at: Timestamp,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let (Ok(room), Some(id)) = (RoomId::new(&session.room), session_id(&session.id)) else {
+        return Err(StoreError::Damaged {
+            what: "session",
+            value: format!("{} in {}", session.id, session.room),
+        });
+    };
+    let teller = Teller {
+        at,
+        room: &room,
+        session: id,
+        reconciled: true,
+    };
+    teller.end(tx, reason).await
+}
+
+async fn compare_room(
+    tx: &mut Tx,
+    room: &RoomInfo,
+    session: SessionId,
+    now: Timestamp,
+) -> Result<Option<RoomRow>, StoreError> {
+    let teller = Teller {
+        at: now,
+        room: &room.room,
+        session,
+        reconciled: true,
+    };
+    let created = teller.begin(tx).await?;
+    let there: HashSet<&str> = room
+        .participants
+        .iter()
+        .map(|info| info.participant.id.as_str())
+        .collect();
+    let known = tx.present(&teller.id()).await?;
+    for gone in known
+        .iter()
+        .filter(|row| !there.contains(row.participant.as_str()))
+    {
+        teller.left(tx, &gone.participant, "unknown").await?;
+    }
+    let known: HashSet<&str> = known.iter().map(|row| row.participant.as_str()).collect();
+    for info in &room.participants {
+        let participant = &info.participant;
+        if known.contains(participant.id.as_str()) {
+            continue;
+        }
+        let joined = Joined {
+            participant: &participant.id,
+            name: participant.name.as_str(),
+            grants: info.grants,
+            censored: participant.censored,
+            path: info.path,
+            waited: false,
+        };
+        teller.joined(tx, &joined).await?;
+        for stream in &participant.streams {
+            teller.published(tx, &participant.id, stream).await?;
+        }
+    }
+    Ok(created)
+}
+
+fn session_id(hex: &str) -> Option<SessionId> {
+    let bytes = hex.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    let bytes: Option<Vec<u8>> = bytes.collect();
+    Some(SessionId(bytes?.try_into().ok()?))
+}

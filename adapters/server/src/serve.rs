@@ -1,0 +1,211 @@
+//! Puts the server together: tables, registry, rooms, API.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlour_tokio::token::{ApiKey, ApiKeyError};
+use parlour_tokio::{BindError, KeyFileError, Server, ServerConfig, load_or_create_key};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::api::App;
+use crate::api::problem::Problem;
+use crate::auth::{Scope, random_secret};
+use crate::config::Config;
+use crate::registry::Registry;
+use crate::scribe::{self, Scribe};
+use crate::seal::Sealer;
+use crate::store::{KeyRow, OpenError, Place, Store, StoreError};
+use crate::time::Timestamp;
+
+/// The id of the key that is made at the first start.
+const FIRST_KEY: &str = "first";
+
+/// Why the server does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The tables cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The tables cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The private key cannot be read.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// There are tables, but not the key that opens what is sealed in them.
+    #[error(
+        "the key file {path} is missing, but there is a database: a new key would void all tickets and API keys; \
+         restore the key file, or move the database away to begin anew"
+    )]
+    KeyFileMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A key in the tables does not open, or is none.
+    #[error("the API keys cannot be read: {0}")]
+    Keys(String),
+    /// The rooms' sockets cannot be opened.
+    #[error(transparent)]
+    Rooms(#[from] BindError),
+    /// The API's socket cannot be opened.
+    #[error("cannot listen at {address} for HTTP: {source}; is another server running there?")]
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Running {
+    app: App,
+    listener: TcpListener,
+    address: SocketAddr,
+    scribe: JoinHandle<()>,
+    drain: Duration,
+}
+
+impl Running {
+    /// Starts what `config` says.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let place = config.place();
+        let key_file = &config.media.key_file;
+        if let Place::Sqlite(path) = &place
+            && path.exists()
+            && !key_file.exists()
+        {
+            let path = key_file.clone();
+            return Err(StartError::KeyFileMissing { path });
+        }
+        let store = Store::open(&place).await?;
+        let keys = store.keys().await?;
+        if !keys.is_empty() && !key_file.exists() {
+            let path = key_file.clone();
+            return Err(StartError::KeyFileMissing { path });
+        }
+        let identity = load_or_create_key(key_file)?;
+        let sealer = Sealer::new(identity.secret().expose_bytes());
+        if keys.is_empty() {
+            make_first_key(&store, &sealer).await?;
+        }
+        let registry = Arc::new(Registry::new(config.rooms.auto_create));
+        fill(&registry, &store).await?;
+        scribe::recover(&store).await?;
+        let address = config.http.listen;
+        let refused = |source| StartError::Http { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        // Nobody knows this one; the store's keys take its place below.
+        let placeholder = ApiKey::new("-", &random_secret(""));
+        let placeholder =
+            placeholder.map_err(|error: ApiKeyError| StartError::Keys(error.to_string()))?;
+        let mut media = ServerConfig::new(config.media.listen, placeholder);
+        media.host.clone_from(&config.media.host);
+        media.senders = config.media.senders;
+        media.key_file = Some(key_file.clone());
+        media.doorkeeper = Arc::clone(&registry) as _;
+        if config.media.workers > 0 {
+            media.workers = config.media.workers;
+        }
+        let app = App::new(store, registry, Server::bind(media)?, sealer);
+        let unusable = |problem: Problem| StartError::Keys(problem.detail().to_owned());
+        app.reload_keys().await.map_err(unusable)?;
+        let scribe = tokio::spawn(Scribe::new(&app).run());
+        Ok(Self {
+            app,
+            listener,
+            address,
+            scribe,
+            drain: Duration::from_secs(config.drain.timeout_s),
+        })
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the API's handlers share.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Serves until `end` is there. Then no session begins any more, and those that go on have as long as
+    /// [`Drain`](crate::config::Drain) says, or until `now` is there. At last all are told that the server shuts down, and
+    /// what happened in the rooms is written.
+    ///
+    /// # Errors
+    /// If the API's socket fails.
+    pub async fn until(
+        self,
+        end: impl Future<Output = ()>,
+        now: impl Future<Output = ()>,
+    ) -> std::io::Result<()> {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let router = self.app.clone().router();
+        let serving = axum::serve(self.listener, router);
+        let serving = serving.with_graceful_shutdown(async { drop(stopped.await) });
+        let mut serving = tokio::spawn(serving.into_future());
+        tokio::select! {
+            () = end => {}
+            // It does not end by itself, unless it fails.
+            served = &mut serving => return served.unwrap_or(Ok(())),
+        }
+        if let Err(error) = scribe::tell_draining(self.app.store()).await {
+            tracing::error!(%error, "the drain is not written down");
+        }
+        tokio::select! {
+            _ = self.app.rooms().drain(self.drain) => {}
+            () = now => {}
+        }
+        self.app.end_streams();
+        drop(stop);
+        let served = serving.await.unwrap_or(Ok(()));
+        let store = self.app.shut_down_rooms().await;
+        // An error means that it has panicked, which is in the log.
+        let _ = self.scribe.await;
+        store.close().await;
+        served
+    }
+}
+
+/// A key that may do everything, for whoever starts the server for the first time.
+async fn make_first_key(store: &Store, sealer: &Sealer) -> Result<(), StoreError> {
+    let row = KeyRow {
+        id: FIRST_KEY.to_owned(),
+        sealed: sealer.seal(FIRST_KEY, &random_secret("")),
+        former: None,
+        scopes: [Scope::Admin].into_iter().collect(),
+        created_at: Timestamp::now(),
+        revoked_at: None,
+    };
+    store
+        .write(move |tx| Box::pin(async move { tx.put_key(&row).await }))
+        .await
+}
+
+/// Fills the registry with what the store holds, but for the keys.
+async fn fill(registry: &Registry, store: &Store) -> Result<(), StoreError> {
+    for room in store.all_rooms().await? {
+        registry.put_room(&room.name, &room.settings);
+    }
+    for ban in store.bans(None).await? {
+        registry.put_ban(&ban);
+    }
+    for mark in store.marks().await? {
+        registry.put_mark(&mark);
+    }
+    Ok(())
+}

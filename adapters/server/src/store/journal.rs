@@ -1,0 +1,147 @@
+//! The journal: every fact in one row, in the order in which they were committed.
+
+use serde_json::Value;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+use ulid::Ulid;
+
+use super::list::{Column, Select, Sort};
+use super::{Page, PageRequest, Store, StoreError, Tx, at, json};
+use crate::time::Timestamp;
+
+/// A fact that is to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// What happened, such as `participant.joined`.
+    pub kind: &'static str,
+    /// When.
+    pub at: Timestamp,
+    /// The room, if it is about one.
+    pub room: Option<String>,
+    /// The session, if it is about one.
+    pub session: Option<String>,
+    /// The participant, if it is about one.
+    pub participant: Option<String>,
+    /// What else there is to know.
+    pub data: Value,
+}
+
+/// A fact that was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalEvent {
+    /// Its place in the journal.
+    pub seq: i64,
+    /// Its id, `evt_…`.
+    pub id: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: String,
+    /// The room, if it is about one.
+    pub room: Option<String>,
+    /// The session, if it is about one.
+    pub session: Option<String>,
+    /// Its place among the events of that session, from 1 on.
+    pub session_seq: Option<i64>,
+    /// The participant, if it is about one.
+    pub participant: Option<String>,
+    /// What else there is to know.
+    pub data: Value,
+}
+
+/// Which events. Those that match all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventFilter {
+    /// Only those behind this `seq`.
+    pub after: Option<i64>,
+    /// Any of these; all if there are none.
+    pub kinds: Vec<String>,
+    /// The same for rooms.
+    pub rooms: Vec<String>,
+    /// The same for sessions.
+    pub sessions: Vec<String>,
+}
+
+fn event(row: &AnyRow) -> Result<JournalEvent, StoreError> {
+    Ok(JournalEvent {
+        seq: row.try_get("seq")?,
+        id: row.try_get("id")?,
+        at: at(row, "at")?,
+        kind: row.try_get("type")?,
+        room: row.try_get("room")?,
+        session: row.try_get("session")?,
+        session_seq: row.try_get("session_seq")?,
+        participant: row.try_get("participant")?,
+        data: json(row, "data")?,
+    })
+}
+
+impl Store {
+    /// Events by their place in the journal.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn events(
+        &self,
+        filter: &EventFilter,
+        page: &PageRequest,
+    ) -> Result<Page<JournalEvent>, StoreError> {
+        let key = |event: &JournalEvent| vec![event.seq.into()];
+        filter
+            .select(page)
+            .page(&self.readers, page, event, key)
+            .await
+    }
+}
+
+impl EventFilter {
+    /// How the list is sorted.
+    pub const SORT: Sort = Sort(&[("seq", Column::Int)]);
+
+    pub(super) fn select(&self, page: &PageRequest) -> Select {
+        let mut select = Select::new("SELECT * FROM events");
+        if let Some(after) = self.after {
+            select.compare("seq >", after);
+        }
+        select.any_of("type", &self.kinds);
+        select.any_of("room", &self.rooms);
+        select.any_of("session", &self.sessions);
+        select.sorted(Self::SORT, page)
+    }
+}
+
+impl Tx {
+    /// Writes a fact, behind all others; says where it stands.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn tell(&mut self, event: NewEvent) -> Result<i64, StoreError> {
+        let session_seq = match &event.session {
+            Some(session) => {
+                let count =
+                    "UPDATE sessions SET events = events + 1 WHERE id = $1 RETURNING events";
+                let count = sqlx::query(count).bind(session.clone());
+                let row = count.fetch_optional(&mut *self.transaction).await?;
+                row.map(|row| row.try_get::<i64, _>("events")).transpose()?
+            }
+            None => None,
+        };
+        self.seq += 1;
+        sqlx::query(
+            "INSERT INTO events (seq, id, at, type, room, session, session_seq, participant, data) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(self.seq)
+        .bind(format!("evt_{}", Ulid::generate()))
+        .bind(event.at.as_millis())
+        .bind(event.kind)
+        .bind(event.room)
+        .bind(event.session)
+        .bind(session_seq)
+        .bind(event.participant)
+        .bind(event.data.to_string())
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(self.seq)
+    }
+}

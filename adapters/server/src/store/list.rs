@@ -1,0 +1,235 @@
+//! Lists: filters, order, and pages that follow each other without gap or repetition.
+
+use sqlx::AssertSqlSafe;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool};
+
+use super::StoreError;
+
+/// Which end of a list comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The newest.
+    #[default]
+    Desc,
+    /// The oldest.
+    Asc,
+}
+
+/// Where a page begins: behind the entry with these values in the columns by which the list is sorted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub Vec<Value>);
+
+/// By which columns a list is sorted, which are unique together.
+#[derive(Debug, Clone, Copy)]
+pub struct Sort(pub(super) &'static [(&'static str, Column)]);
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Int,
+    Text,
+}
+
+impl Sort {
+    /// Whether a cursor is one of a list that is sorted so.
+    pub fn fits(self, cursor: &Cursor) -> bool {
+        let kinds = cursor.0.iter().map(|value| match value {
+            Value::Int(_) => Column::Int,
+            Value::Text(_) => Column::Text,
+        });
+        kinds.eq(self.0.iter().map(|(_, kind)| *kind))
+    }
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Behind which entry; from the beginning without one.
+    pub after: Option<Cursor>,
+    /// How many entries at most.
+    pub limit: u32,
+    /// Which end comes first.
+    pub order: Order,
+}
+
+/// Part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The entries.
+    pub data: Vec<T>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Cursor>,
+}
+
+/// A value in a statement.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A number or a time.
+    Int(i64),
+    /// A text.
+    Text(String),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+/// A statement that is put together from fixed texts; all values are bound.
+#[derive(Debug)]
+pub(super) struct Select {
+    sql: String,
+    values: Vec<Value>,
+    has_filter: bool,
+}
+
+impl Select {
+    /// Begins with `SELECT … FROM …`.
+    pub(super) fn new(base: &'static str) -> Self {
+        Self {
+            sql: base.to_owned(),
+            values: Vec::new(),
+            has_filter: false,
+        }
+    }
+
+    fn place(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    fn condition(&mut self, condition: &str) {
+        self.sql += if self.has_filter { " AND " } else { " WHERE " };
+        self.has_filter = true;
+        self.sql += condition;
+    }
+
+    /// A condition without values.
+    pub(super) fn that(&mut self, condition: &'static str) {
+        self.condition(condition);
+    }
+
+    /// A condition on one value, such as `created_at >=`.
+    pub(super) fn compare(&mut self, left: &'static str, right: impl Into<Value>) {
+        let place = self.place(right.into());
+        self.condition(&format!("{left} {place}"));
+    }
+
+    /// The column has any of the values; all do if there are none.
+    pub(super) fn any_of(&mut self, column: &'static str, values: &[impl AsRef<str>]) {
+        if values.is_empty() {
+            return;
+        }
+        let places = self.places(values);
+        self.condition(&format!("{column} IN ({places})"));
+    }
+
+    /// The same of a condition that ends in `(SELECT … WHERE column`.
+    pub(super) fn any_of_sub(&mut self, condition: &'static str, values: &[impl AsRef<str>]) {
+        if values.is_empty() {
+            return;
+        }
+        let places = self.places(values);
+        self.condition(&format!("{condition} IN ({places}))"));
+    }
+
+    fn places(&mut self, values: &[impl AsRef<str>]) -> String {
+        let places: Vec<_> = values
+            .iter()
+            .map(|value| self.place(value.as_ref().into()))
+            .collect();
+        places.join(", ")
+    }
+
+    /// The column is in the half-open range `from <= column < before`.
+    pub(super) fn range(
+        &mut self,
+        column: [&'static str; 2],
+        from: Option<i64>,
+        before: Option<i64>,
+    ) {
+        let [at_least, less] = column;
+        if let Some(from) = from {
+            self.compare(at_least, from);
+        }
+        if let Some(before) = before {
+            self.compare(less, before);
+        }
+    }
+
+    /// Sorted, and no more of it than one page and an entry.
+    pub(super) fn sorted(mut self, sort: Sort, page: &PageRequest) -> Self {
+        let columns: Vec<_> = sort.0.iter().map(|(column, _)| *column).collect();
+        let (compare, order) = match page.order {
+            Order::Desc => ("<", "DESC"),
+            Order::Asc => (">", "ASC"),
+        };
+        if let Some(Cursor(values)) = &page.after
+            && values.len() == columns.len()
+        {
+            let places: Vec<_> = values
+                .iter()
+                .map(|value| self.place(value.clone()))
+                .collect();
+            let (columns, places) = (columns.join(", "), places.join(", "));
+            self.condition(&format!("({columns}) {compare} ({places})"));
+        }
+        let sorted: Vec<_> = columns
+            .iter()
+            .map(|column| format!("{column} {order}"))
+            .collect();
+        let limit = self.place(Value::Int(i64::from(page.limit) + 1));
+        self.sql += &format!(" ORDER BY {} LIMIT {limit}", sorted.join(", "));
+        self
+    }
+
+    /// One page. `entry` reads a row, `key` its columns by which the list is [sorted](Self::sorted).
+    pub(super) async fn page<T>(
+        self,
+        pool: &AnyPool,
+        page: &PageRequest,
+        entry: impl Fn(&AnyRow) -> Result<T, StoreError>,
+        key: impl Fn(&T) -> Vec<Value>,
+    ) -> Result<Page<T>, StoreError> {
+        let rows = self.query().fetch_all(pool).await?;
+        let mut data = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let limit = page.limit as usize;
+        // The one entry more says that there is another page.
+        let has_more = data.len() > limit;
+        data.truncate(limit);
+        let next = data
+            .last()
+            .filter(|_| has_more)
+            .map(|last| Cursor(key(last)));
+        Ok(Page { data, next })
+    }
+
+    /// The statement with its values bound.
+    pub(super) fn query(self) -> Query<'static, Any, AnyArguments> {
+        let mut query = sqlx::query(AssertSqlSafe(self.sql));
+        for value in self.values {
+            query = match value {
+                Value::Int(value) => query.bind(value),
+                Value::Text(value) => query.bind(value),
+            };
+        }
+        query
+    }
+
+    #[cfg(test)]
+    /// What SQLite says about how it finds the rows.
+    pub(super) fn explained(mut self) -> Query<'static, Any, AnyArguments> {
+        self.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+        self.query()
+    }
+}

@@ -1,0 +1,68 @@
+//! The versions of the tables.
+
+use std::path::PathBuf;
+
+use sqlx::{AnyPool, Connection as _, Executor as _, Row as _};
+
+use super::{OpenError, Place};
+
+/// What makes version `n + 1` of version `n`, by its place. Only ever appended to.
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// Brings the tables to the newest version, all in one transaction.
+pub(super) async fn migrate(pool: &AnyPool, place: &Place) -> Result<(), OpenError> {
+    let found = version(pool, place).await?;
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(OpenError::Newer { found, known });
+    }
+    let missing = MIGRATIONS.get(found as usize..).unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if let Place::Sqlite(path) = place
+        && found > 0
+    {
+        let mut copy = path.clone().into_os_string();
+        copy.push(format!(".before-{known}"));
+        copy_to(pool, copy.into()).await?;
+    }
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    for migration in missing {
+        transaction.execute(sqlx::raw_sql(*migration)).await?;
+    }
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ('version', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(known.to_string())
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// 0 for a database without tables.
+async fn version(pool: &AnyPool, place: &Place) -> Result<i64, OpenError> {
+    let has_tables = match place {
+        Place::Sqlite(_) => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'meta'",
+        Place::Postgres(_) => {
+            "SELECT COUNT(*) FROM pg_tables WHERE tablename = 'meta' AND schemaname = current_schema()"
+        }
+    };
+    let tables = sqlx::query(has_tables).fetch_one(pool).await?;
+    if tables.try_get::<i64, _>(0)? == 0 {
+        return Ok(0);
+    }
+    let version = sqlx::query("SELECT value FROM meta WHERE name = 'version'");
+    let version: String = version.fetch_one(pool).await?.try_get(0)?;
+    let damaged = |error: std::num::ParseIntError| sqlx::Error::Decode(error.into());
+    Ok(version.parse().map_err(damaged)?)
+}
+
+async fn copy_to(pool: &AnyPool, path: PathBuf) -> Result<(), OpenError> {
+    let target = path.display().to_string();
+    let copied = sqlx::query("VACUUM INTO $1").bind(target).execute(pool);
+    let failed = |source| OpenError::Copy { path, source };
+    copied.await.map(drop).map_err(failed)
+}

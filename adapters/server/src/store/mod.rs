@@ -1,0 +1,246 @@
+//! The tables, in SQLite or PostgreSQL: the same statements on both.
+//!
+//! ```text
+//! write(job) ──► writer: one connection, one transaction for many jobs ──► commit ──► answers, committed()
+//! list, get ◄─── readers: a pool of connections, which see committed rows only
+//! ```
+//!
+//! Every change of a table is a *job* of the one writer, and tells the journal of it in the same transaction: what is listed has
+//! been told, and what is told can be listed. Times are milliseconds since 1970, JSON is text, flags are 0 or 1.
+
+mod bans;
+mod idempotency;
+mod journal;
+mod keys;
+mod list;
+mod lock;
+mod migrate;
+mod refresh;
+mod rooms;
+mod sessions;
+mod writer;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::AnyPool;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::{Executor as _, Row as _};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::time::Timestamp;
+
+pub use bans::{Ban, Mark};
+pub use idempotency::Answered;
+pub use journal::{EventFilter, JournalEvent, NewEvent};
+pub use keys::KeyRow;
+pub use list::{Cursor, Order, Page, PageRequest, Sort, Value};
+pub use lock::LockError;
+pub use refresh::RefreshRow;
+pub use rooms::{RoomFilter, RoomRow};
+pub use sessions::{
+    ParticipantChange, ParticipantFilter, ParticipantRow, SessionFilter, SessionRow, StayRow,
+    StreamRow,
+};
+pub use writer::Tx;
+
+use lock::Lock;
+use writer::Writer;
+
+/// Connections that read at a time.
+const READERS: u32 = 4;
+
+/// Where the tables are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file of SQLite, made if it is missing.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database, `postgres://user@host/database`.
+    Postgres(String),
+}
+
+/// Why the tables cannot be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has them.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A newer version of this program has changed them.
+    #[error(
+        "the database has version {found} and this program knows {known}: run the newer program, or restore the copy from before its migration"
+    )]
+    Newer {
+        /// The database's version.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+    /// The copy before a migration cannot be made.
+    #[error(
+        "cannot copy the database to {path} before its migration: {source}; make room, or move that file away"
+    )]
+    Copy {
+        /// Where to.
+        path: PathBuf,
+        /// Why not.
+        source: sqlx::Error,
+    },
+    /// The database refuses.
+    #[error("cannot open the database: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Why something was not read or written. Nothing of it is done then.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database refuses, or cannot be reached.
+    #[error("the database does not work: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The transaction failed that this was a part of.
+    #[error("the database cannot be written: {0}")]
+    Unavailable(String),
+    /// A row holds what this program never writes there.
+    #[error("the database holds {what} that cannot be read: {value:?}")]
+    Damaged {
+        /// What should stand there.
+        what: &'static str,
+        /// What does.
+        value: String,
+    },
+    /// The writer has ended, since the server shuts down.
+    #[error("the server shuts down")]
+    ShutDown,
+}
+
+/// The tables. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Store {
+    readers: AnyPool,
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the tables, and brings them to this program's version.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open(place: &Place) -> Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        let lock = Lock::take(place).await?;
+        let options = connect_options(place)?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(Duration::from_secs(5))
+            .after_connect({
+                let place = place.clone();
+                move |connection, _| {
+                    let pragmas = pragmas(&place);
+                    Box::pin(async move { connection.execute(pragmas).await.map(drop) })
+                }
+            });
+        let readers = pool.connect_with(options).await?;
+        migrate::migrate(&readers, place).await?;
+        let writer = Writer::spawn(readers.clone(), lock).await?;
+        Ok(Self { readers, writer })
+    }
+
+    /// Has the writer do `job`: an `async` block that uses a transaction. Returns once that is committed.
+    ///
+    /// ```
+    /// # use parlour_server::store::{Ban, Store, StoreError};
+    /// # async fn example(store: Store, ban: Ban) -> Result<(), StoreError> {
+    /// store.write(|tx| Box::pin(async move { tx.put_ban(&ban).await })).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The job's own, or [`StoreError`]: nothing is done then.
+    pub async fn write<T, E, J>(&self, job: J) -> Result<T, E>
+    where
+        J: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.write(job).await
+    }
+
+    /// Ends: returns once all jobs are done and the database is free for another process.
+    pub async fn close(self) {
+        let Self { readers, writer } = self;
+        writer.close().await;
+        readers.close().await;
+    }
+
+    /// The number of the newest event that can be read, and its successors as they come.
+    pub fn committed(&self) -> watch::Receiver<i64> {
+        self.writer.committed()
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn check(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        self.write(|tx| Box::pin(tx.heartbeat())).await
+    }
+}
+
+fn connect_options(place: &Place) -> Result<AnyConnectOptions, sqlx::Error> {
+    let url = match place {
+        Place::Sqlite(path) => format!("sqlite://{}?mode=rwc", path.display()),
+        Place::Postgres(url) => url.clone(),
+    };
+    AnyConnectOptions::from_str(&url)
+}
+
+fn pragmas(place: &Place) -> &'static str {
+    match place {
+        Place::Sqlite(_) => {
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON"
+        }
+        Place::Postgres(_) => "SET TIME ZONE 'UTC'",
+    }
+}
+
+/// A column that holds a time.
+fn at(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_millis(row.try_get(column)?))
+}
+
+/// A column that may hold a time.
+fn maybe_at(row: &AnyRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    let millis: Option<i64> = row.try_get(column)?;
+    Ok(millis.map(Timestamp::from_millis))
+}
+
+/// A column that holds a flag.
+fn flag(row: &AnyRow, column: &'static str) -> Result<bool, StoreError> {
+    let flag: i64 = row.try_get(column)?;
+    Ok(flag != 0)
+}
+
+/// A column that holds JSON.
+fn json<T: serde::de::DeserializeOwned>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(|_| StoreError::Damaged {
+        what: column,
+        value: text,
+    })
+}
+
+/// JSON as it stands in a column. What goes there has text keys only, so it always has a form.
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,225 @@
+//! The one connection that writes, and the jobs that it takes.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::{Any, AnyPool, Row as _, Transaction};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::StoreError;
+use super::lock::Lock;
+use crate::time::Timestamp;
+
+/// Jobs that wait, and how many and how long one transaction takes in.
+const QUEUE: usize = 1_024;
+const BATCH: usize = 256;
+const WINDOW: Duration = Duration::from_millis(50);
+
+/// The transaction that a job writes in.
+#[derive(Debug)]
+pub struct Tx {
+    pub(super) transaction: Transaction<'static, Any>,
+    /// When the job runs: the time of what it writes.
+    pub(super) now: Timestamp,
+    /// The number of the journal's newest event.
+    pub(super) seq: i64,
+}
+
+impl Tx {
+    /// The time of what is written.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        let done = sqlx::query(statement).execute(&mut *self.transaction);
+        done.await.map(drop)
+    }
+
+    /// When a process that has this database was last known to live.
+    pub(crate) async fn last_heartbeat(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query("SELECT value FROM meta WHERE name = 'heartbeat'");
+        let row = row.fetch_optional(&mut *self.transaction).await?;
+        let value: Option<String> = row.map(|row| row.try_get("value")).transpose()?;
+        Ok(value
+            .and_then(|value| value.parse().ok())
+            .map(Timestamp::from_millis))
+    }
+
+    /// Notes that this process lives.
+    pub(crate) async fn heartbeat(&mut self) -> Result<(), StoreError> {
+        let now = self.now.as_millis().to_string();
+        sqlx::query(
+            "INSERT INTO meta (name, value) VALUES ('heartbeat', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(now)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A job and the one that waits for its answer, whatever their types.
+trait Work: Send {
+    /// Does the job. If it fails, it is undone. An error says that the transaction is of no use any more.
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(), sqlx::Error>>;
+
+    /// Answers, once it is known what became of the transaction.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Waiting<J, T, E> {
+    job: Option<J>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<J, T, E> Work for Waiting<J, T, E>
+where
+    J: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            let Some(job) = self.job.take() else {
+                return Ok(());
+            };
+            let seq = tx.seq;
+            tx.execute("SAVEPOINT job").await?;
+            let result = job(tx).await;
+            if result.is_err() {
+                tx.execute("ROLLBACK TO SAVEPOINT job").await?;
+                tx.seq = seq;
+            }
+            tx.execute("RELEASE SAVEPOINT job").await?;
+            self.result = Some(result);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let result = match (self.result, outcome) {
+            // The job's own error says more than what became of the others.
+            (Some(Err(error)), _) => Err(error),
+            (Some(done), Ok(())) => done,
+            (_, Err(error)) => Err(error.into()),
+            (None, Ok(())) => Err(StoreError::ShutDown.into()),
+        };
+        // Nobody may wait any more; the job is done all the same.
+        let _ = self.reply.send(result);
+    }
+}
+
+/// Sends jobs to the task that writes. It ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Box<dyn Work>>,
+    committed: watch::Receiver<i64>,
+}
+
+impl std::fmt::Debug for dyn Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Work")
+    }
+}
+
+impl Writer {
+    pub(super) async fn spawn(pool: AnyPool, lock: Lock) -> Result<Self, sqlx::Error> {
+        let newest = sqlx::query("SELECT COALESCE(MAX(seq), 0) FROM events");
+        let newest = newest.fetch_one(&pool).await?.try_get(0)?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (tell, committed) = watch::channel(newest);
+        tokio::spawn(work(pool, lock, queue, tell));
+        Ok(Self { jobs, committed })
+    }
+
+    /// Returns once the other clones are gone, too, and all jobs are done.
+    pub(super) async fn close(self) {
+        let Self {
+            jobs,
+            mut committed,
+        } = self;
+        drop(jobs);
+        // The task drops its end when it is done: that is the error.
+        while committed.changed().await.is_ok() {}
+    }
+
+    pub(super) fn committed(&self) -> watch::Receiver<i64> {
+        self.committed.clone()
+    }
+
+    pub(super) async fn write<T, E, J>(&self, job: J) -> Result<T, E>
+    where
+        J: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting {
+            job: Some(job),
+            result: None,
+            reply,
+        };
+        let sent = self.jobs.send(Box::new(waiting)).await;
+        sent.map_err(|_| StoreError::ShutDown)?;
+        answer.await.map_err(|_| StoreError::ShutDown)?
+    }
+}
+
+async fn work(
+    pool: AnyPool,
+    _lock: Lock,
+    mut queue: mpsc::Receiver<Box<dyn Work>>,
+    committed: watch::Sender<i64>,
+) {
+    while let Some(first) = queue.recv().await {
+        let mut batch = vec![first];
+        match transact(&pool, &mut queue, &mut batch).await {
+            Ok(seq) => {
+                committed.send_replace(seq);
+                batch.into_iter().for_each(|work| work.answer(Ok(())));
+            }
+            Err(error) => {
+                tracing::error!(%error, jobs = batch.len(), "nothing could be written");
+                for work in batch {
+                    work.answer(Err(StoreError::Unavailable(error.to_string())));
+                }
+            }
+        }
+    }
+}
+
+/// Runs a batch of jobs in one transaction, and those that come meanwhile, too. Gives the number of the newest event.
+async fn transact(
+    pool: &AnyPool,
+    queue: &mut mpsc::Receiver<Box<dyn Work>>,
+    batch: &mut Vec<Box<dyn Work>>,
+) -> Result<i64, sqlx::Error> {
+    let transaction = pool.begin().await?;
+    let mut tx = Tx {
+        transaction,
+        now: Timestamp::now(),
+        seq: 0,
+    };
+    let newest = sqlx::query("SELECT COALESCE(MAX(seq), 0) FROM events");
+    let newest = newest.fetch_one(&mut *tx.transaction).await?;
+    tx.seq = newest.try_get(0)?;
+    let begin = Instant::now();
+    let mut done = 0;
+    while let Some(work) = batch.get_mut(done) {
+        work.run(&mut tx).await?;
+        done += 1;
+        if done == batch.len()
+            && done < BATCH
+            && begin.elapsed() < WINDOW
+            && let Ok(next) = queue.try_recv()
+        {
+            batch.push(next);
+        }
+    }
+    let seq = tx.seq;
+    tx.transaction.commit().await?;
+    Ok(seq)
+}

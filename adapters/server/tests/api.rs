@@ -1,0 +1,561 @@
+//! The API over HTTP: who may, what is strict, and what is answered twice.
+
+mod common;
+
+use common::*;
+use futures_util::StreamExt as _;
+use parlour_server::api::openapi;
+use parlour_tokio::Room;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The description of the API is the one in the repository; `parlour openapi > adapters/server/openapi.json` makes it anew.
+#[test]
+fn the_committed_description_is_the_true_one() {
+    let committed = include_str!("../openapi.json");
+    let true_one = serde_json::to_string_pretty(&openapi()).unwrap() + "\n";
+    assert!(
+        committed == true_one,
+        "run `cargo run -p parlour-server -- openapi > adapters/server/openapi.json`"
+    );
+}
+
+/// Every operation that asks for a key refuses a request without one, and a key without its scope.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_asks_for_its_scope() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let scopes = [
+        "read",
+        "rooms",
+        "tokens",
+        "moderate",
+        "recordings",
+        "webhooks",
+    ];
+    let mut keys = Vec::new();
+    for scope in scopes {
+        let key = api
+            .post("/v1/keys", json!({"id": scope, "scopes": [scope]}))
+            .await;
+        keys.push(format!("{scope}.{}", key["secret"].as_str().unwrap()));
+    }
+    let document = serde_json::to_value(openapi()).unwrap();
+    let mut open = Vec::new();
+    let mut checked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let filled = path
+            .replace("{room}", "kitchen")
+            .replace("{participant}", "anna");
+        let filled = filled
+            .replace("{session}", "0")
+            .replace("{stream}", "mic")
+            .replace("{id}", "nobody");
+        for (method, operation) in operations.as_object().unwrap() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let call = |key: Option<&str>| {
+                let request = api
+                    .http
+                    .request(method.clone(), format!("{}{filled}", api.url));
+                let request = request
+                    .header("content-type", "application/json")
+                    .body("{}");
+                match key {
+                    Some(key) => request.bearer_auth(key),
+                    None => request,
+                }
+            };
+            if operation["security"] == json!([]) || operation["security"] == json!([{}]) {
+                open.push(format!("{method} {path}"));
+                continue;
+            }
+            let anonymous = within(call(None).send()).await.unwrap();
+            assert_eq!(anonymous.status(), 401, "{method} {path}");
+            let mut allowed = 0;
+            for key in &keys {
+                // An endless answer is as good as any that is no refusal.
+                let answer = within(call(Some(key)).send()).await.unwrap();
+                allowed += usize::from(answer.status() != 403);
+            }
+            // Those of `admin` none of them, and all others exactly one.
+            let is_admins = path.starts_with("/v1/keys");
+            assert_eq!(allowed, usize::from(!is_admins), "{method} {path}");
+            checked += 1;
+        }
+    }
+    assert_eq!(
+        open,
+        ["GET /healthz", "GET /readyz", "POST /v1/tokens/refresh"]
+    );
+    assert!(checked > 25, "{checked}");
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_read_strictly_and_errors_say_where() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    for (method, path, body, status, kind, says) in [
+        (
+            Method::GET,
+            "/v1/rooms?stat=enabled",
+            Value::Null,
+            400,
+            "unknown-parameter",
+            "stat",
+        ),
+        (
+            Method::GET,
+            "/v1/rooms?limit=0",
+            Value::Null,
+            400,
+            "unknown-parameter",
+            "1 to 200",
+        ),
+        (
+            Method::GET,
+            "/v1/rooms?cursor=x",
+            Value::Null,
+            400,
+            "unknown-parameter",
+            "cursor",
+        ),
+        (
+            Method::GET,
+            "/v1/rooms/nowhere",
+            Value::Null,
+            404,
+            "not-found",
+            "nowhere",
+        ),
+        (
+            Method::GET,
+            "/v2",
+            Value::Null,
+            404,
+            "not-found",
+            "openapi.json",
+        ),
+        (
+            Method::PATCH,
+            "/v1/rooms",
+            json!({}),
+            405,
+            "method-not-allowed",
+            "openapi.json",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms",
+            json!({"name": "a b"}),
+            422,
+            "validation",
+            "/name",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms",
+            json!({"titel": "x"}),
+            422,
+            "validation",
+            "/titel",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms",
+            json!({"max_participants": 0}),
+            422,
+            "validation",
+            "/max_participants",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms",
+            json!([]),
+            422,
+            "validation",
+            "map",
+        ),
+        (
+            Method::PATCH,
+            "/v1/rooms/nowhere",
+            json!({}),
+            404,
+            "not-found",
+            "nowhere",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms/a/tokens",
+            json!({}),
+            422,
+            "validation",
+            "participant",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms/a/tokens",
+            json!({"participant": "b", "grants": ["fly"]}),
+            422,
+            "validation",
+            "/grants/0",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms/a/tokens",
+            json!({"participant": "b", "ttl_s": 0}),
+            422,
+            "validation",
+            "/ttl_s",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms/a/tokens",
+            json!({"participant": "b", "name": "a\u{202e}b"}),
+            422,
+            "validation",
+            "/name",
+        ),
+        (
+            Method::POST,
+            "/v1/tokens/refresh",
+            json!({"refresh_token": "prt_x"}),
+            401,
+            "unauthenticated",
+            "refresh",
+        ),
+        (
+            Method::POST,
+            "/v1/sessions/0/end",
+            json!({}),
+            404,
+            "not-found",
+            "session",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms/a/lobby/admit",
+            json!({}),
+            422,
+            "validation",
+            "/participants",
+        ),
+        (
+            Method::POST,
+            "/v1/rooms/a/lobby/admit",
+            json!({"participants": ["b"], "except": ["c"]}),
+            422,
+            "validation",
+            "/except",
+        ),
+        (
+            Method::POST,
+            "/v1/keys",
+            json!({"scopes": ["everything"]}),
+            422,
+            "validation",
+            "everything",
+        ),
+        (
+            Method::POST,
+            "/v1/keys",
+            json!({"scopes": []}),
+            422,
+            "validation",
+            "/scopes",
+        ),
+        (
+            Method::POST,
+            "/v1/keys/nobody/rotate",
+            json!({}),
+            404,
+            "not-found",
+            "nobody",
+        ),
+        (
+            Method::DELETE,
+            "/v1/keys/first",
+            Value::Null,
+            409,
+            "not-possible",
+            "another",
+        ),
+    ] {
+        let (got, problem) = api.call(method.clone(), path, body).await;
+        assert_eq!(got, status, "{method} {path}: {problem}");
+        assert_eq!(
+            problem["type"],
+            format!("urn:parlour:problem:{kind}"),
+            "{method} {path}"
+        );
+        assert!(
+            problem.to_string().contains(says),
+            "{method} {path}: {problem} lacks {says:?}"
+        );
+    }
+    let plain = api
+        .http
+        .post(format!("{}/v1/rooms", api.url))
+        .bearer_auth(&api.key)
+        .body("{}");
+    let problem = within(plain.send()).await.unwrap();
+    assert_eq!(problem.status(), 400);
+    assert_eq!(
+        problem.headers()["content-type"],
+        "application/problem+json"
+    );
+    assert_eq!(problem.headers()["x-content-type-options"], "nosniff");
+    assert!(problem.headers().contains_key("x-request-id"));
+    let large = json!({"title": "x".repeat(2 << 20)});
+    let (status, _) = api.call(Method::POST, "/v1/rooms", large).await;
+    assert_eq!(status, 413);
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_changed_by_who_has_read_it_last() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let made = api
+        .send(
+            Method::PUT,
+            "/v1/rooms/green",
+            Some(&json!({"title": "Green"})),
+        )
+        .await;
+    assert_eq!(
+        (made.status().as_u16(), &made.headers()["location"]),
+        (201, &"/v1/rooms/green".parse().unwrap())
+    );
+    let etag = made.headers()["etag"].clone();
+    let change = |etag: &reqwest::header::HeaderValue, title: &str| {
+        let request = api
+            .http
+            .patch(format!("{}/v1/rooms/green", api.url))
+            .bearer_auth(&api.key);
+        let request = request
+            .header("if-match", etag.clone())
+            .header("content-type", "application/merge-patch+json");
+        request.body(json!({"title": title}).to_string()).send()
+    };
+    let changed = within(change(&etag, "Greener")).await.unwrap();
+    assert_eq!(changed.status(), 200);
+    let late = within(change(&etag, "Blue")).await.unwrap();
+    assert_eq!(late.status(), 412);
+    assert_eq!(api.get("/v1/rooms/green").await["title"], "Greener");
+    let (status, problem) = api
+        .call(Method::POST, "/v1/rooms", json!({"name": "green"}))
+        .await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("urn:parlour:problem:exists"))
+    );
+    // What is the same changes nothing, and is not told.
+    api.call(
+        Method::PATCH,
+        "/v1/rooms/green",
+        json!({"title": "Greener"}),
+    )
+    .await;
+    let events = api.get("/v1/events?room=green&order=asc").await;
+    assert_eq!(
+        all(events["data"].as_array().unwrap(), "type"),
+        ["room.created", "room.updated"]
+    );
+    for _ in 0..2 {
+        let (status, _) = api
+            .call(Method::DELETE, "/v1/rooms/green", Value::Null)
+            .await;
+        assert_eq!(status, 204);
+    }
+    api.stop().await;
+}
+
+/// Disabling a room ends its session, empties its lobby and refuses joins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_room_is_empty() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    api.call(Method::PUT, "/v1/rooms/green", json!({"lobby": true}))
+        .await;
+    let host = api
+        .ticket("green", "host", json!({"grants": ["participant", "admit"]}))
+        .await;
+    let host = within(Room::join(&host)).await.unwrap();
+    let waiting = api.ticket("green", "guest", Value::Null).await;
+    let guest = tokio::spawn(async move { Room::join(&waiting).await });
+    api.until("/v1/rooms/green/lobby", |list| {
+        all(list, "participant") == ["guest"]
+    })
+    .await;
+    let admitted = api
+        .post(
+            "/v1/rooms/green/lobby/admit",
+            json!({"participants": ["guest", "x"]}),
+        )
+        .await;
+    assert_eq!(
+        (&admitted["affected"], &admitted["unknown"]),
+        (&json!(["guest"]), &json!(["x"]))
+    );
+    let guest = within(guest).await.unwrap().unwrap();
+    let again = api.ticket("green", "late", Value::Null).await;
+    let (status, _) = api
+        .call(
+            Method::PATCH,
+            "/v1/rooms/green",
+            json!({"state": "disabled"}),
+        )
+        .await;
+    assert_eq!(status, 200);
+    for room in [host, guest] {
+        let mut events = room.events();
+        within(async { while events.next().await.is_some() {} }).await;
+    }
+    let refused = within(Room::join(&again)).await.unwrap_err();
+    assert!(refused.to_string().contains("closed"), "{refused}");
+    let (status, problem) = api
+        .call(
+            Method::POST,
+            "/v1/rooms/green/tokens",
+            json!({"participant": "x"}),
+        )
+        .await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("urn:parlour:problem:room-disabled"))
+    );
+    api.stop().await;
+}
+
+/// A request with an `Idempotency-Key` is done once; its answer does not lie open in the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_sent_twice_is_done_once() {
+    for home in Home::all().await {
+        let api = home.serve().await;
+        let send = |key: &str, body: Value| {
+            let request = api
+                .http
+                .post(format!("{}/v1/rooms/green/tokens", api.url))
+                .bearer_auth(&api.key);
+            let request = request
+                .header("idempotency-key", key)
+                .header("content-type", "application/json");
+            request.body(body.to_string()).send()
+        };
+        let anna = || json!({"participant": "anna", "refresh_ttl_s": 60});
+        let first = within(send("k", anna())).await.unwrap();
+        assert!(!first.headers().contains_key("idempotency-replayed"));
+        let first = within(first.text()).await.unwrap();
+        let second = within(send("k", anna())).await.unwrap();
+        assert_eq!(
+            (
+                second.status().as_u16(),
+                &second.headers()["idempotency-replayed"]
+            ),
+            (201, &"true".parse().unwrap())
+        );
+        assert_eq!(within(second.text()).await.unwrap(), first);
+        let other = within(send("k", json!({"participant": "ben"})))
+            .await
+            .unwrap();
+        assert_eq!(other.status(), 422);
+        let another = within(send("l", anna())).await.unwrap();
+        assert_ne!(within(another.text()).await.unwrap(), first);
+        api.stop().await;
+        let secret = serde_json::from_str::<Value>(&first).unwrap();
+        let secret = secret["refresh_token"].as_str().unwrap();
+        for file in std::fs::read_dir(home.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            let found = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
+            assert!(!found, "a refresh token lies open in the database");
+        }
+    }
+}
+
+/// A stream of events goes on where it broke, and ends with the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_streamed_as_they_are_committed() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    api.call(Method::PUT, "/v1/rooms/a", json!({})).await;
+    let first = api.get("/v1/events?type=room.created").await["data"][0]["seq"]
+        .as_i64()
+        .unwrap();
+    let open = api
+        .http
+        .get(format!("{}/v1/events/stream?type=room.created", api.url));
+    let open = open
+        .bearer_auth(&api.key)
+        .header("last-event-id", (first - 1).to_string());
+    let stream = within(open.send()).await.unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut chunks = stream.bytes_stream();
+    let mut text = String::new();
+    for name in ["a", "b"] {
+        while !text.contains(&format!("\"room\":\"{name}\"")) {
+            let chunk = within(chunks.next()).await.unwrap().unwrap();
+            text += std::str::from_utf8(&chunk).unwrap();
+        }
+        if name == "a" {
+            assert!(text.contains(&format!("id: {first}")));
+            api.call(Method::PATCH, "/v1/rooms/a", json!({"title": "x"}))
+                .await;
+            api.call(Method::PUT, "/v1/rooms/b", json!({})).await;
+        }
+    }
+    assert!(!text.contains("room.updated"));
+    api.stop().await;
+    assert!(
+        within(chunks.next()).await.is_none(),
+        "the stream ends with the server"
+    );
+}
+
+/// A secret that was exchanged works for as long as was said, for the API and for tokens; a revoked key does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_exchanged_and_revoked() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let made = api
+        .post(
+            "/v1/keys",
+            json!({"id": "app", "scopes": ["tokens", "read"]}),
+        )
+        .await;
+    let as_app = |secret: &Value| format!("app.{}", secret.as_str().unwrap());
+    let old = as_app(&made["secret"]);
+    let get = |key: String| {
+        let request = api
+            .http
+            .get(format!("{}/v1/rooms", api.url))
+            .bearer_auth(key);
+        async { within(request.send()).await.unwrap().status().as_u16() }
+    };
+    assert_eq!(get(old.clone()).await, 200);
+    let kept = api
+        .post("/v1/keys/app/rotate", json!({"keep_former_s": 60}))
+        .await;
+    assert_eq!(
+        (get(old.clone()).await, get(as_app(&kept["secret"])).await),
+        (200, 200)
+    );
+    let gone = api.post("/v1/keys/app/rotate", json!({})).await;
+    assert_eq!(
+        (get(old).await, get(as_app(&gone["secret"])).await),
+        (401, 200)
+    );
+    // A token that it has signed is void with it.
+    let mut mint = api;
+    mint.key = as_app(&gone["secret"]);
+    let ticket = mint.ticket("kitchen", "anna", Value::Null).await;
+    mint.key = mint.first_key.clone();
+    let (status, _) = mint.call(Method::DELETE, "/v1/keys/app", Value::Null).await;
+    assert_eq!(status, 204);
+    assert!(within(Room::join(&ticket)).await.is_err());
+    let listed = mint.get("/v1/keys").await;
+    assert!(listed["data"][1]["revoked_at"].is_string() && !listed.to_string().contains("secret"));
+    mint.stop().await;
+}
