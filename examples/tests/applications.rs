@@ -1,4 +1,5 @@
 //! The five applications as processes: a meeting that `tickets` opens, in which the others play their parts.
+#![expect(clippy::disallowed_methods, reason = "processes live in real time")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::store::Place;
 
 /// All of it. See the [module](self).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The API.
@@ -93,18 +93,6 @@ pub struct Drain {
 
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const ANY: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            http: Http::default(),
-            media: Media::default(),
-            store: Tables::default(),
-            rooms: Rooms::default(),
-            drain: Drain::default(),
-        }
-    }
-}
 
 impl Default for Http {
     fn default() -> Self {

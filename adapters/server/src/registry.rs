@@ -3,7 +3,7 @@
 //! The tables hold the same; whoever changes them changes this after the commit. Workers ask it for every join and never wait:
 //! each part is behind a lock that is held for a look-up or an insertion.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use parlour_tokio::core::server::Admission;
@@ -26,7 +26,7 @@ pub struct Registry {
 
 #[derive(Debug, Default)]
 struct Parts {
-    rooms: HashMap<String, Rules>,
+    rooms: BTreeMap<String, Rules>,
     keys: Vec<Key>,
 }
 
@@ -35,9 +35,9 @@ struct Parts {
 struct Rules {
     /// Without one, the room does not exist, and has bans or marks only.
     room: Option<RoomSettings>,
-    bans: HashMap<String, Option<Timestamp>>,
+    bans: BTreeMap<String, Option<Timestamp>>,
     /// Tokens that were issued before are void: those of one participant, or of all (the empty id).
-    marks: HashMap<String, Timestamp>,
+    marks: BTreeMap<String, Timestamp>,
 }
 
 /// An API key that works.

@@ -74,7 +74,7 @@ async fn a_session_is_written_down_whole() {
         within(anna.leave()).await;
 
         let ended = api
-            .until(&format!("/v1/sessions?room=kitchen&state=ended"), |list| {
+            .until("/v1/sessions?room=kitchen&state=ended", |list| {
                 !list.is_empty()
             })
             .await;

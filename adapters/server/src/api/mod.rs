@@ -18,7 +18,7 @@ mod server;
 mod sessions;
 mod tokens;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -59,7 +59,7 @@ pub(crate) struct Parts {
     rooms: parlour_tokio::Server,
     sealer: Sealer,
     /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
-    in_progress: Mutex<HashSet<(String, String)>>,
+    in_progress: Mutex<BTreeSet<(String, String)>>,
     closing: watch::Sender<bool>,
 }
 
@@ -104,7 +104,7 @@ impl App {
         &self.0.sealer
     }
 
-    fn in_progress(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+    fn in_progress(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
         let locked = self.0.in_progress.lock();
         locked.unwrap_or_else(PoisonError::into_inner)
     }

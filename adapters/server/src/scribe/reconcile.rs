@@ -1,6 +1,6 @@
 //! Makes history right where events were lost.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use parlour_tokio::{RoomId, RoomInfo, SessionId, Snapshot};
 use serde_json::json;
@@ -34,7 +34,7 @@ pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
 /// Writes what is true now and differs from the tables; gives the rooms that came to exist.
 pub(super) async fn compare(tx: &mut Tx, snapshot: &Snapshot) -> Result<Vec<RoomRow>, StoreError> {
     let now = tx.now();
-    let live: HashSet<String> = snapshot
+    let live: BTreeSet<String> = snapshot
         .rooms
         .iter()
         .filter_map(|room| room.session)
@@ -88,7 +88,7 @@ async fn compare_room(
         reconciled: true,
     };
     let created = teller.begin(tx).await?;
-    let there: HashSet<&str> = room
+    let there: BTreeSet<&str> = room
         .participants
         .iter()
         .map(|info| info.participant.id.as_str())
@@ -100,7 +100,7 @@ async fn compare_room(
     {
         teller.left(tx, &gone.participant, "unknown").await?;
     }
-    let known: HashSet<&str> = known.iter().map(|row| row.participant.as_str()).collect();
+    let known: BTreeSet<&str> = known.iter().map(|row| row.participant.as_str()).collect();
     for info in &room.participants {
         let participant = &info.participant;
         if known.contains(participant.id.as_str()) {
