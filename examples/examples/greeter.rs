@@ -5,7 +5,7 @@
 //! ```
 //! A voice agent has this shape, with a speech synthesizer in the place of the file.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,11 +28,14 @@ struct Options {
     speech: PathBuf,
 }
 
-/// Who has come and is not greeted yet, and how many speak.
+/// What a guest gets to open its loudspeaker: it hears nothing that was said before.
+const SETTLING: Duration = Duration::from_millis(300);
+
+/// The guests that are not greeted yet, and the participants that speak.
 #[derive(Debug, Default)]
 struct Hall {
     arrived: VecDeque<ParticipantId>,
-    speaking: usize,
+    speaking: BTreeSet<ParticipantId>,
 }
 
 impl Hall {
@@ -48,8 +51,14 @@ impl Hall {
             Some(Event::Room(RoomEvent::ParticipantLeft { participant, .. })) => {
                 self.arrived.retain(|arrived| *arrived != participant);
             }
-            Some(Event::Room(RoomEvent::SpeakingStarted { .. })) => self.speaking += 1,
-            Some(Event::Room(RoomEvent::SpeakingStopped { .. })) => self.speaking -= 1,
+            Some(Event::Room(RoomEvent::SpeakingStarted { participant })) => {
+                self.speaking.insert(participant);
+            }
+            Some(Event::Room(RoomEvent::SpeakingStopped { participant })) => {
+                self.speaking.remove(&participant);
+            }
+            // A lost event may have been the end of somebody's speech.
+            Some(Event::Lagged { .. }) => self.speaking.clear(),
             Some(_) => {}
             None => return false,
         }
@@ -57,7 +66,7 @@ impl Hall {
     }
 }
 
-/// Says it all, unless somebody begins to speak; tells how much was said.
+/// Says it all, unless a participant begins to speak; tells how much was said.
 async fn say(
     voice: &mut AudioWriter,
     speech: &[i16],
@@ -65,7 +74,7 @@ async fn say(
     events: &mut Events,
 ) -> anyhow::Result<Duration> {
     let before = voice.played();
-    let interrupted = async { while hall.speaking == 0 && hall.wait(events).await {} };
+    let interrupted = async { while hall.speaking.is_empty() && hall.wait(events).await {} };
     let finished = tokio::select! {
         played = voice.play(speech) => played.map(|()| true)?,
         () = interrupted => false,
@@ -85,10 +94,11 @@ async fn main() -> anyhow::Result<()> {
     let mut voice = room.publish_audio("greeting", voice).await?;
     let (mut hall, mut events) = (Hall::default(), room.events());
     while hall.wait(&mut events).await {
-        if hall.speaking > 0 {
+        if !hall.speaking.is_empty() {
             continue;
         }
         if let Some(guest) = hall.arrived.pop_front() {
+            tokio::time::sleep(SETTLING).await;
             let said = say(&mut voice, &speech, &mut hall, &mut events).await?;
             println!(
                 "greeted {guest}: {:.1} s of {:.1} s",
@@ -97,5 +107,6 @@ async fn main() -> anyhow::Result<()> {
             );
         }
     }
+    println!("the room is closed: {:?}", room.closed().await);
     Ok(())
 }

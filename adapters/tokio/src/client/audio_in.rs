@@ -8,7 +8,6 @@ use parlour_core::audio::JitterStatistics;
 use parlour_core::audio::mixer::Mixer;
 use parlour_core::signal::StreamRef;
 use parlour_core::time::Instant;
-use tokio::time::Interval;
 
 use super::ReadError;
 use super::frames::Frames;
@@ -16,21 +15,30 @@ use super::player::Player;
 use super::rate::{Output, SampleRate};
 use super::shared::Shared;
 
-const FRAME: Duration = Duration::from_millis(20);
 /// A reader that is later than this is taken to have paused.
 const CATCH_UP: Duration = Duration::from_millis(500);
 
-/// Ticks every 20 ms, from its first use on. A late reader, on a busy machine, catches up: unread audio would pile up
-/// in the jitter buffer and be dropped there.
-#[derive(Debug, Default)]
-pub(super) struct Ticks(Option<Interval>);
+/// Paces the reads of a caller without a sound card by this machine's clock. A late reader, on a busy machine, catches up:
+/// unread audio would pile up in the jitter buffer and be dropped there.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rate: SampleRate,
+    /// When the next samples are due; those before them have been read.
+    due: Option<tokio::time::Instant>,
+}
 
-impl Ticks {
-    pub(super) async fn next(&mut self) {
-        let interval = self.0.get_or_insert_with(|| tokio::time::interval(FRAME));
-        if interval.tick().await.elapsed() > CATCH_UP {
-            interval.reset();
-        }
+impl Pace {
+    pub(super) fn new(rate: SampleRate) -> Self {
+        Self { rate, due: None }
+    }
+
+    /// Waits until the samples behind the last ones are due, and takes this many. Cancellation-safe.
+    pub(super) async fn wait_for(&mut self, samples: usize) {
+        let now = tokio::time::Instant::now();
+        let due = self.due.filter(|due| *due + CATCH_UP >= now).unwrap_or(now);
+        tokio::time::sleep_until(due).await;
+        let nanos = samples as u64 * 1_000_000_000 / u64::from(self.rate.hz());
+        self.due = Some(due + Duration::from_nanos(nanos));
     }
 }
 
@@ -77,7 +85,7 @@ pub struct MixedReader {
     players: BTreeMap<u8, Player>,
     output: Output,
     mix: Mix,
-    ticks: Ticks,
+    pace: Pace,
 }
 
 impl MixedReader {
@@ -89,7 +97,7 @@ impl MixedReader {
             players: BTreeMap::new(),
             output: Output::new(rate),
             mix: Mix::default(),
-            ticks: Ticks::default(),
+            pace: Pace::new(rate),
         }
     }
 
@@ -130,13 +138,13 @@ impl MixedReader {
         })
     }
 
-    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds:
-    /// for callers without a sound card that sets the pace. A late caller does not wait until it has caught up. A
-    /// pause of more than half a second is not caught up.
+    /// [Reads](Self::read) as much as `pcm` holds, at the pace of this machine's clock: the next call waits as long as
+    /// these samples last. For callers without a sound card that sets the pace. A late caller does not wait until it
+    /// has caught up. A pause of more than half a second is not caught up.
     ///
     /// Cancellation-safe.
     pub async fn next_frame(&mut self, pcm: &mut [i16]) {
-        self.ticks.next().await;
+        self.pace.wait_for(pcm.len()).await;
         self.read(pcm);
     }
 }
@@ -151,7 +159,7 @@ pub struct SlotReader {
     output: Output,
     /// The stream read last.
     heard: Option<u32>,
-    ticks: Ticks,
+    pace: Pace,
 }
 
 impl SlotReader {
@@ -166,7 +174,7 @@ impl SlotReader {
             player: Player::new(rate.decoded()).ok_or(ReadError::SampleRate)?,
             output: Output::new(rate),
             heard: None,
-            ticks: Ticks::default(),
+            pace: Pace::new(rate),
         })
     }
 
@@ -184,11 +192,12 @@ impl SlotReader {
         self.shared.stream_with(self.heard?)
     }
 
-    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds.
+    /// [Reads](Self::read) as much as `pcm` holds, at the pace of this machine's clock: the next call waits as long as
+    /// these samples last.
     ///
     /// Cancellation-safe.
     pub async fn next_frame(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
-        self.ticks.next().await;
+        self.pace.wait_for(pcm.len()).await;
         self.read(pcm)
     }
 }
@@ -199,12 +208,12 @@ mod tests {
 
     use super::*;
 
-    /// The number of ticks that come at once.
-    async fn at_once(ticks: &mut Ticks) -> usize {
+    /// How many pieces of this many samples are read at once.
+    async fn at_once(pace: &mut Pace, samples: usize) -> usize {
         let start = Instant::now();
         let mut count = 0;
         loop {
-            ticks.next().await;
+            pace.wait_for(samples).await;
             if start.elapsed() > Duration::ZERO {
                 return count;
             }
@@ -213,12 +222,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_late_catches_up_and_who_has_paused_goes_on() {
-        let mut ticks = Ticks::default();
-        assert_eq!(at_once(&mut ticks).await, 1, "the first");
+    async fn a_late_reader_catches_up_and_one_that_has_paused_goes_on() {
+        let mut pace = Pace::new(SampleRate::Hz48000);
+        assert_eq!(at_once(&mut pace, 960).await, 1, "the first");
         advance(Duration::from_millis(100)).await;
-        assert_eq!(at_once(&mut ticks).await, 5);
+        assert_eq!(at_once(&mut pace, 960).await, 5);
         advance(Duration::from_secs(60)).await;
-        assert_eq!(at_once(&mut ticks).await, 1);
+        assert_eq!(at_once(&mut pace, 960).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_of_any_length_takes_as_long_as_it_lasts() {
+        for (samples, reads) in [(441, 100), (882, 50), (4_410, 10), (1, 44_100)] {
+            let mut pace = Pace::new(SampleRate::Hz44100);
+            let start = Instant::now();
+            for _ in 0..reads {
+                pace.wait_for(samples).await;
+            }
+            // The last piece is not waited for.
+            let took = start.elapsed() + Duration::from_secs(1) / reads;
+            let error = took.abs_diff(Duration::from_secs(1));
+            assert!(
+                error < Duration::from_millis(2),
+                "{samples} samples: {took:?}"
+            );
+        }
     }
 }

@@ -6,7 +6,7 @@ use parlour_core::audio::Follower;
 use parlour_core::room::{MAX_STREAMS, ParticipantId, StreamKey};
 use parlour_core::signal::StreamRef;
 
-use super::audio_in::{Mix, Ticks};
+use super::audio_in::{Mix, Pace};
 use super::frames::{Frames, Talkers};
 use super::player::Player;
 use super::rate::{Output, SampleRate};
@@ -90,7 +90,7 @@ pub struct ParticipantReader {
     /// For the first stream, so that nothing is allocated when it begins.
     spare: Option<Player>,
     output: Output,
-    ticks: Ticks,
+    pace: Pace,
     mix: Mix,
     /// The track heard last, if any.
     heard: Option<usize>,
@@ -107,7 +107,7 @@ impl ParticipantReader {
             tracks: Vec::with_capacity(MAX_STREAMS),
             spare: Player::new(rate.decoded()),
             output: Output::new(rate),
-            ticks: Ticks::default(),
+            pace: Pace::new(rate),
             mix: Mix::default(),
             heard: None,
         }
@@ -135,11 +135,12 @@ impl ParticipantReader {
         })
     }
 
-    /// Waits until the next 20 ms are due by this machine's clock, then [reads](Self::read) as much as `pcm` holds.
+    /// [Reads](Self::read) as much as `pcm` holds, at the pace of this machine's clock: the next call waits as long as
+    /// these samples last.
     ///
     /// Cancellation-safe.
     pub async fn next_frame(&mut self, pcm: &mut [i16]) -> Option<StreamRef> {
-        self.ticks.next().await;
+        self.pace.wait_for(pcm.len()).await;
         self.read(pcm)
     }
 

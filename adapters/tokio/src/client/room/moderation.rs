@@ -13,6 +13,7 @@ use crate::client::RequestError;
 ///
 /// let anna = ParticipantId::new("anna")?;
 /// let one = Whom::from(anna.clone());
+/// let two = Whom::from([anna.clone(), ParticipantId::new("ben")?]);
 /// let many = Whom::from(vec![anna; 20]);
 /// let everybody = Whom::from(Targets::all());
 /// # Ok::<(), parlour_tokio::core::room::IdError>(())
@@ -44,6 +45,12 @@ impl From<Vec<ParticipantId>> for Whom {
         Self {
             requests: lists.map(Targets::from).collect(),
         }
+    }
+}
+
+impl<const N: usize> From<[ParticipantId; N]> for Whom {
+    fn from(ids: [ParticipantId; N]) -> Self {
+        Vec::from(ids).into()
     }
 }
 
