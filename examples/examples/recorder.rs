@@ -7,6 +7,7 @@
 //! All files begin when the recording begins, and pauses and losses are filled: a second of a file is a second of the room.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ struct Options {
     folder: PathBuf,
 }
 
+/// How far ahead of its arrival a frame may stand: a second.
+const SLACK: u64 = 48_000;
+
 /// The file of one stream. Places in it are in samples of 48 kHz, whatever the codec.
 struct Track {
     file: Format,
@@ -46,11 +50,10 @@ enum Format {
 }
 
 impl Track {
-    fn create(folder: &Path, frame: &EncodedFrame, started: Instant) -> anyhow::Result<Self> {
-        let path = folder.join(file_name(&frame.stream, frame.codec));
+    fn create(path: &Path, frame: &EncodedFrame, started: Instant) -> anyhow::Result<Self> {
         let name = path.display();
         println!("recording {name}");
-        let file = File::create(&path).with_context(|| format!("cannot create {name}"))?;
+        let file = File::create_new(path).with_context(|| format!("cannot create {name}"))?;
         let file = BufWriter::new(file);
         let file = if frame.codec == Codec::Opus {
             Format::Opus(OggOpus::new(file)?)
@@ -63,7 +66,7 @@ impl Track {
             };
             Format::Wav(hound::WavWriter::new(file, spec)?)
         };
-        let begin = frame.arrived.saturating_duration_since(started).as_millis() as u64 * 48;
+        let begin = arrival(frame, started);
         Ok(Self {
             file,
             begin,
@@ -72,8 +75,9 @@ impl Track {
     }
 
     /// Writes a frame at its place; one that comes too late is left out.
-    fn write(&mut self, frame: &EncodedFrame) -> anyhow::Result<()> {
-        let place = self.begin + frame.timestamp;
+    fn write(&mut self, frame: &EncodedFrame, started: Instant) -> anyhow::Result<()> {
+        // No participant can make a file longer than the recording by claiming a later time.
+        let place = (self.begin + frame.timestamp).min(arrival(frame, started) + SLACK);
         match &mut self.file {
             Format::Opus(opus) => {
                 // The configuration of the packet, and one frame of no bytes: the decoder conceals, or is silent.
@@ -119,14 +123,27 @@ impl Track {
     }
 }
 
-/// Names of participants and streams may hold what a file's name may not.
+/// When a frame came, as a place in the files.
+fn arrival(frame: &EncodedFrame, started: Instant) -> u64 {
+    frame.arrived.saturating_duration_since(started).as_millis() as u64 * 48
+}
+
+/// The name of a stream's file. All but letters and digits are percent-encoded, so that no two streams share one.
 fn file_name(stream: &StreamRef, codec: Codec) -> String {
+    let encode = |name: &str| -> String {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric();
+        let character = |byte: u8| match is_plain(&byte) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        };
+        name.bytes().map(character).collect()
+    };
     let extension = if codec == Codec::Opus { "opus" } else { "wav" };
-    let name = format!("{}-{}.{extension}", stream.participant, stream.key);
-    let is_plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
-    name.chars()
-        .map(|c| if is_plain(c) { c } else { '_' })
-        .collect()
+    let (participant, key) = (
+        encode(stream.participant.as_str()),
+        encode(stream.key.as_str()),
+    );
+    format!("{participant}-{key}.{extension}")
 }
 
 /// Packets of Opus in Ogg. The last one waits, since it ends the stream.
@@ -188,27 +205,31 @@ async fn main() -> anyhow::Result<()> {
     let room = Room::join(&options.ticket).await?;
     let (mut frames, started) = (room.frames(), Instant::now());
     let mut tracks = BTreeMap::new();
-    loop {
+    let recorded = loop {
         let frame = tokio::select! {
             frame = frames.next() => frame,
             interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None)?,
         };
         let Some(frame) = frame else {
-            break;
+            break Ok(());
         };
-        // A stream that is published anew with another codec is another file.
-        let which = (frame.stream.clone(), file_name(&frame.stream, frame.codec));
-        let track = match tracks.entry(which) {
-            std::collections::btree_map::Entry::Occupied(track) => track.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(Track::create(&options.folder, &frame, started)?)
+        let name = file_name(&frame.stream, frame.codec);
+        let track = match tracks.entry(name) {
+            Entry::Occupied(track) => Ok(track.into_mut()),
+            Entry::Vacant(place) => {
+                let path = options.folder.join(place.key());
+                Track::create(&path, &frame, started).map(|track| place.insert(track))
             }
         };
-        track.write(&frame)?;
-    }
+        if let Err(error) = track.and_then(|track| track.write(&frame, started)) {
+            break Err(error);
+        }
+    };
+    // What was recorded is whole, also if the disk is full.
     for (_, track) in tracks {
         track.finish()?;
     }
+    recorded?;
     println!("{} frames are missing", frames.missed());
     room.leave().await;
     Ok(())

@@ -34,7 +34,7 @@ struct Options {
     /// Signs the tickets: at least 32 bytes. Without one, tickets end with this process.
     #[arg(long, env = "PARLOUR_SECRET", hide_env_values = true)]
     secret: Option<String>,
-    /// How long a ticket is valid, in seconds. A participant that is in the room by then stays until it presents a newer token or leaves.
+    /// How long a ticket is valid, in seconds. A participant that does not present a newer token by then is removed.
     #[arg(long, default_value_t = 3_600)]
     lifetime: u64,
 }

@@ -173,10 +173,12 @@ impl<'d, P: Profile> Room<'d, P> {
             muted: false,
         };
         let inner = &mut *self.shared.inner.borrow_mut();
+        if inner.publication.is_some() {
+            return Err(CommandError::TooManyStreams.into());
+        }
         match inner.client.publish(publish.clone()) {
             // A client that is over is followed by one that publishes.
-            Ok(_) | Err(CommandError::Closed) if inner.publication.is_none() => {}
-            Ok(_) | Err(CommandError::Closed) => return Err(CommandError::TooManyStreams.into()),
+            Ok(_) | Err(CommandError::Closed) => {}
             Err(error) => return Err(error.into()),
         }
         inner.publication = Some(publish);

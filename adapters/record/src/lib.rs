@@ -39,7 +39,7 @@
 //! # Format
 //!
 //! ```text
-//! "PARLOUR-LOG" version u8 = 2
+//! "PARLOUR-LOG" version u8 = 3
 //! how the machine was made:  length u32, postcard
 //! each call:                 length u32, postcard of (µs since the call before, the call)    before it is made
 //!                            CRC-32 u32 of what came out                                      after it

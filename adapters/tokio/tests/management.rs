@@ -311,11 +311,18 @@ async fn what_may_not_go_on_ends_at_once_and_is_told() {
     assert_eq!(ended.await, WriteError::NotPublished);
     let again = within(server.unpublish(&room, &id("anna"), &mic_key)).await;
     assert_eq!(again, Err(ModerateError::UnknownStream));
-    drop(mic);
-    // She may begin another one, until she may not.
-    let _mic = within(anna.publish_audio("mic", AudioOptions::opus(RATE)))
+    // She may begin another one, until she may not. The end of the former writer does not end its successor's stream.
+    let mut next = within(anna.publish_audio("mic", AudioOptions::opus(RATE)))
         .await
         .unwrap();
+    assert_eq!(mic.write(&[0; FRAME]), Err(WriteError::NotPublished));
+    drop(mic);
+    for _ in 0..5 {
+        next.write(&[0; FRAME]).unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let info = within(server.room(&room)).await.unwrap();
+    assert_eq!(info.participants[0].participant.streams.len(), 1);
     within(server.set_grants(&room, &id("anna"), Grants::SUBSCRIBE))
         .await
         .unwrap();

@@ -83,6 +83,7 @@ async fn each_reader_hears_its_own_participant_and_silence_when_it_has_left() {
     .await;
 
     // She comes back, under another SSRC.
+    anna_said = Last::default();
     let anna = join(&server, "room", "anna").await;
     let mut low = within(anna.publish_audio("mic", AudioOptions::opus(RATE)))
         .await

@@ -76,19 +76,21 @@ fn try_admit(
     if attributes.len() > MAX_ATTRIBUTES {
         return Err(AdmitError::TooManyAttributes);
     }
+    let name_of_room = room.clone();
+    let room = rooms.find_or_create(cx, room)?;
+    // Before all else: the limits may end the session that the join would continue.
+    if let Some(limits) = limits {
+        rooms.set_limits(cx, room, limits);
+    }
     let resume = front.resume_of(key);
     let ticket = resume.as_ref().map(|resume| *resume.ticket);
     let handle = ticket.map(|ticket| ResumeTicket::from_bytes(ticket).handle());
     if let Some(refusal) = handle.and_then(|handle| cx.ended.refusal(handle)) {
         return Err(AdmitError::Ended(refusal));
     }
-    let resumed = resume.and_then(|resume| rooms.resumable(cx, &resume, &room, &participant));
+    let resumed =
+        resume.and_then(|resume| rooms.resumable(cx, &resume, &name_of_room, &participant));
     let stale = handle.filter(|_| resumed.is_none());
-    let name_of_room = room.clone();
-    let room = rooms.find_or_create(cx, room)?;
-    if let Some(limits) = limits {
-        rooms.set_limits(cx, room, limits);
-    }
     if resumed.is_none() {
         rooms.check_entry(cx, room, &participant, lobby, stale, on_duplicate)?;
         if !front.take_join(cx.now, &name_of_room, &participant) {

@@ -125,7 +125,8 @@ pub struct EncodedFrame {
 pub struct FrameReader {
     frames: Frames,
     talkers: Talkers,
-    streams: BTreeMap<u32, Follower>,
+    /// By the stream and not its SSRC, which is another one after each publication: the numbers go on.
+    streams: BTreeMap<StreamRef, Follower>,
     unknown: u64,
 }
 
@@ -158,19 +159,16 @@ impl FrameReader {
 
     fn place(&mut self, frame: SlotFrame) -> Option<EncodedFrame> {
         let stream = self.talkers.of(&frame);
-        for (ssrc, follower) in &mut self.streams {
-            if frame.speaker != Some(*ssrc) || frame.mixed {
+        for (known, follower) in &mut self.streams {
+            if stream.as_ref() != Some(known) {
                 follower.other(frame.slot, frame.sequence);
             }
         }
-        let (Some(stream), Some(ssrc)) = (stream, frame.speaker) else {
+        let Some(stream) = stream else {
             self.unknown += u64::from(!frame.mixed);
             return None;
         };
-        if self.streams.len() >= REMEMBERED && !self.streams.contains_key(&ssrc) {
-            self.streams.clear();
-        }
-        let follower = self.streams.entry(ssrc).or_default();
+        let follower = self.streams.entry(stream.clone()).or_default();
         let SlotFrame { arrived, slot, .. } = frame;
         let place = follower.place(
             arrived,

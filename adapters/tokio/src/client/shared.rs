@@ -88,6 +88,9 @@ pub(super) struct State {
     pub(super) refused: BTreeMap<StreamKey, Refusal>,
     /// Streams whose writers are gone, and which are published until the client has room for a request.
     orphans: Vec<StreamKey>,
+    /// Which writer each stream belongs to: a stream can be published anew while its former writer is still there.
+    writers: BTreeMap<StreamKey, u64>,
+    last_writer: u64,
     /// Gone when all is over, so that the readers' streams end.
     events: Option<broadcast::Sender<Event>>,
     pub(super) messages: Queue,
@@ -141,6 +144,8 @@ impl Shared {
                 publishing: BTreeMap::new(),
                 refused: BTreeMap::new(),
                 orphans: Vec::new(),
+                writers: BTreeMap::new(),
+                last_writer: 0,
                 events: Some(events),
                 messages: Queue::default(),
                 frames: Some(frames),
@@ -387,6 +392,14 @@ impl State {
         }
     }
 
+    /// Gives a stream, which was just published, to a new writer.
+    fn take_over(&mut self, key: &StreamKey) -> u64 {
+        self.orphans.retain(|orphan| orphan != key);
+        self.last_writer += 1;
+        self.writers.insert(key.clone(), self.last_writer);
+        self.last_writer
+    }
+
     fn unpublish_orphans(&mut self) {
         for key in std::mem::take(&mut self.orphans) {
             self.unpublish(&key);
@@ -423,12 +436,18 @@ impl State {
 pub(super) struct Published {
     pub(super) shared: Arc<Shared>,
     key: StreamKey,
+    writer: u64,
 }
 
 impl Published {
     /// The stream `key`, which the client was told to publish.
     pub(super) fn new(shared: Arc<Shared>, key: StreamKey) -> Self {
-        Self { shared, key }
+        let writer = shared.lock().take_over(&key);
+        Self {
+            shared,
+            key,
+            writer,
+        }
     }
 
     pub(super) fn key(&self) -> &StreamKey {
@@ -445,7 +464,11 @@ impl Published {
         let now = self.shared.clock.now();
         {
             let mut state = self.shared.lock();
-            if state.client.closed().is_none() && state.paced.has_to_wait(now, &self.key, time) {
+            let is_open = state.client.closed().is_none();
+            if is_open && state.writers.get(&self.key) != Some(&self.writer) {
+                return Err(WriteError::NotPublished);
+            }
+            if is_open && state.paced.has_to_wait(now, &self.key, time) {
                 state.paced.push(&self.key, time, level, payload);
                 drop(state);
                 self.shared.wake.notify_one();
@@ -458,7 +481,11 @@ impl Published {
     /// Sends what is due, and forgets the frames that are not; gives the timestamp of the first of those.
     pub(super) fn clear(&self) -> Option<u32> {
         self.shared.release();
-        self.shared.lock().paced.forget(&self.key)
+        let mut state = self.shared.lock();
+        if state.writers.get(&self.key) != Some(&self.writer) {
+            return None;
+        }
+        state.paced.forget(&self.key)
     }
 
     /// Sends a packet. A packet that cannot be sent now, but later can, is dropped.
@@ -487,7 +514,12 @@ impl Published {
 
 impl Drop for Published {
     fn drop(&mut self) {
-        self.shared.lock().unpublish(&self.key);
+        let mut state = self.shared.lock();
+        if state.writers.get(&self.key) == Some(&self.writer) {
+            state.writers.remove(&self.key);
+            state.unpublish(&self.key);
+        }
+        drop(state);
         self.shared.wake.notify_one();
     }
 }

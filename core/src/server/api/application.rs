@@ -99,8 +99,8 @@ impl Server {
         })
     }
 
-    /// Ends the current session of a room, and turns away all participants in the lobby and all joins under way: they
-    /// are told this reason.
+    /// Ends the current session of a room and turns away all participants in the lobby: they are told this reason. Joins
+    /// under way are voided, and their clients join anew: refuse them, where joins are admitted, before this call.
     ///
     /// # Errors
     /// [`ModerateError::UnknownRoom`] if the room is empty.

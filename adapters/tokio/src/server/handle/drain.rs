@@ -16,6 +16,8 @@ impl Server {
     /// A join that would begin a session is refused with [`JoinRefusal::Unavailable`](crate::core::signal::JoinRefusal).
     /// Others may join a session that goes on, or come back to it. Participants are told nothing until the server shuts down.
     ///
+    /// A join that was admitted before still begins its session, and so does a guest who is admitted from the lobby.
+    ///
     /// The server goes on draining after that, also if the future is dropped, until
     /// [`stop_draining`](Self::stop_draining). Participants that are still present are told by
     /// [`shutdown`](Self::shutdown), with [`CloseReason::ServerShutdown`](crate::CloseReason::ServerShutdown).

@@ -177,7 +177,8 @@ impl Server {
             .await
     }
 
-    /// Ends the session in a room, and turns away its lobby and its joins under way. They are told `reason`.
+    /// Ends the session in a room, and turns away its lobby: they are told `reason`. Joins under way are voided, and
+    /// their clients join anew: have the [`Doorkeeper`](crate::Doorkeeper) refuse them before this call.
     ///
     /// ```no_run
     /// # use parlour_tokio::{CloseReason, RoomId, Server};
