@@ -8,7 +8,7 @@ use rand_core::{OsRng, RngCore as _};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a key may do with the API. Every key that is not revoked also signs participants' tokens.
+/// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -16,7 +16,7 @@ pub enum Scope {
     Read,
     /// Makes, changes and deletes rooms.
     Rooms,
-    /// Mints, refreshes and revokes tokens.
+    /// Mints and revokes tokens by the API, and signs them without it.
     Tokens,
     /// Admits, denies, kicks, censors, bans, and ends sessions.
     Moderate,

@@ -56,7 +56,10 @@ fn main() -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(options) => serve(&options),
         Command::Config(ConfigCommand::Check { config }) => {
-            let config = Config::load(config.as_deref(), std::env::vars())?;
+            let mut config = Config::load(config.as_deref(), std::env::vars())?;
+            if let Some(url) = &mut config.store.url {
+                *url = without_password(url);
+            }
             print!("{}", toml::to_string(&config)?);
             Ok(())
         }
@@ -88,6 +91,8 @@ fn serve(options: &Serve) -> anyhow::Result<()> {
         let running = Running::start(&config).await?;
         if options.dev {
             introduce(&running)?;
+        } else if let Some(key) = running.made_key() {
+            println!("The first API key, which may do everything and is not shown again:\n{key}");
         }
         tracing::info!(http = %running.address(), rooms = ?running.app().media_addresses(), "serving");
         running.until(asked_to_end(), asked_to_end()).await?;
@@ -109,6 +114,18 @@ fn introduce(running: &Running) -> anyhow::Result<()> {
     println!("  curl -H 'Authorization: Bearer {key}' --json '{{\"participant\": \"anna\"}}' \\");
     println!("      http://{http}/v1/rooms/kitchen/tokens");
     Ok(())
+}
+
+/// A database's address, fit to be shown.
+fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}")
+        }
+        None => url.to_owned(),
+    }
 }
 
 /// SIGTERM or Ctrl-C.

@@ -11,10 +11,19 @@ use parlour_tokio::core::signal::JoinRefusal;
 use parlour_tokio::token::{ApiKey, Claims};
 use parlour_tokio::{Doorkeeper, Grants, JoinRequest, RefreshRequest};
 
-use crate::auth::{Scopes, is_same_secret};
+use crate::auth::{Scope, Scopes, is_same_secret};
 use crate::rooms::{RoomSettings, RoomState};
 use crate::store::{Ban, Mark};
 use crate::time::Timestamp;
+
+/// The sender of messages from the API. No participant may have this id.
+pub(crate) const SERVER: &str = "$server";
+
+/// Whether a name stands in a path as it is.
+pub(crate) fn is_plain(name: &str) -> bool {
+    name.chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._~-".contains(c))
+}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -77,6 +86,13 @@ impl Registry {
         rules.room = Some(settings.clone());
     }
 
+    /// A room exists that came to exist by being joined, unless it is known already.
+    pub fn put_new_room(&self, name: &str, settings: &RoomSettings) {
+        let mut parts = self.write();
+        let rules = parts.rooms.entry(name.to_owned()).or_default();
+        rules.room.get_or_insert_with(|| settings.clone());
+    }
+
     /// A room exists no more, nor do its bans and marks.
     pub fn delete_room(&self, name: &str) {
         self.write().rooms.remove(name);
@@ -121,7 +137,14 @@ impl Registry {
             let secrets = [Some(key.secret.clone()), former];
             secrets.map(|secret| secret.and_then(|secret| ApiKey::new(&key.id, &secret).ok()))
         };
-        parts.keys.iter().flat_map(secrets).flatten().collect()
+        let signs = |key: &&Key| key.scopes.allow(Scope::Tokens);
+        parts
+            .keys
+            .iter()
+            .filter(signs)
+            .flat_map(secrets)
+            .flatten()
+            .collect()
     }
 
     /// The key that tokens are minted with on behalf of the caller with this key.
@@ -182,9 +205,12 @@ impl Parts {
                 return Err(JoinRefusal::RoomDisabled);
             }
             Some(settings) => Some(settings),
-            None if auto_create => None,
+            None if auto_create && is_plain(room) => None,
             None => return Err(JoinRefusal::UnknownRoom),
         };
+        if participant == SERVER {
+            return Err(JoinRefusal::Denied);
+        }
         if let Some(rules) = rules {
             let ban = rules.bans.get(participant);
             if ban.is_some_and(|until| until.is_none_or(|until| until > now)) {
@@ -291,6 +317,14 @@ mod tests {
         registry.put_ban(&ban(None));
         assert_eq!(check(later), Err(JoinRefusal::Banned));
         assert_eq!(registry.check("a", "anna", Some(1), NOW), Ok(()));
+        assert_eq!(
+            registry.check("a", SERVER, Some(1), NOW),
+            Err(JoinRefusal::Denied)
+        );
+        assert_eq!(
+            registry.check("a/b", "anna", Some(1), NOW),
+            Err(JoinRefusal::UnknownRoom)
+        );
         assert_eq!(registry.check("b", "bob", Some(1), NOW), Ok(()));
         registry.delete_ban("a", "bob");
         assert_eq!(check(NOW), Ok(()));
@@ -316,7 +350,7 @@ mod tests {
     fn a_former_secret_works_for_a_while() {
         let registry = Registry::new(true);
         let secret = |letter: &str| letter.repeat(32);
-        let scopes: Scopes = [crate::auth::Scope::Read].into_iter().collect();
+        let scopes: Scopes = [Scope::Tokens].into_iter().collect();
         let key = Key {
             id: "k".to_owned(),
             secret: secret("n"),

@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_tokio::token::{ApiKey, ApiKeyError};
 use parlour_tokio::{BindError, KeyFileError, Server, ServerConfig, load_or_create_key};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use crate::api::App;
-use crate::api::problem::Problem;
+use crate::api::{App, open_keys};
 use crate::auth::{Scope, random_secret};
 use crate::config::Config;
 use crate::registry::Registry;
@@ -22,6 +21,9 @@ use crate::scribe::{self, Scribe};
 use crate::seal::Sealer;
 use crate::store::{KeyRow, OpenError, Place, Store, StoreError};
 use crate::time::Timestamp;
+
+/// How long an end waits for those who do not come to theirs.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The id of the key that is made at the first start.
 const FIRST_KEY: &str = "first";
@@ -71,6 +73,7 @@ pub struct Running {
     listener: TcpListener,
     address: SocketAddr,
     scribe: JoinHandle<()>,
+    made_key: Option<String>,
     drain: Duration,
 }
 
@@ -89,6 +92,11 @@ impl Running {
             let path = key_file.clone();
             return Err(StartError::KeyFileMissing { path });
         }
+        let is_first = matches!(&place, Place::Sqlite(path) if !path.exists());
+        if is_first {
+            // Before there is a database that would miss it.
+            load_or_create_key(key_file)?;
+        }
         let store = Store::open(&place).await?;
         let keys = store.keys().await?;
         if !keys.is_empty() && !key_file.exists() {
@@ -97,21 +105,25 @@ impl Running {
         }
         let identity = load_or_create_key(key_file)?;
         let sealer = Sealer::new(identity.secret().expose_bytes());
-        if keys.is_empty() {
-            make_first_key(&store, &sealer).await?;
-        }
+        let made_key = match keys.is_empty() {
+            true => Some(make_first_key(&store, &sealer).await?),
+            false => None,
+        };
         let registry = Arc::new(Registry::new(config.rooms.auto_create));
+        let keys = open_keys(store.keys().await?, &sealer);
+        registry.set_keys(keys.map_err(|error| StartError::Keys(error.to_string()))?);
         fill(&registry, &store).await?;
         scribe::recover(&store).await?;
         let address = config.http.listen;
         let refused = |source| StartError::Http { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        // Nobody knows this one; the store's keys take its place below.
-        let placeholder = ApiKey::new("-", &random_secret(""));
-        let placeholder =
-            placeholder.map_err(|error: ApiKeyError| StartError::Keys(error.to_string()))?;
-        let mut media = ServerConfig::new(config.media.listen, placeholder);
+        let signing = registry.signing_keys(Timestamp::now());
+        let first = signing.first().cloned();
+        let first =
+            first.ok_or_else(|| StartError::Keys("none of them may sign tokens".to_owned()))?;
+        let mut media = ServerConfig::new(config.media.listen, first);
+        media.api_keys = signing;
         media.host.clone_from(&config.media.host);
         media.senders = config.media.senders;
         media.key_file = Some(key_file.clone());
@@ -120,14 +132,13 @@ impl Running {
             media.workers = config.media.workers;
         }
         let app = App::new(store, registry, Server::bind(media)?, sealer);
-        let unusable = |problem: Problem| StartError::Keys(problem.detail().to_owned());
-        app.reload_keys().await.map_err(unusable)?;
         let scribe = tokio::spawn(Scribe::new(&app).run());
         Ok(Self {
             app,
             listener,
             address,
             scribe,
+            made_key,
             drain: Duration::from_secs(config.drain.timeout_s),
         })
     }
@@ -135,6 +146,11 @@ impl Running {
     /// Where the API listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The key that was made at this first start, as an `Authorization` header has it. Show it: it is not shown again.
+    pub fn made_key(&self) -> Option<&str> {
+        self.made_key.as_deref()
     }
 
     /// What the API's handlers share.
@@ -172,28 +188,40 @@ impl Running {
         }
         self.app.end_streams();
         drop(stop);
-        let served = serving.await.unwrap_or(Ok(()));
+        // A client that does not finish its request, or does not read, holds nothing up.
+        let served = match timeout(LINGER, &mut serving).await {
+            Ok(served) => served.unwrap_or(Ok(())),
+            Err(_) => {
+                serving.abort();
+                Ok(())
+            }
+        };
         let store = self.app.shut_down_rooms().await;
-        // An error means that it has panicked, which is in the log.
-        let _ = self.scribe.await;
-        store.close().await;
+        // Nor does a database that fails: what it lacks is made up for at the next start.
+        if timeout(LINGER, self.scribe).await.is_err() {
+            tracing::error!("the end of the history is not written");
+        }
+        let _ = timeout(LINGER, store.close()).await;
         served
     }
 }
 
 /// A key that may do everything, for whoever starts the server for the first time.
-async fn make_first_key(store: &Store, sealer: &Sealer) -> Result<(), StoreError> {
+async fn make_first_key(store: &Store, sealer: &Sealer) -> Result<String, StoreError> {
+    let secret = random_secret("");
     let row = KeyRow {
         id: FIRST_KEY.to_owned(),
-        sealed: sealer.seal(FIRST_KEY, &random_secret("")),
+        sealed: sealer.seal(FIRST_KEY, &secret),
         former: None,
         scopes: [Scope::Admin].into_iter().collect(),
         created_at: Timestamp::now(),
         revoked_at: None,
     };
-    store
+    let written: Result<(), StoreError> = store
         .write(move |tx| Box::pin(async move { tx.put_key(&row).await }))
-        .await
+        .await;
+    written?;
+    Ok(format!("{FIRST_KEY}.{secret}"))
 }
 
 /// Fills the registry with what the store holds, but for the keys.

@@ -559,3 +559,83 @@ async fn keys_are_exchanged_and_revoked() {
     assert!(listed["data"][1]["revoked_at"].is_string() && !listed.to_string().contains("secret"));
     mint.stop().await;
 }
+
+/// A client that goes away in the middle leaves nothing half done: who is listed as banned cannot get a token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_given_up_is_done_whole_or_not_at_all() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    for number in 0..100 {
+        let url = format!("{}/v1/rooms/kitchen/bans/p{number}", api.url);
+        let request = api
+            .http
+            .put(url)
+            .bearer_auth(&api.key)
+            .header("content-type", "application/json");
+        let request = tokio::spawn(request.body("{}").send());
+        tokio::time::sleep(std::time::Duration::from_micros(20 * number)).await;
+        request.abort();
+    }
+    // One that is answered stands behind all that were given up.
+    let (status, _) = api
+        .call(Method::PUT, "/v1/rooms/kitchen/bans/last", json!({}))
+        .await;
+    assert_eq!(status, 200);
+    let bans = api.get("/v1/rooms/kitchen/bans").await;
+    let banned = all(bans["data"].as_array().unwrap(), "participant");
+    assert!(
+        banned.len() > 10,
+        "hardly any came through: {}",
+        banned.len()
+    );
+    for participant in banned {
+        let minted = api
+            .call(
+                Method::POST,
+                "/v1/rooms/kitchen/tokens",
+                json!({"participant": participant}),
+            )
+            .await;
+        assert_eq!(
+            minted.0, 409,
+            "{participant} is listed as banned and is not"
+        );
+    }
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_is_answered_with_what_is() {
+    for home in Home::all().await {
+        let api = home.serve().await;
+        let green = json!({"title": "Green"});
+        let first = api.send(Method::PUT, "/v1/rooms/green", Some(&green)).await;
+        let second = api.send(Method::PUT, "/v1/rooms/green", Some(&green)).await;
+        let read = api.send(Method::GET, "/v1/rooms/green", None).await;
+        assert_eq!(first.headers()["etag"], second.headers()["etag"]);
+        assert_eq!(first.headers()["etag"], read.headers()["etag"]);
+        // A room that is not there keeps its bans when it is deleted once more.
+        api.call(Method::PUT, "/v1/rooms/void/bans/eve", json!({}))
+            .await;
+        let (status, _) = api
+            .call(Method::DELETE, "/v1/rooms/void", Value::Null)
+            .await;
+        assert_eq!(status, 204);
+        assert_eq!(
+            api.get("/v1/rooms/void/bans").await["data"][0]["participant"],
+            "eve"
+        );
+        // Names are found by their beginning, in any language of the database.
+        let found = api.get("/v1/rooms?prefix=gree").await;
+        assert_eq!(all(found["data"].as_array().unwrap(), "name"), ["green"]);
+        let server = api
+            .call(
+                Method::POST,
+                "/v1/rooms/green/tokens",
+                json!({"participant": "$server"}),
+            )
+            .await;
+        assert_eq!(server.0, 422);
+        api.stop().await;
+    }
+}

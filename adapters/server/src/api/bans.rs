@@ -86,6 +86,7 @@ pub(super) async fn put(
             "a reason has at most 200 characters",
         ));
     }
+    let _changing = app.changing().await;
     let written = app.store().write(move |tx| {
         Box::pin(async move {
             let ban = store::Ban {
@@ -107,7 +108,8 @@ pub(super) async fn put(
     });
     let ban = written.await?;
     app.registry().put_ban(&ban);
-    // It fails if the participant is not there.
+    // These fail if the participant is not there.
+    let _ = app.rooms().deny(&room_id, &participant_id).await;
     let _ = app.rooms().kick(&room_id, &participant_id, false).await;
     Ok(Json(ban.into()))
 }
@@ -124,6 +126,7 @@ pub(super) async fn delete(
     Path((room, participant)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     ids(&room, &participant)?;
+    let _changing = app.changing().await;
     let written = app.store().write(move |tx| {
         Box::pin(async move {
             if tx.delete_ban(&room, &participant).await? {

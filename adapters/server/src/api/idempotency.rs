@@ -24,7 +24,8 @@ pub(super) async fn answer_once(State(app): State<App>, request: Request, next: 
     let Some(key) = request.headers().get("idempotency-key").cloned() else {
         return next.run(request).await;
     };
-    if request.method() != Method::POST {
+    // Without a key of the API the handler says what is missing, or needs none.
+    if request.method() != Method::POST || !request.headers().contains_key(header::AUTHORIZATION) {
         return next.run(request).await;
     }
     let answered = answer(&app, &key, request, next).await;
@@ -126,7 +127,10 @@ async fn keep(
     let kept = app
         .store()
         .write(move |tx| Box::pin(async move { tx.put_answered(&answered).await }));
-    kept.await?;
+    // What is done is done: the first answer counts, and a repetition may do it again.
+    if let Err(error) = kept.await {
+        tracing::error!(%error, "an answer could not be kept for its Idempotency-Key");
+    }
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

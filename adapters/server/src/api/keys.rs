@@ -112,6 +112,7 @@ pub(super) async fn create(
         created_at: Timestamp::now(),
         revoked_at: None,
     };
+    let _changing = app.changing().await;
     let row = app.store().write(move |tx| {
         Box::pin(async move {
             if tx.key(&row.id).await?.is_some() {
@@ -147,6 +148,7 @@ pub(super) async fn delete(
         let detail = "a key cannot revoke itself: use another one with the scope `admin`";
         return Err(Problem::new(Kind::NotPossible, detail));
     }
+    let _changing = app.changing().await;
     let revoked = app.store().write(move |tx| {
         Box::pin(async move {
             if let Some(row) = tx.key(&id).await?.filter(|row| row.revoked_at.is_none()) {
@@ -186,6 +188,7 @@ pub(super) async fn rotate(
     }
     let secret = random_secret("");
     let sealed = app.sealer().seal(&id, &secret);
+    let _changing = app.changing().await;
     let row = app.store().write(move |tx| {
         Box::pin(async move {
             let row = tx.key(&id).await?.filter(|row| row.revoked_at.is_none());

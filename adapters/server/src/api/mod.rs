@@ -26,7 +26,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use parlour_tokio::token::ApiKey;
 use tokio::sync::watch;
 use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
@@ -61,9 +62,22 @@ pub(crate) struct Parts {
     /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
     in_progress: Mutex<BTreeSet<(String, String)>>,
     closing: watch::Sender<bool>,
+    /// Held from a change of the tables until registry and rooms have it, so that all three change in one order.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl Parts {
+    /// Has the rooms accept the secrets that are valid now, if these are others than before.
+    pub(crate) fn expire_secrets(&self, accepted: &mut Vec<ApiKey>) {
+        let now = self.registry.signing_keys(Timestamp::now());
+        if now != *accepted {
+            match self.rooms.set_api_keys(now.clone()) {
+                Ok(()) => *accepted = now,
+                Err(error) => tracing::error!(%error, "the rooms keep the former keys"),
+            }
+        }
+    }
+
     /// What is true in the rooms.
     pub(crate) async fn snapshot(&self) -> parlour_tokio::Snapshot {
         self.rooms.rooms().await
@@ -85,6 +99,7 @@ impl App {
             sealer,
             in_progress: Mutex::default(),
             closing: watch::Sender::new(false),
+            changing: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -104,6 +119,11 @@ impl App {
         &self.0.sealer
     }
 
+    /// The right to change what tables, registry and rooms hold alike.
+    pub(crate) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.changing.lock().await
+    }
+
     fn in_progress(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
         let locked = self.0.in_progress.lock();
         locked.unwrap_or_else(PoisonError::into_inner)
@@ -113,22 +133,9 @@ impl App {
     ///
     /// # Errors
     /// If they cannot be read or opened; the former ones stay.
-    pub async fn reload_keys(&self) -> Result<(), Problem> {
+    pub(crate) async fn reload_keys(&self) -> Result<(), Problem> {
         let rows = self.store().keys().await?;
-        let open = |row: KeyRow| -> Result<Key, SealError> {
-            let former = row.former.map(|(sealed, until)| {
-                let secret = self.sealer().open(&row.id, &sealed)?;
-                Ok((secret, until))
-            });
-            Ok(Key {
-                secret: self.sealer().open(&row.id, &row.sealed)?,
-                former: former.transpose()?,
-                scopes: row.scopes,
-                id: row.id,
-            })
-        };
-        let valid = rows.into_iter().filter(|row| row.revoked_at.is_none());
-        let keys: Result<Vec<_>, _> = valid.map(open).collect();
+        let keys = open_keys(rows, self.sealer());
         let keys = keys.map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
         self.registry().set_keys(keys);
         let signing = self.registry().signing_keys(Timestamp::now());
@@ -179,6 +186,7 @@ impl App {
         let idempotent = middleware::from_fn_with_state(self.clone(), idempotency::answer_once);
         routes
             .layer(idempotent)
+            .layer(middleware::from_fn(detached))
             .route("/openapi.json", axum::routing::get(document))
             .fallback(|| async {
                 Problem::new(
@@ -199,6 +207,24 @@ impl App {
             .layer(SetRequestIdLayer::new(REQUEST_ID, Ulids))
             .with_state(self)
     }
+}
+
+/// The keys that were not revoked, with their secrets.
+pub(crate) fn open_keys(rows: Vec<KeyRow>, sealer: &Sealer) -> Result<Vec<Key>, SealError> {
+    let open = |row: KeyRow| {
+        let former = row.former.map(|(sealed, until)| {
+            let secret = sealer.open(&row.id, &sealed)?;
+            Ok((secret, until))
+        });
+        Ok(Key {
+            secret: sealer.open(&row.id, &row.sealed)?,
+            former: former.transpose()?,
+            scopes: row.scopes,
+            id: row.id,
+        })
+    };
+    let valid = rows.into_iter().filter(|row| row.revoked_at.is_none());
+    valid.map(open).collect()
 }
 
 /// The API's description as OpenAPI 3.1.
@@ -275,6 +301,12 @@ fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
     let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
     // The path, but not the query: it may hold what is nobody's business.
     tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+}
+
+/// Answers in a task of its own: a client that goes away does not leave tables, registry and rooms at odds.
+async fn detached(request: Request, next: Next) -> Response {
+    let answered = tokio::spawn(next.run(request)).await;
+    answered.unwrap_or_else(|_| Problem::new(Kind::Internal, "the log says why").into_response())
 }
 
 /// Headers of every answer. Those of the API are for programs: nothing may embed, guess or keep them.

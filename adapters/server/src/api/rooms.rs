@@ -15,6 +15,7 @@ use super::caller::{Caller, Read, Rooms};
 use super::extract::{Body, Path, Query, from_json};
 use super::list::{List, Order, page_request};
 use super::problem::{Kind, Problem, ProblemBody};
+use crate::registry::is_plain;
 use crate::rooms::{RoomSettings, RoomState};
 use crate::store::{NewEvent, RoomFilter, RoomRow, Tx};
 use crate::time::Timestamp;
@@ -243,6 +244,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let room = name.clone();
+    let _changing = app.changing().await;
     let deleted = app.store().write(move |tx| {
         Box::pin(async move {
             let deleted = tx.delete_room(&room).await?;
@@ -307,9 +309,6 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
     };
     let malformed = |_| Problem::new(Kind::Malformed, "If-Match is no list of ETags");
     let header = header.to_str().map_err(malformed)?;
-    if header.trim() == "*" {
-        return Ok(None);
-    }
     Ok(Some(
         header
             .split(',')
@@ -320,8 +319,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
 
 /// A name that may stand in a path as it is.
 pub(super) fn check_name(name: &str, pointer: &str) -> Result<RoomId, Problem> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._~-".contains(c);
-    if !name.chars().all(is_plain) {
+    if !is_plain(name) {
         let detail = "a name has `A-Z a-z 0-9 . _ ~ -` only, so that it can stand in a path";
         return Err(Problem::invalid_member(pointer, detail));
     }
@@ -336,12 +334,14 @@ async fn write(
     change: impl FnOnce(Option<&RoomSettings>) -> Result<RoomSettings, Problem> + Send + 'static,
 ) -> Result<(Room, bool), Problem> {
     check_name(&name, "/name")?;
+    let _changing = app.changing().await;
     let written = app.store().write(move |tx| {
         Box::pin(async move {
             let former = tx.room(&name).await?;
             if let Some(etags) = etags {
                 let etag = former.clone().map(|former| Room::from(former).etag());
-                if !etag.is_some_and(|etag| etags.contains(&etag)) {
+                let matches = |etag| etags.contains(&etag) || etags.iter().any(|any| any == "*");
+                if !etag.is_some_and(matches) {
                     let detail = "the room is not as it was when you read it: read it again";
                     return Err(Problem::new(Kind::EtagMismatch, detail));
                 }
@@ -363,7 +363,7 @@ async fn write(
                 .as_ref()
                 .is_some_and(|former| former.settings == row.settings)
             {
-                return Ok((row, former));
+                return Ok((former.clone().unwrap_or(row), former));
             }
             tx.put_room(&row).await?;
             let kind = if former.is_some() {

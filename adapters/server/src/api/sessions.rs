@@ -15,11 +15,9 @@ use super::caller::{Caller, Moderate, Read};
 use super::extract::{Body, Path, Query};
 use super::list::{List, Order, page_request};
 use super::problem::{Kind, Problem, ProblemBody};
+use crate::registry::SERVER;
 use crate::store::{SessionFilter, SessionRow};
 use crate::time::Timestamp;
-
-/// Whom a message from the API is from. No token may claim it.
-const SERVER: &str = "$server";
 
 /// One run of a room.
 #[derive(Debug, Serialize, ToSchema)]

@@ -20,6 +20,7 @@ use super::extract::{Body, Path};
 use super::problem::{Kind, Problem, ProblemBody};
 use super::rooms::{about, check_name};
 use crate::auth::random_secret;
+use crate::registry::SERVER;
 use crate::scribe::{grants_of, names_of};
 use crate::store::{Mark, NewEvent, RefreshRow};
 use crate::time::Timestamp;
@@ -103,6 +104,10 @@ pub(super) async fn mint(
         lobby: new.lobby,
         key: caller.key,
     };
+    if claims.participant == SERVER {
+        let detail = "this id is the sender of the API's messages: choose another";
+        return Err(Problem::invalid_member("/participant", detail));
+    }
     check_use(&app, &claims, now, now)?;
     let mut minted = mint_for(&app, &claims, new.ttl_s, now)?;
     if new.refresh_ttl_s > 0 {
@@ -205,6 +210,7 @@ pub(super) async fn revoke(
         },
     };
     let told = mark.clone();
+    let changing = app.changing().await;
     let written = app.store().write(move |tx| {
         Box::pin(async move {
             tx.put_mark(&told).await?;
@@ -219,6 +225,11 @@ pub(super) async fn revoke(
     });
     written.await?;
     app.registry().put_mark(&mark);
+    drop(changing);
+    if let Ok((room, participant)) = ids(&mark.room, &mark.participant) {
+        // It fails if the participant does not wait.
+        let _ = app.rooms().deny(&room, &participant).await;
+    }
     match ids(&mark.room, &mark.participant) {
         // They fail if nobody is there.
         Ok((room, participant)) => drop(app.rooms().kick(&room, &participant, false).await),

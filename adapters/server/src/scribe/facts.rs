@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parlour_tokio::core::room::{ConnectionState, Stream};
 use parlour_tokio::core::server::{Event, Path};
-use parlour_tokio::{Grants, ParticipantId, RoomId, ServerEvent, SessionId};
+use parlour_tokio::{Grants, ParticipantId, ParticipantInfo, RoomId, ServerEvent, SessionId};
 use serde_json::{Value, json};
 
 use super::names::{names_of, path, snake};
@@ -15,8 +15,12 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
-/// Whether an event is written. Whoever speaks is true for a moment only, and comes too often.
+/// Whether an event is written. The speaker changes too often; and a refusal of which no room is known had no valid token:
+/// anybody can cause those.
 pub(super) fn is_one(event: &Event) -> bool {
+    if let Event::JoinRefused { refused, .. } = event {
+        return refused.room.is_some();
+    }
     !matches!(
         event,
         Event::SpeakerChanged { .. } | Event::JoinRequested { .. } | Event::RefreshRequested { .. }
@@ -467,5 +471,52 @@ impl Teller<'_> {
         });
         self.tell(tx, "stream.published", Some(participant.as_str()), data)
             .await
+    }
+
+    /// Writes what is true of a participant that is known to be there. Only its streams are told one by one.
+    pub(super) async fn correct(
+        &self,
+        tx: &mut Tx,
+        info: &ParticipantInfo,
+    ) -> Result<(), StoreError> {
+        let (session, participant) = (self.id(), &info.participant);
+        let id = participant.id.as_str();
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let attributes = info.attributes.iter();
+        let attributes =
+            attributes.map(|(key, value)| (key.as_str().to_owned(), text(value.as_bytes())));
+        let state = match participant.connection {
+            ConnectionState::Connected => "connected",
+            _ => "reconnecting",
+        };
+        for change in [
+            ParticipantChange::State(state),
+            ParticipantChange::Grants(names_of(info.grants)),
+            ParticipantChange::Attributes(attributes.collect()),
+            ParticipantChange::Censored(participant.censored),
+        ] {
+            tx.change_participant(&session, id, &change).await?;
+        }
+        let known = tx.open_streams(&session, id).await?;
+        let is_there = |key: &String| {
+            participant
+                .streams
+                .iter()
+                .any(|stream| stream.key.as_str() == key)
+        };
+        for gone in known.iter().filter(|key| !is_there(key)) {
+            tx.end_stream(&session, id, gone, self.at).await?;
+            let data = json!({"stream": {"key": gone}});
+            self.tell(tx, "stream.unpublished", Some(id), data).await?;
+        }
+        for stream in &participant.streams {
+            if known.iter().any(|key| key == stream.key.as_str()) {
+                tx.mute_stream(&session, id, stream.key.as_str(), stream.muted)
+                    .await?;
+            } else {
+                self.published(tx, &participant.id, stream).await?;
+            }
+        }
+        Ok(())
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parlour_tokio::core::server::Event;
+use parlour_tokio::token::ApiKey;
 use parlour_tokio::{ServerEvent, ServerEvents};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -54,6 +55,8 @@ pub(crate) struct Scribe {
     events: ServerEvents,
     /// Of each worker, the number of the event up to which all is written.
     written: Vec<u64>,
+    /// The secrets that the rooms accept now.
+    accepted: Vec<ApiKey>,
 }
 
 impl Scribe {
@@ -65,6 +68,7 @@ impl Scribe {
             rooms: app.downgrade(),
             events: app.rooms().events(),
             written: Vec::new(),
+            accepted: Vec::new(),
         }
     }
 
@@ -74,17 +78,36 @@ impl Scribe {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = heartbeat.tick() => {
-                    let noted: Result<(), StoreError> = self.store.write(|tx| Box::pin(tx.heartbeat())).await;
-                    if let Err(error) = noted {
-                        tracing::warn!(%error, "no heartbeat");
-                    }
-                }
+                _ = heartbeat.tick() => self.keep_house().await,
                 next = self.events.next() => match next {
                     Some(next) => self.take(next.map_err(drop)).await,
-                    None => return,
+                    None => break,
                 },
             }
+        }
+        // What of the end was lost in the rush.
+        self.patiently(|tx| {
+            Box::pin(async move { reconcile::end_all(tx, "server_shutdown").await })
+        })
+        .await;
+    }
+
+    /// Notes that this process lives, forgets what has expired, and has the rooms do the same with secrets.
+    async fn keep_house(&mut self) {
+        let kept: Result<(), StoreError> = self
+            .store
+            .write(|tx| {
+                Box::pin(async move {
+                    tx.heartbeat().await?;
+                    tx.forget_expired().await
+                })
+            })
+            .await;
+        if let Err(error) = kept {
+            tracing::warn!(%error, "no heartbeat");
+        }
+        if let Some(rooms) = self.rooms.upgrade() {
+            rooms.expire_secrets(&mut self.accepted);
         }
     }
 
@@ -163,7 +186,7 @@ impl Scribe {
             match self.store.write(job.clone()).await {
                 Ok(created) => {
                     for room in created {
-                        self.registry.put_room(&room.name, &room.settings);
+                        self.registry.put_new_room(&room.name, &room.settings);
                     }
                     return;
                 }

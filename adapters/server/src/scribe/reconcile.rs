@@ -15,7 +15,10 @@ pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
     let open = tx.open_sessions().await?;
     let died = tx.last_heartbeat().await?.unwrap_or(tx.now());
     for session in &open {
-        let at = died.max(session.started_at);
+        let mut at = died.max(session.started_at);
+        for present in tx.present(&session.id).await? {
+            at = at.max(present.joined_at);
+        }
         end(tx, session, at, "server_lost").await?;
     }
     if !open.is_empty() {
@@ -29,6 +32,15 @@ pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
     );
     tx.tell(started).await?;
     Ok(())
+}
+
+/// Ends all sessions that are open.
+pub(super) async fn end_all(tx: &mut Tx, reason: &str) -> Result<Vec<RoomRow>, StoreError> {
+    let now = tx.now();
+    for session in tx.open_sessions().await? {
+        end(tx, &session, now, reason).await?;
+    }
+    Ok(Vec::new())
 }
 
 /// Writes what is true now and differs from the tables; gives the rooms that came to exist.
@@ -104,6 +116,7 @@ async fn compare_room(
     for info in &room.participants {
         let participant = &info.participant;
         if known.contains(participant.id.as_str()) {
+            teller.correct(tx, info).await?;
             continue;
         }
         let joined = Joined {
@@ -115,9 +128,7 @@ async fn compare_room(
             waited: false,
         };
         teller.joined(tx, &joined).await?;
-        for stream in &participant.streams {
-            teller.published(tx, &participant.id, stream).await?;
-        }
+        teller.correct(tx, info).await?;
     }
     Ok(created)
 }

@@ -30,7 +30,14 @@ pub(super) async fn migrate(pool: &AnyPool, place: &Place) -> Result<(), OpenErr
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     for migration in missing {
-        transaction.execute(sqlx::raw_sql(*migration)).await?;
+        // Texts are compared by their bytes on either engine, whatever the language of the database is.
+        let migration = match place {
+            Place::Sqlite(_) => (*migration).to_owned(),
+            Place::Postgres(_) => migration.replace(" TEXT", " TEXT COLLATE \"C\""),
+        };
+        transaction
+            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(migration)))
+            .await?;
     }
     sqlx::query(
         "INSERT INTO meta (name, value) VALUES ('version', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -133,19 +133,27 @@ impl Store {
         sqlx::any::install_default_drivers();
         let lock = Lock::take(place).await?;
         let options = connect_options(place)?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(Duration::from_secs(5))
-            .after_connect({
-                let place = place.clone();
-                move |connection, _| {
-                    let pragmas = pragmas(&place);
-                    Box::pin(async move { connection.execute(pragmas).await.map(drop) })
-                }
-            });
-        let readers = pool.connect_with(options).await?;
+        let connections = |most| {
+            AnyPoolOptions::new()
+                .max_connections(most)
+                .acquire_timeout(Duration::from_secs(5))
+                .after_connect({
+                    let place = place.clone();
+                    move |connection, _| {
+                        let pragmas = pragmas(&place);
+                        Box::pin(async move { connection.execute(pragmas).await.map(drop) })
+                    }
+                })
+        };
+        let readers = connections(READERS).connect_with(options.clone()).await?;
         migrate::migrate(&readers, place).await?;
-        let writer = Writer::spawn(readers.clone(), lock).await?;
+        let begin = match place {
+            // Waits for another writer here, and not in the middle.
+            Place::Sqlite(_) => "BEGIN IMMEDIATE",
+            Place::Postgres(_) => "BEGIN",
+        };
+        let own = connections(1).connect_with(options).await?;
+        let writer = Writer::spawn(own, begin, lock).await?;
         Ok(Self { readers, writer })
     }
 

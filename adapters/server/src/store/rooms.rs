@@ -167,6 +167,11 @@ impl Tx {
     /// # Errors
     /// [`StoreError`]
     pub async fn delete_room(&mut self, name: &str) -> Result<bool, StoreError> {
+        let delete = sqlx::query("DELETE FROM rooms WHERE name = $1").bind(name.to_owned());
+        let deleted = delete.execute(&mut *self.transaction).await?;
+        if deleted.rows_affected() == 0 {
+            return Ok(false);
+        }
         for statement in [
             "DELETE FROM bans WHERE room = $1",
             "DELETE FROM marks WHERE room = $1",
@@ -175,8 +180,6 @@ impl Tx {
             let delete = sqlx::query(statement).bind(name.to_owned());
             delete.execute(&mut *self.transaction).await?;
         }
-        let delete = sqlx::query("DELETE FROM rooms WHERE name = $1").bind(name.to_owned());
-        let deleted = delete.execute(&mut *self.transaction).await?;
-        Ok(deleted.rows_affected() > 0)
+        Ok(true)
     }
 }

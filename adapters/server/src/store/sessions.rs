@@ -541,6 +541,23 @@ impl Tx {
         row.map_or(Ok(BTreeMap::new()), |row| json(&row, "attributes"))
     }
 
+    /// The keys of the streams that a participant publishes, as far as the tables know.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn open_streams(
+        &mut self,
+        session: &str,
+        participant: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT stream FROM streams WHERE session = $1 AND participant = $2 AND unpublished_at IS NULL",
+        );
+        let rows = rows.bind(session.to_owned()).bind(participant.to_owned());
+        let rows = rows.fetch_all(&mut *self.transaction).await?;
+        rows.iter().map(|row| Ok(row.try_get("stream")?)).collect()
+    }
+
     /// Writes that a stream is published, if it is not yet.
     ///
     /// # Errors

@@ -37,6 +37,21 @@ impl Tx {
         done.await.map(drop)
     }
 
+    /// Forgets answers, refresh tokens and bans whose time is over.
+    pub(crate) async fn forget_expired(&mut self) -> Result<(), StoreError> {
+        let day_ago = self.now.before(Duration::from_secs(24 * 3_600)).as_millis();
+        let now = self.now.as_millis();
+        for (statement, time) in [
+            ("DELETE FROM idempotency WHERE at < $1", day_ago),
+            ("DELETE FROM refresh_tokens WHERE expires_at < $1", now),
+            ("DELETE FROM bans WHERE until < $1", now),
+        ] {
+            let delete = sqlx::query(statement).bind(time);
+            delete.execute(&mut *self.transaction).await?;
+        }
+        Ok(())
+    }
+
     /// When a process that has this database was last known to live.
     pub(crate) async fn last_heartbeat(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query("SELECT value FROM meta WHERE name = 'heartbeat'");
@@ -126,12 +141,16 @@ impl std::fmt::Debug for dyn Work {
 }
 
 impl Writer {
-    pub(super) async fn spawn(pool: AnyPool, lock: Lock) -> Result<Self, sqlx::Error> {
+    pub(super) async fn spawn(
+        pool: AnyPool,
+        begin: &'static str,
+        lock: Lock,
+    ) -> Result<Self, sqlx::Error> {
         let newest = sqlx::query("SELECT COALESCE(MAX(seq), 0) FROM events");
         let newest = newest.fetch_one(&pool).await?.try_get(0)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (tell, committed) = watch::channel(newest);
-        tokio::spawn(work(pool, lock, queue, tell));
+        tokio::spawn(work(pool, begin, lock, queue, tell));
         Ok(Self { jobs, committed })
     }
 
@@ -170,13 +189,14 @@ impl Writer {
 
 async fn work(
     pool: AnyPool,
-    _lock: Lock,
+    begin: &'static str,
+    lock: Lock,
     mut queue: mpsc::Receiver<Box<dyn Work>>,
     committed: watch::Sender<i64>,
 ) {
     while let Some(first) = queue.recv().await {
         let mut batch = vec![first];
-        match transact(&pool, &mut queue, &mut batch).await {
+        match transact(&pool, begin, &mut queue, &mut batch).await {
             Ok(seq) => {
                 committed.send_replace(seq);
                 batch.into_iter().for_each(|work| work.answer(Ok(())));
@@ -189,15 +209,20 @@ async fn work(
             }
         }
     }
+    pool.close().await;
+    // Only now may another process have the database, and only then does `close` return.
+    drop(lock);
+    drop(committed);
 }
 
 /// Runs a batch of jobs in one transaction, and those that come meanwhile, too. Gives the number of the newest event.
 async fn transact(
     pool: &AnyPool,
+    begin: &'static str,
     queue: &mut mpsc::Receiver<Box<dyn Work>>,
     batch: &mut Vec<Box<dyn Work>>,
 ) -> Result<i64, sqlx::Error> {
-    let transaction = pool.begin().await?;
+    let transaction = pool.begin_with(begin).await?;
     let mut tx = Tx {
         transaction,
         now: Timestamp::now(),
@@ -206,14 +231,14 @@ async fn transact(
     let newest = sqlx::query("SELECT COALESCE(MAX(seq), 0) FROM events");
     let newest = newest.fetch_one(&mut *tx.transaction).await?;
     tx.seq = newest.try_get(0)?;
-    let begin = Instant::now();
+    let began = Instant::now();
     let mut done = 0;
     while let Some(work) = batch.get_mut(done) {
         work.run(&mut tx).await?;
         done += 1;
         if done == batch.len()
             && done < BATCH
-            && begin.elapsed() < WINDOW
+            && began.elapsed() < WINDOW
             && let Ok(next) = queue.try_recv()
         {
             batch.push(next);
