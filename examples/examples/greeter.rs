@@ -23,12 +23,12 @@ struct Options {
     /// The ticket to the room.
     #[arg(env = "PARLOUR_TICKET", hide_env_values = true)]
     ticket: String,
-    /// What it says: a WAV file of 16 bits.
+    /// The greeting: a WAV file of 16 bits.
     #[arg(long, value_name = "FILE", default_value = "examples/assets/host.wav")]
     speech: PathBuf,
 }
 
-/// What a guest gets to open its loudspeaker: it hears nothing that was said before.
+/// Time for a guest to open its loudspeaker: it hears nothing that was said before.
 const SETTLING: Duration = Duration::from_millis(300);
 
 /// The guests that are not greeted yet, and the participants that speak.

@@ -225,7 +225,7 @@ async fn main() -> anyhow::Result<()> {
             break Err(error);
         }
     };
-    // What was recorded is whole, also if the disk is full.
+    // The files are whole, also if the disk is full.
     for (_, track) in tracks {
         track.finish()?;
     }

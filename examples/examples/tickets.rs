@@ -44,7 +44,7 @@ struct Tickets {
     lifetime: Duration,
 }
 
-/// What a ticket grants beside its names.
+/// The optional parts of a ticket.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Wanted {

@@ -1,4 +1,4 @@
-//! Who may do what: API keys, their scopes and secrets.
+//! Authorization: API keys, their scopes and secrets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use rand_core::{OsRng, RngCore as _};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a key may do.
+/// A right of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {

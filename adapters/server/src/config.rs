@@ -1,4 +1,4 @@
-//! What an operator may choose: a file, then environment variables.
+//! The configuration: a file, then environment variables.
 //!
 //! ```toml
 //! [http]
@@ -33,7 +33,7 @@ pub struct Config {
     pub media: Media,
     /// The tables.
     pub store: Tables,
-    /// What counts for all rooms.
+    /// Settings for all rooms.
     pub rooms: Rooms,
     /// How the server shuts down.
     pub drain: Drain,
@@ -75,7 +75,7 @@ pub struct Tables {
     pub url: Option<String>,
 }
 
-/// What counts for all rooms.
+/// Settings for all rooms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rooms {
@@ -152,7 +152,7 @@ pub enum ConfigError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The error, and its place.
         source: Box<toml::de::Error>,
     },
     /// An environment variable is not possible.
@@ -160,7 +160,7 @@ pub enum ConfigError {
     Variable {
         /// Its name.
         name: String,
-        /// What is wrong.
+        /// The error.
         detail: String,
     },
 }
@@ -214,7 +214,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What suits a first try: loopback only, everything in `folder`, rooms by joining.
+    /// A configuration for a first try: loopback only, everything in `folder`, rooms by joining.
     pub fn dev(folder: &Path) -> Self {
         Self {
             media: Media {

@@ -1,4 +1,4 @@
-//! What decides who may come in, in memory: rooms, bans, marks and keys.
+//! Rooms, bans, marks and keys in memory, for decisions about joins.
 //!
 //! The tables hold the same; whoever changes them changes this after the commit. Workers ask it for every join and never wait:
 //! each part is behind a lock that is held for a look-up or an insertion.
@@ -39,7 +39,7 @@ struct Parts {
     keys: Vec<Key>,
 }
 
-/// What counts for those who join a room.
+/// The rules for joins of one room.
 #[derive(Debug, Default)]
 struct Rules {
     /// Without one, the room does not exist, and has bans or marks only.
@@ -58,7 +58,7 @@ pub struct Key {
     pub secret: String,
     /// The secret before the last rotation, and until when it is accepted.
     pub former: Option<(String, Timestamp)>,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
 }
 
@@ -161,7 +161,7 @@ impl Registry {
         key.map(|Key { id, secret, .. }| format!("{id}.{secret}"))
     }
 
-    /// What the bearer of a key's secret may do; `None` if that is none.
+    /// The scopes of the bearer of a key's secret; `None` if the secret is wrong.
     pub fn scopes(&self, id: &str, secret: &str, now: Timestamp) -> Option<Scopes> {
         let parts = self.read();
         let key = parts.keys.iter().find(|key| key.id == id)?;

@@ -1,4 +1,4 @@
-//! What a room is, beside its name.
+//! The settings of a room.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl RoomState {
     }
 }
 
-/// What happens when a participant joins under an id that is in the room already.
+/// The effect of a join under an id that is in the room already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDuplicate {
@@ -49,20 +49,20 @@ impl From<OnDuplicate> for server::OnDuplicate {
     }
 }
 
-/// What can be chosen of a room.
+/// The settings of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoomSettings {
     /// Whether participants may come in. Disabling a room ends its session and empties its lobby.
     pub state: RoomState,
-    /// What people see instead of the name, at most 120 characters.
+    /// The title to show instead of the name, at most 120 characters.
     pub title: String,
     /// How many participants may be in it; without a value, as many as the server allows.
     #[schema(minimum = 1)]
     pub max_participants: Option<u32>,
     /// Whether all but those who may admit wait until they are admitted.
     pub lobby: bool,
-    /// What happens to the second of two participants with one id.
+    /// The fate of the second of two participants with one id.
     pub on_duplicate: OnDuplicate,
     /// The session outlasts its last participant by so many seconds; without a value, it ends with it.
     #[schema(minimum = 1)]
@@ -77,7 +77,7 @@ pub struct RoomSettings {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// What of some settings is not possible.
+/// A setting that is not possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
     /// Where, as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)).
@@ -90,7 +90,7 @@ const MAX_TITLE: usize = 120;
 const MAX_ATTRIBUTES: usize = 4_096;
 
 impl RoomSettings {
-    /// What the rooms need to know of it.
+    /// The limits that the rooms enforce.
     pub fn limits(&self) -> RoomLimits {
         let seconds =
             |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));

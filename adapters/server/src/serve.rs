@@ -153,7 +153,7 @@ impl Running {
         self.made_key.as_deref()
     }
 
-    /// What the API's handlers share.
+    /// The state that the API's handlers share.
     pub fn app(&self) -> &App {
         &self.app
     }

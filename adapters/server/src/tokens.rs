@@ -1,4 +1,4 @@
-//! What a token says, as the API and the tables have it.
+//! The claims of a token, as the API and the tables have them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub struct TokenClaims {
     pub participant: String,
     /// Its display name.
     pub name: String,
-    /// What it may do.
+    /// Its grants.
     pub grants: Vec<String>,
     /// Whether it waits in the lobby until it is admitted.
     pub lobby: bool,

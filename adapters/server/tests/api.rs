@@ -350,7 +350,7 @@ async fn a_room_is_changed_by_who_has_read_it_last() {
         (status, &problem["type"]),
         (409, &json!("urn:parlour:problem:exists"))
     );
-    // What is the same changes nothing, and is not told.
+    // The same settings change nothing, and make no event.
     api.call(
         Method::PATCH,
         "/v1/rooms/green",

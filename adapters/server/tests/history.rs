@@ -128,7 +128,7 @@ async fn a_session_is_written_down_whole() {
     }
 }
 
-/// Who is refused is written down with the reason, and is told it.
+/// A refused join is written down with its reason, and the participant is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_are_not_let_in_are_written_down() {
     let home = Home::sqlite();

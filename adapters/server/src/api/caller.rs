@@ -1,4 +1,4 @@
-//! Who calls, and whether it may.
+//! The caller of a request, and its rights.
 
 use std::marker::PhantomData;
 

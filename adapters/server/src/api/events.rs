@@ -32,7 +32,7 @@ pub(crate) struct Event {
     id: String,
     /// Its place in the journal.
     seq: i64,
-    /// What happened, such as `participant.joined`.
+    /// The type, such as `participant.joined`.
     r#type: String,
     at: Timestamp,
     room: Option<String>,
@@ -182,7 +182,7 @@ impl Reader {
                 let event = sse::Event::default().id(event.seq.to_string()).data(json);
                 return Some((Ok(event), self));
             }
-            // What is committed from here on wakes the wait below.
+            // A commit from here on wakes the wait below.
             let newest = *self.committed.borrow_and_update();
             let page = PageRequest {
                 after: None,

@@ -1,4 +1,4 @@
-//! What a request brings: strictly read, with an error that says where it is wrong.
+//! Bodies, queries and paths of requests: read strictly, with an error that says where they are wrong.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};

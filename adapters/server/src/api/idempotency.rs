@@ -127,7 +127,7 @@ async fn keep(
     let kept = app
         .store()
         .write(move |tx| Box::pin(async move { tx.put_answered(&answered).await }));
-    // What is done is done: the first answer counts, and a repetition may do it again.
+    // The request has been carried out. A repetition may carry it out again.
     if let Err(error) = kept.await {
         tracing::error!(%error, "an answer could not be kept for its Idempotency-Key");
     }

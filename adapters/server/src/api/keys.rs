@@ -56,7 +56,7 @@ fn shown_once(status: StatusCode, key: KeyWithSecret) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(key)).into_response()
 }
 
-/// What a new key may do.
+/// A new key.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {

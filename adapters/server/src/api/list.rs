@@ -36,7 +36,7 @@ pub(crate) struct List<T> {
     pub(super) next_cursor: Option<String>,
 }
 
-/// What a cursor holds, as JSON in base64url.
+/// The content of a cursor: JSON in base64url.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     /// The sorted columns of the last entry.
@@ -45,7 +45,7 @@ struct Sealed {
     t: i64,
 }
 
-/// What to read, by the parameters of a request.
+/// The page that the parameters of a request ask for.
 pub(super) fn page_request(
     limit: Option<u32>,
     cursor: Option<&str>,

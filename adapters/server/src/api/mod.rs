@@ -49,7 +49,7 @@ const MAX_BODY: usize = 1 << 20;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the handlers share. Clones are the same.
+/// The state that the handlers share. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct App(Arc<Parts>);
 
@@ -78,7 +78,7 @@ impl Parts {
         }
     }
 
-    /// What is true in the rooms.
+    /// The rooms as they are now.
     pub(crate) async fn snapshot(&self) -> parlour_tokio::Snapshot {
         self.rooms.rooms().await
     }

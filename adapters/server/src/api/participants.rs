@@ -91,7 +91,7 @@ pub(crate) struct ParticipantDetails {
     participant: Participant,
     /// When it was there, the oldest first.
     stays: Vec<Stay>,
-    /// What it published, the oldest first.
+    /// The streams it published, the oldest first.
     streams: Vec<Stream>,
 }
 
@@ -249,11 +249,11 @@ async fn details(app: &App, session: &str, id: &str) -> Result<ParticipantDetail
     })
 }
 
-/// What becomes different of a participant.
+/// A change of a participant.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Change {
-    /// All that it may do for the rest of its stay. What is not allowed any more ends at once.
+    /// Its grants for the rest of its stay. Everything that they no longer allow ends at once.
     grants: Option<Vec<String>>,
     /// Attributes by their keys; `null` removes one.
     attributes: BTreeMap<String, Option<String>>,

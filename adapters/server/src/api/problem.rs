@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::rooms::Invalid;
 use crate::store::StoreError;
 
-/// What went wrong: the end of `type`.
+/// The kind of a problem: the end of `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it, and `title` in a sentence")]
 pub enum Kind {
@@ -128,14 +128,14 @@ pub struct FieldError {
 pub struct ProblemBody {
     /// `urn:parlour:problem:` and a name.
     pub r#type: String,
-    /// What went wrong, in general.
+    /// The problem in general.
     pub title: &'static str,
     /// The status of the answer.
     pub status: u16,
-    /// What went wrong here, and what to do.
+    /// The problem in this case, and the remedy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// What is not valid, one by one.
+    /// The members that are not valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
@@ -179,17 +179,17 @@ impl Problem {
         self
     }
 
-    /// What went wrong here, and what to do.
+    /// The problem in this case, and the remedy.
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// What is not valid, one by one.
+    /// The members that are not valid.
     pub fn errors(&self) -> &[FieldError] {
         &self.errors
     }
 
-    /// What kind of problem it is.
+    /// The kind of problem.
     pub fn kind(&self) -> Kind {
         self.kind
     }

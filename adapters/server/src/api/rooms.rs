@@ -84,7 +84,7 @@ impl Room {
     reason = "it describes what `create` takes apart itself, to refuse unknown members"
 )]
 pub(crate) struct NewRoom {
-    /// Its name: `A-Z a-z 0-9 . _ ~ -`, at most 64 characters. Without one, the server invents one.
+    /// Its name: `A-Z a-z 0-9 . _ ~ -`, at most 48 characters. Without one, the server invents one.
     name: Option<String>,
     #[schema(inline)]
     #[serde(flatten)]

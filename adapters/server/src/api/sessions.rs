@@ -155,7 +155,7 @@ pub(super) async fn room_of(app: &App, id: &str) -> Result<RoomId, Problem> {
     }
 }
 
-/// What an action in a room that nothing goes on in any more comes to.
+/// The problem of an action in a session that is over.
 pub(super) fn ended(error: ModerateError) -> Problem {
     Problem::new(Kind::SessionEnded, error.to_string())
 }
@@ -175,7 +175,7 @@ pub(super) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whom an action concerns.
+/// The participants that an action concerns.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Targets {
@@ -184,7 +184,7 @@ pub(crate) struct Targets {
     except: Vec<String>,
 }
 
-/// Whom a removal concerns.
+/// The participants to remove.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct KickTargets {
@@ -258,7 +258,7 @@ impl Targets {
     }
 }
 
-/// What became of each.
+/// The effect on each participant.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Effect {
     /// For these it took effect.
@@ -338,7 +338,7 @@ pub(super) async fn uncensor(
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMessage {
     to: Ids,
-    /// What it is about: 1 to 32 bytes.
+    /// The topic, at most 24 printable ASCII characters.
     topic: String,
     /// A text of at most 640 bytes.
     body: Option<String>,

@@ -31,16 +31,16 @@ const TTL_S: u32 = 600;
 const MAX_TTL_S: u32 = 30 * 24 * 3_600;
 const MAX_REFRESH_TTL_S: u32 = 366 * 24 * 3_600;
 
-/// Whom a token is for, and what it grants.
+/// A new token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
-    /// The participant's id, at most 64 bytes.
+    /// The participant's id, at most 36 printable ASCII characters.
     participant: String,
     /// The display name.
     #[serde(default)]
     name: String,
-    /// What it may do: names of grants, or `participant` for what everybody may (publish, subscribe, send messages).
+    /// Names of grants, or `participant` for the grants of every participant (publish, subscribe, send messages).
     #[serde(default = "participant_grants")]
     grants: Vec<String>,
     /// Whether it waits in the lobby until it is admitted.
@@ -129,7 +129,7 @@ pub(super) async fn mint(
     Ok(secret(StatusCode::CREATED, minted))
 }
 
-/// What gives a new token.
+/// A request for a new token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
@@ -165,7 +165,7 @@ pub(super) async fn refresh(
     Ok(secret(StatusCode::OK, minted))
 }
 
-/// Whose tokens become void.
+/// The tokens to void.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Revoke {

@@ -85,7 +85,7 @@ impl Scribe {
                 },
             }
         }
-        // What of the end was lost in the rush.
+        // Sessions whose ends were lost in a rush of events.
         self.patiently(|tx| {
             Box::pin(async move { reconcile::end_all(tx, "server_shutdown").await })
         })

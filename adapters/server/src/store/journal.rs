@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// A fact that is to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
-    /// What happened, such as `participant.joined`.
+    /// The type, such as `participant.joined`.
     pub kind: &'static str,
     /// When.
     pub at: Timestamp,
@@ -22,7 +22,7 @@ pub struct NewEvent {
     pub session: Option<String>,
     /// The participant, if it is about one.
     pub participant: Option<String>,
-    /// What else there is to know.
+    /// Further facts.
     pub data: Value,
 }
 
@@ -35,7 +35,7 @@ pub struct JournalEvent {
     pub id: String,
     /// When it happened.
     pub at: Timestamp,
-    /// What happened.
+    /// The type.
     pub kind: String,
     /// The room, if it is about one.
     pub room: Option<String>,
@@ -45,7 +45,7 @@ pub struct JournalEvent {
     pub session_seq: Option<i64>,
     /// The participant, if it is about one.
     pub participant: Option<String>,
-    /// What else there is to know.
+    /// Further facts.
     pub data: Value,
 }
 

@@ -16,7 +16,7 @@ pub struct KeyRow {
     pub sealed: String,
     /// The secret before the last rotation, sealed, and until when it is accepted.
     pub former: Option<(String, Timestamp)>,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
     /// Since when it exists.
     pub created_at: Timestamp,

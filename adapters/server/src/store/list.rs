@@ -25,7 +25,7 @@ pub struct Cursor(pub Vec<Value>);
 #[derive(Debug, Clone, Copy)]
 pub struct Sort(pub(super) &'static [(&'static str, Column)]);
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
     Int,

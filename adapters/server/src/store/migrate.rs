@@ -6,7 +6,7 @@ use sqlx::{AnyPool, Connection as _, Executor as _, Row as _};
 
 use super::{OpenError, Place};
 
-/// What makes version `n + 1` of version `n`, by its place. Only ever appended to.
+/// The statements that make version `n + 1` of version `n`, at place `n`. This list only grows.
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
 
 /// Brings the tables to the newest version, all in one transaction.

@@ -107,9 +107,9 @@ pub enum StoreError {
     /// A row holds what this program never writes there.
     #[error("the database holds {what} that cannot be read: {value:?}")]
     Damaged {
-        /// What should stand there.
+        /// The expected content.
         what: &'static str,
-        /// What does.
+        /// The actual content.
         value: String,
     },
     /// The writer has ended, since the server shuts down.
@@ -245,7 +245,7 @@ fn json<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// JSON as it stands in a column. What goes there has text keys only, so it always has a form.
+/// JSON as it stands in a column. The values have text keys only, so they can always be written.
 fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use crate::tokens::TokenClaims;
 /// A refresh token as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshRow {
-    /// What the tokens say that it gives.
+    /// The claims of the tokens that it gives.
     pub claims: TokenClaims,
     /// When it was made.
     pub issued_at: Timestamp,
@@ -23,7 +23,7 @@ fn hash(token: &str) -> String {
 }
 
 impl Store {
-    /// What belongs to a refresh token that has not expired.
+    /// The row of a refresh token that has not expired.
     ///
     /// # Errors
     /// [`StoreError`]

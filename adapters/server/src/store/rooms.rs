@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 pub struct RoomRow {
     /// Its name.
     pub name: String,
-    /// What was chosen of it.
+    /// Its settings.
     pub settings: RoomSettings,
     /// Whether a participant made it by joining.
     pub auto_created: bool,

@@ -43,7 +43,7 @@ pub struct ParticipantRow {
     pub name: String,
     /// `connected`, `reconnecting` or `left`.
     pub state: String,
-    /// What it may do.
+    /// Its grants.
     pub grants: Vec<String>,
     /// Whether it is censored.
     pub censored: bool,
@@ -628,14 +628,14 @@ impl Tx {
     }
 }
 
-/// What changes of a participant.
+/// A change of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParticipantChange {
     /// Its state: `connected` or `reconnecting`.
     State(&'static str),
     /// How its packets travel. It is connected then.
     Path(&'static str),
-    /// What it may do.
+    /// Its grants.
     Grants(Vec<String>),
     /// All its attributes.
     Attributes(BTreeMap<String, String>),

@@ -37,7 +37,7 @@ pub struct Api {
     running: JoinHandle<std::io::Result<()>>,
 }
 
-/// What a server keeps between its runs.
+/// The files of a server between its runs.
 pub struct Home {
     folder: TempDir,
     postgres: Option<String>,
