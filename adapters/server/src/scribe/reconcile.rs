@@ -10,10 +10,10 @@ use super::facts::{Joined, Teller};
 use crate::store::{RoomRow, SessionRow, StoreError, Tx};
 use crate::time::Timestamp;
 
-/// Ends what a former process has left open, at the time when that was last known to live.
+/// Ends the sessions that a former process has left open, at the last sign of its life.
 pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
     let open = tx.open_sessions().await?;
-    let died = tx.last_heartbeat().await?.unwrap_or(tx.now());
+    let died = tx.last_sign_of_life().await?.unwrap_or(tx.now());
     for session in &open {
         let mut at = died.max(session.started_at);
         for present in tx.present(&session.id).await? {

@@ -52,14 +52,18 @@ impl Tx {
         Ok(())
     }
 
-    /// When a process that has this database was last known to live.
-    pub(crate) async fn last_heartbeat(&mut self) -> Result<Option<Timestamp>, StoreError> {
+    /// The last time at which a process is known to have used this database: its heartbeat, or the newest event.
+    pub(crate) async fn last_sign_of_life(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query("SELECT value FROM meta WHERE name = 'heartbeat'");
         let row = row.fetch_optional(&mut *self.transaction).await?;
-        let value: Option<String> = row.map(|row| row.try_get("value")).transpose()?;
-        Ok(value
-            .and_then(|value| value.parse().ok())
-            .map(Timestamp::from_millis))
+        let heartbeat: Option<String> = row.map(|row| row.try_get("value")).transpose()?;
+        let heartbeat: Option<i64> = heartbeat.and_then(|millis| millis.parse().ok());
+        let newest = sqlx::query("SELECT MAX(at) AS at FROM events");
+        let newest: Option<i64> = newest
+            .fetch_one(&mut *self.transaction)
+            .await?
+            .try_get("at")?;
+        Ok(heartbeat.max(newest).map(Timestamp::from_millis))
     }
 
     /// Notes that this process lives.
