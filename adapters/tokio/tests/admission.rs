@@ -1,4 +1,4 @@
-//! Who is let in while the server runs: a doorkeeper's answers, and API keys that change.
+//! Admission while the server runs: a doorkeeper's answers, and API keys that change.
 
 mod common;
 
@@ -14,7 +14,7 @@ use parlour_tokio::{
     Room, RoomEvent, RoomId, Server, ServerConfig,
 };
 
-/// What it was asked: who, with which key, minted when, from where.
+/// The questions it was asked: participant, key, time of minting, source.
 type Asked = (String, String, Option<u64>, Path);
 
 /// Knows three by name, and lets in all others as their token says.

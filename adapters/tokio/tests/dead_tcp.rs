@@ -22,7 +22,7 @@ struct Path {
 
 fn path_to(server: SocketAddr) -> Path {
     let socket = TcpSocket::new_v4().unwrap();
-    // What a dead path holds is soon full.
+    // The buffers of a dead path are soon full.
     socket.set_recv_buffer_size(4_096).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(8).unwrap();

@@ -1,4 +1,4 @@
-//! What an application taps of the media in a room.
+//! Media of a room that an application taps.
 
 mod common;
 
@@ -74,9 +74,9 @@ async fn a_tap_gives_what_others_hear_until_the_session_is_over() {
     assert!(next.received >= first.received);
     assert!(!first.payload.is_empty());
 
-    // What nobody hears is not tapped.
+    // Audio that nobody hears is not tapped.
     within(server.censor(&room(), &id("anna"))).await.unwrap();
-    // What came before waits already.
+    // Earlier packets wait already.
     while let Ok(Some(_)) = tokio::time::timeout(Duration::ZERO, all.next()).await {}
     let mut both = [(&mut annas, &mut low), (&mut bens, &mut high)];
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! What networks do to participants: blocked UDP, new addresses, cut connections, servers that restart.
+//! Networks and participants: blocked UDP, new addresses, cut connections, servers that restart.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What an operator sees and does: how busy the workers are, and a server that ends without cutting anybody off.
+//! Operation: the load of the workers, and a server that ends without disconnecting anybody.
 
 mod common;
 

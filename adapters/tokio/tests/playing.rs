@@ -60,7 +60,7 @@ async fn what_is_played_is_heard_whole_until_it_is_cleared() {
         within(heard_until_silence(&mut heard, silence))
     );
     let said = played - before;
-    // What was said, and no more than the jitter buffer makes of its end.
+    // The audio that was sent, and no more than the jitter buffer adds at its end.
     let said = said.as_millis() as usize / 20;
     assert!(said < frames / 2, "{said} of {frames}");
     assert!(
@@ -68,7 +68,7 @@ async fn what_is_played_is_heard_whole_until_it_is_cleared() {
         "{rest} heard of {said}"
     );
 
-    // What comes after that is heard at once and not behind what was cleared.
+    // Later audio is heard at once and not behind the cleared audio.
     let begins = voice.played();
     let next = &speech[..RATE.samples(500)];
     let (played, next) = tokio::join!(

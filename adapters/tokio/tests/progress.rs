@@ -1,4 +1,4 @@
-//! What a join that has to wait tells, over real sockets on this machine.
+//! Progress reports of a join that has to wait, over real sockets on this machine.
 
 mod common;
 

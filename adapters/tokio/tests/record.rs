@@ -1,4 +1,4 @@
-//! What a server and its participants record over real sockets is replayed bit for bit.
+//! Logs that a server and its participants record over real sockets are replayed bit for bit.
 #![cfg(all(feature = "record", feature = "server"))]
 
 use std::time::Duration;

@@ -156,7 +156,7 @@ async fn requests_that_are_given_up_break_nothing() {
 
 #[tokio::test]
 async fn a_misleading_name_is_refused_unless_the_server_allows_it() {
-    // What looks like "Anna", and an emoji that cannot do without what is not seen.
+    // A name that looks like "Anna", and an emoji that needs an invisible character.
     let misleading = DisplayName::new("An\u{200b}na").unwrap();
     let family = DisplayName::new("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}").unwrap();
     let as_named = |name: &DisplayName| Claims {
@@ -322,7 +322,7 @@ async fn who_reads_no_messages_holds_up_nothing_and_is_told_the_number_later() {
     .unwrap();
     let (anna, ben) = meet(&server).await;
     let sent = send_many(&anna, 600).await;
-    // What comes behind the messages is not held up.
+    // Signalling behind the messages is not held up.
     within(anna.set_attribute("hand", "up")).await.unwrap();
     let mut events = ben.events();
     let sender = id("anna");

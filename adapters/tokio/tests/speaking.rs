@@ -1,4 +1,4 @@
-//! Who speaks, and who is there, as values and events, over real UDP on this machine.
+//! Speaking and presence of participants, as values and events, over real UDP on this machine.
 
 mod common;
 
@@ -67,7 +67,7 @@ async fn speech_begins_and_ends_for_each_participant() {
     let silent = ben.participant(&id("anna")).unwrap();
     assert_eq!((silent.speaking, silent.level), (false, None));
 
-    // Whoever comes while somebody speaks is told so.
+    // A participant that joins while another speaks is told so.
     let mut tone = Tone::new(440.0);
     let joined = tokio::spawn(async move {
         let cleo = join(&server, "room", "cleo").await;

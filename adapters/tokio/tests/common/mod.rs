@@ -1,4 +1,4 @@
-//! What the tests over real sockets share.
+//! Code that the tests over real sockets share.
 #![allow(
     dead_code,
     unreachable_pub,
