@@ -1,6 +1,6 @@
 //! The HTTP API: REST under `/v1`, and `/openapi.json`, which is made from this code.
 //!
-//! A handler reads its request strictly ([`extract`]), asks for a scope in its signature ([`caller`]), has the store's writer do
+//! A handler reads its request strictly (`extract`), asks for a scope in its signature (`caller`), has the store's writer do
 //! the change, then changes the [registry](crate::registry), and then acts on the rooms.
 
 mod bans;

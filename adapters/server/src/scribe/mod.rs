@@ -12,6 +12,7 @@
 mod facts;
 mod names;
 mod reconcile;
+mod teller;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

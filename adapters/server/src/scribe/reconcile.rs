@@ -6,7 +6,7 @@ use parlour_tokio::{RoomId, RoomInfo, SessionId, Snapshot};
 use serde_json::json;
 
 use super::about_server;
-use super::facts::{Joined, Teller};
+use super::teller::{Joined, Teller};
 use crate::store::{RoomRow, SessionRow, StoreError, Tx};
 use crate::time::Timestamp;
 

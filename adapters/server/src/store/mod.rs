@@ -15,6 +15,7 @@ mod keys;
 mod list;
 mod lock;
 mod migrate;
+mod presence;
 mod refresh;
 mod rooms;
 mod sessions;
@@ -39,11 +40,11 @@ pub use journal::{EventFilter, JournalEvent, NewEvent};
 pub use keys::KeyRow;
 pub use list::{Cursor, Order, Page, PageRequest, Sort, Value};
 pub use lock::LockError;
+pub use presence::ParticipantChange;
 pub use refresh::RefreshRow;
 pub use rooms::{RoomFilter, RoomRow};
 pub use sessions::{
-    ParticipantChange, ParticipantFilter, ParticipantRow, SessionFilter, SessionRow, StayRow,
-    StreamRow,
+    ParticipantFilter, ParticipantRow, SessionFilter, SessionRow, StayRow, StreamRow,
 };
 pub use writer::Tx;
 
