@@ -93,7 +93,7 @@ fn try_admit(
     let stale = handle.filter(|_| resumed.is_none());
     if resumed.is_none() {
         rooms.check_entry(cx, room, &participant, lobby, stale, on_duplicate)?;
-        if !front.take_join(cx.now, &name_of_room, &participant) {
+        if !front.may_join(cx.now, &name_of_room, &participant) {
             return Err(AdmitError::TooOften);
         }
     }
@@ -171,7 +171,13 @@ pub(super) fn handle_first_data(
             forget(front, rooms, cx, older);
         }
     }
-    let Some(peer) = rooms.enter(cx, *pending, reach) else {
+    let is_new = !matches!(pending.entry, Entry::Resume { .. });
+    let room = rooms.name_of(pending.room).filter(|_| is_new);
+    let is_in_time = room.is_none_or(|room| front.take_join(cx.now, room, &pending.participant));
+    let entered = is_in_time
+        .then(|| rooms.enter(cx, *pending, reach))
+        .flatten();
+    let Some(peer) = entered else {
         // The sender cannot know that its promise is gone: have it join anew.
         return front
             .send_reset(cx, from, local, len)

@@ -123,6 +123,15 @@ impl<K: Ord> EachBucket<K> {
         }
     }
 
+    /// Whether `taker` has a token.
+    pub(super) fn has(&mut self, now: Instant, taker: &K) -> bool {
+        let bucket = self.buckets.get_mut(taker);
+        bucket.is_none_or(|bucket| {
+            bucket.fill_until(now);
+            bucket.fill >= TOKEN
+        })
+    }
+
     /// Takes a token of `taker`, if it has one.
     pub(super) fn take(&mut self, now: Instant, taker: K) -> bool {
         if now >= self.swept + WINDOW {

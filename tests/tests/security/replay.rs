@@ -92,6 +92,25 @@ fn a_hello_disturbs_nobody_and_shows_nobody() {
     assert_eq!(world.server().accounting().half_open, 0);
 }
 
+/// A Hello that anybody can repeat takes nothing of what a participant may join, so it gets back in.
+#[test]
+fn a_hello_keeps_nobody_out() {
+    let mut world = World::new("a_hello_keeps_nobody_out");
+    let alice = world.joined("alice", Options::default());
+    let address = world.address(alice);
+    let hello = recorded_from(&world, address)
+        .into_iter()
+        .find(|bytes| bytes[0] == HELLO)
+        .unwrap();
+    world.leave(alice);
+    world.run_for(s(20));
+    for round in 0..100 {
+        world.inject(stranger(1 + round), &hello);
+        world.run_for(ms(1));
+    }
+    world.joined("alice", Options::default());
+}
+
 #[test]
 fn a_resuming_hello_moves_nobody() {
     let mut world = World::new("a_resuming_hello_moves_nobody");

@@ -53,7 +53,17 @@ impl Front {
         }
     }
 
-    /// Whether a participant may join once more.
+    /// Whether a participant may join once more. A Hello takes nothing of that: anybody can repeat it.
+    pub(super) fn may_join(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        participant: &ParticipantId,
+    ) -> bool {
+        (self.admissions).has(now, &(room.clone(), participant.clone()))
+    }
+
+    /// Counts a join whose first packet has come, and was sealed with the keys of its Hello; whether there may be that many.
     pub(super) fn take_join(
         &mut self,
         now: Instant,

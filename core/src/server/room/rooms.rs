@@ -57,6 +57,11 @@ impl Rooms {
         self.by_id.get(id).copied()
     }
 
+    /// The name of a room, if it is there.
+    pub(in crate::server) fn name_of(&self, key: RoomKey) -> Option<&RoomId> {
+        self.get(key).map(|room| &room.id)
+    }
+
     pub(super) fn get(&self, key: RoomKey) -> Option<&Room> {
         self.slab.get(key.0)
     }
