@@ -174,9 +174,12 @@ pub(super) fn handle_first_data(
     let is_new = !matches!(pending.entry, Entry::Resume { .. });
     let room = rooms.name_of(pending.room).filter(|_| is_new);
     let is_in_time = room.is_none_or(|room| front.take_join(cx.now, room, &pending.participant));
-    let entered = is_in_time
-        .then(|| rooms.enter(cx, *pending, reach))
-        .flatten();
+    let entered = if is_in_time {
+        rooms.enter(cx, *pending, reach)
+    } else {
+        rooms.release(&pending);
+        None
+    };
     let Some(peer) = entered else {
         // The sender cannot know that its promise is gone: have it join anew.
         return front

@@ -52,6 +52,31 @@ fn rooms_and_participants_are_capped() {
 }
 
 #[test]
+fn a_join_that_comes_too_soon_gives_its_place_back() {
+    let mut world = World::with(Config {
+        joins: Rate {
+            per_second: 1,
+            burst: 1,
+        },
+        participants: 3,
+        ..Config::default()
+    });
+    let peers = [(); 3].map(|()| world.add(&Hello::new("room/anna")));
+    for peer in peers {
+        world.send_hello(peer);
+    }
+    world.run();
+    assert_eq!(peers.map(|peer| world.peers[peer].resets), [0, 1, 1]);
+    for token in ["room/ben", "other/carl"] {
+        let peer = world.join(&Hello::new(token));
+        assert!(world.peers[peer].link.is_some(), "{token}");
+    }
+    world.server.shutdown(world.now);
+    world.advance(ms(6_000));
+    assert_eq!(world.server.accounting(), Accounting::default());
+}
+
+#[test]
 fn a_lobby_is_capped() {
     let mut world = World::with(Config {
         waiting_per_room: 2,
