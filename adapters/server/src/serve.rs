@@ -85,32 +85,31 @@ impl Running {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let place = config.place();
         let key_file = &config.media.key_file;
-        if let Place::Sqlite(path) = &place
-            && path.exists()
-            && !key_file.exists()
-        {
-            let path = key_file.clone();
-            return Err(StartError::KeyFileMissing { path });
-        }
-        let is_first = matches!(&place, Place::Sqlite(path) if !path.exists());
-        if is_first {
-            // Before there is a database that would miss it.
-            load_or_create_key(key_file)?;
+        let missing = || StartError::KeyFileMissing {
+            path: key_file.clone(),
+        };
+        if let Place::Sqlite(path) = &place {
+            if !path.exists() {
+                // Before there is a database that would miss it.
+                load_or_create_key(key_file)?;
+            } else if !key_file.exists() {
+                return Err(missing());
+            }
         }
         let store = Store::open(&place).await?;
-        let keys = store.keys().await?;
+        let mut keys = store.keys().await?;
         if !keys.is_empty() && !key_file.exists() {
-            let path = key_file.clone();
-            return Err(StartError::KeyFileMissing { path });
+            return Err(missing());
         }
         let identity = load_or_create_key(key_file)?;
         let sealer = Sealer::new(identity.secret().expose_bytes());
-        let made_key = match keys.is_empty() {
-            true => Some(make_first_key(&store, &sealer).await?),
-            false => None,
-        };
+        let mut made_key = None;
+        if keys.is_empty() {
+            made_key = Some(make_first_key(&store, &sealer).await?);
+            keys = store.keys().await?;
+        }
         let registry = Arc::new(Registry::new(config.rooms.auto_create));
-        let keys = open_keys(store.keys().await?, &sealer);
+        let keys = open_keys(keys, &sealer);
         registry.set_keys(keys.map_err(|error| StartError::Keys(error.to_string()))?);
         fill(&registry, &store).await?;
         scribe::recover(&store).await?;

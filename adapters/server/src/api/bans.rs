@@ -108,10 +108,15 @@ pub(super) async fn put(
     });
     let ban = written.await?;
     app.registry().put_ban(&ban);
-    // These fail if the participant is not there.
-    let _ = app.rooms().deny(&room_id, &participant_id).await;
-    let _ = app.rooms().kick(&room_id, &participant_id, false).await;
+    remove(&app, &room_id, &participant_id).await;
     Ok(Json(ban.into()))
+}
+
+/// Has a participant leave its room or its lobby, if it is there.
+pub(super) async fn remove(app: &App, room: &RoomId, participant: &ParticipantId) {
+    // Each fails if the participant is not where it looks.
+    let _ = app.rooms().deny(room, participant).await;
+    let _ = app.rooms().kick(room, participant, false).await;
 }
 
 /// Lets a participant in again

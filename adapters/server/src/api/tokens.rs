@@ -14,7 +14,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::App;
-use super::bans::ids;
+use super::bans::{ids, remove};
 use super::caller::{Caller, Tokens};
 use super::extract::{Body, Path};
 use super::problem::{Kind, Problem, ProblemBody};
@@ -190,9 +190,10 @@ pub(super) async fn revoke(
     Body(body): Body<Revoke>,
 ) -> Result<StatusCode, Problem> {
     let room_id = check_name(&room, "/room")?;
-    if let Some(participant) = &body.participant {
-        ids(&room, participant)?;
-    }
+    let participant = match &body.participant {
+        Some(participant) => Some(ids(&room, participant)?.1),
+        None => None,
+    };
     let now = Timestamp::now();
     // A token says in which second it was minted: those of this second are void, too.
     let mark = Mark {
@@ -226,18 +227,13 @@ pub(super) async fn revoke(
     written.await?;
     app.registry().put_mark(&mark);
     drop(changing);
-    if let Ok((room, participant)) = ids(&mark.room, &mark.participant) {
-        // It fails if the participant does not wait.
-        let _ = app.rooms().deny(&room, &participant).await;
-    }
-    match ids(&mark.room, &mark.participant) {
-        // They fail if nobody is there.
-        Ok((room, participant)) => drop(app.rooms().kick(&room, &participant, false).await),
-        Err(_) => drop(
-            app.rooms()
-                .close_room(&room_id, CloseReason::SessionEnded)
-                .await,
-        ),
+    if let Some(participant) = participant {
+        remove(&app, &room_id, &participant).await;
+    } else {
+        // It fails if nobody is there.
+        let _ = (app.rooms())
+            .close_room(&room_id, CloseReason::SessionEnded)
+            .await;
     }
     // A token that is minted after this answer is valid.
     tokio::time::sleep(mark.issued_before.since(Timestamp::now())).await;
