@@ -13,3 +13,4 @@ pub mod serve;
 pub mod store;
 pub mod time;
 pub mod tokens;
+pub mod webhooks;
