@@ -5,6 +5,9 @@
     reason = "each test program uses a part of it"
 )]
 
+pub mod relay;
+pub mod tables;
+
 use std::path::Path;
 use std::time::Duration;
 
