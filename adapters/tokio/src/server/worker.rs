@@ -281,6 +281,7 @@ impl Running {
                         worker: self.index,
                         sequence: self.server.events_polled(),
                         at: wall(),
+                        instant: tokio::time::Instant::now().into_std(),
                         event,
                     };
                     // An error means that nobody listens.

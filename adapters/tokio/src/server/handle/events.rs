@@ -1,6 +1,6 @@
 //! The events of a server, as the application reads them.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use parlour_core::server::Event;
 use tokio::sync::broadcast;
@@ -15,6 +15,8 @@ pub struct ServerEvent {
     pub sequence: u64,
     /// The time, by the wall clock.
     pub at: SystemTime,
+    /// The same by the monotonic clock, which is never set: for durations.
+    pub instant: Instant,
     /// The event.
     pub event: Event,
 }
