@@ -37,6 +37,8 @@ pub struct Config {
     pub rooms: Rooms,
     /// How the server shuts down.
     pub drain: Drain,
+    /// How long history is kept.
+    pub retention: Retention,
 }
 
 /// The API.
@@ -89,6 +91,28 @@ pub struct Rooms {
 pub struct Drain {
     /// How long sessions may go on after the server is told to end, in seconds.
     pub timeout_s: u64,
+}
+
+/// How long history is kept, in days. 0 is for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// The events of the journal.
+    pub events_days: u32,
+    /// Sessions that have ended, with their participants.
+    pub sessions_days: u32,
+    /// The audit log.
+    pub audit_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            events_days: 30,
+            sessions_days: 365,
+            audit_days: 365,
+        }
+    }
 }
 
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

@@ -5,7 +5,9 @@
 pub mod api;
 pub mod auth;
 pub mod config;
+mod erasure;
 pub mod registry;
+mod retention;
 pub mod rooms;
 mod scribe;
 pub mod seal;

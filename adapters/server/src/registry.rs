@@ -10,9 +10,11 @@ use parlour_tokio::core::server::Admission;
 use parlour_tokio::core::signal::JoinRefusal;
 use parlour_tokio::token::{ApiKey, Claims};
 use parlour_tokio::{Doorkeeper, Grants, JoinRequest, RefreshRequest};
+use tokio::sync::watch;
 
 use crate::auth::{Scope, Scopes, is_same_secret};
 use crate::rooms::{RoomSettings, RoomState};
+use crate::seal::Veil;
 use crate::store::{Ban, Mark};
 use crate::time::Timestamp;
 
@@ -31,6 +33,8 @@ pub struct Registry {
     parts: RwLock<Parts>,
     /// Whether a room comes to exist by being joined.
     auto_create: bool,
+    keys_changed: watch::Sender<()>,
+    veil: Veil,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +51,8 @@ struct Rules {
     bans: BTreeMap<String, Option<Timestamp>>,
     /// Tokens that were issued before are void: those of one participant, or of all (the empty id).
     marks: BTreeMap<String, Timestamp>,
+    /// The same for participants that were erased, by their veiled names.
+    veiled: BTreeMap<String, Timestamp>,
 }
 
 /// An API key that works.
@@ -64,10 +70,12 @@ pub struct Key {
 
 impl Registry {
     /// One without rooms and keys.
-    pub fn new(auto_create: bool) -> Self {
+    pub fn new(auto_create: bool, veil: Veil) -> Self {
         Self {
             parts: RwLock::default(),
             auto_create,
+            veil,
+            keys_changed: watch::Sender::default(),
         }
     }
 
@@ -116,16 +124,44 @@ impl Registry {
     pub fn put_mark(&self, mark: &Mark) {
         let mut parts = self.write();
         let rules = parts.rooms.entry(mark.room.clone()).or_default();
-        let known = rules
-            .marks
+        let marks = if Veil::is_veiled(&mark.participant) {
+            &mut rules.veiled
+        } else {
+            &mut rules.marks
+        };
+        let known = marks
             .entry(mark.participant.clone())
             .or_insert(mark.issued_before);
         *known = mark.issued_before.max(*known);
     }
 
+    /// A participant's bans and marks in a room are no more.
+    pub fn forget(&self, room: &str, participant: &str) {
+        if let Some(rules) = self.write().rooms.get_mut(room) {
+            rules.bans.remove(participant);
+            rules.marks.remove(participant);
+        }
+    }
+
+    /// The name of a mark that outlasts the erasure of a participant's id.
+    pub fn veiled(&self, room: &str, participant: &str) -> String {
+        self.veil.of(room, participant)
+    }
+
     /// These keys work from now on, and no others.
     pub fn set_keys(&self, keys: Vec<Key>) {
         self.write().keys = keys;
+        self.keys_changed.send_replace(());
+    }
+
+    /// Changes whenever the keys do.
+    pub fn keys_changed(&self) -> watch::Receiver<()> {
+        self.keys_changed.subscribe()
+    }
+
+    /// Whether there is a key of that id.
+    pub fn has_key(&self, id: &str) -> bool {
+        self.read().keys.iter().any(|key| key.id == id)
     }
 
     /// The keys as the rooms need them to verify tokens.
@@ -184,16 +220,15 @@ impl Registry {
         issued: Option<u64>,
         now: Timestamp,
     ) -> Result<(), JoinRefusal> {
-        self.read()
-            .check(self.auto_create, room, participant, issued, now)
-            .map(drop)
+        let parts = self.read();
+        parts.check(self, room, participant, issued, now).map(drop)
     }
 }
 
 impl Parts {
     fn check(
         &self,
-        auto_create: bool,
+        registry: &Registry,
         room: &str,
         participant: &str,
         issued: Option<u64>,
@@ -205,7 +240,7 @@ impl Parts {
                 return Err(JoinRefusal::RoomDisabled);
             }
             Some(settings) => Some(settings),
-            None if auto_create && is_plain(room) => None,
+            None if registry.auto_create && is_plain(room) => None,
             None => return Err(JoinRefusal::UnknownRoom),
         };
         if participant == SERVER {
@@ -216,7 +251,10 @@ impl Parts {
             if ban.is_some_and(|until| until.is_none_or(|until| until > now)) {
                 return Err(JoinRefusal::Banned);
             }
-            let marks = [rules.marks.get(participant), rules.marks.get("")];
+            let erased = (!rules.veiled.is_empty())
+                .then(|| rules.veiled.get(&registry.veiled(room, participant)))
+                .flatten();
+            let marks = [rules.marks.get(participant), rules.marks.get(""), erased];
             let is_void = |mark: &Timestamp| issued.is_none_or(|issued| issued < mark.as_secs());
             if marks.into_iter().flatten().any(is_void) {
                 return Err(JoinRefusal::TokenRevoked);
@@ -237,7 +275,7 @@ impl Doorkeeper for Registry {
         let now = at_second(request.now);
         let parts = self.read();
         let (room, participant) = (room.as_str(), participant.as_str());
-        let settings = parts.check(self.auto_create, room, participant, *issued, now)?;
+        let settings = parts.check(self, room, participant, *issued, now)?;
         let mut admission = request.admission();
         if let Some(settings) = settings {
             admission.lobby |= settings.lobby && !admission.grants.contains(Grants::ADMIT);
@@ -270,6 +308,10 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
+    fn new(auto_create: bool) -> Registry {
+        Registry::new(auto_create, Veil::new(&[7; 32]))
+    }
+
     fn mark(participant: &str, at: i64) -> Mark {
         Mark {
             room: "a".to_owned(),
@@ -290,10 +332,10 @@ mod tests {
 
     #[test]
     fn rooms_have_to_exist_and_be_enabled() {
-        let registry = Registry::new(false);
+        let registry = new(false);
         let check = |registry: &Registry| registry.check("a", "bob", Some(1), NOW);
         assert_eq!(check(&registry), Err(JoinRefusal::UnknownRoom));
-        assert_eq!(check(&Registry::new(true)), Ok(()));
+        assert_eq!(check(&new(true)), Ok(()));
         registry.put_room("a", &RoomSettings::default());
         assert_eq!(check(&registry), Ok(()));
         let disabled = RoomSettings {
@@ -308,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_ban_holds_until_its_end() {
-        let registry = Registry::new(true);
+        let registry = new(true);
         let check = |now| registry.check("a", "bob", Some(1), now);
         let later = NOW.after(std::time::Duration::from_secs(1));
         registry.put_ban(&ban(Some(later)));
@@ -332,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_mark_voids_older_tokens_of_one_or_of_all() {
-        let registry = Registry::new(true);
+        let registry = new(true);
         registry.put_mark(&mark("bob", 5_000));
         registry.put_mark(&mark("bob", 2_000));
         let check = |who: &str, issued| registry.check("a", who, issued, NOW);
@@ -347,8 +389,24 @@ mod tests {
     }
 
     #[test]
+    fn an_erased_participant_is_known_by_what_it_shows() {
+        let registry = new(true);
+        registry.put_ban(&ban(None));
+        registry.put_mark(&mark("bob", 5_000));
+        registry.forget("a", "bob");
+        let check = |room: &str, who: &str, issued| registry.check(room, who, Some(issued), NOW);
+        assert_eq!(check("a", "bob", 4), Ok(()));
+        let veiled = registry.veiled("a", "bob");
+        registry.put_mark(&mark(&veiled, 9_000));
+        assert_eq!(check("a", "bob", 8), Err(JoinRefusal::TokenRevoked));
+        for (room, who, issued) in [("a", "bob", 9), ("a", "anna", 8), ("b", "bob", 8)] {
+            assert_eq!(check(room, who, issued), Ok(()));
+        }
+    }
+
+    #[test]
     fn a_former_secret_works_for_a_while() {
-        let registry = Registry::new(true);
+        let registry = new(true);
         let secret = |letter: &str| letter.repeat(32);
         let scopes: Scopes = [Scope::Tokens].into_iter().collect();
         let key = Key {

@@ -6,6 +6,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _, Nonce};
 use hkdf::Hkdf;
+use parlour_tokio::ParticipantId;
 use rand_core::{OsRng, RngCore as _};
 use sha2::Sha256;
 
@@ -13,6 +14,37 @@ const NONCE: usize = 12;
 
 /// Seals secrets under a key that is derived from the server's private key ([RFC 5869](https://www.rfc-editor.org/rfc/rfc5869)).
 pub struct Sealer(ChaCha20Poly1305);
+
+/// Gives participants names that do not tell their ids, but to a holder of the server's private key: for what has to outlast the
+/// erasure of an id.
+pub struct Veil(Hkdf<Sha256>);
+
+impl Veil {
+    /// From the server's private key.
+    pub fn new(private_key: &[u8; 32]) -> Self {
+        Self(Hkdf::new(Some(b"parlour erased participants"), private_key))
+    }
+
+    /// The name in that room: 43 characters, so that it is nobody's id.
+    pub fn of(&self, room: &str, participant: &str) -> String {
+        let mut name = [0; 32];
+        // Neither has control characters. It fails for more than 8,160 bytes only.
+        let parts = [room.as_bytes(), b"\0", participant.as_bytes()];
+        let _ = self.0.expand_multi_info(&parts, &mut name);
+        Base64UrlUnpadded::encode_string(&name)
+    }
+
+    /// Whether a name is one of these.
+    pub fn is_veiled(name: &str) -> bool {
+        name.len() > ParticipantId::MAX_LEN
+    }
+}
+
+impl fmt::Debug for Veil {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Veil")
+    }
+}
 
 /// A sealed secret does not open: it was damaged, belongs to another row, or was sealed under another private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +102,22 @@ impl fmt::Debug for Sealer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_veil_hides_an_id_from_those_without_the_key() {
+        let (veil, other) = (Veil::new(&[7; 32]), Veil::new(&[8; 32]));
+        let name = veil.of("a", "anna");
+        assert_eq!(name, Veil::new(&[7; 32]).of("a", "anna"));
+        assert!(Veil::is_veiled(&name) && ParticipantId::new(&name).is_err());
+        assert!(!Veil::is_veiled(&"x".repeat(ParticipantId::MAX_LEN)));
+        for different in [
+            other.of("a", "anna"),
+            veil.of("b", "anna"),
+            veil.of("a", "ann"),
+        ] {
+            assert_ne!(name, different);
+        }
+    }
 
     #[test]
     fn a_secret_opens_in_its_row_and_under_its_key_only() {

@@ -18,9 +18,10 @@ use crate::auth::{Scope, random_secret};
 use crate::config::Config;
 use crate::registry::Registry;
 use crate::scribe::{self, Scribe};
-use crate::seal::Sealer;
+use crate::seal::{Sealer, Veil};
 use crate::store::{KeyRow, OpenError, Place, Store, StoreError};
 use crate::time::Timestamp;
+use crate::{erasure, retention};
 
 /// How long an end waits for those who do not come to theirs.
 const LINGER: Duration = Duration::from_secs(5);
@@ -103,12 +104,14 @@ impl Running {
         }
         let identity = load_or_create_key(key_file)?;
         let sealer = Sealer::new(identity.secret().expose_bytes());
+        let eraser = Sealer::new(identity.secret().expose_bytes());
+        let veil = Veil::new(identity.secret().expose_bytes());
         let mut made_key = None;
         if keys.is_empty() {
             made_key = Some(make_first_key(&store, &sealer).await?);
             keys = store.keys().await?;
         }
-        let registry = Arc::new(Registry::new(config.rooms.auto_create));
+        let registry = Arc::new(Registry::new(config.rooms.auto_create, veil));
         let keys = open_keys(keys, &sealer);
         registry.set_keys(keys.map_err(|error| StartError::Keys(error.to_string()))?);
         fill(&registry, &store).await?;
@@ -132,6 +135,18 @@ impl Running {
         }
         let app = App::new(store, registry, Server::bind(media)?, sealer);
         let scribe = tokio::spawn(Scribe::new(&app).run());
+        // These end when the app does.
+        tokio::spawn(retention::hourly(
+            app.store().clone(),
+            config.retention,
+            app.closing(),
+        ));
+        tokio::spawn(erasure::run(
+            app.store().clone(),
+            eraser,
+            Arc::clone(app.erasure_begun()),
+            app.closing(),
+        ));
         Ok(Self {
             app,
             listener,

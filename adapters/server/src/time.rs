@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -92,6 +93,39 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A point in time, also by the monotonic clock: whoever sets the other one changes no duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// By this machine's clock.
+    pub at: Timestamp,
+    /// Milliseconds by the monotonic clock of this process. Without a value it was in the life of another process.
+    pub up: Option<i64>,
+}
+
+impl Moment {
+    /// By both clocks.
+    pub fn new(at: Timestamp, instant: Instant) -> Self {
+        static ORIGIN: OnceLock<Instant> = OnceLock::new();
+        let origin = *ORIGIN.get_or_init(|| instant);
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let up = match instant.checked_duration_since(origin) {
+            Some(since) => millis(since),
+            None => -millis(origin.duration_since(instant)),
+        };
+        Self { at, up: Some(up) }
+    }
+
+    /// The time from `earlier` until this; zero if that is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        match self.up.zip(earlier.up) {
+            Some((up, earlier)) => {
+                Duration::from_millis(u64::try_from(up.saturating_sub(earlier)).unwrap_or(0))
+            }
+            None => self.at.since(earlier.at),
+        }
+    }
+}
+
 /// A text is not a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a time as RFC 3339 writes it, such as 2026-11-05T09:03:11.250Z")]
@@ -149,6 +183,25 @@ mod tests {
         let offset: Timestamp = "2026-11-05T10:03:11.25+01:00".parse().unwrap();
         assert_eq!(offset.as_millis(), 1_793_869_391_250);
         assert_eq!("yesterday".parse::<Timestamp>(), Err(NotATime));
+    }
+
+    #[test]
+    fn a_duration_is_the_same_whatever_the_clock_is_set_to() {
+        let began = tokio::time::Instant::now().into_std();
+        let moment = |at, up| {
+            Moment::new(
+                Timestamp::from_millis(at),
+                began + Duration::from_millis(up),
+            )
+        };
+        let (noon, later) = (moment(43_200_000, 0), moment(1_000, 2_500));
+        assert_eq!(later.since(noon), Duration::from_millis(2_500));
+        assert_eq!(noon.since(later), Duration::ZERO);
+        let before = Moment {
+            up: None,
+            ..moment(43_199_000, 0)
+        };
+        assert_eq!(noon.since(before), Duration::from_secs(1));
     }
 
     #[test]

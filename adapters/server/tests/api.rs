@@ -78,7 +78,9 @@ async fn every_operation_asks_for_its_scope() {
                 allowed += usize::from(answer.status() != 403);
             }
             // Those of `admin` none of them, and all others exactly one.
-            let is_admins = path.starts_with("/v1/keys");
+            let is_admins = ["/v1/keys", "/v1/audit", "/v1/erasures"]
+                .iter()
+                .any(|admins| path.starts_with(admins));
             assert_eq!(allowed, usize::from(!is_admins), "{method} {path}");
             checked += 1;
         }
@@ -512,6 +514,32 @@ async fn events_are_streamed_as_they_are_committed() {
         within(chunks.next()).await.is_none(),
         "the stream ends with the server"
     );
+}
+
+/// A stream ends with the right to read it: when the key is revoked, and when its secret is exchanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_does_not_survive_its_key() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let open = async |id: &str| {
+        let key = api
+            .post("/v1/keys", json!({"id": id, "scopes": ["read"]}))
+            .await;
+        let stream = api.http.get(format!("{}/v1/events/stream", api.url));
+        let key = format!("{id}.{}", key["secret"].as_str().unwrap());
+        let stream = within(stream.bearer_auth(key).send()).await.unwrap();
+        assert_eq!(stream.status(), 200);
+        stream.bytes_stream()
+    };
+    let (mut revoked, mut rotated, mut other) = (open("a").await, open("b").await, open("c").await);
+    api.call(Method::DELETE, "/v1/keys/a", Value::Null).await;
+    assert!(within(revoked.next()).await.is_none());
+    api.post("/v1/keys/b/rotate", json!({})).await;
+    assert!(within(rotated.next()).await.is_none());
+    api.post("/v1/rooms", json!({"name": "kitchen"})).await;
+    assert!(within(other.next()).await.is_some());
+    drop(other);
+    api.stop().await;
 }
 
 /// A secret that was exchanged works for as long as was said, for the API and for tokens; a revoked key does not.

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
@@ -32,14 +33,25 @@ required!(Read Rooms Tokens Moderate Admin);
 pub(crate) struct Caller<S> {
     /// The id of the key.
     pub(crate) key: String,
+    /// Its `Authorization` header.
+    credentials: HeaderValue,
     scope: PhantomData<S>,
+}
+
+impl<S: Required> Caller<S> {
+    /// Whether it would still be let in: its key may have been revoked, or its secret exchanged.
+    pub(crate) fn is_still_valid(&self, app: &App) -> bool {
+        let verified = verify(&self.credentials, app);
+        verified.is_ok_and(|(_, scopes)| scopes.allow(S::SCOPE))
+    }
 }
 
 impl<S: Required> FromRequestParts<App> for Caller<S> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let (key, scopes) = authenticate(parts, app)?;
+        let credentials = credentials(parts)?;
+        let (key, scopes) = verify(credentials, app)?;
         if !scopes.allow(S::SCOPE) {
             return Err(Problem::new(
                 Kind::ScopeMissing,
@@ -51,6 +63,7 @@ impl<S: Required> FromRequestParts<App> for Caller<S> {
         }
         Ok(Self {
             key,
+            credentials: credentials.clone(),
             scope: PhantomData,
         })
     }
@@ -58,19 +71,38 @@ impl<S: Required> FromRequestParts<App> for Caller<S> {
 
 /// The key of a request, and what it may do.
 pub(crate) fn authenticate(parts: &Parts, app: &App) -> Result<(String, Scopes), Problem> {
-    let unauthenticated = |detail| Problem::new(Kind::Unauthenticated, detail);
-    let header = parts.headers.get(AUTHORIZATION).ok_or_else(|| {
+    verify(credentials(parts)?, app)
+}
+
+fn unauthenticated(detail: &str) -> Problem {
+    Problem::new(Kind::Unauthenticated, detail)
+}
+
+fn credentials(parts: &Parts) -> Result<&HeaderValue, Problem> {
+    parts.headers.get(AUTHORIZATION).ok_or_else(|| {
         unauthenticated(
             "send `Authorization: Bearer <id>.<secret>` with the id and secret of an API key",
         )
-    })?;
-    let malformed = || unauthenticated("the Authorization header is not `Bearer <id>.<secret>`");
-    let header = header.to_str().map_err(|_| malformed())?;
-    let (scheme, credentials) = header.split_once(' ').ok_or_else(malformed)?;
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(malformed());
-    }
-    let (id, secret) = credentials.trim().split_once('.').ok_or_else(malformed)?;
+    })
+}
+
+/// The id and the secret of an `Authorization` header.
+fn split(credentials: &HeaderValue) -> Option<(&str, &str)> {
+    let (scheme, credentials) = credentials.to_str().ok()?.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("Bearer");
+    let parts = credentials.trim().split_once('.');
+    parts.filter(|_| is_bearer)
+}
+
+/// The id of the key that a request claims to have, if there is such a key.
+pub(crate) fn claimed(parts: &Parts, app: &App) -> Option<String> {
+    let (id, _) = split(parts.headers.get(AUTHORIZATION)?)?;
+    app.registry().has_key(id).then(|| id.to_owned())
+}
+
+fn verify(credentials: &HeaderValue, app: &App) -> Result<(String, Scopes), Problem> {
+    let (id, secret) = split(credentials)
+        .ok_or_else(|| unauthenticated("the Authorization header is not `Bearer <id>.<secret>`"))?;
     let scopes = app.registry().scopes(id, secret, Timestamp::now());
     let scopes = scopes.ok_or_else(|| {
         unauthenticated("there is no such key, or it was revoked, or its secret is another one")

@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 /// Events that a stream reads at a time.
 const BATCH: u32 = 200;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often a stream that waits looks whether its caller's credentials have expired.
+const RECHECK: Duration = Duration::from_secs(5);
 
 /// A fact.
 #[derive(Debug, Serialize, ToSchema)]
@@ -126,13 +128,14 @@ pub(crate) struct StreamQuery {
 
 /// Streams events as they are committed
 ///
-/// Server-sent events, each with its `seq` as its id: a client that connects again with `Last-Event-ID` misses none.
+/// Server-sent events, each with its `seq` as its id: a client that connects again with `Last-Event-ID` misses none. The stream
+/// ends when the key is revoked, or its secret is not valid any more.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(StreamQuery), responses(
     (status = OK, content_type = "text/event-stream", body = Event),
     (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn stream(
-    _: Caller<Read>,
+    caller: Caller<Read>,
     State(app): State<App>,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
@@ -148,13 +151,15 @@ pub(super) async fn stream(
         rooms: query.room,
         sessions: query.session,
     };
-    let events = futures_util::stream::unfold(Reader::new(app, filter), Reader::next);
+    let events = futures_util::stream::unfold(Reader::new(app, caller, filter), Reader::next);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// Reads events as they are committed.
 struct Reader {
     app: App,
+    caller: Caller<Read>,
+    keys: watch::Receiver<()>,
     committed: watch::Receiver<i64>,
     closing: watch::Receiver<bool>,
     filter: EventFilter,
@@ -162,8 +167,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(app: App, filter: EventFilter) -> Self {
+    fn new(app: App, caller: Caller<Read>, filter: EventFilter) -> Self {
         Self {
+            keys: app.registry().keys_changed(),
+            caller,
             committed: app.store().committed(),
             closing: app.closing(),
             app,
@@ -175,6 +182,10 @@ impl Reader {
     /// The next event. A stream that cannot go on ends, and its client connects again.
     async fn next(mut self) -> Option<(Result<sse::Event, Infallible>, Self)> {
         loop {
+            self.keys.mark_unchanged();
+            if !self.caller.is_still_valid(&self.app) {
+                return None;
+            }
             if let Some(event) = self.read.next() {
                 self.filter.after = Some(event.seq);
                 let event = Event::from(event);
@@ -197,6 +208,8 @@ impl Reader {
                 self.filter.after = self.filter.after.max(Some(newest));
                 tokio::select! {
                     changed = self.committed.changed() => changed.ok()?,
+                    changed = self.keys.changed() => changed.ok()?,
+                    () = tokio::time::sleep(RECHECK) => {}
                     _ = self.closing.wait_for(|is_closing| *is_closing) => return None,
                 }
             }

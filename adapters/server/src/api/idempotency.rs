@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::caller::authenticate;
 use super::problem::{Kind, Problem};
 use super::{App, MAX_BODY};
-use crate::store::Answered;
+use crate::store::{Answered, unaudited};
 use crate::time::Timestamp;
 
 /// How long an answer is kept.
@@ -73,8 +73,7 @@ async fn answer(
 
 /// The answer that was given before. It may hold what is shown once, so it lies sealed.
 fn replay(app: &App, former: &Answered) -> Result<Response, Problem> {
-    let row = row(&former.caller, &former.key);
-    let body = app.sealer().open(&row, &former.answer).map_err(|error| {
+    let body = former.open(app.sealer()).map_err(|error| {
         tracing::error!(%error, "an answer cannot be given again");
         Problem::new(
             Kind::Internal,
@@ -117,7 +116,7 @@ async fn keep(
         .unwrap_or_else(|_| Bytes::new());
     let text = String::from_utf8_lossy(&body);
     let answered = Answered {
-        answer: app.sealer().seal(&row(&caller, &key), &text),
+        answer: Answered::seal(app.sealer(), &caller, &key, &text),
         caller,
         key,
         path,
@@ -128,14 +127,10 @@ async fn keep(
         .store()
         .write(move |tx| Box::pin(async move { tx.put_answered(&answered).await }));
     // The request has been carried out. A repetition may carry it out again.
-    if let Err(error) = kept.await {
+    if let Err(error) = unaudited(kept).await {
         tracing::error!(%error, "an answer could not be kept for its Idempotency-Key");
     }
     Ok(Response::from_parts(parts, Body::from(body)))
-}
-
-fn row(caller: &str, key: &str) -> String {
-    format!("idempotency/{caller}/{key}")
 }
 
 /// Only one request with the same key is answered at a time.

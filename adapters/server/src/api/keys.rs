@@ -15,7 +15,7 @@ use super::extract::{Body, Path};
 use super::list::List;
 use super::problem::{Kind, Problem, ProblemBody};
 use crate::auth::{Scope, Scopes, random_secret};
-use crate::store::KeyRow;
+use crate::store::{KeyRow, audit_as};
 use crate::time::Timestamp;
 
 /// For how long a former secret is accepted at most, in seconds.
@@ -103,6 +103,7 @@ pub(super) async fn create(
         let detail = "a key without a scope opens nothing: name at least one";
         return Err(Problem::invalid_member("/scopes", detail));
     }
+    audit_as(Some(format!("/v1/keys/{id}")), None);
     let secret = random_secret("");
     let row = KeyRow {
         sealed: app.sealer().seal(&id, &secret),

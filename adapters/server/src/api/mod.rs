@@ -3,8 +3,10 @@
 //! A handler reads its request strictly (`extract`), asks for a scope in its signature (`caller`), has the store's writer do
 //! the change, then changes the [registry](crate::registry), and then acts on the rooms.
 
+mod audit;
 mod bans;
 mod caller;
+mod erasures;
 mod events;
 mod extract;
 mod idempotency;
@@ -28,7 +30,7 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use parlour_tokio::token::ApiKey;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
 };
@@ -62,6 +64,8 @@ pub(crate) struct Parts {
     /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
     in_progress: Mutex<BTreeSet<(String, String)>>,
     closing: watch::Sender<bool>,
+    recorder: audit::Recorder,
+    erasure_begun: Arc<Notify>,
     /// Held from a change of the tables until registry and rooms have it, so that all three change in one order.
     changing: tokio::sync::Mutex<()>,
 }
@@ -85,7 +89,8 @@ impl Parts {
 }
 
 impl App {
-    /// The API of a server with these rooms. `registry` is their doorkeeper, and holds what `store` holds.
+    /// The API of a server with these rooms. `registry` is their doorkeeper, and holds what `store` holds. Call it within a
+    /// runtime of tokio.
     pub fn new(
         store: Store,
         registry: Arc<Registry>,
@@ -93,6 +98,8 @@ impl App {
         sealer: Sealer,
     ) -> Self {
         Self(Arc::new(Parts {
+            recorder: audit::Recorder::new(store.clone()),
+            erasure_begun: Arc::default(),
             store,
             registry,
             rooms,
@@ -117,6 +124,15 @@ impl App {
 
     pub(crate) fn sealer(&self) -> &Sealer {
         &self.0.sealer
+    }
+
+    /// Told when there is something to erase.
+    pub(crate) fn erasure_begun(&self) -> &Arc<Notify> {
+        &self.0.erasure_begun
+    }
+
+    fn recorder(&self) -> &audit::Recorder {
+        &self.0.recorder
     }
 
     /// The right to change what tables, registry and rooms hold alike.
@@ -186,6 +202,7 @@ impl App {
         let idempotent = middleware::from_fn_with_state(self.clone(), idempotency::answer_once);
         routes
             .layer(idempotent)
+            .layer(middleware::from_fn_with_state(self.clone(), audit::keep))
             .layer(middleware::from_fn(detached))
             .route("/openapi.json", axum::routing::get(document))
             .fallback(|| async {
@@ -277,6 +294,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(participants::unpublish))
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
+        .routes(routes!(audit::list))
+        .routes(routes!(erasures::list, erasures::create))
+        .routes(routes!(erasures::get))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
         .routes(routes!(keys::rotate))

@@ -35,6 +35,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name: the end of `type`.
+    pub const fn name(self) -> &'static str {
+        self.parts().1
+    }
+
     const fn parts(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
@@ -233,6 +238,8 @@ impl IntoResponse for Problem {
             errors: self.errors,
         };
         let mut response = (status, Json(body)).into_response();
+        // For the audit log.
+        response.extensions_mut().insert(self.kind);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -17,7 +17,7 @@ use super::list::{List, Order, page_request};
 use super::problem::{Kind, Problem, ProblemBody};
 use crate::registry::is_plain;
 use crate::rooms::{RoomSettings, RoomState};
-use crate::store::{NewEvent, RoomFilter, RoomRow, Tx};
+use crate::store::{NewEvent, RoomFilter, RoomRow, Tx, audit_as};
 use crate::time::Timestamp;
 
 /// A room.
@@ -155,6 +155,7 @@ pub(super) async fn create(
         Some(Value::String(name)) => name,
         Some(_) => return Err(Problem::invalid_member("/name", "a name is a text")),
     };
+    audit_as(Some(format!("/v1/rooms/{name}")), None);
     let settings = settings(Value::Object(body))?;
     let exists = format!("there is a room named {name:?}; use PUT or PATCH to change it");
     let only_new = move |former: Option<&RoomSettings>| match former {

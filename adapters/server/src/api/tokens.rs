@@ -22,7 +22,7 @@ use super::rooms::{about, check_name};
 use crate::auth::random_secret;
 use crate::registry::SERVER;
 use crate::scribe::{grants_of, names_of};
-use crate::store::{Mark, NewEvent, RefreshRow};
+use crate::store::{Mark, NewEvent, RefreshRow, audit_as};
 use crate::time::Timestamp;
 use crate::tokens::TokenClaims;
 
@@ -93,6 +93,7 @@ pub(super) async fn mint(
     Path(room): Path<String>,
     Body(new): Body<NewToken>,
 ) -> Result<Response, Problem> {
+    audit_as(None, Some(&new.participant));
     check_ttl("/ttl_s", new.ttl_s, 1, MAX_TTL_S)?;
     check_ttl("/refresh_ttl_s", new.refresh_ttl_s, 0, MAX_REFRESH_TTL_S)?;
     let now = Timestamp::now();
@@ -189,6 +190,7 @@ pub(super) async fn revoke(
     Path(room): Path<String>,
     Body(body): Body<Revoke>,
 ) -> Result<StatusCode, Problem> {
+    audit_as(None, body.participant.as_deref());
     let room_id = check_name(&room, "/room")?;
     let participant = match &body.participant {
         Some(participant) => Some(ids(&room, participant)?.1),

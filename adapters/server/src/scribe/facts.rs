@@ -9,7 +9,7 @@ use super::names::{names_of, path, snake};
 use super::teller::{Joined, Teller};
 use super::{about_server, at};
 use crate::store::{NewEvent, ParticipantChange, RoomRow, StoreError, Tx};
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 
 /// Whether an event is written. The speaker changes too often; and a refusal of which no room is known had no valid token:
 /// anybody can cause those.
@@ -25,31 +25,18 @@ pub(super) fn is_one(event: &Event) -> bool {
 
 /// Writes an event; gives the room that came to exist by it.
 pub(super) async fn write(tx: &mut Tx, told: &ServerEvent) -> Result<Option<RoomRow>, StoreError> {
-    let now = at(told);
+    let now = Moment::new(at(told), told.instant);
     match &told.event {
         Event::SessionStarted { room, session } => {
-            return Teller {
-                at: now,
-                room,
-                session: *session,
-                reconciled: false,
-            }
-            .begin(tx)
-            .await;
+            return teller(tx, now, room, session).await?.begin(tx).await;
         }
         Event::SessionEnded {
             room,
             session,
             reason: why,
         } => {
-            Teller {
-                at: now,
-                room,
-                session: *session,
-                reconciled: false,
-            }
-            .end(tx, &snake(*why))
-            .await?;
+            let teller = teller(tx, now, room, session).await?;
+            teller.end(tx, &snake(*why)).await?;
         }
         Event::ParticipantWaiting {
             room,
@@ -57,7 +44,7 @@ pub(super) async fn write(tx: &mut Tx, told: &ServerEvent) -> Result<Option<Room
             name,
         } => {
             let data = json!({"name": name.as_str()});
-            lobby(tx, now, "participant.waiting", room, participant, data).await?;
+            lobby(tx, now.at, "participant.waiting", room, participant, data).await?;
         }
         Event::ParticipantGaveUp {
             room,
@@ -65,12 +52,12 @@ pub(super) async fn write(tx: &mut Tx, told: &ServerEvent) -> Result<Option<Room
             reason: why,
         } => {
             let data = json!({"reason": snake(*why)});
-            lobby(tx, now, "participant.gave_up", room, participant, data).await?;
+            lobby(tx, now.at, "participant.gave_up", room, participant, data).await?;
         }
         Event::JoinRefused { refused, from } => {
             let told = NewEvent {
                 kind: "participant.refused",
-                at: now,
+                at: now.at,
                 room: refused.room.as_ref().map(|room| room.as_str().to_owned()),
                 session: None,
                 participant: refused
@@ -101,14 +88,17 @@ pub(super) async fn write(tx: &mut Tx, told: &ServerEvent) -> Result<Option<Room
     Ok(None)
 }
 
+async fn teller<'a>(
+    tx: &mut Tx,
+    now: Moment,
+    room: &'a RoomId,
+    session: &SessionId,
+) -> Result<Teller<'a>, StoreError> {
+    Teller::new(tx, now, room, *session, false).await
+}
+
 /// Writes an event of a participant in a session.
-async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), StoreError> {
-    let teller = |room, session: &SessionId| Teller {
-        at: now,
-        room,
-        session: *session,
-        reconciled: false,
-    };
+async fn in_session(tx: &mut Tx, now: Moment, event: &Event) -> Result<(), StoreError> {
     match event {
         Event::ParticipantJoined {
             room,
@@ -128,7 +118,10 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
                 path: *path,
                 waited: *waited,
             };
-            teller(room, session).joined(tx, &joined).await
+            teller(tx, now, room, session)
+                .await?
+                .joined(tx, &joined)
+                .await
         }
         Event::ParticipantLeft {
             room,
@@ -136,7 +129,8 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
             participant,
             reason: why,
         } => {
-            teller(room, session)
+            teller(tx, now, room, session)
+                .await?
                 .left(tx, participant.as_str(), &snake(*why))
                 .await
         }
@@ -148,7 +142,8 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
         } => {
             let change = ParticipantChange::Path(path(*on));
             let data = json!({"path": path(*on)});
-            teller(room, session)
+            teller(tx, now, room, session)
+                .await?
                 .change(tx, "participant.resumed", participant, change, data)
                 .await
         }
@@ -163,7 +158,8 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
                 _ => ("participant.reconnecting", "reconnecting"),
             };
             let change = ParticipantChange::State(state);
-            teller(room, session)
+            teller(tx, now, room, session)
+                .await?
                 .change(tx, kind, participant, change, json!({}))
                 .await
         }
@@ -175,7 +171,8 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
         } => {
             let names = names_of(*grants);
             let (data, change) = (json!({"grants": names}), ParticipantChange::Grants(names));
-            teller(room, session)
+            teller(tx, now, room, session)
+                .await?
                 .change(tx, "participant.grants_changed", participant, change, data)
                 .await
         }
@@ -191,7 +188,8 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
                 "participant.uncensored"
             };
             let change = ParticipantChange::Censored(*censored);
-            teller(room, session)
+            teller(tx, now, room, session)
+                .await?
                 .change(tx, kind, participant, change, json!({}))
                 .await
         }
@@ -202,7 +200,7 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
             key,
             value,
         } => {
-            let teller = teller(room, session);
+            let teller = teller(tx, now, room, session).await?;
             let mut attributes = tx.attributes(&teller.id(), participant.as_str()).await?;
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
             let data = json!({"key": key.as_str(), "value": text});
@@ -228,7 +226,8 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
             participant,
             stream,
         } => {
-            teller(room, session)
+            teller(tx, now, room, session)
+                .await?
                 .published(tx, participant, stream)
                 .await
         }
@@ -238,9 +237,14 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
             participant,
             key,
         } => {
-            let teller = teller(room, session);
-            tx.end_stream(&teller.id(), participant.as_str(), key.as_str(), now)
-                .await?;
+            let teller = teller(tx, now, room, session).await?;
+            tx.end_stream(
+                &teller.id(),
+                participant.as_str(),
+                key.as_str(),
+                teller.at(),
+            )
+            .await?;
             let data = json!({"stream": {"key": key.as_str()}});
             teller
                 .tell(tx, "stream.unpublished", Some(participant.as_str()), data)
@@ -253,7 +257,7 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
             key,
             muted,
         } => {
-            let teller = teller(room, session);
+            let teller = teller(tx, now, room, session).await?;
             tx.mute_stream(&teller.id(), participant.as_str(), key.as_str(), *muted)
                 .await?;
             let kind = if *muted {
@@ -272,7 +276,8 @@ async fn in_session(tx: &mut Tx, now: Timestamp, event: &Event) -> Result<(), St
             holder,
         } => {
             let holder = holder.as_ref().map(ParticipantId::as_str);
-            teller(room, session)
+            teller(tx, now, room, session)
+                .await?
                 .tell(tx, "floor.changed", holder, json!({}))
                 .await
         }

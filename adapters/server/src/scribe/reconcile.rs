@@ -8,7 +8,7 @@ use serde_json::json;
 use super::about_server;
 use super::teller::{Joined, Teller};
 use crate::store::{RoomRow, SessionRow, StoreError, Tx};
-use crate::time::Timestamp;
+use crate::time::Moment;
 
 /// Ends the sessions that a former process has left open, at the last sign of its life.
 pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
@@ -19,7 +19,8 @@ pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
         for present in tx.present(&session.id).await? {
             at = at.max(present.joined_at);
         }
-        end(tx, session, at, "server_lost").await?;
+        let died = Moment { at, up: None };
+        end(tx, session, died, "server_lost").await?;
     }
     if !open.is_empty() {
         let event = about_server(tx, "server.recovered", json!({"sessions": open.len()}));
@@ -36,7 +37,7 @@ pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
 
 /// Ends all sessions that are open.
 pub(super) async fn end_all(tx: &mut Tx, reason: &str) -> Result<Vec<RoomRow>, StoreError> {
-    let now = tx.now();
+    let now = tx.moment();
     for session in tx.open_sessions().await? {
         end(tx, &session, now, reason).await?;
     }
@@ -45,7 +46,7 @@ pub(super) async fn end_all(tx: &mut Tx, reason: &str) -> Result<Vec<RoomRow>, S
 
 /// Writes what is true now and differs from the tables; gives the rooms that came to exist.
 pub(super) async fn compare(tx: &mut Tx, snapshot: &Snapshot) -> Result<Vec<RoomRow>, StoreError> {
-    let now = tx.now();
+    let now = tx.moment();
     let live: BTreeSet<String> = snapshot
         .rooms
         .iter()
@@ -69,7 +70,7 @@ pub(super) async fn compare(tx: &mut Tx, snapshot: &Snapshot) -> Result<Vec<Room
 async fn end(
     tx: &mut Tx,
     session: &SessionRow,
-    at: Timestamp,
+    now: Moment,
     reason: &str,
 ) -> Result<(), StoreError> {
     let (Ok(room), Some(id)) = (RoomId::new(&session.room), session_id(&session.id)) else {
@@ -78,12 +79,7 @@ async fn end(
             value: format!("{} in {}", session.id, session.room),
         });
     };
-    let teller = Teller {
-        at,
-        room: &room,
-        session: id,
-        reconciled: true,
-    };
+    let teller = Teller::new(tx, now, &room, id, true).await?;
     teller.end(tx, reason).await
 }
 
@@ -91,14 +87,9 @@ async fn compare_room(
     tx: &mut Tx,
     room: &RoomInfo,
     session: SessionId,
-    now: Timestamp,
+    now: Moment,
 ) -> Result<Option<RoomRow>, StoreError> {
-    let teller = Teller {
-        at: now,
-        room: &room.room,
-        session,
-        reconciled: true,
-    };
+    let teller = Teller::new(tx, now, &room.room, session, true).await?;
     let created = teller.begin(tx).await?;
     let there: BTreeSet<&str> = room
         .participants

@@ -12,7 +12,7 @@ use crate::rooms::RoomSettings;
 use crate::store::{
     NewEvent, ParticipantChange, ParticipantRow, RoomRow, StoreError, StreamRow, Tx,
 };
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 
 /// A participant that comes.
 pub(super) struct Joined<'a> {
@@ -27,14 +27,34 @@ pub(super) struct Joined<'a> {
 /// Writes facts of one session, all at one time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Teller<'a> {
-    pub(super) at: Timestamp,
-    pub(super) room: &'a RoomId,
-    pub(super) session: SessionId,
-    /// Whether the facts were inferred, because their events were lost.
-    pub(super) reconciled: bool,
+    now: Moment,
+    room: &'a RoomId,
+    session: SessionId,
+    reconciled: bool,
 }
 
-impl Teller<'_> {
+impl<'a> Teller<'a> {
+    /// Of what happens in a session at that time. `reconciled` says that it was inferred, because events were lost.
+    pub(super) async fn new(
+        tx: &mut Tx,
+        now: Moment,
+        room: &'a RoomId,
+        session: SessionId,
+        reconciled: bool,
+    ) -> Result<Self, StoreError> {
+        let at = tx.not_before(&session.to_string(), now.at).await?;
+        Ok(Self {
+            now: Moment { at, ..now },
+            room,
+            session,
+            reconciled,
+        })
+    }
+
+    pub(super) fn at(&self) -> Timestamp {
+        self.now.at
+    }
+
     pub(super) fn id(&self) -> String {
         self.session.to_string()
     }
@@ -51,7 +71,7 @@ impl Teller<'_> {
         }
         let told = NewEvent {
             kind,
-            at: self.at,
+            at: self.now.at,
             room: Some(self.room.as_str().to_owned()),
             session: Some(self.id()),
             participant: participant.map(str::to_owned),
@@ -69,14 +89,14 @@ impl Teller<'_> {
                 name: name.to_owned(),
                 settings: RoomSettings::default(),
                 auto_created: true,
-                created_at: self.at,
-                updated_at: self.at,
+                created_at: self.now.at,
+                updated_at: self.now.at,
                 active_session: None,
             };
             tx.put_room(&room).await?;
             let told = NewEvent {
                 kind: "room.created",
-                at: self.at,
+                at: self.now.at,
                 room: Some(name.to_owned()),
                 session: None,
                 participant: None,
@@ -85,7 +105,7 @@ impl Teller<'_> {
             tx.tell(told).await?;
             created = Some(room);
         }
-        if tx.begin_session(&self.id(), name, self.at).await? {
+        if tx.begin_session(&self.id(), name, self.now).await? {
             self.tell(tx, "session.started", None, json!({})).await?;
         }
         Ok(created)
@@ -96,8 +116,8 @@ impl Teller<'_> {
         for left in tx.present(&self.id()).await? {
             self.left(tx, &left.participant, reason).await?;
         }
-        if let Some(session) = tx.end_session(&self.id(), self.at, reason).await? {
-            let duration = self.at.since(session.started_at).as_millis() as u64;
+        if let Some((session, began)) = tx.end_session(&self.id(), self.now.at, reason).await? {
+            let duration = self.now.since(began).as_millis() as u64;
             let data = json!({
                 "reason": reason,
                 "duration_ms": duration,
@@ -121,10 +141,10 @@ impl Teller<'_> {
             censored: joined.censored,
             attributes: BTreeMap::new(),
             path: path(joined.path).to_owned(),
-            joined_at: self.at,
+            joined_at: self.now.at,
             left_at: None,
         };
-        if tx.begin_stay(&row).await? {
+        if tx.begin_stay(&row, self.now.up).await? {
             let data = json!({
                 "name": row.name,
                 "grants": row.grants,
@@ -138,8 +158,8 @@ impl Teller<'_> {
     }
 
     pub(super) async fn left(&self, tx: &mut Tx, id: &str, reason: &str) -> Result<(), StoreError> {
-        if let Some(since) = tx.end_stay(&self.id(), id, self.at, reason).await? {
-            let duration = self.at.since(since).as_millis() as u64;
+        if let Some(since) = tx.end_stay(&self.id(), id, self.now.at, reason).await? {
+            let duration = self.now.since(since).as_millis() as u64;
             let data = json!({"reason": reason, "duration_ms": duration});
             self.tell(tx, "participant.left", Some(id), data).await?;
         }
@@ -172,7 +192,7 @@ impl Teller<'_> {
             kind: snake(stream.kind),
             codec: snake(stream.codec),
             muted: stream.muted,
-            published_at: self.at,
+            published_at: self.now.at,
             unpublished_at: None,
         };
         tx.begin_stream(&self.id(), participant.as_str(), &row)
@@ -216,7 +236,7 @@ impl Teller<'_> {
                 .any(|stream| stream.key.as_str() == key)
         };
         for gone in known.iter().filter(|key| !is_there(key)) {
-            tx.end_stream(&session, id, gone, self.at).await?;
+            tx.end_stream(&session, id, gone, self.now.at).await?;
             let data = json!({"stream": {"key": gone}});
             self.tell(tx, "stream.unpublished", Some(id), data).await?;
         }

@@ -111,21 +111,23 @@ impl EventFilter {
 }
 
 impl Tx {
-    /// Writes a fact, behind all others; says where it stands.
+    /// Writes a fact, behind all others; says where it stands. In a session it is never earlier than those before it.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn tell(&mut self, event: NewEvent) -> Result<i64, StoreError> {
-        let session_seq = match &event.session {
-            Some(session) => {
-                let count =
-                    "UPDATE sessions SET events = events + 1 WHERE id = $1 RETURNING events";
-                let count = sqlx::query(count).bind(session.clone());
-                let row = count.fetch_optional(&mut *self.transaction).await?;
-                row.map(|row| row.try_get::<i64, _>("events")).transpose()?
+        let (mut at, mut session_seq) = (event.at.as_millis(), None);
+        if let Some(session) = &event.session {
+            let count = sqlx::query(
+                "UPDATE sessions SET events = events + 1, newest_at = CASE WHEN newest_at > $2 THEN newest_at ELSE $2 END \
+                 WHERE id = $1 RETURNING events, newest_at",
+            );
+            let count = count.bind(session.clone()).bind(at);
+            if let Some(row) = count.fetch_optional(&mut *self.transaction).await? {
+                session_seq = Some(row.try_get::<i64, _>("events")?);
+                at = row.try_get("newest_at")?;
             }
-            None => None,
-        };
+        }
         self.seq += 1;
         sqlx::query(
             "INSERT INTO events (seq, id, at, type, room, session, session_seq, participant, data) \
@@ -133,7 +135,7 @@ impl Tx {
         )
         .bind(self.seq)
         .bind(format!("evt_{}", Ulid::generate()))
-        .bind(event.at.as_millis())
+        .bind(at)
         .bind(event.kind)
         .bind(event.room)
         .bind(event.session)

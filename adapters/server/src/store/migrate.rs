@@ -7,7 +7,7 @@ use sqlx::{AnyPool, Connection as _, Executor as _, Row as _};
 use super::{OpenError, Place};
 
 /// The statements that make version `n + 1` of version `n`, at place `n`. This list only grows.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Brings the tables to the newest version, all in one transaction.
 pub(super) async fn migrate(pool: &AnyPool, place: &Place) -> Result<(), OpenError> {

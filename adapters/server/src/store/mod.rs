@@ -8,7 +8,9 @@
 //! Every change of a table is a *job* of the one writer, and tells the journal of it in the same transaction: what is listed has
 //! been told, and what is told can be listed. Times are milliseconds since 1970, JSON is text, flags are 0 or 1.
 
+mod audit;
 mod bans;
+mod erasures;
 mod idempotency;
 mod journal;
 mod keys;
@@ -19,6 +21,7 @@ mod presence;
 mod refresh;
 mod rooms;
 mod sessions;
+mod sweep;
 mod writer;
 
 use std::path::PathBuf;
@@ -34,7 +37,9 @@ use tokio::sync::watch;
 
 use crate::time::Timestamp;
 
+pub use audit::{AuditFilter, AuditRow, DONE, Ledger, audit_as, unaudited};
 pub use bans::{Ban, Mark};
+pub use erasures::{ERASURE_SORT, ErasureRow};
 pub use idempotency::Answered;
 pub use journal::{EventFilter, JournalEvent, NewEvent};
 pub use keys::KeyRow;
@@ -167,6 +172,8 @@ impl Store {
     /// # }
     /// ```
     ///
+    /// The first transaction of a request has its entry of the [audit log](Ledger), too.
+    ///
     /// # Errors
     /// The job's own, or [`StoreError`]: nothing is done then.
     pub async fn write<T, E, J>(&self, job: J) -> Result<T, E>
@@ -175,7 +182,19 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.writer.write(job).await
+        let Some((ledger, row)) = Ledger::current() else {
+            return self.writer.write(job).await;
+        };
+        let audited = self.writer.write(move |tx| {
+            Box::pin(async move {
+                let done = job(&mut *tx).await?;
+                tx.put_audit(&row).await?;
+                Ok::<T, E>(done)
+            })
+        });
+        let done = audited.await?;
+        ledger.set_written();
+        Ok(done)
     }
 
     /// Ends: returns once all jobs are done and the database is free for another process.
@@ -211,7 +230,8 @@ fn connect_options(place: &Place) -> Result<AnyConnectOptions, sqlx::Error> {
 fn pragmas(place: &Place) -> &'static str {
     match place {
         Place::Sqlite(_) => {
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON"
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA secure_delete = ON"
         }
         Place::Postgres(_) => "SET TIME ZONE 'UTC'",
     }

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 
 use super::sessions::{participant, session};
 use super::{ParticipantRow, SessionRow, StoreError, StreamRow, Tx, json, to_json};
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 
 impl Tx {
     /// The sessions that go on, as far as the tables know.
@@ -43,21 +43,23 @@ impl Tx {
         &mut self,
         id: &str,
         room: &str,
-        at: Timestamp,
+        now: Moment,
     ) -> Result<bool, StoreError> {
         let insert = sqlx::query(
-            "INSERT INTO sessions (id, room, started_at, present, peak, uniques, events) VALUES ($1, $2, $3, 0, 0, 0, 0) \
+            "INSERT INTO sessions (id, room, started_at, started_up, present, peak, uniques, events) \
+             VALUES ($1, $2, $3, $4, 0, 0, 0, 0) \
              ON CONFLICT (id) DO NOTHING",
         );
         let insert = insert
             .bind(id.to_owned())
             .bind(room.to_owned())
-            .bind(at.as_millis());
+            .bind(now.at.as_millis())
+            .bind(now.up);
         let inserted = insert.execute(&mut *self.transaction).await?;
         Ok(inserted.rows_affected() > 0)
     }
 
-    /// Writes that a session ends; gives it as it is then, if that is news.
+    /// Writes that a session ends; gives it as it is then, and when it began, if that is news.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -66,7 +68,7 @@ impl Tx {
         id: &str,
         at: Timestamp,
         reason: &str,
-    ) -> Result<Option<SessionRow>, StoreError> {
+    ) -> Result<Option<(SessionRow, Moment)>, StoreError> {
         let ended = sqlx::query(
             "UPDATE sessions SET ended_at = $2, end_reason = $3 WHERE id = $1 AND ended_at IS NULL RETURNING *",
         );
@@ -75,14 +77,41 @@ impl Tx {
             .bind(at.as_millis())
             .bind(reason.to_owned());
         let ended = ended.fetch_optional(&mut *self.transaction).await?;
-        ended.as_ref().map(session).transpose()
+        let ended = ended.as_ref().map(|row| {
+            let began = Moment {
+                at: super::at(row, "started_at")?,
+                up: row.try_get("started_up")?,
+            };
+            Ok((session(row)?, began))
+        });
+        ended.transpose()
+    }
+
+    /// The time of what happens in a session: never before what has happened in it already, whatever the clock says.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn not_before(
+        &mut self,
+        session: &str,
+        at: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let row = sqlx::query("SELECT newest_at FROM sessions WHERE id = $1");
+        let row = row.bind(session.to_owned());
+        let row = row.fetch_optional(&mut *self.transaction).await?;
+        let newest = row.map(|row| super::at(&row, "newest_at")).transpose()?;
+        Ok(newest.map_or(at, |newest| newest.max(at)))
     }
 
     /// Writes that a participant comes; says whether that is news.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn begin_stay(&mut self, row: &ParticipantRow) -> Result<bool, StoreError> {
+    pub async fn begin_stay(
+        &mut self,
+        row: &ParticipantRow,
+        up: Option<i64>,
+    ) -> Result<bool, StoreError> {
         let known =
             sqlx::query("SELECT state FROM participants WHERE session = $1 AND participant = $2");
         let known = known
@@ -95,10 +124,11 @@ impl Tx {
             return Ok(false);
         }
         sqlx::query(
-            "INSERT INTO participants (session, participant, room, name, state, grants, censored, attributes, path, joined_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (session, participant) DO UPDATE SET \
+            "INSERT INTO participants (session, participant, room, name, state, grants, censored, attributes, path, joined_at, joined_up) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (session, participant) DO UPDATE SET \
              name = excluded.name, state = excluded.state, grants = excluded.grants, censored = excluded.censored, \
-             attributes = excluded.attributes, path = excluded.path, joined_at = excluded.joined_at, left_at = NULL",
+             attributes = excluded.attributes, path = excluded.path, joined_at = excluded.joined_at, \
+             joined_up = excluded.joined_up, left_at = NULL",
         )
         .bind(row.session.clone())
         .bind(row.participant.clone())
@@ -110,6 +140,7 @@ impl Tx {
         .bind(to_json(&row.attributes))
         .bind(row.path.clone())
         .bind(row.joined_at.as_millis())
+        .bind(up)
         .execute(&mut *self.transaction)
         .await?;
         // Two stays may begin in the same millisecond: the second tells its end then.
@@ -143,10 +174,10 @@ impl Tx {
         id: &str,
         at: Timestamp,
         reason: &str,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    ) -> Result<Option<Moment>, StoreError> {
         let left = sqlx::query(
             "UPDATE participants SET state = 'left', left_at = $3 WHERE session = $1 AND participant = $2 AND state <> 'left' \
-             RETURNING joined_at",
+             RETURNING joined_at, joined_up",
         );
         let left = left
             .bind(session.to_owned())
@@ -155,7 +186,10 @@ impl Tx {
         let Some(left) = left.fetch_optional(&mut *self.transaction).await? else {
             return Ok(None);
         };
-        let joined_at = super::at(&left, "joined_at")?;
+        let joined = Moment {
+            at: super::at(&left, "joined_at")?,
+            up: left.try_get("joined_up")?,
+        };
         let stay = sqlx::query(
             "UPDATE stays SET left_at = $3, reason = $4 WHERE session = $1 AND participant = $2 AND left_at IS NULL",
         );
@@ -175,7 +209,7 @@ impl Tx {
             .bind(session.to_owned())
             .execute(&mut *self.transaction)
             .await?;
-        Ok(Some(joined_at))
+        Ok(Some(joined))
     }
 
     /// Writes something about a participant that is there; says whether it is.

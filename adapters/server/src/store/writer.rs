@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::StoreError;
 use super::lock::Lock;
-use crate::time::Timestamp;
+use crate::time::{Moment, Timestamp};
 
 /// Jobs that wait, and how many and how long one transaction takes in.
 const QUEUE: usize = 1_024;
@@ -30,6 +30,11 @@ impl Tx {
     /// The time of what is written.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The same, also by the monotonic clock.
+    pub fn moment(&self) -> Moment {
+        Moment::new(self.now, Instant::now().into_std())
     }
 
     async fn execute(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {

@@ -156,6 +156,13 @@ impl Api {
         answer
     }
 
+    /// Sends a request that is refused; gives the problem.
+    pub async fn post_refused(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(Method::POST, path, body).await;
+        assert!((400..600).contains(&status), "{path}: {status} {answer}");
+        answer
+    }
+
     /// Waits until a list holds what is wanted; gives the list then.
     pub async fn until(&self, path: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         within(async {

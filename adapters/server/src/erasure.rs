@@ -1,0 +1,166 @@
+//! Erases participants from history, one erasure at a time.
+//!
+//! What has to be done stands in the tables until it is done, and each step may be done again: a server that was killed goes on
+//! with it at its next start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+use crate::seal::Sealer;
+use crate::store::{AuditFilter, ErasureRow, Order, PageRequest, Store, StoreError};
+
+/// How long to wait before an erasure is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Entries of the audit log that one batch changes.
+const ENTRIES: u32 = 200;
+
+/// Finishes erasures as they begin, until the server closes.
+pub(crate) async fn run(
+    store: Store,
+    sealer: Sealer,
+    begun: Arc<Notify>,
+    mut closing: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        () = finish_each(&store, &sealer, &begun) => {}
+        _ = closing.wait_for(|is_closing| *is_closing) => {}
+    }
+}
+
+async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify) {
+    loop {
+        match finish_all(store, sealer).await {
+            Ok(()) => begun.notified().await,
+            Err(error) => {
+                tracing::error!(%error, "an erasure is not finished; trying again");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Finishes the erasures that have begun.
+pub(crate) async fn finish_all(store: &Store, sealer: &Sealer) -> Result<(), StoreError> {
+    while let Some(erasure) = store.unfinished_erasure().await? {
+        // One without a participant has nothing left but to be finished.
+        if let Some(participant) = erasure.participant.clone() {
+            let erasing = Erasing {
+                store,
+                erasure: &erasure,
+                participant: &participant,
+            };
+            erasing.events().await?;
+            erasing.sessions().await?;
+            erasing.audit().await?;
+            erasing.answers(sealer).await?;
+        }
+        let id = erasure.id.clone();
+        let finished: Result<(), StoreError> = store
+            .write(|tx| Box::pin(async move { tx.finish_erasure(&id).await }))
+            .await;
+        finished?;
+        tracing::info!(erasure = erasure.id, "a participant was erased");
+    }
+    Ok(())
+}
+
+struct Erasing<'a> {
+    store: &'a Store,
+    erasure: &'a ErasureRow,
+    participant: &'a str,
+}
+
+impl Erasing<'_> {
+    fn parts(&self) -> (ErasureRow, String) {
+        (self.erasure.clone(), self.participant.to_owned())
+    }
+
+    async fn events(&self) -> Result<(), StoreError> {
+        let mut after = 0;
+        loop {
+            let (erasure, participant) = self.parts();
+            let batch = self.store.write(move |tx| {
+                Box::pin(async move { tx.erase_events(&erasure, &participant, after).await })
+            });
+            match batch.await? {
+                Some(last) => after = last,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn sessions(&self) -> Result<(), StoreError> {
+        loop {
+            let (erasure, participant) = self.parts();
+            let batch = self.store.write(move |tx| {
+                Box::pin(async move { tx.erase_sessions(&erasure, &participant).await })
+            });
+            let may_be_more: Result<bool, StoreError> = batch.await;
+            if !may_be_more? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn audit(&self) -> Result<(), StoreError> {
+        let filter = AuditFilter {
+            participants: vec![self.participant.to_owned()],
+            ..AuditFilter::default()
+        };
+        let mut page = PageRequest {
+            after: None,
+            limit: ENTRIES,
+            order: Order::Asc,
+        };
+        loop {
+            let entries = self.store.audit(&filter, &page).await?;
+            let (erasure, participant) = self.parts();
+            let batch = self.store.write(move |tx| {
+                Box::pin(async move {
+                    tx.erase_audit(&erasure, &participant, &entries.data)
+                        .await?;
+                    Ok::<_, StoreError>(entries.next)
+                })
+            });
+            page.after = batch.await?;
+            if page.after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Forgets answers that are kept for their `Idempotency-Key` and name the participant.
+    async fn answers(&self, sealer: &Sealer) -> Result<(), StoreError> {
+        let (mut caller, mut key) = (String::new(), String::new());
+        // As it stands in JSON.
+        let id = serde_json::Value::from(self.participant).to_string();
+        loop {
+            let mut answers = self.store.answers(&caller, &key).await?;
+            let Some(last) = answers.last() else {
+                return Ok(());
+            };
+            (caller, key) = (last.caller.clone(), last.key.clone());
+            answers.retain(|answered| {
+                let answer = answered.open(sealer);
+                // One that does not open cannot be given again either.
+                answer.map_or(true, |answer| answer.contains(&id))
+                    || answered.path.contains(self.participant)
+            });
+            let forgotten: Result<(), StoreError> = self
+                .store
+                .write(|tx| {
+                    Box::pin(async move {
+                        for answered in &answers {
+                            tx.delete_answered(answered).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .await;
+            forgotten?;
+        }
+    }
+}
