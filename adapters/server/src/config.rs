@@ -212,8 +212,18 @@ impl Config {
             path: file.unwrap_or(Path::new("")).to_owned(),
             source: Box::new(source),
         };
-        let mut config: Self = toml::from_str(&text).map_err(invalid)?;
-        let mut table: toml::Table = toml::from_str(&text).map_err(invalid)?;
+        let config: Self = toml::from_str(&text).map_err(invalid)?;
+        config.overridden(variables)
+    }
+
+    /// The same but for what `variables` say.
+    ///
+    /// # Errors
+    /// [`ConfigError::Variable`]
+    pub fn overridden(
+        mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         for (name, value) in variables {
             let Some(place) = name.strip_prefix(PREFIX) else {
                 continue;
@@ -226,16 +236,17 @@ impl Config {
             let (section, key) = place
                 .split_once("__")
                 .ok_or_else(|| refused("its name is not PARLOUR__SECTION__NAME".to_owned()))?;
+            let mut table =
+                toml::Table::try_from(&self).map_err(|error| refused(error.to_string()))?;
             let section = table.entry(section).or_insert(toml::Table::new().into());
             if let Some(section) = section.as_table_mut() {
                 section.insert(key.to_owned(), value_of(value));
             }
-            config = table
-                .clone()
+            self = table
                 .try_into()
                 .map_err(|error: toml::de::Error| refused(error.message().to_owned()))?;
         }
-        Ok(config)
+        Ok(self)
     }
 
     /// A configuration for a first try: loopback only, everything in `folder`, rooms by joining.

@@ -164,6 +164,11 @@ impl App {
         self.rooms().addresses()
     }
 
+    /// All of a ticket but its token, which follows after a `#`.
+    pub fn ticket_base(&self) -> String {
+        self.rooms().ticket_base()
+    }
+
     /// The oldest key that works, as an `Authorization` header has it.
     pub fn first_key(&self) -> Option<String> {
         self.registry().first_key()
@@ -252,7 +257,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Parlour", description = "Rooms, tokens and history of a Parlour server.", license(name = "MIT OR Apache-2.0")),
-    components(schemas(problem::ProblemBody)),
+    components(schemas(problem::ProblemBody, list::Order)),
     security(("key" = [])),
     modifiers(&Security)
 )]

@@ -32,7 +32,7 @@ pub(super) async fn get(_: Caller<Read>, State(app): State<App>) -> Json<Server>
     Json(Server {
         version: env!("CARGO_PKG_VERSION"),
         protocol: parlour_tokio::core::wire::VERSION,
-        ticket_base: app.rooms().ticket_base(),
+        ticket_base: app.ticket_base(),
         workers: app.rooms().addresses().len(),
     })
 }

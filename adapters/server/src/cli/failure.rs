@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 
 /// How the program ends. The numbers are an interface.
-#[allow(dead_code, reason = "the commands that ask a server are about to come")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// None of the others.
@@ -73,6 +72,9 @@ pub(crate) struct InvalidMember {
     pub(crate) pointer: String,
     /// Why it is not valid.
     pub(crate) detail: String,
+    /// The argument that it comes from.
+    #[serde(skip)]
+    pub(crate) argument: Option<String>,
 }
 
 /// Why a command did not do what it should.
@@ -94,10 +96,23 @@ impl Failure {
             errors: Vec::new(),
             instance: None,
         };
+        Self::of_server(exit, problem)
+    }
+
+    /// A problem that a server tells of.
+    pub(crate) fn of_server(exit: Exit, problem: Problem) -> Self {
         Self {
             exit,
             problem: Box::new(problem),
         }
+    }
+
+    /// The same, with the arguments that the pointers to members come from.
+    pub(crate) fn with_arguments(mut self, argument: impl Fn(&str) -> Option<String>) -> Self {
+        for error in &mut self.problem.errors {
+            error.argument = argument(&error.pointer);
+        }
+        self
     }
 
     /// The exit code.

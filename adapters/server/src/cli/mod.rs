@@ -8,16 +8,27 @@
 //!    `parlour`.
 //! 2. Add a variant to [`Command`], and a line to [`Command::run`].
 //!
+//! A command that does no more than one operation of the API needs no code: add a line to `tables.rs`. A command that asks a
+//! server in another way flattens `context::Connection` into its arguments, and has its `client()` send requests.
+//!
 //! A command prints its result by [`Output`] to stdout, and nothing else goes there. What goes wrong is a [`Failure`], which
 //! becomes the message on stderr and the exit code: use [`Failure::new`] for a certain [`Exit`], or `?` on an `anyhow::Result`
 //! for [`Exit::Failed`]. [`block_on`] runs what is `async`; [`progress::bar`] makes a progress bar.
 
+mod api;
+mod ask;
+mod client;
 mod completion;
 mod config;
+mod context;
 mod failure;
 mod output;
+mod parameters;
 mod progress;
 mod serve;
+mod tables;
+mod tail;
+mod token;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -25,23 +36,25 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use parlour_server::api;
 
-use failure::{Exit, Failure};
-use output::{Format, Output};
+use self::api::{Call, Remote};
+use self::failure::{Exit, Failure};
+use self::output::{Format, Output};
 
 /// Real-time audio rooms: the server, and the commands that speak to it.
 #[derive(Debug, Parser)]
-#[command(name = "parlour", version, after_long_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "parlour", version, after_long_help = EXIT_CODES)]
 struct Cli {
-    /// How results are printed; errors are JSON, too, with `json` and `jsonl`.
+    /// How results are printed: `table`, `json`, `jsonl` (a document on each line) or `id`; errors are JSON with the two.
     #[arg(
         long,
         short,
         global = true,
         value_enum,
         default_value_t,
-        value_name = "FORMAT"
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        help_heading = "Output"
     )]
     output: Format,
     #[command(subcommand)]
@@ -71,6 +84,30 @@ enum Command {
     /// Prints the API's description: OpenAPI 3.1, as JSON.
     #[command(after_long_help = "Example:\n  parlour openapi > openapi.json")]
     Openapi,
+    #[command(subcommand)]
+    Context(context::ContextCommand),
+    /// Rooms: long-lived names, with settings.
+    Room(Remote<Call<tables::Rooms>>),
+    /// Sessions: the runs of rooms, present and past, and moderation.
+    Session(Remote<Call<tables::Sessions>>),
+    /// Participants of sessions.
+    Participant(Remote<Call<tables::Participants>>),
+    /// Those who wait to be let into a room.
+    Lobby(Remote<Call<tables::Lobby>>),
+    /// Those who are kept out of a room.
+    Ban(Remote<Call<tables::Bans>>),
+    /// Tokens and tickets for participants.
+    Token(Remote<token::Token>),
+    /// The journal: what happened, and what happens.
+    Event(Remote<tail::Event>),
+    /// API keys.
+    Key(Remote<Call<tables::Keys>>),
+    /// The audit log: who did what.
+    Audit(Remote<Call<tables::Audit>>),
+    /// Erasures: participants that are taken out of the history.
+    Erasure(Remote<Call<tables::Erasures>>),
+    /// The server itself.
+    Server(Remote<Call<tables::Server>>),
     Completion(completion::Completion),
 }
 
@@ -79,7 +116,19 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(output),
             Self::Config(command) => command.run(output),
-            Self::Openapi => output.document(&api::openapi()),
+            Self::Openapi => output.document(&parlour_server::api::openapi()),
+            Self::Context(command) => command.run(output),
+            Self::Room(command) => command.run(output),
+            Self::Session(command) => command.run(output),
+            Self::Participant(command) => command.run(output),
+            Self::Lobby(command) => command.run(output),
+            Self::Ban(command) => command.run(output),
+            Self::Token(command) => command.run(output),
+            Self::Event(command) => command.run(output),
+            Self::Key(command) => command.run(output),
+            Self::Audit(command) => command.run(output),
+            Self::Erasure(command) => command.run(output),
+            Self::Server(command) => command.run(output),
             Self::Completion(command) => command.run(output),
         }
     }
@@ -103,7 +152,6 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Runs what is `async`, on this thread.
-#[expect(dead_code, reason = "the commands that ask a server are about to come")]
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build();
@@ -175,7 +223,7 @@ mod tests {
                 path == "parlour" || format!("parlour {example} ").starts_with(&format!("{path} ")),
                 "{path}: {example}"
             );
-            let example = example.split(['>', '|']).next().unwrap_or_default();
+            let example = example.split(['<', '>', '|']).next().unwrap_or_default();
             let words = std::iter::once("parlour").chain(example.split_whitespace());
             if let Err(error) = Cli::try_parse_from(words) {
                 panic!("{path}: {error}");

@@ -7,6 +7,9 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
+use tabled::builder::Builder;
+use tabled::settings::Padding;
 
 use super::failure::Failure;
 
@@ -49,6 +52,17 @@ impl Format {
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+const HEAD: Style = Style::new().bold();
+
+/// How the entries of a list are shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    /// The member that is the id.
+    pub(crate) id: &'static str,
+    /// The members that a table has.
+    pub(crate) columns: &'static [&'static str],
+}
 
 /// Where results go.
 #[derive(Debug)]
@@ -94,6 +108,102 @@ impl Output {
         self.text(&(json.context("cannot be written as JSON")? + "\n"))
     }
 
+    /// Prints the entries of a list.
+    ///
+    /// # Errors
+    /// As [`Output::text`].
+    pub(crate) fn entries(&self, view: &View, entries: &[Value]) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => self.document(&entries),
+            Format::Table => {
+                let rows = entries.iter().map(|entry| {
+                    let cells = view.columns.iter().map(|column| cell(&entry[*column]));
+                    cells.collect()
+                });
+                let head = view.columns.iter().map(|column| title(column)).collect();
+                self.table(std::iter::once(head).chain(rows), true)
+            }
+            Format::Jsonl | Format::Id => {
+                entries.iter().try_for_each(|entry| self.entry(view, entry))
+            }
+        }
+    }
+
+    /// Prints one resource, or what became of a request.
+    ///
+    /// # Errors
+    /// As [`Output::text`].
+    pub(crate) fn entry(&self, view: &View, entry: &Value) -> Result<(), Failure> {
+        match (self.format, entry.as_object()) {
+            (Format::Table, Some(members)) => {
+                let first = view
+                    .columns
+                    .iter()
+                    .filter(|name| members.contains_key(**name));
+                let first = first.map(|name| (*name, &entry[*name]));
+                let is_other = |name: &str| !view.columns.contains(&name);
+                let others = members.iter().map(|(name, value)| (name.as_str(), value));
+                let rows = first.chain(others.filter(|(name, _)| is_other(name)));
+                self.table(
+                    rows.map(|(name, value)| vec![title(name), cell(value)]),
+                    false,
+                )
+            }
+            // What has no id is not printed: there is nothing that a script could go on with.
+            (Format::Id, _) if entry[view.id].is_null() => Ok(()),
+            (Format::Id, _) => self.text(&(cell(&entry[view.id]) + "\n")),
+            _ => self.document(entry),
+        }
+    }
+
+    /// Prints one of many that come one by one: a line for each, so that there is no table, and JSON takes one line.
+    ///
+    /// # Errors
+    /// As [`Output::text`].
+    pub(crate) fn line(&self, view: &View, entry: &Value) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => {
+                let cells = view.columns.iter().map(|column| cell(&entry[*column]));
+                let line: Vec<_> = cells.collect();
+                self.text(&(line.join("  ").replace('\n', " ") + "\n"))
+            }
+            Format::Json => Self::new(Format::Jsonl).document(entry),
+            Format::Jsonl | Format::Id => self.entry(view, entry),
+        }
+    }
+
+    /// Prints rows, of which the first may be their head.
+    fn table(
+        &self,
+        rows: impl Iterator<Item = Vec<String>>,
+        has_head: bool,
+    ) -> Result<(), Failure> {
+        let mut builder = Builder::default();
+        rows.for_each(|row| builder.push_record(row));
+        let mut table = builder.build();
+        table.with(tabled::settings::Style::empty());
+        table.with(Padding::new(0, 2, 0, 0));
+        let mut text = String::new();
+        for (index, line) in table.to_string().lines().enumerate() {
+            let line = line.trim_end();
+            if index == 0 && has_head {
+                text.push_str(&format!("{HEAD}{line}{HEAD:#}\n"));
+            } else {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        self.text(&text)
+    }
+
+    /// Prints a remark to stderr, for people only.
+    pub(crate) fn note(&self, remark: &str) {
+        if !self.format.is_json() {
+            // Nobody is left to be told if this fails.
+            let _ = writeln!(anstream::stderr(), "{}", printable(remark));
+        }
+    }
+
     /// Prints a failure to stderr: in words, or as `application/problem+json`.
     pub(crate) fn failure(&self, failure: &Failure) {
         let problem = failure.problem();
@@ -104,7 +214,8 @@ impl Output {
             let says = says.into_iter().find(|text| !text.is_empty());
             let mut text = format!("{ERROR}error:{ERROR:#} {}", printable(says.unwrap_or("")));
             for error in &problem.errors {
-                let line = format!("{}: {}", error.pointer, error.detail);
+                let place = error.argument.as_ref().unwrap_or(&error.pointer);
+                let line = format!("{place}: {}", error.detail);
                 text.push_str("\n  ");
                 text.push_str(&printable(&line));
             }
@@ -112,6 +223,30 @@ impl Output {
         };
         // Nobody is left to be told if this fails.
         let _ = writeln!(anstream::stderr(), "{text}");
+    }
+}
+
+/// The name of a member, for people.
+fn title(member: &str) -> String {
+    printable(&member.replace('_', " ").to_uppercase())
+}
+
+/// A value, for people.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => printable(text).replace('\n', "\\n"),
+        Value::Array(values) => {
+            let is_nested = values.iter().any(Value::is_object);
+            let cells: Vec<_> = values.iter().map(cell).collect();
+            cells.join(if is_nested { "\n" } else { ", " })
+        }
+        Value::Object(members) => {
+            let member =
+                |(name, value): (&String, &Value)| format!("{}={}", printable(name), cell(value));
+            members.iter().map(member).collect::<Vec<_>>().join(" ")
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 

@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use clap::Args;
 use parlour_server::config::Config;
 use parlour_server::serve::Running;
-use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use super::failure::Failure;
+use super::context::{Context, DEV_FILE, write_private};
+use super::failure::{Exit, Failure};
 use super::output::Output;
 
 /// Serves rooms and the API.
@@ -41,7 +41,8 @@ impl Serve {
         let config = if self.dev {
             std::fs::create_dir_all(DEV_FOLDER)
                 .with_context(|| format!("cannot make {DEV_FOLDER}"))?;
-            Config::dev(DEV_FOLDER.as_ref())
+            let config = Config::dev(DEV_FOLDER.as_ref()).overridden(std::env::vars());
+            on_this_machine(config.map_err(anyhow::Error::from)?)?
         } else {
             Config::load(self.config.as_deref(), std::env::vars()).map_err(anyhow::Error::from)?
         };
@@ -56,9 +57,15 @@ impl Serve {
 
     async fn serve(&self, config: &Config, output: &Output) -> Result<(), Failure> {
         let running = Running::start(config).await.map_err(anyhow::Error::from)?;
-        if self.dev {
-            introduce(&running, output)?;
-        } else if let Some(key) = running.made_key() {
+        let _written = if self.dev {
+            let context = context_of(&running)?;
+            let written = DevContext::write(&context)?;
+            introduce(&context, output)?;
+            Some(written)
+        } else {
+            None
+        };
+        if let Some(key) = running.made_key().filter(|_| !self.dev) {
             output.text(&format!(
                 "The first API key, which may do everything and is not shown again:\n{key}\n"
             ))?;
@@ -67,6 +74,19 @@ impl Serve {
         let served = running.until(asked_to_end(), asked_to_end()).await;
         Ok(served.context("the API's socket failed")?)
     }
+}
+
+/// `--dev` is for this machine: everybody there may do everything.
+fn on_this_machine(config: Config) -> Result<Config, Failure> {
+    for listen in [config.http.listen, config.media.listen] {
+        if !listen.ip().is_loopback() {
+            let detail = format!(
+                "--dev listens on this machine only, and {listen} is not: use --config with a file instead"
+            );
+            return Err(Failure::new(Exit::Usage, detail));
+        }
+    }
+    Ok(config)
 }
 
 /// Logs to stderr, with colours on a terminal only.
@@ -80,21 +100,47 @@ fn log() {
         .init();
 }
 
-/// Prints what a newcomer needs.
-fn introduce(running: &Running, output: &Output) -> Result<(), Failure> {
-    let http = running.address();
+/// How the commands of this machine reach the server.
+fn context_of(running: &Running) -> Result<Context, Failure> {
     let key = running.app().first_key();
-    let key = key.context("the database has no key")?;
-    if output.format().is_json() {
-        return output.document(&json!({"url": format!("http://{http}"), "key": key}));
+    Ok(Context {
+        url: format!("http://{}", running.address()),
+        key: key.context("the database has no key")?,
+        ticket_base: Some(running.app().ticket_base()),
+    })
+}
+
+/// The file by which commands in this folder find the server, for as long as it runs.
+struct DevContext;
+
+impl DevContext {
+    fn write(context: &Context) -> Result<Self, Failure> {
+        write_private(DEV_FILE.as_ref(), context)?;
+        Ok(Self)
     }
+}
+
+impl Drop for DevContext {
+    fn drop(&mut self) {
+        // At worst it leads to a server that is gone, and the error says so.
+        let _ = std::fs::remove_file(DEV_FILE);
+    }
+}
+
+/// Prints what a newcomer needs.
+fn introduce(context: &Context, output: &Output) -> Result<(), Failure> {
+    if output.format().is_json() {
+        return output.document(context);
+    }
+    let Context { url, key, .. } = context;
     output.text(&format!(
-        "API      http://{http}/v1   described in http://{http}/openapi.json
+        "API      {url}/v1   described in {url}/openapi.json
 key      {key}
 
-A ticket to the room `kitchen` for `anna`:
-  curl -H 'Authorization: Bearer {key}' --json '{{\"participant\": \"anna\"}}' \\
-      http://{http}/v1/rooms/kitchen/tokens
+Commands in this folder use both. In another terminal:
+  parlour room list
+  parlour token create kitchen anna --ticket     a ticket to the room `kitchen` for `anna`
+  parlour event tail                             what happens
 "
     ))
 }

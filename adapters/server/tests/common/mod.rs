@@ -98,6 +98,8 @@ impl Api {
         let running = within(Running::start(&config)).await.unwrap();
         let url = format!("http://{}", running.address());
         let key = running.app().first_key().unwrap();
+        // For reqwest, which fails without one. There is one already if another test has been here.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (stop, stopped) = oneshot::channel::<()>();
         let end = async { drop(stopped.await) };
         let running = tokio::spawn(running.until(end, std::future::pending()));

@@ -1,0 +1,592 @@
+//! The parameters of an operation of the API as arguments of a command: read from the API's own description.
+
+use std::sync::OnceLock;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches};
+use jiff::{SpanRelativeTo, Unit};
+use parlour_server::time::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// The API's description, as JSON.
+pub(crate) fn openapi() -> &'static Value {
+    static DESCRIPTION: OnceLock<Value> = OnceLock::new();
+    DESCRIPTION
+        .get_or_init(|| serde_json::to_value(parlour_server::api::openapi()).unwrap_or_default())
+}
+
+/// Where a parameter stands in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A part of the path.
+    Path,
+    /// The query.
+    Query,
+    /// A member of the body.
+    Body,
+}
+
+/// The values that a parameter can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    Text,
+    Choice(Vec<String>),
+    Number,
+    /// A duration, of so many milliseconds a unit.
+    Duration(i64),
+    Flag,
+    Time,
+    /// A list; its values separated by commas, or chosen from these.
+    Texts {
+        is_split: bool,
+        choices: Vec<String>,
+    },
+    /// Texts by their keys.
+    Map,
+    /// `"all"` or a list of participants.
+    Targets,
+    /// All else, as JSON.
+    Json,
+}
+
+/// A parameter of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    /// Its name in the API.
+    pub(crate) member: String,
+    /// Where it stands.
+    pub(crate) place: Place,
+    shape: Shape,
+    is_required: bool,
+    /// Whether `none` stands for no value.
+    is_nullable: bool,
+    help: String,
+    /// The name of the argument.
+    name: String,
+    /// Whether it stands without a flag.
+    pub(crate) is_positional: bool,
+}
+
+/// Lists whose values never have a comma.
+const SPLIT: [&str; 3] = ["grants", "scopes", "events"];
+
+/// The flag for [`Shape::Targets`].
+const ALL: &str = "all";
+
+/// The parameters of an operation, but for those that lead from page to page. `positional` names the members of the body that
+/// need no flag.
+pub(crate) fn parameters(operation: &Value, is_patch: bool, positional: &[&str]) -> Vec<Parameter> {
+    let mut parameters = Vec::new();
+    let mut add = |member: &str, place, schema: &Value, help: Option<&str>, is_required| {
+        let resolved = Schema::of(schema);
+        let shape = resolved.shape(member, place);
+        let name = match &shape {
+            Shape::Duration(_) => without_unit(member),
+            _ => member,
+        };
+        let is_text = matches!(shape, Shape::Text | Shape::Texts { .. });
+        parameters.push(Parameter {
+            is_nullable: place == Place::Body && resolved.is_nullable && (is_patch || !is_text),
+            help: (help.or(resolved.description))
+                .unwrap_or_else(|| known(member))
+                .trim_end_matches('.')
+                .to_owned(),
+            is_positional: place == Place::Path
+                || shape == Shape::Targets
+                || positional.contains(&member),
+            member: member.to_owned(),
+            place,
+            shape,
+            is_required,
+            name: name.replace('_', "-"),
+        });
+    };
+    for parameter in list(&operation["parameters"]) {
+        let (place, name) = match (text(&parameter["in"]), text(&parameter["name"])) {
+            ("path", name) => (Place::Path, name),
+            ("query", name) if !["limit", "cursor"].contains(&name) => (Place::Query, name),
+            _ => continue,
+        };
+        let help = parameter["description"].as_str();
+        let is_required = parameter["required"] == true;
+        add(name, place, &parameter["schema"], help, is_required);
+    }
+    let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+    let mut members = Vec::new();
+    let mut required = Vec::new();
+    members_of(body, &mut members, &mut required);
+    // Positional arguments stand in the order in which they are named.
+    members.sort_by_key(|(member, _)| positional.iter().position(|name| name == member));
+    for (member, schema) in members {
+        let is_required = required.contains(&member);
+        let help = schema["description"].as_str();
+        add(member, Place::Body, schema, help, is_required);
+    }
+    parameters
+}
+
+/// The help for what the API's description leaves to its name.
+fn known(member: &str) -> &'static str {
+    match member {
+        "room" => "The room's name",
+        "session" => {
+            "The session: its id, or the name of a room for the session that goes on in it"
+        }
+        "participant" => "The participant's id",
+        "stream" => "The stream's key",
+        "order" => "What comes first: the newest, or with `asc` the oldest",
+        "refresh_token" => "The refresh token",
+        "participants" => "The participants",
+        "to" => "The participants that it goes to",
+        _ => match member.rsplit_once('_') {
+            Some((_, "after")) => "From this time on",
+            Some((_, "before")) => "Before this time",
+            _ => "Its id",
+        },
+    }
+}
+
+fn members_of<'a>(
+    schema: &'a Value,
+    members: &mut Vec<(&'a str, &'a Value)>,
+    required: &mut Vec<&'a str>,
+) {
+    let schema = followed(schema);
+    for part in list(&schema["allOf"]) {
+        members_of(part, members, required);
+    }
+    for (member, schema) in schema["properties"].as_object().into_iter().flatten() {
+        members.push((member, schema));
+    }
+    required.extend(list(&schema["required"]).iter().map(text));
+}
+
+/// The schema that a reference leads to.
+fn followed(schema: &Value) -> &Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => openapi()
+            .pointer(reference.trim_start_matches('#'))
+            .map_or(schema, followed),
+        None => schema,
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn without_unit(member: &str) -> &str {
+    let stem = member.strip_suffix("_ms");
+    stem.or_else(|| member.strip_suffix("_s")).unwrap_or(member)
+}
+
+/// A schema without its detours.
+struct Schema<'a> {
+    reference: &'a str,
+    schema: &'a Value,
+    is_nullable: bool,
+    description: Option<&'a str>,
+}
+
+impl<'a> Schema<'a> {
+    fn of(schema: &'a Value) -> Self {
+        let either = [&schema["oneOf"], &schema["anyOf"]].map(list).concat();
+        let is_null = |schema: &Value| schema["type"] == "null";
+        let any = [&schema["oneOf"], &schema["anyOf"]];
+        let alternatives = any.into_iter().flat_map(list);
+        let mut others = alternatives.filter(|schema| !is_null(schema));
+        if let (true, Some(other), None) =
+            (either.iter().any(is_null), others.next(), others.next())
+        {
+            return Self {
+                is_nullable: true,
+                ..Self::of(other)
+            };
+        }
+        let target = followed(schema);
+        let is_nullable = list(&target["type"]).iter().any(|kind| kind == "null");
+        Self {
+            reference: text(&schema["$ref"]),
+            schema: target,
+            is_nullable,
+            description: schema["description"].as_str(),
+        }
+    }
+
+    fn kind(&self) -> &str {
+        let kinds = &self.schema["type"];
+        let of_list = list(kinds).iter().map(text).find(|kind| *kind != "null");
+        of_list.unwrap_or_else(|| text(kinds))
+    }
+
+    fn choices(&self) -> Vec<String> {
+        let names = list(&self.schema["enum"]).iter().map(text);
+        let mut names: Vec<_> = names.map(str::to_owned).collect();
+        // An enumeration whose variants are described.
+        let each = list(&self.schema["oneOf"]).iter();
+        names.extend(
+            each.map(|one| text(&one["const"]))
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+        );
+        names
+    }
+
+    fn shape(&self, member: &str, place: Place) -> Shape {
+        if self.reference.ends_with("/Ids") {
+            return Shape::Targets;
+        }
+        let choices = self.choices();
+        match self.kind() {
+            "string" | "" if !choices.is_empty() => Shape::Choice(choices),
+            "string" if self.schema["format"] == "date-time" => Shape::Time,
+            "string" => Shape::Text,
+            "boolean" => Shape::Flag,
+            "integer" | "number" if member.ends_with("_ms") => Shape::Duration(1),
+            "integer" | "number" if member.ends_with("_s") => Shape::Duration(1_000),
+            "integer" | "number" => Shape::Number,
+            "array" => {
+                let items = Schema::of(&self.schema["items"]);
+                if items.kind() != "string" {
+                    return Shape::Json;
+                }
+                Shape::Texts {
+                    is_split: place == Place::Body && SPLIT.contains(&member),
+                    choices: items.choices(),
+                }
+            }
+            "object" if is_of_texts(&self.schema["additionalProperties"]) => Shape::Map,
+            _ => Shape::Json,
+        }
+    }
+}
+
+fn is_of_texts(schema: &Value) -> bool {
+    let kind = &schema["type"];
+    *kind == "string" || list(kind).first().is_some_and(|kind| kind == "string")
+}
+
+impl Parameter {
+    /// What the user writes for it.
+    pub(crate) fn written(&self) -> String {
+        if self.is_positional {
+            self.value_name()
+        } else {
+            format!("--{}", self.name)
+        }
+    }
+
+    fn value_name(&self) -> String {
+        let name = match self.shape {
+            Shape::Targets => "PARTICIPANT",
+            Shape::Map => "KEY=VALUE",
+            Shape::Flag => "true|false",
+            Shape::Duration(_) if !self.is_positional => "DURATION",
+            Shape::Time if !self.is_positional => "TIME",
+            _ => return self.name.replace('-', "_").to_uppercase(),
+        };
+        name.to_owned()
+    }
+
+    /// The arguments of a command for it.
+    pub(crate) fn arguments(&self) -> Vec<Arg> {
+        let mut help = self.help.clone();
+        match &self.shape {
+            Shape::Map if self.is_nullable_map() => help.push_str("; KEY alone removes one"),
+            Shape::Texts { is_split: true, .. } => help.push_str("; separated by commas"),
+            Shape::Json => help.push_str("; JSON"),
+            Shape::Time => help.push_str("; such as 2026-11-05T09:00:00Z, -2h or +7d"),
+            _ => {}
+        }
+        if self.is_nullable {
+            help.push_str("; `none` for no value");
+        }
+        let is_list = matches!(
+            self.shape,
+            Shape::Texts { .. } | Shape::Map | Shape::Targets
+        );
+        let mut argument = Arg::new(self.member.clone())
+            .help(help)
+            .value_name(self.value_name())
+            .value_parser(self.parser())
+            .action(if is_list {
+                ArgAction::Append
+            } else {
+                ArgAction::Set
+            });
+        if !self.is_positional {
+            argument = argument.long(self.name.clone());
+        }
+        match &self.shape {
+            Shape::Targets => {
+                let all = Arg::new(format!("{}-{ALL}", self.member))
+                    .long(ALL)
+                    .help("All participants")
+                    .action(ArgAction::SetTrue);
+                let all = all.conflicts_with(self.member.clone());
+                let argument = argument.num_args(1..).required_unless_present(all.get_id());
+                return vec![argument, all];
+            }
+            Shape::Texts { is_split, .. } => {
+                if *is_split {
+                    argument = argument.value_delimiter(',');
+                }
+                if self.is_positional {
+                    argument = argument.num_args(1..);
+                }
+            }
+            Shape::Flag => {
+                argument = argument
+                    .hide_possible_values(true)
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("true");
+            }
+            Shape::Time | Shape::Number => argument = argument.allow_hyphen_values(true),
+            _ => {}
+        }
+        vec![argument.required(self.is_required)]
+    }
+
+    fn is_nullable_map(&self) -> bool {
+        self.shape == Shape::Map && self.is_nullable
+    }
+
+    /// Parses what the user writes to what the API takes.
+    fn parser(&self) -> ValueParser {
+        let is_nullable = self.is_nullable;
+        let or_none = move |text: &str, parse: &dyn Fn(&str) -> Result<Value, String>| {
+            if is_nullable && text == "none" {
+                return Ok(Value::Null);
+            }
+            parse(text)
+        };
+        match &self.shape {
+            Shape::Choice(choices) | Shape::Texts { choices, .. } if !choices.is_empty() => {
+                PossibleValuesParser::new(choices.clone())
+                    .map(Value::String)
+                    .into()
+            }
+            Shape::Flag => PossibleValuesParser::new(["true", "false"])
+                .map(|text| Value::Bool(text == "true"))
+                .into(),
+            Shape::Number => ValueParser::new(move |text: &str| or_none(text, &number)),
+            Shape::Duration(millis) => {
+                let millis = *millis;
+                ValueParser::new(move |text: &str| or_none(text, &|text| duration(text, millis)))
+            }
+            Shape::Time => ValueParser::new(move |text: &str| or_none(text, &time)),
+            Shape::Map => ValueParser::new(move |text: &str| pair(text)),
+            Shape::Json => ValueParser::new(move |text: &str| {
+                serde_json::from_str::<Value>(text).map_err(|error| error.to_string())
+            }),
+            _ => ValueParser::new(move |text: &str| or_none(text, &|text| Ok(text.into()))),
+        }
+    }
+
+    /// The value that the user has given, as the API takes it.
+    pub(crate) fn value(&self, matches: &ArgMatches) -> Option<Value> {
+        let given = matches.get_many::<Value>(&self.member);
+        match self.shape {
+            Shape::Targets if matches.get_flag(&format!("{}-{ALL}", self.member)) => {
+                Some(json!("all"))
+            }
+            Shape::Targets | Shape::Texts { .. } => {
+                let given: Vec<_> = given?.cloned().collect();
+                match given.as_slice() {
+                    [Value::Null] => Some(Value::Null),
+                    _ => Some(Value::Array(given)),
+                }
+            }
+            Shape::Map => {
+                let pairs = given?.map(|pair| (text(&pair[0]).to_owned(), pair[1].clone()));
+                Some(Value::Object(Map::from_iter(pairs)))
+            }
+            _ => given?.next().cloned(),
+        }
+    }
+}
+
+fn number(text: &str) -> Result<Value, String> {
+    let number: serde_json::Number = text.parse().map_err(|_| "not a number".to_owned())?;
+    Ok(Value::Number(number))
+}
+
+/// `KEY=VALUE` as a pair; `KEY` alone has no value.
+fn pair(text: &str) -> Result<Value, String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok(json!([key, value])),
+        None => Ok(json!([text, null])),
+    }
+}
+
+/// Milliseconds of a duration such as `90s`, `10m` or `30d`; a number alone counts seconds.
+pub(crate) fn millis(text: &str) -> Result<i64, String> {
+    let refused = || format!("{text:?} is no duration: write it as 90s, 10m, 12h or 30d");
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(i64::from(seconds) * 1_000);
+    }
+    let span: jiff::Span = text.parse().map_err(|_| refused())?;
+    let total = span.total((Unit::Millisecond, SpanRelativeTo::days_are_24_hours()));
+    let millis = total.map_err(|_| refused())?;
+    // Beyond this the milliseconds of a year 10,000 do not reach.
+    if !(0.0..1e15).contains(&millis) {
+        return Err(refused());
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "it is in range")]
+    Ok(millis as i64)
+}
+
+fn duration(text: &str, unit: i64) -> Result<Value, String> {
+    let millis = millis(text)?;
+    if millis % unit != 0 {
+        return Err("full seconds are possible".to_owned());
+    }
+    Ok((millis / unit).into())
+}
+
+/// A time as RFC 3339 writes it, or so long from now: `-2h`, `+7d`.
+fn time(text: &str) -> Result<Value, String> {
+    let now = Timestamp::now().as_millis();
+    let relative = match text.split_at_checked(1) {
+        Some(("-", past)) => Some(now.saturating_sub(millis(past)?)),
+        Some(("+", ahead)) => Some(now.saturating_add(millis(ahead)?)),
+        _ => None,
+    };
+    if let Some(millis) = relative {
+        return Ok(json!(Timestamp::from_millis(millis)));
+    }
+    let time: Result<Timestamp, _> = text.parse();
+    time.map(|time| json!(time))
+        .map_err(|error| format!("{error}, nor a time from now, such as -2h or +7d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        for (text, expected) in [
+            ("600", Ok(600_000)),
+            ("10m", Ok(600_000)),
+            ("1h30m", Ok(5_400_000)),
+            ("30d", Ok(30 * 86_400_000)),
+            ("250ms", Ok(250)),
+            ("0", Ok(0)),
+        ] {
+            assert_eq!(millis(text), expected, "{text}");
+        }
+        for text in ["", "x", "-5m", "1 month", "10q", "99999999999999d"] {
+            assert!(millis(text).is_err(), "{text}");
+        }
+        assert_eq!(duration("90s", 1_000), Ok(json!(90)));
+        assert!(duration("90ms", 1_000).is_err());
+    }
+
+    #[test]
+    fn times_are_absolute_or_from_now() {
+        assert_eq!(
+            time("2026-11-05T10:03:11.25+01:00"),
+            Ok(json!("2026-11-05T09:03:11.250Z"))
+        );
+        let millis = |text: &str| {
+            let time: Timestamp = time(text).unwrap().as_str().unwrap().parse().unwrap();
+            time.as_millis() - Timestamp::now().as_millis()
+        };
+        assert!((-7_200_000..-7_190_000).contains(&millis("-2h")));
+        assert!((604_790_000..=604_800_000).contains(&millis("+7d")));
+        for text in ["yesterday", "2h", "-", "+x", ""] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    fn of(path: &str, method: &str, positional: &[&str]) -> Vec<Parameter> {
+        let operation = &openapi()["paths"][path][method];
+        assert!(operation.is_object(), "{path} {method}");
+        parameters(operation, method == "patch", positional)
+    }
+
+    fn parse(parameters: &[Parameter], words: &[&str]) -> Result<Value, clap::Error> {
+        let arguments = parameters.iter().flat_map(Parameter::arguments);
+        let command = clap::Command::new("x").no_binary_name(true).args(arguments);
+        let matches = command.try_get_matches_from(words)?;
+        let given = parameters.iter();
+        let given = given.filter_map(|one| Some((one.member.clone(), one.value(&matches)?)));
+        Ok(Value::Object(given.collect()))
+    }
+
+    #[test]
+    fn what_the_user_writes_is_what_the_api_takes() {
+        let room = of("/v1/rooms/{room}", "patch", &[]);
+        let given = parse(
+            &room,
+            &[
+                "kitchen",
+                "--lobby",
+                "--title",
+                "A room",
+                "--max-participants",
+                "none",
+                "--empty-timeout",
+                "10m",
+                "--on-duplicate",
+                "refuse",
+                "--attributes",
+                "a=b=c",
+                "--attributes",
+                "d",
+            ],
+        );
+        assert_eq!(
+            given.unwrap(),
+            json!({
+                "room": "kitchen", "lobby": true, "title": "A room", "max_participants": null,
+                "empty_timeout_s": 600, "on_duplicate": "refuse", "attributes": {"a": "b=c", "d": null},
+            })
+        );
+        assert_eq!(
+            parse(&room, &["x", "--lobby=false"]).unwrap()["lobby"],
+            false
+        );
+        for bad in [
+            &["x", "--lobby=maybe"][..],
+            &[],
+            &["x", "--on-duplicate", "ask"],
+        ] {
+            assert!(parse(&room, bad).is_err(), "{bad:?}");
+        }
+        let kick = of("/v1/sessions/{session}/kick", "post", &[]);
+        let given = parse(&kick, &["s", "bob", "carol", "--keep-out=false"]).unwrap();
+        let expected = json!({"session": "s", "participants": ["bob", "carol"], "keep_out": false});
+        assert_eq!(given, expected);
+        let given = parse(&kick, &["s", "--all", "--except", "a,b"]).unwrap();
+        assert_eq!(
+            given,
+            json!({"session": "s", "participants": "all", "except": ["a,b"]})
+        );
+        assert!(parse(&kick, &["s"]).is_err());
+        assert!(parse(&kick, &["s", "bob", "--all"]).is_err());
+        let key = of("/v1/keys", "post", &["id"]);
+        let given = parse(&key, &["backend", "--scopes", "read,tokens"]).unwrap();
+        assert_eq!(
+            given,
+            json!({"id": "backend", "scopes": ["read", "tokens"]})
+        );
+        assert!(parse(&key, &["backend"]).is_err());
+        assert!(parse(&key, &["backend", "--scopes", "everything"]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_panic(text in ".{0,40}") {
+            let _ = (millis(&text), duration(&text, 1_000), time(&text), number(&text), pair(&text));
+        }
+    }
+}

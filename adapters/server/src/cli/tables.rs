@@ -1,0 +1,102 @@
+//! The resources of the API, and the operations that are commands.
+//!
+//! For an operation that the API has got anew, add a [`Verb`]. Its help and its arguments come from the API's description.
+
+use super::api::{Table, Verb};
+use super::output::View;
+
+/// Makes a type of a table.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident: id $id:literal, columns $columns:tt, verbs [$($verb:expr),* $(,)?];)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name;
+
+        impl Table for $name {
+            const VIEW: View = View { id: $id, columns: &$columns };
+            const VERBS: &'static [Verb] = &[$($verb),*];
+        }
+    )*};
+}
+
+tables! {
+    /// `parlour room`
+    Rooms: id "name", columns ["name", "state", "active_session", "max_participants", "lobby", "title"], verbs [
+        Verb::new("list", "GET", "/v1/rooms", "room list --active --prefix green"),
+        Verb::new("get", "GET", "/v1/rooms/{room}", "room get kitchen"),
+        Verb::new("create", "POST", "/v1/rooms", "room create kitchen --max-participants 12 --empty-timeout 10m")
+            .positional(&["name"]),
+        Verb::new("put", "PUT", "/v1/rooms/{room}", "room put kitchen --lobby"),
+        Verb::new("update", "PATCH", "/v1/rooms/{room}", "room update kitchen --max-participants none --lobby=false"),
+        Verb::new("delete", "DELETE", "/v1/rooms/{room}", "room delete kitchen --yes").deleting(),
+    ];
+
+    /// `parlour session`
+    Sessions: id "id", columns ["id", "room", "state", "started_at", "ended_at", "end_reason", "participants", "peak_participants"], verbs [
+        Verb::new("list", "GET", "/v1/sessions", "session list --room kitchen --started-after -7d"),
+        Verb::new("get", "GET", "/v1/sessions/{session}", "session get kitchen"),
+        Verb::new("end", "POST", "/v1/sessions/{session}/end", "session end kitchen"),
+        Verb::new("kick", "POST", "/v1/sessions/{session}/kick", "session kick kitchen bob carol"),
+        Verb::new("censor", "POST", "/v1/sessions/{session}/censor", "session censor kitchen --all --except anna"),
+        Verb::new("uncensor", "POST", "/v1/sessions/{session}/uncensor", "session uncensor kitchen bob"),
+        Verb::new("message", "POST", "/v1/sessions/{session}/messages", "session message kitchen --all --topic chat --body Welcome"),
+    ];
+
+    /// `parlour participant`
+    Participants: id "participant", columns ["participant", "name", "room", "session", "state", "joined_at", "left_at", "path"], verbs [
+        Verb::new("list", "GET", "/v1/participants", "participant list --room kitchen --state connected"),
+        Verb::new("get", "GET", "/v1/sessions/{session}/participants/{participant}", "participant get kitchen anna"),
+        Verb::new("update", "PATCH", "/v1/sessions/{session}/participants/{participant}", "participant update kitchen anna --grants participant,kick"),
+        Verb::new("unpublish", "DELETE", "/v1/sessions/{session}/participants/{participant}/streams/{stream}", "participant unpublish kitchen anna mic"),
+    ];
+
+    /// `parlour lobby`
+    Lobby: id "participant", columns ["participant", "name"], verbs [
+        Verb::new("list", "GET", "/v1/rooms/{room}/lobby", "lobby list kitchen"),
+        Verb::new("admit", "POST", "/v1/rooms/{room}/lobby/admit", "lobby admit kitchen --all"),
+        Verb::new("deny", "POST", "/v1/rooms/{room}/lobby/deny", "lobby deny kitchen bob"),
+    ];
+
+    /// `parlour ban`
+    Bans: id "participant", columns ["participant", "until", "reason", "created_at"], verbs [
+        Verb::new("list", "GET", "/v1/rooms/{room}/bans", "ban list kitchen"),
+        Verb::new("add", "PUT", "/v1/rooms/{room}/bans/{participant}", "ban add kitchen bob --until +7d --reason spam"),
+        Verb::new("remove", "DELETE", "/v1/rooms/{room}/bans/{participant}", "ban remove kitchen bob"),
+    ];
+
+    /// `parlour event`
+    Events: id "id", columns ["seq", "at", "type", "room", "participant", "session_seq", "data"], verbs [
+        Verb::new("list", "GET", "/v1/events", "event list --room kitchen --type participant.joined"),
+    ];
+
+    /// `parlour key`
+    Keys: id "id", columns ["id", "scopes", "created_at", "revoked_at", "former_until"], verbs [
+        Verb::new("list", "GET", "/v1/keys", "key list"),
+        Verb::new("create", "POST", "/v1/keys", "key create backend --scopes tokens,read").positional(&["id"]),
+        Verb::new("rotate", "POST", "/v1/keys/{id}/rotate", "key rotate backend --keep-former 1h"),
+        Verb::new("revoke", "DELETE", "/v1/keys/{id}", "key revoke backend --yes").deleting(),
+    ];
+
+    /// `parlour audit`
+    Audit: id "id", columns ["at", "actor", "action", "target", "participant", "result", "request_id"], verbs [
+        Verb::new("list", "GET", "/v1/audit", "audit list --at-after -7d --actor backend"),
+    ];
+
+    /// `parlour erasure`
+    Erasures: id "id", columns ["id", "participant", "rooms", "state", "created_at", "finished_at"], verbs [
+        Verb::new("list", "GET", "/v1/erasures", "erasure list"),
+        Verb::new("get", "GET", "/v1/erasures/{id}", "erasure get ers_01JC3"),
+        Verb::new("create", "POST", "/v1/erasures", "erasure create anna --yes").positional(&["participant"]).deleting(),
+    ];
+
+    /// `parlour token`
+    Tokens: id "participant", columns ["participant", "expires_at", "token"], verbs [
+        Verb::new("revoke", "POST", "/v1/rooms/{room}/tokens/revoke", "token revoke kitchen --participant bob"),
+        Verb::new("refresh", "POST", "/v1/tokens/refresh", "token refresh prt_4pKq --ttl 10m").positional(&["refresh_token"]),
+    ];
+
+    /// `parlour server`
+    Server: id "version", columns ["version", "protocol", "workers", "ticket_base"], verbs [
+        Verb::new("get", "GET", "/v1/server", "server get"),
+    ];
+}
