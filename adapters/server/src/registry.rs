@@ -41,6 +41,8 @@ pub struct Registry {
 struct Parts {
     rooms: BTreeMap<String, Rules>,
     keys: Vec<Key>,
+    /// They open nothing; their bearers are told why.
+    revoked: Vec<Key>,
 }
 
 /// The rules for joins of one room.
@@ -148,9 +150,12 @@ impl Registry {
         self.veil.of(room, participant)
     }
 
-    /// These keys work from now on, and no others.
-    pub fn set_keys(&self, keys: Vec<Key>) {
-        self.write().keys = keys;
+    /// These keys work from now on, and no others. Those that did are `revoked`.
+    pub fn set_keys(&self, keys: Vec<Key>, revoked: Vec<Key>) {
+        let mut parts = self.write();
+        parts.keys = keys;
+        parts.revoked = revoked;
+        drop(parts);
         self.keys_changed.send_replace(());
     }
 
@@ -206,6 +211,13 @@ impl Registry {
         let is_valid =
             is_same_secret(&key.secret, secret) || key.former.as_ref().is_some_and(is_former);
         is_valid.then_some(key.scopes)
+    }
+
+    /// Whether this is the secret of a key that was revoked.
+    pub fn is_revoked(&self, id: &str, secret: &str) -> bool {
+        let parts = self.read();
+        let key = parts.revoked.iter().find(|key| key.id == id);
+        key.is_some_and(|key| is_same_secret(&key.secret, secret))
     }
 
     /// Whether tokens for that room and participant, issued at that time, are of use; a token that does not say when
@@ -415,7 +427,7 @@ mod tests {
             former: Some((secret("f"), NOW)),
             scopes,
         };
-        registry.set_keys(vec![key]);
+        registry.set_keys(vec![key.clone()], Vec::new());
         let before = Timestamp::from_millis(NOW.as_millis() - 1);
         assert_eq!(registry.scopes("k", &secret("n"), NOW), Some(scopes));
         assert_eq!(registry.scopes("k", &secret("f"), NOW), None);
@@ -424,7 +436,12 @@ mod tests {
         assert_eq!(registry.scopes("x", &secret("n"), before), None);
         assert_eq!(registry.signing_keys(NOW).len(), 1);
         assert_eq!(registry.signing_keys(before).len(), 2);
-        registry.set_keys(Vec::new());
+        assert!(!registry.is_revoked("k", &secret("n")));
+        registry.set_keys(Vec::new(), vec![key]);
         assert_eq!(registry.scopes("k", &secret("n"), NOW), None);
+        assert_eq!(registry.signing_keys(before), []);
+        assert!(registry.is_revoked("k", &secret("n")));
+        assert!(!registry.is_revoked("k", &secret("x")));
+        assert!(!registry.is_revoked("x", &secret("n")));
     }
 }

@@ -56,6 +56,7 @@ pub struct RoomSettings {
     /// Whether participants may come in. Disabling a room ends its session and empties its lobby.
     pub state: RoomState,
     /// The title to show instead of the name, at most 120 characters.
+    #[schema(max_length = 120)]
     pub title: String,
     /// How many participants may be in it; without a value, as many as the server allows.
     #[schema(minimum = 1)]

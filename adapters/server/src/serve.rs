@@ -113,7 +113,8 @@ impl Running {
         }
         let registry = Arc::new(Registry::new(config.rooms.auto_create, veil));
         let keys = open_keys(keys, &sealer);
-        registry.set_keys(keys.map_err(|error| StartError::Keys(error.to_string()))?);
+        let keys = keys.map_err(|error| StartError::Keys(error.to_string()))?;
+        registry.set_keys(keys.valid, keys.revoked);
         fill(&registry, &store).await?;
         scribe::recover(&store).await?;
         let address = config.http.listen;

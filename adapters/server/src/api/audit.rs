@@ -27,7 +27,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{Admin, Caller, authenticate, claimed};
 use super::extract::Query;
 use super::list::{List, Order, page_request};
-use super::problem::{Kind, Problem, ProblemBody};
+use super::problem::{Kind, Problem};
 use super::{App, REQUEST_ID};
 use crate::store::{AuditFilter, AuditRow, DONE, Ledger, Store, StoreError};
 use crate::time::Timestamp;
@@ -59,6 +59,7 @@ pub(crate) struct AuditEntry {
     /// The path in this case, or that of what was made.
     target: String,
     /// The participant, if it is about one.
+    #[schema(required)]
     participant: Option<String>,
     /// The `X-Request-Id` of the answer.
     request_id: String,
@@ -100,19 +101,24 @@ pub(crate) struct AuditQuery {
     /// Entries about these participants.
     #[serde(default)]
     participant: Vec<String>,
+    /// Made at this time or later.
     at_after: Option<Timestamp>,
+    /// Made before this time.
     at_before: Option<Timestamp>,
-    /// Entries at most, 1 to 200.
+    /// Entries at most; 50, if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Which end comes first; the newest, if it is left out.
     order: Option<Order>,
 }
 
 /// Lists who did what
-#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses(
+#[utoipa::path(get, path = "/v1/audit", tag = "audit",
+    operation_id = "list_audit_entries", security(("key" = ["admin"])),
+    params(AuditQuery), responses(
     (status = OK, body = List<AuditEntry>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     _: Caller<Admin>,

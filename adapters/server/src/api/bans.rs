@@ -12,7 +12,7 @@ use super::App;
 use super::caller::{Caller, Moderate, Read};
 use super::extract::{Body, Path};
 use super::list::List;
-use super::problem::{Problem, ProblemBody};
+use super::problem::{Problem, Problems, kind};
 use super::rooms::{about, check_name};
 use crate::store::{self, NewEvent};
 use crate::time::Timestamp;
@@ -22,6 +22,7 @@ use crate::time::Timestamp;
 pub(crate) struct Ban {
     participant: String,
     /// Until when; for ever if it is `null`.
+    #[schema(required)]
     until: Option<Timestamp>,
     reason: String,
     created_at: Timestamp,
@@ -45,13 +46,15 @@ pub(crate) struct NewBan {
     /// Until when; for ever if it is left out.
     until: Option<Timestamp>,
     /// Why, for those who read it later: at most 200 characters.
+    #[schema(max_length = 200)]
     reason: String,
 }
 
 /// Lists the bans of a room
-#[utoipa::path(get, path = "/v1/rooms/{room}/bans", tag = "bans", params(("room" = String, Path)), responses(
+#[utoipa::path(get, path = "/v1/rooms/{room}/bans", tag = "bans",
+    operation_id = "list_bans", security(("key" = ["read"])),
+    params(("room" = String, Path)), responses(
     (status = OK, body = List<Ban>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     _: Caller<Read>,
@@ -69,9 +72,10 @@ pub(super) async fn list(
 ///
 /// If it is there, it is removed. It holds over sessions and restarts.
 #[utoipa::path(put, path = "/v1/rooms/{room}/bans/{participant}", tag = "bans",
-    params(("room" = String, Path), ("participant" = String, Path)), request_body = NewBan, responses(
+    operation_id = "put_ban", security(("key" = ["moderate"])),
+    params(("room" = String, Path), ("participant" = String, Path)),
+    request_body(content = NewBan, example = json!({"reason": "shouts", "until": "2026-11-06T09:00:00.000Z"})), responses(
     (status = OK, body = Ban),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn put(
     caller: Caller<Moderate>,
@@ -121,9 +125,10 @@ pub(super) async fn remove(app: &App, room: &RoomId, participant: &ParticipantId
 
 /// Lets a participant in again
 #[utoipa::path(delete, path = "/v1/rooms/{room}/bans/{participant}", tag = "bans",
+    operation_id = "delete_ban", security(("key" = ["moderate"])),
     params(("room" = String, Path), ("participant" = String, Path)), responses(
     (status = NO_CONTENT),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::Validation,)>,
 ))]
 pub(super) async fn delete(
     caller: Caller<Moderate>,

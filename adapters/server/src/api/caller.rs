@@ -105,7 +105,11 @@ fn verify(credentials: &HeaderValue, app: &App) -> Result<(String, Scopes), Prob
         .ok_or_else(|| unauthenticated("the Authorization header is not `Bearer <id>.<secret>`"))?;
     let scopes = app.registry().scopes(id, secret, Timestamp::now());
     let scopes = scopes.ok_or_else(|| {
-        unauthenticated("there is no such key, or it was revoked, or its secret is another one")
+        if app.registry().is_revoked(id, secret) {
+            let detail = format!("the key {id:?} was revoked: use another one");
+            return Problem::new(Kind::KeyRevoked, detail);
+        }
+        unauthenticated("there is no such key, or its secret is another one")
     })?;
     Ok((id.to_owned(), scopes))
 }

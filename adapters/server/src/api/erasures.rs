@@ -11,7 +11,7 @@ use super::bans::{ids, remove};
 use super::caller::{Admin, Caller};
 use super::extract::{Body, Path, Query};
 use super::list::{List, Order, page_request};
-use super::problem::{Kind, Problem, ProblemBody};
+use super::problem::{Kind, Problem, Problems, kind};
 use crate::store::{ERASURE_SORT, ErasureRow, Mark, audit_as};
 use crate::time::Timestamp;
 
@@ -25,12 +25,14 @@ pub(crate) struct Erasure {
     id: String,
     state: ErasureState,
     /// The participant, until it is done.
+    #[schema(required)]
     participant: Option<String>,
     /// What stands in the place of its id and name.
     pseudonym: String,
     /// In which rooms; in all, if there are none.
     rooms: Vec<String>,
     created_at: Timestamp,
+    #[schema(required)]
     finished_at: Option<Timestamp>,
 }
 
@@ -66,6 +68,7 @@ impl From<ErasureRow> for Erasure {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewErasure {
+    #[schema(pattern = "^[!-~]{1,36}$")]
     participant: String,
     /// In which rooms, at most 1,000; in all, if there are none.
     #[serde(default)]
@@ -77,9 +80,11 @@ pub(crate) struct NewErasure {
 /// A pseudonym takes the place of its id and name in history, the journal and the audit log. Its bans and refresh tokens are
 /// gone, and its older tokens are void. A participant that is in a session is refused, for that would go on under its id. The
 /// answer comes with the next full second, by which tokens are told apart.
-#[utoipa::path(post, path = "/v1/erasures", tag = "erasures", request_body = NewErasure, responses(
+#[utoipa::path(post, path = "/v1/erasures", tag = "erasures",
+    operation_id = "create_erasure", security(("key" = ["admin"])),
+    request_body(content = NewErasure, example = json!({"participant": "anna", "rooms": ["kitchen"]})), responses(
     (status = ACCEPTED, body = Erasure),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotPossible,)>,
 ))]
 pub(super) async fn create(
     _: Caller<Admin>,
@@ -154,17 +159,20 @@ pub(super) async fn create(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ErasureQuery {
-    /// Entries at most, 1 to 200.
+    /// Entries at most; 50, if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Which end comes first; the newest, if it is left out.
     order: Option<Order>,
 }
 
 /// Lists erasures
-#[utoipa::path(get, path = "/v1/erasures", tag = "erasures", params(ErasureQuery), responses(
+#[utoipa::path(get, path = "/v1/erasures", tag = "erasures",
+    operation_id = "list_erasures", security(("key" = ["admin"])),
+    params(ErasureQuery), responses(
     (status = OK, body = List<Erasure>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     _: Caller<Admin>,
@@ -178,9 +186,11 @@ pub(super) async fn list(
 }
 
 /// Reads an erasure
-#[utoipa::path(get, path = "/v1/erasures/{id}", tag = "erasures", params(("id" = String, Path)), responses(
+#[utoipa::path(get, path = "/v1/erasures/{id}", tag = "erasures",
+    operation_id = "get_erasure", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "The erasure's id.", example = "ers_01JC3V5Z8Q4M2K7N9P0R1S2T3U")), responses(
     (status = OK, body = Erasure),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound,)>,
 ))]
 pub(super) async fn get(
     _: Caller<Admin>,

@@ -17,7 +17,7 @@ use super::App;
 use super::caller::{Caller, Read};
 use super::extract::Query;
 use super::list::{List, Order, page_request};
-use super::problem::{Kind, Problem, ProblemBody};
+use super::problem::{Kind, Problem};
 use crate::store::{self, EventFilter, JournalEvent, PageRequest};
 use crate::time::Timestamp;
 
@@ -37,10 +37,14 @@ pub(crate) struct Event {
     /// The type, such as `participant.joined`.
     r#type: String,
     at: Timestamp,
+    #[schema(required)]
     room: Option<String>,
+    #[schema(required)]
     session: Option<String>,
     /// Its place among the events of that session, from 1 on.
+    #[schema(required)]
     session_seq: Option<i64>,
+    #[schema(required)]
     participant: Option<String>,
     data: serde_json::Value,
 }
@@ -76,17 +80,20 @@ pub(crate) struct EventQuery {
     /// Events of these sessions.
     #[serde(default)]
     session: Vec<String>,
-    /// Entries at most, 1 to 200.
+    /// Entries at most; 50, if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Which end comes first; the newest, if it is left out.
     order: Option<Order>,
 }
 
 /// Lists events
-#[utoipa::path(get, path = "/v1/events", tag = "events", params(EventQuery), responses(
+#[utoipa::path(get, path = "/v1/events", tag = "events",
+    operation_id = "list_events", security(("key" = ["read"])),
+    params(EventQuery), responses(
     (status = OK, body = List<Event>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     _: Caller<Read>,
@@ -130,9 +137,10 @@ pub(crate) struct StreamQuery {
 ///
 /// Server-sent events, each with its `seq` as its id: a client that connects again with `Last-Event-ID` misses none. The stream
 /// ends when the key is revoked, or its secret is not valid any more.
-#[utoipa::path(get, path = "/v1/events/stream", tag = "events", params(StreamQuery), responses(
+#[utoipa::path(get, path = "/v1/events/stream", tag = "events",
+    operation_id = "stream_events", security(("key" = ["read"])),
+    params(StreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "The `seq` of the last event that was read.")), responses(
     (status = OK, content_type = "text/event-stream", body = Event),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn stream(
     caller: Caller<Read>,

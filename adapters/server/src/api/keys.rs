@@ -13,7 +13,7 @@ use super::App;
 use super::caller::{Admin, Caller};
 use super::extract::{Body, Path};
 use super::list::List;
-use super::problem::{Kind, Problem, ProblemBody};
+use super::problem::{Kind, Problem, Problems, kind};
 use crate::auth::{Scope, Scopes, random_secret};
 use crate::store::{KeyRow, audit_as};
 use crate::time::Timestamp;
@@ -27,8 +27,10 @@ pub(crate) struct Key {
     id: String,
     scopes: Vec<Scope>,
     created_at: Timestamp,
+    #[schema(required)]
     revoked_at: Option<Timestamp>,
     /// Until when the secret before the last rotation is accepted.
+    #[schema(required)]
     former_until: Option<Timestamp>,
 }
 
@@ -61,14 +63,18 @@ fn shown_once(status: StatusCode, key: KeyWithSecret) -> Response {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
     /// Its id, at most 32 of `A-Z a-z 0-9 _ -`. Without one, the server invents one.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,32}$")]
     id: Option<String>,
+    /// What it may do: at least one.
+    #[schema(min_items = 1)]
     scopes: Vec<Scope>,
 }
 
 /// Lists keys
-#[utoipa::path(get, path = "/v1/keys", tag = "keys", responses(
+#[utoipa::path(get, path = "/v1/keys", tag = "keys",
+    operation_id = "list_keys", security(("key" = ["admin"])),
+    responses(
     (status = OK, body = List<Key>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     _: Caller<Admin>,
@@ -82,9 +88,11 @@ pub(super) async fn list(
 }
 
 /// Makes a key
-#[utoipa::path(post, path = "/v1/keys", tag = "keys", request_body = NewKey, responses(
+#[utoipa::path(post, path = "/v1/keys", tag = "keys",
+    operation_id = "create_key", security(("key" = ["admin"])),
+    request_body(content = NewKey, example = json!({"id": "backend", "scopes": ["tokens", "read"]})), responses(
     (status = CREATED, body = KeyWithSecret),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::Exists,)>,
 ))]
 pub(super) async fn create(
     _: Caller<Admin>,
@@ -136,9 +144,11 @@ pub(super) async fn create(
 /// Revokes a key
 ///
 /// It opens nothing any more, and the tokens that it has signed are void. Participants that are in a room stay.
-#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "keys", params(("id" = String, Path)), responses(
+#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "keys",
+    operation_id = "revoke_key", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "The key's id.", example = "backend")), responses(
     (status = NO_CONTENT),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotPossible,)>,
 ))]
 pub(super) async fn delete(
     caller: Caller<Admin>,
@@ -169,13 +179,17 @@ pub(super) async fn delete(
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Rotate {
     /// For how many seconds the former secret is still accepted, at most a week.
+    #[schema(maximum = 604_800)]
     keep_former_s: u32,
 }
 
 /// Exchanges the secret of a key
-#[utoipa::path(post, path = "/v1/keys/{id}/rotate", tag = "keys", params(("id" = String, Path)), request_body = Rotate, responses(
+#[utoipa::path(post, path = "/v1/keys/{id}/rotate", tag = "keys",
+    operation_id = "rotate_key", security(("key" = ["admin"])),
+    params(("id" = String, Path, description = "The key's id.", example = "backend")),
+    request_body(content = Rotate, example = json!({"keep_former_s": 3600})), responses(
     (status = OK, body = KeyWithSecret),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::NotPossible)>,
 ))]
 pub(super) async fn rotate(
     _: Caller<Admin>,

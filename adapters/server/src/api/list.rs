@@ -33,6 +33,7 @@ pub(crate) struct List<T> {
     /// The entries.
     pub(super) data: Vec<T>,
     /// The `cursor` of the next page; `null` if this is the last one.
+    #[schema(required)]
     pub(super) next_cursor: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use super::App;
 use super::caller::{Caller, Moderate, Read};
 use super::extract::{Body, Path};
 use super::list::List;
-use super::problem::{Problem, ProblemBody};
+use super::problem::{Problem, Problems, kind};
 use super::rooms::check_name;
 use super::sessions::{Effect, Targets};
 
@@ -23,9 +23,11 @@ pub(crate) struct Waiting {
 }
 
 /// Lists those who wait, in the order in which they came
-#[utoipa::path(get, path = "/v1/rooms/{room}/lobby", tag = "lobby", params(("room" = String, Path)), responses(
+#[utoipa::path(get, path = "/v1/rooms/{room}/lobby", tag = "lobby",
+    operation_id = "list_lobby", security(("key" = ["read"])),
+    params(("room" = String, Path)), responses(
     (status = OK, body = List<Waiting>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::Validation,)>,
 ))]
 pub(super) async fn list(
     _: Caller<Read>,
@@ -45,9 +47,11 @@ pub(super) async fn list(
 }
 
 /// Lets participants in
-#[utoipa::path(post, path = "/v1/rooms/{room}/lobby/admit", tag = "lobby", params(("room" = String, Path)), request_body = Targets, responses(
+#[utoipa::path(post, path = "/v1/rooms/{room}/lobby/admit", tag = "lobby",
+    operation_id = "admit_participants", security(("key" = ["moderate"])),
+    params(("room" = String, Path)),
+    request_body(content = Targets, example = json!({"participants": ["ben"]})), responses(
     (status = OK, body = Effect),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn admit(
     _: Caller<Moderate>,
@@ -61,9 +65,11 @@ pub(super) async fn admit(
 }
 
 /// Turns participants away
-#[utoipa::path(post, path = "/v1/rooms/{room}/lobby/deny", tag = "lobby", params(("room" = String, Path)), request_body = Targets, responses(
+#[utoipa::path(post, path = "/v1/rooms/{room}/lobby/deny", tag = "lobby",
+    operation_id = "deny_participants", security(("key" = ["moderate"])),
+    params(("room" = String, Path)),
+    request_body(content = Targets, example = json!({"participants": "all", "except": ["ben"]})), responses(
     (status = OK, body = Effect),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn deny(
     _: Caller<Moderate>,

@@ -6,6 +6,7 @@
 mod audit;
 mod bans;
 mod caller;
+mod describe;
 mod erasures;
 mod events;
 mod extract;
@@ -15,9 +16,11 @@ mod list;
 mod lobby;
 mod participants;
 pub mod problem;
+mod reference;
 mod rooms;
 mod server;
 mod sessions;
+mod strict;
 mod tokens;
 
 use std::collections::BTreeSet;
@@ -153,7 +156,7 @@ impl App {
         let rows = self.store().keys().await?;
         let keys = open_keys(rows, self.sealer());
         let keys = keys.map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
-        self.registry().set_keys(keys);
+        self.registry().set_keys(keys.valid, keys.revoked);
         let signing = self.registry().signing_keys(Timestamp::now());
         let set = self.rooms().set_api_keys(signing);
         set.map_err(|error| Problem::new(Kind::NotPossible, error.to_string()))
@@ -201,7 +204,9 @@ impl App {
 
     /// The service that answers requests.
     pub fn router(self) -> Router {
-        let (routes, openapi) = described().split_for_parts();
+        let (routes, mut openapi) = described().split_for_parts();
+        describe::complete(&mut openapi);
+        let parameters = Arc::new(strict::Parameters::of(&mut openapi));
         let openapi = Arc::new(openapi);
         let document = move || async move { axum::Json(Arc::unwrap_or_clone(openapi)) };
         let idempotent = middleware::from_fn_with_state(self.clone(), idempotency::answer_once);
@@ -209,6 +214,10 @@ impl App {
             .layer(idempotent)
             .layer(middleware::from_fn_with_state(self.clone(), audit::keep))
             .layer(middleware::from_fn(detached))
+            .layer(middleware::from_fn_with_state(
+                parameters,
+                strict::refuse_unknown,
+            ))
             .route("/openapi.json", axum::routing::get(document))
             .fallback(|| async {
                 Problem::new(
@@ -224,15 +233,23 @@ impl App {
             })
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn(secure_headers))
+            .layer(middleware::from_fn(identified))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(TraceLayer::new_for_http().make_span_with(span))
             .layer(SetRequestIdLayer::new(REQUEST_ID, Ulids))
+            .layer(middleware::map_request(without_odd_id))
             .with_state(self)
     }
 }
 
-/// The keys that were not revoked, with their secrets.
-pub(crate) fn open_keys(rows: Vec<KeyRow>, sealer: &Sealer) -> Result<Vec<Key>, SealError> {
+/// Keys with their secrets.
+pub(crate) struct Keys {
+    pub(crate) valid: Vec<Key>,
+    pub(crate) revoked: Vec<Key>,
+}
+
+/// Keys as the tables have them, with their secrets.
+pub(crate) fn open_keys(rows: Vec<KeyRow>, sealer: &Sealer) -> Result<Keys, SealError> {
     let open = |row: KeyRow| {
         let former = row.former.map(|(sealed, until)| {
             let secret = sealer.open(&row.id, &sealed)?;
@@ -245,20 +262,46 @@ pub(crate) fn open_keys(rows: Vec<KeyRow>, sealer: &Sealer) -> Result<Vec<Key>, 
             id: row.id,
         })
     };
-    let valid = rows.into_iter().filter(|row| row.revoked_at.is_none());
-    valid.map(open).collect()
+    let (valid, revoked): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.revoked_at.is_none());
+    Ok(Keys {
+        valid: valid.into_iter().map(open).collect::<Result<_, _>>()?,
+        revoked: revoked.into_iter().map(open).collect::<Result<_, _>>()?,
+    })
 }
 
 /// The API's description as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().split_for_parts().1
+    let mut openapi = described().split_for_parts().1;
+    describe::complete(&mut openapi);
+    openapi
+}
+
+/// The API's description as a page to read.
+///
+/// # Errors
+/// If it cannot be written, which does not happen.
+pub fn reference() -> anyhow::Result<String> {
+    Ok(reference::markdown(&serde_json::to_value(openapi())?)?)
 }
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Parlour", description = "Rooms, tokens and history of a Parlour server.", license(name = "MIT OR Apache-2.0")),
     components(schemas(problem::ProblemBody, list::Order)),
-    security(("key" = [])),
+    tags(
+        (name = "rooms", description = "A room is a long-lived name with settings; what goes on in it is a session."),
+        (name = "tokens", description = "A participant joins with a token, or with a ticket, which holds one."),
+        (name = "bans", description = "A banned participant is kept out of a room, whatever token it brings."),
+        (name = "lobby", description = "The participants that wait to be let into a room."),
+        (name = "sessions", description = "One run of a room: from the first join until all have left, or it is ended."),
+        (name = "participants", description = "The participants of sessions, past and present, their stays and streams."),
+        (name = "events", description = "The journal: every fact, in the order in which it was committed."),
+        (name = "keys", description = "An API key opens this API and signs participants' tokens."),
+        (name = "audit", description = "Who did what by this API."),
+        (name = "erasures", description = "Takes a participant's id and name out of history."),
+        (name = "server", description = "The server itself."),
+    ),
     modifiers(&Security)
 )]
 struct Description;
@@ -268,7 +311,11 @@ struct Security;
 impl Modify for Security {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let mut bearer = Http::new(HttpAuthScheme::Bearer);
-        bearer.description = Some("`<id>.<secret>` of an API key".to_owned());
+        bearer.description = Some(
+            "`<id>.<secret>` of an API key. The scope that a key needs stands with each operation; a key with the scope \
+             `admin` may do everything."
+                .to_owned(),
+        );
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(bearer));
     }
@@ -332,6 +379,34 @@ fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
 async fn detached(request: Request, next: Next) -> Response {
     let answered = tokio::spawn(next.run(request)).await;
     answered.unwrap_or_else(|_| Problem::new(Kind::Internal, "the log says why").into_response())
+}
+
+/// The longest id of a request that a client may choose.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Leaves a request's id to the server, unless it is one that can be logged and given back.
+async fn without_odd_id(mut request: Request) -> Request {
+    let id = request
+        .headers()
+        .get(&REQUEST_ID)
+        .map(HeaderValue::as_bytes);
+    let is_odd = |id: &[u8]| {
+        !(1..=MAX_REQUEST_ID).contains(&id.len()) || !id.iter().all(u8::is_ascii_graphic)
+    };
+    if id.is_some_and(is_odd) {
+        request.headers_mut().remove(&REQUEST_ID);
+    }
+    request
+}
+
+/// Has a problem name its request.
+async fn identified(request: Request, next: Next) -> Response {
+    let id = request.headers().get(&REQUEST_ID).cloned();
+    let response = next.run(request).await;
+    match id {
+        Some(id) => problem::with_instance(&id, response).await,
+        None => response,
+    }
 }
 
 /// Headers of every answer. Those of the API are for programs: nothing may embed, guess or keep them.

@@ -14,7 +14,7 @@ use super::App;
 use super::caller::{Caller, Moderate, Read};
 use super::extract::{Body, Path, Query};
 use super::list::{List, Order, page_request};
-use super::problem::{Problem, ProblemBody};
+use super::problem::{Problem, Problems, kind};
 use super::sessions::{ended, room_of};
 use super::tokens::grants;
 use crate::store::{ParticipantFilter, ParticipantRow, StayRow, StreamRow};
@@ -36,6 +36,7 @@ pub(crate) struct Participant {
     /// When it came, the last time.
     joined_at: Timestamp,
     /// When it left, the last time.
+    #[schema(required)]
     left_at: Option<Timestamp>,
 }
 
@@ -98,7 +99,9 @@ pub(crate) struct ParticipantDetails {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Stay {
     joined_at: Timestamp,
+    #[schema(required)]
     left_at: Option<Timestamp>,
+    #[schema(required)]
     reason: Option<String>,
 }
 
@@ -120,6 +123,7 @@ pub(crate) struct Stream {
     codec: String,
     muted: bool,
     published_at: Timestamp,
+    #[schema(required)]
     unpublished_at: Option<Timestamp>,
 }
 
@@ -155,14 +159,20 @@ pub(crate) struct ParticipantQuery {
     /// Participants in these states.
     #[serde(default)]
     state: Vec<ParticipantState>,
+    /// Came, the last time, at this time or later.
     joined_after: Option<Timestamp>,
+    /// Came, the last time, before this time.
     joined_before: Option<Timestamp>,
+    /// Left, the last time, at this time or later.
     left_after: Option<Timestamp>,
+    /// Left, the last time, before this time.
     left_before: Option<Timestamp>,
-    /// Entries at most, 1 to 200.
+    /// Entries at most; 50, if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Which end comes first; the newest, if it is left out.
     order: Option<Order>,
 }
 
@@ -195,9 +205,10 @@ impl ParticipantQuery {
 }
 
 /// Searches participants over all sessions
-#[utoipa::path(get, path = "/v1/participants", tag = "participants", params(ParticipantQuery), responses(
+#[utoipa::path(get, path = "/v1/participants", tag = "participants",
+    operation_id = "search_participants", security(("key" = ["read"])),
+    params(ParticipantQuery), responses(
     (status = OK, body = List<Participant>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn search(
     _: Caller<Read>,
@@ -210,9 +221,10 @@ pub(super) async fn search(
 
 /// Lists the participants of a session
 #[utoipa::path(get, path = "/v1/sessions/{session}/participants", tag = "participants",
+    operation_id = "list_participants", security(("key" = ["read"])),
     params(("session" = String, Path), ParticipantQuery), responses(
     (status = OK, body = List<Participant>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound,)>,
 ))]
 pub(super) async fn list(
     _: Caller<Read>,
@@ -227,9 +239,10 @@ pub(super) async fn list(
 
 /// Reads a participant of a session
 #[utoipa::path(get, path = "/v1/sessions/{session}/participants/{participant}", tag = "participants",
+    operation_id = "get_participant", security(("key" = ["read"])),
     params(("session" = String, Path), ("participant" = String, Path)), responses(
     (status = OK, body = ParticipantDetails),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound,)>,
 ))]
 pub(super) async fn get(
     _: Caller<Read>,
@@ -261,9 +274,11 @@ pub(crate) struct Change {
 
 /// Changes a participant of a session
 #[utoipa::path(patch, path = "/v1/sessions/{session}/participants/{participant}", tag = "participants",
-    params(("session" = String, Path), ("participant" = String, Path)), request_body = Change, responses(
+    operation_id = "update_participant", security(("key" = ["moderate"])),
+    params(("session" = String, Path), ("participant" = String, Path)),
+    request_body(content = Change, example = json!({"grants": ["subscribe"], "attributes": {"seat": "12", "hand": null}})), responses(
     (status = NO_CONTENT),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::SessionEnded, kind::NotPossible)>,
 ))]
 pub(super) async fn patch(
     _: Caller<Moderate>,
@@ -308,9 +323,10 @@ pub(super) async fn patch(
 
 /// Ends a stream of a participant, as if its publisher had
 #[utoipa::path(delete, path = "/v1/sessions/{session}/participants/{participant}/streams/{stream}", tag = "participants",
+    operation_id = "unpublish_stream", security(("key" = ["moderate"])),
     params(("session" = String, Path), ("participant" = String, Path), ("stream" = String, Path)), responses(
     (status = NO_CONTENT),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::SessionEnded, kind::NotPossible, kind::Validation)>,
 ))]
 pub(super) async fn unpublish(
     _: Caller<Moderate>,

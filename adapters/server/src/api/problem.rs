@@ -1,112 +1,89 @@
 //! Errors as the API gives them: `application/problem+json`, [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
 
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
 use axum::Json;
+use axum::body::to_bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::{self, Content, Ref, RefOr, ResponseBuilder};
 
 use crate::rooms::Invalid;
 use crate::store::StoreError;
 
-/// The kind of a problem: the end of `type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it, and `title` in a sentence")]
-pub enum Kind {
-    Malformed,
-    UnknownParameter,
-    Validation,
-    IdempotencyMismatch,
-    Unauthenticated,
-    ScopeMissing,
-    NotFound,
-    MethodNotAllowed,
-    Exists,
-    SessionEnded,
-    RoomDisabled,
-    InProgress,
-    NotPossible,
-    EtagMismatch,
-    TooLarge,
-    RateLimited,
-    StorageUnavailable,
-    Draining,
-    Internal,
+macro_rules! kinds {
+    ($($kind:ident = $status:ident, $name:literal, $title:literal;)*) => {
+        /// The kind of a problem: the end of `type`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "the names say it, and `title` in a sentence")]
+        pub enum Kind {
+            $($kind,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            const fn parts(self) -> (StatusCode, &'static str, &'static str) {
+                match self {
+                    $(Self::$kind => (StatusCode::$status, $name, $title),)*
+                }
+            }
+        }
+
+        /// Kinds as types: the problems of an endpoint stand in its description, as [`Problems`](super::Problems).
+        pub(crate) mod kind {
+            $(
+                #[derive(Debug)]
+                #[allow(dead_code, reason = "every endpoint may have some, and these are theirs")]
+                pub(crate) struct $kind;
+                impl super::Named for $kind {
+                    const KIND: super::Kind = super::Kind::$kind;
+                }
+            )*
+        }
+    };
+}
+kinds! {
+    Malformed = BAD_REQUEST, "malformed", "The request cannot be read";
+    UnknownParameter = BAD_REQUEST, "unknown-parameter", "A query parameter is unknown or not valid";
+    Validation = UNPROCESSABLE_ENTITY, "validation", "The request has members that are not valid";
+    IdempotencyMismatch = UNPROCESSABLE_ENTITY, "idempotency-mismatch", "The Idempotency-Key was used for another request";
+    Unauthenticated = UNAUTHORIZED, "unauthenticated", "The request has no valid credentials";
+    KeyRevoked = UNAUTHORIZED, "key-revoked", "The key was revoked";
+    ScopeMissing = FORBIDDEN, "scope-missing", "The key lacks a scope";
+    NotFound = NOT_FOUND, "not-found", "There is no such thing";
+    MethodNotAllowed = METHOD_NOT_ALLOWED, "method-not-allowed", "The path does not have this method";
+    Exists = CONFLICT, "exists", "There is one of that name already";
+    SessionEnded = CONFLICT, "session-ended", "The session is over";
+    RoomDisabled = CONFLICT, "room-disabled", "The room is disabled";
+    InProgress = CONFLICT, "in-progress", "The same request is being answered";
+    NotPossible = CONFLICT, "not-possible", "That is not possible now";
+    EtagMismatch = PRECONDITION_FAILED, "etag-mismatch", "The resource has changed";
+    TooLarge = PAYLOAD_TOO_LARGE, "too-large", "The request is too large";
+    RateLimited = TOO_MANY_REQUESTS, "rate-limited", "Too many requests";
+    StorageUnavailable = SERVICE_UNAVAILABLE, "storage-unavailable", "The database does not work";
+    Draining = SERVICE_UNAVAILABLE, "draining", "The server is being drained";
+    Internal = INTERNAL_SERVER_ERROR, "internal", "The server has failed";
 }
 
 impl Kind {
-    /// Its name: the end of `type`.
+    /// Its status.
+    pub const fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
+    /// The end of its `type`.
     pub const fn name(self) -> &'static str {
         self.parts().1
     }
 
-    const fn parts(self) -> (StatusCode, &'static str, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::Malformed => (S::BAD_REQUEST, "malformed", "The request cannot be read"),
-            Self::UnknownParameter => (
-                S::BAD_REQUEST,
-                "unknown-parameter",
-                "A query parameter is unknown or not valid",
-            ),
-            Self::Validation => (
-                S::UNPROCESSABLE_ENTITY,
-                "validation",
-                "The request has members that are not valid",
-            ),
-            Self::IdempotencyMismatch => (
-                S::UNPROCESSABLE_ENTITY,
-                "idempotency-mismatch",
-                "The Idempotency-Key was used for another request",
-            ),
-            Self::Unauthenticated => (
-                S::UNAUTHORIZED,
-                "unauthenticated",
-                "The request has no valid credentials",
-            ),
-            Self::ScopeMissing => (S::FORBIDDEN, "scope-missing", "The key lacks a scope"),
-            Self::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing"),
-            Self::MethodNotAllowed => (
-                S::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "The path does not have this method",
-            ),
-            Self::Exists => (S::CONFLICT, "exists", "There is one of that name already"),
-            Self::SessionEnded => (S::CONFLICT, "session-ended", "The session is over"),
-            Self::RoomDisabled => (S::CONFLICT, "room-disabled", "The room is disabled"),
-            Self::InProgress => (
-                S::CONFLICT,
-                "in-progress",
-                "The same request is being answered",
-            ),
-            Self::NotPossible => (S::CONFLICT, "not-possible", "That is not possible now"),
-            Self::EtagMismatch => (
-                S::PRECONDITION_FAILED,
-                "etag-mismatch",
-                "The resource has changed",
-            ),
-            Self::TooLarge => (
-                S::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The request is too large",
-            ),
-            Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
-            Self::StorageUnavailable => (
-                S::SERVICE_UNAVAILABLE,
-                "storage-unavailable",
-                "The database does not work",
-            ),
-            Self::Draining => (
-                S::SERVICE_UNAVAILABLE,
-                "draining",
-                "The server is being drained",
-            ),
-            Self::Internal => (
-                S::INTERNAL_SERVER_ERROR,
-                "internal",
-                "The server has failed",
-            ),
-        }
+    /// What it means in general.
+    pub const fn title(self) -> &'static str {
+        self.parts().2
     }
 }
 
@@ -128,14 +105,16 @@ pub struct FieldError {
     pub detail: String,
 }
 
-/// How a problem stands in an answer.
+/// What went wrong, as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) writes it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemBody {
-    /// `urn:parlour:problem:` and a name.
+    /// `urn:parlour:problem:` and a name, such as `urn:parlour:problem:not-found`. Each operation lists its names.
     pub r#type: String,
     /// The problem in general.
     pub title: &'static str,
     /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// The problem in this case, and the remedy.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -143,6 +122,8 @@ pub struct ProblemBody {
     /// The members that are not valid.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// The request's id, which `X-Request-Id` and the server's log have, too.
+    pub instance: String,
 }
 
 impl Problem {
@@ -236,21 +217,105 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             detail: self.detail,
             errors: self.errors,
+            // `with_instance` knows it.
+            instance: String::new(),
         };
         let mut response = (status, Json(body)).into_response();
         // For the audit log.
         response.extensions_mut().insert(self.kind);
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if self.kind == Kind::Unauthenticated {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Sets `instance` of a problem to the id of its request. It also does so for an answer that is given again.
+pub(super) async fn with_instance(id: &HeaderValue, response: Response) -> Response {
+    if response.headers().get(header::CONTENT_TYPE) != Some(&PROBLEM_JSON) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // It is an answer of this program: in memory, and small.
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    // The answer to HEAD has none.
+    let Ok(mut problem) = serde_json::from_slice::<serde_json::Map<_, _>>(&body) else {
+        return Response::from_parts(parts, body.into());
+    };
+    let id = String::from_utf8_lossy(id.as_bytes()).into();
+    problem.insert("instance".to_owned(), id);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, body.into())
+}
+
+/// A kind as a type.
+pub(crate) trait Named {
+    const KIND: Kind;
+}
+
+/// Some kinds as a type.
+pub(crate) trait Kinds {
+    fn kinds() -> Vec<Kind>;
+}
+
+macro_rules! tuples {
+    ($($kinds:ident)*) => {
+        impl<$($kinds: Named),*> Kinds for ($($kinds,)*) {
+            fn kinds() -> Vec<Kind> {
+                vec![$($kinds::KIND),*]
+            }
+        }
+    };
+}
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D E);
+
+/// The problems of an operation, beside those that follow from its shape: a tuple of types of [`kind`].
+#[derive(Debug)]
+pub(crate) struct Problems<T>(PhantomData<T>);
+
+impl<T: Kinds> utoipa::IntoResponses for Problems<T> {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let mut responses = BTreeMap::new();
+        add_problems(&mut responses, T::kinds());
+        responses
+    }
+}
+
+/// Describes problems, beside those of the same status that are described already.
+pub(super) fn add_problems(
+    responses: &mut BTreeMap<String, RefOr<openapi::Response>>,
+    kinds: impl IntoIterator<Item = Kind>,
+) {
+    for kind in kinds {
+        let (status, name, title) = kind.parts();
+        let described = responses
+            .entry(status.as_str().to_owned())
+            .or_insert_with(|| {
+                let problem = Ref::from_schema_name("Problem");
+                let content = Content::builder().schema(Some(problem)).build();
+                let response = ResponseBuilder::new().content("application/problem+json", content);
+                response.build().into()
+            });
+        let line = format!("`{name}`: {title}.");
+        if let RefOr::T(response) = described
+            && !response.description.contains(&line)
+        {
+            if !response.description.is_empty() {
+                response.description.push('\n');
+            }
+            response.description.push_str(&line);
+        }
     }
 }

@@ -8,17 +8,22 @@ use parlour_tokio::{CloseReason, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::App;
 use super::caller::{Caller, Read, Rooms};
+use super::describe::change_of;
 use super::extract::{Body, Path, Query, from_json};
 use super::list::{List, Order, page_request};
-use super::problem::{Kind, Problem, ProblemBody};
+use super::problem::{Kind, Problem, Problems, kind};
 use crate::registry::is_plain;
 use crate::rooms::{RoomSettings, RoomState};
 use crate::store::{NewEvent, RoomFilter, RoomRow, Tx, audit_as};
 use crate::time::Timestamp;
+
+const IF_MATCH: &str =
+    "An `ETag`, or some with commas between them: the room has to be as it was then.";
 
 /// A room.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -30,6 +35,7 @@ pub(crate) struct Room {
     /// Whether a participant made it by joining.
     auto_created: bool,
     /// The session that goes on in it.
+    #[schema(required)]
     active_session: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -79,17 +85,31 @@ impl Room {
 
 /// A new room.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "it describes what `create` takes apart itself, to refuse unknown members"
 )]
 pub(crate) struct NewRoom {
     /// Its name: `A-Z a-z 0-9 . _ ~ -`, at most 48 characters. Without one, the server invents one.
+    #[schema(pattern = "^[A-Za-z0-9._~-]{1,48}$")]
     name: Option<String>,
     #[schema(inline)]
     #[serde(flatten)]
     settings: RoomSettings,
 }
+
+/// A change of a room's settings.
+#[derive(Debug)]
+pub(crate) struct RoomChange;
+
+impl PartialSchema for RoomChange {
+    fn schema() -> RefOr<Schema> {
+        change_of(RoomSettings::schema())
+    }
+}
+
+impl ToSchema for RoomChange {}
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -102,19 +122,24 @@ pub(crate) struct RoomQuery {
     active: Option<bool>,
     /// Rooms whose name begins so.
     prefix: Option<String>,
+    /// Made at this time or later.
     created_after: Option<Timestamp>,
+    /// Made before this time.
     created_before: Option<Timestamp>,
-    /// Entries at most, 1 to 200.
+    /// Entries at most; 50, if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Which end comes first; the newest, if it is left out.
     order: Option<Order>,
 }
 
 /// Lists rooms
-#[utoipa::path(get, path = "/v1/rooms", tag = "rooms", params(RoomQuery), responses(
+#[utoipa::path(get, path = "/v1/rooms", tag = "rooms",
+    operation_id = "list_rooms", security(("key" = ["read"])),
+    params(RoomQuery), responses(
     (status = OK, body = List<Room>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     _: Caller<Read>,
@@ -141,9 +166,11 @@ pub(super) async fn list(
 /// Makes a room
 ///
 /// The answer is 409 `exists` if there is one of that name.
-#[utoipa::path(post, path = "/v1/rooms", tag = "rooms", request_body = NewRoom, responses(
-    (status = CREATED, body = Room),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+#[utoipa::path(post, path = "/v1/rooms", tag = "rooms",
+    operation_id = "create_room", security(("key" = ["rooms"])),
+    request_body(content = NewRoom, example = json!({"name": "green-room", "title": "Green room", "max_participants": 12})), responses(
+    (status = CREATED, body = Room, headers(("ETag" = String, description = "For `If-Match`: changes whenever the room does."), ("Location" = String, description = "The room's path."))),
+    Problems<(kind::Exists,)>,
 ))]
 pub(super) async fn create(
     _: Caller<Rooms>,
@@ -171,9 +198,11 @@ fn invented_name() -> String {
 }
 
 /// Reads a room
-#[utoipa::path(get, path = "/v1/rooms/{room}", tag = "rooms", params(("room" = String, Path)), responses(
-    (status = OK, body = Room),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+#[utoipa::path(get, path = "/v1/rooms/{room}", tag = "rooms",
+    operation_id = "get_room", security(("key" = ["read"])),
+    params(("room" = String, Path)), responses(
+    (status = OK, body = Room, headers(("ETag" = String, description = "For `If-Match`: changes whenever the room does."))),
+    Problems<(kind::NotFound,)>,
 ))]
 pub(super) async fn get(
     _: Caller<Read>,
@@ -186,10 +215,13 @@ pub(super) async fn get(
 }
 
 /// Makes a room, or replaces its settings
-#[utoipa::path(put, path = "/v1/rooms/{room}", tag = "rooms", params(("room" = String, Path)), request_body = RoomSettings, responses(
-    (status = OK, body = Room),
-    (status = CREATED, body = Room),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+#[utoipa::path(put, path = "/v1/rooms/{room}", tag = "rooms",
+    operation_id = "put_room", security(("key" = ["rooms"])),
+    params(("room" = String, Path), ("If-Match" = Option<String>, Header, description = IF_MATCH)),
+    request_body(content = RoomSettings, example = json!({"title": "Green room", "max_participants": 12, "lobby": true})), responses(
+    (status = OK, body = Room, headers(("ETag" = String, description = "For `If-Match`: changes whenever the room does."))),
+    (status = CREATED, body = Room, headers(("ETag" = String, description = "For `If-Match`: changes whenever the room does."), ("Location" = String, description = "The room's path."))),
+    Problems<(kind::EtagMismatch,)>,
 ))]
 pub(super) async fn put(
     _: Caller<Rooms>,
@@ -210,9 +242,12 @@ pub(super) async fn put(
 /// Changes settings of a room
 ///
 /// Merges as [RFC 7396](https://www.rfc-editor.org/rfc/rfc7396) says: what is left out stays, `null` resets.
-#[utoipa::path(patch, path = "/v1/rooms/{room}", tag = "rooms", params(("room" = String, Path)), request_body = RoomSettings, responses(
-    (status = OK, body = Room),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+#[utoipa::path(patch, path = "/v1/rooms/{room}", tag = "rooms",
+    operation_id = "update_room", security(("key" = ["rooms"])),
+    params(("room" = String, Path), ("If-Match" = Option<String>, Header, description = IF_MATCH)),
+    request_body(content = RoomChange, example = json!({"title": "Greener room", "max_participants": null})), responses(
+    (status = OK, body = Room, headers(("ETag" = String, description = "For `If-Match`: changes whenever the room does."))),
+    Problems<(kind::NotFound, kind::EtagMismatch)>,
 ))]
 pub(super) async fn patch(
     _: Caller<Rooms>,
@@ -235,9 +270,10 @@ pub(super) async fn patch(
 /// Deletes a room
 ///
 /// Its session ends and its name is free; its history stays.
-#[utoipa::path(delete, path = "/v1/rooms/{room}", tag = "rooms", params(("room" = String, Path)), responses(
+#[utoipa::path(delete, path = "/v1/rooms/{room}", tag = "rooms",
+    operation_id = "delete_room", security(("key" = ["rooms"])),
+    params(("room" = String, Path)), responses(
     (status = NO_CONTENT),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn delete(
     _: Caller<Rooms>,

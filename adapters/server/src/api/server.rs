@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::caller::{Caller, Read};
-use super::problem::{Kind, Problem, ProblemBody};
+use super::problem::{Kind, Problem, Problems, kind};
 
 /// The server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,9 +24,10 @@ pub(crate) struct Server {
 }
 
 /// Says what this server is
-#[utoipa::path(get, path = "/v1/server", tag = "server", responses(
+#[utoipa::path(get, path = "/v1/server", tag = "server",
+    operation_id = "get_server", security(("key" = ["read"])),
+    responses(
     (status = OK, body = Server),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn get(_: Caller<Read>, State(app): State<App>) -> Json<Server> {
     Json(Server {
@@ -38,15 +39,19 @@ pub(super) async fn get(_: Caller<Read>, State(app): State<App>) -> Json<Server>
 }
 
 /// Says that the process lives
-#[utoipa::path(get, path = "/healthz", tag = "server", security(()), responses((status = NO_CONTENT)))]
+#[utoipa::path(get, path = "/healthz", tag = "server",
+    operation_id = "get_health", security(()),
+    responses((status = NO_CONTENT, description = "It lives.")))]
 pub(super) async fn health() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
 /// Says whether the server works: it takes joins and can write
-#[utoipa::path(get, path = "/readyz", tag = "server", security(()), responses(
-    (status = NO_CONTENT),
-    (status = SERVICE_UNAVAILABLE, body = ProblemBody, content_type = "application/problem+json"),
+#[utoipa::path(get, path = "/readyz", tag = "server",
+    operation_id = "get_readiness", security(()),
+    responses(
+    (status = NO_CONTENT, description = "It works."),
+    Problems<(kind::StorageUnavailable, kind::Draining)>,
 ))]
 pub(super) async fn readiness(State(app): State<App>) -> Result<StatusCode, Problem> {
     if app.rooms().is_draining() {

@@ -14,7 +14,7 @@ use super::App;
 use super::caller::{Caller, Moderate, Read};
 use super::extract::{Body, Path, Query};
 use super::list::{List, Order, page_request};
-use super::problem::{Kind, Problem, ProblemBody};
+use super::problem::{Kind, Problem, Problems, kind};
 use crate::registry::SERVER;
 use crate::store::{SessionFilter, SessionRow};
 use crate::time::Timestamp;
@@ -27,8 +27,10 @@ pub(crate) struct Session {
     room: String,
     state: SessionState,
     started_at: Timestamp,
+    #[schema(required)]
     ended_at: Option<Timestamp>,
     /// Why it ended.
+    #[schema(required)]
     end_reason: Option<String>,
     /// Participants in it now.
     participants: i64,
@@ -78,21 +80,28 @@ pub(crate) struct SessionQuery {
     /// Sessions with any of these participants.
     #[serde(default)]
     participant: Vec<String>,
+    /// Begun at this time or later.
     started_after: Option<Timestamp>,
+    /// Begun before this time.
     started_before: Option<Timestamp>,
+    /// Ended at this time or later.
     ended_after: Option<Timestamp>,
+    /// Ended before this time.
     ended_before: Option<Timestamp>,
-    /// Entries at most, 1 to 200.
+    /// Entries at most; 50, if it is left out.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Which end comes first; the newest, if it is left out.
     order: Option<Order>,
 }
 
 /// Lists sessions
-#[utoipa::path(get, path = "/v1/sessions", tag = "sessions", params(SessionQuery), responses(
+#[utoipa::path(get, path = "/v1/sessions", tag = "sessions",
+    operation_id = "list_sessions", security(("key" = ["read"])),
+    params(SessionQuery), responses(
     (status = OK, body = List<Session>),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     _: Caller<Read>,
@@ -119,9 +128,11 @@ pub(super) async fn list(
 }
 
 /// Reads a session
-#[utoipa::path(get, path = "/v1/sessions/{session}", tag = "sessions", params(("session" = String, Path)), responses(
+#[utoipa::path(get, path = "/v1/sessions/{session}", tag = "sessions",
+    operation_id = "get_session", security(("key" = ["read"])),
+    params(("session" = String, Path)), responses(
     (status = OK, body = Session),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound,)>,
 ))]
 pub(super) async fn get(
     _: Caller<Read>,
@@ -161,9 +172,11 @@ pub(super) fn ended(error: ModerateError) -> Problem {
 }
 
 /// Ends a session for all who are in it
-#[utoipa::path(post, path = "/v1/sessions/{session}/end", tag = "sessions", params(("session" = String, Path)), responses(
+#[utoipa::path(post, path = "/v1/sessions/{session}/end", tag = "sessions",
+    operation_id = "end_session", security(("key" = ["moderate"])),
+    params(("session" = String, Path)), responses(
     (status = NO_CONTENT),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::SessionEnded)>,
 ))]
 pub(super) async fn end(
     _: Caller<Moderate>,
@@ -281,9 +294,12 @@ impl From<Moderated> for Effect {
 }
 
 /// Removes participants
-#[utoipa::path(post, path = "/v1/sessions/{session}/kick", tag = "sessions", params(("session" = String, Path)), request_body = KickTargets, responses(
+#[utoipa::path(post, path = "/v1/sessions/{session}/kick", tag = "sessions",
+    operation_id = "kick_participants", security(("key" = ["moderate"])),
+    params(("session" = String, Path)),
+    request_body(content = KickTargets, example = json!({"participants": "all", "except": ["anna"], "keep_out": false})), responses(
     (status = OK, body = Effect),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::SessionEnded)>,
 ))]
 pub(super) async fn kick(
     _: Caller<Moderate>,
@@ -298,9 +314,12 @@ pub(super) async fn kick(
 }
 
 /// Silences participants
-#[utoipa::path(post, path = "/v1/sessions/{session}/censor", tag = "sessions", params(("session" = String, Path)), request_body = Targets, responses(
+#[utoipa::path(post, path = "/v1/sessions/{session}/censor", tag = "sessions",
+    operation_id = "censor_participants", security(("key" = ["moderate"])),
+    params(("session" = String, Path)),
+    request_body(content = Targets, example = json!({"participants": ["ben"]})), responses(
     (status = OK, body = Effect),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::SessionEnded)>,
 ))]
 pub(super) async fn censor(
     _: Caller<Moderate>,
@@ -317,9 +336,12 @@ pub(super) async fn censor(
 /// Lets silenced participants be heard again
 ///
 /// It lifts what `censor` did. A mute is its owner's.
-#[utoipa::path(post, path = "/v1/sessions/{session}/uncensor", tag = "sessions", params(("session" = String, Path)), request_body = Targets, responses(
+#[utoipa::path(post, path = "/v1/sessions/{session}/uncensor", tag = "sessions",
+    operation_id = "uncensor_participants", security(("key" = ["moderate"])),
+    params(("session" = String, Path)),
+    request_body(content = Targets, example = json!({"participants": ["ben"]})), responses(
     (status = OK, body = Effect),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::SessionEnded)>,
 ))]
 pub(super) async fn uncensor(
     _: Caller<Moderate>,
@@ -339,6 +361,7 @@ pub(super) async fn uncensor(
 pub(crate) struct NewMessage {
     to: Ids,
     /// The topic, at most 24 printable ASCII characters.
+    #[schema(pattern = "^[!-~]{1,24}$")]
     topic: String,
     /// A text of at most 640 bytes.
     body: Option<String>,
@@ -355,9 +378,12 @@ pub(crate) struct Delivered {
 /// Sends a message to participants
 ///
 /// Its sender is `$server`.
-#[utoipa::path(post, path = "/v1/sessions/{session}/messages", tag = "sessions", params(("session" = String, Path)), request_body = NewMessage, responses(
+#[utoipa::path(post, path = "/v1/sessions/{session}/messages", tag = "sessions",
+    operation_id = "send_message", security(("key" = ["moderate"])),
+    params(("session" = String, Path)),
+    request_body(content = NewMessage, example = json!({"to": "all", "topic": "chat", "body": "The doors close in five minutes."})), responses(
     (status = OK, body = Delivered),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::SessionEnded)>,
 ))]
 pub(super) async fn message(
     _: Caller<Moderate>,

@@ -17,7 +17,7 @@ use super::App;
 use super::bans::{ids, remove};
 use super::caller::{Caller, Tokens};
 use super::extract::{Body, Path};
-use super::problem::{Kind, Problem, ProblemBody};
+use super::problem::{Kind, Problem, Problems, kind};
 use super::rooms::{about, check_name};
 use crate::auth::random_secret;
 use crate::registry::SERVER;
@@ -36,6 +36,7 @@ const MAX_REFRESH_TTL_S: u32 = 366 * 24 * 3_600;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// The participant's id, at most 36 printable ASCII characters.
+    #[schema(pattern = "^[!-~]{1,36}$")]
     participant: String,
     /// The display name.
     #[serde(default)]
@@ -48,9 +49,11 @@ pub(crate) struct NewToken {
     lobby: bool,
     /// For how many seconds the token is valid: at most 30 days.
     #[serde(default = "ttl")]
+    #[schema(minimum = 1, maximum = 2_592_000)]
     ttl_s: u32,
     /// For how many seconds the refresh token is valid: at most 366 days; 0 for none.
     #[serde(default)]
+    #[schema(maximum = 31_622_400)]
     refresh_ttl_s: u32,
 }
 
@@ -83,9 +86,12 @@ fn secret(status: StatusCode, minted: Minted) -> Response {
 }
 
 /// Mints a token for a participant
-#[utoipa::path(post, path = "/v1/rooms/{room}/tokens", tag = "tokens", params(("room" = String, Path)), request_body = NewToken, responses(
+#[utoipa::path(post, path = "/v1/rooms/{room}/tokens", tag = "tokens",
+    operation_id = "create_token", security(("key" = ["tokens"])),
+    params(("room" = String, Path)),
+    request_body(content = NewToken, example = json!({"participant": "anna", "name": "Anna", "grants": ["participant", "kick"], "ttl_s": 600, "refresh_ttl_s": 86400})), responses(
     (status = CREATED, body = Minted),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::NotFound, kind::RoomDisabled, kind::NotPossible)>,
 ))]
 pub(super) async fn mint(
     caller: Caller<Tokens>,
@@ -137,6 +143,7 @@ pub(crate) struct Refresh {
     refresh_token: String,
     /// For how many seconds the new token is valid: at most 30 days.
     #[serde(default = "ttl")]
+    #[schema(minimum = 1, maximum = 2_592_000)]
     ttl_s: u32,
 }
 
@@ -144,9 +151,11 @@ pub(crate) struct Refresh {
 ///
 /// The refresh token is the only credential. It is refused for those who are banned or whose tokens were revoked, and in rooms
 /// that are disabled.
-#[utoipa::path(post, path = "/v1/tokens/refresh", tag = "tokens", security(()), request_body = Refresh, responses(
+#[utoipa::path(post, path = "/v1/tokens/refresh", tag = "tokens",
+    operation_id = "refresh_token", security(()),
+    request_body(content = Refresh, example = json!({"refresh_token": "prt_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "ttl_s": 600})), responses(
     (status = OK, body = Minted),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    Problems<(kind::Unauthenticated, kind::KeyRevoked, kind::NotFound, kind::RoomDisabled, kind::NotPossible)>,
 ))]
 pub(super) async fn refresh(
     State(app): State<App>,
@@ -171,6 +180,7 @@ pub(super) async fn refresh(
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Revoke {
     /// The participant; all, if it is left out.
+    #[schema(pattern = "^[!-~]{1,36}$")]
     participant: Option<String>,
     /// Tokens that were issued before this are void; now, if it is left out.
     issued_before: Option<Timestamp>,
@@ -180,9 +190,11 @@ pub(crate) struct Revoke {
 ///
 /// The older tokens and refresh tokens of a participant, or of all, are void, and their bearers are removed. The answer comes
 /// with the next full second, by which tokens are told apart.
-#[utoipa::path(post, path = "/v1/rooms/{room}/tokens/revoke", tag = "tokens", params(("room" = String, Path)), request_body = Revoke, responses(
+#[utoipa::path(post, path = "/v1/rooms/{room}/tokens/revoke", tag = "tokens",
+    operation_id = "revoke_tokens", security(("key" = ["tokens"])),
+    params(("room" = String, Path)),
+    request_body(content = Revoke, example = json!({"participant": "anna"})), responses(
     (status = NO_CONTENT),
-    (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(super) async fn revoke(
     caller: Caller<Tokens>,
@@ -301,8 +313,11 @@ fn mint_for(
         .map_err(|error| Problem::invalid_member("/name", error.to_string()))?;
     let grants = grants(&claims.grants)?;
     let key = app.registry().signing_key(&claims.key).ok_or_else(|| {
-        let detail = format!("the key {:?} was revoked", claims.key);
-        Problem::new(Kind::Unauthenticated, detail)
+        let detail = format!(
+            "the key {:?} was revoked: get a new refresh token",
+            claims.key
+        );
+        Problem::new(Kind::KeyRevoked, detail)
     })?;
     let ttl = Duration::from_secs(ttl_s.into());
     let invalid = |error: parlour_tokio::core::room::IdError| {

@@ -83,7 +83,11 @@ enum Command {
     Config(config::Config),
     /// Prints the API's description: OpenAPI 3.1, as JSON.
     #[command(after_long_help = "Example:\n  parlour openapi > openapi.json")]
-    Openapi,
+    Openapi {
+        /// As a page to read, in Markdown.
+        #[arg(long)]
+        markdown: bool,
+    },
     #[command(subcommand)]
     Context(context::ContextCommand),
     /// Rooms: long-lived names, with settings.
@@ -116,7 +120,11 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(output),
             Self::Config(command) => command.run(output),
-            Self::Openapi => output.document(&parlour_server::api::openapi()),
+            Self::Openapi { markdown: false } => output.document(&parlour_server::api::openapi()),
+            Self::Openapi { markdown: true } => {
+                print!("{}", parlour_server::api::reference()?);
+                Ok(())
+            }
             Self::Context(command) => command.run(output),
             Self::Room(command) => command.run(output),
             Self::Session(command) => command.run(output),

@@ -107,7 +107,9 @@ pub(crate) fn parameters(operation: &Value, is_patch: bool, positional: &[&str])
             ("query", name) if !["limit", "cursor"].contains(&name) => (Place::Query, name),
             _ => continue,
         };
-        let help = parameter["description"].as_str();
+        // A command may take more than the API: a room in the place of its session.
+        let own = Some(known(name)).filter(|help| place == Place::Path && !help.is_empty());
+        let help = own.or(parameter["description"].as_str());
         let is_required = parameter["required"] == true;
         add(name, place, &parameter["schema"], help, is_required);
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use parlour_server::config::Config;
 use parlour_server::serve::Running;
+use parlour_server::store::Place;
 use parlour_tokio::Room;
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ pub struct Api {
     pub key: String,
     pub first_key: String,
     pub config: Config,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<std::io::Result<()>>,
 }
 
@@ -91,6 +92,18 @@ impl Home {
     pub async fn serve(&self) -> Api {
         Api::start(self.config()).await
     }
+
+    /// Changes the database behind the server's back.
+    pub async fn execute(&self, statement: &'static str) {
+        let url = match self.config().place() {
+            Place::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Place::Postgres(url) => url,
+        };
+        let mut database = AnyConnection::connect(&url).await.unwrap();
+        let executed = sqlx::query(statement).execute(&mut database).await;
+        executed.unwrap();
+        database.close().await.unwrap();
+    }
 }
 
 impl Api {
@@ -109,13 +122,18 @@ impl Api {
             first_key: key.clone(),
             key,
             config,
-            stop,
+            stop: Some(stop),
             running,
         }
     }
 
-    pub async fn stop(self) {
-        drop(self.stop);
+    /// As SIGTERM does.
+    pub fn ask_to_end(&mut self) {
+        self.stop = None;
+    }
+
+    pub async fn stop(mut self) {
+        self.ask_to_end();
         within(self.running).await.unwrap().unwrap();
     }
 
