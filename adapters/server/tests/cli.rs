@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use common::*;
+use parlour_server::time::Timestamp;
+use parlour_server::webhooks::sign::{Secret, sign};
 use parlour_tokio::Room;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -664,4 +666,146 @@ async fn a_tail_goes_on_where_its_connection_broke() {
     let refused = ask(&home, &api, &["event", "tail", "--key", "first.wrong"]).await;
     assert_eq!(refused.status.code(), Some(4));
     api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doctor_names_what_is_wrong_and_what_to_do() {
+    let home = Home::sqlite();
+    let file = |name: &str| home.path().join(name);
+    let look = async || {
+        let mut command = parlour(home.path(), &["doctor", "-c", "parlour.toml", "-o", "json"]);
+        command.env("PARLOUR__MEDIA__WORKERS", "2");
+        let output = within(command.output()).await.unwrap();
+        let lines: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), lines)
+    };
+    let of = |lines: &Value, check: &str| {
+        let lines = lines.as_array().unwrap();
+        let line = lines.iter().find(|line| line["check"] == check);
+        let line = line.unwrap_or_else(|| panic!("no {check}"));
+        let text = |member: &str| line[member].as_str().unwrap().to_owned();
+        (text("result"), text("detail"))
+    };
+    std::fs::write(file("parlour.toml"), "[https]\n").unwrap();
+    let (code, lines) = look().await;
+    assert_eq!(code, Some(1));
+    assert_eq!(of(&lines, "configuration").0, "failed");
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = (taken.local_addr().unwrap(), taken);
+    let free = "[http]\nlisten = \"127.0.0.1:0\"\n[media]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(file("parlour.toml"), free).unwrap();
+    let (code, lines) = look().await;
+    assert_eq!(code, Some(0), "{lines}");
+    for check in [
+        "configuration",
+        "HTTP port",
+        "media ports",
+        "key file",
+        "store",
+    ] {
+        assert_eq!(of(&lines, check).0, "ok", "{lines}");
+    }
+    for check in ["disk", "ffmpeg", "socket buffers"] {
+        assert_ne!(of(&lines, check).0, "failed", "{lines}");
+    }
+    let busy = free.replacen("127.0.0.1:0", &taken.0.to_string(), 1);
+    std::fs::write(file("parlour.toml"), busy).unwrap();
+    std::fs::write(file("parlour.db"), "not a database at all").unwrap();
+    let (code, lines) = look().await;
+    assert_eq!(code, Some(1));
+    let (port, says) = of(&lines, "HTTP port");
+    assert!(port == "failed" && says.contains("another port"), "{says}");
+    let (store, says) = of(&lines, "store");
+    assert!(store == "failed" && says.contains("backup"), "{says}");
+    let (key, says) = of(&lines, "key file");
+    assert!(key == "failed" && says.contains("missing"), "{says}");
+    drop(taken);
+    std::fs::remove_file(file("parlour.db")).unwrap();
+    // Beside a server that runs, its ports are as they should be.
+    let api = home.serve().await;
+    let (http, media) = (
+        api.url.trim_start_matches("http://"),
+        api.config.media.listen.ip(),
+    );
+    let running = format!("[http]\nlisten = \"{http}\"\n[media]\nlisten = \"{media}:0\"\n");
+    std::fs::write(file("parlour.toml"), running).unwrap();
+    let mut command = parlour(home.path(), &["doctor", "-c", "parlour.toml", "-o", "json"]);
+    command
+        .env("PARLOUR_URL", &api.url)
+        .env("PARLOUR_KEY", &api.key);
+    let output = within(command.output()).await.unwrap();
+    let lines: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(of(&lines, "HTTP port").1.contains("runs"), "{lines}");
+    assert_eq!(of(&lines, "clock").0, "ok");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(file("parlour.key"), open).unwrap();
+        let (key, says) = of(&look().await.1, "key file");
+        assert!(key == "failed" && says.contains("chmod 600"), "{says}");
+    }
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_are_received_verified_and_printed() {
+    let home = Home::sqlite();
+    let secret = Secret::generate();
+    let shown = secret.expose();
+    let arguments = [
+        "webhook",
+        "listen",
+        "--listen",
+        "127.0.0.1:0",
+        "--count",
+        "1",
+    ];
+    let mut command = parlour(home.path(), &arguments);
+    command.env("PARLOUR_WEBHOOK_SECRET", &shown);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut listening = command.spawn().unwrap();
+    let mut notes = BufReader::new(listening.stderr.take().unwrap()).lines();
+    let mut note = async || within(notes.next_line()).await.unwrap().unwrap();
+    let url = note()
+        .await
+        .strip_prefix("listening at ")
+        .unwrap()
+        .to_owned();
+    let body = r#"{"type":"room.created","timestamp":"2026-11-05T09:03:11.250Z","data":{"room":"kitchen"}}"#;
+    let now = Timestamp::now();
+    let right = sign(&secret, "evt_1", now, body.as_bytes());
+    let wrong = sign(&Secret::generate(), "evt_1", now, body.as_bytes());
+    let http = http();
+    for (signature, status) in [(&wrong, 401), (&right, 204)] {
+        let request = http.post(&url).header("webhook-id", "evt_1").body(body);
+        let request = request.header("webhook-timestamp", now.as_secs());
+        let answer = within(request.header("webhook-signature", signature).send())
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), status);
+    }
+    assert!(note().await.contains("no signature matches"));
+    let printed = within(listening.wait_with_output()).await.unwrap();
+    assert!(printed.status.success());
+    assert_eq!(
+        text(&printed.stdout),
+        "2026-11-05T09:03:11.250Z  room.created  room=kitchen\n"
+    );
+    std::fs::write(home.path().join("body"), body).unwrap();
+    let seconds = now.as_secs().to_string();
+    for (signature, at, code) in [(&right, "-1m", 0), (&right, "+1h", 1), (&wrong, "-1m", 1)] {
+        let headers = [
+            "--id",
+            "evt_1",
+            "--timestamp",
+            &seconds,
+            "--signature",
+            signature,
+        ];
+        let verify = ["webhook", "verify", "--secret", &shown, "--at", at, "body"];
+        let checked = run(home.path(), &[&verify[..], &headers].concat()).await;
+        assert_eq!(checked.status.code(), Some(code), "{at}");
+        assert!(checked.stdout.is_empty());
+    }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use parlour_server::time::Timestamp;
+use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -18,6 +19,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1
 
 /// The longest time that a server may have us wait before we try again.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// The header with a request's id.
+const REQUEST_ID: &str = "x-request-id";
 
 /// A request of the API.
 #[derive(Debug, Clone)]
@@ -156,6 +160,26 @@ impl Client {
         checked(sent.map_err(|error| self.lost(&error))?).await
     }
 
+    /// The time at the server, as its answers say it.
+    pub(crate) async fn clock(&self) -> Option<Timestamp> {
+        let response = self.ping().await?;
+        let date = response.headers().get(DATE)?.to_str().ok()?;
+        let time = jiff::fmt::rfc2822::parse(date).ok()?;
+        Some(Timestamp::from_millis(time.timestamp().as_millisecond()))
+    }
+
+    /// Whether a Parlour server answers there.
+    pub(crate) async fn lives(&self) -> bool {
+        let response = self.ping().await;
+        response.is_some_and(|response| response.headers().contains_key(REQUEST_ID))
+    }
+
+    async fn ping(&self) -> Option<Response> {
+        let request = Request::get("healthz");
+        let sent = timeout(self.patience, self.prepare(&request, "").send());
+        sent.await.ok()?.ok()
+    }
+
     /// The session that goes on in a room.
     ///
     /// # Errors
@@ -199,12 +223,12 @@ async fn checked(response: Response) -> Result<Response, Failure> {
     if status.is_success() {
         return Ok(response);
     }
-    let header = |name| {
+    let header = |name: &str| {
         let value = response.headers().get(name)?;
         value.to_str().ok().map(str::to_owned)
     };
-    let request_id = header("x-request-id".parse().unwrap_or(CONTENT_TYPE));
-    let kind = header(CONTENT_TYPE).unwrap_or_default();
+    let request_id = header(REQUEST_ID);
+    let kind = header(CONTENT_TYPE.as_str()).unwrap_or_default();
     if !kind.starts_with("application/problem+json") {
         let says = format!("it answers {status}");
         return Err(not_parlour(&says));

@@ -21,6 +21,7 @@ mod client;
 mod completion;
 mod config;
 mod context;
+mod doctor;
 mod failure;
 mod output;
 mod parameters;
@@ -29,6 +30,7 @@ mod serve;
 mod tables;
 mod tail;
 mod token;
+mod webhook;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -106,12 +108,15 @@ enum Command {
     Event(Remote<tail::Event>),
     /// API keys.
     Key(Remote<Call<tables::Keys>>),
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     /// The audit log: who did what.
     Audit(Remote<Call<tables::Audit>>),
     /// Erasures: participants that are taken out of the history.
     Erasure(Remote<Call<tables::Erasures>>),
     /// The server itself.
     Server(Remote<Call<tables::Server>>),
+    Doctor(doctor::Doctor),
     Completion(completion::Completion),
 }
 
@@ -134,9 +139,11 @@ impl Command {
             Self::Token(command) => command.run(output),
             Self::Event(command) => command.run(output),
             Self::Key(command) => command.run(output),
+            Self::Webhook(command) => command.run(output),
             Self::Audit(command) => command.run(output),
             Self::Erasure(command) => command.run(output),
             Self::Server(command) => command.run(output),
+            Self::Doctor(command) => command.run(output),
             Self::Completion(command) => command.run(output),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
 use jiff::{SpanRelativeTo, Unit};
-use parlour_server::time::Timestamp;
+use parlour_server::time::{NotATime, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// The API's description, as JSON.
@@ -273,6 +273,16 @@ fn is_of_texts(schema: &Value) -> bool {
 }
 
 impl Parameter {
+    /// The argument's id, which no other flag's is.
+    fn id(&self) -> String {
+        format!("api/{}", self.member)
+    }
+
+    /// The id of the flag for all participants.
+    fn all(&self) -> String {
+        format!("api/{}/{ALL}", self.member)
+    }
+
     /// What the user writes for it.
     pub(crate) fn written(&self) -> String {
         if self.is_positional {
@@ -311,7 +321,7 @@ impl Parameter {
             self.shape,
             Shape::Texts { .. } | Shape::Map | Shape::Targets
         );
-        let mut argument = Arg::new(self.member.clone())
+        let mut argument = Arg::new(self.id())
             .help(help)
             .value_name(self.value_name())
             .value_parser(self.parser())
@@ -325,11 +335,11 @@ impl Parameter {
         }
         match &self.shape {
             Shape::Targets => {
-                let all = Arg::new(format!("{}-{ALL}", self.member))
+                let all = Arg::new(self.all())
                     .long(ALL)
                     .help("All participants")
                     .action(ArgAction::SetTrue);
-                let all = all.conflicts_with(self.member.clone());
+                let all = all.conflicts_with(self.id());
                 let argument = argument.num_args(1..).required_unless_present(all.get_id());
                 return vec![argument, all];
             }
@@ -392,11 +402,9 @@ impl Parameter {
 
     /// The value that the user has given, as the API takes it.
     pub(crate) fn value(&self, matches: &ArgMatches) -> Option<Value> {
-        let given = matches.get_many::<Value>(&self.member);
+        let given = matches.get_many::<Value>(&self.id());
         match self.shape {
-            Shape::Targets if matches.get_flag(&format!("{}-{ALL}", self.member)) => {
-                Some(json!("all"))
-            }
+            Shape::Targets if matches.get_flag(&self.all()) => Some(json!("all")),
             Shape::Targets | Shape::Texts { .. } => {
                 let given: Vec<_> = given?.cloned().collect();
                 match given.as_slice() {
@@ -452,19 +460,19 @@ fn duration(text: &str, unit: i64) -> Result<Value, String> {
 }
 
 /// A time as RFC 3339 writes it, or so long from now: `-2h`, `+7d`.
-fn time(text: &str) -> Result<Value, String> {
+pub(crate) fn point_in_time(text: &str) -> Result<Timestamp, String> {
     let now = Timestamp::now().as_millis();
-    let relative = match text.split_at_checked(1) {
-        Some(("-", past)) => Some(now.saturating_sub(millis(past)?)),
-        Some(("+", ahead)) => Some(now.saturating_add(millis(ahead)?)),
-        _ => None,
-    };
-    if let Some(millis) = relative {
-        return Ok(json!(Timestamp::from_millis(millis)));
+    match text.split_at_checked(1) {
+        Some(("-", past)) => Ok(Timestamp::from_millis(now.saturating_sub(millis(past)?))),
+        Some(("+", ahead)) => Ok(Timestamp::from_millis(now.saturating_add(millis(ahead)?))),
+        _ => text
+            .parse()
+            .map_err(|error: NotATime| format!("{error}, nor a time from now, such as -2h or +7d")),
     }
-    let time: Result<Timestamp, _> = text.parse();
-    time.map(|time| json!(time))
-        .map_err(|error| format!("{error}, nor a time from now, such as -2h or +7d"))
+}
+
+fn time(text: &str) -> Result<Value, String> {
+    point_in_time(text).map(|time| json!(time))
 }
 
 #[cfg(test)]

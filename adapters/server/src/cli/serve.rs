@@ -32,7 +32,7 @@ pub(crate) struct Serve {
 }
 
 /// Where `serve --dev` keeps everything.
-const DEV_FOLDER: &str = "parlour-dev";
+pub(crate) const DEV_FOLDER: &str = "parlour-dev";
 
 impl Serve {
     /// Serves until the process is told to end.
@@ -41,8 +41,7 @@ impl Serve {
         let config = if self.dev {
             std::fs::create_dir_all(DEV_FOLDER)
                 .with_context(|| format!("cannot make {DEV_FOLDER}"))?;
-            let config = Config::dev(DEV_FOLDER.as_ref()).overridden(std::env::vars());
-            on_this_machine(config.map_err(anyhow::Error::from)?)?
+            dev_config()?
         } else {
             Config::load(self.config.as_deref(), std::env::vars()).map_err(anyhow::Error::from)?
         };
@@ -76,8 +75,10 @@ impl Serve {
     }
 }
 
-/// `--dev` is for this machine: everybody there may do everything.
-fn on_this_machine(config: Config) -> Result<Config, Failure> {
+/// The configuration of `serve --dev`, which is for this machine: everybody there may do everything.
+pub(crate) fn dev_config() -> Result<Config, Failure> {
+    let config = Config::dev(DEV_FOLDER.as_ref()).overridden(std::env::vars());
+    let config = config.map_err(anyhow::Error::from)?;
     for listen in [config.http.listen, config.media.listen] {
         if !listen.ip().is_loopback() {
             let detail = format!(

@@ -30,6 +30,13 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("in time")
 }
 
+/// A client. It needs ciphers, although no test speaks TLS by it.
+pub fn http() -> Client {
+    // It fails if another test of this process was here before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
+}
+
 /// A server that runs in this process.
 pub struct Api {
     pub http: Client,
@@ -111,13 +118,11 @@ impl Api {
         let running = within(Running::start(&config)).await.unwrap();
         let url = format!("http://{}", running.address());
         let key = running.app().first_key().unwrap();
-        // For reqwest, which fails without one. There is one already if another test has been here.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let (stop, stopped) = oneshot::channel::<()>();
         let end = async { drop(stopped.await) };
         let running = tokio::spawn(running.until(end, std::future::pending()));
         Self {
-            http: Client::new(),
+            http: http(),
             url,
             first_key: key.clone(),
             key,

@@ -1,0 +1,484 @@
+//! `parlour doctor`.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use parlour_server::config::Config;
+use parlour_server::store::Place;
+use parlour_server::time::Timestamp;
+use parlour_tokio::load_or_create_key;
+use parlour_tokio::token::LEEWAY;
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::block_on;
+use super::context::Connection;
+use super::failure::{Exit, Failure};
+use super::output::{Output, View};
+use super::serve::{DEV_FOLDER, dev_config};
+
+/// What a socket of a worker asks the operating system for, in bytes.
+const BUFFER: u64 = 4 << 20;
+
+/// How long another program may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Less free space than this, or than this part of the disk, is soon none.
+const FREE: u64 = 1 << 30;
+const FREE_PERCENT: u64 = 5;
+
+/// The oldest ffmpeg that makes compositions.
+const FFMPEG: u32 = 5;
+
+/// Looks for what keeps a server from working well on this machine.
+///
+/// Each line says `ok`, `warning` or `failed`, and what to do. The command fails if a line says `failed`. It changes nothing, and
+/// may be run beside the server. The clock is compared with that of the server that other commands would speak to, if there is one.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  parlour doctor --config parlour.toml")]
+pub(crate) struct Doctor {
+    /// The server's configuration, a TOML file.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Looks at what `serve --dev` needs.
+    #[arg(long, conflicts_with = "config")]
+    dev: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What a look has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    Warning,
+    Failed,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    of: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+impl Finding {
+    fn new(of: &'static str, verdict: Verdict, detail: impl Into<String>) -> Self {
+        Self {
+            of,
+            verdict,
+            detail: detail.into(),
+        }
+    }
+
+    fn as_json(&self) -> Value {
+        let verdict = match self.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "failed",
+        };
+        json!({"check": self.of, "result": verdict, "detail": self.detail})
+    }
+}
+
+impl Doctor {
+    /// Prints a line for each thing it looks at.
+    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+        let findings = block_on(async { Ok(self.look().await) })?;
+        let view = View {
+            id: "check",
+            columns: &["check", "result", "detail"],
+        };
+        let lines: Vec<_> = findings.iter().map(Finding::as_json).collect();
+        output.entries(&view, &lines)?;
+        let failed = findings.iter().filter(|one| one.verdict == Verdict::Failed);
+        match failed.count() {
+            0 => Ok(()),
+            1 => Err(Failure::new(Exit::Failed, "a check failed")),
+            failed => Err(Failure::new(
+                Exit::Failed,
+                format!("{failed} checks failed"),
+            )),
+        }
+    }
+
+    async fn look(&self) -> Vec<Finding> {
+        let config = if self.dev {
+            dev_config()
+        } else {
+            Config::load(self.config.as_deref(), std::env::vars())
+                .map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+        };
+        let config = match config {
+            Ok(config) => config,
+            Err(failure) => {
+                let detail = failure.problem().detail.clone();
+                return vec![Finding::new("configuration", Verdict::Failed, detail)];
+            }
+        };
+        let from = match (&self.config, self.dev) {
+            (Some(path), _) => path.display().to_string(),
+            (None, true) => format!("that of `serve --dev`, in {DEV_FOLDER}"),
+            (None, false) => "the defaults, for no file is given".to_owned(),
+        };
+        let is_running = is_parlour(config.http.listen).await;
+        let mut findings = vec![
+            Finding::new("configuration", Verdict::Ok, from),
+            http_port(config.http.listen, is_running),
+            media_ports(&config, is_running),
+        ];
+        findings.extend(socket_buffers());
+        findings.extend(self.clock().await);
+        findings.push(key_file(&config));
+        findings.push(store(&config.place()).await);
+        if let Place::Sqlite(path) = config.place() {
+            findings.extend(disk(folder_of(&path)));
+        }
+        findings.push(ffmpeg("ffmpeg").await);
+        findings
+    }
+
+    async fn clock(&self) -> Option<Finding> {
+        let client = self.connection.client().ok()?;
+        let here = Timestamp::now();
+        let there = client.clock().await?;
+        Some(clocks(here, there))
+    }
+}
+
+/// The time here, and there as a header has it: without fractions of a second.
+fn clocks(here: Timestamp, there: Timestamp) -> Finding {
+    let apart = here.since(there).max(there.since(here)).as_secs();
+    let says = format!("this machine and the server are {apart} s apart");
+    let verdict = match apart {
+        0..=2 => return Finding::new("clock", Verdict::Ok, "as the server's"),
+        _ if apart < LEEWAY => Verdict::Warning,
+        _ => Verdict::Failed,
+    };
+    Finding::new(
+        "clock",
+        verdict,
+        format!("{says}: tokens signed here may not be valid there; let NTP set both clocks"),
+    )
+}
+
+/// Whether a server of ours listens for HTTP there.
+async fn is_parlour(address: SocketAddr) -> bool {
+    let mut url = format!("http://{address}");
+    if address.ip().is_unspecified() {
+        url = format!("http://127.0.0.1:{}", address.port());
+    }
+    let client = super::client::Client::new(&url, "", PATIENCE);
+    match client {
+        Ok(client) => client.lives().await,
+        Err(_) => false,
+    }
+}
+
+fn http_port(address: SocketAddr, is_running: bool) -> Finding {
+    let of = "HTTP port";
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::new(of, Verdict::Ok, format!("{address} is free")),
+        Err(_) if is_running => Finding::new(
+            of,
+            Verdict::Ok,
+            format!("a Parlour server runs at {address}"),
+        ),
+        Err(error) => Finding::new(of, Verdict::Failed, cannot_listen(address, &error)),
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "end the program that uses it, or choose another port",
+        io::ErrorKind::PermissionDenied => {
+            "choose a port from 1024 on, or give the process CAP_NET_BIND_SERVICE"
+        }
+        _ => "choose an address of this machine",
+    };
+    format!("{address}: {error}; {remedy}")
+}
+
+fn media_ports(config: &Config, is_running: bool) -> Finding {
+    let of = "media ports";
+    let first = config.media.listen;
+    let workers = match config.media.workers {
+        0 => std::thread::available_parallelism().map_or(1, Into::into),
+        workers => workers,
+    };
+    // Port 0 has the operating system choose.
+    let last = usize::from(first.port()) + workers - 1;
+    let Ok(last) = u16::try_from(if first.port() == 0 { 0 } else { last }) else {
+        let detail = format!(
+            "{workers} workers need as many ports from {} on: choose a lower one",
+            first.port()
+        );
+        return Finding::new(of, Verdict::Failed, detail);
+    };
+    for port in first.port()..=last {
+        let address = SocketAddr::new(first.ip(), port);
+        let bound = UdpSocket::bind(address).and_then(|_| TcpListener::bind(address));
+        match bound {
+            Ok(_) => {}
+            Err(_) if is_running => {
+                return Finding::new(of, Verdict::Ok, "the server that runs has them");
+            }
+            Err(error) => return Finding::new(of, Verdict::Failed, cannot_listen(address, &error)),
+        }
+    }
+    let detail = format!(
+        "{} to {last} are free at {}, UDP and TCP",
+        first.port(),
+        first.ip()
+    );
+    Finding::new(of, Verdict::Ok, detail)
+}
+
+/// What the operating system grants sockets; `None` where it does not say.
+fn socket_buffers() -> Option<Finding> {
+    let granted = |name: &str| -> Option<u64> {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/core/{name}"));
+        text.ok()?.trim().parse().ok()
+    };
+    Some(buffers(granted("rmem_max")?, granted("wmem_max")?))
+}
+
+fn buffers(receive: u64, send: u64) -> Finding {
+    let of = "socket buffers";
+    if receive.min(send) >= BUFFER {
+        let detail = format!("net.core.rmem_max is {receive}, net.core.wmem_max {send}");
+        return Finding::new(of, Verdict::Ok, detail);
+    }
+    let detail = format!(
+        "net.core.rmem_max is {receive}, net.core.wmem_max {send}: packets are lost when many speak at once; \
+         run `sysctl -w net.core.rmem_max={BUFFER} net.core.wmem_max={BUFFER}`, and put both into /etc/sysctl.d"
+    );
+    Finding::new(of, Verdict::Warning, detail)
+}
+
+fn key_file(config: &Config) -> Finding {
+    let of = "key file";
+    let path = &config.media.key_file;
+    if path.exists() {
+        return match load_or_create_key(path) {
+            Ok(_) => Finding::new(
+                of,
+                Verdict::Ok,
+                format!(
+                    "{} holds a key that only its owner can read",
+                    path.display()
+                ),
+            ),
+            Err(error) => Finding::new(of, Verdict::Failed, error.to_string()),
+        };
+    }
+    match config.place() {
+        Place::Sqlite(database) if database.exists() => {
+            let detail = format!(
+                "{} is missing, but there is a database: restore it from a backup",
+                path.display()
+            );
+            Finding::new(of, Verdict::Failed, detail)
+        }
+        _ => match writable(folder_of(path)) {
+            Ok(()) => Finding::new(
+                of,
+                Verdict::Ok,
+                format!("{} is made at the first start", path.display()),
+            ),
+            Err(detail) => Finding::new(of, Verdict::Failed, detail),
+        },
+    }
+}
+
+/// The folder of a file, which may be yet to be made for `serve --dev`.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent == Path::new("") => Path::new("."),
+        Some(parent) if parent == Path::new(DEV_FOLDER) && !parent.exists() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("."),
+    }
+}
+
+/// Whether files can be made in a folder.
+fn writable(folder: &Path) -> Result<(), String> {
+    tempfile::tempfile_in(folder).map(drop).map_err(|error| {
+        format!(
+            "cannot write into {}: {error}; make the folder, and give it to the user that runs the server",
+            folder.display()
+        )
+    })
+}
+
+async fn store(place: &Place) -> Finding {
+    let of = "store";
+    match place {
+        Place::Sqlite(path) => {
+            if let Err(detail) = writable(folder_of(path)) {
+                return Finding::new(of, Verdict::Failed, detail);
+            }
+            if !path.exists() {
+                let detail = format!("{} is made at the first start", path.display());
+                return Finding::new(of, Verdict::Ok, detail);
+            }
+            let opened = std::fs::File::options().read(true).write(true).open(path);
+            match opened.and_then(|mut file| is_sqlite(&mut file)) {
+                Ok(true) => Finding::new(
+                    of,
+                    Verdict::Ok,
+                    format!("{} is a database that can be written", path.display()),
+                ),
+                Ok(false) => Finding::new(
+                    of,
+                    Verdict::Failed,
+                    format!(
+                        "{} is no database of SQLite: restore it from a backup",
+                        path.display()
+                    ),
+                ),
+                Err(error) => Finding::new(
+                    of,
+                    Verdict::Failed,
+                    format!(
+                        "{}: {error}; give it to the user that runs the server",
+                        path.display()
+                    ),
+                ),
+            }
+        }
+        Place::Postgres(url) => {
+            sqlx::any::install_default_drivers();
+            let detail = match timeout(PATIENCE, sqlx::AnyConnection::connect(url)).await {
+                Ok(Ok(_)) => return Finding::new(of, Verdict::Ok, "PostgreSQL answers"),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            let remedy = "check its address, user and password";
+            Finding::new(
+                of,
+                Verdict::Failed,
+                format!("PostgreSQL: {detail}; {remedy}"),
+            )
+        }
+    }
+}
+
+fn is_sqlite(file: &mut std::fs::File) -> io::Result<bool> {
+    use io::Read as _;
+    let mut head = Vec::new();
+    file.take(16).read_to_end(&mut head)?;
+    Ok(head.is_empty() || head == b"SQLite format 3\0")
+}
+
+#[cfg(unix)]
+fn disk(folder: &Path) -> Option<Finding> {
+    let about = rustix::fs::statvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
+    Some(space(folder, bytes(about.f_bavail), bytes(about.f_blocks)))
+}
+
+#[cfg(not(unix))]
+fn disk(_: &Path) -> Option<Finding> {
+    None
+}
+
+fn space(folder: &Path, free: u64, all: u64) -> Finding {
+    let of = "disk";
+    let percent = free.saturating_mul(100).checked_div(all).unwrap_or(0);
+    let says = format!(
+        "{} MiB ({percent} %) are free at {}",
+        free >> 20,
+        folder.display()
+    );
+    if free < FREE || percent < FREE_PERCENT {
+        let detail = format!("{says}: make room, or shorten `retention`");
+        return Finding::new(of, Verdict::Warning, detail);
+    }
+    Finding::new(of, Verdict::Ok, says)
+}
+
+async fn ffmpeg(program: &str) -> Finding {
+    let of = "ffmpeg";
+    let needed = "it is needed for compositions with video only";
+    let mut command = Command::new(program);
+    command.arg("-version").kill_on_drop(true);
+    let said = match timeout(PATIENCE, command.output()).await {
+        Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        _ => {
+            return Finding::new(
+                of,
+                Verdict::Warning,
+                format!("it is not there: install it; {needed}"),
+            );
+        }
+    };
+    match version_of(&said) {
+        Some((version, text)) if version >= FFMPEG => {
+            Finding::new(of, Verdict::Ok, format!("version {text}"))
+        }
+        Some((_, text)) => {
+            let detail =
+                format!("version {text} is too old: install version {FFMPEG} or later; {needed}");
+            Finding::new(of, Verdict::Warning, detail)
+        }
+        None => Finding::new(of, Verdict::Ok, "it does not say which version it is"),
+    }
+}
+
+/// The version that ffmpeg says: its first number, and the whole. Builds of a branch say a letter first.
+fn version_of(said: &str) -> Option<(u32, &str)> {
+    let text = said
+        .strip_prefix("ffmpeg version ")?
+        .split_whitespace()
+        .next()?;
+    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let number = digits.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((number.parse().ok()?, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_judged() {
+        assert_eq!(buffers(BUFFER, BUFFER).verdict, Verdict::Ok);
+        assert_eq!(buffers(212_992, BUFFER).verdict, Verdict::Warning);
+        let folder = Path::new(".");
+        assert_eq!(space(folder, 10 << 30, 100 << 30).verdict, Verdict::Ok);
+        assert_eq!(space(folder, 4 << 30, 100 << 30).verdict, Verdict::Warning);
+        assert_eq!(space(folder, 1 << 20, 10 << 20).verdict, Verdict::Warning);
+        let now = Timestamp::from_millis(1_000_000_000);
+        for (seconds, verdict) in [
+            (0, Verdict::Ok),
+            (2, Verdict::Ok),
+            (10, Verdict::Warning),
+            (30, Verdict::Failed),
+        ] {
+            let other = now.after(Duration::from_secs(seconds));
+            assert_eq!(clocks(now, other).verdict, verdict, "{seconds}");
+            assert_eq!(clocks(other, now).verdict, verdict, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn versions_are_read() {
+        let of = |said| version_of(said).map(|(version, _)| version);
+        assert_eq!(of("ffmpeg version 6.1.1-3ubuntu5 Copyright"), Some(6));
+        assert_eq!(of("ffmpeg version n7.0 Copyright"), Some(7));
+        assert_eq!(of("ffmpeg version git-abc"), None);
+        assert_eq!(of("other"), None);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_a_warning() {
+        let finding = ffmpeg("/nowhere/ffmpeg").await;
+        assert_eq!(finding.verdict, Verdict::Warning);
+    }
+}
