@@ -69,9 +69,9 @@ pub use parlour_record as record;
 pub use server::{
     BindError, CarriageError, CarriageReceiver, CarriageSender, CarryError, Doorkeeper, Gather,
     JoinRequest, KeyFileError, Lagged, MediaTap, Moderated, ParticipantInfo, RefreshRequest,
-    RoomInfo, RoomLimits, Selection, Server, ServerConfig, ServerEvent, ServerEvents, Snapshot,
-    SocketStatistics, Tapped, TappedPacket, TappedStream, TicketError, WorkerLoad,
-    load_or_create as load_or_create_key,
+    RoomInfo, RoomLimits, Selection, Server, ServerConfig, ServerEvent, ServerEvents,
+    SessionStatistics, Snapshot, SocketStatistics, Tapped, TappedPacket, TappedStream, TicketError,
+    WorkerLoad, load_or_create as load_or_create_key,
 };
 #[cfg(feature = "tap")]
 pub use tap::{Tap, TapError};

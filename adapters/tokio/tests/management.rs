@@ -370,3 +370,54 @@ async fn a_reader_that_sleeps_is_told_how_many_events_it_missed() {
         last = told.sequence;
     }
 }
+
+/// The figures of all participants, of rooms on several workers, agree with what is asked for each.
+#[tokio::test]
+async fn the_figures_of_all_sessions_are_those_of_each_participant() {
+    let config = ServerConfig {
+        workers: 3,
+        ..config()
+    };
+    let server = Server::bind(config).unwrap();
+    let mut rooms = Vec::new();
+    for number in 0..6 {
+        for who in ["anna", "ben"] {
+            rooms.push(join_and_be_there(&server, &format!("room-{number}"), who).await);
+        }
+    }
+    let mut sessions = server.session_statistics().await;
+    sessions.sort_by(|a, b| a.room.cmp(&b.room));
+    assert_eq!(sessions.len(), 6);
+    for (number, session) in sessions.iter().enumerate() {
+        assert_eq!(session.room.as_str(), format!("room-{number}"));
+        assert_eq!(Some(session.session), rooms[2 * number].session());
+        assert_eq!(session.speaker, None);
+        let ids: Vec<_> = session
+            .participants
+            .iter()
+            .map(|(id, ..)| id.as_str())
+            .collect();
+        assert_eq!(ids, ["anna", "ben"]);
+        for (id, path, figures) in &session.participants {
+            assert!(matches!(path, Path::Udp { .. }));
+            let later = server
+                .participant_statistics(&session.room, id)
+                .await
+                .unwrap();
+            assert!(
+                (1..=later.bytes_received).contains(&figures.bytes_received),
+                "{figures:?}"
+            );
+            assert!(
+                (1..=later.bytes_sent).contains(&figures.bytes_sent),
+                "{figures:?}"
+            );
+            assert_eq!(figures.quality, 100);
+        }
+    }
+    let counted = server.statistics().await;
+    let of_all = sessions.iter().flat_map(|session| &session.participants);
+    let of_all: u64 = of_all.map(|(.., figures)| figures.bytes_received).sum();
+    // What the workers received beside that were handshakes and what has come since.
+    assert!(of_all < counted.iter().map(|worker| worker.bytes_received).sum());
+}

@@ -88,6 +88,10 @@ pub struct ParticipantStatistics {
     pub media_received: u64,
     /// Media packets sent to it.
     pub media_sent: u64,
+    /// Bytes of its datagrams, since it joined. A resume goes on counting.
+    pub bytes_received: u64,
+    /// Bytes of the datagrams to it, since it joined.
+    pub bytes_sent: u64,
     /// From 0 (unusable) to 100 (as good as can be): see [`quality`](crate::rtp::quality).
     pub quality: u8,
 }

@@ -3,9 +3,11 @@
 mod events;
 mod moderation;
 mod rooms;
+mod statistics;
 
 pub use events::{Lagged, ServerEvent, ServerEvents};
 pub use rooms::{ParticipantInfo, RoomInfo, Snapshot};
+pub use statistics::SessionStatistics;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

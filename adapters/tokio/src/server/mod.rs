@@ -38,8 +38,8 @@ pub use doorkeeper::{Doorkeeper, JoinRequest, RefreshRequest};
 pub use error::{BindError, TicketError};
 pub use gauge::WorkerLoad;
 pub use handle::{
-    Lagged, ParticipantInfo, RoomInfo, Server, ServerEvent, ServerEvents, Snapshot,
-    SocketStatistics,
+    Lagged, ParticipantInfo, RoomInfo, Server, ServerEvent, ServerEvents, SessionStatistics,
+    Snapshot, SocketStatistics,
 };
 pub use keyfile::{KeyFileError, load_or_create};
 pub use parlour_core::server::{Gather, Moderated, RoomLimits, Selection, TappedStream};

@@ -50,6 +50,9 @@ pub(crate) struct Association {
     pub(crate) floods: bool,
     /// Encoded replies and other messages that go before all others.
     control: VecDeque<Box<[u8]>>,
+    /// Bytes of datagrams from it that were authentic, and of those to it.
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
 }
 
 /// The contents of a received datagram.
@@ -84,6 +87,8 @@ impl Association {
             control_frames: Allowance::new(config.control, now),
             floods: false,
             control: VecDeque::new(),
+            bytes_received: 0,
+            bytes_sent: 0,
         }
     }
 
@@ -116,6 +121,7 @@ impl Association {
     ) -> Result<Heard<'d>, OpenError> {
         let len = datagram.len();
         let opened = self.link.open(now, datagram)?;
+        self.bytes_received += len as u64;
         if !matches!(Frames::new(opened.plaintext).next(), Some(Ok(_))) {
             self.take_control(now);
         }
@@ -260,7 +266,9 @@ impl Association {
     ) -> Result<Option<usize>, SealError> {
         match self.link.compose_within(now, out, limit, fill) {
             Ok(len) => {
-                self.reach.sent(len.unwrap_or(0));
+                let sent = len.unwrap_or(0);
+                self.bytes_sent += sent as u64;
+                self.reach.sent(sent);
                 Ok(len)
             }
             // The buffer was looked at before.

@@ -75,6 +75,8 @@ impl Member {
             jitter,
             media_received: sends.packets,
             media_sent: receives.packets,
+            bytes_received: self.association.bytes_received,
+            bytes_sent: self.association.bytes_sent,
             quality: quality(loss, round_trip.unwrap_or(Duration::ZERO), jitter),
         }
     }
