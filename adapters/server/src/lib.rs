@@ -12,6 +12,7 @@ pub mod rooms;
 mod scribe;
 pub mod seal;
 pub mod serve;
+pub mod statistics;
 pub mod store;
 pub mod time;
 pub mod tokens;

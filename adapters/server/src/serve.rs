@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::registry::Registry;
 use crate::scribe::{self, Scribe};
 use crate::seal::{Sealer, Veil};
+use crate::statistics::Sampler;
 use crate::store::{KeyRow, OpenError, Place, Store, StoreError};
 use crate::time::Timestamp;
 use crate::{erasure, retention};
@@ -74,6 +75,7 @@ pub struct Running {
     listener: TcpListener,
     address: SocketAddr,
     scribe: JoinHandle<()>,
+    sampler: JoinHandle<()>,
     made_key: Option<String>,
     drain: Duration,
 }
@@ -136,6 +138,7 @@ impl Running {
         }
         let app = App::new(store, registry, Server::bind(media)?, sealer);
         let scribe = tokio::spawn(Scribe::new(&app).run());
+        let sampler = tokio::spawn(Sampler::new(&app).run());
         // These end when the app does.
         tokio::spawn(retention::hourly(
             app.store().clone(),
@@ -153,6 +156,7 @@ impl Running {
             listener,
             address,
             scribe,
+            sampler,
             made_key,
             drain: Duration::from_secs(config.drain.timeout_s),
         })
@@ -211,6 +215,11 @@ impl Running {
                 Ok(())
             }
         };
+        // It may hold the rooms for a moment, which have to end here.
+        let mut sampler = self.sampler;
+        if timeout(LINGER, &mut sampler).await.is_err() {
+            sampler.abort();
+        }
         let store = self.app.shut_down_rooms().await;
         // Nor does a database that fails: what it lacks is made up for at the next start.
         if timeout(LINGER, self.scribe).await.is_err() {

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use futures_util::StreamExt as _;
 use parlour_server::api::{openapi, reference};
-use parlour_tokio::Room;
+use parlour_tokio::{AudioOptions, Room, SampleRate};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -596,4 +596,65 @@ async fn what_changes_nothing_is_answered_with_what_is() {
         assert_eq!(server.0, 422);
         api.stop().await;
     }
+}
+
+/// Who speaks is told in the stream, first as it is and then as it changes, and is nowhere in the journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_is_streamed_and_not_kept() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let anna = api.join("kitchen", "anna").await;
+    api.join("hall", "carl").await;
+    let options = AudioOptions::opus(SampleRate::Hz48000);
+    let mut mic = within(anna.publish_audio("mic", options)).await.unwrap();
+    let open = api
+        .http
+        .get(format!(
+            "{}/v1/events/stream?speaker=1&room=kitchen",
+            api.url
+        ))
+        .bearer_auth(&api.key);
+    let mut chunks = within(open.send()).await.unwrap().bytes_stream();
+    let mut text = String::new();
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+    let mut phase: f64 = 0.0;
+    within(async {
+        // Nobody, then anna, then nobody again.
+        for speaker in ["null", "\"anna\"", "null"] {
+            let told = format!("\"participant\":{speaker}}}\n\n");
+            loop {
+                let message = text.find("\"speaker.changed\"");
+                if let Some(end) = message.and_then(|at| Some(at + text[at..].find("\n\n")? + 2)) {
+                    let message = text[..end].rsplit("\n\n").nth(1).unwrap();
+                    assert!(!message.contains("id: "), "{message}");
+                    assert!(text[..end].ends_with(&told), "{speaker}: {message}");
+                    text.drain(..end);
+                    break;
+                }
+                tokio::select! {
+                    chunk = chunks.next() => text += std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap(),
+                    _ = ticks.tick() => {
+                        // She sings until she is heard.
+                        let tone: Vec<i16> = (0..960).map(|_| {
+                            phase += 440.0 * std::f64::consts::TAU / 48_000.0;
+                            (phase.sin() * 10_000.0) as i16
+                        }).collect();
+                        if speaker == "\"anna\"" {
+                            mic.write(&tone).unwrap();
+                        }
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    assert!(!text.contains("hall"));
+    let events = api.get("/v1/events?limit=200").await;
+    let types = all(events["data"].as_array().unwrap(), "type");
+    assert!(types.contains(&"stream.published") && !types.contains(&"speaker.changed"));
+    let (status, problem) = api
+        .call(Method::GET, "/v1/events/stream?speaker=2", Value::Null)
+        .await;
+    assert_eq!((status, &problem["status"]), (400, &json!(400)));
+    api.stop().await;
 }

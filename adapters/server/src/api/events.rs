@@ -18,6 +18,7 @@ use super::caller::{Caller, Read};
 use super::extract::Query;
 use super::list::{List, Order, page_request};
 use super::problem::{Kind, Problem};
+use super::speakers::{SpeakerChange, Speakers};
 use crate::store::{self, EventFilter, JournalEvent, PageRequest};
 use crate::time::Timestamp;
 
@@ -131,12 +132,27 @@ pub(crate) struct StreamQuery {
     /// Events of these sessions.
     #[serde(default)]
     session: Vec<String>,
+    /// `1`: tells also who speaks in these rooms and sessions.
+    speaker: Option<Switch>,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+pub(crate) enum Switch {
+    #[serde(rename = "1", alias = "true")]
+    On,
+    #[serde(rename = "0", alias = "false")]
+    Off,
 }
 
 /// Streams events as they are committed
 ///
 /// Server-sent events, each with its `seq` as its id: a client that connects again with `Last-Event-ID` misses none. The stream
 /// ends when the key is revoked, or its secret is not valid any more.
+///
+/// With `speaker=1` there are also messages without an id: `{"type": "speaker.changed", "at", "room", "session",
+/// "participant"}`, first of each session as it is, then whenever another participant is the loudest. `participant` is `null` if
+/// nobody speaks. These are no events of the journal, and the filter `type` does not concern them.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events",
     operation_id = "stream_events", security(("key" = ["read"])),
     params(StreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "The `seq` of the last event that was read.")), responses(
@@ -159,7 +175,10 @@ pub(super) async fn stream(
         rooms: query.room,
         sessions: query.session,
     };
-    let events = futures_util::stream::unfold(Reader::new(app, caller, filter), Reader::next);
+    let speakers = (query.speaker == Some(Switch::On))
+        .then(|| Speakers::new(app.clone(), filter.rooms.clone(), filter.sessions.clone()));
+    let reader = Reader::new(app, caller, filter, speakers);
+    let events = futures_util::stream::unfold(reader, Reader::next);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
@@ -172,10 +191,17 @@ struct Reader {
     closing: watch::Receiver<bool>,
     filter: EventFilter,
     read: std::vec::IntoIter<JournalEvent>,
+    /// Who speaks, if that is asked for.
+    speakers: Option<Speakers>,
 }
 
 impl Reader {
-    fn new(app: App, caller: Caller<Read>, filter: EventFilter) -> Self {
+    fn new(
+        app: App,
+        caller: Caller<Read>,
+        filter: EventFilter,
+        speakers: Option<Speakers>,
+    ) -> Self {
         Self {
             keys: app.registry().keys_changed(),
             caller,
@@ -184,6 +210,7 @@ impl Reader {
             app,
             filter,
             read: Vec::new().into_iter(),
+            speakers,
         }
     }
 
@@ -214,13 +241,34 @@ impl Reader {
             if is_empty {
                 // None of those up to here matches.
                 self.filter.after = self.filter.after.max(Some(newest));
-                tokio::select! {
-                    changed = self.committed.changed() => changed.ok()?,
-                    changed = self.keys.changed() => changed.ok()?,
-                    () = tokio::time::sleep(RECHECK) => {}
+                let spoken = tokio::select! {
+                    changed = self.committed.changed() => {
+                        changed.ok()?;
+                        None
+                    }
+                    changed = self.keys.changed() => {
+                        changed.ok()?;
+                        None
+                    }
+                    () = tokio::time::sleep(RECHECK) => None,
+                    change = speaking(self.speakers.as_mut()) => Some(change),
                     _ = self.closing.wait_for(|is_closing| *is_closing) => return None,
+                };
+                if let Some(change) = spoken {
+                    let json = serde_json::to_string(&change).unwrap_or_default();
+                    return Some((Ok(sse::Event::default().data(json)), self));
                 }
             }
         }
     }
+}
+
+/// The next change of a speaker; never, if that is not asked for or the rooms are closed.
+async fn speaking(speakers: Option<&mut Speakers>) -> SpeakerChange {
+    if let Some(speakers) = speakers
+        && let Some(change) = speakers.next().await
+    {
+        return change;
+    }
+    std::future::pending().await
 }

@@ -20,6 +20,8 @@ mod reference;
 mod rooms;
 mod server;
 mod sessions;
+mod speakers;
+mod statistics;
 mod strict;
 mod tokens;
 
@@ -88,6 +90,11 @@ impl Parts {
     /// The rooms as they are now.
     pub(crate) async fn snapshot(&self) -> parlour_tokio::Snapshot {
         self.rooms.rooms().await
+    }
+
+    /// How well the participants of all sessions are connected.
+    pub(crate) async fn session_statistics(&self) -> Vec<parlour_tokio::SessionStatistics> {
+        self.rooms.session_statistics().await
     }
 }
 
@@ -340,6 +347,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sessions::censor))
         .routes(routes!(sessions::uncensor))
         .routes(routes!(sessions::message))
+        .routes(routes!(statistics::list))
         .routes(routes!(participants::search))
         .routes(routes!(participants::list))
         .routes(routes!(participants::get, participants::patch))

@@ -16,6 +16,7 @@ use super::extract::{Body, Path, Query};
 use super::list::{List, Order, page_request};
 use super::problem::{Problem, Problems, kind};
 use super::sessions::{ended, room_of};
+use super::statistics::Figures;
 use super::tokens::grants;
 use crate::store::{ParticipantFilter, ParticipantRow, StayRow, StreamRow};
 use crate::time::Timestamp;
@@ -94,6 +95,9 @@ pub(crate) struct ParticipantDetails {
     stays: Vec<Stay>,
     /// The streams it published, the oldest first.
     streams: Vec<Stream>,
+    /// How well it is connected, while it is there; bytes since it came.
+    #[schema(required)]
+    stats: Option<Figures>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -163,7 +167,8 @@ pub(crate) struct ParticipantQuery {
     joined_after: Option<Timestamp>,
     /// Came, the last time, before this time.
     joined_before: Option<Timestamp>,
-    /// Left, the last time, at this time or later.
+    /// Left, the last time, at this time or later. With this or `left_before`, and without `joined_after` and
+    /// `joined_before`, the list is sorted by the time of leaving.
     left_after: Option<Timestamp>,
     /// Left, the last time, before this time.
     left_before: Option<Timestamp>,
@@ -182,8 +187,6 @@ impl ParticipantQuery {
         app: &App,
         sessions: Vec<String>,
     ) -> Result<Json<List<Participant>>, Problem> {
-        let sort = ParticipantFilter::SORT;
-        let page = page_request(self.limit, self.cursor.as_deref(), self.order, sort)?;
         let filter = ParticipantFilter {
             rooms: self.room,
             sessions,
@@ -199,6 +202,8 @@ impl ParticipantQuery {
             left_after: self.left_after,
             left_before: self.left_before,
         };
+        let (cursor, order) = (self.cursor.as_deref(), self.order);
+        let page = page_request(self.limit, cursor, order, filter.sort())?;
         let page = app.store().participants(&filter, &page).await?;
         Ok(Json(List::new(page, Participant::from)))
     }
@@ -255,11 +260,24 @@ pub(super) async fn get(
 async fn details(app: &App, session: &str, id: &str) -> Result<ParticipantDetails, Problem> {
     let found = app.store().participant(session, id).await?;
     let (row, stays, streams) = found.ok_or_else(|| Problem::not_found("participant", id))?;
+    let stats = match row.left_at {
+        None => live(app, session, id).await,
+        Some(_) => None,
+    };
     Ok(ParticipantDetails {
         participant: row.into(),
         stays: stays.into_iter().map(Stay::from).collect(),
         streams: streams.into_iter().map(Stream::from).collect(),
+        stats,
     })
+}
+
+/// How well a participant is connected, if it is in the session now.
+async fn live(app: &App, session: &str, id: &str) -> Option<Figures> {
+    let id = ParticipantId::new(id).ok()?;
+    let room = room_of(app, session).await.ok()?;
+    let figures = app.rooms().participant_statistics(&room, &id).await;
+    figures.map(Figures::from)
 }
 
 /// A change of a participant.

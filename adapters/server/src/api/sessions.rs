@@ -84,7 +84,8 @@ pub(crate) struct SessionQuery {
     started_after: Option<Timestamp>,
     /// Begun before this time.
     started_before: Option<Timestamp>,
-    /// Ended at this time or later.
+    /// Ended at this time or later. With this or `ended_before`, and without `started_after` and `started_before`, the
+    /// list is sorted by the end.
     ended_after: Option<Timestamp>,
     /// Ended before this time.
     ended_before: Option<Timestamp>,
@@ -108,12 +109,6 @@ pub(super) async fn list(
     State(app): State<App>,
     Query(query): Query<SessionQuery>,
 ) -> Result<Json<List<Session>>, Problem> {
-    let page = page_request(
-        query.limit,
-        query.cursor.as_deref(),
-        query.order,
-        SessionFilter::SORT,
-    )?;
     let filter = SessionFilter {
         rooms: query.room,
         active: query.state.map(|state| state == SessionState::Active),
@@ -123,6 +118,8 @@ pub(super) async fn list(
         ended_after: query.ended_after,
         ended_before: query.ended_before,
     };
+    let (cursor, order) = (query.cursor.as_deref(), query.order);
+    let page = page_request(query.limit, cursor, order, filter.sort())?;
     let page = app.store().sessions(&filter, &page).await?;
     Ok(Json(List::new(page, Session::from)))
 }

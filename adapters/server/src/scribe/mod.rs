@@ -29,7 +29,7 @@ use crate::registry::Registry;
 use crate::store::{NewEvent, RoomRow, Store, StoreError, Tx};
 use crate::time::Timestamp;
 
-pub(crate) use names::{grants_of, names_of};
+pub(crate) use names::{grants_of, names_of, path};
 
 /// Events in one transaction.
 const BATCH: usize = 256;

@@ -24,7 +24,8 @@ pub(crate) fn grants_of(names: &[String]) -> Result<Grants, (usize, &String)> {
     Ok(grants)
 }
 
-pub(super) fn path(path: Path) -> &'static str {
+/// How a participant's packets travel.
+pub(crate) fn path(path: Path) -> &'static str {
     match path {
         Path::Udp { .. } => "udp",
         Path::Stream { .. } => "stream",

@@ -75,10 +75,10 @@ impl AuditFilter {
 
     pub(super) fn select(&self, page: &PageRequest) -> Select {
         let mut select = Select::new("SELECT * FROM audit");
-        select.any_of("actor", &self.actors);
-        select.any_of("action", &self.actions);
-        select.any_of("target", &self.targets);
-        select.any_of("participant", &self.participants);
+        select.each_of("actor", &self.actors);
+        select.each_of("action", &self.actions);
+        select.each_of("target", &self.targets);
+        select.each_of("participant", &self.participants);
         let [after, before] =
             [self.at_after, self.at_before].map(|time| time.map(Timestamp::as_millis));
         select.range(["at >=", "at <"], after, before);

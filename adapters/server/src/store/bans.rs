@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::list::Select;
 use super::{Store, StoreError, Tx, at, maybe_at};
 use crate::time::Timestamp;
 
@@ -123,14 +124,13 @@ impl Tx {
         .bind(mark.issued_before.as_millis())
         .execute(&mut *self.transaction)
         .await?;
-        sqlx::query(
-            "DELETE FROM refresh_tokens WHERE room = $1 AND ($2 = '' OR participant = $2) AND issued_at < $3",
-        )
-        .bind(mark.room.clone())
-        .bind(mark.participant.clone())
-        .bind(mark.issued_before.as_millis())
-        .execute(&mut *self.transaction)
-        .await?;
+        let mut delete = Select::new("DELETE FROM refresh_tokens");
+        delete.compare("room =", mark.room.as_str());
+        if !mark.participant.is_empty() {
+            delete.compare("participant =", mark.participant.as_str());
+        }
+        delete.compare("issued_at <", mark.issued_before.as_millis());
+        delete.query().execute(&mut *self.transaction).await?;
         Ok(())
     }
 }

@@ -234,13 +234,14 @@ impl Tx {
             limit: SESSIONS - 1,
             order: Order::Asc,
         };
-        let select = select.sorted(ParticipantFilter::SORT, &page);
+        let select = select.sorted(ParticipantFilter::default().sort(), &page);
         let rows = select.query().fetch_all(&mut *self.transaction).await?;
         for row in &rows {
             let session: String = row.try_get("session")?;
             for statement in [
                 "UPDATE participants SET participant = $3, name = $3, attributes = '{}' WHERE session = $1 AND participant = $2",
                 "UPDATE stays SET participant = $3 WHERE session = $1 AND participant = $2",
+                "UPDATE samples SET participant = $3 WHERE session = $1 AND participant = $2",
                 "UPDATE streams SET participant = $3 WHERE session = $1 AND participant = $2",
             ] {
                 let update = sqlx::query(statement).bind(session.clone());

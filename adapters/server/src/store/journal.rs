@@ -103,9 +103,9 @@ impl EventFilter {
         if let Some(after) = self.after {
             select.compare("seq >", after);
         }
-        select.any_of("type", &self.kinds);
-        select.any_of("room", &self.rooms);
-        select.any_of("session", &self.sessions);
+        select.each_of("type", &self.kinds);
+        select.each_of("room", &self.rooms);
+        select.each_of("session", &self.sessions);
         select.sorted(Self::SORT, page)
     }
 }

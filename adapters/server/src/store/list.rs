@@ -7,6 +7,9 @@ use sqlx::{Any, AnyPool};
 
 use super::StoreError;
 
+/// Most values of a column for which a list is put together of their parts.
+const MOST_PARTS: usize = 100;
+
 /// Which end of a list comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
@@ -91,6 +94,8 @@ pub(super) struct Select {
     sql: String,
     values: Vec<Value>,
     has_filter: bool,
+    /// A column and the places of the values that it may have.
+    split: Option<(&'static str, Vec<String>)>,
 }
 
 impl Select {
@@ -100,10 +105,12 @@ impl Select {
             sql: base.to_owned(),
             values: Vec::new(),
             has_filter: false,
+            split: None,
         }
     }
 
-    fn place(&mut self, value: Value) -> String {
+    /// Binds a value; gives its place in the statement.
+    pub(super) fn place(&mut self, value: Value) -> String {
         self.values.push(value);
         format!("${}", self.values.len())
     }
@@ -112,6 +119,16 @@ impl Select {
         self.sql += if self.has_filter { " AND " } else { " WHERE " };
         self.has_filter = true;
         self.sql += condition;
+    }
+
+    /// Continues the statement as it is.
+    pub(super) fn push(&mut self, text: &str) {
+        self.sql += text;
+    }
+
+    /// The next condition belongs to another part of the statement than the former ones.
+    pub(super) fn begin_filter(&mut self) {
+        self.has_filter = false;
     }
 
     /// A condition without values.
@@ -125,6 +142,12 @@ impl Select {
         self.condition(&format!("{left} {place}"));
     }
 
+    /// One of two such conditions.
+    pub(super) fn either(&mut self, left: [&'static str; 2], right: [Value; 2]) {
+        let [a, b] = right.map(|value| self.place(value));
+        self.condition(&format!("({} {a} OR {} {b})", left[0], left[1]));
+    }
+
     /// The column has any of the values; all do if there are none.
     pub(super) fn any_of(&mut self, column: &'static str, values: &[impl AsRef<str>]) {
         if values.is_empty() {
@@ -132,6 +155,20 @@ impl Select {
         }
         let places = self.places(values);
         self.condition(&format!("{column} IN ({places})"));
+    }
+
+    /// The same for a list that is [`sorted`](Self::sorted) by an index which begins with that column: each value's entries are
+    /// found in order, so that a page of them is enough. `IN` would have all of them read and sorted.
+    pub(super) fn each_of(&mut self, column: &'static str, values: &[impl AsRef<str>]) {
+        let mut values: Vec<_> = values.iter().map(AsRef::as_ref).collect();
+        values.sort_unstable();
+        values.dedup();
+        if self.split.is_none() && (2..=MOST_PARTS).contains(&values.len()) {
+            let places = values.iter().map(|value| self.place((*value).into()));
+            self.split = Some((column, places.collect()));
+        } else {
+            self.any_of(column, &values);
+        }
     }
 
     /// The same of a condition that ends in `(SELECT … WHERE column`.
@@ -177,10 +214,8 @@ impl Select {
         if let Some(Cursor(values)) = &page.after
             && values.len() == columns.len()
         {
-            let places: Vec<_> = values
-                .iter()
-                .map(|value| self.place(value.clone()))
-                .collect();
+            let places = values.iter().map(|value| self.place(value.clone()));
+            let places: Vec<_> = places.collect();
             let (columns, places) = (columns.join(", "), places.join(", "));
             self.condition(&format!("({columns}) {compare} ({places})"));
         }
@@ -189,7 +224,17 @@ impl Select {
             .map(|column| format!("{column} {order}"))
             .collect();
         let limit = self.place(Value::Int(i64::from(page.limit) + 1));
-        self.sql += &format!(" ORDER BY {} LIMIT {limit}", sorted.join(", "));
+        let end = format!(" ORDER BY {} LIMIT {limit}", sorted.join(", "));
+        if let Some((column, places)) = self.split.take() {
+            let and = if self.has_filter { "AND" } else { "WHERE" };
+            let parts = places.iter().enumerate().map(|(index, place)| {
+                let Self { sql, .. } = &self;
+                format!("SELECT * FROM ({sql} {and} {column} = {place}{end}) AS part{index}")
+            });
+            let parts: Vec<_> = parts.collect();
+            self.sql = format!("SELECT * FROM ({}) AS parts", parts.join(" UNION ALL "));
+        }
+        self.sql += &end;
         self
     }
 
@@ -227,9 +272,9 @@ impl Select {
     }
 
     #[cfg(test)]
-    /// What SQLite says about how it finds the rows.
-    pub(super) fn explained(mut self) -> Query<'static, Any, AnyArguments> {
-        self.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+    /// What the database says about how it finds the rows, if asked so.
+    pub(super) fn explained(mut self, explain: &str) -> Query<'static, Any, AnyArguments> {
+        self.sql.insert_str(0, explain);
         self.query()
     }
 }

@@ -7,7 +7,11 @@ use sqlx::{AnyPool, Connection as _, Executor as _, Row as _};
 use super::{OpenError, Place};
 
 /// The statements that make version `n + 1` of version `n`, at place `n`. This list only grows.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// Brings the tables to the newest version, all in one transaction.
 pub(super) async fn migrate(pool: &AnyPool, place: &Place) -> Result<(), OpenError> {
@@ -33,7 +37,9 @@ pub(super) async fn migrate(pool: &AnyPool, place: &Place) -> Result<(), OpenErr
         // Texts are compared by their bytes on either engine, whatever the language of the database is.
         let migration = match place {
             Place::Sqlite(_) => (*migration).to_owned(),
-            Place::Postgres(_) => migration.replace(" TEXT", " TEXT COLLATE \"C\""),
+            Place::Postgres(_) => migration
+                .replace(" TEXT", " TEXT COLLATE \"C\"")
+                .replace(" WITHOUT ROWID", ""),
         };
         transaction
             .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(migration)))

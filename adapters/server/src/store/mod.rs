@@ -20,6 +20,7 @@ mod migrate;
 mod presence;
 mod refresh;
 mod rooms;
+mod samples;
 mod sessions;
 mod sweep;
 mod writer;
@@ -48,6 +49,8 @@ pub use lock::LockError;
 pub use presence::ParticipantChange;
 pub use refresh::RefreshRow;
 pub use rooms::{RoomFilter, RoomRow};
+pub(crate) use samples::{FINE, STEP};
+pub use samples::{SampleFilter, SampleRow};
 pub use sessions::{
     ParticipantFilter, ParticipantRow, SessionFilter, SessionRow, StayRow, StreamRow,
 };

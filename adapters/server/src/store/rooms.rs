@@ -104,10 +104,11 @@ impl RoomFilter {
     pub(super) fn select(&self, page: &PageRequest) -> Select {
         let mut select = Select::new(SELECT);
         let states: Vec<_> = self.states.iter().map(|state| state.name()).collect();
-        select.any_of("state", &states);
+        select.each_of("state", &states);
         match self.active {
+            // There are fewer of these than of rooms.
             Some(true) => select.that(
-                "EXISTS (SELECT 1 FROM sessions WHERE sessions.room = rooms.name AND ended_at IS NULL)",
+                "name IN (SELECT room FROM sessions WHERE ended_at IS NULL)",
             ),
             Some(false) => select.that(
                 "NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.room = rooms.name AND ended_at IS NULL)",

@@ -156,13 +156,27 @@ pub(super) fn participant(row: &AnyRow) -> Result<ParticipantRow, StoreError> {
     })
 }
 
+fn is_any(range: [Option<Timestamp>; 2]) -> bool {
+    range.iter().any(Option::is_some)
+}
+
 impl SessionFilter {
-    /// How the list is sorted.
-    pub const SORT: Sort = Sort(&[("started_at", Column::Int), ("id", Column::Text)]);
+    fn is_by_end(&self) -> bool {
+        is_any([self.ended_after, self.ended_before])
+            && !is_any([self.started_after, self.started_before])
+    }
+
+    /// How the list is sorted: by the begin, or by the end if only that is asked for.
+    pub fn sort(&self) -> Sort {
+        match self.is_by_end() {
+            true => Sort(&[("ended_at", Column::Int), ("id", Column::Text)]),
+            false => Sort(&[("started_at", Column::Int), ("id", Column::Text)]),
+        }
+    }
 
     pub(super) fn select(&self, page: &PageRequest) -> Select {
         let mut select = Select::new("SELECT * FROM sessions");
-        select.any_of("room", &self.rooms);
+        select.each_of("room", &self.rooms);
         match self.active {
             Some(true) => select.that("ended_at IS NULL"),
             Some(false) => select.that("ended_at IS NOT NULL"),
@@ -179,25 +193,39 @@ impl SessionFilter {
         .map(|range| range.map(|time| time.map(Timestamp::as_millis)));
         select.range(["started_at >=", "started_at <"], started[0], started[1]);
         select.range(["ended_at >=", "ended_at <"], ended[0], ended[1]);
-        select.sorted(Self::SORT, page)
+        select.sorted(self.sort(), page)
     }
 }
 
 impl ParticipantFilter {
-    /// How the list is sorted.
-    pub const SORT: Sort = Sort(&[
-        ("joined_at", Column::Int),
-        ("session", Column::Text),
-        ("participant", Column::Text),
-    ]);
+    fn is_by_end(&self) -> bool {
+        is_any([self.left_after, self.left_before])
+            && !is_any([self.joined_after, self.joined_before])
+    }
+
+    /// How the list is sorted: by the time of coming, or by that of leaving if only that is asked for.
+    pub fn sort(&self) -> Sort {
+        match self.is_by_end() {
+            true => Sort(&[
+                ("left_at", Column::Int),
+                ("session", Column::Text),
+                ("participant", Column::Text),
+            ]),
+            false => Sort(&[
+                ("joined_at", Column::Int),
+                ("session", Column::Text),
+                ("participant", Column::Text),
+            ]),
+        }
+    }
 
     pub(super) fn select(&self, page: &PageRequest) -> Select {
         let mut select = Select::new("SELECT * FROM participants");
-        select.any_of("room", &self.rooms);
-        select.any_of("session", &self.sessions);
-        select.any_of("participant", &self.participants);
-        select.any_of("name", &self.names);
-        select.any_of("state", &self.states);
+        select.each_of("room", &self.rooms);
+        select.each_of("session", &self.sessions);
+        select.each_of("participant", &self.participants);
+        select.each_of("name", &self.names);
+        select.each_of("state", &self.states);
         let [joined, left] = [
             [self.joined_after, self.joined_before],
             [self.left_after, self.left_before],
@@ -205,7 +233,7 @@ impl ParticipantFilter {
         .map(|range| range.map(|time| time.map(Timestamp::as_millis)));
         select.range(["joined_at >=", "joined_at <"], joined[0], joined[1]);
         select.range(["left_at >=", "left_at <"], left[0], left[1]);
-        select.sorted(Self::SORT, page)
+        select.sorted(self.sort(), page)
     }
 }
 
@@ -220,7 +248,7 @@ impl Store {
         row.as_ref().map(session).transpose()
     }
 
-    /// Sessions by the time at which they began.
+    /// Sessions by the time at which they began, or see [`SessionFilter::sort`].
     ///
     /// # Errors
     /// [`StoreError`]
@@ -229,11 +257,11 @@ impl Store {
         filter: &SessionFilter,
         page: &PageRequest,
     ) -> Result<Page<SessionRow>, StoreError> {
+        let is_by_end = filter.is_by_end();
         let key = |session: &SessionRow| {
-            vec![
-                session.started_at.as_millis().into(),
-                session.id.as_str().into(),
-            ]
+            let end = session.ended_at.filter(|_| is_by_end);
+            let time = end.unwrap_or(session.started_at);
+            vec![time.as_millis().into(), session.id.as_str().into()]
         };
         filter
             .select(page)
@@ -241,7 +269,7 @@ impl Store {
             .await
     }
 
-    /// Participants of all sessions by the time at which they came.
+    /// Participants of all sessions by the time at which they came, or see [`ParticipantFilter::sort`].
     ///
     /// # Errors
     /// [`StoreError`]
@@ -250,9 +278,12 @@ impl Store {
         filter: &ParticipantFilter,
         page: &PageRequest,
     ) -> Result<Page<ParticipantRow>, StoreError> {
+        let is_by_end = filter.is_by_end();
         let key = |row: &ParticipantRow| {
+            let end = row.left_at.filter(|_| is_by_end);
+            let time = end.unwrap_or(row.joined_at);
             vec![
-                row.joined_at.as_millis().into(),
+                time.as_millis().into(),
                 row.session.as_str().into(),
                 row.participant.as_str().into(),
             ]

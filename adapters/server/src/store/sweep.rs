@@ -66,6 +66,8 @@ impl Tx {
         for row in ended {
             let session: String = row.try_get("id")?;
             for statement in [
+                "DELETE FROM samples WHERE session = $1 AND at <= \
+                 COALESCE((SELECT at FROM samples WHERE session = $1 ORDER BY at LIMIT 1 OFFSET $2), 9223372036854775807)",
                 "DELETE FROM streams WHERE session = $1 AND participant IN \
                  (SELECT participant FROM streams WHERE session = $1 LIMIT $2)",
                 "DELETE FROM stays WHERE session = $1 AND participant IN \

@@ -10,6 +10,8 @@ use super::*;
 use crate::rooms::{RoomSettings, RoomState as State};
 use crate::time::Timestamp;
 
+mod plans;
+
 /// A store of its own, and what keeps its file.
 pub(crate) struct Fixture {
     pub(crate) store: Store,
@@ -326,73 +328,6 @@ async fn a_mark_voids_what_is_older_and_never_goes_back() {
                 .await
                 .unwrap();
             assert_eq!(expired, None);
-        }
-    }
-}
-
-/// Every filter of every list, alone, finds its rows by an index, and no list is sorted after it was found.
-#[tokio::test]
-async fn no_list_looks_at_all_rows() {
-    let fixture = sqlite().await;
-    let store = &fixture.store;
-    let time = Some(Timestamp::from_millis(1));
-    let all = RoomFilter::default;
-    let rooms = [
-        all(),
-        RoomFilter {
-            states: vec![State::Enabled],
-            ..all()
-        },
-        RoomFilter {
-            active: Some(true),
-            ..all()
-        },
-        RoomFilter {
-            prefix: Some("a".to_owned()),
-            ..all()
-        },
-        RoomFilter {
-            created_after: time,
-            ..all()
-        },
-        RoomFilter {
-            created_before: time,
-            ..all()
-        },
-    ];
-    let one = || vec!["a".to_owned()];
-    let all = EventFilter::default;
-    let events = [
-        all(),
-        EventFilter {
-            after: Some(1),
-            ..all()
-        },
-        EventFilter {
-            kinds: one(),
-            ..all()
-        },
-        EventFilter {
-            rooms: one(),
-            ..all()
-        },
-        EventFilter {
-            sessions: one(),
-            ..all()
-        },
-    ];
-    let rooms = rooms
-        .iter()
-        .map(|filter| (format!("{filter:?}"), filter.select(&page(50))));
-    let events = events
-        .iter()
-        .map(|filter| (format!("{filter:?}"), filter.select(&page(50))));
-    for (filter, select) in rooms.chain(events) {
-        let plan = select.explained().fetch_all(&store.readers).await.unwrap();
-        for step in plan {
-            let step: String = step.try_get("detail").unwrap();
-            let looks_at_all = step.starts_with("SCAN ") && !step.contains(" INDEX ");
-            assert!(!looks_at_all, "{filter}: {step}");
         }
     }
 }
