@@ -306,6 +306,48 @@ async fn a_server_that_was_gone_finds_everybody_back() {
     assert_eq!(anna.session(), ben.session());
 }
 
+#[tokio::test]
+async fn a_port_that_was_closed_for_a_while_is_tried_again() {
+    let server = serve();
+    let proxy = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let via = proxy.local_addr().unwrap();
+    let (_online, is_online) = watch::channel(Some(server.addresses()[0]));
+    let way = tokio::spawn(relay(proxy, is_online.clone()));
+    let options = JoinOptions {
+        transport: TransportChoice::Udp,
+        ..JoinOptions::default()
+    };
+    let ticket = ticket_via(&server, "anna", via);
+    let anna = within(Room::join_with(&ticket, options)).await.unwrap();
+    let mut events = anna.events();
+    let ben = join(&server, "room", "ben").await;
+    hears(&anna, &ben).await;
+
+    // From now on the system refuses what is sent there.
+    way.abort();
+    let _ = way.await;
+    until(&mut events, |event| {
+        matches!(event, Event::Room(RoomEvent::Reconnecting(_))).then_some(())
+    })
+    .await;
+    let sent = || anna.statistics().sent.datagrams;
+    let before = sent();
+    within(async {
+        while sent() < before + 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+
+    let proxy = UdpSocket::bind(via).await.unwrap();
+    tokio::spawn(relay(proxy, is_online));
+    until(&mut events, |event| {
+        matches!(event, Event::Room(RoomEvent::Joined { .. })).then_some(())
+    })
+    .await;
+    hears(&anna, &ben).await;
+}
+
 /// Passes datagrams between one participant and the server, as long as there is one.
 async fn relay(inside: UdpSocket, mut server: watch::Receiver<Option<SocketAddr>>) {
     let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();

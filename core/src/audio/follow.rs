@@ -11,7 +11,7 @@
 
 use crate::time::{Duration, Instant, micros};
 
-/// A slot whose numbers jump by this much has begun anew.
+/// A slot whose numbers jump by this much has begun anew: a [`Depacketizer`](crate::rtp::Depacketizer) makes them jump further.
 const JUMP: u64 = 3_000;
 /// Ticks of a slot's clock in a ms.
 const TICKS_PER_MS: u64 = 48;

@@ -29,6 +29,16 @@ impl Slot {
         }
     }
 
+    /// Another server, or a restarted one, sends in this slot from now on.
+    pub(super) fn restart(&mut self, ssrc: u32) {
+        let mut depacketizer = self.depacketizer.clone();
+        depacketizer.restart();
+        *self = Self {
+            depacketizer,
+            ..Self::new(ssrc)
+        };
+    }
+
     pub(super) fn statistics(&self) -> SlotStatistics {
         SlotStatistics {
             received: self.reception.received(),

@@ -119,6 +119,8 @@ enum State {
         next: Instant,
         /// Opened last.
         opened: Option<(Target, Instant)>,
+        /// Whether that is open still.
+        is_open: bool,
     },
     Settled {
         target: Target,
@@ -251,6 +253,7 @@ impl Route {
                     to_open: true,
                     next: now,
                     opened,
+                    is_open: false,
                 };
             }
             State::Seeking {
@@ -258,8 +261,10 @@ impl Route {
                 ref mut next,
                 opened,
                 to_open: false,
+                ref mut is_open,
                 ..
             } => {
+                *is_open = false;
                 let since = opened.map_or(now, |(_, since)| since);
                 *next = (since + grown(MIN_PAUSE, round)).max(now).min(*next);
             }
@@ -282,6 +287,7 @@ impl Route {
                         PATIENCE
                     },
                 opened: Some((target, now)),
+                is_open: !network_is_in_doubt,
             };
         }
     }
@@ -350,6 +356,7 @@ impl Route {
             to_open,
             next,
             opened,
+            is_open,
         } = self.state
         else {
             return None;
@@ -388,10 +395,11 @@ impl Route {
             to_open: false,
             next: now + patience,
             opened: Some((target, now)),
+            is_open: true,
         };
         // An address with a socket needs no other, which would only invalidate its cookie.
         let is_the_same = opened.is_some_and(|(last, _)| last == target);
-        let goes_on = !to_open && is_the_same && target.transport == Transport::Udp;
+        let goes_on = is_open && is_the_same && target.transport == Transport::Udp;
         match goes_on {
             // The name may be wanted now.
             true => self.poll(now),
@@ -457,6 +465,7 @@ fn seek(now: Instant) -> State {
         to_open: true,
         next: now,
         opened: None,
+        is_open: false,
     }
 }
 

@@ -5,7 +5,6 @@ use zeroize::Zeroizing;
 
 use super::config::MIN_INTERVAL;
 use super::events::{Event, ReconnectCause};
-use super::flows::Slot;
 use super::machine::{Machine, Membership, REKEY_PAUSE, Redirected, Status, Telling};
 use super::profile::Parts;
 use super::requests::RequestFailure;
@@ -284,7 +283,7 @@ impl Machine {
         if slots_are_new || !joined.resumed {
             let mut ssrc = joined.slot_ssrc;
             for slot in parts.slots.iter_mut() {
-                *slot = Slot::new(ssrc);
+                slot.restart(ssrc);
                 ssrc = ssrc.wrapping_add(1);
             }
         }

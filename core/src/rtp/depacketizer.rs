@@ -26,7 +26,7 @@ pub enum DepacketizeError {
 pub struct AudioFrame<'a> {
     /// The codec of the payload. In a slot it may change from frame to frame.
     pub codec: Codec,
-    /// The packet's number in its flow, which never wraps.
+    /// The packet's number in its flow, which never wraps; a jump by more than 65,536 is a flow that began anew.
     pub sequence: u64,
     /// When the first sample was taken, in the depacketizer's clock; never wraps.
     pub timestamp: u64,
@@ -88,6 +88,13 @@ impl Depacketizer {
             sequences: SequenceUnwrapper::new(),
             timestamps: TimestampUnwrapper::new(),
         }
+    }
+
+    /// For the first packet of a flow that begins anew: its sender was replaced, so its numbers have nothing to do with those
+    /// before. The next frame's `sequence` is more than 65,536 above all before, its `timestamp` is any.
+    pub const fn restart(&mut self) {
+        self.sequences.restart();
+        self.timestamps = TimestampUnwrapper::new();
     }
 
     /// The frame in `packet`, which must be of this flow: the caller checks its SSRC.

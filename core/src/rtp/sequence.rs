@@ -24,20 +24,29 @@ pub const fn timestamp_difference(a: u32, b: u32) -> i32 {
     a.wrapping_sub(b).cast_signed()
 }
 
-/// The highest number so far, the reference for all others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Highest(Option<u64>);
+/// The reference for all numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reference {
+    /// None came yet: the first is so much higher than on the wire.
+    Origin(u64),
+    /// The highest so far.
+    Highest(u64),
+}
 
-impl Highest {
-    /// The full number, if it is `difference(highest)` away from the highest. The first gets
-    /// `origin`.
-    fn extend(&mut self, origin: u64, difference: impl FnOnce(u64) -> i64) -> u64 {
-        let Some(highest) = self.0 else {
-            self.0 = Some(origin);
-            return origin;
+impl Reference {
+    /// The full number of `wrapped`, if it is `difference(highest)` away from the highest.
+    fn extend(&mut self, wrapped: u64, difference: impl FnOnce(u64) -> i64) -> u64 {
+        let (full, highest) = match *self {
+            Self::Origin(origin) => {
+                let full = origin.saturating_add(wrapped);
+                (full, full)
+            }
+            Self::Highest(highest) => {
+                let full = highest.saturating_add_signed(difference(highest));
+                (full, highest.max(full))
+            }
         };
-        let full = highest.saturating_add_signed(difference(highest));
-        self.0 = Some(highest.max(full));
+        *self = Self::Highest(highest);
         full
     }
 }
@@ -54,18 +63,42 @@ impl Highest {
 /// assert_eq!(sequences.extend(1), 131_073);
 /// assert_eq!(sequences.extend(0), 131_072);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SequenceUnwrapper(Highest);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceUnwrapper(Reference);
+
+impl Default for SequenceUnwrapper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl SequenceUnwrapper {
     /// Ready for a flow's first packet.
     pub const fn new() -> Self {
-        Self(Highest(None))
+        Self(Reference::Origin(1 << 16))
+    }
+
+    /// Ready for the first packet of a flow that begins anew. Its number, whatever it is on the wire, will be more than
+    /// 65,536 above all before: nobody who reads the numbers takes it for a late packet.
+    ///
+    /// ```
+    /// use parlour_core::rtp::SequenceUnwrapper;
+    /// let mut sequences = SequenceUnwrapper::new();
+    /// let last = sequences.extend(500);
+    /// sequences.restart();
+    /// let first = sequences.extend(499);
+    /// assert!(first - last > 65_536);
+    /// assert_eq!(sequences.extend(500), first + 1);
+    /// ```
+    pub const fn restart(&mut self) {
+        if let Reference::Highest(highest) = self.0 {
+            self.0 = Reference::Origin((highest | 0xFFFF).saturating_add(1 + (1 << 16)));
+        }
     }
 
     /// The full number of `sequence`, right if it is less than 32,768 from the highest before.
     pub fn extend(&mut self, sequence: u16) -> u64 {
-        self.0.extend(1 << 16 | u64::from(sequence), |highest| {
+        self.0.extend(sequence.into(), |highest| {
             // The truncation is the point: the low bits are what the wire carries.
             i64::from(sequence_difference(sequence, highest as u16))
         })
@@ -83,19 +116,25 @@ impl SequenceUnwrapper {
 /// let first = timestamps.extend(u32::MAX - 479);
 /// assert_eq!(timestamps.extend(480) - first, 960);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TimestampUnwrapper(Highest);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimestampUnwrapper(Reference);
+
+impl Default for TimestampUnwrapper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl TimestampUnwrapper {
     /// Ready for a flow's first packet.
     pub const fn new() -> Self {
-        Self(Highest(None))
+        Self(Reference::Origin(1 << 32))
     }
 
     /// The full timestamp of `timestamp`, right if it is less than 2^31 from the highest before:
     /// after a silence of less than 12 hours at 48 kHz.
     pub fn extend(&mut self, timestamp: u32) -> u64 {
-        self.0.extend(1 << 32 | u64::from(timestamp), |highest| {
+        self.0.extend(timestamp.into(), |highest| {
             // The truncation is the point: the low bits are what the wire carries.
             i64::from(timestamp_difference(timestamp, highest as u32))
         })

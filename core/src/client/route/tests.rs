@@ -110,6 +110,35 @@ fn one_target_keeps_its_socket() {
 }
 
 #[test]
+fn one_target_that_refuses_is_opened_again_until_it_answers() {
+    let mut route = route(Transports::Udp, &[A4]);
+    drive(&mut route, 0, 10, None);
+    route.answered(at(10));
+    route.lost(at(20), true);
+    let mut times = Vec::new();
+    let mut now = 20;
+    while now < 30_000 {
+        for (_, action) in drive(&mut route, now, now, Some(&[A4])) {
+            if matches!(action, Action::Open(_)) {
+                times.push(now);
+                route.failed(at(now + 1));
+            }
+        }
+        now += 10;
+    }
+    assert_eq!(times[..2], [20, 270], "{times:?}");
+    let longest = times.windows(2).map(|two| two[1] - two[0]).max();
+    assert!(longest <= Some(2_010), "{times:?}");
+    assert!(*times.last().unwrap() > 28_000, "{times:?}");
+    // It is there again.
+    let is_there = |route: &mut Route| {
+        let done = drive(route, 30_000, 33_000, Some(&[A4]));
+        opened(&done).len()
+    };
+    assert_eq!(is_there(&mut route), 1);
+}
+
+#[test]
 fn a_lost_connection_is_sought_where_it_was_then_elsewhere_then_by_tcp() {
     let mut route = route(Transports::UdpOrTcp, &[A4, B4]);
     drive(&mut route, 0, 1_500, None);

@@ -88,6 +88,8 @@ struct Node {
     up: bool,
     events: Vec<Event>,
     heard: Vec<Heard>,
+    /// The numbers of those frames.
+    sequences: Vec<u64>,
     media: Vec<(u32, Vec<u8>)>,
     lossy: Vec<Vec<u8>>,
     sent: usize,
@@ -185,6 +187,7 @@ impl World {
             up: true,
             events: Vec::new(),
             heard: Vec::new(),
+            sequences: Vec::new(),
             media: Vec::new(),
             lossy: Vec::new(),
             sent: 0,
@@ -259,10 +262,12 @@ impl World {
             if to_server {
                 let _ = self.server.handle_datagram(now, node.path, &mut datagram);
             } else {
-                let (heard, media, lossy) = (&mut node.heard, &mut node.media, &mut node.lossy);
+                let (heard, sequences) = (&mut node.heard, &mut node.sequences);
+                let (media, lossy) = (&mut node.media, &mut node.lossy);
                 let mut receive = |incoming: Incoming<'_>| match incoming {
                     Incoming::Audio { slot, frame } => {
                         heard.push((slot, frame.speaker, frame.timestamp));
+                        sequences.push(frame.sequence);
                     }
                     Incoming::Media(packet) => {
                         media.push((packet.ssrc(), packet.payload().to_vec()));

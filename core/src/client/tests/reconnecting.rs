@@ -119,6 +119,25 @@ fn a_restarted_server_is_noticed_at_once_and_told_everything() {
 }
 
 #[test]
+fn the_numbers_of_a_restarted_servers_frames_are_far_above_those_before() {
+    let mut world = World::new();
+    let (ann, bob) = (world.joined("ann"), world.joined("bob"));
+    for _ in 0..3 {
+        world.speak(ann, 400);
+        let last = world.node(bob).sequences.iter().copied().max().unwrap();
+        world.restart_server();
+        world.client_mut(ann).request_floor().unwrap();
+        world.client_mut(bob).request_floor().unwrap();
+        world.run(secs(6));
+        world.node(bob).sequences.clear();
+        world.speak(ann, 400);
+        let after = world.node(bob).sequences.clone();
+        assert!(after[0] > last + 65_536, "{last} {after:?}");
+        assert!(after.windows(2).all(|two| two[1] == two[0] + 1));
+    }
+}
+
+#[test]
 fn an_unavailable_server_is_waited_for() {
     let mut world = World::new();
     let ann = world.joined("ann");
