@@ -9,26 +9,19 @@
 //!
 //! `tests/tests/scenarios/liveness.rs` holds the same in virtual time; this shows what processes and sockets add.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use parlour_core::ticket::Ticket;
-use parlour_tokio::token::{ApiKey, Claims, mint_token};
+use nix::sys::signal::Signal;
+use parlour_tests::process::{Failure, Process, Role, load_average, ticket};
 use parlour_tokio::{
-    AudioCodec, AudioOptions, AudioWriter, Event, JoinOptions, Room, RoomEvent, SampleRate, Server,
-    ServerConfig, TransportChoice,
+    AudioCodec, AudioOptions, AudioWriter, Event, JoinOptions, Room, RoomEvent, SampleRate,
+    TransportChoice,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Takes a server away from its participants and tells how long each of them is without it.
 #[derive(Debug, Parser)]
@@ -55,9 +48,8 @@ struct Options {
     /// A name with the addresses 127.0.0.1 and 127.0.0.2, for `moved`.
     #[arg(long, value_name = "NAME", default_value = "rooms.test")]
     name: String,
-    /// Be the server: at this address, with this key file. Ends with its input.
-    #[arg(long, num_args = 2, value_names = ["ADDRESS", "KEY_FILE"], hide = true)]
-    serve: Option<Vec<String>>,
+    #[command(flatten)]
+    role: Role,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,72 +64,13 @@ enum What {
 
 fn main() -> Result<(), Failure> {
     let options = Options::parse();
-    if let Some([address, key_file]) = options.serve.as_deref() {
-        return serve(address.parse()?, key_file.into());
+    if options.role.serve()? {
+        return Ok(());
     }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
         .block_on(run(&options))
-}
-
-fn api_key() -> Result<ApiKey, Failure> {
-    Ok(ApiKey::new(
-        "outage",
-        "a secret for servers that live for a minute",
-    )?)
-}
-
-fn serve(address: SocketAddr, key_file: PathBuf) -> Result<(), Failure> {
-    let server = Server::bind(ServerConfig {
-        workers: 1,
-        key_file: Some(key_file),
-        ..ServerConfig::new(address, api_key()?)
-    })?;
-    println!("{}", server.ticket_base());
-    std::io::stdin().read_to_end(&mut Vec::new())?;
-    Ok(())
-}
-
-/// The server's process. It is killed when this is dropped.
-struct Process {
-    child: Child,
-    ticket_base: String,
-}
-
-impl Process {
-    fn start(address: SocketAddr, key_file: &Path) -> Result<Self, Failure> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["--serve", &address.to_string()])
-            .arg(key_file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut ticket_base = String::new();
-        if let Some(output) = &mut child.stdout {
-            BufReader::new(output).read_line(&mut ticket_base)?;
-        }
-        if ticket_base.is_empty() {
-            return Err(format!("the server at {address} did not start").into());
-        }
-        Ok(Self {
-            child,
-            ticket_base: ticket_base.trim().to_owned(),
-        })
-    }
-
-    fn send(&self, signal: Signal) -> Result<(), Failure> {
-        let pid = i32::try_from(self.child.id())?;
-        Ok(kill(Pid::from_raw(pid), signal)?)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// What one participant has seen since the server went.
@@ -237,7 +170,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
     let key_file = folder.path().join("key");
     let loopback = |last| SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0);
     let server = Process::start(loopback(1), &key_file)?;
-    let port = port_of(&server.ticket_base)?;
+    let port = server.port()?;
     let address = SocketAddr::new(loopback(1).ip(), port);
     let ticket_base = match options.what {
         What::Moved => server.ticket_base.replacen("127.0.0.1", &options.name, 1),
@@ -252,9 +185,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
         "{} participants, {} of the listeners heard nothing before; load average {}",
         participants.len(),
         deaf.count(),
-        std::fs::read_to_string("/proc/loadavg")
-            .unwrap_or_default()
-            .trim()
+        load_average()
     );
 
     let (_successor, gone, back) = match options.what {
@@ -308,19 +239,12 @@ async fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
-fn port_of(ticket_base: &str) -> Result<u16, Failure> {
-    let text = format!("{ticket_base}#-");
-    Ok(Ticket::parse(&text)?.port)
-}
-
 /// Joins everybody, one after the other.
 async fn join_all(options: &Options, ticket_base: &str) -> Result<Vec<Participant>, Failure> {
-    let key = api_key()?;
     let mut participants = Vec::new();
     for number in 0..options.clients {
         let (room, name) = (format!("room-{}", number / 3), format!("p{number}"));
-        let claims = Claims::new(&room, &name, Duration::from_secs(3_600))?;
-        let ticket = format!("{ticket_base}#{}", mint_token(&claims, &key)?);
+        let ticket = ticket(ticket_base, &room, &name)?;
         let talks = !options.idle && number % 3 == 0;
         participants.push(Participant::join(&ticket, talks).await?);
     }
