@@ -39,6 +39,8 @@ pub struct Config {
     pub drain: Drain,
     /// How long history is kept.
     pub retention: Retention,
+    /// What is sent to other servers.
+    pub webhooks: Webhooks,
 }
 
 /// The API.
@@ -113,6 +115,15 @@ impl Default for Retention {
             audit_days: 365,
         }
     }
+}
+
+/// What is sent to other servers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhooks {
+    /// Whether webhooks may go to private addresses, and by plain HTTP. Then whoever has the scope `webhooks` can reach what
+    /// this machine can reach.
+    pub allow_private: bool,
 }
 
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -249,7 +260,7 @@ impl Config {
         Ok(self)
     }
 
-    /// A configuration for a first try: loopback only, everything in `folder`, rooms by joining.
+    /// A configuration for a first try: loopback only, everything in `folder`, rooms by joining, webhooks to this machine.
     pub fn dev(folder: &Path) -> Self {
         Self {
             media: Media {
@@ -260,6 +271,9 @@ impl Config {
             store: Tables {
                 path: folder.join("parlour.db"),
                 url: None,
+            },
+            webhooks: Webhooks {
+                allow_private: true,
             },
             ..Self::default()
         }

@@ -22,6 +22,8 @@ use crate::seal::{Sealer, Veil};
 use crate::statistics::Sampler;
 use crate::store::{KeyRow, OpenError, Place, Store, StoreError};
 use crate::time::Timestamp;
+use crate::webhooks::Webhooks;
+use crate::webhooks::target::Rules;
 use crate::{erasure, retention};
 
 /// How long an end waits for those who do not come to theirs.
@@ -105,7 +107,7 @@ impl Running {
             return Err(missing());
         }
         let identity = load_or_create_key(key_file)?;
-        let sealer = Sealer::new(identity.secret().expose_bytes());
+        let sealer = Arc::new(Sealer::new(identity.secret().expose_bytes()));
         let eraser = Sealer::new(identity.secret().expose_bytes());
         let veil = Veil::new(identity.secret().expose_bytes());
         let mut made_key = None;
@@ -136,7 +138,12 @@ impl Running {
         if config.media.workers > 0 {
             media.workers = config.media.workers;
         }
-        let app = App::new(store, registry, Server::bind(media)?, sealer);
+        let rooms = Server::bind(media)?;
+        let rules = Rules {
+            allow_private: config.webhooks.allow_private,
+        };
+        let webhooks = Webhooks::start(store.clone(), Arc::clone(&sealer), rules).await?;
+        let app = App::new(store, registry, rooms, sealer, webhooks);
         let scribe = tokio::spawn(Scribe::new(&app).run());
         let sampler = tokio::spawn(Sampler::new(&app).run());
         // These end when the app does.
@@ -179,7 +186,7 @@ impl Running {
 
     /// Serves until `end` is there. Then no session begins any more, and those that go on have as long as
     /// [`Drain`](crate::config::Drain) says, or until `now` is there. At last all are told that the server shuts down, and
-    /// what happened in the rooms is written.
+    /// what happened in the rooms is written and told.
     ///
     /// # Errors
     /// If the API's socket fails.
@@ -220,11 +227,13 @@ impl Running {
         if timeout(LINGER, &mut sampler).await.is_err() {
             sampler.abort();
         }
+        let webhooks = self.app.webhooks().clone();
         let store = self.app.shut_down_rooms().await;
         // Nor does a database that fails: what it lacks is made up for at the next start.
         if timeout(LINGER, self.scribe).await.is_err() {
             tracing::error!("the end of the history is not written");
         }
+        webhooks.shut_down(LINGER).await;
         let _ = timeout(LINGER, store.close()).await;
         served
     }

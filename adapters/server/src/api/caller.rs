@@ -26,7 +26,7 @@ macro_rules! required {
         }
     )*};
 }
-required!(Read Rooms Tokens Moderate Admin);
+required!(Read Rooms Tokens Moderate Webhooks Admin);
 
 /// Somebody with a valid key that has the scope `S`.
 #[derive(Debug)]

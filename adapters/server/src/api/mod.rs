@@ -6,6 +6,7 @@
 mod audit;
 mod bans;
 mod caller;
+mod deliveries;
 mod describe;
 mod erasures;
 mod events;
@@ -24,6 +25,7 @@ mod speakers;
 mod statistics;
 mod strict;
 mod tokens;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -49,6 +51,7 @@ use crate::registry::{Key, Registry};
 use crate::seal::{SealError, Sealer};
 use crate::store::{KeyRow, Store};
 use crate::time::Timestamp;
+use crate::webhooks::Webhooks;
 use problem::{Kind, Problem};
 
 /// Bytes of a request's body.
@@ -65,7 +68,8 @@ pub(crate) struct Parts {
     store: Store,
     registry: Arc<Registry>,
     rooms: parlour_tokio::Server,
-    sealer: Sealer,
+    sealer: Arc<Sealer>,
+    webhooks: Webhooks,
     /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
     in_progress: Mutex<BTreeSet<(String, String)>>,
     closing: watch::Sender<bool>,
@@ -105,7 +109,8 @@ impl App {
         store: Store,
         registry: Arc<Registry>,
         rooms: parlour_tokio::Server,
-        sealer: Sealer,
+        sealer: Arc<Sealer>,
+        webhooks: Webhooks,
     ) -> Self {
         Self(Arc::new(Parts {
             recorder: audit::Recorder::new(store.clone()),
@@ -114,6 +119,7 @@ impl App {
             registry,
             rooms,
             sealer,
+            webhooks,
             in_progress: Mutex::default(),
             closing: watch::Sender::new(false),
             changing: tokio::sync::Mutex::default(),
@@ -143,6 +149,10 @@ impl App {
 
     fn recorder(&self) -> &audit::Recorder {
         &self.0.recorder
+    }
+
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
     }
 
     /// The right to change what tables, registry and rooms hold alike.
@@ -304,6 +314,7 @@ pub fn reference() -> anyhow::Result<String> {
         (name = "sessions", description = "One run of a room: from the first join until all have left, or it is ended."),
         (name = "participants", description = "The participants of sessions, past and present, their stays and streams."),
         (name = "events", description = "The journal: every fact, in the order in which it was committed."),
+        (name = "webhooks", description = "A webhook sends events to a receiver: signed, at least once, and in order for each room."),
         (name = "keys", description = "An API key opens this API and signs participants' tokens."),
         (name = "audit", description = "Who did what by this API."),
         (name = "erasures", description = "Takes a participant's id and name out of history."),
@@ -360,6 +371,13 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
         .routes(routes!(keys::rotate))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::get, webhooks::patch, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::retry))
         .routes(routes!(server::get))
         .routes(routes!(server::health))
         .routes(routes!(server::readiness))

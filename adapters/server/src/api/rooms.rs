@@ -320,7 +320,7 @@ fn settings(body: Value) -> Result<RoomSettings, Problem> {
     }
 }
 
-fn merge(target: &mut Value, patch: Value) {
+pub(super) fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
         return;
@@ -340,7 +340,7 @@ fn merge(target: &mut Value, patch: Value) {
 }
 
 /// The ETags of which the resource must have one; `None` if any will do.
-fn if_match(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
     let Some(header) = headers.get(header::IF_MATCH) else {
         return Ok(None);
     };

@@ -9,10 +9,43 @@ use super::list::{Column, Select, Sort};
 use super::{Page, PageRequest, Store, StoreError, Tx, at, json};
 use crate::time::Timestamp;
 
+/// The types of all events.
+pub const KINDS: &[&str] = &[
+    "floor.changed",
+    "participant.attribute_changed",
+    "participant.banned",
+    "participant.censored",
+    "participant.connected",
+    "participant.gave_up",
+    "participant.grants_changed",
+    "participant.joined",
+    "participant.left",
+    "participant.reconnecting",
+    "participant.refused",
+    "participant.resumed",
+    "participant.unbanned",
+    "participant.uncensored",
+    "participant.waiting",
+    "room.created",
+    "room.deleted",
+    "room.updated",
+    "server.draining",
+    "server.overloaded",
+    "server.recovered",
+    "server.started",
+    "session.ended",
+    "session.started",
+    "stream.muted",
+    "stream.published",
+    "stream.unmuted",
+    "stream.unpublished",
+    "tokens.revoked",
+];
+
 /// A fact that is to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
-    /// The type, such as `participant.joined`.
+    /// The type, one of [`KINDS`].
     pub kind: &'static str,
     /// When.
     pub at: Timestamp,
@@ -94,6 +127,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The event at this place in the journal, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn event(&self, seq: i64) -> Result<Option<JournalEvent>, StoreError> {
+        let row = sqlx::query("SELECT * FROM events WHERE seq = $1").bind(seq);
+        let row = row.fetch_optional(&self.readers).await?;
+        row.as_ref().map(event).transpose()
+    }
+}
+
 impl EventFilter {
     /// How the list is sorted.
     pub const SORT: Sort = Sort(&[("seq", Column::Int)]);
@@ -116,6 +161,12 @@ impl Tx {
     /// # Errors
     /// [`StoreError`]
     pub async fn tell(&mut self, event: NewEvent) -> Result<i64, StoreError> {
+        // Else no webhook could ask for it.
+        debug_assert!(
+            KINDS.contains(&event.kind),
+            "add {:?} to `KINDS`",
+            event.kind
+        );
         let (mut at, mut session_seq) = (event.at.as_millis(), None);
         if let Some(session) = &event.session {
             let count = sqlx::query(

@@ -238,6 +238,12 @@ impl Select {
         self
     }
 
+    /// What stands behind all conditions.
+    pub(super) fn ending(mut self, end: &str) -> Self {
+        self.sql += end;
+        self
+    }
+
     /// One page. `entry` reads a row, `key` its columns by which the list is [sorted](Self::sorted).
     pub(super) async fn page<T>(
         self,

@@ -10,6 +10,7 @@
 
 mod audit;
 mod bans;
+mod deliveries;
 mod erasures;
 mod idempotency;
 mod journal;
@@ -23,6 +24,7 @@ mod rooms;
 mod samples;
 mod sessions;
 mod sweep;
+mod webhooks;
 mod writer;
 
 use std::path::PathBuf;
@@ -40,9 +42,10 @@ use crate::time::Timestamp;
 
 pub use audit::{AuditFilter, AuditRow, DONE, Ledger, audit_as, unaudited};
 pub use bans::{Ban, Mark};
+pub use deliveries::{Answer, DeliveryChange, DeliveryRow, DeliveryState, End, Owed, Plan};
 pub use erasures::{ERASURE_SORT, ErasureRow};
 pub use idempotency::Answered;
-pub use journal::{EventFilter, JournalEvent, NewEvent};
+pub use journal::{EventFilter, JournalEvent, KINDS, NewEvent};
 pub use keys::KeyRow;
 pub use list::{Cursor, Order, Page, PageRequest, Sort, Value};
 pub use lock::LockError;
@@ -54,6 +57,7 @@ pub use samples::{SampleFilter, SampleRow};
 pub use sessions::{
     ParticipantFilter, ParticipantRow, SessionFilter, SessionRow, StayRow, StreamRow,
 };
+pub use webhooks::{WebhookHealth, WebhookRow, WebhookSettings, WebhookStanding};
 pub use writer::Tx;
 
 use lock::Lock;
