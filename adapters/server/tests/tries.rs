@@ -19,7 +19,7 @@ use parlour_server::webhooks::Webhooks;
 use parlour_server::webhooks::sign::Secret;
 use parlour_server::webhooks::target::Rules;
 use serde_json::json;
-use tokio::time::{advance, pause};
+use tokio::time::{advance, pause, resume};
 
 const ID: &str = "wh_1";
 
@@ -86,6 +86,12 @@ impl Bench {
         self.store.check().await.unwrap();
         self.webhooks = Self::start(&self.store, &self.sealer).await;
         self
+    }
+
+    /// Ends, and lets the clock run.
+    async fn end(self) {
+        self.webhooks.shut_down(Duration::ZERO).await;
+        resume();
     }
 
     async fn tell(&self, room: &str) -> i64 {
@@ -210,7 +216,7 @@ async fn a_bad_event_is_tried_as_promised_and_given_up() {
             "{others:?}"
         );
         assert!((16..=17).contains(&others[1].0), "{others:?}");
-        bench.webhooks.shut_down(Duration::ZERO).await;
+        bench.end().await;
     }
 }
 
@@ -252,7 +258,7 @@ async fn the_order_waits_for_a_receiver_that_is_down() {
     bench
         .until(3, |delivery| delivery.state == DeliveryState::Delivered)
         .await;
-    bench.webhooks.shut_down(Duration::ZERO).await;
+    bench.end().await;
 }
 
 /// A receiver that does not answer is given its time, and no more.
@@ -279,7 +285,7 @@ async fn a_receiver_that_hangs_has_its_time() {
         "{}",
         answer.duration_ms
     );
-    bench.webhooks.shut_down(Duration::ZERO).await;
+    bench.end().await;
 }
 
 /// What receivers are owed is known to those who sweep the journal.
@@ -334,6 +340,6 @@ async fn what_is_owed_is_held_back_and_no_more() {
         assert_eq!(bench.store.oldest_undelivered_seq().await.unwrap(), None);
         let health = bench.store.webhook_health().await.unwrap();
         assert_eq!((health.disabled, health.backlog), (1, 0));
-        bench.webhooks.shut_down(Duration::ZERO).await;
+        bench.end().await;
     }
 }
