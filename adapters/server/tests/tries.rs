@@ -288,6 +288,15 @@ async fn a_receiver_that_hangs_has_its_time() {
     bench.end().await;
 }
 
+/// Deletes all events that may be deleted.
+async fn sweep(store: &Store) {
+    let later = Timestamp::now().after(Duration::from_secs(3_600));
+    let swept: Result<u64, StoreError> = store
+        .write(move |tx| Box::pin(tx.sweep_events(later)))
+        .await;
+    assert_eq!(swept.unwrap(), 1);
+}
+
 /// What receivers are owed is known to those who sweep the journal.
 #[tokio::test]
 async fn what_is_owed_is_held_back_and_no_more() {
@@ -322,6 +331,10 @@ async fn what_is_owed_is_held_back_and_no_more() {
         let health = bench.store.webhook_health().await.unwrap();
         assert_eq!((health.healthy, health.failing, health.backlog), (0, 1, 1));
         assert!(health.oldest_pending_at.is_some());
+        sweep(&bench.store).await;
+        // What was delivered goes with its event.
+        assert!(bench.delivery(1).await.is_none());
+        assert!(bench.delivery(bad).await.is_some() && bench.delivery(3).await.is_some());
         // Disabled, it holds nothing back.
         let disabled: Result<(), StoreError> = bench
             .store
@@ -340,6 +353,8 @@ async fn what_is_owed_is_held_back_and_no_more() {
         assert_eq!(bench.store.oldest_undelivered_seq().await.unwrap(), None);
         let health = bench.store.webhook_health().await.unwrap();
         assert_eq!((health.disabled, health.backlog), (1, 0));
+        sweep(&bench.store).await;
+        assert!(bench.delivery(bad).await.is_none());
         bench.end().await;
     }
 }

@@ -11,18 +11,21 @@ const ROWS: i64 = 500;
 const SESSIONS: i64 = 20;
 
 impl Tx {
-    /// Deletes events from before that time; says how many. Call it until that is 0. Of each session the oldest go first.
+    /// Deletes events from before that time, but for what webhooks have still to deliver; says how many. Call it until that is 0.
+    /// Of each session the oldest go first.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn sweep_events(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         // The newest stays: the next one's number comes from it.
-        self.delete(
+        let delete = sqlx::query(
             "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE at < $1 \
-             AND seq < (SELECT MAX(seq) FROM events) ORDER BY at, seq LIMIT $2)",
-            before,
-        )
-        .await
+             AND seq < (SELECT MAX(seq) FROM events) AND seq < $3 ORDER BY at, seq LIMIT $2)",
+        );
+        let owed = self.oldest_undelivered_seq().await?.unwrap_or(i64::MAX);
+        let delete = delete.bind(before.as_millis()).bind(ROWS).bind(owed);
+        let deleted = delete.execute(&mut *self.transaction).await?;
+        Ok(deleted.rows_affected())
     }
 
     /// Deletes entries of the audit log from before that time, and erasures that were finished before; says how many. Call it

@@ -331,3 +331,36 @@ async fn a_mark_voids_what_is_older_and_never_goes_back() {
         }
     }
 }
+
+/// A database of the first version comes to have all tables, and a copy from before beside it.
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_up() {
+    sqlx::any::install_default_drivers();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlour.db");
+    let url = format!("sqlite://{}?mode=rwc", path.display());
+    let mut first = AnyConnection::connect(&url).await.unwrap();
+    for statements in [
+        include_str!("schema/1.sql"),
+        "INSERT INTO meta (name, value) VALUES ('version', '1'); \
+         INSERT INTO rooms VALUES ('a', 'enabled', '{}', 0, 1, 1)",
+    ] {
+        first.execute(statements).await.unwrap();
+    }
+    first.close().await.unwrap();
+    let store = Store::open(&Place::Sqlite(path)).await.unwrap();
+    assert_eq!(store.all_rooms().await.unwrap()[0].name, "a");
+    assert!(store.webhook_ids().await.unwrap().is_empty());
+    assert_eq!(put(&store, room("b", 1)).await.unwrap(), 1);
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let copy = names
+        .into_iter()
+        .find(|name| name.contains(".before-"))
+        .unwrap();
+    let url = format!("sqlite://{}", folder.path().join(copy).display());
+    let mut before = AnyConnection::connect(&url).await.unwrap();
+    let version = sqlx::query("SELECT value FROM meta WHERE name = 'version'");
+    let version: String = version.fetch_one(&mut before).await.unwrap().get("value");
+    assert_eq!(version, "1");
+}
