@@ -1,0 +1,89 @@
+//! Servers as processes, and the kernel's account of them.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use parlour_server::config::Config;
+
+/// Any error ends the program, with its reason.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+/// A `parlour serve`, which ends with this.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) http: SocketAddr,
+    /// From the start of the program until it answered.
+    pub(crate) start: Duration,
+}
+
+impl Process {
+    /// Starts one that keeps its files in `folder`, with so many workers: 0 for as many as there are cores.
+    pub(crate) fn serve(folder: &Path, workers: usize) -> Result<Self, Failure> {
+        let http = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut config = Config::dev(folder);
+        config.http.listen = http;
+        config.media.listen = ([127, 0, 0, 1], 0).into();
+        config.media.workers = workers;
+        let file = folder.join("parlour.toml");
+        std::fs::write(&file, toml::to_string(&config)?)?;
+        let began = now();
+        let child = Command::new(env!("CARGO_BIN_EXE_parlour"))
+            .args(["serve", "--config"])
+            .arg(&file)
+            .env("PARLOUR_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut server = Self {
+            child,
+            http,
+            start: Duration::ZERO,
+        };
+        while TcpStream::connect(http).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                return Err(format!("the server does not start: {status}").into());
+            }
+            wait(Duration::from_micros(500));
+        }
+        server.start = now() - began;
+        Ok(server)
+    }
+
+    /// CPU time of all its threads.
+    pub(crate) fn cpu_time(&self) -> Result<Duration, Failure> {
+        let mut nanos = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let account = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            nanos += account.split(' ').next().unwrap_or("0").parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Bytes of memory that it has.
+    pub(crate) fn resident(&self) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().split(' ').next());
+        Ok(kibibytes.unwrap_or("0").parse::<u64>()? * 1_024)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+pub(crate) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark waits in real time")]
+pub(crate) fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
