@@ -1,31 +1,24 @@
-//! The fuzz targets as plain functions of an input: the programs in `bin/` give them to libFuzzer, which searches for
-//! inputs, and the package `tests` replays the corpus with them, without libFuzzer.
+//! What the fuzz targets share, and the targets themselves for the package `tests`, which replays their corpora.
 //!
-//! A panic is a find. Inputs of live state machines are read as a program, one step after the other from the front,
-//! so that libFuzzer's splicing and insertion make sense; see [`input::Input`].
+//! A target is one program in `bin/`: a function of an input and a `main` that calls [`search`] with it. A panic is a
+//! find. Inputs of live state machines are read as a program, one step after the other from the front, so that
+//! libFuzzer's splicing and insertion make sense; see [`input::Input`].
 
-pub mod client_datagrams;
-pub mod handshake;
+// The targets name this library as they do in their programs.
+extern crate self as parlour_fuzz;
+
 pub mod input;
-pub mod jitter_buffer;
-mod messages;
-pub mod moderation;
-pub mod operations;
-pub mod opus_decode;
-pub mod packet_parse;
-mod peer;
-pub mod rtp_rtcp;
-mod sealed;
-pub mod server_datagrams;
-pub mod signal_decode;
-pub mod ticket_and_token;
-mod villain;
+pub mod messages;
+pub mod sealed;
+mod search;
+
+pub use self::search::search;
 
 /// A target by name, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Calls a macro with the names of all targets, each with a comma: the only list of them. Modules, programs and corpora are
-/// named alike.
+/// Calls a macro with the names of all targets, each with a comma: the only list of them. Programs and corpora are named
+/// alike.
 #[macro_export]
 macro_rules! with_targets {
     ($then:ident) => {
@@ -47,8 +40,15 @@ macro_rules! with_targets {
 
 macro_rules! table {
     ($($target:ident,)*) => {
+        mod bin {
+            $(
+                #[allow(dead_code, reason = "`main` is the program's")]
+                pub(crate) mod $target;
+            )*
+        }
+
         /// All targets, named as their programs and corpora are.
-        pub const TARGETS: &[Target] = &[$((stringify!($target), $target::run)),*];
+        pub const TARGETS: &[Target] = &[$((stringify!($target), bin::$target::run)),*];
     };
 }
 

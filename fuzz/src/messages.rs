@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use parlour_core::room::{
-    AttributeKey, AttributeValue, Codec, Grants, ParticipantId, RoomId, StreamKey, StreamKind,
-    Topic, Version,
+    AttributeKey, AttributeValue, CloseReason, Codec, Grants, ParticipantId, RoomId, StreamKey,
+    StreamKind, Topic, Version,
 };
 use parlour_core::signal::{
     Join, MAX_MESSAGE, Moderation, Operation, ParticipantList, Publish, Recipients, Request,
@@ -13,29 +13,45 @@ use parlour_core::signal::{
 
 use crate::input::Input;
 
+/// All reasons to close.
+pub const CLOSE_REASONS: [CloseReason; 12] = [
+    CloseReason::Left,
+    CloseReason::Kicked,
+    CloseReason::SessionEnded,
+    CloseReason::Replaced,
+    CloseReason::TokenExpired,
+    CloseReason::RoomFull,
+    CloseReason::ConnectionLost,
+    CloseReason::ServerShutdown,
+    CloseReason::ProtocolError,
+    CloseReason::Denied,
+    CloseReason::AloneTooLong,
+    CloseReason::SessionTooLong,
+];
+
 /// One of two rooms.
-pub(crate) fn room(number: u8) -> RoomId {
+pub fn room(number: u8) -> RoomId {
     RoomId::new(["hall", "attic"][usize::from(number & 1)]).expect("a room id")
 }
 
 /// One of five participants.
-pub(crate) fn participant(number: u8) -> ParticipantId {
+pub fn participant(number: u8) -> ParticipantId {
     const NAMES: [&str; 5] = ["ada", "bob", "cyd", "dan", "eve"];
     ParticipantId::new(NAMES[usize::from(number) % 5]).expect("a participant id")
 }
 
 /// One of four streams.
-pub(crate) fn key(number: u8) -> StreamKey {
+pub fn key(number: u8) -> StreamKey {
     StreamKey::new(["mic", "cam", "screen", "line"][usize::from(number & 3)]).expect("a stream key")
 }
 
 /// One of two topics.
-pub(crate) fn topic(input: &mut Input<'_>) -> Topic {
+pub fn topic(input: &mut Input<'_>) -> Topic {
     Topic::new(["", "chat"][usize::from(input.flag())]).expect("a topic")
 }
 
 /// Any policy.
-pub(crate) fn policy(input: &mut Input<'_>) -> SubscribePolicy {
+pub fn policy(input: &mut Input<'_>) -> SubscribePolicy {
     static POLICIES: LazyLock<Vec<SubscribePolicy>> =
         LazyLock::new(|| (0..=u8::MAX).map_while(policy_of_number).collect());
     input.choose(&POLICIES)
@@ -55,7 +71,7 @@ fn policy_of_number(number: u8) -> Option<SubscribePolicy> {
 }
 
 /// A stream to publish. Kind and codec do not always suit each other.
-pub(crate) fn publish(input: &mut Input<'_>) -> Publish {
+pub fn publish(input: &mut Input<'_>) -> Publish {
     let how = input.byte();
     let (kind, codec) = match how >> 4 & 7 {
         0..=2 => (StreamKind::Audio, Codec::Opus),
@@ -74,7 +90,7 @@ pub(crate) fn publish(input: &mut Input<'_>) -> Publish {
 }
 
 /// A stream of somebody.
-pub(crate) fn stream(input: &mut Input<'_>) -> StreamRef {
+pub fn stream(input: &mut Input<'_>) -> StreamRef {
     let how = input.byte();
     StreamRef {
         participant: participant(how >> 4),
@@ -89,7 +105,7 @@ fn participants(input: &mut Input<'_>) -> ParticipantList {
 }
 
 /// The recipients of a message.
-pub(crate) fn recipients(input: &mut Input<'_>) -> Recipients {
+pub fn recipients(input: &mut Input<'_>) -> Recipients {
     if input.flag() {
         Recipients::All
     } else {
@@ -98,7 +114,7 @@ pub(crate) fn recipients(input: &mut Input<'_>) -> Recipients {
 }
 
 /// The targets of a moderation.
-pub(crate) fn targets(input: &mut Input<'_>) -> Targets {
+pub fn targets(input: &mut Input<'_>) -> Targets {
     if input.below(4) == 0 {
         Targets::All {
             except: participants(input),
@@ -109,7 +125,7 @@ pub(crate) fn targets(input: &mut Input<'_>) -> Targets {
 }
 
 /// A moderator's action.
-pub(crate) fn moderation(input: &mut Input<'_>) -> Moderation {
+pub fn moderation(input: &mut Input<'_>) -> Moderation {
     input.choose(&[
         Moderation::Censor,
         Moderation::Uncensor,
@@ -120,25 +136,25 @@ pub(crate) fn moderation(input: &mut Input<'_>) -> Moderation {
 }
 
 /// An attribute's key: one of more than a participant may have.
-pub(crate) fn attribute_key(number: u8) -> AttributeKey {
+pub fn attribute_key(number: u8) -> AttributeKey {
     AttributeKey::new(["a", "b", "c", "d", "e", "f", "g", "h", "i"][usize::from(number) % 9])
         .expect("an attribute key")
 }
 
 /// An attribute's value, often none.
-pub(crate) fn attribute_value(input: &mut Input<'_>) -> AttributeValue {
+pub fn attribute_value(input: &mut Input<'_>) -> AttributeValue {
     let bytes = input.bytes();
     AttributeValue::new(&bytes[..bytes.len().min(AttributeValue::MAX_LEN)]).expect("it fits")
 }
 
 /// Anything that a participant may ask for.
-pub(crate) fn operation<'a>(input: &mut Input<'a>) -> Operation<'a> {
+pub fn operation<'a>(input: &mut Input<'a>) -> Operation<'a> {
     let kind = input.below(16);
     operation_of(kind, input)
 }
 
 /// Anything of one of 16 kinds that a participant may ask for.
-pub(crate) fn operation_of<'a>(kind: u8, input: &mut Input<'a>) -> Operation<'a> {
+pub fn operation_of<'a>(kind: u8, input: &mut Input<'a>) -> Operation<'a> {
     match kind {
         0 | 1 => Operation::Publish(publish(input)),
         2 => Operation::Unpublish {
@@ -180,7 +196,7 @@ pub(crate) fn operation_of<'a>(kind: u8, input: &mut Input<'a>) -> Operation<'a>
 }
 
 /// An encoded wish to join, which resumes with `ticket` if the input says so.
-pub(crate) fn join(input: &mut Input<'_>, ticket: Option<[u8; 24]>) -> Vec<u8> {
+pub fn join(input: &mut Input<'_>, ticket: Option<[u8; 24]>) -> Vec<u8> {
     let how = input.byte();
     let publishes = (0..how & 3).map(|_| publish(input)).collect();
     let resume = match ticket {
@@ -204,7 +220,7 @@ pub(crate) fn join(input: &mut Input<'_>, ticket: Option<[u8; 24]>) -> Vec<u8> {
 }
 
 /// The grants of a token: mostly all, because anything not granted ends soon.
-pub(crate) fn grants(bits: u16) -> Grants {
+pub fn grants(bits: u16) -> Grants {
     if bits & 0x8000 == 0 {
         Grants::all()
     } else {

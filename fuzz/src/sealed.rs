@@ -6,7 +6,7 @@ use parlour_core::wire::{
 };
 
 /// These frames, one after the other; `None` if they are too many for one packet.
-pub(crate) fn plaintext(frames: &[Frame<'_>]) -> Option<Vec<u8>> {
+pub fn plaintext(frames: &[Frame<'_>]) -> Option<Vec<u8>> {
     let mut plaintext = [0; MAX_PLAINTEXT];
     let mut writer = FrameWriter::new(&mut plaintext);
     for frame in frames {
@@ -17,11 +17,7 @@ pub(crate) fn plaintext(frames: &[Frame<'_>]) -> Option<Vec<u8>> {
 }
 
 /// A Data packet for `receiver` with as much of `plaintext` as fits.
-pub(crate) fn datagram(
-    transport: &mut Transport,
-    receiver: ConnectionId,
-    plaintext: &[u8],
-) -> Vec<u8> {
+pub fn datagram(transport: &mut Transport, receiver: ConnectionId, plaintext: &[u8]) -> Vec<u8> {
     let mut datagram = [0; MAX_DATAGRAM];
     let plaintext = &plaintext[..plaintext.len().min(MAX_PLAINTEXT)];
     datagram[DATA_HEADER..][..plaintext.len()].copy_from_slice(plaintext);

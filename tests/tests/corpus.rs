@@ -9,7 +9,7 @@ fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
 
-/// The names in a directory, without extension, in their order.
+/// The names in a directory, without extension, in their order. The modules of a program are in a folder of its name.
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap_or_else(|_| panic!("{}", directory.display()));
     let stem = |path: PathBuf| Some(path.file_stem()?.to_str()?.to_owned());
@@ -17,6 +17,7 @@ fn names(directory: &Path) -> Vec<String> {
         .map(|entry| stem(entry.expect("a directory entry").path()).expect("a name"))
         .collect();
     names.sort();
+    names.dedup();
     names
 }
 

@@ -7,9 +7,9 @@ use parlour_core::room::{DisplayName, Grants};
 use parlour_core::server::{self, Admission, Path};
 use parlour_core::time::Duration;
 use parlour_core::wire::MAX_DATAGRAM;
+use parlour_fuzz::messages;
 
 use super::{CLIENTS, Sound, UNDER_WAY, World, id};
-use crate::messages;
 
 /// A datagram on its way, with the sounds that may be inside.
 #[derive(Clone)]

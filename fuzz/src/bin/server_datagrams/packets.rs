@@ -3,9 +3,9 @@
 use parlour_core::rtp::{AudioLevel, ReportBlock, RtpHeader, write_report};
 use parlour_core::server::Path;
 use parlour_core::wire::{Frame, MAX_DATAGRAM, Packet};
+use parlour_fuzz::input::Input;
 
 use super::{CAPTURED, World, path};
-use crate::input::Input;
 
 impl World {
     pub(super) fn media(&mut self, input: &mut Input<'_>) {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use parlour_core::room::{Grants, Participant, ParticipantId, StreamKind};
 use parlour_core::signal::Publish;
 use parlour_core::time::Duration;
+use parlour_fuzz::messages;
 
 use super::party::Party;
 use super::{World, id};
-use crate::messages;
 
 impl World {
     /// The state of the room, the participants' replicas of it, and their wishes.

@@ -4,28 +4,27 @@ use parlour_core::secure::{InitiatorHandshake, PublicKey, Transport};
 use parlour_core::server::Path;
 use parlour_core::signal::{Answer, Joined, ServerMessage, decode};
 use parlour_core::wire::{ConnectionId, Frame, Frames, MAX_DATAGRAM, Packet};
+use parlour_fuzz::sealed;
 use rand_chacha::ChaCha12Rng;
 
-use crate::sealed;
-
 /// One association with the server, seen from the client's end.
-pub(crate) struct Peer {
+pub(super) struct Peer {
     /// Its usual path.
-    pub(crate) home: Path,
+    pub(super) home: Path,
     /// The last Hello.
-    pub(crate) hello: Vec<u8>,
+    pub(super) hello: Vec<u8>,
     /// The path by which the Welcome with its keys arrived.
-    pub(crate) welcomed_at: Option<Path>,
+    pub(super) welcomed_at: Option<Path>,
     /// The secret of the last Joined.
-    pub(crate) ticket: Option<[u8; 24]>,
+    pub(super) ticket: Option<[u8; 24]>,
     /// SSRCs of its streams, as far as it was told.
-    pub(crate) streams: Vec<u32>,
+    pub(super) streams: Vec<u32>,
     /// SSRC of its first slot.
-    pub(crate) slot_ssrc: u32,
+    pub(super) slot_ssrc: u32,
     /// The signal that it expects next.
-    pub(crate) expected: u16,
+    pub(super) expected: u16,
     /// The nonce of a ping that it has not answered.
-    pub(crate) pong: Option<u32>,
+    pub(super) pong: Option<u32>,
     client_id: ConnectionId,
     cookie: Option<[u8; 16]>,
     handshake: Option<InitiatorHandshake>,
@@ -34,7 +33,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(home: Path) -> Self {
+    pub(super) fn new(home: Path) -> Self {
         Self {
             home,
             hello: Vec::new(),
@@ -53,7 +52,7 @@ impl Peer {
     }
 
     /// A new Hello with `payload` inside, and with the cookie of a Retry if there was one.
-    pub(crate) fn greet(
+    pub(super) fn greet(
         &mut self,
         server: &PublicKey,
         id: u8,
@@ -75,25 +74,25 @@ impl Peer {
     }
 
     /// The number of the next signal.
-    pub(crate) fn next_signal(&mut self) -> u16 {
+    pub(super) fn next_signal(&mut self) -> u16 {
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
         sequence
     }
 
     /// A Data packet with these frames; `None` without keys.
-    pub(crate) fn seal(&mut self, frames: &[Frame<'_>]) -> Option<Vec<u8>> {
+    pub(super) fn seal(&mut self, frames: &[Frame<'_>]) -> Option<Vec<u8>> {
         self.seal_bytes(&sealed::plaintext(frames)?)
     }
 
     /// A Data packet with these bytes for frames; `None` without keys.
-    pub(crate) fn seal_bytes(&mut self, plaintext: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn seal_bytes(&mut self, plaintext: &[u8]) -> Option<Vec<u8>> {
         let (transport, receiver) = self.association.as_mut()?;
         Some(sealed::datagram(transport, *receiver, plaintext))
     }
 
     /// Takes in what the server sent to `to`, if it is for this peer.
-    pub(crate) fn receive(&mut self, to: Path, datagram: &[u8]) {
+    pub(super) fn receive(&mut self, to: Path, datagram: &[u8]) {
         match Packet::parse(datagram) {
             Ok(Packet::Retry { client_id, cookie }) if client_id == self.client_id => {
                 self.cookie = Some(*cookie);

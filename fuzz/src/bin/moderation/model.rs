@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use parlour_core::room::{Grants, ParticipantId};
 use parlour_core::signal::{Moderation, SubscribePolicy, Targets};
-
-use crate::messages;
+use parlour_fuzz::messages;
 
 /// The number of people.
 pub(super) const PEOPLE: usize = 5;

@@ -2,38 +2,21 @@
 
 use std::collections::VecDeque;
 
-use parlour_core::room::{CloseReason, Version};
+use parlour_core::room::Version;
 use parlour_core::secure::{KeyPair, ResponderHandshake, Transport};
 use parlour_core::signal::{Join, LossyRequest, Request, RequestId, decode};
 use parlour_core::wire::{ConnectionId, Frame, Frames, MAX_DATAGRAM, Packet};
+use parlour_fuzz::sealed;
 use rand_chacha::ChaCha12Rng;
 
-use crate::sealed;
-
-/// All reasons.
-pub(crate) const CLOSE_REASONS: [CloseReason; 12] = [
-    CloseReason::Left,
-    CloseReason::Kicked,
-    CloseReason::SessionEnded,
-    CloseReason::Replaced,
-    CloseReason::TokenExpired,
-    CloseReason::RoomFull,
-    CloseReason::ConnectionLost,
-    CloseReason::ServerShutdown,
-    CloseReason::ProtocolError,
-    CloseReason::Denied,
-    CloseReason::AloneTooLong,
-    CloseReason::SessionTooLong,
-];
-
 /// One association with the client, seen from the server's end.
-pub(crate) struct Villain {
+pub(super) struct Villain {
     /// SSRC of the client's first slot.
-    pub(crate) slot_ssrc: u32,
+    pub(super) slot_ssrc: u32,
     /// The version of the room that it told last.
-    pub(crate) version: Version,
+    pub(super) version: Version,
     /// Requests that it has not answered.
-    pub(crate) requests: VecDeque<RequestId>,
+    pub(super) requests: VecDeque<RequestId>,
     keys: KeyPair,
     /// Of the last Hello.
     handshake: Option<(ConnectionId, ResponderHandshake)>,
@@ -46,9 +29,9 @@ pub(crate) struct Villain {
 
 impl Villain {
     /// SSRC of the client's first slot, as every Joined has it.
-    pub(crate) const SLOT_SSRC: u32 = 100;
+    pub(super) const SLOT_SSRC: u32 = 100;
 
-    pub(crate) fn new(keys: KeyPair) -> Self {
+    pub(super) fn new(keys: KeyPair) -> Self {
         Self {
             slot_ssrc: Self::SLOT_SSRC,
             version: Version(0),
@@ -64,7 +47,7 @@ impl Villain {
     }
 
     /// A Welcome with `payload` inside; `None` if nobody said hello.
-    pub(crate) fn welcome(&mut self, payload: &[u8], rng: &mut ChaCha12Rng) -> Option<Vec<u8>> {
+    pub(super) fn welcome(&mut self, payload: &[u8], rng: &mut ChaCha12Rng) -> Option<Vec<u8>> {
         let (client_id, handshake) = self.handshake.as_ref()?;
         self.server_id = ConnectionId(self.server_id.0 + 1);
         let mut noise = [0; MAX_DATAGRAM];
@@ -78,7 +61,7 @@ impl Villain {
     }
 
     /// Retry, another version, or Reset, with the right ids and tokens if `how` says so.
-    pub(crate) fn stateless(&self, how: u8, byte: u8) -> Vec<u8> {
+    pub(super) fn stateless(&self, how: u8, byte: u8) -> Vec<u8> {
         let is_right = how & 0x80 == 0;
         let client_id = match (&self.handshake, is_right) {
             (Some((client_id, _)), true) => *client_id,
@@ -105,14 +88,14 @@ impl Villain {
     }
 
     /// The number of the next signal. A hostile server does not care whether it is acknowledged.
-    pub(crate) fn next_signal(&mut self) -> u16 {
+    pub(super) fn next_signal(&mut self) -> u16 {
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
         sequence
     }
 
     /// Frames that acknowledge everything received.
-    pub(crate) fn acknowledgement(&mut self) -> Vec<Frame<'static>> {
+    pub(super) fn acknowledgement(&mut self) -> Vec<Frame<'static>> {
         let mut frames = vec![Frame::Ack {
             next: self.expected,
         }];
@@ -121,18 +104,18 @@ impl Villain {
     }
 
     /// A Data packet with these frames; `None` without keys.
-    pub(crate) fn seal(&mut self, frames: &[Frame<'_>]) -> Option<Vec<u8>> {
+    pub(super) fn seal(&mut self, frames: &[Frame<'_>]) -> Option<Vec<u8>> {
         self.seal_bytes(&sealed::plaintext(frames)?)
     }
 
     /// A Data packet with these bytes for frames; `None` without keys.
-    pub(crate) fn seal_bytes(&mut self, plaintext: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn seal_bytes(&mut self, plaintext: &[u8]) -> Option<Vec<u8>> {
         let (transport, receiver) = self.association.as_mut()?;
         Some(sealed::datagram(transport, *receiver, plaintext))
     }
 
     /// Takes in what the client sent, which has to be well formed.
-    pub(crate) fn receive(&mut self, datagram: &[u8]) {
+    pub(super) fn receive(&mut self, datagram: &[u8]) {
         match Packet::parse(datagram).expect("what a client sends is a packet") {
             Packet::Hello {
                 client_id, noise, ..
