@@ -9,24 +9,31 @@ use serde::de::{self, Deserializer, SeqAccess};
 pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
     deserializer: D,
 ) -> Result<[u8; N], D::Error> {
-    struct Visitor<const N: usize>;
+    let mut bytes = [0; N];
+    read(&mut bytes, deserializer)?;
+    Ok(bytes)
+}
 
-    impl<'de, const N: usize> de::Visitor<'de> for Visitor<N> {
-        type Value = [u8; N];
+/// The same for all lengths.
+fn read<'de, D: Deserializer<'de>>(bytes: &mut [u8], deserializer: D) -> Result<(), D::Error> {
+    struct Visitor<'a>(&'a mut [u8]);
+
+    impl<'de> de::Visitor<'de> for Visitor<'_> {
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{N} bytes")
+            write!(f, "{} bytes", self.0.len())
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<[u8; N], A::Error> {
-            let mut bytes = [0; N];
-            for (index, byte) in bytes.iter_mut().enumerate() {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+            for (index, byte) in self.0.iter_mut().enumerate() {
                 let next = sequence.next_element()?;
-                *byte = next.ok_or_else(|| de::Error::invalid_length(index, &self))?;
+                *byte = next.ok_or_else(|| de::Error::invalid_length(index, &"more bytes"))?;
             }
-            Ok(bytes)
+            Ok(())
         }
     }
 
-    deserializer.deserialize_tuple(N, Visitor)
+    let len = bytes.len();
+    deserializer.deserialize_tuple(len, Visitor(bytes))
 }

@@ -16,12 +16,13 @@ use zeroize::Zeroizing;
 
 use crate::secure::{InitiatorHandshake, PublicKey};
 use crate::signal::{Join, MAX_MESSAGE, MAX_TOKEN, RequestId, encode_whole};
-use crate::time::{Duration, Instant, micros};
+use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MIN_NOISE, Packet};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_micros(FIRST_PAUSE_MICROS as u64);
+const FIRST_PAUSE_MICROS: u32 = 250_000;
 /// At most 2 s with what is added at random: that is how long after a server came back its clients come.
-const LONGEST_PAUSE: Duration = Duration::from_millis(1_600);
+const LONGEST_PAUSE_MICROS: u32 = 1_600_000;
 /// Doublings that matter.
 const MAX_DOUBLINGS: u8 = 3;
 /// A Hello unanswered for so many sendings, about eight seconds, is made anew: with new keys, and
@@ -309,12 +310,10 @@ impl Joining {
 /// The pause after this many sendings without an answer. It draws a random number, so ask only when there is a use
 /// for it.
 fn next_pause(unanswered: u8, rng: &mut dyn CryptoRngCore) -> Duration {
-    let pause = (FIRST_PAUSE * (1 << unanswered.min(MAX_DOUBLINGS))).min(LONGEST_PAUSE);
+    let pause = (FIRST_PAUSE_MICROS << unanswered.min(MAX_DOUBLINGS)).min(LONGEST_PAUSE_MICROS);
     // Between three and five quarters.
-    let micros = u32::try_from(micros(pause)).unwrap_or(u32::MAX);
-    let half = micros / 2;
-    let random = rng.next_u32() % half.max(1);
-    pause * 3 / 4 + Duration::from_micros(random.into())
+    let random = rng.next_u32() % (pause / 2);
+    Duration::from_micros((pause / 4 * 3 + random).into())
 }
 
 impl Attempt {

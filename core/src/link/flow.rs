@@ -13,40 +13,44 @@ const RECENT: Duration = Duration::from_secs(1);
 /// sends few packets, rarely asks.
 const MANY: u8 = 5;
 
+/// Times in half µs, of which one and a half round trips are a whole number, and which 32 bits hold: a microcontroller
+/// needs several instructions for each step with a `Duration`.
+type HalfMicros = u32;
+
 /// The time that a silent peer has to answer, or four round-trip times if that is longer.
-const PATIENCE: Duration = Duration::from_millis(900);
+const PATIENCE: HalfMicros = 2 * 900_000;
 /// On a path that loses more than one packet in `LOSSY` the peer has three times as long, since bursts may last.
 const LOSSY: u64 = 8;
 const LOSSY_PATIENCE: u32 = 3;
-const MAX_PATIENCE: Duration = Duration::from_secs(4);
+const MAX_PATIENCE: HalfMicros = 2 * 4_000_000;
 /// Repetitions of the ping within that time. One answer is enough; even on a bad path rarely all are lost.
 pub(super) const REPETITIONS: u8 = 10;
 /// The shortest wait for the first answer.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
-/// The assumed round-trip time before the first sample. Too short a guess would make a client on a slow path reconnect
-/// for ever.
-const UNKNOWN_ROUND_TRIP: Duration = RttEstimator::INITIAL_TIMEOUT;
+const LEAST_WAIT: HalfMicros = 2 * 100_000;
+/// The assumed round-trip time before the first sample, in µs. Too short a guess would make a client on a slow path
+/// reconnect for ever.
+const UNKNOWN_ROUND_TRIP: u32 = 1_000_000;
 
 /// How long to wait for the answer to a ping after `unanswered` pings without one. At first this is the time that an
 /// answer may take, which grows with the number of `late` answers. Later it spreads [`REPETITIONS`] pings evenly over
 /// the peer's remaining time.
 pub(super) fn wait(rtt: &RttEstimator, arrivals: Arrivals, unanswered: u8, late: u8) -> Duration {
-    let round_trip = rtt.smoothed().unwrap_or(UNKNOWN_ROUND_TRIP);
+    let round_trip = rtt.smoothed_micros().unwrap_or(UNKNOWN_ROUND_TRIP);
     let lost = arrivals.expected.saturating_sub(arrivals.received);
     let factor = match lost > arrivals.expected / LOSSY {
         true => LOSSY_PATIENCE,
         false => 1,
     };
-    let patience = round_trip.saturating_mul(4).max(PATIENCE);
-    let patience = patience.saturating_mul(factor);
+    // A round trip is at most a minute, and late answers at most four, so that no step overflows.
+    let patience = (2 * 4 * round_trip).max(PATIENCE) * factor;
     let patience = patience.min(MAX_PATIENCE);
-    let first = round_trip.saturating_mul(3) / 2;
-    let first = first.max(LEAST_WAIT);
-    let first = first.saturating_mul(1 << late).min(patience / 2);
-    match unanswered {
+    let first = (3 * round_trip).max(LEAST_WAIT) << late;
+    let first = first.min(patience / 2);
+    let wait = match unanswered {
         0 => first,
-        _ => patience.saturating_sub(first) / u32::from(REPETITIONS),
-    }
+        _ => (patience - first) / u32::from(REPETITIONS),
+    };
+    Duration::from_micros((wait / 2).into())
 }
 
 /// The media that flows over a link.

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use heapless::string::StringView;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
@@ -35,24 +36,56 @@ pub enum IdError {
     },
 }
 
-/// The rules of all names. Not inlined into each of them: a microcontroller should hold it once.
-#[inline(never)]
-fn validate(
-    text: &str,
-    max: usize,
+/// The rules of a kind of name, beside its length.
+#[derive(Clone, Copy)]
+struct Rules {
     allowed: fn(char) -> bool,
     may_be_empty: bool,
-) -> Result<(), IdError> {
-    if text.is_empty() && !may_be_empty {
+}
+
+/// Checks `text` and copies it to `name`, which is empty. A microcontroller should hold this, and what follows, once
+/// and not for each kind of name.
+#[inline(never)]
+fn fill(name: &mut StringView<u8>, text: &str, rules: Rules) -> Result<(), IdError> {
+    if text.is_empty() && !rules.may_be_empty {
         return Err(IdError::Empty);
     }
+    let max = name.capacity();
     if text.len() > max {
         return Err(IdError::TooLong { max });
     }
-    if !text.chars().all(allowed) {
+    if !text.chars().all(rules.allowed) {
         return Err(IdError::Forbidden);
     }
-    Ok(())
+    name.push_str(text).map_err(|_| IdError::TooLong { max })
+}
+
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn write<S: Serializer>(name: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name)
+}
+
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn read<'de, D: Deserializer<'de>>(
+    name: &mut StringView<u8>,
+    deserializer: D,
+    rules: Rules,
+) -> Result<(), D::Error> {
+    struct Visitor<'a>(&'a mut StringView<u8>, Rules);
+
+    impl de::Visitor<'_> for Visitor<'_> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a name of at most {} bytes", self.0.capacity())
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+            fill(self.0, text, self.1).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Visitor(name, rules))
 }
 
 fn is_id_char(c: char) -> bool {
@@ -73,16 +106,20 @@ macro_rules! name_type {
             /// Most bytes that it may have.
             pub const MAX_LEN: usize = $max;
 
+            const RULES: Rules = Rules {
+                allowed: $allowed,
+                may_be_empty: $may_be_empty,
+            };
+
             /// Checks `text` and copies it.
             ///
             /// # Errors
             /// [`IdError`] says which rule `text` breaks.
             #[inline(never)]
             pub fn new(text: &str) -> Result<Self, IdError> {
-                validate(text, $max, $allowed, $may_be_empty)?;
-                heapless::String::try_from(text)
-                    .map(Self)
-                    .map_err(|_| IdError::TooLong { max: $max })
+                let mut name = heapless::String::new();
+                fill(&mut name, text, Self::RULES)?;
+                Ok(Self(name))
             }
 
             /// The text.
@@ -134,25 +171,16 @@ macro_rules! name_type {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
+                write(self.as_str(), serializer)
             }
         }
 
         impl<'de> Deserialize<'de> for $name {
+            #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Visitor;
-                impl de::Visitor<'_> for Visitor {
-                    type Value = $name;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        write!(f, "a name of at most {} bytes", $max)
-                    }
-
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
-                        $name::new(text).map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_str(Visitor)
+                let mut name = heapless::String::new();
+                read(&mut name, deserializer, Self::RULES)?;
+                Ok(Self(name))
             }
         }
     };

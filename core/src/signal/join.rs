@@ -138,12 +138,16 @@ impl Redirect {
     /// The addresses to try, for a client that was redirected by the server at `by`.
     pub fn addresses(&self, by: SocketAddr) -> heapless::Vec<SocketAddr, 2> {
         let mut addresses = heapless::Vec::new();
-        let (first, second) = match *self {
-            Self::Port(port) => (SocketAddr::new(by.ip(), port), None),
-            Self::Address(address) => (address, None),
-            Self::Either(v4, v6) => (v4.into(), Some(v6.into())),
+        let first = match *self {
+            Self::Port(port) => SocketAddr::new(by.ip(), port),
+            Self::Address(address) => address,
+            Self::Either(v4, _) => v4.into(),
         };
-        addresses.extend([first].into_iter().chain(second));
+        // There is room for both.
+        let _ = addresses.push(first);
+        if let Self::Either(_, v6) = *self {
+            let _ = addresses.push(v6.into());
+        }
         addresses
     }
 }

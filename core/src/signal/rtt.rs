@@ -104,8 +104,13 @@ impl RttEstimator {
 
     /// The smoothed round-trip time (SRTT); `None` before the first sample.
     pub fn smoothed(&self) -> Option<Duration> {
-        self.estimate
-            .map(|estimate| Duration::from_micros(estimate.smoothed.into()))
+        self.smoothed_micros()
+            .map(|smoothed| Duration::from_micros(smoothed.into()))
+    }
+
+    /// The same in µs: at most a minute.
+    pub(crate) fn smoothed_micros(&self) -> Option<u32> {
+        self.estimate.map(|estimate| estimate.smoothed)
     }
 
     /// The mean deviation of the round-trip time (RTTVAR); `None` before the first sample.
@@ -117,26 +122,24 @@ impl RttEstimator {
     /// How long to wait for an answer now (RTO), from [`MIN_TIMEOUT`](Self::MIN_TIMEOUT) to
     /// [`MAX_TIMEOUT`](Self::MAX_TIMEOUT).
     pub fn timeout(&self) -> Duration {
-        self.base_timeout()
-            .saturating_mul(1 << self.backoff)
-            .min(Self::MAX_TIMEOUT)
+        let most = micros(Self::MAX_TIMEOUT);
+        let timeout = self.base_micros().min(most) << self.backoff;
+        Duration::from_micros(timeout.min(most).into())
     }
 
     /// The same without the doubling: for who counts timeouts by itself.
     pub(crate) fn base_timeout(&self) -> Duration {
-        match self.estimate {
-            None => Self::INITIAL_TIMEOUT,
-            Some(Estimate {
-                smoothed,
-                variation,
-            }) => {
-                let margin = u64::from(variation) * 4;
-                let margin = Duration::from_micros(margin).max(Self::GRANULARITY);
-                Duration::from_micros(smoothed.into())
-                    .saturating_add(margin)
-                    .max(Self::MIN_TIMEOUT)
-            }
-        }
+        Duration::from_micros(self.base_micros().into())
+    }
+
+    /// In µs, which a microcontroller adds with fewer instructions than times.
+    fn base_micros(&self) -> u32 {
+        let Some(estimate) = self.estimate else {
+            return micros(Self::INITIAL_TIMEOUT);
+        };
+        let margin = estimate.variation * 4;
+        let timeout = estimate.smoothed + margin.max(micros(Self::GRANULARITY));
+        timeout.max(micros(Self::MIN_TIMEOUT))
     }
 }
 

@@ -387,6 +387,7 @@ impl Playout {
         self.statistics.dropped += 1;
     }
 
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn count_lost_before(&mut self, cell: &Cell) {
         let next = self.next_sequence.unwrap_or(cell.sequence);
         self.statistics.lost += cell.sequence.saturating_sub(next);
@@ -464,6 +465,7 @@ impl Playout {
     }
 
     /// `now` in samples; the first call sets its zero.
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn arrival(&mut self, now: Instant) -> i64 {
         let origin = *self.origin.get_or_insert(now);
         let micros = now.as_micros().saturating_sub(origin.as_micros());

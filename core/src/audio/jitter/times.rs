@@ -32,7 +32,7 @@ pub(super) struct Times {
 impl Times {
     pub(super) fn new(config: JitterConfig) -> Self {
         let rate = i64::from(config.clock_rate.clamp(8_000, 192_000));
-        let ms = |ms: i64| rate * ms / 1_000;
+        let ms = |ms| samples(rate, ms);
         // Clamped far above any useful value, so that products stay small.
         let of = |duration: Duration| {
             let most = duration.min(Duration::from_secs(60));
@@ -55,4 +55,10 @@ impl Times {
             maximum,
         }
     }
+}
+
+/// The number of samples in this time: a division of 64 bits, which a microcontroller should hold once.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn samples(rate: i64, ms: i64) -> i64 {
+    rate * ms / 1_000
 }
