@@ -404,11 +404,13 @@ impl Link {
         out: &mut [u8],
         fill: impl FnOnce(&mut FrameWriter<'_>),
     ) -> Result<Option<usize>, ComposeError> {
-        self.compose_within(now, out, MAX_DATAGRAM, fill)
+        let signals = self.wants_transmit();
+        self.compose_within(now, out, MAX_DATAGRAM, signals, fill)
     }
 
     /// Like `compose`, but the packet has at most `limit` bytes: at least 44, so that a pong, a ping and an
-    /// acknowledgement fit. For a path with an anti-amplification limit.
+    /// acknowledgement fit. For a path with an anti-amplification limit. `signals` is what
+    /// [`wants_transmit`](Self::wants_transmit) says.
     ///
     /// # Errors
     /// As `compose`.
@@ -417,12 +419,13 @@ impl Link {
         now: Instant,
         out: &mut [u8],
         limit: usize,
+        signals: bool,
         fill: impl FnOnce(&mut FrameWriter<'_>),
     ) -> Result<Option<usize>, ComposeError> {
         BufferTooSmall::check(out)?;
         let out = out.get_mut(..limit.min(MAX_DATAGRAM)).unwrap_or_default();
         let mut writer = FrameWriter::in_datagram(out);
-        if self.wants_transmit() {
+        if signals {
             self.write_own_frames(now, &mut writer);
         }
         fill(&mut writer);

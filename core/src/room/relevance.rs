@@ -97,7 +97,8 @@ pub(super) fn most_relevant<'a, 'w>(
         if chosen.len() >= capacity {
             break;
         }
-        if seen.insert(id) {
+        // All are lent by the state, so one participant is at one place.
+        if seen.insert(core::ptr::from_ref(id)) {
             chosen.push(id);
         }
     }

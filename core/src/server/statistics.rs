@@ -65,6 +65,11 @@ impl Statistics {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
     }
 
+    pub(super) fn count_sent(&mut self, bytes: usize) {
+        self.datagrams_sent += 1;
+        self.bytes_sent += bytes as u64;
+    }
+
     pub(super) fn count_dropped(&mut self, reason: Dropped) {
         if let Some(count) = self.dropped.get_mut(reason as usize) {
             *count += 1;

@@ -9,6 +9,8 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(super) struct Timers<K> {
     queue: BTreeSet<(Instant, K)>,
+    /// The first one, which each poll asks for.
+    first: Option<(Instant, K)>,
 }
 
 /// The instant that one key is armed for. A removed key must have been disarmed.
@@ -19,6 +21,7 @@ impl<K: Ord + Copy> Timers<K> {
     pub(super) const fn new() -> Self {
         Self {
             queue: BTreeSet::new(),
+            first: None,
         }
     }
 
@@ -34,6 +37,7 @@ impl<K: Ord + Copy> Timers<K> {
             self.queue.insert((at, key));
         }
         alarm.0 = at;
+        self.first = self.queue.first().copied();
     }
 
     /// Wakes `key` at `at`, unless it is woken before that anyway.
@@ -47,13 +51,13 @@ impl<K: Ord + Copy> Timers<K> {
 
     /// A key whose time has come. It stays armed until it is [`set`](Self::set) anew.
     pub(super) fn due(&self, now: Instant) -> Option<K> {
-        let (at, key) = self.queue.first()?;
-        (*at <= now).then_some(*key)
+        let (at, key) = self.first?;
+        (at <= now).then_some(key)
     }
 
     /// The time of the first wake-up.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.queue.first().map(|(at, _)| *at)
+        self.first.map(|(at, _)| at)
     }
 
     pub(super) fn len(&self) -> usize {

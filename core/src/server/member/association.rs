@@ -253,7 +253,8 @@ impl Association {
         (self.is_connected() && budget >= LEAST_PACKET).then(|| budget.min(MAX_DATAGRAM))
     }
 
-    /// Writes one datagram of at most `limit` bytes: the link's frames, then those that `fill` adds.
+    /// Writes one datagram of at most `limit` bytes: the link's frames if it `signals`, as the link itself says, then
+    /// those that `fill` adds.
     ///
     /// # Errors
     /// If the keys are used up.
@@ -262,9 +263,10 @@ impl Association {
         now: Instant,
         out: &mut [u8],
         limit: usize,
+        signals: bool,
         fill: impl FnOnce(&mut FrameWriter<'_>),
     ) -> Result<Option<usize>, SealError> {
-        match self.link.compose_within(now, out, limit, fill) {
+        match self.link.compose_within(now, out, limit, signals, fill) {
             Ok(len) => {
                 let sent = len.unwrap_or(0);
                 self.bytes_sent += sent as u64;

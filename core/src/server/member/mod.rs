@@ -60,16 +60,15 @@ impl Member {
 
     /// Whether another datagram could be filled now.
     pub(super) fn has_more(&self) -> bool {
-        let Self {
-            association,
-            sends,
-            receives,
-            ..
-        } = self;
-        !receives.media.is_empty()
-            || !sends.report.is_empty()
+        let association = &self.association;
+        self.has_frames()
             || association.has_more()
-            || !receives.messages.is_empty() && association.link.free_window() > 0
+            || !self.receives.messages.is_empty() && association.link.free_window() > 0
+    }
+
+    /// Whether anything but signalling waits.
+    pub(super) fn has_frames(&self) -> bool {
+        !self.receives.media.is_empty() || !self.sends.report.is_empty()
     }
 
     /// The next timeout.

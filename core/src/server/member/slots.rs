@@ -265,14 +265,12 @@ impl Slot {
         }
         let turn = self.turn.as_mut()?;
         let ahead = sequence_difference(arriving.sequence, turn.highest);
-        if let Ok(behind) = u32::try_from(-i32::from(ahead))
-            && behind > turn.extent
-        {
-            return None;
-        }
-        if let Ok(ahead) = u32::try_from(ahead) {
+        let distance = u32::from(ahead.unsigned_abs());
+        if ahead >= 0 {
             turn.highest = arriving.sequence;
-            turn.extent = turn.extent.saturating_add(ahead);
+            turn.extent = turn.extent.saturating_add(distance);
+        } else if distance > turn.extent {
+            return None;
         }
         turn.last = now;
         turn.score = arriving.score;

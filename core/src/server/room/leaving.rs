@@ -131,7 +131,8 @@ pub(crate) fn transmit(cx: &mut Context, key: PeerKey, out: &mut [u8]) -> Option
     association.ready = false;
     let limit = association.limit()?;
     association.refill();
-    let Ok(len) = association.compose(now, out, limit, |_| {}) else {
+    let signals = association.link.wants_transmit();
+    let Ok(len) = association.compose(now, out, limit, signals, |_| {}) else {
         let departing = cx.leaving.remove(&key)?;
         cx.forget(departing.association);
         return None;

@@ -220,6 +220,7 @@ impl Room {
     }
 
     /// Writes a datagram for a member.
+    #[inline(always)]
     pub(super) fn transmit(
         &mut self,
         cx: &mut Context,
@@ -253,7 +254,8 @@ impl Room {
         association.ready = false;
         let limit = association.limit()?;
         association.refill();
-        let Ok(len) = association.compose(cx.now, out, limit, |_| {}) else {
+        let signals = association.link.wants_transmit();
+        let Ok(len) = association.compose(cx.now, out, limit, signals, |_| {}) else {
             self.close_guest(cx, who, CloseReason::ConnectionLost);
             if let Some(departing) = cx.leaving.remove(&who) {
                 cx.forget(departing.association);

@@ -52,21 +52,27 @@ impl Session {
         let signals = member.association.link.wants_transmit();
         let (sends, receives) = (&mut member.sends, &mut member.receives);
         let pool = &mut cx.pool;
-        let composed = member.association.compose(cx.now, out, limit, |writer| {
-            let report = &mut sends.report;
-            if !report.is_empty() && writer.push(&Frame::Report(report)).is_ok() {
-                report.clear();
-            }
-            receives.packets += receives.media.drain_into(writer, pool);
-        })?;
+        let composed = member
+            .association
+            .compose(cx.now, out, limit, signals, |writer| {
+                let report = &mut sends.report;
+                if !report.is_empty() && writer.push(&Frame::Report(report)).is_ok() {
+                    report.clear();
+                }
+                receives.packets += receives.media.drain_into(writer, pool);
+            })?;
         let Some(len) = composed else {
             return Ok(None);
         };
         let to = member.association.reach.path;
-        if member.has_more() {
+        // Media alone leaves no signalling to send, and is followed by nothing that has to be waited for.
+        let has_more = match signals {
+            true => member.has_more(),
+            false => member.has_frames(),
+        };
+        if has_more {
             cx.wake(&mut member.association);
         }
-        // Media alone is followed by nothing that has to be waited for.
         if signals {
             let at = member.next_timeout(&cx.config);
             cx.rearm_sooner(&mut member.association, at);
