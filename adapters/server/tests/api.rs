@@ -197,6 +197,38 @@ async fn requests_are_read_strictly_and_errors_say_where() {
             "/scopes",
         ),
         (
+            Method::GET,
+            "/v1/rooms?created_before=",
+            Value::Null,
+            400,
+            "unknown-parameter",
+            "`created_before` has no value",
+        ),
+        (
+            Method::DELETE,
+            "/v1/rooms/a%20b",
+            Value::Null,
+            422,
+            "validation",
+            "/room",
+        ),
+        (
+            Method::GET,
+            "/v1/rooms/a%20b/bans",
+            Value::Null,
+            422,
+            "validation",
+            "/room",
+        ),
+        (
+            Method::PATCH,
+            "/v1/rooms/a",
+            json!([]),
+            422,
+            "validation",
+            "object",
+        ),
+        (
             Method::POST,
             "/v1/keys/nobody/rotate",
             json!({}),
@@ -238,6 +270,15 @@ async fn requests_are_read_strictly_and_errors_say_where() {
     );
     assert_eq!(problem.headers()["x-content-type-options"], "nosniff");
     assert!(problem.headers().contains_key("x-request-id"));
+    for (header, value) in [("idempotency-key", "a\tb"), ("idempotency-key", "")] {
+        let odd = api
+            .http
+            .post(format!("{}/v1/rooms", api.url))
+            .bearer_auth(&api.key)
+            .header(header, value);
+        let odd = odd.header("content-type", "application/json").body("{}");
+        assert_eq!(within(odd.send()).await.unwrap().status(), 400, "{value:?}");
+    }
     let large = json!({"title": "x".repeat(2 << 20)});
     let (status, _) = api.call(Method::POST, "/v1/rooms", large).await;
     assert_eq!(status, 413);
@@ -274,6 +315,9 @@ async fn a_room_is_changed_by_who_has_read_it_last() {
     assert_eq!(changed.status(), 200);
     let late = within(change(&etag, "Blue")).await.unwrap();
     assert_eq!(late.status(), 412);
+    // What is not valid in itself is told before that.
+    let invalid = within(change(&etag, &"x".repeat(121))).await.unwrap();
+    assert_eq!(invalid.status(), 422);
     assert_eq!(api.get("/v1/rooms/green").await["title"], "Greener");
     let (status, problem) = api
         .call(Method::POST, "/v1/rooms", json!({"name": "green"}))

@@ -99,7 +99,7 @@ fn every_operation_is_described() {
             described["summary"].is_string(),
             "begin its comment with one line that says what it does",
         );
-        let is_open = described["security"] == json!([{}]);
+        let is_open = described["security"] == json!([]);
         let is_scoped = operation
             .scope()
             .is_some_and(|scope| scopes.contains(scope));
@@ -491,4 +491,68 @@ async fn every_problem_is_as_it_is_described() {
         missing.is_empty(),
         "show by a request how these come about: {missing:?}"
     );
+}
+
+/// A request's id may be the client's, if it can be logged and given back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_request_id_is_replaced() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let long = "x".repeat(129);
+    for (id, is_kept) in [
+        ("trace-7", true),
+        (&long, false),
+        ("a b", false),
+        ("a\tb", false),
+        ("\u{e9}", false),
+    ] {
+        let id = reqwest::header::HeaderValue::from_bytes(id.as_bytes()).unwrap();
+        let sent = api
+            .http
+            .get(format!("{}/v1/rooms", api.url))
+            .header("x-request-id", id.clone());
+        let answer = within(sent.send()).await.unwrap();
+        assert_eq!(answer.headers()["x-request-id"] == id, is_kept, "{id:?}");
+        problem(answer, Kind::Unauthenticated).await;
+    }
+    api.stop().await;
+}
+
+/// Nothing may embed or guess at an answer, and nothing may keep one with a secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_have_headers_that_protect_them() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let token = json!({"participant": "anna"});
+    let key = json!({"scopes": ["read"]});
+    for (method, path, body) in [
+        (Method::POST, "/v1/rooms/kitchen/tokens", Some(&token)),
+        (Method::POST, "/v1/keys", Some(&key)),
+        (
+            Method::POST,
+            "/v1/keys/first/rotate",
+            Some(&json!({"keep_former_s": 600})),
+        ),
+        (Method::GET, "/v1/rooms", None),
+        (Method::GET, "/v1/rooms/nowhere", None),
+        (Method::GET, "/openapi.json", None),
+        (Method::GET, "/v2", None),
+    ] {
+        let answer = api.send(method.clone(), path, body).await;
+        let headers = answer.headers();
+        assert_eq!(headers["cache-control"], "no-store", "{method} {path}");
+        assert_eq!(
+            headers["x-content-type-options"], "nosniff",
+            "{method} {path}"
+        );
+        assert_eq!(headers["referrer-policy"], "no-referrer", "{method} {path}");
+        assert!(
+            headers["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .contains("default-src 'none'"),
+            "{method} {path}"
+        );
+    }
+    api.stop().await;
 }

@@ -55,12 +55,14 @@ pub(crate) struct NewBan {
     operation_id = "list_bans", security(("key" = ["read"])),
     params(("room" = String, Path)), responses(
     (status = OK, body = List<Ban>),
+    Problems<(kind::Validation,)>,
 ))]
 pub(super) async fn list(
     _: Caller<Read>,
     State(app): State<App>,
     Path(room): Path<String>,
 ) -> Result<Json<List<Ban>>, Problem> {
+    check_name(&room, "/room")?;
     let bans = app.store().bans(Some(&room)).await?;
     Ok(Json(List {
         data: bans.into_iter().map(Ban::from).collect(),

@@ -3,14 +3,17 @@
 //! * Parameters of paths have a description and a form, from one list.
 //! * Each operation has the problems that its shape allows: a body can be invalid, a key can lack a scope. Those of its own a
 //!   handler names with [`Problems`](super::problem::Problems).
+//! * Defaults are told in words: generators of clients take members with a `default` for required, or send it each time.
 //! * Schemas of flattened structures are one object each, which generators of clients read better than `allOf`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::Method;
+use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{
-    AdditionalProperties, AllOf, Object, OneOf, Schema, SchemaType, Type,
+    AdditionalProperties, AllOf, ArrayItems, KnownFormat, Object, OneOf, Schema, SchemaFormat,
+    SchemaType, Type,
 };
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response};
 
@@ -52,6 +55,11 @@ pub(super) fn complete(openapi: &mut OpenApi) {
         }
     }
     if let Some(components) = &mut openapi.components {
+        for schema in components.schemas.values_mut() {
+            if let RefOr::T(schema) = schema {
+                tell_defaults(schema);
+            }
+        }
         let names: BTreeSet<String> = components.schemas.keys().cloned().collect();
         let former: BTreeMap<String, RefOr<Schema>> =
             components.schemas.clone().into_iter().collect();
@@ -85,12 +93,16 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &
 }
 
 fn complete_operation(path: &str, method: &Method, operation: &mut Operation) {
+    let open = serde_json::json!([{}]);
+    let is_open = serde_json::to_value(&operation.security).is_ok_and(|security| security == open);
+    if is_open {
+        // An empty list says the same, and generators of clients do not ask for a key then.
+        operation.security = Some(Vec::new());
+    }
     // Those without a version are for machines that look after this one.
     if !path.starts_with("/v1/") {
         return;
     }
-    let open = serde_json::json!([{}]);
-    let is_open = serde_json::to_value(&operation.security).is_ok_and(|security| security == open);
     let is_repeatable = *method == Method::POST && !is_open;
     let has_body = operation.request_body.is_some();
     let parameters = operation.parameters.get_or_insert_default();
@@ -122,6 +134,9 @@ fn complete_operation(path: &str, method: &Method, operation: &mut Operation) {
 }
 
 fn describe_parameter(parameter: &mut Parameter) {
+    if let Some(schema) = &mut parameter.schema {
+        unsigned(schema);
+    }
     if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
         && let SchemaType::Array(types) = &schema.schema_type
         && let [only, Type::Null] = types.as_slice()
@@ -129,8 +144,15 @@ fn describe_parameter(parameter: &mut Parameter) {
         // It is left out, but never null.
         schema.schema_type = only.clone().into();
     }
-    if parameter.parameter_in != ParameterIn::Path {
-        return;
+    match parameter.parameter_in {
+        ParameterIn::Path => {}
+        ParameterIn::Query => {
+            if let Some(schema) = &mut parameter.schema {
+                not_empty(schema);
+            }
+            return;
+        }
+        _ => return,
     }
     let known = PARAMETERS.iter().find(|(name, ..)| *name == parameter.name);
     let Some((_, description, pattern, example)) = known else {
@@ -156,7 +178,7 @@ fn idempotency_key() -> Parameter {
             "1 to 255 printable ASCII characters. The same request with the same key gets the stored answer for 24 hours, \
              with `Idempotency-Replayed: true`.",
         ))
-        .schema(Some(form.pattern(Some("^[ -~]+$"))))
+        .schema(Some(form.pattern(Some("^[!-~]([ -~]*[!-~])?$"))))
         .build()
 }
 
@@ -203,7 +225,6 @@ fn flat(all: &AllOf, schemas: &BTreeMap<String, RefOr<Schema>>) -> Option<Object
         };
         if is_answer {
             part.required = part.properties.keys().cloned().collect();
-            part.properties.values_mut().for_each(without_default);
         } else if part.additional_properties.is_some() {
             flat.additional_properties = part.additional_properties;
         }
@@ -213,14 +234,78 @@ fn flat(all: &AllOf, schemas: &BTreeMap<String, RefOr<Schema>>) -> Option<Object
     Some(flat)
 }
 
-fn without_default(schema: &mut RefOr<Schema>) {
+/// A parameter without a value is refused.
+fn not_empty(schema: &mut RefOr<Schema>) {
     match schema {
-        RefOr::T(Schema::Object(schema)) => schema.default = None,
-        RefOr::T(Schema::Array(schema)) => schema.default = None,
-        RefOr::T(Schema::OneOf(schema)) => schema.default = None,
-        RefOr::Ref(to) => to.default = None,
-        RefOr::T(_) => {}
+        RefOr::T(Schema::Object(text)) if text.schema_type == Type::String.into() => {
+            text.min_length = Some(1);
+        }
+        RefOr::T(Schema::Array(list)) => {
+            if let ArrayItems::RefOrSchema(each) = &mut list.items {
+                not_empty(each);
+            }
+        }
+        _ => {}
     }
+}
+
+/// A number of 32 bits without a sign is more than `int32` allows.
+fn unsigned(schema: &mut RefOr<Schema>) {
+    let int32 = Some(SchemaFormat::KnownFormat(KnownFormat::Int32));
+    if let RefOr::T(Schema::Object(schema)) = schema
+        && schema.format == int32
+        && schema.minimum.is_some()
+    {
+        schema.format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
+        schema.maximum.get_or_insert(u32::MAX.into());
+    }
+}
+
+/// Moves the defaults of members into their descriptions.
+fn tell_defaults(schema: &mut Schema) {
+    match schema {
+        Schema::Object(object) => object.properties.values_mut().for_each(tell_default),
+        Schema::AllOf(all) => {
+            for part in &mut all.items {
+                if let RefOr::T(part) = part {
+                    tell_defaults(part);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn tell_default(member: &mut RefOr<Schema>) {
+    unsigned(member);
+    let (default, description) = match member {
+        RefOr::T(Schema::Object(member)) => (member.default.take(), &mut member.description),
+        RefOr::T(Schema::Array(member)) => (member.default.take(), &mut member.description),
+        RefOr::T(Schema::OneOf(member)) => (member.default.take(), &mut member.description),
+        RefOr::Ref(to) => {
+            if let Some(default) = to.default.take().and_then(|default| in_words(&default)) {
+                to.description = format!("{} {default}", to.description).trim().to_owned();
+            }
+            return;
+        }
+        RefOr::T(_) => return,
+    };
+    if let Some(default) = default.and_then(|default| in_words(&default)) {
+        let former = description.take().unwrap_or_default();
+        *description = Some(format!("{former} {default}").trim().to_owned());
+    }
+}
+
+/// Nothing needs no words.
+fn in_words(default: &Value) -> Option<String> {
+    let is_empty = match default {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    (!is_empty).then(|| format!("Default: `{default}`."))
 }
 
 /// The schema of a merge patch ([RFC 7396](https://www.rfc-editor.org/rfc/rfc7396)) of what has this schema: nothing is

@@ -41,7 +41,7 @@ async fn answer(
     let key = key
         .to_str()
         .ok()
-        .filter(|key| (1..=255).contains(&key.len()));
+        .filter(|key| (1..=255).contains(&key.len()) && !key.contains('\t'));
     let key = key.ok_or_else(|| {
         Problem::new(
             Kind::Malformed,

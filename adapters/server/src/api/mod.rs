@@ -223,7 +223,7 @@ impl App {
     pub fn router(self) -> Router {
         let (routes, mut openapi) = described().split_for_parts();
         describe::complete(&mut openapi);
-        let parameters = Arc::new(strict::Parameters::of(&mut openapi));
+        let parameters = (self.clone(), Arc::new(strict::Parameters::of(&mut openapi)));
         let openapi = Arc::new(openapi);
         let document = move || async move { axum::Json(Arc::unwrap_or_clone(openapi)) };
         let idempotent = middleware::from_fn_with_state(self.clone(), idempotency::answer_once);

@@ -17,7 +17,8 @@ This page is made of the server's own description, `/openapi.json`; `parlour ope
   and milliseconds.
 * A key is sent as `Authorization: Bearer <id>.<secret>`. Each operation names the scope that the key needs; a key with the
   scope `admin` may do everything. In the examples, `$API` is the server's address and `$KEY` a key.
-* Unknown members of a body and unknown query parameters are errors. Parameters and members without a mark are optional.
+* Unknown members of a body, unknown query parameters and parameters without a value are errors. Members in bold are always
+  there, or required.
 * A filter that is given twice means either. A range is half open: `created_after` ≤ t < `created_before`.
 * A list is `{\"data\": […], \"next_cursor\": …}`, newest first. The next page is asked for with `cursor`; a cursor is valid for
   a day, and `null` says that there is no further page.
@@ -250,16 +251,10 @@ fn write_object(page: &mut String, name: &str, schema: &Value) -> std::fmt::Resu
     writeln!(page, "\n| member | form | |\n|---|---|---|")?;
     for (member, schema) in members {
         let mark = if required.contains(member) { "**" } else { "" };
-        let default = &schema["default"];
-        let default = if default.is_null() {
-            String::new()
-        } else {
-            format!(" Without it: `{default}`.")
-        };
         let meaning = cell(&schema["description"]);
         writeln!(
             page,
-            "| {mark}`{member}`{mark} | {} | {meaning}{default} |",
+            "| {mark}`{member}`{mark} | {} | {meaning} |",
             type_of(schema)
         )?;
     }

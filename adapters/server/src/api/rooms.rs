@@ -256,6 +256,13 @@ pub(super) async fn patch(
     headers: HeaderMap,
     Body(patch): Body<Value>,
 ) -> Result<Response, Problem> {
+    if !patch.is_object() {
+        // Its standard would have it take the place of all settings.
+        return Err(Problem::invalid_member("", "a change is an object"));
+    }
+    let mut alone = json!({});
+    merge(&mut alone, patch.clone());
+    settings(alone)?;
     let missing = Problem::not_found("room", &name);
     let merged = move |former: Option<&RoomSettings>| {
         let former = former.ok_or(missing)?;
@@ -274,12 +281,14 @@ pub(super) async fn patch(
     operation_id = "delete_room", security(("key" = ["rooms"])),
     params(("room" = String, Path)), responses(
     (status = NO_CONTENT),
+    Problems<(kind::Validation,)>,
 ))]
 pub(super) async fn delete(
     _: Caller<Rooms>,
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    check_name(&name, "/room")?;
     let room = name.clone();
     let _changing = app.changing().await;
     let deleted = app.store().write(move |tx| {

@@ -189,6 +189,7 @@ pub(super) async fn end(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Targets {
+    #[schema(required)]
     participants: Ids,
     /// Those who are left alone, if `participants` is `"all"`.
     except: Vec<String>,
@@ -198,6 +199,7 @@ pub(crate) struct Targets {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct KickTargets {
+    #[schema(required)]
     participants: Ids,
     /// Those who are left alone, if `participants` is `"all"`.
     except: Vec<String>,

@@ -75,8 +75,10 @@ pub(crate) struct Minted {
     ticket: String,
     expires_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     refresh_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     refresh_expires_at: Option<Timestamp>,
 }
 
