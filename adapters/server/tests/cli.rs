@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::watch;
 
-/// The program, in a folder that is its home, with nothing of this machine's settings.
+/// The program, in a folder that is its home, with nothing of this machine's settings, nor its certificates.
 fn parlour(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlour"));
     command
@@ -23,6 +23,7 @@ fn parlour(folder: &Path, arguments: &[&str]) -> Command {
         .current_dir(folder)
         .env_clear()
         .env("HOME", folder)
+        .envs([("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")])
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

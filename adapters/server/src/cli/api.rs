@@ -60,6 +60,12 @@ impl Verb {
         &openapi()["paths"][self.path][self.method.to_lowercase()]
     }
 
+    /// Method and path.
+    #[cfg(test)]
+    pub(crate) fn operation_name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
     fn summary(&self) -> &'static str {
         let summary = self.operation()["summary"].as_str().unwrap_or_default();
         summary.trim_end_matches('.')
