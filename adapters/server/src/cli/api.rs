@@ -23,6 +23,7 @@ pub(crate) struct Verb {
     positional: &'static [&'static str],
     example: &'static str,
     deletes: bool,
+    view: Option<View>,
 }
 
 impl Verb {
@@ -40,6 +41,7 @@ impl Verb {
             positional: &[],
             example,
             deletes: false,
+            view: None,
         }
     }
 
@@ -52,6 +54,12 @@ impl Verb {
     /// It deletes what cannot be had again: the user is asked.
     pub(crate) const fn deleting(mut self) -> Self {
         self.deletes = true;
+        self
+    }
+
+    /// Its answers are other things than the entries of its resource.
+    pub(crate) const fn shown(mut self, view: View) -> Self {
+        self.view = Some(view);
         self
     }
 
@@ -229,6 +237,10 @@ impl<T: Table> Run for Call<T> {
 }
 
 impl<T: Table> Call<T> {
+    fn view(&self) -> &View {
+        self.verb.view.as_ref().unwrap_or(&T::VIEW)
+    }
+
     fn path_values(&self) -> impl Iterator<Item = (&str, &str)> {
         let of_path = self
             .given
@@ -265,9 +277,9 @@ impl<T: Table> Call<T> {
             Value::Null => Ok(()),
             answer => match answer["data"].as_array() {
                 Some(entries) if answer.get("next_cursor").is_some() => {
-                    output.entries(&T::VIEW, entries)
+                    output.entries(self.view(), entries)
                 }
-                _ => output.entry(&T::VIEW, &answer),
+                _ => output.entry(self.view(), &answer),
             },
         }
     }
@@ -320,7 +332,7 @@ impl<T: Table> Call<T> {
             };
             missing = missing.map(|missing| missing.saturating_sub(entries.len() as u64));
             if matches!(output.format(), Format::Jsonl | Format::Id) {
-                output.entries(&T::VIEW, &entries)?;
+                output.entries(self.view(), &entries)?;
             } else {
                 collected.extend(entries);
             }
@@ -330,7 +342,7 @@ impl<T: Table> Call<T> {
             }
         }
         if !matches!(output.format(), Format::Jsonl | Format::Id) {
-            output.entries(&T::VIEW, &collected)?;
+            output.entries(self.view(), &collected)?;
         }
         if cursor.is_some() {
             output.note("There are more: use --limit or --all.");

@@ -88,7 +88,9 @@ pub(crate) fn parameters(operation: &Value, is_patch: bool, positional: &[&str])
         parameters.push(Parameter {
             is_nullable: place == Place::Body && resolved.is_nullable && (is_patch || !is_text),
             help: (help.or(resolved.description))
+                .filter(|_| (place, member) != (Place::Path, "session"))
                 .unwrap_or_else(|| known(member))
+                .replace('\n', " ")
                 .trim_end_matches('.')
                 .to_owned(),
             is_positional: place == Place::Path

@@ -35,6 +35,10 @@ tables! {
     Sessions: id "id", columns ["id", "room", "state", "started_at", "ended_at", "end_reason", "participants", "peak_participants"], verbs [
         Verb::new("list", "GET", "/v1/sessions", "session list --room kitchen --started-after -7d"),
         Verb::new("get", "GET", "/v1/sessions/{session}", "session get kitchen"),
+        Verb::new("stats", "GET", "/v1/sessions/{session}/stats", "session stats kitchen --from -1h --step 1m").shown(View {
+            id: "participant",
+            columns: &["at", "participant", "quality", "mos", "uplink_loss", "downlink_loss", "jitter_ms", "round_trip_ms", "path"],
+        }),
         Verb::new("end", "POST", "/v1/sessions/{session}/end", "session end kitchen"),
         Verb::new("kick", "POST", "/v1/sessions/{session}/kick", "session kick kitchen bob carol"),
         Verb::new("censor", "POST", "/v1/sessions/{session}/censor", "session censor kitchen --all --except anna"),

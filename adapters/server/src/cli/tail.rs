@@ -62,6 +62,9 @@ pub(crate) struct Tail {
     /// Events of this session; may be given several times.
     #[arg(long)]
     session: Vec<String>,
+    /// Also who speaks, which is no event of the journal and has no `seq`.
+    #[arg(long)]
+    speaker: bool,
     /// Ends after so many events.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -90,6 +93,9 @@ impl Tail {
         ] {
             let each = values.iter().map(|value| (name.to_owned(), value.clone()));
             request.query.extend(each);
+        }
+        if self.speaker {
+            request.query.push(("speaker".to_owned(), "1".to_owned()));
         }
         let mut missing = self.count;
         let mut pauses = PAUSES.into_iter();
