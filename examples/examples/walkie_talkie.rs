@@ -4,14 +4,14 @@
 //! arecord -t raw -f S16_LE -r 48000 | cargo run --release --example walkie_talkie -- TICKET | aplay -t raw -f S16_LE -r 48000
 //! ```
 
-use std::io::Read as _;
+use std::io::stdin;
 
 use clap::Parser;
+use parlour_files::raw_pcm;
 use parlour_tokio::{
     AudioOptions, AudioWriter, Event, Events, MixedReader, Room, RoomEvent, SampleRate,
 };
 use tokio::io::{AsyncWriteExt as _, stdout};
-use tokio::sync::mpsc;
 
 const RATE: SampleRate = SampleRate::Hz48000;
 const FRAME: usize = 960; // 20 ms
@@ -25,31 +25,9 @@ struct Options {
     ticket: String,
 }
 
-/// Pieces of standard input, read by a thread that does not keep the program from ending.
-fn microphone() -> mpsc::Receiver<Vec<i16>> {
-    let (sender, pieces) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        let (mut input, mut bytes) = (std::io::stdin().lock(), [0; 2 * FRAME]);
-        let mut filled = 0;
-        while let Ok(more) = input.read(&mut bytes[filled..]) {
-            filled += more;
-            if more > 0 && filled < bytes.len() {
-                continue;
-            }
-            let samples = bytes[..filled].chunks_exact(2);
-            let pcm = samples.map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
-            if sender.blocking_send(pcm.collect()).is_err() || more == 0 {
-                return;
-            }
-            filled = 0;
-        }
-    });
-    pieces
-}
-
 /// Says all of standard input. A pipe or a file may give it faster than it is heard: `play` keeps the pace.
 async fn talk(mut mic: AudioWriter) -> anyhow::Result<()> {
-    let mut pieces = microphone();
+    let mut pieces = raw_pcm(stdin());
     while let Some(pcm) = pieces.recv().await {
         mic.play(&pcm).await?;
     }

@@ -17,3 +17,5 @@ pub mod store;
 pub mod time;
 pub mod tokens;
 pub mod webhooks;
+
+pub use scribe::names;

@@ -23,6 +23,10 @@ mod config;
 mod context;
 mod doctor;
 mod failure;
+mod join;
+#[cfg(target_os = "linux")]
+mod load;
+mod newcomer;
 mod output;
 mod parameters;
 mod progress;
@@ -117,6 +121,9 @@ enum Command {
     /// The server itself.
     Server(Remote<Call<tables::Server>>),
     Doctor(doctor::Doctor),
+    Join(join::Join),
+    #[cfg(target_os = "linux")]
+    Load(Box<load::Load>),
     Completion(completion::Completion),
 }
 
@@ -144,6 +151,9 @@ impl Command {
             Self::Erasure(command) => command.run(output),
             Self::Server(command) => command.run(output),
             Self::Doctor(command) => command.run(output),
+            Self::Join(command) => command.run(output),
+            #[cfg(target_os = "linux")]
+            Self::Load(command) => command.run(output),
             Self::Completion(command) => command.run(output),
         }
     }

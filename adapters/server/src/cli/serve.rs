@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::context::{Context, DEV_FILE, write_private};
 use super::failure::{Exit, Failure};
+use super::newcomer;
 use super::output::Output;
 
 /// Serves rooms and the API.
@@ -133,21 +134,11 @@ fn introduce(context: &Context, output: &Output) -> Result<(), Failure> {
     if output.format().is_json() {
         return output.document(context);
     }
-    let Context { url, key, .. } = context;
-    output.text(&format!(
-        "API      {url}/v1   described in {url}/openapi.json
-key      {key}
-
-Commands in this folder use both. In another terminal:
-  parlour room list
-  parlour token create kitchen anna --ticket     a ticket to the room `kitchen` for `anna`
-  parlour event tail                             what happens
-"
-    ))
+    output.text(&newcomer::introduction(context))
 }
 
 /// SIGTERM or Ctrl-C.
-async fn asked_to_end() {
+pub(super) async fn asked_to_end() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

@@ -10,7 +10,7 @@
 //! meanwhile are made up for by a snapshot.
 
 mod facts;
-mod names;
+pub mod names;
 mod reconcile;
 mod teller;
 

@@ -6,7 +6,7 @@ use parlour_tokio::Grants;
 use parlour_tokio::core::server::Path;
 
 /// The names of grants.
-pub(crate) fn names_of(grants: Grants) -> Vec<String> {
+pub fn names_of(grants: Grants) -> Vec<String> {
     let single = grants
         .iter_names()
         .filter(|(_, grant)| grant.bits().count_ones() == 1);
@@ -33,7 +33,7 @@ pub(crate) fn path(path: Path) -> &'static str {
 }
 
 /// The name of a variant without values, in `snake_case`.
-pub(super) fn snake(variant: impl fmt::Debug) -> String {
+pub fn snake(variant: impl fmt::Debug) -> String {
     let mut name = String::new();
     for c in format!("{variant:?}").chars() {
         if c.is_ascii_uppercase() && !name.is_empty() {

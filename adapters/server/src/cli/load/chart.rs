@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::measure::Measured;
-use crate::row::Row;
+use super::measure::Measured;
+use super::row::Row;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
@@ -17,7 +17,7 @@ const LINES: [Line; 2] = [
 ];
 
 /// Draws the loads in the order of their listeners, all rooms together; the axis of listeners is logarithmic.
-pub(crate) fn svg(rows: &[Row]) -> String {
+pub(super) fn svg(rows: &[Row]) -> String {
     let results = rows
         .iter()
         .filter_map(|row| Some((listeners(row), row.middle()?)));

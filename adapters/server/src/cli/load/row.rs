@@ -2,19 +2,19 @@
 
 use serde::Serialize;
 
-use crate::measure::Measured;
-use crate::options::Scenario;
+use super::measure::Measured;
+use super::options::Scenario;
 
 /// The result of several runs.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
+pub(super) struct Spread {
+    pub(super) median: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
 }
 
 impl Spread {
-    pub(crate) fn new(values: impl Iterator<Item = f64>) -> Self {
+    pub(super) fn new(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<_> = values.collect();
         values.sort_by(f64::total_cmp);
         let (Some(&min), Some(&max)) = (values.first(), values.last()) else {
@@ -30,14 +30,14 @@ impl Spread {
 
 /// One load, measured again and again.
 #[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) scenario: Scenario,
-    pub(crate) runs: Vec<Measured>,
+pub(super) struct Row {
+    pub(super) scenario: Scenario,
+    pub(super) runs: Vec<Measured>,
 }
 
 /// The same for programs that read JSON.
 #[derive(Debug, Serialize)]
-pub(crate) struct Summary<'a> {
+pub(super) struct Summary<'a> {
     scenario: Scenario,
     /// Whether every run was quiet.
     quiet: bool,
@@ -52,32 +52,32 @@ pub(crate) struct Summary<'a> {
 }
 
 impl Row {
-    pub(crate) fn new(scenario: Scenario) -> Self {
+    pub(super) fn new(scenario: Scenario) -> Self {
         Self {
             scenario,
             runs: Vec::new(),
         }
     }
 
-    pub(crate) fn spread(&self, of: impl Fn(&Measured) -> f64) -> Spread {
+    pub(super) fn spread(&self, of: impl Fn(&Measured) -> f64) -> Spread {
         Spread::new(self.runs.iter().map(of))
     }
 
-    pub(crate) fn ratio(&self) -> Spread {
+    pub(super) fn ratio(&self) -> Spread {
         self.spread(|run| run.ratio)
     }
 
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.runs.iter().all(|run| run.others.quiet)
     }
 
     /// The run with the median ratio.
-    pub(crate) fn middle(&self) -> Option<&Measured> {
+    pub(super) fn middle(&self) -> Option<&Measured> {
         let ratio = self.ratio().median;
         self.runs.iter().find(|run| run.ratio == ratio)
     }
 
-    pub(crate) fn summary(&self) -> Summary<'_> {
+    pub(super) fn summary(&self) -> Summary<'_> {
         Summary {
             scenario: self.scenario,
             quiet: self.is_quiet(),

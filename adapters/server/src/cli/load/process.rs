@@ -3,24 +3,24 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
-use crate::{Failure, options::Role};
+use super::options::Role;
 
 /// A child of ours, which ends when its input does.
-pub(crate) struct Process {
+pub(super) struct Process {
     child: Child,
     /// The line that it printed when it was ready.
-    pub(crate) greeting: String,
+    pub(super) greeting: String,
 }
 
 impl Process {
     /// Starts this program once more, in another role; gives it `line` to read and waits for the line that it answers.
-    pub(crate) fn start(role: Role, arguments: &[String], line: &str) -> Result<Self, Failure> {
+    pub(super) fn start(role: Role, arguments: &[String], line: &str) -> anyhow::Result<Self> {
         let role = match role {
             Role::Server => "server",
             Role::Floor => "floor",
         };
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["--role", role])
+            .args(["load", "--own-server", "--role", role])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -33,7 +33,7 @@ impl Process {
             BufReader::new(output).read_line(&mut greeting)?;
         }
         if greeting.is_empty() {
-            return Err(format!("the {role} did not start").into());
+            anyhow::bail!("the {role} did not start");
         }
         Ok(Self {
             child,
@@ -41,7 +41,7 @@ impl Process {
         })
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::io::IoSliceMut;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,27 +11,27 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use nix::sys::time::{TimeSpec, TimeValLike as _};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use parlour_core::time::Instant;
+use parlour_tokio::CloseCause;
+use parlour_tokio::core::time::Instant;
 
-use crate::Failure;
-use crate::kernel::socket_drops;
-use crate::speech::Speech;
-use crate::talkers::Party;
+use super::kernel::socket_drops;
+use super::speech::Speech;
+use super::talkers::Party;
 
 /// Microseconds since the program began.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock(std::time::Instant);
+pub(super) struct Clock(std::time::Instant);
 
 #[allow(
     clippy::disallowed_methods,
     reason = "what is measured here is time, and this program is the embedder"
 )]
 impl Clock {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(std::time::Instant::now())
     }
 
-    pub(crate) fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         Instant::from_micros(self.0.elapsed().as_micros() as u64)
     }
 
@@ -61,32 +61,32 @@ struct Seat<P> {
 
 /// The frames that count: those sent and received in one room.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) room: usize,
-    pub(crate) listens: bool,
+pub(super) struct Place {
+    pub(super) room: usize,
+    pub(super) listens: bool,
 }
 
 /// Frames of one room.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RoomTally {
-    pub(crate) listeners: u64,
-    pub(crate) said: u64,
-    pub(crate) heard: u64,
+pub(super) struct RoomTally {
+    pub(super) listeners: u64,
+    pub(super) said: u64,
+    pub(super) heard: u64,
     /// Frames that were sent to listeners, by the numbers of those that came; of a mix only, as it is one flow.
-    pub(crate) numbered: u64,
+    pub(super) numbered: u64,
 }
 
 /// Counts of frames sent and received.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) heard: u64,
-    pub(crate) datagrams: u64,
+pub(super) struct Tally {
+    pub(super) heard: u64,
+    pub(super) datagrams: u64,
     /// From before the sending to the arrival at the listener's socket, in microseconds: of each frame, or of the first one of
     /// each turn where frames do not tell when they were said.
-    pub(crate) latency: Vec<u32>,
+    pub(super) latency: Vec<u32>,
 }
 
-pub(crate) struct Crowd<P> {
+pub(super) struct Crowd<P> {
     clock: Clock,
     server: SocketAddr,
     epoll: Epoll,
@@ -96,7 +96,7 @@ pub(crate) struct Crowd<P> {
     speeches: BinaryHeap<Reverse<(Instant, usize)>>,
     /// The time of the first frame in each room since the talkers began, in ns since 1970.
     first_said: BTreeMap<usize, u64>,
-    pub(crate) tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// The timer's number among the sockets.
@@ -105,7 +105,7 @@ const TIMER: u64 = u64::MAX;
 const CLOCK_RATE: u32 = 48_000;
 
 impl<P: Party> Crowd<P> {
-    pub(crate) fn new(clock: Clock, server: SocketAddr) -> Result<Self, Failure> {
+    pub(super) fn new(clock: Clock, server: SocketAddr) -> anyhow::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::empty())?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK)?;
         epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
@@ -123,8 +123,12 @@ impl<P: Party> Crowd<P> {
     }
 
     /// Takes in a participant, which begins at once. Without a place it counts for nothing.
-    pub(crate) fn add(&mut self, party: P, place: Option<Place>) -> Result<usize, Failure> {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
+    pub(super) fn add(&mut self, party: P, place: Option<Place>) -> anyhow::Result<usize> {
+        let any: IpAddr = match self.server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0))?;
         socket.connect(self.server)?;
         socket.set_nonblocking(true)?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
@@ -147,17 +151,36 @@ impl<P: Party> Crowd<P> {
         Ok(index)
     }
 
-    pub(crate) fn joined(&self) -> usize {
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(super) fn joined(&self) -> usize {
         let parties = self.seats.iter();
         parties.filter(|seat| seat.party.is_joined()).count()
     }
 
-    pub(crate) fn parties(&self) -> impl Iterator<Item = &P> {
+    /// Why one of them is not in the room any more, if so.
+    pub(super) fn closed(&self) -> Option<CloseCause> {
+        self.parties().find_map(Party::closed)
+    }
+
+    /// Has all of them leave.
+    pub(super) fn leave(&mut self) -> anyhow::Result<()> {
+        self.stop_talking();
+        for index in 0..self.seats.len() {
+            self.seats[index].party.leave(self.clock.now());
+            self.flush(index)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn parties(&self) -> impl Iterator<Item = &P> {
         self.seats.iter().map(|seat| &seat.party)
     }
 
     /// The frames sent and received, room by room.
-    pub(crate) fn rooms(&self) -> Vec<RoomTally> {
+    pub(super) fn rooms(&self) -> Vec<RoomTally> {
         let mut rooms = Vec::new();
         for seat in &self.seats {
             let Some(place) = seat.place else {
@@ -176,14 +199,14 @@ impl<P: Party> Crowd<P> {
     }
 
     /// Datagrams that the kernel dropped because participants took them too late.
-    pub(crate) fn drops(&self) -> Result<u64, Failure> {
+    pub(super) fn drops(&self) -> anyhow::Result<u64> {
         let ports = self.seats.iter().map(|seat| seat.socket.local_addr());
         let ports = ports.map(|address| Ok(address?.port()));
-        socket_drops(&ports.collect::<Result<_, Failure>>()?)
+        socket_drops(&ports.collect::<anyhow::Result<_>>()?)
     }
 
     /// Has these talk from now on, each so much later.
-    pub(crate) fn start_talking(&mut self, talkers: &[(usize, Duration)]) {
+    pub(super) fn start_talking(&mut self, talkers: &[(usize, Duration)]) {
         let now = self.clock.now();
         self.first_said.clear();
         for seat in &mut self.seats {
@@ -200,12 +223,12 @@ impl<P: Party> Crowd<P> {
         }
     }
 
-    pub(crate) fn stop_talking(&mut self) {
+    pub(super) fn stop_talking(&mut self) {
         self.speeches.clear();
     }
 
     /// Lets all parties run for `time`.
-    pub(crate) fn run_for(&mut self, time: Duration, speech: &Speech) -> Result<(), Failure> {
+    pub(super) fn run_for(&mut self, time: Duration, speech: &Speech) -> anyhow::Result<()> {
         let end = self.clock.now() + time;
         let mut events = vec![EpollEvent::empty(); 256];
         loop {
@@ -235,7 +258,7 @@ impl<P: Party> Crowd<P> {
         }
     }
 
-    fn speak(&mut self, now: Instant, speech: &Speech) -> Result<(), Failure> {
+    fn speak(&mut self, now: Instant, speech: &Speech) -> anyhow::Result<()> {
         while let Some(Reverse((at, index))) = self.speeches.peek().copied() {
             if at > now {
                 return Ok(());
@@ -263,7 +286,7 @@ impl<P: Party> Crowd<P> {
         Ok(())
     }
 
-    fn handle_timeouts(&mut self, now: Instant) -> Result<(), Failure> {
+    fn handle_timeouts(&mut self, now: Instant) -> anyhow::Result<()> {
         while let Some(Reverse((at, index))) = self.timers.peek().copied() {
             if at > now {
                 return Ok(());
@@ -280,7 +303,7 @@ impl<P: Party> Crowd<P> {
         Ok(())
     }
 
-    fn receive(&mut self, index: usize, speech: &Speech) -> Result<(), Failure> {
+    fn receive(&mut self, index: usize, speech: &Speech) -> anyhow::Result<()> {
         let Some(seat) = self.seats.get_mut(index) else {
             return Ok(());
         };
@@ -338,7 +361,7 @@ impl<P: Party> Crowd<P> {
     }
 
     /// Sends what a participant has to send, and sees when it wants to be woken.
-    fn flush(&mut self, index: usize) -> Result<(), Failure> {
+    fn flush(&mut self, index: usize) -> anyhow::Result<()> {
         let Some(seat) = self.seats.get_mut(index) else {
             return Ok(());
         };

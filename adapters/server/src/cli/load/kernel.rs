@@ -8,10 +8,8 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
-use crate::Failure;
-
 /// Keeps this process, and threads that it starts later, on these cores.
-pub(crate) fn pin(cores: &[usize]) -> Result<(), Failure> {
+pub(super) fn pin(cores: &[usize]) -> anyhow::Result<()> {
     let mut set = CpuSet::new();
     for &core in cores {
         set.set(core)?;
@@ -20,13 +18,13 @@ pub(crate) fn pin(cores: &[usize]) -> Result<(), Failure> {
 }
 
 /// Lets this process, and those that it starts, have as many sockets as it may.
-pub(crate) fn allow_sockets() -> Result<(), Failure> {
+pub(super) fn allow_sockets() -> anyhow::Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
 }
 
 /// The number of threads ready to run, on average over the last minute.
-pub(crate) fn load_average() -> Result<f64, Failure> {
+pub(super) fn load_average() -> anyhow::Result<f64> {
     let averages = fs::read_to_string("/proc/loadavg")?;
     Ok(averages
         .split_whitespace()
@@ -36,7 +34,7 @@ pub(crate) fn load_average() -> Result<f64, Failure> {
 }
 
 /// CPU time that all cores have used for anything, also for another machine on the same hardware.
-pub(crate) fn busy_time() -> Result<Duration, Failure> {
+pub(super) fn busy_time() -> anyhow::Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let all = stat.lines().next().unwrap_or_default();
     let ticks = all.split_whitespace().skip(1).map(str::parse);
@@ -54,13 +52,13 @@ pub(crate) fn busy_time() -> Result<Duration, Failure> {
 }
 
 /// CPU time that all threads of a process have used.
-pub(crate) fn cpu_time(pid: u32) -> Result<Duration, Failure> {
+pub(super) fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     Ok(thread_times(pid)?.values().sum())
 }
 
 /// CPU time that each thread of a process has used, by the scheduler's own count (`/proc/PID/task/TID/schedstat`), under
 /// its name.
-pub(crate) fn thread_times(pid: u32) -> Result<BTreeMap<String, Duration>, Failure> {
+pub(super) fn thread_times(pid: u32) -> anyhow::Result<BTreeMap<String, Duration>> {
     let mut times = BTreeMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let task = task?.path();
@@ -74,7 +72,7 @@ pub(crate) fn thread_times(pid: u32) -> Result<BTreeMap<String, Duration>, Failu
 }
 
 /// Bytes of memory that a process occupies.
-pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
+pub(super) fn resident(pid: u32) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.unwrap_or_default().trim().trim_end_matches(" kB");
@@ -82,7 +80,7 @@ pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
 }
 
 /// Datagrams that the kernel dropped because the sockets at these ports were full.
-pub(crate) fn socket_drops(ports: &BTreeSet<u16>) -> Result<u64, Failure> {
+pub(super) fn socket_drops(ports: &BTreeSet<u16>) -> anyhow::Result<u64> {
     let mut drops = 0;
     for table in ["/proc/net/udp", "/proc/net/udp6"] {
         let table = fs::read_to_string(table).unwrap_or_default();

@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use parlour_core::audio::codec::{AudioEncoder as _, Encoded, SampleRate};
-use parlour_core::audio::opus::{EncoderConfig, FullbandEncoder, MAX_PAYLOAD};
-use parlour_core::audio::resample::Resampler;
-
-use crate::Failure;
+use parlour_files::Source;
+use parlour_tokio::core::audio::codec::{AudioEncoder as _, Encoded, SampleRate};
+use parlour_tokio::core::audio::opus::{EncoderConfig, FullbandEncoder, MAX_PAYLOAD};
+use parlour_tokio::core::audio::resample::Resampler;
 
 /// Frames that are said over and over.
 const FRAMES: usize = 400;
@@ -18,8 +17,8 @@ const STAMPED: u8 = 0x78;
 
 /// The talkers' way to speak.
 #[derive(Debug, Clone)]
-pub(crate) struct Speech {
-    pub(crate) interval: Duration,
+pub(super) struct Speech {
+    pub(super) interval: Duration,
     /// Bytes of a frame.
     payload: usize,
     /// Frames that can be decoded, if they have to be.
@@ -28,7 +27,7 @@ pub(crate) struct Speech {
 
 impl Speech {
     /// Frames whose only sense is when they were said.
-    pub(crate) fn stamped(interval: Duration, payload: usize) -> Self {
+    pub(super) fn stamped(interval: Duration, payload: usize) -> Self {
         Self {
             interval,
             payload,
@@ -36,15 +35,23 @@ impl Speech {
         }
     }
 
-    /// A voice at 16 kHz and 24 kb/s.
-    pub(crate) fn recorded(interval: Duration) -> Result<Self, Failure> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/assets/host.wav");
-        let samples = hound::WavReader::open(path)?.into_samples::<i16>();
-        let samples = samples.collect::<Result<Vec<_>, _>>()?;
+    /// The voice in a file, at 16 kHz and 24 kb/s.
+    pub(super) fn recorded(path: &Path, interval: Duration) -> anyhow::Result<Self> {
+        let mut source = Source::open(path)?;
+        let mut samples = Vec::new();
+        while samples.len() < START + FRAMES * SampleRate::Hz48000.samples(20)
+            && source.read(&mut samples)?
+        {}
         let mut resampler = Resampler::new(SampleRate::Hz48000, SampleRate::Hz16000);
         let mut encoder = FullbandEncoder::new(EncoderConfig::default())?;
-        let blocks = samples.get(START..).ok_or("the recording is too short")?;
+        let blocks = samples.get(START..).unwrap_or_default();
         let blocks = blocks.chunks_exact(SampleRate::Hz48000.samples(20));
+        if blocks.len() == 0 {
+            anyhow::bail!(
+                "{} is shorter than a second: give a longer one",
+                path.display()
+            );
+        }
         let mut recorded = Vec::new();
         for block in blocks.cycle().take(FRAMES) {
             let mut pcm = [0; SampleRate::Hz16000.samples(20)];
@@ -62,7 +69,7 @@ impl Speech {
     }
 
     /// The frame that the participant `index` sends at this time.
-    pub(crate) fn frame(&self, index: usize, nanos: u64) -> Vec<u8> {
+    pub(super) fn frame(&self, index: usize, nanos: u64) -> Vec<u8> {
         if !self.recorded.is_empty() {
             let frame = nanos / self.interval.as_nanos().max(1) as u64;
             // They do not say the same at the same time.
@@ -76,7 +83,7 @@ impl Speech {
     }
 
     /// The time when a payload was sent, if the payload tells.
-    pub(crate) fn said_at(&self, payload: &[u8]) -> Option<u64> {
+    pub(super) fn said_at(&self, payload: &[u8]) -> Option<u64> {
         let stamp = payload.get(1..9).filter(|_| self.recorded.is_empty())?;
         Some(u64::from_be_bytes(stamp.try_into().ok()?))
     }

@@ -2,30 +2,29 @@
 
 use std::time::Duration;
 
-use parlour_core::time::Instant;
+use parlour_tokio::core::time::Instant;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::kernel::{busy_time, cpu_time, load_average};
-use crate::network::Clock;
+use super::kernel::{busy_time, cpu_time, load_average};
+use super::network::Clock;
 
 /// The part of one core that other programs may use during a run that is called quiet.
 const QUIET: f64 = 0.05;
 
 /// The work of other programs during a run.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Others {
+pub(super) struct Others {
     /// CPU time that they used, of one core.
-    pub(crate) cpu_share: f64,
+    pub(super) cpu_share: f64,
     /// The kernel's load average, in which this program's own earlier runs count, too.
-    pub(crate) load_before: f64,
-    pub(crate) load_after: f64,
+    pub(super) load_before: f64,
+    pub(super) load_after: f64,
     /// Whether the other work was little enough for meaningful figures.
-    pub(crate) quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// Counts what programs other than its own use from now on.
-pub(crate) struct Watch {
+pub(super) struct Watch {
     own: Vec<u32>,
     began: Instant,
     busy: Duration,
@@ -35,7 +34,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// `own` are the processes that are measured, or measure.
-    pub(crate) fn start(own: Vec<u32>, clock: Clock) -> Result<Self, Failure> {
+    pub(super) fn start(own: Vec<u32>, clock: Clock) -> anyhow::Result<Self> {
         Ok(Self {
             busy: busy_time()?,
             used: used(&own)?,
@@ -45,7 +44,7 @@ impl Watch {
         })
     }
 
-    pub(crate) fn end(&self, clock: Clock) -> Result<Others, Failure> {
+    pub(super) fn end(&self, clock: Clock) -> anyhow::Result<Others> {
         let took = clock.now().saturating_duration_since(self.began);
         let others = (busy_time()? - self.busy).saturating_sub(used(&self.own)? - self.used);
         let cpu_share = others.as_secs_f64() / took.as_secs_f64().max(1e-3);
@@ -58,6 +57,6 @@ impl Watch {
     }
 }
 
-fn used(processes: &[u32]) -> Result<Duration, Failure> {
+fn used(processes: &[u32]) -> anyhow::Result<Duration> {
     processes.iter().map(|pid| cpu_time(*pid)).sum()
 }

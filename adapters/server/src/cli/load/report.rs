@@ -1,24 +1,31 @@
 //! The results as a table, a line per load.
 
-use crate::measure::{Latency, Measured};
-use crate::row::Row;
+use std::fmt::Write as _;
 
-pub(crate) fn print_row(row: &Row, is_first: bool) {
+use super::measure::{Latency, Measured};
+use super::row::Row;
+
+/// The line of a load; the first one has the head above it.
+pub(super) fn row(row: &Row, is_first: bool) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail, here and below.
     if is_first {
-        println!(
+        let _ = writeln!(
+            text,
             "rooms × listeners × talkers, phases | delivered | µs/frame | busiest thread's | worker's | floor | ratio | \
              datagrams/frame | latency µs p50 p99 max | floor's | RSS/participant | µs/join | idle µs/s | drops | of a core | \
              worst and median room | joins and requests in overload, ms p50 max | others of a core, load average before and after"
         );
     }
     let Some(result) = row.middle() else {
-        return;
+        return text;
     };
     let idle = match result.idle_cpu_us_per_second {
         Some(micros) => format!("{micros:.1}"),
         None => "–".to_owned(),
     };
-    println!(
+    let _ = writeln!(
+        text,
         "{}{} | {:.2} % | {:.2} | {:.2} | {:.2} | {:.2} | {} | {:.2} | {} | {} | {} | {:.0} | {idle} | {} | {:.3} | \
          {:.2} % {:.2} % | {} | {}",
         row.scenario,
@@ -41,10 +48,11 @@ pub(crate) fn print_row(row: &Row, is_first: bool) {
         overload(result),
         machine(row),
     );
+    text
 }
 
 /// One run, for users who wait for all of them.
-pub(crate) fn print_run(row: &Row, run: u32) {
+pub(super) fn print_run(row: &Row, run: u32) {
     if let Some(last) = row.runs.last() {
         eprintln!(
             "run {run}: {}{}: {:.2}, others used {:.1} % of a core",
@@ -57,8 +65,10 @@ pub(crate) fn print_run(row: &Row, run: u32) {
 }
 
 /// As `docs/PERFORMANCE.md` has it.
-pub(crate) fn print_table(rows: &[Row]) {
-    println!(
+pub(super) fn table(rows: &[Row]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
         "| rooms × listeners × talkers, phases | aim | ratio (least–most) | µs/frame | floor | delivered | datagrams per frame | \
          latency p50 / p99 µs | the floor's | KiB per participant | µs per join | others, of a core |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
@@ -69,7 +79,8 @@ pub(crate) fn print_table(rows: &[Row]) {
             .scenario
             .aim
             .map_or("–".to_owned(), |aim| format!("{aim:.2}"));
-        println!(
+        let _ = writeln!(
+            text,
             "| {}{} | {aim} | {} | {:.2} | {:.2} | {:.2} % | {:.2} | {:.0} / {:.0} | {:.0} / {:.0} | {:.1} | {:.0} | {:.1} %{} |",
             row.scenario,
             window(row),
@@ -95,12 +106,14 @@ pub(crate) fn print_table(rows: &[Row]) {
     let runs = rows.iter().map(|row| row.runs.len()).max().unwrap_or(0);
     let loads = rows.iter().flat_map(|row| &row.runs);
     let load = loads.map(|run| run.others.load_before).fold(0.0, f64::max);
-    println!(
+    let _ = writeln!(
+        text,
         "\nMedians of the runs, {runs} of each. Load average before the first: {:.2}; before any, this program's own included: {load:.2} at most.",
         rows.iter()
             .find_map(|row| row.runs.first())
             .map_or(0.0, |run| run.others.load_before),
     );
+    text
 }
 
 fn window(row: &Row) -> String {

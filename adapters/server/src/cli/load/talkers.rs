@@ -1,16 +1,15 @@
 //! Simulated participants: the core's client for the server, a bare association for the floor.
 
-use parlour_core::client::{Capacity, Client, Commands as _, Config, Event, Incoming};
-use parlour_core::room::{Codec, StreamKey, StreamKind};
-use parlour_core::rtp::{AudioLevel, RtpHeader, RtpPacket};
-use parlour_core::secure::Transport;
-use parlour_core::signal::{Publish, Redirect, SubscribePolicy};
-use parlour_core::ticket::Ticket;
-use parlour_core::time::{Duration, Instant};
-use parlour_core::wire::{ConnectionId, Frame, FrameWriter, Frames};
+use parlour_tokio::CloseCause;
+use parlour_tokio::core::client::{Capacity, Client, Commands as _, Config, Event, Incoming};
+use parlour_tokio::core::room::{Codec, StreamKey, StreamKind};
+use parlour_tokio::core::rtp::{AudioLevel, RtpHeader, RtpPacket};
+use parlour_tokio::core::secure::Transport;
+use parlour_tokio::core::signal::{Publish, Redirect, SubscribePolicy};
+use parlour_tokio::core::ticket::Ticket;
+use parlour_tokio::core::time::{Duration, Instant};
+use parlour_tokio::core::wire::{ConnectionId, Frame, FrameWriter, Frames};
 use rand_chacha::ChaCha12Rng;
-
-use crate::Failure;
 
 /// How loud everybody is: a voice at -20 dBov.
 const LEVEL: u8 = 0x80 | 20;
@@ -19,18 +18,18 @@ type Listener = Capacity<4, 1, 32, 768, 2048>;
 
 /// A frame that somebody hears.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sound<'a> {
-    pub(crate) payload: &'a [u8],
+pub(super) struct Sound<'a> {
+    pub(super) payload: &'a [u8],
     /// Its number in the flow.
-    pub(crate) sequence: u64,
+    pub(super) sequence: u64,
     /// The frame has a voice: a mix may hold nothing but silence.
-    pub(crate) is_voice: bool,
+    pub(super) is_voice: bool,
 }
 
 /// One participant, of the server or of the floor.
-pub(crate) trait Party {
+pub(super) trait Party {
     /// Queues a frame of sound.
-    fn speak(&mut self, now: Instant, timestamp: u32, payload: &[u8]) -> Result<(), Failure>;
+    fn speak(&mut self, now: Instant, timestamp: u32, payload: &[u8]) -> anyhow::Result<()>;
     /// Writes the next datagram.
     fn transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize>;
     /// Takes a datagram and hands out the sound in it.
@@ -38,44 +37,51 @@ pub(crate) trait Party {
     fn timeout(&self) -> Option<Instant>;
     fn handle_timeout(&mut self, now: Instant);
     fn is_joined(&self) -> bool;
+    fn leave(&mut self, _now: Instant) {}
+    fn closed(&self) -> Option<CloseCause> {
+        None
+    }
     /// The new server, if the client was redirected.
     fn redirected_to(&self) -> Option<Redirect> {
         None
     }
 }
 
-pub(crate) struct Member {
+pub(super) struct Member {
     client: Box<Client<Listener>>,
     mic: StreamKey,
-    probe: Option<Probe>,
+    times: Times,
+    /// Whether it makes a request when it has joined.
+    asks: bool,
+    closed: Option<CloseCause>,
 }
 
-/// The time that an otherwise idle client took to join, and then to have a request answered.
+/// When a client began to join, when it had joined, and when a request was answered.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Probe {
+pub(super) struct Times {
     began: Instant,
     joined: Option<Instant>,
     answered: Option<Instant>,
 }
 
-impl Probe {
-    pub(crate) fn join(&self) -> Option<Duration> {
+impl Times {
+    pub(super) fn join(&self) -> Option<Duration> {
         Some(self.joined?.saturating_duration_since(self.began))
     }
 
-    pub(crate) fn request(&self) -> Option<Duration> {
+    pub(super) fn request(&self) -> Option<Duration> {
         Some(self.answered?.saturating_duration_since(self.joined?))
     }
 }
 
 impl Member {
-    pub(crate) fn new(
+    pub(super) fn new(
         ticket: &str,
         talks: bool,
         policy: SubscribePolicy,
         now: Instant,
         rng: &mut ChaCha12Rng,
-    ) -> Result<Self, Failure> {
+    ) -> anyhow::Result<Self> {
         let hears = policy != SubscribePolicy::None;
         let config = Config {
             policy,
@@ -97,34 +103,36 @@ impl Member {
         Ok(Self {
             client,
             mic,
-            probe: None,
+            times: Times {
+                began: now,
+                joined: None,
+                answered: None,
+            },
+            asks: false,
+            closed: None,
         })
     }
 
     /// A client that listens, and makes one request.
-    pub(crate) fn probe(
-        ticket: &str,
-        now: Instant,
-        rng: &mut ChaCha12Rng,
-    ) -> Result<Self, Failure> {
-        let probe = Probe {
-            began: now,
-            joined: None,
-            answered: None,
-        };
+    pub(super) fn probe(ticket: &str, now: Instant, rng: &mut ChaCha12Rng) -> anyhow::Result<Self> {
         Ok(Self {
-            probe: Some(probe),
+            asks: true,
             ..Self::new(ticket, false, SubscribePolicy::All, now, rng)?
         })
     }
 
-    pub(crate) fn probed(&self) -> Option<&Probe> {
-        self.probe.as_ref()
+    /// Of a client that makes a request.
+    pub(super) fn probed(&self) -> Option<&Times> {
+        self.asks.then_some(&self.times)
+    }
+
+    pub(super) fn times(&self) -> &Times {
+        &self.times
     }
 }
 
 impl Party for Member {
-    fn speak(&mut self, now: Instant, timestamp: u32, payload: &[u8]) -> Result<(), Failure> {
+    fn speak(&mut self, now: Instant, timestamp: u32, payload: &[u8]) -> anyhow::Result<()> {
         let level = AudioLevel::from_byte(LEVEL);
         Ok(self
             .client
@@ -147,14 +155,16 @@ impl Party for Member {
             }
         });
         while let Some(event) = self.client.poll_event() {
-            match (event, &mut self.probe) {
-                (Event::Closed(cause), _) => eprintln!("a participant was closed: {cause:?}"),
-                (Event::Joined { .. }, Some(probe)) if probe.joined.is_none() => {
-                    probe.joined = Some(now);
-                    // Something that concerns nobody else.
-                    let _ = self.client.set_subscribe_policy(SubscribePolicy::None);
+            match event {
+                Event::Closed(cause) => self.closed = Some(cause),
+                Event::Joined { .. } if self.times.joined.is_none() => {
+                    self.times.joined = Some(now);
+                    if self.asks {
+                        // Something that concerns nobody else.
+                        let _ = self.client.set_subscribe_policy(SubscribePolicy::None);
+                    }
                 }
-                (Event::Replied { .. }, Some(probe)) => probe.answered = Some(now),
+                Event::Replied { .. } if self.asks => self.times.answered = Some(now),
                 _ => {}
             }
         }
@@ -172,13 +182,22 @@ impl Party for Member {
         self.client.is_joined()
     }
 
+    fn leave(&mut self, now: Instant) {
+        // An error means that it has left already.
+        let _ = self.client.leave(now);
+    }
+
+    fn closed(&self) -> Option<CloseCause> {
+        self.closed
+    }
+
     fn redirected_to(&self) -> Option<Redirect> {
         self.client.redirected_to()
     }
 }
 
 /// A participant of the floor: it seals what it says, opens what it hears, and does nothing else.
-pub(crate) struct Bare {
+pub(super) struct Bare {
     transport: Transport,
     id: ConnectionId,
     sequence: u16,
@@ -187,7 +206,7 @@ pub(crate) struct Bare {
 
 impl Bare {
     /// Greets first, so that the floor learns where it is.
-    pub(crate) fn new(id: ConnectionId, mut transport: Transport) -> Result<Self, Failure> {
+    pub(super) fn new(id: ConnectionId, mut transport: Transport) -> anyhow::Result<Self> {
         let mut hello = vec![0; 64];
         let mut writer = FrameWriter::in_datagram(&mut hello);
         writer.push(&Frame::Ping { nonce: 0 })?;
@@ -204,7 +223,7 @@ impl Bare {
 }
 
 impl Party for Bare {
-    fn speak(&mut self, _: Instant, timestamp: u32, payload: &[u8]) -> Result<(), Failure> {
+    fn speak(&mut self, _: Instant, timestamp: u32, payload: &[u8]) -> anyhow::Result<()> {
         // As a slot's packet has it: with the talker and the level.
         let header = RtpHeader {
             marker: false,

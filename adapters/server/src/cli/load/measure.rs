@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use parlour_core::signal::SubscribePolicy;
-use parlour_core::ticket::Ticket;
-use parlour_core::wire::ConnectionId;
+use parlour_tokio::core::signal::SubscribePolicy;
+use parlour_tokio::core::wire::ConnectionId;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use serde::Serialize;
 
-use crate::Failure;
-use crate::floor::{Floor, keys};
-use crate::kernel::{cpu_time, pin, resident, thread_times};
-use crate::network::{Clock, Crowd, Place, RoomTally};
-use crate::options::{Mix, Options, Phases, Scenario};
-use crate::quiet::{Others, Watch};
-use crate::row::Spread;
-use crate::server::Target;
-use crate::speech::Speech;
-use crate::talkers::{Bare, Member, Party, Probe};
+use super::Load;
+use super::floor::{Floor, keys};
+use super::kernel::{cpu_time, pin, resident, thread_times};
+use super::network::{Clock, Crowd, Place, RoomTally};
+use super::options::{Mix, Phases, Scenario};
+use super::quiet::{Others, Watch};
+use super::row::Spread;
+use super::server::{Target, Tickets};
+use super::speech::Speech;
+use super::talkers::{Bare, Member, Party, Times};
 
 /// Joins under way at a time.
 const JOINING: usize = 32;
@@ -41,14 +40,14 @@ type ThreadTimes = BTreeMap<String, Duration>;
 
 /// Microseconds, unless said otherwise.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Latency {
-    pub(crate) p50: u32,
-    pub(crate) p99: u32,
-    pub(crate) max: u32,
+pub(super) struct Latency {
+    pub(super) p50: u32,
+    pub(super) p99: u32,
+    pub(super) max: u32,
 }
 
 impl Latency {
-    fn new(mut micros: Vec<u32>) -> Self {
+    pub(super) fn new(mut micros: Vec<u32>) -> Self {
         micros.sort_unstable();
         let at = |share: f64| {
             let index = (micros.len() as f64 * share) as usize;
@@ -64,64 +63,68 @@ impl Latency {
 
 /// The measurements; all times are the server's CPU time unless said otherwise.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Measured {
-    pub(crate) payload: u16,
-    pub(crate) seconds: u32,
+pub(super) struct Measured {
+    pub(super) payload: u16,
+    pub(super) seconds: u32,
     /// The machine's other work.
-    pub(crate) others: Others,
+    pub(super) others: Others,
     /// Frames heard, of those that should be heard: 1 is all. Of mixes, those that came of those that were sent, or that should
     /// have been, if that is more.
-    pub(crate) delivered: f64,
+    pub(super) delivered: f64,
     /// The same in the room that heard the least, and in the middle one.
-    pub(crate) delivered_worst_room: f64,
-    pub(crate) delivered_median_room: f64,
+    pub(super) delivered_worst_room: f64,
+    pub(super) delivered_median_room: f64,
     /// Joins while all talked; and in wall-clock milliseconds how long each took, and a request after it, for those
     /// that completed.
-    pub(crate) overload_probes: usize,
-    pub(crate) overload_join_ms: Option<Latency>,
-    pub(crate) overload_request_ms: Option<Latency>,
-    pub(crate) frames_per_second: f64,
+    pub(super) overload_probes: usize,
+    pub(super) overload_join_ms: Option<Latency>,
+    pub(super) overload_request_ms: Option<Latency>,
+    pub(super) frames_per_second: f64,
     /// The median of the turns, as are the next two.
-    pub(crate) cpu_us_per_frame: f64,
-    pub(crate) floor_us_per_frame: f64,
+    pub(super) cpu_us_per_frame: f64,
+    pub(super) floor_us_per_frame: f64,
     /// Each turn of the server by the turn of the floor after it.
-    pub(crate) ratio: f64,
+    pub(super) ratio: f64,
     /// Of those, the time of the busiest thread, and of the first worker's: that limits a room.
-    pub(crate) busiest_thread_us_per_frame: f64,
-    pub(crate) worker_us_per_frame: f64,
+    pub(super) busiest_thread_us_per_frame: f64,
+    pub(super) worker_us_per_frame: f64,
     /// Of a core.
-    pub(crate) cpu_share: f64,
-    pub(crate) datagrams_per_frame: f64,
-    pub(crate) latency_us: Latency,
-    pub(crate) floor_latency_us: Latency,
-    pub(crate) rss_bytes_per_participant: u64,
-    pub(crate) cpu_us_per_join: f64,
-    pub(crate) joins_per_second_and_core: f64,
+    pub(super) cpu_share: f64,
+    pub(super) datagrams_per_frame: f64,
+    pub(super) latency_us: Latency,
+    pub(super) floor_latency_us: Latency,
+    pub(super) rss_bytes_per_participant: u64,
+    pub(super) cpu_us_per_join: f64,
+    pub(super) joins_per_second_and_core: f64,
     /// By the wall clock, with clients that have one core for all of them.
-    pub(crate) joins_per_second: f64,
-    pub(crate) idle_cpu_us_per_second: Option<f64>,
+    pub(super) joins_per_second: f64,
+    pub(super) idle_cpu_us_per_second: Option<f64>,
     /// Datagrams that came while the server's socket was full; then those of them while people talked.
-    pub(crate) server_socket_drops: u64,
-    pub(crate) server_socket_drops_talking: u64,
+    pub(super) server_socket_drops: u64,
+    pub(super) server_socket_drops_talking: u64,
     /// The same at the participants' sockets: not the server's fault, but that of this program.
-    pub(crate) participant_socket_drops: u64,
+    pub(super) participant_socket_drops: u64,
     /// Of a core, while people talked: near 1, this program was the bottleneck.
-    pub(crate) participants_cpu_share: f64,
+    pub(super) participants_cpu_share: f64,
 }
 
-pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured, Failure> {
+pub(super) fn measure(
+    options: &Load,
+    scenario: &Scenario,
+    running: Option<&(Tickets, u32)>,
+) -> anyhow::Result<Measured> {
     pin(&[options.core])?;
     let clock = Clock::new();
     let mut rng = ChaCha12Rng::seed_from_u64(options.seed);
     let interval = Duration::from_secs(1) / scenario.pps;
     let speech = match options.mix {
-        Some(_) => Speech::recorded(interval)?,
+        Some(_) => Speech::recorded(&options.speech, interval)?,
         None => Speech::stamped(interval, options.payload.into()),
     };
     let speech = &speech;
     let first_core = options.server_cores.first().copied().unwrap_or(0);
     let floor = Floor::start(scenario, first_core)?;
-    let target = Target::new(options, scenario)?;
+    let target = Target::new(options, scenario, running)?;
     let watch = Watch::start(vec![std::process::id(), floor.pid(), target.pid], clock)?;
 
     let before = (
@@ -130,7 +133,7 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
         target.drops()?,
     );
     let started = clock.now();
-    let mut crowd = join(options, &target, scenario, clock, &mut rng, speech)?;
+    let mut crowd = join(options, &target.tickets, scenario, clock, &mut rng, speech)?;
     let joining = clock.now().saturating_duration_since(started);
     let join_cpu = cpu_time(target.pid)? - before.0;
     crowd.run_for(SETTLE, speech)?;
@@ -152,7 +155,7 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
         let before = (thread_times(target.pid)?, crowd.tally.heard);
         let server = if options.overload {
             let mut probe = |number: u32| {
-                let ticket = target.ticket(0, usize::MAX - number as usize)?;
+                let ticket = target.tickets.ticket(0, usize::MAX - number as usize)?;
                 Member::probe(&ticket, clock.now(), &mut rng)
             };
             overload(
@@ -175,6 +178,9 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     }
     let took = clock.now().saturating_duration_since(from);
     let own = cpu_time(std::process::id())? - own;
+    if let Some(cause) = crowd.closed() {
+        eprintln!("a participant was removed: {cause}");
+    }
 
     let participants = everybody(options, scenario).len().max(1);
     let rooms = crowd.rooms();
@@ -191,7 +197,7 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
     shares.sort_by(f64::total_cmp);
     let should: u64 = rooms.iter().map(should).sum();
     let per_second = crowd.tally.heard as f64 / f64::from(seconds);
-    let probes: Vec<Probe> = crowd
+    let probes: Vec<Times> = crowd
         .parties()
         .filter_map(|party| party.probed().copied())
         .collect();
@@ -206,8 +212,8 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
         delivered_worst_room: shares.first().copied().unwrap_or(0.0),
         delivered_median_room: shares.get(shares.len() / 2).copied().unwrap_or(0.0),
         overload_probes: probes.len(),
-        overload_join_ms: millis(probes.iter().map(Probe::join)),
-        overload_request_ms: millis(probes.iter().map(Probe::request)),
+        overload_join_ms: millis(probes.iter().map(Times::join)),
+        overload_request_ms: millis(probes.iter().map(Times::request)),
         frames_per_second: per_second,
         cpu_us_per_frame,
         floor_us_per_frame: median(turns.iter().map(|(_, floor)| *floor)),
@@ -231,7 +237,7 @@ pub(crate) fn measure(options: &Options, scenario: &Scenario) -> Result<Measured
 }
 
 /// Of those that came to an end.
-fn millis(times: impl Iterator<Item = Option<Duration>>) -> Option<Latency> {
+pub(super) fn millis(times: impl Iterator<Item = Option<Duration>>) -> Option<Latency> {
     let millis: Vec<u32> = times
         .flatten()
         .map(|time| time.as_millis() as u32)
@@ -241,19 +247,14 @@ fn millis(times: impl Iterator<Item = Option<Duration>>) -> Option<Latency> {
 
 /// Has everybody join, some at a time; listeners of a room before its talkers.
 fn join(
-    options: &Options,
-    target: &Target,
+    options: &Load,
+    tickets: &Tickets,
     scenario: &Scenario,
     clock: Clock,
     rng: &mut ChaCha12Rng,
     speech: &Speech,
-) -> Result<Crowd<Member>, Failure> {
-    let ticket = target.ticket(0, 0)?;
-    let ticket = Ticket::parse(&ticket)?;
-    let mut crowd = Crowd::new(
-        clock,
-        std::net::SocketAddr::new(ticket.host.parse()?, ticket.port),
-    )?;
+) -> anyhow::Result<Crowd<Member>> {
+    let mut crowd = Crowd::new(clock, tickets.address()?)?;
     let all = everybody(options, scenario);
     let deadline = clock.now() + PATIENCE;
     let mut begun = 0;
@@ -263,11 +264,11 @@ fn join(
             return Ok(crowd);
         }
         if clock.now() > deadline {
-            return Err(format!("only {joined} participants joined").into());
+            anyhow::bail!("only {joined} participants joined");
         }
         while begun < all.len() && begun < joined + JOINING {
             let place = all[begun];
-            let ticket = target.ticket(place.room, begun)?;
+            let ticket = tickets.ticket(place.room, begun)?;
             let policy = match (options.mix, place.listens) {
                 (Some(Mix::All), _) | (Some(_), true) => SubscribePolicy::Mix,
                 (None, true) => SubscribePolicy::All,
@@ -282,7 +283,7 @@ fn join(
 }
 
 /// The clients that join, in that order.
-fn everybody(options: &Options, scenario: &Scenario) -> Vec<Place> {
+pub(super) fn everybody(options: &Load, scenario: &Scenario) -> Vec<Place> {
     let of_size = |room, listeners, talkers| {
         (0..listeners + talkers).map(move |seat| Place {
             room,
@@ -297,7 +298,7 @@ fn everybody(options: &Options, scenario: &Scenario) -> Vec<Place> {
 }
 
 /// The same participants for the floor.
-fn base(floor: &Floor, scenario: &Scenario, clock: Clock) -> Result<Crowd<Bare>, Failure> {
+fn base(floor: &Floor, scenario: &Scenario, clock: Clock) -> anyhow::Result<Crowd<Bare>> {
     let mut crowd = Crowd::new(clock, floor.address)?;
     for index in 0..scenario.participants() {
         let (here, _) = keys(index)?;
@@ -314,8 +315,8 @@ fn base(floor: &Floor, scenario: &Scenario, clock: Clock) -> Result<Crowd<Bare>,
 }
 
 /// The talkers, and how much later than the others each one talks.
-fn talkers(
-    options: &Options,
+pub(super) fn talkers(
+    options: &Load,
     scenario: &Scenario,
     interval: Duration,
     rng: &mut ChaCha12Rng,
@@ -338,7 +339,7 @@ fn turn<P: Party>(
     crowd: &mut Crowd<P>,
     talkers: &[(usize, Duration)],
     speech: &Speech,
-) -> Result<f64, Failure> {
+) -> anyhow::Result<f64> {
     let (cpu, heard) = (cpu_time(pid)?, crowd.tally.heard);
     crowd.start_talking(talkers);
     crowd.run_for(TURN, speech)?;
@@ -360,13 +361,13 @@ fn by_thread(before: &ThreadTimes, after: &ThreadTimes, heard: u64) -> (f64, f64
 
 /// All the time at once, with a probe each second: CPU-µs that a delivered frame took.
 fn overload(
-    options: &Options,
+    options: &Load,
     pid: u32,
     crowd: &mut Crowd<Member>,
     talkers: &[(usize, Duration)],
     speech: &Speech,
-    probe: &mut dyn FnMut(u32) -> Result<Member, Failure>,
-) -> Result<f64, Failure> {
+    probe: &mut dyn FnMut(u32) -> anyhow::Result<Member>,
+) -> anyhow::Result<f64> {
     let cpu = cpu_time(pid)?;
     crowd.start_talking(talkers);
     for number in 0..options.seconds() {
@@ -382,12 +383,12 @@ fn overload(
 
 /// CPU-µs per second of a participant that does nothing.
 fn idle(
-    options: &Options,
+    options: &Load,
     scenario: &Scenario,
     target: &Target,
     crowd: &mut Crowd<Member>,
     speech: &Speech,
-) -> Result<f64, Failure> {
+) -> anyhow::Result<f64> {
     let cpu = cpu_time(target.pid)?;
     crowd.run_for(Duration::from_secs(options.idle.into()), speech)?;
     let used = micros(cpu_time(target.pid)? - cpu);
@@ -398,7 +399,7 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn ratio(a: f64, b: f64) -> f64 {
+pub(super) fn ratio(a: f64, b: f64) -> f64 {
     if b == 0.0 { 0.0 } else { a / b }
 }
 

@@ -6,26 +6,25 @@ use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg};
-use parlour_core::secure::{InitiatorHandshake, KeyPair, ResponderHandshake, Transport};
-use parlour_core::wire::{ConnectionId, DATA_HEADER, Frame, Frames, MAX_DATAGRAM, Packet};
+use parlour_tokio::core::secure::{InitiatorHandshake, KeyPair, ResponderHandshake, Transport};
+use parlour_tokio::core::wire::{ConnectionId, DATA_HEADER, Frame, Frames, MAX_DATAGRAM, Packet};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
-use crate::Failure;
-use crate::kernel::pin;
-use crate::options::{Role, Scenario};
-use crate::process::Process;
+use super::kernel::pin;
+use super::options::{Role, Scenario};
+use super::process::Process;
 
 /// Datagrams that are sent with one call.
 const BATCH: usize = 64;
 
-pub(crate) struct Floor {
+pub(super) struct Floor {
     process: Process,
-    pub(crate) address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 impl Floor {
-    pub(crate) fn start(scenario: &Scenario, core: usize) -> Result<Self, Failure> {
+    pub(super) fn start(scenario: &Scenario, core: usize) -> anyhow::Result<Self> {
         let Scenario {
             rooms,
             listeners,
@@ -40,13 +39,13 @@ impl Floor {
         })
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
 }
 
 /// The keys of participant `index`, at either end: the same in both processes.
-pub(crate) fn keys(index: usize) -> Result<(Transport, Transport), Failure> {
+pub(super) fn keys(index: usize) -> anyhow::Result<(Transport, Transport)> {
     let mut rng = ChaCha12Rng::seed_from_u64(index as u64);
     let server = KeyPair::generate(&mut rng);
     let id = ConnectionId(index as u32);
@@ -65,12 +64,12 @@ struct Room {
 }
 
 /// The floor's process.
-pub(crate) fn serve() -> Result<(), Failure> {
+pub(super) fn serve() -> anyhow::Result<()> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     let numbers: Result<Vec<usize>, _> = line.split_whitespace().map(str::parse).collect();
     let [core, rooms, listeners, talkers] = numbers?[..] else {
-        return Err("the floor needs four numbers".into());
+        anyhow::bail!("the floor needs four numbers");
     };
     pin(&[core])?;
     let socket = UdpSocket::bind("127.0.0.1:0")?;
@@ -132,7 +131,7 @@ fn forward(
     frame: &[u8],
     headers: &mut MultiHeaders<SockaddrIn>,
     out: &mut [[u8; MAX_DATAGRAM]],
-) -> Result<(), Failure> {
+) -> anyhow::Result<()> {
     let Room {
         listeners,
         addresses,

@@ -1,0 +1,26 @@
+//! Sound files, for programs that play to a room or record it.
+//!
+//! ```text
+//! WAV, Ogg Opus ──► Source ──► mono PCM at 48 kHz ──► AudioWriter ──► room
+//! room ──► MixedReader ──► mono PCM ──► WavFile
+//! room ──► FrameReader ──► frames ──► Tracks: Ogg Opus or WAV, one file for each stream
+//! ```
+//!
+//! A [`Source`] reads as much as it is asked for, so that a file of any length needs the same memory. Written files are whole up
+//! to the last second at any time: a program that is killed leaves files that can be played.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod error;
+mod input;
+mod ogg_opus;
+mod resample;
+mod source;
+mod tracks;
+mod wav;
+
+pub use error::FileError;
+pub use input::raw_pcm;
+pub use source::Source;
+pub use tracks::Tracks;
+pub use wav::{WavFile, WavSource};
