@@ -20,16 +20,17 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use parlour_tokio::core::server::Event;
 use parlour_tokio::token::ApiKey;
-use parlour_tokio::{ServerEvent, ServerEvents};
+use parlour_tokio::{Lagged, ServerEvent, ServerEvents};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::api::{App, Parts};
+use crate::counted::Counted;
 use crate::registry::Registry;
 use crate::store::{NewEvent, RoomRow, Store, StoreError, Tx};
 use crate::time::Timestamp;
 
-pub(crate) use names::{grants_of, names_of, path};
+pub(crate) use names::{grants_of, names_of, path, snake};
 
 /// Events in one transaction.
 const BATCH: usize = 256;
@@ -54,6 +55,7 @@ pub(crate) struct Scribe {
     /// The rooms, as long as they are open.
     rooms: Weak<Parts>,
     events: ServerEvents,
+    counted: Counted,
     /// Of each worker, the number of the event up to which all is written.
     written: Vec<u64>,
     /// The secrets that the rooms accept now.
@@ -68,6 +70,7 @@ impl Scribe {
             registry: Arc::clone(app.registry()),
             rooms: app.downgrade(),
             events: app.rooms().events(),
+            counted: app.counted().clone(),
             written: Vec::new(),
             accepted: Vec::new(),
         }
@@ -81,7 +84,7 @@ impl Scribe {
             tokio::select! {
                 _ = heartbeat.tick() => self.keep_house().await,
                 next = self.events.next() => match next {
-                    Some(next) => self.take(next.map_err(drop)).await,
+                    Some(next) => self.take(next).await,
                     None => break,
                 },
             }
@@ -113,24 +116,26 @@ impl Scribe {
     }
 
     /// Writes an event and those that have come since, as one batch.
-    async fn take(&mut self, first: Result<ServerEvent, ()>) {
+    async fn take(&mut self, first: Result<ServerEvent, Lagged>) {
         let mut batch = Vec::new();
         let mut next = Some(first);
         let mut is_whole = true;
         while let Some(event) = next {
-            is_whole = match event {
+            let missed = match event {
                 Ok(event) => {
-                    let is_gap = matches!(event.event, Event::EventsMissed { .. });
+                    let missed = match event.event {
+                        Event::EventsMissed { count } => Some(count),
+                        _ => None,
+                    };
                     batch.push(event);
-                    !is_gap
+                    missed
                 }
-                Err(()) => false,
+                Err(Lagged(count)) => Some(count),
             };
+            self.counted.history_missed.inc_by(missed.unwrap_or(0));
+            is_whole = missed.is_none();
             let has_room = is_whole && batch.len() < BATCH;
-            next = has_room
-                .then(|| self.events.try_next())
-                .flatten()
-                .map(|event| event.map_err(drop));
+            next = has_room.then(|| self.events.try_next()).flatten();
         }
         self.write(batch).await;
         if !is_whole {

@@ -12,6 +12,7 @@ mod audit;
 mod bans;
 mod deliveries;
 mod erasures;
+mod figures;
 mod idempotency;
 mod journal;
 mod keys;
@@ -44,6 +45,7 @@ pub use audit::{AuditFilter, AuditRow, DONE, Ledger, audit_as, unaudited};
 pub use bans::{Ban, Mark};
 pub use deliveries::{Answer, DeliveryChange, DeliveryRow, DeliveryState, End, Owed, Plan};
 pub use erasures::{ERASURE_SORT, ErasureRow};
+pub use figures::Figures;
 pub use idempotency::Answered;
 pub use journal::{EventFilter, JournalEvent, KINDS, NewEvent};
 pub use keys::KeyRow;
@@ -214,6 +216,11 @@ impl Store {
     /// The number of the newest event that can be read, and its successors as they come.
     pub fn committed(&self) -> watch::Receiver<i64> {
         self.writer.committed()
+    }
+
+    /// How the writer fares.
+    pub fn figures(&self) -> Figures {
+        self.writer.figures()
     }
 
     /// Whether the database answers.

@@ -9,11 +9,13 @@ pub mod receiver;
 pub mod relay;
 pub mod tables;
 
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use parlour_server::config::Config;
-use parlour_server::serve::Running;
+use parlour_server::config::{Config, Tls};
+use parlour_server::serve::{Reloader, Running};
 use parlour_server::store::Place;
 use parlour_tokio::Room;
 use reqwest::{Client, Method, Response};
@@ -45,6 +47,8 @@ pub struct Api {
     pub key: String,
     pub first_key: String,
     pub config: Config,
+    pub metrics: Option<SocketAddr>,
+    pub reloader: Reloader,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<std::io::Result<()>>,
 }
@@ -92,8 +96,12 @@ impl Home {
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.media.listen = ([127, 0, 0, 1], 0).into();
         config.media.workers = 2;
+        config.metrics.listen = Some(([127, 0, 0, 1], 0).into());
         config.store.url.clone_from(&self.postgres);
         config.drain.timeout_s = 0;
+        // Tests ask more often than people.
+        config.http.limits.requests_per_s = NonZeroU32::MAX;
+        config.http.limits.refreshes_per_min = NonZeroU32::MAX;
         config
     }
 
@@ -117,8 +125,13 @@ impl Home {
 impl Api {
     pub async fn start(config: Config) -> Self {
         let running = within(Running::start(&config)).await.unwrap();
-        let url = format!("http://{}", running.address());
+        let scheme = match config.http.tls {
+            Tls::Off => "http",
+            _ => "https",
+        };
+        let url = format!("{scheme}://{}", running.address());
         let key = running.app().first_key().unwrap();
+        let (metrics, reloader) = (running.metrics_address(), running.reloader());
         let (stop, stopped) = oneshot::channel::<()>();
         let end = async { drop(stopped.await) };
         let running = tokio::spawn(running.until(end, std::future::pending()));
@@ -128,6 +141,8 @@ impl Api {
             first_key: key.clone(),
             key,
             config,
+            metrics,
+            reloader,
             stop: Some(stop),
             running,
         }
