@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::api::{App, open_keys};
+use crate::api::{App, Backups, open_keys};
 use crate::auth::{Scope, random_secret};
 use crate::config::Config;
 use crate::registry::Registry;
@@ -136,7 +136,8 @@ impl Running {
         if config.media.workers > 0 {
             media.workers = config.media.workers;
         }
-        let app = App::new(store, registry, Server::bind(media)?, sealer);
+        let backups = Backups::new(config);
+        let app = App::new(store, registry, Server::bind(media)?, sealer, backups);
         let scribe = tokio::spawn(Scribe::new(&app).run());
         let sampler = tokio::spawn(Sampler::new(&app).run());
         // These end when the app does.

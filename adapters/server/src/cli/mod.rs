@@ -21,6 +21,7 @@ mod client;
 mod completion;
 mod config;
 mod context;
+mod db;
 mod doctor;
 mod failure;
 mod output;
@@ -83,6 +84,8 @@ enum Command {
     Serve(serve::Serve),
     #[command(subcommand)]
     Config(config::Config),
+    #[command(subcommand)]
+    Db(db::Db),
     /// Prints the API's description: OpenAPI 3.1, as JSON.
     #[command(after_long_help = "Example:\n  parlour openapi > openapi.json")]
     Openapi {
@@ -125,6 +128,7 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(output),
             Self::Config(command) => command.run(output),
+            Self::Db(command) => command.run(output),
             Self::Openapi { markdown: false } => output.document(&parlour_server::api::openapi()),
             Self::Openapi { markdown: true } => {
                 print!("{}", parlour_server::api::reference()?);

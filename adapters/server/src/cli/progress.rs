@@ -4,7 +4,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar on stderr that shows how many of `total` are done, which `unit` names: `bytes`, or a plural. It is silent when stderr
 /// is no terminal. Call `inc` and `set_message` on it, and `finish_and_clear` at the end.
-#[expect(dead_code, reason = "the commands that take long are about to come")]
 pub(crate) fn bar(total: u64, unit: &str) -> ProgressBar {
     let counted = if unit == "bytes" {
         "{bytes}/{total_bytes} {bytes_per_sec}".to_owned()

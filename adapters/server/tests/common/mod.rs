@@ -132,6 +132,19 @@ impl Api {
         }
     }
 
+    /// That of another process.
+    pub fn at(config: &Config, key: String) -> Self {
+        Self {
+            http: Client::new(),
+            url: format!("http://{}", config.http.listen),
+            first_key: key.clone(),
+            key,
+            config: config.clone(),
+            stop: None,
+            running: tokio::spawn(std::future::ready(Ok(()))),
+        }
+    }
+
     /// As SIGTERM does.
     pub fn ask_to_end(&mut self) {
         self.stop = None;
