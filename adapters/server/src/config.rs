@@ -52,6 +52,8 @@ pub struct Config {
     pub retention: Retention,
     /// What is sent to other servers.
     pub webhooks: Webhooks,
+    /// Backups.
+    pub backup: Backup,
 }
 
 /// The rooms.
@@ -137,6 +139,15 @@ fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
 pub struct Drain {
     /// How long sessions may go on after the server is told to end, in seconds.
     pub timeout_s: u64,
+}
+
+/// Backups.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backup {
+    /// Where they are kept; without it, in `backups` beside the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
 }
 
 /// How long history is kept, in days. 0 is for ever.
@@ -333,6 +344,12 @@ impl Config {
             },
             ..Self::default()
         }
+    }
+
+    /// Where backups are kept.
+    pub fn backups(&self) -> PathBuf {
+        let beside = || self.store.path.with_file_name("backups");
+        self.backup.folder.clone().unwrap_or_else(beside)
     }
 
     /// Where the tables are.

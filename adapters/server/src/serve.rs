@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::api::{App, Parts, open_keys};
+use crate::api::{App, Backups, Parts, open_keys};
 use crate::auth::{Scope, random_secret};
 use crate::config::{Config, Tls};
 pub use crate::http::TlsError;
@@ -185,7 +185,16 @@ impl Running {
             allow_private: config.webhooks.allow_private,
         };
         let webhooks = Webhooks::start(store.clone(), Arc::clone(&sealer), rules).await?;
-        let app = App::new(store, registry, rooms, sealer, webhooks, &config.http);
+        let backups = Backups::new(config);
+        let app = App::new(
+            store,
+            registry,
+            rooms,
+            sealer,
+            webhooks,
+            &config.http,
+            backups,
+        );
         let scribe = tokio::spawn(Scribe::new(&app).run());
         let sampler = tokio::spawn(Sampler::new(&app).run());
         // These end when the app does.

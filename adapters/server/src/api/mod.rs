@@ -4,6 +4,7 @@
 //! the change, then changes the [registry](crate::registry), and then acts on the rooms.
 
 mod audit;
+mod backup;
 mod bans;
 mod caller;
 mod deliveries;
@@ -31,6 +32,7 @@ mod webhooks;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::Router;
@@ -50,11 +52,11 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::config;
+use crate::config::{self, Config};
 use crate::counted::Counted;
 use crate::registry::{Key, Registry};
 use crate::seal::{SealError, Sealer};
-use crate::store::{KeyRow, Store};
+use crate::store::{KeyRow, Place, Store};
 use crate::time::Timestamp;
 use crate::webhooks::Webhooks;
 use limits::{Client, Gate};
@@ -83,8 +85,30 @@ pub(crate) struct Parts {
     closing: watch::Sender<bool>,
     recorder: audit::Recorder,
     erasure_begun: Arc<Notify>,
+    backups: Backups,
     /// Held from a change of the tables until registry and rooms have it, so that all three change in one order.
     changing: tokio::sync::Mutex<()>,
+}
+
+/// What a backup copies, and where to.
+#[derive(Debug)]
+pub struct Backups {
+    place: Place,
+    key_file: PathBuf,
+    folder: PathBuf,
+    busy: tokio::sync::Mutex<()>,
+}
+
+impl Backups {
+    /// As the configuration has it.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            place: config.place(),
+            key_file: config.media.key_file.clone(),
+            folder: config.backups(),
+            busy: tokio::sync::Mutex::default(),
+        }
+    }
 }
 
 impl Parts {
@@ -140,8 +164,10 @@ impl App {
         sealer: Arc<Sealer>,
         webhooks: Webhooks,
         http: &config::Http,
+        backups: Backups,
     ) -> Self {
         Self(Arc::new(Parts {
+            backups,
             recorder: audit::Recorder::new(store.clone()),
             erasure_begun: Arc::default(),
             store,
@@ -184,6 +210,10 @@ impl App {
     /// Told when there is something to erase.
     pub(crate) fn erasure_begun(&self) -> &Arc<Notify> {
         &self.0.erasure_begun
+    }
+
+    fn backups(&self) -> &Backups {
+        &self.0.backups
     }
 
     fn recorder(&self) -> &audit::Recorder {
@@ -427,6 +457,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::retry))
         .routes(routes!(server::get))
+        .routes(routes!(backup::create))
         .routes(routes!(server::health))
         .routes(routes!(server::readiness))
 }

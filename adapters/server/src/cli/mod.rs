@@ -21,6 +21,7 @@ mod client;
 mod completion;
 mod config;
 mod context;
+mod db;
 mod doctor;
 mod failure;
 mod join;
@@ -87,6 +88,8 @@ enum Command {
     Serve(serve::Serve),
     #[command(subcommand)]
     Config(config::Config),
+    #[command(subcommand)]
+    Db(db::Db),
     /// Prints the API's description: OpenAPI 3.1, as JSON.
     #[command(after_long_help = "Example:\n  parlour openapi > openapi.json")]
     Openapi {
@@ -112,8 +115,8 @@ enum Command {
     Event(Remote<tail::Event>),
     /// API keys.
     Key(Remote<Call<tables::Keys>>),
-    #[command(subcommand)]
-    Webhook(webhook::Webhook),
+    /// Webhooks: events that are sent to a URL.
+    Webhook(Remote<webhook::Webhook>),
     /// The audit log: who did what.
     Audit(Remote<Call<tables::Audit>>),
     /// Erasures: participants that are taken out of the history.
@@ -132,6 +135,7 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(output),
             Self::Config(command) => command.run(output),
+            Self::Db(command) => command.run(output),
             Self::Openapi { markdown: false } => output.document(&parlour_server::api::openapi()),
             Self::Openapi { markdown: true } => {
                 print!("{}", parlour_server::api::reference()?);
@@ -270,6 +274,7 @@ mod tests {
             verbs::<tables::Keys>(),
             verbs::<tables::Audit>(),
             verbs::<tables::Erasures>(),
+            verbs::<tables::Webhooks>(),
             verbs::<tables::Server>(),
         ];
         let commands = commands.concat();

@@ -19,6 +19,13 @@ macro_rules! tables {
     )*};
 }
 
+const DELIVERIES: View = View {
+    id: "id",
+    columns: &[
+        "seq", "at", "type", "room", "state", "tries", "next_at", "status", "error",
+    ],
+};
+
 tables! {
     /// `parlour room`
     Rooms: id "name", columns ["name", "state", "active_session", "max_participants", "lobby", "title"], verbs [
@@ -99,8 +106,28 @@ tables! {
         Verb::new("refresh", "POST", "/v1/tokens/refresh", "token refresh prt_4pKq --ttl 10m").positional(&["refresh_token"]),
     ];
 
+    /// `parlour webhook`
+    Webhooks: id "id", columns ["id", "url", "enabled", "state", "backlog", "last_success_at"], verbs [
+        Verb::new("list", "GET", "/v1/webhooks", "webhook list"),
+        Verb::new("get", "GET", "/v1/webhooks/{id}", "webhook get wh_01JC3"),
+        Verb::new("create", "POST", "/v1/webhooks", "webhook create https://example.org/parlour --events participant.joined,participant.left")
+            .positional(&["url"]),
+        Verb::new("update", "PATCH", "/v1/webhooks/{id}", "webhook update wh_01JC3 --enabled=false")
+            .positional(&["url"]),
+        Verb::new("delete", "DELETE", "/v1/webhooks/{id}", "webhook delete wh_01JC3 --yes").deleting(),
+        Verb::new("rotate", "POST", "/v1/webhooks/{id}/rotate", "webhook rotate wh_01JC3 --keep-former 1h"),
+        Verb::new("test", "POST", "/v1/webhooks/{id}/test", "webhook test wh_01JC3"),
+        Verb::new("replay", "POST", "/v1/webhooks/{id}/replay", "webhook replay wh_01JC3 --from-seq 40117"),
+        Verb::new("deliveries", "GET", "/v1/webhooks/{id}/deliveries", "webhook deliveries wh_01JC3 --state pending").shown(DELIVERIES),
+        Verb::new("retry", "POST", "/v1/webhooks/{id}/deliveries/{delivery}/retry", "webhook retry wh_01JC3 evt_01JC4").shown(DELIVERIES),
+    ];
+
     /// `parlour server`
     Server: id "version", columns ["version", "protocol", "workers", "ticket_base"], verbs [
         Verb::new("get", "GET", "/v1/server", "server get"),
+        Verb::new("backup", "POST", "/v1/server/backup", "server backup").shown(View {
+            id: "path",
+            columns: &["at", "path", "key_file", "bytes"],
+        }),
     ];
 }

@@ -18,24 +18,28 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use super::block_on;
+use super::api::{Call, Run};
+use super::context::Connection;
 use super::failure::{Exit, Failure};
 use super::output::{Output, View};
 use super::parameters::point_in_time;
+use super::tables::Webhooks;
 
 /// Webhooks: events that are sent to a URL.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhook {
     Listen(Listen),
     Verify(Verify),
+    #[command(flatten)]
+    Api(Call<Webhooks>),
 }
 
-impl Webhook {
-    /// Receives or checks webhooks.
-    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
+impl Run for Webhook {
+    async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         match self {
-            Self::Listen(listen) => block_on(listen.run(output)),
+            Self::Listen(listen) => listen.run(output).await,
             Self::Verify(verify) => verify.run(),
+            Self::Api(call) => call.run(connection, output).await,
         }
     }
 }

@@ -76,13 +76,6 @@ pub(super) async fn write(tx: &mut Tx, told: &ServerEvent) -> Result<Option<Room
             );
             tx.tell(event).await?;
         }
-        Event::EventsMissed { count } => {
-            tracing::warn!(
-                worker = told.worker,
-                count,
-                "events were missed; history is reconciled"
-            );
-        }
         event => in_session(tx, now, event).await?,
     }
     Ok(None)
@@ -302,4 +295,114 @@ async fn lobby(
         data,
     };
     tx.tell(told).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use parlour_tokio::{CloseReason, DisplayName, Grants};
+
+    use super::*;
+    use crate::store::{self, EventFilter, Order, PageRequest, check};
+
+    /// The clock is set back by an hour in the middle of a session, and forward by a day: nothing seems to have happened before what
+    /// it followed, and nothing seems to have lasted longer than it did.
+    #[tokio::test]
+    async fn a_clock_that_is_set_changes_no_order_and_no_duration() {
+        const HOUR: i64 = 3_600;
+        let began = tokio::time::Instant::now().into_std();
+        let room = RoomId::new("kitchen").unwrap();
+        let session = SessionId([7; 16]);
+        let [anna, ben] = ["anna", "ben"].map(|id| ParticipantId::new(id).unwrap());
+        // Each at a time by the wall clock, in seconds, and so many seconds after the first.
+        let told = |wall: i64, after: u64, event| ServerEvent {
+            worker: 0,
+            sequence: 1,
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(wall).unwrap()),
+            instant: began + Duration::from_secs(after),
+            event,
+        };
+        let joined = |participant: &ParticipantId| Event::ParticipantJoined {
+            room: room.clone(),
+            session,
+            participant: participant.clone(),
+            name: DisplayName::new("").unwrap(),
+            grants: Grants::empty(),
+            waited: false,
+            censored: false,
+            path: parlour_tokio::core::server::Path::Stream {
+                id: 1,
+                from: [127, 0, 0, 1].into(),
+            },
+        };
+        let left = |participant: &ParticipantId| Event::ParticipantLeft {
+            room: room.clone(),
+            session,
+            participant: participant.clone(),
+            reason: CloseReason::Left,
+        };
+        let noon = 500 * HOUR;
+        let events = [
+            told(
+                noon,
+                0,
+                Event::SessionStarted {
+                    room: room.clone(),
+                    session,
+                },
+            ),
+            told(noon + 1, 1, joined(&anna)),
+            told(noon - HOUR + 2, 2, joined(&ben)),
+            told(noon - HOUR + 5, 5, left(&anna)),
+            told(noon + 24 * HOUR + 9, 9, left(&ben)),
+            told(
+                noon + 24 * HOUR + 10,
+                10,
+                Event::SessionEnded {
+                    room: room.clone(),
+                    session,
+                    reason: CloseReason::Left,
+                },
+            ),
+        ];
+        for fixture in store::tests::all().await {
+            let store = &fixture.store;
+            let events = events.clone();
+            let written: Result<(), StoreError> = store
+                .write(|tx| {
+                    Box::pin(async move {
+                        for event in &events {
+                            write(tx, event).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .await;
+            written.unwrap();
+            let page = PageRequest {
+                after: None,
+                limit: 20,
+                order: Order::Asc,
+            };
+            let filter = EventFilter {
+                sessions: vec![session.to_string()],
+                ..EventFilter::default()
+            };
+            let journal = store.events(&filter, &page).await.unwrap().data;
+            let seconds: Vec<_> = journal
+                .iter()
+                .map(|event| event.at.as_millis() / 1_000 - noon)
+                .collect();
+            let next_day = 24 * HOUR;
+            assert_eq!(seconds, [0, 1, 1, 1, next_day + 9, next_day + 10]);
+            let durations: Vec<_> = journal
+                .iter()
+                .filter_map(|event| event.data["duration_ms"].as_u64())
+                .collect();
+            assert_eq!(durations, [4_000, 7_000, 10_000]);
+            let checked = check(&fixture.place, |_, _| {}).await.unwrap();
+            assert_eq!(checked.problems, Vec::<String>::new());
+        }
+    }
 }

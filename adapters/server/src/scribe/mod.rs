@@ -6,19 +6,20 @@
 //!                  └─► Server::rooms ──► what differs from the tables, as events that are `reconciled`
 //! ```
 //!
-//! Workers never wait for it. If the database fails, a batch is tried again until it is written; events that are lost
-//! meanwhile are made up for by a snapshot.
+//! Workers never wait for it. If the database fails, a batch is tried again until it is written, and events wait in the
+//! [backlog](backlog::Backlog). For those that are lost meanwhile a snapshot makes up.
 
+mod backlog;
 mod facts;
 pub mod names;
 mod reconcile;
 mod teller;
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use parlour_tokio::core::server::Event;
 use parlour_tokio::token::ApiKey;
 use parlour_tokio::{Lagged, ServerEvent, ServerEvents};
 use serde_json::json;
@@ -30,6 +31,7 @@ use crate::registry::Registry;
 use crate::store::{NewEvent, RoomRow, Store, StoreError, Tx};
 use crate::time::Timestamp;
 
+use backlog::{Backlog, Next};
 pub(crate) use names::{grants_of, names_of, path, snake};
 
 /// Events in one transaction.
@@ -56,6 +58,9 @@ pub(crate) struct Scribe {
     rooms: Weak<Parts>,
     events: ServerEvents,
     counted: Counted,
+    /// Whether there may be more of them.
+    is_open: bool,
+    backlog: Backlog,
     /// Of each worker, the number of the event up to which all is written.
     written: Vec<u64>,
     /// The secrets that the rooms accept now.
@@ -65,12 +70,19 @@ pub(crate) struct Scribe {
 impl Scribe {
     /// One that writes what happens from now on.
     pub(crate) fn new(app: &App) -> Self {
+        Self::with_room(app, backlog::BYTES)
+    }
+
+    /// One that lets so many bytes of events wait.
+    fn with_room(app: &App, bytes: usize) -> Self {
         Self {
             store: app.store().clone(),
             registry: Arc::clone(app.registry()),
             rooms: app.downgrade(),
             events: app.rooms().events(),
             counted: app.counted().clone(),
+            is_open: true,
+            backlog: Backlog::new(bytes),
             written: Vec::new(),
             accepted: Vec::new(),
         }
@@ -80,13 +92,19 @@ impl Scribe {
     pub(crate) async fn run(mut self) {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        while self.is_open {
             tokio::select! {
                 _ = heartbeat.tick() => self.keep_house().await,
-                next = self.events.next() => match next {
-                    Some(next) => self.take(next).await,
-                    None => break,
-                },
+                next = self.events.next() => self.keep(next),
+            }
+            while let Some(event) = self.events.try_next() {
+                self.backlog.push(event);
+            }
+            while let Some(next) = self.backlog.next(BATCH) {
+                match next {
+                    Next::Events(events) => self.write(events).await,
+                    Next::Missed(count) => self.reconcile(count).await,
+                }
             }
         }
         // Sessions whose ends were lost in a rush of events.
@@ -94,6 +112,25 @@ impl Scribe {
             Box::pin(async move { reconcile::end_all(tx, "server_shutdown").await })
         })
         .await;
+    }
+
+    fn keep(&mut self, next: Option<Result<ServerEvent, Lagged>>) {
+        match next {
+            Some(next) => self.backlog.push(next),
+            None => self.is_open = false,
+        }
+    }
+
+    /// Waits, and takes in what happens meanwhile.
+    async fn meanwhile<T>(&mut self, wait: impl Future<Output = T>) -> T {
+        let mut wait = pin!(wait);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut wait => return done,
+                next = self.events.next(), if self.is_open => self.keep(next),
+            }
+        }
     }
 
     /// Notes that this process lives, forgets what has expired, and has the rooms do the same with secrets.
@@ -110,36 +147,13 @@ impl Scribe {
         if let Err(error) = kept {
             tracing::warn!(%error, "no heartbeat");
         }
-        if let Some(rooms) = self.rooms.upgrade() {
-            rooms.expire_secrets(&mut self.accepted);
-        }
+        self.expire_secrets();
     }
 
-    /// Writes an event and those that have come since, as one batch.
-    async fn take(&mut self, first: Result<ServerEvent, Lagged>) {
-        let mut batch = Vec::new();
-        let mut next = Some(first);
-        let mut is_whole = true;
-        while let Some(event) = next {
-            let missed = match event {
-                Ok(event) => {
-                    let missed = match event.event {
-                        Event::EventsMissed { count } => Some(count),
-                        _ => None,
-                    };
-                    batch.push(event);
-                    missed
-                }
-                Err(Lagged(count)) => Some(count),
-            };
-            self.counted.history_missed.inc_by(missed.unwrap_or(0));
-            is_whole = missed.is_none();
-            let has_room = is_whole && batch.len() < BATCH;
-            next = has_room.then(|| self.events.try_next()).flatten();
-        }
-        self.write(batch).await;
-        if !is_whole {
-            self.reconcile().await;
+    /// Has the rooms forget former secrets whose time is over.
+    fn expire_secrets(&mut self) {
+        if let Some(rooms) = self.rooms.upgrade() {
+            rooms.expire_secrets(&mut self.accepted);
         }
     }
 
@@ -165,23 +179,33 @@ impl Scribe {
         .await;
     }
 
-    /// Writes what is true now, in place of events that were lost.
-    async fn reconcile(&mut self) {
+    /// Writes what is true now, in place of so many events that were lost.
+    async fn reconcile(&mut self, missed: u64) {
         let Some(rooms) = self.rooms.upgrade() else {
             return;
         };
         let snapshot = rooms.snapshot().await;
         drop(rooms);
+        tracing::warn!(missed, "events were missed; history is reconciled");
+        self.counted.history_missed.inc_by(missed);
         self.written.clone_from(&snapshot.sequences);
         self.patiently(move |tx| {
             let snapshot = snapshot.clone();
-            Box::pin(async move { reconcile::compare(tx, &snapshot).await })
+            Box::pin(async move {
+                let data = json!({"events_missed": missed});
+                let overloaded = about_server(tx, "server.overloaded", data.clone());
+                tx.tell(overloaded).await?;
+                let created = reconcile::compare(tx, &snapshot).await?;
+                let recovered = about_server(tx, "server.recovered", data);
+                tx.tell(recovered).await?;
+                Ok(created)
+            })
         })
         .await;
     }
 
     /// Has something written, however long that takes. It gives the rooms that came to exist.
-    async fn patiently<J>(&self, job: J)
+    async fn patiently<J>(&mut self, job: J)
     where
         J: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<Vec<RoomRow>, StoreError>>
             + Clone
@@ -189,7 +213,8 @@ impl Scribe {
             + 'static,
     {
         loop {
-            match self.store.write(job.clone()).await {
+            let store = self.store.clone();
+            match self.meanwhile(store.write(job.clone())).await {
                 Ok(created) => {
                     for room in created {
                         self.registry.put_new_room(&room.name, &room.settings);
@@ -199,7 +224,8 @@ impl Scribe {
                 Err(StoreError::ShutDown) => return,
                 Err(error) => tracing::error!(%error, "history cannot be written; trying again"),
             }
-            sleep(PAUSE).await;
+            self.expire_secrets();
+            self.meanwhile(sleep(PAUSE)).await;
         }
     }
 }
@@ -233,4 +259,134 @@ pub(crate) async fn tell_draining(store: &Store) -> Result<(), StoreError> {
 /// When an event happened.
 fn at(event: &ServerEvent) -> Timestamp {
     Timestamp::from(event.at)
+}
+
+#[cfg(test)]
+mod tests {
+    use parlour_tokio::token::Claims;
+    use parlour_tokio::{Room, Server, ServerConfig};
+    use sqlx::{AnyConnection, Connection as _, Executor as _};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::api::Backups;
+    use crate::auth::Scope;
+    use crate::config::Config;
+    use crate::registry::Key;
+    use crate::seal::{Sealer, Veil};
+    use crate::store::{self, EventFilter, JournalEvent, Order, PageRequest, Place};
+    use crate::webhooks::Webhooks;
+    use crate::webhooks::target::Rules;
+
+    const SECRET: &str = "a secret of at least thirty-two bytes";
+
+    /// Rooms around a store, without HTTP.
+    async fn app(store: Store) -> App {
+        let registry = Arc::new(Registry::new(true, Veil::new(&[7; 32])));
+        let key = Key {
+            id: "k".to_owned(),
+            secret: SECRET.to_owned(),
+            former: None,
+            scopes: [Scope::Tokens].into_iter().collect(),
+        };
+        registry.set_keys(vec![key], Vec::new());
+        let key = ApiKey::new("k", SECRET).unwrap();
+        let mut media = ServerConfig::new(([127, 0, 0, 1], 0).into(), key);
+        media.workers = 1;
+        media.doorkeeper = Arc::clone(&registry) as _;
+        let rooms = Server::bind(media).unwrap();
+        let config = Config::default();
+        let sealer = Arc::new(Sealer::new(&[7; 32]));
+        let rules = Rules {
+            allow_private: false,
+        };
+        let webhooks = Webhooks::start(store.clone(), Arc::clone(&sealer), rules).await;
+        let webhooks = webhooks.unwrap();
+        let backups = Backups::new(&config);
+        App::new(
+            store,
+            registry,
+            rooms,
+            sealer,
+            webhooks,
+            &config.http,
+            backups,
+        )
+    }
+
+    async fn join(app: &App, who: &str) -> Room {
+        let claims = Claims::new("kitchen", who, Duration::from_secs(60)).unwrap();
+        let ticket = app.rooms().ticket(&claims).unwrap();
+        within(Room::join(&ticket)).await.unwrap()
+    }
+
+    async fn within<T>(future: impl Future<Output = T>) -> T {
+        timeout(Duration::from_secs(30), future).await.unwrap()
+    }
+
+    async fn until(store: &Store, kind: &str) -> Vec<JournalEvent> {
+        let page = PageRequest {
+            after: None,
+            limit: 200,
+            order: Order::Desc,
+        };
+        within(async {
+            let mut committed = store.committed();
+            loop {
+                let events = store.events(&EventFilter::default(), &page).await.unwrap();
+                if events.data.iter().any(|event| event.kind == kind) {
+                    let mut events = events.data;
+                    events.reverse();
+                    return events;
+                }
+                committed.changed().await.unwrap();
+            }
+        })
+        .await
+    }
+
+    /// Nothing can be written for so long that not all events can wait. Afterwards history is what is true, and whole.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_not_wait_is_made_up_for() {
+        let fixture = store::tests::sqlite().await;
+        let store = &fixture.store;
+        let app = app(store.clone()).await;
+        let scribe = Scribe::with_room(&app, 4 * size_of::<ServerEvent>());
+        let writing = tokio::spawn(scribe.run());
+        let anna = join(&app, "anna").await;
+        until(store, "participant.joined").await;
+        let Place::Sqlite(path) = &fixture.place else {
+            panic!("it is SQLite");
+        };
+        let mut other = AnyConnection::connect(&format!("sqlite://{}", path.display()))
+            .await
+            .unwrap();
+        other.execute("BEGIN IMMEDIATE").await.unwrap();
+        for _ in 0..5 {
+            within(join(&app, "ben").await.leave()).await;
+        }
+        let carl = join(&app, "carl").await;
+        within(anna.leave()).await;
+        other.execute("ROLLBACK").await.unwrap();
+        other.close().await.unwrap();
+        let events = until(store, "server.recovered").await;
+        let place = |kind: &str| events.iter().position(|event| event.kind == kind).unwrap();
+        let (overloaded, recovered) = (place("server.overloaded"), place("server.recovered"));
+        let missed = events[overloaded].data["events_missed"].as_u64();
+        assert!(missed.unwrap() > 0);
+        let between = &events[overloaded + 1..recovered];
+        assert!(!between.is_empty());
+        for event in between {
+            assert_eq!(event.data["reconciled"], true, "{event:?}");
+        }
+        within(carl.leave()).await;
+        until(store, "session.ended").await;
+        let store = app.shut_down_rooms().await;
+        within(writing).await.unwrap();
+        drop(fixture.store);
+        within(store.close()).await;
+        let checked = store::check(&fixture.place, |_, _| {}).await.unwrap();
+        assert_eq!(checked.problems, Vec::<String>::new());
+        assert_eq!(checked.sessions, 1);
+    }
 }

@@ -205,9 +205,15 @@ impl Tx {
             if row.try_get::<String, _>("type")? == "participant.banned" {
                 data["reason"] = "".into();
             }
+            let seq: i64 = row.try_get("seq")?;
+            // A receiver may have answered with what it was sent.
+            let deliveries =
+                "UPDATE deliveries SET answer = NULL, error = NULL WHERE event_seq = $1";
+            let deliveries = sqlx::query(deliveries).bind(seq);
+            deliveries.execute(&mut *self.transaction).await?;
             let update =
                 sqlx::query("UPDATE events SET participant = $2, data = $3 WHERE seq = $1");
-            let update = update.bind(row.try_get::<i64, _>("seq")?);
+            let update = update.bind(seq);
             let update = update
                 .bind(erasure.pseudonym.clone())
                 .bind(data.to_string());

@@ -24,7 +24,7 @@ pub struct KeyRow {
     pub revoked_at: Option<Timestamp>,
 }
 
-fn key(row: &AnyRow) -> Result<KeyRow, StoreError> {
+pub(super) fn key(row: &AnyRow) -> Result<KeyRow, StoreError> {
     let scopes: String = row.try_get("scopes")?;
     let former: Option<String> = row.try_get("former_sealed")?;
     Ok(KeyRow {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sqlx::{AnyPool, Connection as _, Executor as _, Row as _};
+use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
 use super::{OpenError, Place};
 
@@ -15,8 +15,11 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// Brings the tables to the newest version, all in one transaction.
-pub(super) async fn migrate(pool: &AnyPool, place: &Place) -> Result<(), OpenError> {
-    let found = version(pool, place).await?;
+pub(super) async fn migrate(
+    connection: &mut AnyConnection,
+    place: &Place,
+) -> Result<(), OpenError> {
+    let found = version(connection, place).await?;
     let known = MIGRATIONS.len() as i64;
     if found > known {
         return Err(OpenError::Newer { found, known });
@@ -30,9 +33,8 @@ pub(super) async fn migrate(pool: &AnyPool, place: &Place) -> Result<(), OpenErr
     {
         let mut copy = path.clone().into_os_string();
         copy.push(format!(".before-{known}"));
-        copy_to(pool, copy.into()).await?;
+        copy_to(connection, copy.into()).await?;
     }
-    let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     for migration in missing {
         // Texts are compared by their bytes on either engine, whatever the language of the database is.
@@ -56,27 +58,42 @@ pub(super) async fn migrate(pool: &AnyPool, place: &Place) -> Result<(), OpenErr
     Ok(())
 }
 
+/// Whether a database of that version can be read without changing it.
+pub(super) fn check_version(found: i64, place: &Place) -> Result<(), OpenError> {
+    let known = MIGRATIONS.len() as i64;
+    match (found, place) {
+        (0, Place::Sqlite(path)) => Err(OpenError::Foreign { path: path.clone() }),
+        (found, _) if found > known => Err(OpenError::Newer { found, known }),
+        _ => Ok(()),
+    }
+}
+
 /// 0 for a database without tables.
-async fn version(pool: &AnyPool, place: &Place) -> Result<i64, OpenError> {
+pub(super) async fn version(
+    connection: &mut AnyConnection,
+    place: &Place,
+) -> Result<i64, OpenError> {
     let has_tables = match place {
         Place::Sqlite(_) => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'meta'",
         Place::Postgres(_) => {
             "SELECT COUNT(*) FROM pg_tables WHERE tablename = 'meta' AND schemaname = current_schema()"
         }
     };
-    let tables = sqlx::query(has_tables).fetch_one(pool).await?;
+    let tables = sqlx::query(has_tables).fetch_one(&mut *connection).await?;
     if tables.try_get::<i64, _>(0)? == 0 {
         return Ok(0);
     }
     let version = sqlx::query("SELECT value FROM meta WHERE name = 'version'");
-    let version: String = version.fetch_one(pool).await?.try_get(0)?;
+    let version: String = version.fetch_one(&mut *connection).await?.try_get(0)?;
     let damaged = |error: std::num::ParseIntError| sqlx::Error::Decode(error.into());
     Ok(version.parse().map_err(damaged)?)
 }
 
-async fn copy_to(pool: &AnyPool, path: PathBuf) -> Result<(), OpenError> {
+async fn copy_to(connection: &mut AnyConnection, path: PathBuf) -> Result<(), OpenError> {
     let target = path.display().to_string();
-    let copied = sqlx::query("VACUUM INTO $1").bind(target).execute(pool);
+    let copied = sqlx::query("VACUUM INTO $1")
+        .bind(target)
+        .execute(connection);
     let failed = |source| OpenError::Copy { path, source };
     copied.await.map(drop).map_err(failed)
 }

@@ -9,7 +9,9 @@
 //! been told, and what is told can be listed. Times are milliseconds since 1970, JSON is text, flags are 0 or 1.
 
 mod audit;
+mod backup;
 mod bans;
+mod check;
 mod deliveries;
 mod erasures;
 mod figures;
@@ -33,8 +35,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::AnyPool;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::{AnyConnection, AnyPool, Connection as _};
 use sqlx::{Executor as _, Row as _};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -42,7 +44,9 @@ use tokio::sync::watch;
 use crate::time::Timestamp;
 
 pub use audit::{AuditFilter, AuditRow, DONE, Ledger, audit_as, unaudited};
+pub use backup::{Backup, BackupError, Restored, back_up, restore};
 pub use bans::{Ban, Mark};
+pub use check::{Checked, check};
 pub use deliveries::{Answer, DeliveryChange, DeliveryRow, DeliveryState, End, Owed, Plan};
 pub use erasures::{ERASURE_SORT, ErasureRow};
 pub use figures::Figures;
@@ -104,9 +108,56 @@ pub enum OpenError {
         /// Why not.
         source: sqlx::Error,
     },
+    /// The file is not there.
+    #[error("there is no database {path}: check the path, and the configuration")]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file is damaged, or none of SQLite.
+    #[error(
+        "the database {path} is damaged: {detail}; keep a copy of it, look at it with `parlour db check`, and put a backup in its \
+         place with `parlour db restore`"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        detail: String,
+    },
+    /// The file is a database of another program.
+    #[error("the database {path} is none of this server: it lacks its tables")]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The database refuses.
     #[error("cannot open the database: {0}")]
     Database(#[from] sqlx::Error),
+}
+
+impl OpenError {
+    /// What an error of that database means.
+    fn of(place: &Place, error: sqlx::Error) -> Self {
+        // SQLite's codes have the kind in their lowest byte: 11 for damage, 26 for what is no database.
+        let code = error.as_database_error().and_then(|error| error.code());
+        let code: Option<i64> = code.and_then(|code| code.parse().ok());
+        match (place, code.map(|code| code & 0xff)) {
+            (Place::Sqlite(path), Some(11 | 26)) => Self::Damaged {
+                path: path.clone(),
+                detail: error.to_string(),
+            },
+            _ => Self::Database(error),
+        }
+    }
+
+    /// The same, if it is not known yet.
+    fn told(self, place: &Place) -> Self {
+        match self {
+            Self::Database(error) => Self::of(place, error),
+            told => told,
+        }
+    }
 }
 
 /// Why something was not read or written. Nothing of it is done then.
@@ -145,9 +196,14 @@ impl Store {
     /// # Errors
     /// [`OpenError`]
     pub async fn open(place: &Place) -> Result<Self, OpenError> {
+        let opened = Self::open_any(place).await;
+        opened.map_err(|error| error.told(place))
+    }
+
+    async fn open_any(place: &Place) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
         let lock = Lock::take(place).await?;
-        let options = connect_options(place)?;
+        let options = connect_options(place, "rwc")?;
         let connections = |most| {
             AnyPoolOptions::new()
                 .max_connections(most)
@@ -160,15 +216,22 @@ impl Store {
                     }
                 })
         };
+        // A pool would try again, and not say why it cannot connect.
+        let mut first = AnyConnection::connect_with(&options).await?;
+        first.execute(pragmas(place)).await?;
+        migrate::migrate(&mut first, place).await?;
+        first.close().await?;
         let readers = connections(READERS).connect_with(options.clone()).await?;
-        migrate::migrate(&readers, place).await?;
         let begin = match place {
             // Waits for another writer here, and not in the middle.
             Place::Sqlite(_) => "BEGIN IMMEDIATE",
             Place::Postgres(_) => "BEGIN",
         };
-        let own = connections(1).connect_with(options).await?;
-        let writer = Writer::spawn(own, begin, lock).await?;
+        let open = {
+            let own = connections(1);
+            move || own.clone().connect_lazy_with(options.clone())
+        };
+        let writer = Writer::spawn(open, begin, lock).await?;
         Ok(Self { readers, writer })
     }
 
@@ -233,9 +296,15 @@ impl Store {
     }
 }
 
-fn connect_options(place: &Place) -> Result<AnyConnectOptions, sqlx::Error> {
+/// A connection of its own, which changes nothing by being made.
+async fn connect(place: &Place) -> Result<AnyConnection, sqlx::Error> {
+    sqlx::any::install_default_drivers();
+    AnyConnection::connect_with(&connect_options(place, "rw")?).await
+}
+
+fn connect_options(place: &Place, mode: &str) -> Result<AnyConnectOptions, sqlx::Error> {
     let url = match place {
-        Place::Sqlite(path) => format!("sqlite://{}?mode=rwc", path.display()),
+        Place::Sqlite(path) => format!("sqlite://{}?mode={mode}", path.display()),
         Place::Postgres(url) => url.clone(),
     };
     AnyConnectOptions::from_str(&url)
@@ -247,7 +316,8 @@ fn pragmas(place: &Place) -> &'static str {
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
              PRAGMA secure_delete = ON"
         }
-        Place::Postgres(_) => "SET TIME ZONE 'UTC'",
+        // Whoever locks a table holds nobody up for longer than SQLite does.
+        Place::Postgres(_) => "SET TIME ZONE 'UTC'; SET lock_timeout = 5000",
     }
 }
 

@@ -16,10 +16,10 @@ mod plans;
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) place: Place,
-    _folder: TempDir,
+    pub(crate) _folder: TempDir,
 }
 
-async fn sqlite() -> Fixture {
+pub(crate) async fn sqlite() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::Sqlite(folder.path().join("parlour.db"));
     let store = Store::open(&place).await.unwrap();
@@ -213,6 +213,28 @@ async fn a_job_is_done_whole_or_not_at_all() {
         );
         assert_eq!(*store.committed().borrow(), 3);
     }
+}
+
+/// When there is no room left, SQLite ends the transaction by itself; the next one is not hurt by that.
+#[tokio::test]
+async fn a_full_disk_ends_one_batch_and_not_the_writer() {
+    let fixture = sqlite().await;
+    let store = &fixture.store;
+    let limited: Result<(), StoreError> = store
+        .write(|tx| Box::pin(tx.execute_raw("PRAGMA max_page_count = 1")))
+        .await;
+    limited.unwrap();
+    let mut written = 0;
+    let full = loop {
+        match put(store, room(&format!("r{written}"), 1)).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(full.to_string().contains("full"), "{full}");
+    assert_eq!(put(store, room("next", 1)).await.unwrap(), written + 1);
+    let rooms = store.all_rooms().await.unwrap();
+    assert_eq!(rooms.len() as i64, written + 1);
 }
 
 #[tokio::test]

@@ -43,6 +43,11 @@ impl Tx {
         done.await.map(drop)
     }
 
+    #[cfg(test)]
+    pub(super) async fn execute_raw(&mut self, statement: &'static str) -> Result<(), StoreError> {
+        Ok(self.execute(statement).await?)
+    }
+
     /// Forgets answers, refresh tokens and bans whose time is over.
     pub(crate) async fn forget_expired(&mut self) -> Result<(), StoreError> {
         let day_ago = self.now.before(Duration::from_secs(24 * 3_600)).as_millis();
@@ -114,13 +119,14 @@ where
             let seq = tx.seq;
             tx.execute("SAVEPOINT job").await?;
             let result = job(tx).await;
-            if result.is_err() {
+            let has_failed = result.is_err();
+            self.result = Some(result);
+            if has_failed {
+                // SQLite ends the whole transaction when the disk is full: then this fails, and so does the batch.
                 tx.execute("ROLLBACK TO SAVEPOINT job").await?;
                 tx.seq = seq;
             }
-            tx.execute("RELEASE SAVEPOINT job").await?;
-            self.result = Some(result);
-            Ok(())
+            tx.execute("RELEASE SAVEPOINT job").await
         })
     }
 
@@ -153,16 +159,17 @@ impl std::fmt::Debug for dyn Work {
 
 impl Writer {
     pub(super) async fn spawn(
-        pool: AnyPool,
+        open: impl Fn() -> AnyPool + Send + 'static,
         begin: &'static str,
         lock: Lock,
     ) -> Result<Self, sqlx::Error> {
+        let pool = open();
         let newest = sqlx::query("SELECT COALESCE(MAX(seq), 0) FROM events");
         let newest = newest.fetch_one(&pool).await?.try_get(0)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (tell, committed) = watch::channel(newest);
         let counters = Counters::default();
-        tokio::spawn(work(pool, begin, lock, queue, tell, counters.clone()));
+        tokio::spawn(work(pool, open, begin, lock, queue, tell, counters.clone()));
         Ok(Self {
             jobs,
             committed,
@@ -217,7 +224,8 @@ impl Writer {
 }
 
 async fn work(
-    pool: AnyPool,
+    mut pool: AnyPool,
+    open: impl Fn() -> AnyPool,
     begin: &'static str,
     lock: Lock,
     mut queue: mpsc::Receiver<Box<dyn Work>>,
@@ -239,6 +247,10 @@ async fn work(
                 for work in batch {
                     work.answer(Err(StoreError::Unavailable(error.to_string())));
                 }
+                // After such an error the driver may take a transaction for open that is not: that connection would never
+                // begin another one.
+                let failed = std::mem::replace(&mut pool, open());
+                tokio::spawn(async move { failed.close().await });
             }
         }
     }

@@ -48,7 +48,8 @@ pub struct Api {
     pub first_key: String,
     pub config: Config,
     pub metrics: Option<SocketAddr>,
-    pub reloader: Reloader,
+    /// Of a server in this process.
+    pub reloader: Option<Reloader>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<std::io::Result<()>>,
 }
@@ -131,7 +132,7 @@ impl Api {
         };
         let url = format!("{scheme}://{}", running.address());
         let key = running.app().first_key().unwrap();
-        let (metrics, reloader) = (running.metrics_address(), running.reloader());
+        let (metrics, reloader) = (running.metrics_address(), Some(running.reloader()));
         let (stop, stopped) = oneshot::channel::<()>();
         let end = async { drop(stopped.await) };
         let running = tokio::spawn(running.until(end, std::future::pending()));
@@ -145,6 +146,21 @@ impl Api {
             reloader,
             stop: Some(stop),
             running,
+        }
+    }
+
+    /// That of another process.
+    pub fn at(config: &Config, key: String) -> Self {
+        Self {
+            http: http(),
+            url: format!("http://{}", config.http.listen),
+            first_key: key.clone(),
+            key,
+            config: config.clone(),
+            metrics: None,
+            reloader: None,
+            stop: None,
+            running: tokio::spawn(std::future::ready(Ok(()))),
         }
     }
 
