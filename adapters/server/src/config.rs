@@ -3,6 +3,8 @@
 //! ```toml
 //! [http]
 //! listen = "127.0.0.1:7800"
+//! [metrics]
+//! listen = "127.0.0.1:9464"
 //! [media]
 //! listen = "0.0.0.0:7900"
 //! host = "rooms.example.org"
@@ -15,13 +17,18 @@
 //!
 //! `PARLOUR__MEDIA__HOST=rooms.example.org` goes before what the file says. A name that does not exist is an error.
 
+mod http;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
+use tracing_subscriber::EnvFilter;
 
 use crate::store::Place;
+
+pub use http::{Acme, Http, InvalidNetwork, Limits, Network, ProxyHeader, Tls};
 
 /// All of it. See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,20 +42,16 @@ pub struct Config {
     pub store: Tables,
     /// Settings for all rooms.
     pub rooms: Rooms,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    /// What is logged.
+    pub log: Log,
     /// How the server shuts down.
     pub drain: Drain,
     /// How long history is kept.
     pub retention: Retention,
     /// Backups.
     pub backup: Backup,
-}
-
-/// The API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// Where it listens. It speaks plain HTTP: to be reached from elsewhere, put a proxy with TLS before it.
-    pub listen: SocketAddr,
 }
 
 /// The rooms.
@@ -85,6 +88,47 @@ pub struct Tables {
 pub struct Rooms {
     /// Whether a room comes to exist by being joined.
     pub auto_create: bool,
+}
+
+/// Figures for Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where they are served, at `/metrics`, to anybody who can connect; without it, nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A level, or levels of parts of the program, such as `info,parlour_tokio=debug`.
+    #[serde(deserialize_with = "filter")]
+    pub filter: String,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+/// The form of a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object of JSON.
+    Json,
+}
+
+fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let filter = String::deserialize(deserializer)?;
+    match EnvFilter::try_new(&filter) {
+        Ok(_) => Ok(filter),
+        Err(error) => Err(serde::de::Error::custom(format!(
+            "{filter:?} is no filter, such as \"info\" or \"info,parlour_tokio=debug\": {error}"
+        ))),
+    }
 }
 
 /// How the server shuts down.
@@ -129,14 +173,6 @@ impl Default for Retention {
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const ANY: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            listen: (LOOPBACK, 7800).into(),
-        }
-    }
-}
-
 impl Default for Media {
     fn default() -> Self {
         Self {
@@ -161,6 +197,15 @@ impl Default for Tables {
 impl Default for Rooms {
     fn default() -> Self {
         Self { auto_create: true }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            format: LogFormat::default(),
+        }
     }
 }
 
@@ -200,6 +245,9 @@ pub enum ConfigError {
     },
 }
 
+/// The environment variable with the log's filter: a short name for `PARLOUR__LOG__FILTER`.
+pub const LOG_FILTER: &str = "PARLOUR_LOG";
+
 /// How the names of environment variables begin.
 const PREFIX: &str = "PARLOUR__";
 
@@ -236,23 +284,28 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         for (name, value) in variables {
-            let Some(place) = name.strip_prefix(PREFIX) else {
-                continue;
+            let place = match name.strip_prefix(PREFIX) {
+                Some(place) => place.to_lowercase(),
+                None if name == LOG_FILTER => "log__filter".to_owned(),
+                None => continue,
             };
             let refused = |detail: String| ConfigError::Variable {
                 name: name.clone(),
                 detail,
             };
-            let place = place.to_lowercase();
-            let (section, key) = place
-                .split_once("__")
+            let table = toml::Table::try_from(&self);
+            let mut table = table.map_err(|error| refused(error.to_string()))?;
+            let (sections, key) = place
+                .rsplit_once("__")
                 .ok_or_else(|| refused("its name is not PARLOUR__SECTION__NAME".to_owned()))?;
-            let mut table =
-                toml::Table::try_from(&self).map_err(|error| refused(error.to_string()))?;
-            let section = table.entry(section).or_insert(toml::Table::new().into());
-            if let Some(section) = section.as_table_mut() {
-                section.insert(key.to_owned(), value_of(value));
+            let mut section = Some(&mut table);
+            for name in sections.split("__") {
+                let table =
+                    section.map(|table| table.entry(name).or_insert(toml::Table::new().into()));
+                section = table.and_then(toml::Value::as_table_mut);
             }
+            let section = section.ok_or_else(|| refused(format!("{sections:?} is no section")))?;
+            section.insert(key.to_owned(), value_of(value));
             self = table
                 .try_into()
                 .map_err(|error: toml::de::Error| refused(error.message().to_owned()))?;
@@ -271,6 +324,9 @@ impl Config {
             store: Tables {
                 path: folder.join("parlour.db"),
                 url: None,
+            },
+            metrics: Metrics {
+                listen: Some((LOOPBACK, 9464).into()),
             },
             ..Self::default()
         }
@@ -321,6 +377,9 @@ mod tests {
                 ("PARLOUR__MEDIA__HOST", "b.example"),
                 ("PARLOUR__ROOMS__AUTO_CREATE", "false"),
                 ("PARLOUR__STORE__URL", "postgres://x@y/z"),
+                ("PARLOUR__HTTP__LIMITS__CONCURRENT", "7"),
+                ("PARLOUR_LOG", "debug"),
+                ("PARLOUR__HTTP__TLS", "{ cert = \"a\", key = \"b\" }"),
                 ("HOME", "elsewhere"),
             ],
         )
@@ -328,7 +387,10 @@ mod tests {
         assert_eq!(config.media.host.as_deref(), Some("b.example"));
         assert_eq!(config.media.workers, 2);
         assert!(!config.rooms.auto_create);
-        assert_eq!(config.http, Http::default());
+        assert_eq!(config.http.limits.concurrent.get(), 7);
+        assert_eq!(config.log.filter, "debug");
+        assert!(matches!(config.http.tls, Tls::Files { .. }));
+        assert_eq!(config.http.listen, Http::default().listen);
         assert_eq!(
             config.place(),
             Place::Postgres("postgres://x@y/z".to_owned())
@@ -351,6 +413,21 @@ mod tests {
                 ["line 2", "workers", "expected"],
             ),
             ("[medium]\n", &[], ["line 1", "medium", "media"]),
+            (
+                "[log]\nfilter = \"info,=\"\n",
+                &[],
+                ["line 2", "info,=", "parlour_tokio=debug"],
+            ),
+            (
+                "[http]\ntls = \"on\"\n",
+                &[],
+                ["parlour.toml", "line 2", "{ cert = FILE, key = FILE }"],
+            ),
+            (
+                "",
+                &[("PARLOUR__HTTP__LISTEN__PORT", "1")],
+                ["PARLOUR__HTTP__LISTEN__PORT", "http__listen", "no section"],
+            ),
             ("[media\n", &[], ["parlour.toml", "line 1", "]"]),
             (
                 "",

@@ -5,7 +5,11 @@
 pub mod api;
 pub mod auth;
 pub mod config;
+mod counted;
 mod erasure;
+mod http;
+pub mod log;
+mod metrics;
 pub mod registry;
 mod retention;
 pub mod rooms;

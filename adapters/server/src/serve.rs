@@ -3,19 +3,22 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use axum_server::Handle;
 use parlour_tokio::{BindError, KeyFileError, Server, ServerConfig, load_or_create_key};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::api::{App, Backups, open_keys};
+use crate::api::{App, Backups, Parts, open_keys};
 use crate::auth::{Scope, random_secret};
-use crate::config::Config;
+use crate::config::{Config, Tls};
+pub use crate::http::TlsError;
+use crate::http::{self, Certificates};
+use crate::metrics::{self, Source};
 use crate::registry::Registry;
 use crate::scribe::{self, Scribe};
 use crate::seal::{Sealer, Veil};
@@ -58,6 +61,19 @@ pub enum StartError {
     /// The rooms' sockets cannot be opened.
     #[error(transparent)]
     Rooms(#[from] BindError),
+    /// There is no certificate to show.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The socket of the figures cannot be opened.
+    #[error(
+        "cannot listen at {address} for metrics: {source}; choose another address in `metrics.listen`"
+    )]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The API's socket cannot be opened.
     #[error("cannot listen at {address} for HTTP: {source}; is another server running there?")]
     Http {
@@ -74,10 +90,27 @@ pub struct Running {
     app: App,
     listener: TcpListener,
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    tls: Tls,
+    certificates: Option<Certificates>,
+    /// How long a new connection may take to send the head of a request.
+    first_request: Duration,
     scribe: JoinHandle<()>,
     sampler: JoinHandle<()>,
+    /// What goes on beside, until the end.
+    beside: AbortOnDrop,
     made_key: Option<String>,
     drain: Duration,
+}
+
+/// Tasks that end with the server.
+#[derive(Debug)]
+struct AbortOnDrop(Vec<JoinHandle<()>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl Running {
@@ -86,6 +119,9 @@ impl Running {
     /// # Errors
     /// [`StartError`]
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        // Whoever speaks TLS in this process does it by this; an error says that it is set already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificates = http::certificates(&config.http.tls)?;
         let place = config.place();
         let key_file = &config.media.key_file;
         let missing = || StartError::KeyFileMissing {
@@ -123,6 +159,12 @@ impl Running {
         let refused = |source| StartError::Http { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let metrics = metrics::bind(config.metrics.listen).await;
+        let metrics =
+            metrics.map_err(|(address, source)| StartError::Metrics { address, source })?;
+        let metrics_address = metrics
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
         let signing = registry.signing_keys(Timestamp::now());
         let first = signing.first().cloned();
         let first =
@@ -137,7 +179,14 @@ impl Running {
             media.workers = config.media.workers;
         }
         let backups = Backups::new(config);
-        let app = App::new(store, registry, Server::bind(media)?, sealer, backups);
+        let app = App::new(
+            store,
+            registry,
+            Server::bind(media)?,
+            sealer,
+            backups,
+            &config.http,
+        );
         let scribe = tokio::spawn(Scribe::new(&app).run());
         let sampler = tokio::spawn(Sampler::new(&app).run());
         // These end when the app does.
@@ -152,12 +201,28 @@ impl Running {
             Arc::clone(app.erasure_begun()),
             app.closing(),
         ));
+        let source = Source {
+            parts: app.downgrade(),
+            certificates: certificates.clone(),
+            started_at: Timestamp::now(),
+        };
+        let counted = app.counted().clone();
+        let events = app.rooms().events();
+        let beside = [
+            tokio::spawn(metrics::serve(metrics, counted, source, events)),
+            tokio::spawn(http::renew(config.http.tls.clone(), certificates.clone())),
+        ];
         Ok(Self {
             app,
             listener,
             address,
+            metrics_address,
+            tls: config.http.tls.clone(),
+            certificates,
+            first_request: Duration::from_secs(config.http.limits.receive_s.get().into()),
             scribe,
             sampler,
+            beside: AbortOnDrop(beside.into()),
             made_key,
             drain: Duration::from_secs(config.drain.timeout_s),
         })
@@ -166,6 +231,20 @@ impl Running {
     /// Where the API listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the figures for Prometheus are, at `/metrics`.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// How to have a running server take another configuration.
+    pub fn reloader(&self) -> Reloader {
+        Reloader {
+            parts: self.app.downgrade(),
+            tls: self.tls.clone(),
+            certificates: self.certificates.clone(),
+        }
     }
 
     /// The key that was made at this first start, as an `Authorization` header has it. Show it: it is not shown again.
@@ -189,11 +268,18 @@ impl Running {
         end: impl Future<Output = ()>,
         now: impl Future<Output = ()>,
     ) -> std::io::Result<()> {
-        let (stop, stopped) = oneshot::channel::<()>();
+        let handle = Handle::new();
         let router = self.app.clone().router();
-        let serving = axum::serve(self.listener, router);
-        let serving = serving.with_graceful_shutdown(async { drop(stopped.await) });
-        let mut serving = tokio::spawn(serving.into_future());
+        let listener = self.listener.into_std()?;
+        let certificates = self.certificates;
+        let serving = http::serve(
+            listener,
+            router,
+            certificates,
+            self.first_request,
+            handle.clone(),
+        );
+        let mut serving = tokio::spawn(serving);
         tokio::select! {
             () = end => {}
             // It does not end by itself, unless it fails.
@@ -207,15 +293,10 @@ impl Running {
             () = now => {}
         }
         self.app.end_streams();
-        drop(stop);
         // A client that does not finish its request, or does not read, holds nothing up.
-        let served = match timeout(LINGER, &mut serving).await {
-            Ok(served) => served.unwrap_or(Ok(())),
-            Err(_) => {
-                serving.abort();
-                Ok(())
-            }
-        };
+        handle.graceful_shutdown(Some(LINGER));
+        let served = serving.await.unwrap_or(Ok(()));
+        drop(self.beside);
         // It may hold the rooms for a moment, which have to end here.
         let mut sampler = self.sampler;
         if timeout(LINGER, &mut sampler).await.is_err() {
@@ -228,6 +309,40 @@ impl Running {
         }
         let _ = timeout(LINGER, store.close()).await;
         served
+    }
+}
+
+/// Has a running server take another configuration, as far as it can.
+#[derive(Debug, Clone)]
+pub struct Reloader {
+    parts: Weak<Parts>,
+    tls: Tls,
+    certificates: Option<Certificates>,
+}
+
+impl Reloader {
+    /// Reads the files of the certificate, and the API keys in the tables, anew. What cannot be read stays as it was, and the
+    /// log says why.
+    pub async fn reload(&self, config: &Config) {
+        match (&config.http.tls, &self.tls, &self.certificates) {
+            (Tls::Files { cert, key }, Tls::Files { .. }, Some(certificates)) => {
+                match certificates.reload(cert, key) {
+                    Ok(()) => tracing::info!(file = %cert.display(), "read the certificate"),
+                    Err(error) => tracing::error!(%error, "the former certificate stays"),
+                }
+            }
+            (now, before, _) if now != before => {
+                tracing::warn!("`http.tls` is of another kind: that takes a restart");
+            }
+            _ => {}
+        }
+        let Some(parts) = self.parts.upgrade() else {
+            return;
+        };
+        match App::from(parts).reload_keys().await {
+            Ok(()) => tracing::info!("read the API keys"),
+            Err(problem) => tracing::error!(why = problem.detail(), "the former API keys stay"),
+        }
     }
 }
 

@@ -107,12 +107,17 @@ fn complete_operation(path: &str, method: &Method, operation: &mut Operation) {
         kinds.extend([Kind::Unauthenticated, Kind::KeyRevoked, Kind::ScopeMissing]);
     }
     if has_body {
-        kinds.extend([Kind::Validation, Kind::TooLarge]);
+        kinds.extend([Kind::Validation, Kind::TooLarge, Kind::TooSlow]);
     }
     if is_repeatable {
         kinds.extend([Kind::InProgress, Kind::IdempotencyMismatch, Kind::TooLarge]);
     }
-    kinds.extend([Kind::Internal, Kind::StorageUnavailable]);
+    kinds.extend([
+        Kind::RateLimited,
+        Kind::TimedOut,
+        Kind::Internal,
+        Kind::StorageUnavailable,
+    ]);
     add_problems(&mut operation.responses.responses, kinds);
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {

@@ -2,10 +2,11 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 
+use super::limits::unreadable;
 use super::problem::{FieldError, Kind, Problem};
 
 /// A JSON body. Unknown members are errors, if its type says so.
@@ -27,15 +28,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 "send the body as JSON, with `Content-Type: application/json`",
             ));
         }
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| {
-                let kind = match rejection.status() {
-                    axum::http::StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
-                    _ => Kind::Malformed,
-                };
-                Problem::new(kind, rejection.body_text())
-            })?;
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(Kind::TooLarge, "a request has at most 1 MiB")
+            }
+            _ => unreadable(&rejection),
+        })?;
         from_json(&bytes).map(Self)
     }
 }

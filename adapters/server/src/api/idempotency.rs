@@ -11,6 +11,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};
 
 use super::caller::authenticate;
+use super::limits::unreadable;
 use super::problem::{Kind, Problem};
 use super::{App, MAX_BODY};
 use crate::store::{Answered, unaudited};
@@ -56,7 +57,7 @@ async fn answer(
         .map_or("", |path| path.as_str())
         .to_owned();
     let body = to_bytes(body, MAX_BODY).await;
-    let body = body.map_err(|_| Problem::new(Kind::TooLarge, "a request has at most 1 MiB"))?;
+    let body = body.map_err(|error| unreadable(&error))?;
     let body_hash = Base64UrlUnpadded::encode_string(&Sha256::digest(&body));
     let _turn = Turn::take(app, &caller, key)?;
     let since = Timestamp::now().before(KEPT);

@@ -13,8 +13,10 @@ mod events;
 mod extract;
 mod idempotency;
 mod keys;
+pub(crate) mod limits;
 mod list;
 mod lobby;
+mod measured;
 mod participants;
 pub mod problem;
 mod reference;
@@ -32,10 +34,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
+use parlour_tokio::WorkerLoad;
 use parlour_tokio::token::ApiKey;
 use tokio::sync::{Notify, watch};
 use tower_http::request_id::{
@@ -47,11 +50,13 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::counted::Counted;
 use crate::registry::{Key, Registry};
 use crate::seal::{SealError, Sealer};
 use crate::store::{KeyRow, Place, Store};
 use crate::time::Timestamp;
+use limits::{Client, Gate};
 use problem::{Kind, Problem};
 
 /// Bytes of a request's body.
@@ -69,6 +74,8 @@ pub(crate) struct Parts {
     registry: Arc<Registry>,
     rooms: parlour_tokio::Server,
     sealer: Sealer,
+    counted: Counted,
+    gate: Gate,
     /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
     in_progress: Mutex<BTreeSet<(String, String)>>,
     closing: watch::Sender<bool>,
@@ -112,6 +119,20 @@ impl Parts {
         }
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether no session may begin.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.rooms.is_draining()
+    }
+
+    /// How each worker fares.
+    pub(crate) fn load(&self) -> Vec<WorkerLoad> {
+        self.rooms.load()
+    }
+
     /// The rooms as they are now.
     pub(crate) async fn snapshot(&self) -> parlour_tokio::Snapshot {
         self.rooms.rooms().await
@@ -123,15 +144,22 @@ impl Parts {
     }
 }
 
+impl From<Arc<Parts>> for App {
+    fn from(parts: Arc<Parts>) -> Self {
+        Self(parts)
+    }
+}
+
 impl App {
-    /// The API of a server with these rooms. `registry` is their doorkeeper, and holds what `store` holds. Call it within a
-    /// runtime of tokio.
+    /// The API of a server with these rooms. `registry` is their doorkeeper, and holds what `store` holds. `http` says how
+    /// much a client may. Call it within a runtime of tokio.
     pub fn new(
         store: Store,
         registry: Arc<Registry>,
         rooms: parlour_tokio::Server,
         sealer: Sealer,
         backups: Backups,
+        http: &config::Http,
     ) -> Self {
         Self(Arc::new(Parts {
             backups,
@@ -141,6 +169,8 @@ impl App {
             registry,
             rooms,
             sealer,
+            counted: Counted::default(),
+            gate: Gate::new(http),
             in_progress: Mutex::default(),
             closing: watch::Sender::new(false),
             changing: tokio::sync::Mutex::default(),
@@ -157,6 +187,14 @@ impl App {
 
     pub(crate) fn rooms(&self) -> &parlour_tokio::Server {
         &self.0.rooms
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn counted(&self) -> &Counted {
+        &self.0.counted
     }
 
     pub(crate) fn sealer(&self) -> &Sealer {
@@ -270,12 +308,21 @@ impl App {
                 )
             })
             .layer(DefaultBodyLimit::max(MAX_BODY))
-            .layer(middleware::from_fn(secure_headers))
+            .layer(middleware::from_fn_with_state(self.clone(), limits::limit))
+            .layer(middleware::from_fn_with_state(self.clone(), secure_headers))
+            .layer(middleware::from_fn_with_state(
+                self.clone(),
+                measured::measure,
+            ))
             .layer(middleware::from_fn(identified))
             .layer(PropagateRequestIdLayer::new(REQUEST_ID))
             .layer(TraceLayer::new_for_http().make_span_with(span))
             .layer(SetRequestIdLayer::new(REQUEST_ID, Ulids))
             .layer(middleware::map_request(without_odd_id))
+            .layer(middleware::from_fn_with_state(
+                self.clone(),
+                limits::identify,
+            ))
             .with_state(self)
     }
 }
@@ -411,8 +458,10 @@ impl MakeRequestId for Ulids {
 fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
     let id = request.headers().get(&REQUEST_ID);
     let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let client = request.extensions().get::<Client>();
+    let client = client.map(|Client(address)| tracing::field::display(address));
     // The path, but not the query: it may hold what is nobody's business.
-    tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+    tracing::info_span!("request", id, client, method = %request.method(), path = request.uri().path())
 }
 
 /// Answers in a task of its own: a client that goes away does not leave tables, registry and rooms at odds.
@@ -450,7 +499,7 @@ async fn identified(request: Request, next: Next) -> Response {
 }
 
 /// Headers of every answer. Those of the API are for programs: nothing may embed, guess or keep them.
-async fn secure_headers(request: Request, next: Next) -> Response {
+async fn secure_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_head_or_get = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -465,6 +514,10 @@ async fn secure_headers(request: Request, next: Next) -> Response {
         headers
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
+    }
+    if app.gate().is_tls() {
+        let only = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, only);
     }
     if is_head_or_get {
         headers

@@ -64,9 +64,11 @@ kinds! {
     NotPossible = CONFLICT, "not-possible", "That is not possible now";
     EtagMismatch = PRECONDITION_FAILED, "etag-mismatch", "The resource has changed";
     TooLarge = PAYLOAD_TOO_LARGE, "too-large", "The request is too large";
+    TooSlow = REQUEST_TIMEOUT, "too-slow", "The request did not come in time";
     RateLimited = TOO_MANY_REQUESTS, "rate-limited", "Too many requests";
     StorageUnavailable = SERVICE_UNAVAILABLE, "storage-unavailable", "The database does not work";
     Draining = SERVICE_UNAVAILABLE, "draining", "The server is being drained";
+    TimedOut = SERVICE_UNAVAILABLE, "timed-out", "The server did not answer in time";
     Internal = INTERNAL_SERVER_ERROR, "internal", "The server has failed";
 }
 

@@ -37,7 +37,7 @@ operation is are not listed with each of them.
 ";
 
 /// The problems that any operation may have.
-const COMMON: [Kind; 11] = [
+const COMMON: [Kind; 14] = [
     Kind::Malformed,
     Kind::UnknownParameter,
     Kind::Unauthenticated,
@@ -47,6 +47,9 @@ const COMMON: [Kind; 11] = [
     Kind::TooLarge,
     Kind::InProgress,
     Kind::IdempotencyMismatch,
+    Kind::TooSlow,
+    Kind::RateLimited,
+    Kind::TimedOut,
     Kind::Internal,
     Kind::StorageUnavailable,
 ];

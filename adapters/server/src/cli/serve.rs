@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use parlour_server::config::Config;
-use parlour_server::serve::Running;
-use tracing_subscriber::EnvFilter;
+use parlour_server::log::{self, LogHandle};
+use parlour_server::serve::{Reloader, Running};
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::context::{Context, DEV_FILE, write_private};
 use super::failure::{Exit, Failure};
 use super::output::Output;
 
 /// Serves rooms and the API.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_long_help = "\
 Environment:
   PARLOUR__SECTION__NAME   goes before what the file says, such as PARLOUR__MEDIA__HOST=rooms.example.org
@@ -37,24 +39,32 @@ pub(crate) const DEV_FOLDER: &str = "parlour-dev";
 impl Serve {
     /// Serves until the process is told to end.
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        log();
-        let config = if self.dev {
+        if self.dev {
             std::fs::create_dir_all(DEV_FOLDER)
                 .with_context(|| format!("cannot make {DEV_FOLDER}"))?;
-            dev_config()?
-        } else {
-            Config::load(self.config.as_deref(), std::env::vars()).map_err(anyhow::Error::from)?
-        };
+        }
+        let config = self.config()?;
+        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_coloured = std::io::stderr().is_terminal() && !is_plain;
+        let log = log::init(&config.log, is_coloured).context("cannot log")?;
         // The rooms have threads of their own.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .context("cannot start threads")?;
-        runtime.block_on(self.serve(&config, output))
+        runtime.block_on(self.serve(&config, log, output))
     }
 
-    async fn serve(&self, config: &Config, output: &Output) -> Result<(), Failure> {
+    fn config(&self) -> Result<Config, Failure> {
+        if self.dev {
+            return dev_config();
+        }
+        let config = Config::load(self.config.as_deref(), std::env::vars());
+        Ok(config.map_err(anyhow::Error::from)?)
+    }
+
+    async fn serve(&self, config: &Config, log: LogHandle, output: &Output) -> Result<(), Failure> {
         let running = Running::start(config).await.map_err(anyhow::Error::from)?;
         let _written = if self.dev {
             let context = context_of(&running)?;
@@ -69,6 +79,14 @@ impl Serve {
                 "The first API key, which may do everything and is not shown again:\n{key}\n"
             ))?;
         }
+        #[cfg(unix)]
+        {
+            let hung_up = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+            tokio::spawn(reload(hung_up, running.reloader(), log, self.clone()));
+        }
+        if let Some(address) = running.metrics_address() {
+            tracing::info!(%address, "metrics are at /metrics");
+        }
         tracing::info!(http = %running.address(), rooms = ?running.app().media_addresses(), "serving");
         let served = running.until(asked_to_end(), asked_to_end()).await;
         Ok(served.context("the API's socket failed")?)
@@ -79,7 +97,11 @@ impl Serve {
 pub(crate) fn dev_config() -> Result<Config, Failure> {
     let config = Config::dev(DEV_FOLDER.as_ref()).overridden(std::env::vars());
     let config = config.map_err(anyhow::Error::from)?;
-    for listen in [config.http.listen, config.media.listen] {
+    let metrics = config.metrics.listen;
+    for listen in [config.http.listen, config.media.listen]
+        .into_iter()
+        .chain(metrics)
+    {
         if !listen.ip().is_loopback() {
             let detail = format!(
                 "--dev listens on this machine only, and {listen} is not: use --config with a file instead"
@@ -90,15 +112,23 @@ pub(crate) fn dev_config() -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Logs to stderr, with colours on a terminal only.
-fn log() {
-    let filter = EnvFilter::try_from_env("PARLOUR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal() && !is_plain)
-        .with_writer(std::io::stderr)
-        .init();
+/// At each SIGHUP, reads certificates, API keys and the log's filter anew.
+#[cfg(unix)]
+async fn reload(mut hung_up: Signal, reloader: Reloader, log: LogHandle, options: Serve) {
+    while hung_up.recv().await.is_some() {
+        match options.config() {
+            Ok(config) => {
+                log.set(&config.log);
+                reloader.reload(&config).await;
+            }
+            Err(failure) => {
+                tracing::error!(
+                    error = failure.problem().detail,
+                    "the former configuration stays"
+                );
+            }
+        }
+    }
 }
 
 /// How the commands of this machine reach the server.
@@ -151,7 +181,6 @@ async fn asked_to_end() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {
-        use tokio::signal::unix::{SignalKind, signal};
         if let Ok(mut terminated) = signal(SignalKind::terminate()) {
             tokio::select! {
                 _ = interrupted => {}

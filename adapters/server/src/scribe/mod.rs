@@ -26,12 +26,13 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::api::{App, Parts};
+use crate::counted::Counted;
 use crate::registry::Registry;
 use crate::store::{NewEvent, RoomRow, Store, StoreError, Tx};
 use crate::time::Timestamp;
 
 use backlog::{Backlog, Next};
-pub(crate) use names::{grants_of, names_of, path};
+pub(crate) use names::{grants_of, names_of, path, snake};
 
 /// Events in one transaction.
 const BATCH: usize = 256;
@@ -59,6 +60,7 @@ pub(crate) struct Scribe {
     /// Whether there may be more of them.
     is_open: bool,
     backlog: Backlog,
+    counted: Counted,
     /// Of each worker, the number of the event up to which all is written.
     written: Vec<u64>,
     /// The secrets that the rooms accept now.
@@ -80,6 +82,7 @@ impl Scribe {
             events: app.rooms().events(),
             is_open: true,
             backlog: Backlog::new(bytes),
+            counted: app.counted().clone(),
             written: Vec::new(),
             accepted: Vec::new(),
         }
@@ -100,7 +103,10 @@ impl Scribe {
             while let Some(next) = self.backlog.next(BATCH) {
                 match next {
                     Next::Events(events) => self.write(events).await,
-                    Next::Missed(count) => self.reconcile(count).await,
+                    Next::Missed(count) => {
+                        self.counted.history_missed.inc_by(count);
+                        self.reconcile(count).await;
+                    }
                 }
             }
         }
@@ -290,7 +296,14 @@ mod tests {
         media.doorkeeper = Arc::clone(&registry) as _;
         let rooms = Server::bind(media).unwrap();
         let backups = Backups::new(&Config::default());
-        App::new(store, registry, rooms, Sealer::new(&[7; 32]), backups)
+        App::new(
+            store,
+            registry,
+            rooms,
+            Sealer::new(&[7; 32]),
+            backups,
+            &crate::config::Http::default(),
+        )
     }
 
     async fn join(app: &App, who: &str) -> Room {

@@ -33,7 +33,7 @@ pub(crate) fn path(path: Path) -> &'static str {
 }
 
 /// The name of a variant without values, in `snake_case`.
-pub(super) fn snake(variant: impl fmt::Debug) -> String {
+pub(crate) fn snake(variant: impl fmt::Debug) -> String {
     let mut name = String::new();
     for c in format!("{variant:?}").chars() {
         if c.is_ascii_uppercase() && !name.is_empty() {

@@ -13,6 +13,7 @@ mod backup;
 mod bans;
 mod check;
 mod erasures;
+mod figures;
 mod idempotency;
 mod journal;
 mod keys;
@@ -45,6 +46,7 @@ pub use backup::{Backup, BackupError, Restored, back_up, restore};
 pub use bans::{Ban, Mark};
 pub use check::{Checked, check};
 pub use erasures::{ERASURE_SORT, ErasureRow};
+pub use figures::Figures;
 pub use idempotency::Answered;
 pub use journal::{EventFilter, JournalEvent, NewEvent};
 pub use keys::KeyRow;
@@ -273,6 +275,11 @@ impl Store {
     /// The number of the newest event that can be read, and its successors as they come.
     pub fn committed(&self) -> watch::Receiver<i64> {
         self.writer.committed()
+    }
+
+    /// How the writer fares.
+    pub fn figures(&self) -> Figures {
+        self.writer.figures()
     }
 
     /// Whether the database answers.

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::StoreError;
+use super::figures::{Counters, Figures};
 use super::lock::Lock;
 use crate::time::{Moment, Timestamp};
 
@@ -147,6 +148,7 @@ where
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Work>>,
     committed: watch::Receiver<i64>,
+    counters: Counters,
 }
 
 impl std::fmt::Debug for dyn Work {
@@ -166,8 +168,13 @@ impl Writer {
         let newest = newest.fetch_one(&pool).await?.try_get(0)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (tell, committed) = watch::channel(newest);
-        tokio::spawn(work(pool, open, begin, lock, queue, tell));
-        Ok(Self { jobs, committed })
+        let counters = Counters::default();
+        tokio::spawn(work(pool, open, begin, lock, queue, tell, counters.clone()));
+        Ok(Self {
+            jobs,
+            committed,
+            counters,
+        })
     }
 
     /// Returns once the other clones are gone, too, and all jobs are done.
@@ -175,10 +182,18 @@ impl Writer {
         let Self {
             jobs,
             mut committed,
+            ..
         } = self;
         drop(jobs);
         // The task drops its end when it is done: that is the error.
         while committed.changed().await.is_ok() {}
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        Figures {
+            counters: self.counters.clone(),
+            queued: QUEUE - self.jobs.capacity(),
+        }
     }
 
     pub(super) fn committed(&self) -> watch::Receiver<i64> {
@@ -191,6 +206,7 @@ impl Writer {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let asked = Instant::now();
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting {
             job: Some(job),
@@ -199,7 +215,11 @@ impl Writer {
         };
         let sent = self.jobs.send(Box::new(waiting)).await;
         sent.map_err(|_| StoreError::ShutDown)?;
-        answer.await.map_err(|_| StoreError::ShutDown)?
+        let answer = answer.await.map_err(|_| StoreError::ShutDown)?;
+        if answer.is_ok() {
+            self.counters.wrote(asked.elapsed());
+        }
+        answer
     }
 }
 
@@ -210,10 +230,14 @@ async fn work(
     lock: Lock,
     mut queue: mpsc::Receiver<Box<dyn Work>>,
     committed: watch::Sender<i64>,
+    counters: Counters,
 ) {
     while let Some(first) = queue.recv().await {
         let mut batch = vec![first];
-        match transact(&pool, begin, &mut queue, &mut batch).await {
+        let began = Instant::now();
+        let transacted = transact(&pool, begin, &mut queue, &mut batch).await;
+        counters.transacted(began.elapsed(), transacted.is_ok());
+        match transacted {
             Ok(seq) => {
                 committed.send_replace(seq);
                 batch.into_iter().for_each(|work| work.answer(Ok(())));

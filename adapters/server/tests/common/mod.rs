@@ -8,11 +8,13 @@
 pub mod relay;
 pub mod tables;
 
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use parlour_server::config::Config;
-use parlour_server::serve::Running;
+use parlour_server::config::{Config, Tls};
+use parlour_server::serve::{Reloader, Running};
 use parlour_server::store::Place;
 use parlour_tokio::Room;
 use reqwest::{Client, Method, Response};
@@ -44,6 +46,8 @@ pub struct Api {
     pub key: String,
     pub first_key: String,
     pub config: Config,
+    pub metrics: Option<SocketAddr>,
+    pub reloader: Option<Reloader>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<std::io::Result<()>>,
 }
@@ -91,8 +95,12 @@ impl Home {
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.media.listen = ([127, 0, 0, 1], 0).into();
         config.media.workers = 2;
+        config.metrics.listen = Some(([127, 0, 0, 1], 0).into());
         config.store.url.clone_from(&self.postgres);
         config.drain.timeout_s = 0;
+        // Tests ask more often than people.
+        config.http.limits.requests_per_s = NonZeroU32::MAX;
+        config.http.limits.refreshes_per_min = NonZeroU32::MAX;
         config
     }
 
@@ -116,8 +124,13 @@ impl Home {
 impl Api {
     pub async fn start(config: Config) -> Self {
         let running = within(Running::start(&config)).await.unwrap();
-        let url = format!("http://{}", running.address());
+        let scheme = match config.http.tls {
+            Tls::Off => "http",
+            _ => "https",
+        };
+        let url = format!("{scheme}://{}", running.address());
         let key = running.app().first_key().unwrap();
+        let (metrics, reloader) = (running.metrics_address(), running.reloader());
         let (stop, stopped) = oneshot::channel::<()>();
         let end = async { drop(stopped.await) };
         let running = tokio::spawn(running.until(end, std::future::pending()));
@@ -127,6 +140,8 @@ impl Api {
             first_key: key.clone(),
             key,
             config,
+            metrics,
+            reloader: Some(reloader),
             stop: Some(stop),
             running,
         }
@@ -140,6 +155,8 @@ impl Api {
             first_key: key.clone(),
             key,
             config: config.clone(),
+            metrics: None,
+            reloader: None,
             stop: None,
             running: tokio::spawn(std::future::ready(Ok(()))),
         }

@@ -1,0 +1,455 @@
+//! What an operator relies on: figures, limits, certificates, signals.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::*;
+use parlour_server::config::{Config, Tls};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// A program of an operator, if it is there. Where `PARLOUR_REQUIRE_OPERATIONS` is set it has to be.
+fn has(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match found {
+        Ok(_) => true,
+        Err(error) if std::env::var_os("PARLOUR_REQUIRE_OPERATIONS").is_some() => {
+            panic!("{program}: {error}")
+        }
+        Err(error) => {
+            eprintln!("SKIPPED: {program}: {error}");
+            false
+        }
+    }
+}
+
+async fn figures(api: &Api, accept: &str) -> (String, String) {
+    let url = format!("http://{}/metrics", api.metrics.unwrap());
+    let response = within(api.http.get(url).header("accept", accept).send())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let kind = response.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    (kind, within(response.text()).await.unwrap())
+}
+
+/// The value of a figure, named with its labels.
+fn value(figures: &str, name: &str) -> f64 {
+    let line = figures
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let line = line.unwrap_or_else(|| panic!("no {name} in\n{figures}"));
+    line.parse().unwrap()
+}
+
+/// The sum of a figure over its labels.
+fn sum(figures: &str, name: &str) -> f64 {
+    let lines = figures
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+    lines
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_say_what_happens() {
+    for home in Home::all().await {
+        let api = home.serve().await;
+        let anna = api.join("kitchen", "anna").await;
+        let _bob = api.join("kitchen", "bob").await;
+        api.call(Method::PUT, "/v1/rooms/kitchen/bans/carol", json!({}))
+            .await;
+        api.call(Method::GET, "/v1/rooms/nowhere-at-all", Value::Null)
+            .await;
+        api.call(Method::GET, "/nowhere-at-all", Value::Null).await;
+        within(anna.leave()).await;
+        api.until("/v1/events?type=participant.left", |left| left.len() == 1)
+            .await;
+        let figures = within(async {
+            loop {
+                let (kind, figures) = figures(&api, "*/*").await;
+                assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+                // The workers say ten times a second how they fare.
+                if sum(&figures, "parlour_joins_total") == 2.0
+                    && value(&figures, "parlour_participants_left_total{reason=\"left\"}") == 1.0
+                {
+                    return figures;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        let of = |name: &str| value(&figures, name);
+        assert_eq!(of("parlour_sessions"), 1.0);
+        assert_eq!(of("parlour_participants_joined_total"), 2.0);
+        assert_eq!(of("parlour_draining"), 0.0);
+        assert!(of("parlour_journal_seq") >= 4.0);
+        assert!(of("parlour_store_write_duration_seconds_count") >= 4.0);
+        assert!(of("parlour_store_transaction_duration_seconds_count") >= 1.0);
+        assert_eq!(of("parlour_store_transactions_failed_total"), 0.0);
+        assert_eq!(of("parlour_history_events_missed_total"), 0.0);
+        assert!(sum(&figures, "parlour_received_bytes_total") > 100.0);
+        assert!(sum(&figures, "parlour_socket_receive_buffer_bytes") > 0.0);
+        let missing = "{method=\"GET\",route=\"/v1/rooms/{room}\",status=\"404\"}";
+        assert_eq!(of(&format!("parlour_http_requests_total{missing}")), 1.0);
+        let unknown = "{method=\"GET\",route=\"other\",status=\"404\"}";
+        assert_eq!(of(&format!("parlour_http_requests_total{unknown}")), 1.0);
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            of(&format!("parlour_build_info{{version=\"{version}\"}}")),
+            1.0
+        );
+        for name in ["kitchen", "anna", "bob", "carol", "nowhere", "first"] {
+            assert!(!figures.contains(name), "{name} is no label");
+        }
+        let (kind, open) =
+            self::figures(&api, "application/openmetrics-text;version=1.0.0,*/*;q=0.1").await;
+        assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+        assert!(open.ends_with("# EOF\n"));
+        check_figures(&figures);
+        api.stop().await;
+    }
+}
+
+/// Names and types as Prometheus wants them.
+fn check_figures(figures: &str) {
+    if !has("promtool") {
+        return;
+    }
+    let mut check = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    check
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(figures.as_bytes())
+        .unwrap();
+    let output = check.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_join_is_counted_with_its_reason() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let ticket = api.ticket("kitchen", "carol", Value::Null).await;
+    api.call(Method::PUT, "/v1/rooms/kitchen/bans/carol", json!({}))
+        .await;
+    assert!(within(parlour_tokio::Room::join(&ticket)).await.is_err());
+    api.until("/v1/events?type=participant.refused", |refused| {
+        !refused.is_empty()
+    })
+    .await;
+    let (_, figures) = figures(&api, "*/*").await;
+    assert!(
+        value(
+            &figures,
+            "parlour_join_refusal_reasons_total{reason=\"banned\"}"
+        ) >= 1.0
+    );
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_over_its_rate_is_told_when_to_come_back() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.http.limits.requests_per_s = 2.try_into().unwrap();
+    let api = Api::start(config).await;
+    let mut refused = None;
+    for _ in 0..50 {
+        let response = api.send(Method::GET, "/v1/server", None).await;
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(response);
+            break;
+        }
+    }
+    let refused = refused.expect("a refusal");
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert!(refused.headers().contains_key("x-request-id"));
+    let body: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
+    assert_eq!(body["type"], "urn:parlour:problem:rate-limited");
+    // Whoever has no key is refused for that, and not counted.
+    let anonymous = within(api.http.get(format!("{}/v1/server", api.url)).send())
+        .await
+        .unwrap();
+    assert_eq!(anonymous.status(), 401);
+    assert_eq!(
+        within(api.http.get(format!("{}/readyz", api.url)).send())
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
+    let (_, figures) = figures(&api, "*/*").await;
+    assert!(value(&figures, "parlour_http_limited_total{limit=\"rate\"}") >= 1.0);
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_counts_as_a_request() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.http.limits.concurrent = 1.try_into().unwrap();
+    let api = Api::start(config).await;
+    let stream = api.send(Method::GET, "/v1/events/stream", None).await;
+    assert_eq!(stream.status(), 200);
+    let (status, body) = api.call(Method::GET, "/v1/server", Value::Null).await;
+    assert_eq!(
+        (status, &body["type"]),
+        (429, &json!("urn:parlour:problem:rate-limited"))
+    );
+    drop(stream);
+    within(async {
+        while api.call(Method::GET, "/v1/server", Value::Null).await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refreshes_are_limited_by_the_address_that_a_trusted_proxy_names() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.http.limits.refreshes_per_min = 5.try_into().unwrap();
+    config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let api = Api::start(config).await;
+    let refresh = async |forwarded: String| {
+        let request = api.http.post(format!("{}/v1/tokens/refresh", api.url));
+        let request = request
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", forwarded)
+            .body("{\"refresh_token\": \"prt_x\"}");
+        within(request.send()).await.unwrap().status().as_u16()
+    };
+    for n in 0..5 {
+        // What the client says itself changes every time, and nothing.
+        assert_eq!(refresh(format!("192.0.2.{n}, 198.51.100.1")).await, 401);
+    }
+    assert_eq!(refresh("198.51.100.1".to_owned()).await, 429);
+    assert_eq!(refresh("198.51.100.2".to_owned()).await, 401);
+    api.stop().await;
+}
+
+/// Sends bytes as they are, and reads until the server closes. Gives what it said, and how long that took.
+async fn raw(address: SocketAddr, bytes: &str) -> (String, Duration) {
+    let began = Instant::now();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut said = Vec::new();
+    let _ = within(stream.read_to_end(&mut said)).await;
+    (String::from_utf8_lossy(&said).into_owned(), began.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_dawdles_is_sent_away() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.http.limits.receive_s = 1.try_into().unwrap();
+    let api = Api::start(config).await;
+    let address: SocketAddr = api.url.trim_start_matches("http://").parse().unwrap();
+    for begun in [
+        "",
+        "GET /healthz HT",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nA: b",
+    ] {
+        let (said, took) = raw(address, begun).await;
+        assert!(!said.contains("204"), "{said}");
+        assert!(took >= Duration::from_millis(900), "{begun:?} {took:?}");
+    }
+    let key = &api.key;
+    let (said, _) = raw(
+        address,
+        &format!(
+            "POST /v1/rooms HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+        ),
+    )
+    .await;
+    assert!(
+        said.starts_with("HTTP/1.1 408") && said.contains("problem:too-slow"),
+        "{said}"
+    );
+    let (_, figures) = figures(&api, "*/*").await;
+    assert_eq!(
+        value(
+            &figures,
+            "parlour_http_limited_total{limit=\"receive_time\"}"
+        ),
+        1.0
+    );
+    // A body that is too large is still told apart.
+    let large = Value::String("x".repeat(1 << 20));
+    assert_eq!(
+        api.call(Method::POST, "/v1/rooms", json!({"title": large}))
+            .await
+            .0,
+        413
+    );
+    api.stop().await;
+}
+
+/// A certificate for `localhost` in these files, signed by itself; gives it as PEM.
+fn certify(cert: &std::path::Path, key: &std::path::Path) -> String {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.self_signed(&pair).unwrap().pem();
+    std::fs::write(cert, &certificate).unwrap();
+    std::fs::write(key, pair.serialize_pem()).unwrap();
+    certificate
+}
+
+/// A client that trusts this certificate only, and keeps no connection.
+fn trusting(certificate: &str) -> reqwest::Client {
+    let root = reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root])
+        .pool_max_idle_per_host(0);
+    client.build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_speaks_tls_and_takes_another_certificate() {
+    let home = Home::sqlite();
+    let (cert, key) = (home.path().join("cert.pem"), home.path().join("key.pem"));
+    let first = certify(&cert, &key);
+    let mut config = home.config();
+    config.http.tls = Tls::Files {
+        cert: cert.clone(),
+        key: key.clone(),
+    };
+    let mut api = Api::start(config.clone()).await;
+    let plain = api.http.clone();
+    api.http = trusting(&first);
+    let response = api.send(Method::GET, "/v1/server", None).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(
+        response.headers()["strict-transport-security"],
+        "max-age=31536000"
+    );
+    assert!(
+        plain
+            .get(api.url.replace("https", "http"))
+            .send()
+            .await
+            .is_err()
+    );
+    api.http = plain;
+    let (_, figures) = figures(&api, "*/*").await;
+    assert!(value(&figures, "parlour_tls_certificate_expiry_time_seconds") > 1e9);
+
+    // What cannot be read leaves the former certificate.
+    std::fs::write(&key, "nothing").unwrap();
+    api.reloader.as_ref().unwrap().reload(&config).await;
+    api.http = trusting(&first);
+    assert_eq!(
+        api.send(Method::GET, "/v1/server", None).await.status(),
+        200
+    );
+    let second = certify(&cert, &key);
+    api.reloader.as_ref().unwrap().reload(&config).await;
+    // A client that takes up its former session is not shown the certificate.
+    api.http = trusting(&first);
+    assert!(
+        api.http
+            .get(format!("{}/healthz", api.url))
+            .send()
+            .await
+            .is_err()
+    );
+    api.http = trusting(&second);
+    assert_eq!(
+        api.send(Method::GET, "/v1/server", None).await.status(),
+        200
+    );
+    api.stop().await;
+
+    std::fs::remove_file(&cert).unwrap();
+    let error = parlour_server::serve::Running::start(&config)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("cert.pem") && error.contains("http.tls"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_promises_no_tls() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let response = api.send(Method::GET, "/v1/server", None).await;
+    assert!(!response.headers().contains_key("strict-transport-security"));
+    api.stop().await;
+}
+
+/// The program itself: SIGHUP has it read the log's filter anew, and SIGTERM ends it.
+#[cfg(unix)]
+#[test]
+fn signals_are_obeyed() {
+    let home = Home::sqlite();
+    let file = home.path().join("parlour.toml");
+    let write = |filter: &str| {
+        let mut config: Config = home.config();
+        config.log.filter = filter.to_owned();
+        std::fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
+    };
+    write("info");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_parlour"))
+        .args(["serve", "--config"])
+        .arg(&file)
+        .env_remove("PARLOUR_LOG")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let process = server.id().to_string();
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &process]).status();
+        assert!(sent.unwrap().success());
+    };
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut until = |says: &str| {
+        let found = log.find(|line| line.as_ref().is_ok_and(|line| line.contains(says)));
+        found
+            .unwrap_or_else(|| panic!("the log ended without {says:?}"))
+            .unwrap()
+    };
+    until("serving");
+    std::fs::write(&file, "[log]\nfilter = 3\n").unwrap();
+    signal("-HUP");
+    assert!(until("the former configuration stays").contains("line 2"));
+    write("info,parlour_tokio=debug");
+    signal("-HUP");
+    until("read the API keys");
+    write("error");
+    signal("-HUP");
+    signal("-TERM");
+    assert!(server.wait().unwrap().success());
+    let rest: Vec<_> = log.map_while(Result::ok).collect();
+    assert!(rest.iter().all(|line| line.contains("ERROR")), "{rest:?}");
+}
