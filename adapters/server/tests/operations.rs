@@ -449,7 +449,8 @@ fn signals_are_obeyed() {
     write("error");
     signal("-HUP");
     signal("-TERM");
-    assert!(server.wait().unwrap().success());
+    let ended = server.wait().unwrap();
+    assert!(ended.success(), "{ended}");
     let rest: Vec<_> = log.map_while(Result::ok).collect();
     assert!(rest.iter().all(|line| line.contains("ERROR")), "{rest:?}");
 }

@@ -165,7 +165,6 @@ impl App {
         webhooks: Webhooks,
         http: &config::Http,
         backups: Backups,
-        http: &config::Http,
     ) -> Self {
         Self(Arc::new(Parts {
             backups,

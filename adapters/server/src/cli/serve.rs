@@ -88,8 +88,9 @@ impl Serve {
         if let Some(address) = running.metrics_address() {
             tracing::info!(%address, "metrics are at /metrics");
         }
+        let end = asked_to_end_from_now();
         tracing::info!(http = %running.address(), rooms = ?running.app().media_addresses(), "serving");
-        let served = running.until(asked_to_end(), asked_to_end()).await;
+        let served = running.until(end, asked_to_end()).await;
         Ok(served.context("the API's socket failed")?)
     }
 }
@@ -169,16 +170,22 @@ fn introduce(context: &Context, output: &Output) -> Result<(), Failure> {
 
 /// SIGTERM or Ctrl-C.
 pub(super) async fn asked_to_end() {
-    let interrupted = tokio::signal::ctrl_c();
+    asked_to_end_from_now().await;
+}
+
+/// The same, also if it comes before this is waited for.
+fn asked_to_end_from_now() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async move {
+        #[cfg(unix)]
+        if let [Ok(mut terminated), Ok(mut interrupted)] = signals {
             tokio::select! {
-                _ = interrupted => {}
                 _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
             }
             return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = interrupted.await;
 }

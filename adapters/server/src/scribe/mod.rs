@@ -61,7 +61,6 @@ pub(crate) struct Scribe {
     /// Whether there may be more of them.
     is_open: bool,
     backlog: Backlog,
-    counted: Counted,
     /// Of each worker, the number of the event up to which all is written.
     written: Vec<u64>,
     /// The secrets that the rooms accept now.
@@ -84,7 +83,6 @@ impl Scribe {
             counted: app.counted().clone(),
             is_open: true,
             backlog: Backlog::new(bytes),
-            counted: app.counted().clone(),
             written: Vec::new(),
             accepted: Vec::new(),
         }
@@ -105,10 +103,7 @@ impl Scribe {
             while let Some(next) = self.backlog.next(BATCH) {
                 match next {
                     Next::Events(events) => self.write(events).await,
-                    Next::Missed(count) => {
-                        self.counted.history_missed.inc_by(count);
-                        self.reconcile(count).await;
-                    }
+                    Next::Missed(count) => self.reconcile(count).await,
                 }
             }
         }
