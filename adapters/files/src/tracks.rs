@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use parlour_tokio::core::audio::g711::Law;
 use parlour_tokio::core::rtp::frame_samples;
-use parlour_tokio::{Codec, EncodedFrame, StreamRef};
+use parlour_tokio::{Codec, EncodedFrame, ParticipantId, StreamRef};
 use tokio::time::Instant;
 
 use crate::ogg_opus::OpusFile;
@@ -20,12 +20,18 @@ const SLACK: u64 = 48_000;
 /// Samples of 48 kHz in one of G.711.
 const G711: u64 = 6;
 
+/// Files of one participant, and in all.
+const FILES_OF_ONE: usize = 16;
+const FILES: usize = 256;
+
 /// A second of G.711's rate, to fill gaps with.
 const SILENCE: [i16; 8_000] = [0; 8_000];
 
 /// The files of a recording, one for each stream: Opus becomes Ogg Opus, G.711 becomes WAV.
 ///
 /// All files begin when the recording begins, and pauses and losses are filled: a second of a file is a second of the room.
+/// There are at most 16 files of one participant, and 256 in all: those who publish ever new streams fill no disk. What would
+/// take more is not recorded.
 ///
 /// ```no_run
 /// # async fn example(room: parlour_tokio::Room) -> Result<(), parlour_files::FileError> {
@@ -77,18 +83,28 @@ impl Tracks {
     }
 
     fn put(&mut self, stream: &StreamRef, piece: &Piece<'_>) -> Result<Option<&Path>, FileError> {
-        match self.tracks.entry(file_name(stream, piece.codec)) {
+        let name = file_name(stream, piece.codec);
+        if !self.tracks.contains_key(&name) && !self.has_room(&stream.participant) {
+            return Ok(None);
+        }
+        match self.tracks.entry(name) {
             Entry::Occupied(track) => {
                 track.into_mut().write(piece)?;
                 Ok(None)
             }
             Entry::Vacant(place) => {
-                let track = Track::create(&self.folder, place.key(), piece)?;
+                let track = Track::create(&self.folder, place.key(), stream, piece)?;
                 let track = place.insert(track);
                 track.write(piece)?;
                 Ok(Some(&track.path))
             }
         }
+    }
+
+    fn has_room(&self, participant: &ParticipantId) -> bool {
+        let of_one = self.tracks.values();
+        let of_one = of_one.filter(|track| track.participant == *participant);
+        self.tracks.len() < FILES && of_one.count() < FILES_OF_ONE
     }
 
     /// Completes all files, also if one of them fails.
@@ -144,6 +160,7 @@ struct Piece<'a> {
 
 /// The file of one stream. Places in it are in samples of 48 kHz, whatever the codec.
 struct Track {
+    participant: ParticipantId,
     path: PathBuf,
     file: Format,
     /// Where the stream's first frame stands.
@@ -159,7 +176,12 @@ enum Format {
 
 impl Track {
     /// A new file that begins with this piece; earlier recordings in the folder stay.
-    fn create(folder: &Path, name: &str, first: &Piece<'_>) -> Result<Self, FileError> {
+    fn create(
+        folder: &Path,
+        name: &str,
+        stream: &StreamRef,
+        first: &Piece<'_>,
+    ) -> Result<Self, FileError> {
         let mut number = 1;
         loop {
             let path = folder.join(numbered(name, number));
@@ -167,6 +189,7 @@ impl Track {
                 Err(FileError::Exists { .. }) => number += 1,
                 file => {
                     return Ok(Self {
+                        participant: stream.participant.clone(),
                         file: file?,
                         path,
                         begin: first.arrived,
@@ -251,7 +274,7 @@ impl fmt::Debug for Track {
 
 #[cfg(test)]
 mod tests {
-    use parlour_tokio::{ParticipantId, StreamKey};
+    use parlour_tokio::StreamKey;
 
     use super::*;
     use crate::{Source, WavSource};
@@ -331,6 +354,30 @@ mod tests {
         assert!(
             (2 * 48_000..2 * 48_000 + 1_000).contains(&samples),
             "{samples}"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_participant_fills_no_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tracks = Tracks::create(folder.path()).unwrap();
+        let mut made = |participant: &str, key: usize| {
+            let stream = StreamRef {
+                participant: ParticipantId::new(participant).unwrap(),
+                key: StreamKey::new(&key.to_string()).unwrap(),
+            };
+            let new = tracks.put(&stream, &piece(Codec::Opus, 1_000));
+            new.unwrap().is_some()
+        };
+        let of_anna = (0..100).filter(|key| made("anna", *key)).count();
+        assert_eq!(of_anna, FILES_OF_ONE);
+        assert!(made("ben", 0));
+        // What has a file goes on.
+        assert!(!made("anna", 0));
+        tracks.finish().unwrap();
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            FILES_OF_ONE + 1
         );
     }
 

@@ -92,6 +92,10 @@ pub(crate) struct Counted {
     pub(crate) sessions: Gauge,
     /// Events that the history learnt of by a snapshot only.
     pub(crate) history_missed: Counter,
+    /// Webhooks whose receivers refuse events.
+    pub(crate) webhooks_failing: Gauge,
+    /// Events that receivers are owed.
+    pub(crate) webhook_backlog: Gauge,
 }
 
 impl Default for Counted {
@@ -108,6 +112,8 @@ impl Default for Counted {
             started: Counter::default(),
             sessions: Gauge::default(),
             history_missed: Counter::default(),
+            webhooks_failing: Gauge::default(),
+            webhook_backlog: Gauge::default(),
         }
     }
 }
@@ -215,6 +221,16 @@ impl Counted {
             "history_events_missed",
             "Events that came faster than history was written, and were made up for by a snapshot",
             self.history_missed.clone(),
+        );
+        registry.register(
+            "webhooks_failing",
+            "Webhooks whose receivers refuse events",
+            self.webhooks_failing.clone(),
+        );
+        registry.register(
+            "webhook_backlog_events",
+            "Events that receivers of webhooks are owed",
+            self.webhook_backlog.clone(),
         );
     }
 }

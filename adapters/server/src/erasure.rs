@@ -147,7 +147,10 @@ impl Erasing<'_> {
                 let answer = answered.open(sealer);
                 // One that does not open cannot be given again either.
                 answer.map_or(true, |answer| answer.contains(&id))
-                    || answered.path.contains(self.participant)
+                    || answered
+                        .path
+                        .split('/')
+                        .any(|part| part == self.participant)
             });
             let forgotten: Result<(), StoreError> = self
                 .store

@@ -293,8 +293,12 @@ impl Running {
             // It does not end by itself, unless it fails.
             served = &mut serving => return served.unwrap_or(Ok(())),
         }
-        if let Err(error) = scribe::tell_draining(self.app.store()).await {
-            tracing::error!(%error, "the drain is not written down");
+        match timeout(LINGER, scribe::tell_draining(self.app.store())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the drain is not written down"),
+            Err(_) => {
+                tracing::error!("the drain is not written down: the database does not answer")
+            }
         }
         tokio::select! {
             _ = self.app.rooms().drain(self.drain) => {}
@@ -349,7 +353,10 @@ impl Reloader {
         let Some(parts) = self.parts.upgrade() else {
             return;
         };
-        match App::from(parts).reload_keys().await {
+        let app = App::from(parts);
+        // Else a key that is revoked meanwhile would come back.
+        let _changing = app.changing().await;
+        match app.reload_keys().await {
             Ok(()) => tracing::info!("read the API keys"),
             Err(problem) => tracing::error!(why = problem.detail(), "the former API keys stay"),
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::caller::{Caller, Read, Webhooks};
+use super::caller::{Caller, Webhooks};
 use super::extract::{Path, Query};
 use super::list::{List, Order, page_request};
 use super::problem::{Kind, Problem, Problems, kind};
@@ -138,14 +138,14 @@ pub(crate) struct DeliveryQuery {
 
 /// Lists deliveries of a webhook
 #[utoipa::path(get, path = "/v1/webhooks/{id}/deliveries", tag = "webhooks",
-    operation_id = "list_deliveries", security(("key" = ["read"])),
+    operation_id = "list_deliveries", security(("key" = ["webhooks"])),
     params(("id" = String, Path, description = "The webhook's id.", example = "wh_01JC3ZK5R8W2M4N6P8Q0S2T4V6"), DeliveryQuery),
     responses(
     (status = OK, body = List<Delivery>),
     Problems<(kind::NotFound,)>,
 ))]
 pub(super) async fn list(
-    _: Caller<Read>,
+    _: Caller<Webhooks>,
     State(app): State<App>,
     Path(id): Path<String>,
     Query(query): Query<DeliveryQuery>,

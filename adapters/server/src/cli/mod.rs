@@ -68,7 +68,7 @@ struct Cli {
     command: Command,
 }
 
-/// The interface for scripts; `docs/SERVER.md` has it, too.
+/// The interface for scripts; `docs/CLI.md` has it, too.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done

@@ -147,6 +147,10 @@ impl Scribe {
         if let Err(error) = kept {
             tracing::warn!(%error, "no heartbeat");
         }
+        if let Ok(health) = self.store.webhook_health().await {
+            self.counted.webhooks_failing.set(health.failing);
+            self.counted.webhook_backlog.set(health.backlog);
+        }
         self.expire_secrets();
     }
 

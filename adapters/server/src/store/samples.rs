@@ -61,7 +61,7 @@ pub struct SampleFilter {
     pub from: Option<Timestamp>,
     /// Before when.
     pub to: Option<Timestamp>,
-    /// The time that one entry tells of; at least [`STEP`].
+    /// The time that one entry tells of; at least `STEP`.
     pub step: Duration,
 }
 

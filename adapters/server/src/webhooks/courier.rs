@@ -277,8 +277,11 @@ impl Courier {
                             return Ok(Done::Changed);
                         }
                     }
-                    // It has panicked: begin anew.
-                    Err(_) => return Ok(Done::Changed),
+                    // It has panicked: begin anew, but not without end at once.
+                    Err(_) => {
+                        sleep(PAUSE).await;
+                        return Ok(Done::Changed);
+                    }
                 },
                 synced = done(&mut sync) => {
                     sync = None;

@@ -1,7 +1,7 @@
 //! Webhooks: the journal's events, sent to the receivers that ask for them.
 //!
-//! Each webhook has a [courier](courier), which sends the events of a room in the order of the journal, one at a time, and those
-//! of different rooms side by side. [`schedule`] says which event is tried when, [`client`] sends it where [`target`] allows it,
+//! Each webhook has a `courier`, which sends the events of a room in the order of the journal, one at a time, and those
+//! of different rooms side by side. `schedule` says which event is tried when, `client` sends it where [`target`] allows it,
 //! signed as [`sign`] says. The queue is in the tables, with the journal behind it: it survives whatever happens to the process.
 
 mod client;
@@ -136,8 +136,12 @@ impl Webhooks {
 
     /// Sends what can be sent at once, within that time, and ends. What is left is sent at the next start.
     pub async fn shut_down(self, limit: Duration) {
-        let mut couriers = std::mem::take(&mut *self.couriers());
-        self.couriers().is_closed = true;
+        let mut couriers = {
+            let mut couriers = self.couriers();
+            let all = std::mem::take(&mut *couriers);
+            couriers.is_closed = true;
+            all
+        };
         for orders in couriers.orders.values() {
             orders.send_modify(|orders| orders.is_last = true);
         }

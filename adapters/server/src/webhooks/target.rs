@@ -1,7 +1,7 @@
 //! Where a webhook may go: to the public internet, and nowhere into the server's own network.
 //!
 //! A URL is looked at when it is set and at each try, and the addresses that its name resolves to at each connection
-//! ([`client`](super::client)).
+//! (`client`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
