@@ -312,7 +312,10 @@ impl Route {
         if (addresses.first()).is_some_and(|first| first.is_ipv4() != preferred) {
             addresses.reverse();
         }
-        self.redirected.extend(addresses.iter().copied());
+        for address in &addresses {
+            // There is room for both.
+            let _ = self.redirected.push(*address);
+        }
         self.state = seek(now);
         self.both_from = now;
     }

@@ -127,7 +127,7 @@ impl Progress {
         self.end = if lead.is_zero() {
             (self.end + most).min(now)
         } else {
-            now + lead.saturating_sub(most)
+            now + Duration::from_micros(micros(lead).saturating_sub(micros(most)))
         };
     }
 }
