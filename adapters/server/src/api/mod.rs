@@ -383,7 +383,7 @@ pub fn reference() -> anyhow::Result<String> {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Parlour", description = "Rooms, tokens and history of a Parlour server.", license(name = "MIT OR Apache-2.0")),
-    components(schemas(problem::ProblemBody, list::Order)),
+    components(schemas(problem::ProblemBody, list::Order, events::Switch)),
     tags(
         (name = "rooms", description = "A room is a long-lived name with settings; what goes on in it is a session."),
         (name = "tokens", description = "A participant joins with a token, or with a ticket, which holds one."),
