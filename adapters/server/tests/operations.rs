@@ -220,6 +220,9 @@ async fn an_open_stream_counts_as_a_request() {
         (status, &body["type"]),
         (429, &json!("urn:parlour:problem:rate-limited"))
     );
+    for probe in ["/healthz", "/readyz"] {
+        assert_eq!(api.send(Method::GET, probe, None).await.status(), 204);
+    }
     drop(stream);
     within(async {
         while api.call(Method::GET, "/v1/server", Value::Null).await.0 != 200 {

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod bans;
 mod caller;
+mod change;
 mod deliveries;
 mod describe;
 mod erasures;

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::App;
 use super::caller::{Caller, Read, Rooms};
+use super::change::{Precondition, changed};
 use super::describe::change_of;
 use super::extract::{Body, Path, Query, from_json};
 use super::list::{List, Order, page_request};
@@ -189,7 +190,7 @@ pub(super) async fn create(
         None => Ok(settings),
         Some(_) => Err(Problem::new(Kind::Exists, exists)),
     };
-    let (room, _) = write(&app, name, None, only_new).await?;
+    let (room, _) = write(&app, name, Precondition::default(), only_new).await?;
     Ok(room.respond(StatusCode::CREATED))
 }
 
@@ -231,7 +232,8 @@ pub(super) async fn put(
     Body(body): Body<Value>,
 ) -> Result<Response, Problem> {
     let settings = settings(body)?;
-    let (room, is_new) = write(&app, name, if_match(&headers)?, move |_| Ok(settings)).await?;
+    let precondition = Precondition::of(&headers)?;
+    let (room, is_new) = write(&app, name, precondition, move |_| Ok(settings)).await?;
     Ok(room.respond(if is_new {
         StatusCode::CREATED
     } else {
@@ -256,21 +258,14 @@ pub(super) async fn patch(
     headers: HeaderMap,
     Body(patch): Body<Value>,
 ) -> Result<Response, Problem> {
-    if !patch.is_object() {
-        // Its standard would have it take the place of all settings.
-        return Err(Problem::invalid_member("", "a change is an object"));
-    }
-    let mut alone = json!({});
-    merge(&mut alone, patch.clone());
-    settings(alone)?;
+    // A body that cannot be is told before a precondition.
+    checked(changed(&RoomSettings::default(), &patch)?)?;
     let missing = Problem::not_found("room", &name);
     let merged = move |former: Option<&RoomSettings>| {
         let former = former.ok_or(missing)?;
-        let mut merged = serde_json::to_value(former).unwrap_or_default();
-        merge(&mut merged, patch);
-        settings(merged)
+        checked(changed(former, &patch)?)
     };
-    let (room, _) = write(&app, name, if_match(&headers)?, merged).await?;
+    let (room, _) = write(&app, name, Precondition::of(&headers)?, merged).await?;
     Ok(room.respond(StatusCode::OK))
 }
 
@@ -320,47 +315,16 @@ async fn close(app: &App, name: &str) {
 
 /// Settings as they were sent, if they are possible.
 fn settings(body: Value) -> Result<RoomSettings, Problem> {
-    let settings: RoomSettings = from_json(body.to_string().as_bytes())?;
+    checked(from_json(body.to_string().as_bytes())?)
+}
+
+fn checked(settings: RoomSettings) -> Result<RoomSettings, Problem> {
     let invalid = settings.check();
     if invalid.is_empty() {
         Ok(settings)
     } else {
         Err(invalid.into())
     }
-}
-
-pub(super) fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    if let Value::Object(target) = target {
-        for (key, value) in patch {
-            if value.is_null() {
-                target.remove(&key);
-            } else {
-                merge(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-    }
-}
-
-/// The ETags of which the resource must have one; `None` if any will do.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
-    let Some(header) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
-    };
-    let malformed = |_| Problem::new(Kind::Malformed, "If-Match is no list of ETags");
-    let header = header.to_str().map_err(malformed)?;
-    Ok(Some(
-        header
-            .split(',')
-            .map(|etag| etag.trim().to_owned())
-            .collect(),
-    ))
 }
 
 /// A name that may stand in a path as it is.
@@ -376,7 +340,7 @@ pub(super) fn check_name(name: &str, pointer: &str) -> Result<RoomId, Problem> {
 async fn write(
     app: &App,
     name: String,
-    etags: Option<Vec<String>>,
+    precondition: Precondition,
     change: impl FnOnce(Option<&RoomSettings>) -> Result<RoomSettings, Problem> + Send + 'static,
 ) -> Result<(Room, bool), Problem> {
     check_name(&name, "/name")?;
@@ -384,14 +348,8 @@ async fn write(
     let written = app.store().write(move |tx| {
         Box::pin(async move {
             let former = tx.room(&name).await?;
-            if let Some(etags) = etags {
-                let etag = former.clone().map(|former| Room::from(former).etag());
-                let matches = |etag| etags.contains(&etag) || etags.iter().any(|any| any == "*");
-                if !etag.is_some_and(matches) {
-                    let detail = "the room is not as it was when you read it: read it again";
-                    return Err(Problem::new(Kind::EtagMismatch, detail));
-                }
-            }
+            let etag = || Some(Room::from(former.clone()?).etag());
+            precondition.check(etag, "room")?;
             let settings = change(former.as_ref().map(|former| &former.settings))?;
             let row = RoomRow {
                 settings,
@@ -409,7 +367,7 @@ async fn write(
                 .as_ref()
                 .is_some_and(|former| former.settings == row.settings)
             {
-                return Ok((former.clone().unwrap_or(row), former));
+                return Ok::<_, Problem>((former.clone().unwrap_or(row), former));
             }
             tx.put_room(&row).await?;
             let kind = if former.is_some() {
@@ -445,64 +403,5 @@ pub(super) fn about(tx: &Tx, kind: &'static str, room: &str, data: Value) -> New
         session: None,
         participant: None,
         data,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_patch_merges_as_its_standard_says() {
-        // Appendix A of RFC 7396.
-        for (target, patch, result) in [
-            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-            (
-                json!({"a": "b"}),
-                json!({"b": "c"}),
-                json!({"a": "b", "b": "c"}),
-            ),
-            (json!({"a": "b"}), json!({"a": null}), json!({})),
-            (
-                json!({"a": "b", "b": "c"}),
-                json!({"a": null}),
-                json!({"b": "c"}),
-            ),
-            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
-            (
-                json!({"a": {"b": "c"}}),
-                json!({"a": {"b": "d", "c": null}}),
-                json!({"a": {"b": "d"}}),
-            ),
-            (
-                json!({"a": [{"b": "c"}]}),
-                json!({"a": [1]}),
-                json!({"a": [1]}),
-            ),
-            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
-            (json!({"a": "b"}), json!(["c"]), json!(["c"])),
-            (json!({"a": "foo"}), json!(null), json!(null)),
-            (json!({"a": "foo"}), json!("bar"), json!("bar")),
-            (
-                json!({"e": null}),
-                json!({"a": 1}),
-                json!({"e": null, "a": 1}),
-            ),
-            (
-                json!([1, 2]),
-                json!({"a": "b", "c": null}),
-                json!({"a": "b"}),
-            ),
-            (
-                json!({}),
-                json!({"a": {"bb": {"ccc": null}}}),
-                json!({"a": {"bb": {}}}),
-            ),
-        ] {
-            let mut merged = target.clone();
-            merge(&mut merged, patch.clone());
-            assert_eq!(merged, result, "{target} and {patch}");
-        }
     }
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema};
@@ -13,12 +14,13 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::App;
 use super::caller::{Caller, Read, Webhooks};
+use super::change::{Precondition, changed};
 use super::describe::change_of;
-use super::extract::{Body, Path, Query, from_json};
+use super::extract::{Body, Path, Query};
 use super::list::{List, Order, page_request};
 use super::problem::{FieldError, Kind, Problem, Problems, kind};
-use super::rooms::{check_name, if_match, merge};
-use crate::store::{WebhookRow, WebhookSettings, WebhookStanding, audit_as};
+use super::rooms::check_name;
+use crate::store::{Tx, WebhookRow, WebhookSettings, WebhookStanding, audit_as};
 use crate::time::Timestamp;
 use crate::webhooks::sealed_as;
 use crate::webhooks::sign::Secret;
@@ -137,6 +139,28 @@ fn missing(id: &str) -> Problem {
 async fn read(app: &App, id: &str) -> Result<Webhook, Problem> {
     let standing = app.store().webhook(id).await?;
     Ok(standing.ok_or_else(|| missing(id))?.into())
+}
+
+/// Has `change` change a webhook, and sends accordingly. Gives the webhook as it is then.
+async fn change<F>(app: &App, id: String, change: F) -> Result<Webhook, Problem>
+where
+    F: for<'t> FnOnce(&'t mut Tx, &'t mut WebhookRow) -> BoxFuture<'t, Result<(), Problem>>
+        + Send
+        + 'static,
+{
+    let webhook = id.clone();
+    let written = app.store().write(move |tx| {
+        Box::pin(async move {
+            let row = tx.webhook(&webhook).await?;
+            let mut row = row.ok_or_else(|| missing(&webhook))?;
+            change(tx, &mut row).await?;
+            row.version += 1;
+            Ok::<_, Problem>(tx.put_webhook(&row).await?)
+        })
+    });
+    written.await?;
+    app.webhooks().changed(&id);
+    read(app, &id).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -265,28 +289,18 @@ pub(super) async fn patch(
     headers: HeaderMap,
     Body(patch): Body<Value>,
 ) -> Result<Response, Problem> {
-    let etags = if_match(&headers)?;
-    let (rules, webhook) = (app.webhooks().rules(), id.clone());
-    let written = app.store().write(move |tx| {
+    let rules = app.webhooks().rules();
+    // A body that cannot be is told before a precondition.
+    let former = app.store().webhook(&id).await?;
+    let former = former.ok_or_else(|| missing(&id))?.row.settings;
+    check(&changed(&former, &patch)?, rules)?;
+    let precondition = Precondition::of(&headers)?;
+    let webhook = change(&app, id, move |tx, row| {
         Box::pin(async move {
-            let mut row = tx
-                .webhook(&webhook)
-                .await?
-                .ok_or_else(|| missing(&webhook))?;
-            let is_meant = |etags: Vec<String>| {
-                etags
-                    .iter()
-                    .any(|any| any == "*" || *any == etag(row.version))
-            };
-            if !etags.is_none_or(is_meant) {
-                let detail = "the webhook is not as it was when you read it: read it again";
-                return Err(Problem::new(Kind::EtagMismatch, detail));
-            }
-            let is_enabled_anew = patch.get("enabled") == Some(&Value::Bool(true));
-            let mut merged = serde_json::to_value(&row.settings).unwrap_or_default();
-            merge(&mut merged, patch);
-            let settings: WebhookSettings = from_json(merged.to_string().as_bytes())?;
+            precondition.check(|| Some(etag(row.version)), "webhook")?;
+            let settings: WebhookSettings = changed(&row.settings, &patch)?;
             check(&settings, rules)?;
+            let is_enabled_anew = patch.get("enabled") == Some(&Value::Bool(true));
             let is_elsewhere = settings.url != row.settings.url
                 || settings.failover_url != row.settings.failover_url;
             if is_enabled_anew || is_elsewhere {
@@ -294,15 +308,11 @@ pub(super) async fn patch(
                 tx.retry_all(&row.id).await?;
             }
             row.settings = settings;
-            row.version += 1;
             row.updated_at = tx.now();
-            tx.put_webhook(&row).await?;
-            Ok::<_, Problem>(())
+            Ok(())
         })
     });
-    written.await?;
-    app.webhooks().changed(&id);
-    let webhook = read(&app, &id).await?;
+    let webhook = webhook.await?;
     Ok(respond(StatusCode::OK, webhook.version, webhook))
 }
 
@@ -360,29 +370,16 @@ pub(super) async fn rotate(
     }
     let secret = Secret::generate().expose();
     let sealed = app.sealer().seal(&sealed_as(&id), &secret);
-    let webhook = id.clone();
-    let written = app.store().write(move |tx| {
+    let webhook = change(&app, id, move |tx, row| {
         Box::pin(async move {
-            let row = tx
-                .webhook(&webhook)
-                .await?
-                .ok_or_else(|| missing(&webhook))?;
-            let until = tx
-                .now()
-                .after(Duration::from_secs(rotate.keep_former_s.into()));
-            let row = WebhookRow {
-                former: (rotate.keep_former_s > 0).then_some((row.sealed, until)),
-                sealed,
-                version: row.version + 1,
-                updated_at: tx.now(),
-                ..row
-            };
-            Ok::<_, Problem>(tx.put_webhook(&row).await?)
+            let keep = Duration::from_secs(rotate.keep_former_s.into());
+            let former = std::mem::replace(&mut row.sealed, sealed);
+            row.former = (!keep.is_zero()).then(|| (former, tx.now().after(keep)));
+            row.updated_at = tx.now();
+            Ok(())
         })
     });
-    written.await?;
-    app.webhooks().changed(&id);
-    let webhook = read(&app, &id).await?;
+    let webhook = webhook.await?;
     let version = webhook.version;
     Ok(respond(
         StatusCode::OK,
@@ -474,13 +471,8 @@ pub(super) async fn replay(
     Path(id): Path<String>,
     Body(Replay { from_seq }): Body<Replay>,
 ) -> Result<Response, Problem> {
-    let webhook = id.clone();
-    let written = app.store().write(move |tx| {
+    let webhook = change(&app, id, move |tx, row| {
         Box::pin(async move {
-            let mut row = tx
-                .webhook(&webhook)
-                .await?
-                .ok_or_else(|| missing(&webhook))?;
             let newest = tx.newest_seq();
             if !(1..=newest).contains(&from_seq) {
                 let detail =
@@ -489,14 +481,10 @@ pub(super) async fn replay(
             }
             tx.unqueue_deliveries(&row.id, from_seq).await?;
             row.queued = row.queued.min(from_seq - 1);
-            row.version += 1;
-            tx.put_webhook(&row).await?;
-            Ok::<_, Problem>(())
+            Ok(())
         })
     });
-    written.await?;
-    app.webhooks().changed(&id);
-    let webhook = read(&app, &id).await?;
+    let webhook = webhook.await?;
     Ok(respond(StatusCode::ACCEPTED, webhook.version, webhook))
 }
 

@@ -116,16 +116,21 @@ pub(super) async fn renew(config: &Acme, certificates: &Certificates) {
         match ordered.unwrap_or(Err(OrderError::TooSlow)) {
             Ok(certificate) => {
                 tracing::info!(until = %certificate.expires_at, domains = ?config.domains, "got a certificate");
+                let is_due = due(&certificate) <= Timestamp::now();
                 certificates.set(certificate);
-                pause = FIRST_PAUSE;
+                if !is_due {
+                    pause = FIRST_PAUSE;
+                    continue;
+                }
+                tracing::error!("its time is nearly over already: is the clock right?");
             }
             Err(error) => {
                 let again_s = pause.as_secs();
                 tracing::error!(%error, again_s, "got no certificate");
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
