@@ -385,7 +385,18 @@ async fn the_figures_of_all_sessions_are_those_of_each_participant() {
             rooms.push(join_and_be_there(&server, &format!("room-{number}"), who).await);
         }
     }
-    let mut sessions = server.session_statistics().await;
+    // A participant knows of its place before the server has its first packet.
+    let mut sessions = within(async {
+        loop {
+            let sessions = server.session_statistics().await;
+            let mut all = sessions.iter().flat_map(|session| &session.participants);
+            if all.all(|(.., figures)| figures.bytes_received > 0 && figures.bytes_sent > 0) {
+                return sessions;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     sessions.sort_by(|a, b| a.room.cmp(&b.room));
     assert_eq!(sessions.len(), 6);
     for (number, session) in sessions.iter().enumerate() {
