@@ -10,40 +10,35 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use common::process::Process;
 use common::tables::History;
 use common::*;
 use parlour_server::config::Config;
 use parlour_server::store::Place;
 use parlour_tokio::token::{ApiKey, Claims, mint_token};
 use parlour_tokio::{AudioOptions, Room, SampleRate};
-use reqwest::Client;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 const ROOMS: u64 = 4;
 const PEOPLE: u64 = 12;
 
-/// SplitMix64: the same numbers from the same seed.
-struct Random(u64);
+/// The same numbers from the same seed.
+struct Random(ChaCha8Rng);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
     fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.0.next_u64() % end
     }
 
     async fn pause(&mut self, most_ms: u64) {
@@ -56,74 +51,12 @@ fn number(name: &str, otherwise: u64) -> u64 {
     given.map_or(otherwise, |text| text.parse().expect(name))
 }
 
-/// A `parlour serve` of its own.
-struct Process {
-    child: Child,
-    url: String,
-}
-
-impl Process {
-    /// Starts one, and waits until it is ready. While PostgreSQL still believes in the former one, it is started again.
-    async fn start(home: &Home, config: &Config) -> Self {
-        let file = home.path().join("parlour.toml");
-        std::fs::write(&file, toml::to_string(config).unwrap()).unwrap();
-        let start = || {
-            let mut log = File::options();
-            let log = log.append(true).create(true);
-            let log = log.open(home.path().join("log")).unwrap();
-            let program = Command::new(env!("CARGO_BIN_EXE_parlour"))
-                .args(["serve", "--config"])
-                .arg(&file)
-                .stdin(Stdio::null())
-                .stdout(log.try_clone().unwrap())
-                .stderr(log)
-                .spawn();
-            program.unwrap()
-        };
-        let mut started = Self {
-            child: start(),
-            url: format!("http://{}", config.http.listen),
-        };
-        let http = Client::new();
-        let ready = async {
-            loop {
-                let asked = http.get(format!("{}/readyz", started.url)).send().await;
-                if asked.is_ok_and(|answer| answer.status().is_success()) {
-                    return;
-                }
-                if started.child.try_wait().unwrap().is_some() {
-                    started.child = start();
-                }
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if timeout(Duration::from_secs(60), ready).await.is_err() {
-            let log = std::fs::read_to_string(home.path().join("log")).unwrap();
-            panic!("the server does not start:\n{log}");
-        }
-        started
-    }
-
-    /// All of a ticket but its token.
-    async fn ticket_base(&self, key: &str) -> String {
-        let asked = Client::new().get(format!("{}/v1/server", self.url));
-        let answer = within(asked.bearer_auth(key).send()).await.unwrap();
-        let about: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-        about["ticket_base"].as_str().unwrap().to_owned()
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Also when the test fails.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// All of a ticket but its token.
+async fn ticket_base(process: &Process, key: &str) -> String {
+    let asked = http().get(format!("{}/v1/server", process.url));
+    let answer = within(asked.bearer_auth(key).send()).await.unwrap();
+    let about: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    about["ticket_base"].as_str().unwrap().to_owned()
 }
 
 /// Comes and goes, in one room or another, until the task is ended.
@@ -263,17 +196,16 @@ async fn a_killed_server_starts_again_with_a_whole_history() {
         api.stop().await;
         let (id, secret) = key.split_once('.').unwrap();
         let signing = ApiKey::new(id, secret).unwrap();
-        let mut config = home.config();
-        config.http.listen = free_address();
+        let config = home.config();
 
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let (mut lost, mut process) = (0, Process::start(&home, &config).await);
         for round in 0..kills {
             let known = History::read(&config).await.journal.len();
-            let base = process.ticket_base(&key).await;
+            let base = ticket_base(&process, &key).await;
             let mut people = JoinSet::new();
             for person in 0..PEOPLE {
-                let random = Random(random.next());
+                let random = Random::new(random.0.next_u64());
                 people.spawn(come_and_go(base.clone(), signing.clone(), person, random));
             }
             // Until something has been written, and then for a while.
@@ -284,7 +216,7 @@ async fn a_killed_server_starts_again_with_a_whole_history() {
             })
             .await;
             random.pause(1_500).await;
-            process.kill();
+            process.kill().await;
             people.shutdown().await;
 
             let before = history_of_the_dead(&home, &config).await;
@@ -306,12 +238,7 @@ async fn a_killed_server_starts_again_with_a_whole_history() {
                 open.len()
             );
         }
-        process.kill();
+        process.kill().await;
         assert!(lost > 0, "nothing was going on at any kill");
     }
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }

@@ -3,16 +3,14 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use common::process::Process;
 use common::receiver::{Got, Receiver, Reply};
 use common::*;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 
 /// A webhook for what happens to rooms; gives its path and its secret.
 async fn webhook(api: &Api, url: &str, more: Value) -> (String, String) {
@@ -625,74 +623,12 @@ async fn a_restart_loses_nothing() {
     }
 }
 
-/// A server in a process of its own.
-struct Process {
-    child: Child,
-    url: String,
-    key: Option<String>,
-}
-
-impl Process {
-    async fn start(config: &std::path::Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_parlour"));
-        child
-            .args(["serve", "--config"])
-            .arg(config)
-            .env("NO_COLOR", "1")
-            .kill_on_drop(true);
-        let mut child = child
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = within(async {
-            loop {
-                let line = errors
-                    .next_line()
-                    .await
-                    .unwrap()
-                    .expect("the server starts");
-                if let Some((_, rest)) = line.split_once(" http=") {
-                    return rest.split(' ').next().unwrap().to_owned();
-                }
-            }
-        })
-        .await;
-        tokio::spawn(async move { while let Ok(Some(_)) = errors.next_line().await {} });
-        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut key = None;
-        while let Ok(Ok(Some(line))) =
-            tokio::time::timeout(std::time::Duration::from_millis(200), output.next_line()).await
-        {
-            key = Some(line).filter(|line| line.starts_with("first.")).or(key);
-        }
-        Self {
-            child,
-            url: format!("http://{address}"),
-            key,
-        }
-    }
-
-    async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-}
-
 /// A server that is killed at any moment has told all of its journal in the end, in the order of each room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_tells_everything() {
     const ROOMS: usize = 5;
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("parlour.toml");
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let text = format!(
-        "[http]\nlisten = \"127.0.0.1:0\"\nlimits = {{ requests_per_s = 1000000 }}\n[media]\nlisten = \"127.0.0.1:0\"\nworkers = 1\nkey_file = {:?}\n\
-         [store]\npath = {:?}\n[webhooks]\nallow_private = true\n",
-        path("parlour.key"),
-        path("parlour.db")
-    );
-    std::fs::write(&config, text).unwrap();
+    let home = Home::sqlite();
+    let config = home.config();
     // It refuses some requests, so that there are repetitions, too.
     let requests = AtomicUsize::new(0);
     let mut receiver =
@@ -706,8 +642,8 @@ async fn a_killed_server_tells_everything() {
     let http = http();
     let (mut key, mut made) = (String::new(), false);
     for round in 0..4 {
-        let server = Process::start(&config).await;
-        key = server.key.clone().unwrap_or(key);
+        let server = Process::start(&home, &config).await;
+        key = server.made_key.clone().unwrap_or(key);
         let call = |method: Method, path: &str, body: Value| {
             let request = http
                 .request(method, format!("{}{path}", server.url))
@@ -735,7 +671,7 @@ async fn a_killed_server_tells_everything() {
         }
         server.kill().await;
     }
-    let server = Process::start(&config).await;
+    let server = Process::start(&home, &config).await;
     let request = http
         .get(format!("{}/v1/webhooks", server.url))
         .bearer_auth(&key);

@@ -5,6 +5,7 @@
     reason = "each test program uses a part of it"
 )]
 
+pub mod process;
 pub mod receiver;
 pub mod relay;
 pub mod tables;
