@@ -33,6 +33,21 @@ impl<'a> Input<'a> {
         choices[usize::from(self.byte()) % choices.len()]
     }
 
+    /// Leaves bytes as they are, changes a bit, cuts them off, or adds some.
+    pub fn damage(&mut self, bytes: &mut Vec<u8>) {
+        match self.below(4) {
+            0 => {}
+            1 => {
+                let place = usize::from(self.u16()) % bytes.len().max(1);
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte ^= 1 << self.below(8);
+                }
+            }
+            2 => bytes.truncate(usize::from(self.u16())),
+            _ => bytes.extend_from_slice(self.bytes()),
+        }
+    }
+
     /// A flag.
     pub fn flag(&mut self) -> bool {
         self.byte() & 1 != 0

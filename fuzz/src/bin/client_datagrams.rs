@@ -337,17 +337,7 @@ impl<P: Profile> World<P> {
             return;
         };
         let mut bytes = bytes.clone();
-        match input.below(4) {
-            0 => {}
-            1 => {
-                let place = usize::from(input.u16()) % bytes.len().max(1);
-                if let Some(byte) = bytes.get_mut(place) {
-                    *byte ^= 1 << input.below(8);
-                }
-            }
-            2 => bytes.truncate(usize::from(input.u16())),
-            _ => bytes.extend_from_slice(input.bytes()),
-        }
+        input.damage(&mut bytes);
         self.deliver(bytes);
     }
 

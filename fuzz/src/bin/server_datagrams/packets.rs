@@ -109,17 +109,7 @@ impl World {
         if elsewhere & 0x80 != 0 {
             from = path(elsewhere);
         }
-        match input.below(4) {
-            0 => {}
-            1 => {
-                let place = usize::from(input.u16()) % bytes.len().max(1);
-                if let Some(byte) = bytes.get_mut(place) {
-                    *byte ^= 1 << input.below(8);
-                }
-            }
-            2 => bytes.truncate(usize::from(input.u16())),
-            _ => bytes.extend_from_slice(input.bytes()),
-        }
+        input.damage(&mut bytes);
         self.deliver(from, bytes);
     }
 
