@@ -27,12 +27,13 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// How many sessions go on; `None` if the rooms are gone.
-    pub(super) async fn sessions(&self) -> Option<i64> {
+    /// How many sessions go on, and the number of each worker's newest event that is counted in; `None` if the rooms are gone.
+    pub(super) async fn sessions(&self) -> Option<(i64, Vec<u64>)> {
         let parts = self.parts.upgrade()?;
         let snapshot = parts.snapshot().await;
         let sessions = snapshot.rooms.iter().filter(|room| room.session.is_some());
-        Some(i64::try_from(sessions.count()).unwrap_or(i64::MAX))
+        let sessions = i64::try_from(sessions.count()).unwrap_or(i64::MAX);
+        Some((sessions, snapshot.sequences))
     }
 }
 
