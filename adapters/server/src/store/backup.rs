@@ -131,7 +131,7 @@ fn stamp(at: Timestamp) -> String {
 }
 
 /// A file that only its owner may read. It must not exist.
-fn create_private(path: &Path) -> io::Result<File> {
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

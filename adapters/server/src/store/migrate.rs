@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
+use super::backup::create_private;
 use super::{OpenError, Place};
 
 /// The statements that make version `n + 1` of version `n`, at place `n`. This list only grows.
@@ -90,6 +91,11 @@ pub(super) async fn version(
 }
 
 async fn copy_to(connection: &mut AnyConnection, path: PathBuf) -> Result<(), OpenError> {
+    // SQLite fills an empty file.
+    if let Err(error) = create_private(&path) {
+        let source = error.into();
+        return Err(OpenError::Copy { path, source });
+    }
     let target = path.display().to_string();
     let copied = sqlx::query("VACUUM INTO $1")
         .bind(target)

@@ -216,6 +216,12 @@ impl Store {
                     }
                 })
         };
+        if let Place::Sqlite(path) = place
+            && !path.exists()
+        {
+            // With the files beside it, which SQLite makes alike. What is wrong, the connection tells.
+            let _ = backup::create_private(path);
+        }
         // A pool would try again, and not say why it cannot connect.
         let mut first = AnyConnection::connect_with(&options).await?;
         first.execute(pragmas(place)).await?;
