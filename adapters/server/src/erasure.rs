@@ -20,7 +20,7 @@ const ENTRIES: u32 = 200;
 /// Finishes erasures as they begin, until the server closes.
 pub(crate) async fn run(
     store: Store,
-    sealer: Sealer,
+    sealer: Arc<Sealer>,
     begun: Arc<Notify>,
     mut closing: watch::Receiver<bool>,
 ) {

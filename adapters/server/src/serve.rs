@@ -144,7 +144,6 @@ impl Running {
         }
         let identity = load_or_create_key(key_file)?;
         let sealer = Arc::new(Sealer::new(identity.secret().expose_bytes()));
-        let eraser = Sealer::new(identity.secret().expose_bytes());
         let veil = Veil::new(identity.secret().expose_bytes());
         let mut made_key = None;
         if keys.is_empty() {
@@ -186,6 +185,7 @@ impl Running {
         };
         let webhooks = Webhooks::start(store.clone(), Arc::clone(&sealer), rules).await?;
         let backups = Backups::new(config);
+        let eraser = Arc::clone(&sealer);
         let app = App::new(
             store,
             registry,
@@ -293,6 +293,11 @@ impl Running {
             // It does not end by itself, unless it fails.
             served = &mut serving => return served.unwrap_or(Ok(())),
         }
+        let seconds = self.drain.as_secs();
+        tracing::info!(
+            seconds,
+            "draining: sessions may go on for so long; ask once more to end at once"
+        );
         match timeout(LINGER, scribe::tell_draining(self.app.store())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the drain is not written down"),
