@@ -15,7 +15,7 @@ use super::ask::confirm;
 use super::client::{Client, Request};
 use super::failure::{Exit, Failure};
 use super::output::{Output, View};
-use super::parameters::millis;
+use super::values::millis;
 
 /// A server and a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use parlour_server::config::Config;
 use parlour_server::store::{self, BackupError, LockError, OpenError, Place};
 use parlour_server::time::Timestamp;
 use serde_json::json;
 
 use super::ask::confirm;
+use super::config::Which;
 use super::failure::{Exit, Failure};
 use super::output::{Output, printable};
 use super::{block_on, progress};
@@ -21,14 +21,6 @@ pub(crate) enum Db {
     Check(Check),
 }
 
-/// Where the database is.
-#[derive(Debug, Args)]
-struct Server {
-    /// The server's configuration, a TOML file.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
 /// Copies the database and its key file into a folder; a server may use the database meanwhile.
 ///
 /// Both files together open everything: keep them where nobody else reads them.
@@ -38,7 +30,7 @@ struct Server {
 )]
 pub(crate) struct Backup {
     #[command(flatten)]
-    server: Server,
+    which: Which,
     /// The folder; that of the configuration, if it is left out.
     folder: Option<PathBuf>,
 }
@@ -52,7 +44,7 @@ pub(crate) struct Backup {
 )]
 pub(crate) struct Restore {
     #[command(flatten)]
-    server: Server,
+    which: Which,
     /// The database of the backup; its key file is beside it, with the ending `.key`.
     backup: PathBuf,
     /// Does not ask.
@@ -67,7 +59,7 @@ pub(crate) struct Restore {
 #[command(after_long_help = "Example:\n  parlour db check --config parlour.toml")]
 pub(crate) struct Check {
     #[command(flatten)]
-    server: Server,
+    which: Which,
 }
 
 impl Db {
@@ -78,13 +70,6 @@ impl Db {
             Self::Restore(command) => command.run(output),
             Self::Check(command) => command.run(output),
         }
-    }
-}
-
-impl Server {
-    fn load(&self) -> Result<Config, Failure> {
-        let config = Config::load(self.config.as_deref(), std::env::vars());
-        Ok(config.map_err(anyhow::Error::from)?)
     }
 }
 
@@ -101,7 +86,7 @@ fn failed(error: BackupError) -> Failure {
 
 impl Backup {
     fn run(&self, output: &Output) -> Result<(), Failure> {
-        let config = self.server.load()?;
+        let config = self.which.load()?;
         let folder = self.folder.clone().unwrap_or_else(|| config.backups());
         let place = config.place();
         let bar = progress::bar(size(&place), "bytes");
@@ -136,7 +121,7 @@ fn size(place: &Place) -> u64 {
 
 impl Restore {
     fn run(&self, output: &Output) -> Result<(), Failure> {
-        let config = self.server.load()?;
+        let config = self.which.load()?;
         let (place, key_file) = (config.place(), &config.media.key_file);
         let target = match &place {
             Place::Sqlite(path) => path.display().to_string(),
@@ -177,7 +162,7 @@ impl Restore {
 
 impl Check {
     fn run(&self, output: &Output) -> Result<(), Failure> {
-        let config = self.server.load()?;
+        let config = self.which.load()?;
         let place = config.place();
         let bar = progress::bar(0, "events");
         let checked = block_on(async {

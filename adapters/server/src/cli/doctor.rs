@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,10 +17,10 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::block_on;
+use super::config::{DEV_FOLDER, Which};
 use super::context::Connection;
 use super::failure::{Exit, Failure};
 use super::output::{Output, View};
-use super::serve::{DEV_FOLDER, dev_config};
 
 /// What a socket of a worker asks the operating system for, in bytes.
 const BUFFER: u64 = 4 << 20;
@@ -42,12 +42,8 @@ const FFMPEG: u32 = 5;
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  parlour doctor --config parlour.toml")]
 pub(crate) struct Doctor {
-    /// The server's configuration, a TOML file.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Looks at what `serve --dev` needs.
-    #[arg(long, conflicts_with = "config")]
-    dev: bool,
+    #[command(flatten)]
+    which: Which,
     #[command(flatten)]
     connection: Connection,
 }
@@ -108,20 +104,14 @@ impl Doctor {
     }
 
     async fn look(&self) -> Vec<Finding> {
-        let config = if self.dev {
-            dev_config()
-        } else {
-            Config::load(self.config.as_deref(), std::env::vars())
-                .map_err(|error| Failure::new(Exit::Failed, error.to_string()))
-        };
-        let config = match config {
+        let config = match self.which.load() {
             Ok(config) => config,
             Err(failure) => {
                 let detail = failure.problem().detail.clone();
                 return vec![Finding::new("configuration", Verdict::Failed, detail)];
             }
         };
-        let from = match (&self.config, self.dev) {
+        let from = match (&self.which.config, self.which.dev) {
             (Some(path), _) => path.display().to_string(),
             (None, true) => format!("that of `serve --dev`, in {DEV_FOLDER}"),
             (None, false) => "the defaults, for no file is given".to_owned(),

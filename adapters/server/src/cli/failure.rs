@@ -128,6 +128,13 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(Exit::Failed, format!("{error:#}"))
+        let mut detail = error.to_string();
+        // Many a message has its cause in it already.
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            if !detail.contains(cause.trim_end()) {
+                detail = format!("{detail}: {cause}");
+            }
+        }
+        Self::new(Exit::Failed, detail)
     }
 }

@@ -35,6 +35,7 @@ mod serve;
 mod tables;
 mod tail;
 mod token;
+mod values;
 mod webhook;
 
 use std::ffi::OsString;

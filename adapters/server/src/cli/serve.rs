@@ -1,7 +1,6 @@
 //! `parlour serve`.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -11,8 +10,9 @@ use parlour_server::serve::{Reloader, Running};
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::config::{DEV_FOLDER, Which};
 use super::context::{Context, DEV_FILE, write_private};
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::newcomer;
 use super::output::Output;
 
@@ -26,25 +26,18 @@ Environment:
 Example:
   parlour serve --config parlour.toml")]
 pub(crate) struct Serve {
-    /// The configuration, a TOML file.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// For a first try: listens on this machine only, and keeps everything in `parlour-dev`.
-    #[arg(long, conflicts_with = "config")]
-    dev: bool,
+    #[command(flatten)]
+    which: Which,
 }
-
-/// Where `serve --dev` keeps everything.
-pub(crate) const DEV_FOLDER: &str = "parlour-dev";
 
 impl Serve {
     /// Serves until the process is told to end.
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        if self.dev {
+        if self.which.dev {
             std::fs::create_dir_all(DEV_FOLDER)
                 .with_context(|| format!("cannot make {DEV_FOLDER}"))?;
         }
-        let config = self.config()?;
+        let config = self.which.load()?;
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_coloured = std::io::stderr().is_terminal() && !is_plain;
         let log = log::init(&config.log, is_coloured).context("cannot log")?;
@@ -57,17 +50,9 @@ impl Serve {
         runtime.block_on(self.serve(&config, log, output))
     }
 
-    fn config(&self) -> Result<Config, Failure> {
-        if self.dev {
-            return dev_config();
-        }
-        let config = Config::load(self.config.as_deref(), std::env::vars());
-        Ok(config.map_err(anyhow::Error::from)?)
-    }
-
     async fn serve(&self, config: &Config, log: LogHandle, output: &Output) -> Result<(), Failure> {
         let running = Running::start(config).await.map_err(anyhow::Error::from)?;
-        let _written = if self.dev {
+        let _written = if self.which.dev {
             let context = context_of(&running)?;
             let written = DevContext::write(&context)?;
             introduce(&context, output)?;
@@ -75,7 +60,7 @@ impl Serve {
         } else {
             None
         };
-        if let Some(key) = running.made_key().filter(|_| !self.dev) {
+        if let Some(key) = running.made_key().filter(|_| !self.which.dev) {
             output.text(&format!(
                 "The first API key, which may do everything and is not shown again:\n{key}\n"
             ))?;
@@ -95,30 +80,11 @@ impl Serve {
     }
 }
 
-/// The configuration of `serve --dev`, which is for this machine: everybody there may do everything.
-pub(crate) fn dev_config() -> Result<Config, Failure> {
-    let config = Config::dev(DEV_FOLDER.as_ref()).overridden(std::env::vars());
-    let config = config.map_err(anyhow::Error::from)?;
-    let metrics = config.metrics.listen;
-    for listen in [config.http.listen, config.media.listen]
-        .into_iter()
-        .chain(metrics)
-    {
-        if !listen.ip().is_loopback() {
-            let detail = format!(
-                "--dev listens on this machine only, and {listen} is not: use --config with a file instead"
-            );
-            return Err(Failure::new(Exit::Usage, detail));
-        }
-    }
-    Ok(config)
-}
-
 /// At each SIGHUP, reads certificates, API keys and the log's filter anew.
 #[cfg(unix)]
 async fn reload(mut hung_up: Signal, reloader: Reloader, log: LogHandle, options: Serve) {
     while hung_up.recv().await.is_some() {
-        match options.config() {
+        match options.which.load() {
             Ok(config) => {
                 log.set(&config.log);
                 reloader.reload(&config).await;

@@ -17,8 +17,8 @@ use super::api::{Call, Run};
 use super::context::{Connection, NOT_A_KEY, split_key};
 use super::failure::{Exit, Failure};
 use super::output::{Format, Output};
-use super::parameters::millis;
 use super::tables::Tokens;
+use super::values::millis;
 
 /// Tokens and tickets for participants.
 #[derive(Debug, Subcommand)]

@@ -22,8 +22,8 @@ use super::api::{Call, Run};
 use super::context::Connection;
 use super::failure::{Exit, Failure};
 use super::output::{Output, View};
-use super::parameters::point_in_time;
 use super::tables::Webhooks;
+use super::values::point_in_time;
 
 /// Webhooks: events that are sent to a URL.
 #[derive(Debug, Subcommand)]
