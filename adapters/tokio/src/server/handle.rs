@@ -20,7 +20,7 @@ use parlour_core::server::{ModerateError, Statistics};
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
 use rand_core::OsRng;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::admission::{Admitter, worker_of};
 use super::bind::{advertise, bind_all};
@@ -51,6 +51,8 @@ pub struct Server {
     events: broadcast::Sender<ServerEvent>,
     /// Closed when the last worker has ended.
     done: mpsc::Receiver<Infallible>,
+    /// A worker that has panicked.
+    failed: watch::Receiver<Option<usize>>,
 }
 
 /// A worker's UDP socket, as far as it is known.
@@ -101,6 +103,7 @@ impl Server {
 
         let (events, _) = broadcast::channel(EVENTS);
         let (running, done) = mpsc::channel(1);
+        let (fails, failed) = watch::channel(None);
         let mut workers = Vec::new();
         let mut about = Vec::new();
         let mut gauges = Vec::new();
@@ -125,6 +128,7 @@ impl Server {
                 commands: receiver,
                 events: events.clone(),
                 running: running.clone(),
+                failed: fails.clone(),
             }
             .spawn()
             .map_err(BindError::Worker)?;
@@ -142,6 +146,7 @@ impl Server {
             shared,
             events,
             done,
+            failed,
         })
     }
 
@@ -209,6 +214,21 @@ impl Server {
             receive_drops: cfg!(target_os = "linux").then(|| socket.drops.load(Ordering::Relaxed)),
         });
         sockets.collect()
+    }
+
+    /// Waits until the thread of a worker panics, and gives the worker's number. Its rooms are gone then; the other workers go
+    /// on. This does not return for a server that is well.
+    pub async fn failed(&self) -> usize {
+        let mut failed = self.failed.clone();
+        let worker = failed
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|worker| *worker);
+        match worker {
+            Some(worker) => worker,
+            None => std::future::pending().await,
+        }
     }
 
     /// Tells everybody that the server shuts down, waits at most a second until they know, and ends all workers.

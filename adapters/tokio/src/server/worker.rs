@@ -15,7 +15,7 @@ use parlour_core::time::Instant;
 use parlour_core::wire::Packet;
 use rand_core::OsRng;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tracing::Instrument as _;
 
 use super::ServerEvent;
@@ -87,6 +87,8 @@ pub(super) struct Worker {
     pub(super) events: broadcast::Sender<ServerEvent>,
     /// Dropped at the end.
     pub(super) running: mpsc::Sender<Infallible>,
+    /// Told if the thread panics.
+    pub(super) failed: watch::Sender<Option<usize>>,
 }
 
 impl Worker {
@@ -123,8 +125,13 @@ impl Worker {
         let server = Server::new(limits, keys, now, rng);
         let (admitter, commands, events) = (self.admitter, self.commands, self.events);
         let (running, gauge) = (self.running, self.gauge);
+        let alarm = Alarm {
+            index: self.index,
+            failed: self.failed,
+        };
         let thread = std::thread::Builder::new().name(name);
         thread.spawn(move || {
+            let _alarm = alarm;
             let (inbound, outbound) = udp.split();
             let worker = Running {
                 index: self.index,
@@ -153,6 +160,20 @@ impl Worker {
             drop(running);
         })?;
         Ok(())
+    }
+}
+
+/// Says that its thread has panicked, if it has.
+struct Alarm {
+    index: usize,
+    failed: watch::Sender<Option<usize>>,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.failed.send_replace(Some(self.index));
+        }
     }
 }
 

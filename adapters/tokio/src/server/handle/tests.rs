@@ -74,3 +74,24 @@ async fn every_hello_of_a_flood_is_answered() {
     assert_eq!(statistics[0].retries, (SOCKETS * (HELLOS - DEAR)) as u64);
     assert_eq!(statistics[0].dropped(Dropped::OutboxFull), 0);
 }
+
+#[tokio::test]
+async fn a_worker_that_panics_is_told() {
+    let key = ApiKey::new("app", "0123456789abcdef0123456789abcdef").unwrap();
+    let config = ServerConfig {
+        workers: 2,
+        ..ServerConfig::new("127.0.0.1:0".parse().unwrap(), key)
+    };
+    let server = Server::bind(config).unwrap();
+    assert!(server.call(0, |_, _| ()).await.is_some());
+    let died = server.call(1, |_, _| -> () {
+        panic!("a worker that dies, as this test wants")
+    });
+    assert_eq!(died.await, None);
+    assert_eq!(server.failed().await, 1);
+    assert!(
+        server.call(0, |_, _| ()).await.is_some(),
+        "the other goes on"
+    );
+    server.shutdown().await;
+}
