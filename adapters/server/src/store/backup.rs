@@ -263,7 +263,7 @@ pub async fn restore(
             key_file: key_file.to_owned(),
         });
     };
-    let _lock = Lock::take(place).await?;
+    let _lock = Lock::prepare(place)?;
     let beside = copied.with_extension("key");
     let copied_key = if beside.exists() { &beside } else { key_file };
     check_copy(copied, copied_key, &beside).await?;

@@ -29,6 +29,7 @@ pub const KINDS: &[&str] = &[
     "room.created",
     "room.deleted",
     "room.updated",
+    "server.drain_ended",
     "server.draining",
     "server.overloaded",
     "server.recovered",

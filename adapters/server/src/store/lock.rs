@@ -3,14 +3,18 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use sqlx::{AnyConnection, Connection as _, Row as _};
+use sqlx::{AnyConnection, Row as _};
 use thiserror::Error;
+use tokio::time::sleep;
 
 use super::Place;
 
 /// The key of PostgreSQL's advisory lock: "parlour" in ASCII.
-const ADVISORY: i64 = 0x70_61_72_6c_6f_75_72;
+pub(super) const ADVISORY: i64 = 0x70_61_72_6c_6f_75_72;
+/// Between two tries to take it.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why this process does not get the database.
 #[derive(Debug, Error)]
@@ -41,38 +45,44 @@ pub enum LockError {
 #[derive(Debug)]
 pub(super) enum Lock {
     File { _locked: File },
-    Advisory { _session: Box<AnyConnection> },
+    Advisory(Advisory),
+}
+
+/// A lock of PostgreSQL. It belongs to the session that writes, so no write is without it. If that session breaks, as when
+/// PostgreSQL restarts, the next one takes it again.
+#[derive(Debug, Default)]
+pub(super) struct Advisory {
+    holder: Option<Session>,
+}
+
+/// A session of PostgreSQL: its process, and when it began, as numbers of processes come again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Session {
+    process: i32,
+    began: String,
 }
 
 impl Lock {
-    pub(super) async fn take(place: &Place) -> Result<Self, LockError> {
+    /// Takes the database, or, of PostgreSQL, prepares that a [hold](Self::hold) does.
+    pub(super) fn prepare(place: &Place) -> Result<Self, LockError> {
         match place {
             Place::Sqlite(path) => {
                 let mut path = path.clone().into_os_string();
                 path.push(".lock");
                 Self::take_file(path.into())
             }
-            Place::Postgres(url) => {
-                let mut session = AnyConnection::connect(url).await?;
-                let taken =
-                    sqlx::query("SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1 ELSE 0 END")
-                        .bind(ADVISORY)
-                        .fetch_one(&mut session)
-                        .await?;
-                if taken.try_get::<i32, _>(0)? == 0 {
-                    let holder = sqlx::query(
-                        "SELECT COALESCE(MIN(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted",
-                    )
-                    .fetch_one(&mut session)
-                    .await?;
-                    let holder: i32 = holder.try_get(0)?;
-                    let holder = format!("behind PostgreSQL's process {holder}");
-                    return Err(LockError::Held { holder });
-                }
-                Ok(Self::Advisory {
-                    _session: Box::new(session),
-                })
-            }
+            Place::Postgres(_) => Ok(Self::Advisory(Advisory::default())),
+        }
+    }
+
+    /// Takes the database for the session of `connection`, unless it has it.
+    ///
+    /// # Errors
+    /// [`LockError`]: nothing may be written then.
+    pub(super) async fn hold(&mut self, connection: &mut AnyConnection) -> Result<(), LockError> {
+        match self {
+            Self::File { .. } => Ok(()),
+            Self::Advisory(advisory) => advisory.hold(connection).await,
         }
     }
 
@@ -101,5 +111,76 @@ impl Lock {
         let mut number = number;
         number().map_err(failed)?;
         Ok(Self::File { _locked: file })
+    }
+}
+
+impl Advisory {
+    async fn hold(&mut self, connection: &mut AnyConnection) -> Result<(), LockError> {
+        let session = Session::of(connection).await?;
+        if self.holder.as_ref() == Some(&session) {
+            return Ok(());
+        }
+        let mut tries = 1;
+        if let Some(former) = &self.holder {
+            tracing::warn!("the session with the database has broken, and its lock is taken again");
+            former.end(connection).await?;
+            // It takes a moment to end.
+            tries = 50;
+        }
+        if !try_lock(connection, tries).await? {
+            let holder = sqlx::query(
+                "SELECT COALESCE(MIN(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted",
+            )
+            .fetch_one(connection)
+            .await?;
+            let holder: i32 = holder.try_get(0)?;
+            let holder = format!("behind PostgreSQL's process {holder}");
+            return Err(LockError::Held { holder });
+        }
+        self.holder = Some(session);
+        Ok(())
+    }
+}
+
+/// Whether PostgreSQL gives its lock, at one of so many tries.
+async fn try_lock(connection: &mut AnyConnection, tries: u32) -> Result<bool, sqlx::Error> {
+    for remaining in (0..tries).rev() {
+        let taken = sqlx::query("SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1 ELSE 0 END")
+            .bind(ADVISORY)
+            .fetch_one(&mut *connection)
+            .await?;
+        if taken.try_get::<i32, _>(0)? == 1 {
+            return Ok(true);
+        }
+        if remaining > 0 {
+            sleep(PAUSE).await;
+        }
+    }
+    Ok(false)
+}
+
+impl Session {
+    async fn of(connection: &mut AnyConnection) -> Result<Self, sqlx::Error> {
+        let row = sqlx::query(
+            "SELECT pid, CAST(backend_start AS TEXT) AS began FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+        )
+        .fetch_one(connection)
+        .await?;
+        Ok(Self {
+            process: row.try_get("pid")?,
+            began: row.try_get("began")?,
+        })
+    }
+
+    /// Ends a session of this process that PostgreSQL still has, since it has not noticed that its connection is gone.
+    async fn end(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        let end = sqlx::query(
+            "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid = $1 AND CAST(backend_start AS TEXT) = $2",
+        );
+        end.bind(self.process)
+            .bind(self.began.clone())
+            .execute(connection)
+            .await?;
+        Ok(())
     }
 }

@@ -202,7 +202,7 @@ impl Store {
 
     async fn open_any(place: &Place) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
-        let lock = Lock::take(place).await?;
+        let mut lock = Lock::prepare(place)?;
         let options = connect_options(place, "rwc")?;
         let connections = |most| {
             AnyPoolOptions::new()
@@ -225,19 +225,23 @@ impl Store {
         // A pool would try again, and not say why it cannot connect.
         let mut first = AnyConnection::connect_with(&options).await?;
         first.execute(pragmas(place)).await?;
+        let open = {
+            // It is not closed while it works: PostgreSQL's lock belongs to its session.
+            let own = connections(1).idle_timeout(None).max_lifetime(None);
+            let options = options.clone();
+            move || own.clone().connect_lazy_with(options.clone())
+        };
+        let own = open();
+        lock.hold(&mut *own.acquire().await?).await?;
         migrate::migrate(&mut first, place).await?;
         first.close().await?;
-        let readers = connections(READERS).connect_with(options.clone()).await?;
+        let readers = connections(READERS).connect_with(options).await?;
         let begin = match place {
             // Waits for another writer here, and not in the middle.
             Place::Sqlite(_) => "BEGIN IMMEDIATE",
             Place::Postgres(_) => "BEGIN",
         };
-        let open = {
-            let own = connections(1);
-            move || own.clone().connect_lazy_with(options.clone())
-        };
-        let writer = Writer::spawn(open, begin, lock).await?;
+        let writer = Writer::spawn(own, open, begin, lock).await?;
         Ok(Self { readers, writer })
     }
 
@@ -285,6 +289,12 @@ impl Store {
     /// The number of the newest event that can be read, and its successors as they come.
     pub fn committed(&self) -> watch::Receiver<i64> {
         self.writer.committed()
+    }
+
+    /// Waits until another process has had the database for a while, and this one writes nothing any more. It does not return
+    /// as long as all is well.
+    pub(crate) async fn lost(&self) {
+        self.writer.lost().await;
     }
 
     /// How the writer fares.

@@ -386,3 +386,75 @@ async fn a_database_of_the_first_version_is_brought_up() {
     let version: String = version.fetch_one(&mut before).await.unwrap().get("value");
     assert_eq!(version, "1");
 }
+
+/// PostgreSQL as it is when it has restarted: no session is left of those before.
+async fn cut_sessions(place: &Place) -> Option<AnyConnection> {
+    let Place::Postgres(url) = place else {
+        return None;
+    };
+    let mut other = AnyConnection::connect(url).await.unwrap();
+    sqlx::query(
+        "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .execute(&mut other)
+    .await
+    .unwrap();
+    Some(other)
+}
+
+async fn write_something(store: &Store) -> Result<(), StoreError> {
+    store.write(|tx| Box::pin(tx.heartbeat())).await
+}
+
+#[tokio::test]
+async fn the_lock_is_taken_again_when_postgresql_restarts() {
+    for Fixture { store, place, .. } in all().await {
+        let Some(_other) = cut_sessions(&place).await else {
+            continue;
+        };
+        // The first try may meet the broken connection.
+        if write_something(&store).await.is_err() {
+            write_something(&store).await.unwrap();
+        }
+        let second = Store::open(&place).await.unwrap_err();
+        assert!(
+            matches!(second, OpenError::Lock(LockError::Held { .. })),
+            "{second}"
+        );
+        store.close().await;
+        Store::open(&place).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_while_another_has_the_lock_and_at_last_it_is_lost() {
+    for Fixture { store, place, .. } in all().await {
+        let Some(mut other) = cut_sessions(&place).await else {
+            continue;
+        };
+        let take = sqlx::query("SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1 ELSE 0 END");
+        let taken = take
+            .bind(lock::ADVISORY)
+            .fetch_one(&mut other)
+            .await
+            .unwrap();
+        assert_eq!(taken.try_get::<i32, _>(0).unwrap(), 1);
+        // The heartbeat writes all the time.
+        let lost = async {
+            loop {
+                let error = write_something(&store).await.unwrap_err();
+                assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::select! {
+            () = lost => {}
+            () = store.lost() => {}
+        }
+        // It is given back: all is well again.
+        other.close().await.unwrap();
+        while write_something(&store).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

@@ -9,13 +9,15 @@ use tokio::time::Instant;
 
 use super::StoreError;
 use super::figures::{Counters, Figures};
-use super::lock::Lock;
+use super::lock::{Lock, LockError};
 use crate::time::{Moment, Timestamp};
 
 /// Jobs that wait, and how many and how long one transaction takes in.
 const QUEUE: usize = 1_024;
 const BATCH: usize = 256;
 const WINDOW: Duration = Duration::from_millis(50);
+/// How long another process may have the database before this one gives up: a session that has broken may linger.
+const LOST: Duration = Duration::from_secs(10);
 
 /// The transaction that a job writes in.
 #[derive(Debug)]
@@ -148,6 +150,7 @@ where
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Work>>,
     committed: watch::Receiver<i64>,
+    lost: watch::Receiver<bool>,
     counters: Counters,
 }
 
@@ -159,20 +162,29 @@ impl std::fmt::Debug for dyn Work {
 
 impl Writer {
     pub(super) async fn spawn(
+        pool: AnyPool,
         open: impl Fn() -> AnyPool + Send + 'static,
         begin: &'static str,
         lock: Lock,
     ) -> Result<Self, sqlx::Error> {
-        let pool = open();
         let newest = sqlx::query("SELECT COALESCE(MAX(seq), 0) FROM events");
         let newest = newest.fetch_one(&pool).await?.try_get(0)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (tell, committed) = watch::channel(newest);
         let counters = Counters::default();
-        tokio::spawn(work(pool, open, begin, lock, queue, tell, counters.clone()));
+        let (lose, lost) = watch::channel(false);
+        let own = Own {
+            pool,
+            begin,
+            lock,
+            held_elsewhere: None,
+            lost: lose,
+        };
+        tokio::spawn(work(own, open, queue, tell, counters.clone()));
         Ok(Self {
             jobs,
             committed,
+            lost,
             counters,
         })
     }
@@ -187,6 +199,14 @@ impl Writer {
         drop(jobs);
         // The task drops its end when it is done: that is the error.
         while committed.changed().await.is_ok() {}
+    }
+
+    /// Waits until another process has had the database for a while.
+    pub(super) async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        if lost.wait_for(|is_lost| *is_lost).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -223,11 +243,37 @@ impl Writer {
     }
 }
 
-async fn work(
-    mut pool: AnyPool,
-    open: impl Fn() -> AnyPool,
+/// What the task that writes has for itself.
+struct Own {
+    pool: AnyPool,
     begin: &'static str,
     lock: Lock,
+    /// Since when another process has the database.
+    held_elsewhere: Option<Instant>,
+    lost: watch::Sender<bool>,
+}
+
+impl Own {
+    /// Notes whether another process has the database.
+    fn look(&mut self, error: Option<&sqlx::Error>) {
+        let is_held = error.is_some_and(|error| match error {
+            sqlx::Error::Configuration(error) => error.is::<LockError>(),
+            _ => false,
+        });
+        if !is_held {
+            self.held_elsewhere = None;
+            return;
+        }
+        let since = *self.held_elsewhere.get_or_insert_with(Instant::now);
+        if since.elapsed() >= LOST {
+            self.lost.send_replace(true);
+        }
+    }
+}
+
+async fn work(
+    mut own: Own,
+    open: impl Fn() -> AnyPool,
     mut queue: mpsc::Receiver<Box<dyn Work>>,
     committed: watch::Sender<i64>,
     counters: Counters,
@@ -235,8 +281,9 @@ async fn work(
     while let Some(first) = queue.recv().await {
         let mut batch = vec![first];
         let began = Instant::now();
-        let transacted = transact(&pool, begin, &mut queue, &mut batch).await;
+        let transacted = transact(&mut own, &mut queue, &mut batch).await;
         counters.transacted(began.elapsed(), transacted.is_ok());
+        own.look(transacted.as_ref().err());
         match transacted {
             Ok(seq) => {
                 committed.send_replace(seq);
@@ -249,25 +296,29 @@ async fn work(
                 }
                 // After such an error the driver may take a transaction for open that is not: that connection would never
                 // begin another one.
-                let failed = std::mem::replace(&mut pool, open());
+                let failed = std::mem::replace(&mut own.pool, open());
                 tokio::spawn(async move { failed.close().await });
             }
         }
     }
-    pool.close().await;
+    own.pool.close().await;
     // Only now may another process have the database, and only then does `close` return.
-    drop(lock);
+    drop(own.lock);
     drop(committed);
 }
 
 /// Runs a batch of jobs in one transaction, and those that come meanwhile, too. Gives the number of the newest event.
 async fn transact(
-    pool: &AnyPool,
-    begin: &'static str,
+    own: &mut Own,
     queue: &mut mpsc::Receiver<Box<dyn Work>>,
     batch: &mut Vec<Box<dyn Work>>,
 ) -> Result<i64, sqlx::Error> {
-    let transaction = pool.begin_with(begin).await?;
+    let mut transaction = own.pool.begin_with(own.begin).await?;
+    let held = own.lock.hold(&mut transaction).await;
+    held.map_err(|error| match error {
+        LockError::Database(error) => error,
+        held => sqlx::Error::Configuration(Box::new(held)),
+    })?;
     let mut tx = Tx {
         transaction,
         now: Timestamp::now(),
