@@ -7,7 +7,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum_server::Handle;
-use parlour_tokio::{BindError, KeyFileError, Server, ServerConfig, load_or_create_key};
+use parlour_tokio::{
+    BindError, Doorkeeper, KeyFileError, Server, ServerConfig, load_or_create_key,
+};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -86,6 +88,25 @@ pub enum StartError {
     },
 }
 
+/// Why a server ended that was not told to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The API's socket has failed.
+    #[error("the API's socket has failed: {0}")]
+    Http(#[from] std::io::Error),
+    /// A worker has panicked: the rooms of this one are gone, and a server without one of its workers must not look well.
+    #[error(
+        "the thread of worker {0} has panicked, and its rooms are gone; start the server again, and report the panic"
+    )]
+    Worker(usize),
+    /// Another process has the database.
+    #[error(
+        "another server has taken the database while PostgreSQL was away: two would write one history; stop one of them"
+    )]
+    DatabaseLost,
+}
+
 /// A server that listens.
 #[derive(Debug)]
 pub struct Running {
@@ -121,6 +142,14 @@ impl Running {
     /// # Errors
     /// [`StartError`]
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::guarded(config, |registry| registry).await
+    }
+
+    /// Starts what `config` says, with a doorkeeper before or in place of the registry.
+    async fn guarded(
+        config: &Config,
+        guard: impl FnOnce(Arc<Registry>) -> Arc<dyn Doorkeeper>,
+    ) -> Result<Self, StartError> {
         // Whoever speaks TLS in this process does it by this; an error says that it is set already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let certificates = http::certificates(&config.http.tls)?;
@@ -175,7 +204,7 @@ impl Running {
         media.host.clone_from(&config.media.host);
         media.senders = config.media.senders;
         media.key_file = Some(key_file.clone());
-        media.doorkeeper = Arc::clone(&registry) as _;
+        media.doorkeeper = guard(Arc::clone(&registry));
         if config.media.workers > 0 {
             media.workers = config.media.workers;
         }
@@ -212,7 +241,7 @@ impl Running {
         let source = Source {
             parts: app.downgrade(),
             certificates: certificates.clone(),
-            started_at: Timestamp::now(),
+            started_at: app.started_at(),
         };
         let counted = app.counted().clone();
         let events = app.rooms().events();
@@ -270,12 +299,12 @@ impl Running {
     /// what happened in the rooms is written and told.
     ///
     /// # Errors
-    /// If the API's socket fails.
+    /// [`ServeError`]
     pub async fn until(
         self,
         end: impl Future<Output = ()>,
         now: impl Future<Output = ()>,
-    ) -> std::io::Result<()> {
+    ) -> Result<(), ServeError> {
         let handle = Handle::new();
         let router = self.app.clone().router();
         let listener = self.listener.into_std()?;
@@ -288,26 +317,30 @@ impl Running {
             handle.clone(),
         );
         let mut serving = tokio::spawn(serving);
-        tokio::select! {
-            () = end => {}
+        let mut failed = tokio::select! {
+            () = end => None,
+            error = failure(&self.app) => Some(error),
             // It does not end by itself, unless it fails.
-            served = &mut serving => return served.unwrap_or(Ok(())),
-        }
-        let seconds = self.drain.as_secs();
-        tracing::info!(
-            seconds,
-            "draining: sessions may go on for so long; ask once more to end at once"
-        );
-        match timeout(LINGER, scribe::tell_draining(self.app.store())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the drain is not written down"),
-            Err(_) => {
-                tracing::error!("the drain is not written down: the database does not answer")
+            served = &mut serving => return Ok(served.unwrap_or(Ok(()))?),
+        };
+        if failed.is_none() {
+            let seconds = self.drain.as_secs();
+            tracing::info!(
+                seconds,
+                "draining: sessions may go on for so long; ask once more to end at once"
+            );
+            match timeout(LINGER, scribe::tell_draining(self.app.store())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the drain is not written down"),
+                Err(_) => {
+                    tracing::error!("the drain is not written down: the database does not answer");
+                }
             }
-        }
-        tokio::select! {
-            _ = self.app.rooms().drain(self.drain) => {}
-            () = now => {}
+            failed = tokio::select! {
+                _ = self.app.rooms().drain(self.drain) => None,
+                () = now => None,
+                error = failure(&self.app) => Some(error),
+            };
         }
         self.app.end_streams();
         // A client that does not finish its request, or does not read, holds nothing up.
@@ -327,7 +360,16 @@ impl Running {
         }
         webhooks.shut_down(LINGER).await;
         let _ = timeout(LINGER, store.close()).await;
-        served
+        failed.map_or(Ok(()), Err)?;
+        Ok(served?)
+    }
+}
+
+/// What a server cannot go on with, as soon as it is there.
+async fn failure(app: &App) -> ServeError {
+    tokio::select! {
+        worker = app.rooms().failed() => ServeError::Worker(worker),
+        () = app.store().lost() => ServeError::DatabaseLost,
     }
 }
 
@@ -398,4 +440,57 @@ async fn fill(registry: &Registry, store: &Store) -> Result<(), StoreError> {
         registry.put_mark(&mark);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use parlour_tokio::core::server::Admission;
+    use parlour_tokio::core::signal::JoinRefusal;
+    use parlour_tokio::token::Claims;
+    use parlour_tokio::{JoinRequest, RefreshRequest, Room};
+
+    use super::*;
+
+    /// A doorkeeper with a mistake.
+    #[derive(Debug)]
+    struct Faulty;
+
+    impl Doorkeeper for Faulty {
+        fn admit(&self, request: &JoinRequest<'_>) -> Result<Admission, JoinRefusal> {
+            panic!(
+                "a worker that dies, as this test wants: {:?}",
+                request.claims.room
+            )
+        }
+
+        fn refresh(&self, _: &RefreshRequest<'_>) -> Option<Admission> {
+            None
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_worker_that_panics_ends_the_server_with_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::dev(folder.path());
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.media.listen = ([127, 0, 0, 1], 0).into();
+        config.media.workers = 2;
+        config.metrics.listen = None;
+        let running = Running::guarded(&config, |_| Arc::new(Faulty))
+            .await
+            .unwrap();
+        let claims = Claims::new("kitchen", "anna", Duration::from_secs(60)).unwrap();
+        let ticket = running.app().rooms().ticket(&claims).unwrap();
+        let joining = tokio::spawn(async move { drop(Room::join(&ticket).await) });
+        let ended = timeout(Duration::from_secs(30), running.until(pending(), pending())).await;
+        assert!(
+            matches!(ended, Ok(Err(ServeError::Worker(0 | 1)))),
+            "{ended:?}"
+        );
+        joining.abort();
+        // What was open is closed: another server can have the tables.
+        Store::open(&config.place()).await.unwrap();
+    }
 }

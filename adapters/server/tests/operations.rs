@@ -11,9 +11,10 @@ use common::*;
 use parlour_server::config::{Config, Tls};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// A program of an operator, if it is there. Where `PARLOUR_REQUIRE_OPERATIONS` is set it has to be.
 fn has(program: &str) -> bool {
@@ -315,6 +316,45 @@ async fn a_client_that_dawdles_is_sent_away() {
     api.stop().await;
 }
 
+/// A client is not left without an answer when the database is busy.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_takes_too_long_is_given_up() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.http.limits.answer_s = 1.try_into().unwrap();
+    let api = Api::start(config.clone()).await;
+    let url = format!("sqlite://{}", config.store.path.display());
+    let mut other = sqlx::AnyConnection::connect(&url).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let response = api
+        .send(Method::PUT, "/v1/rooms/kitchen", Some(&json!({})))
+        .await;
+    assert_eq!(
+        (
+            response.status().as_u16(),
+            &response.headers()["retry-after"]
+        ),
+        (503, &"5".parse().unwrap())
+    );
+    let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    assert_eq!(body["type"], "urn:parlour:problem:timed-out");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    // It was done all the same, as the answer says it may.
+    api.until("/v1/rooms", |rooms| rooms.len() == 1).await;
+    let (_, figures) = figures(&api, "*/*").await;
+    assert_eq!(
+        value(
+            &figures,
+            "parlour_http_limited_total{limit=\"answer_time\"}"
+        ),
+        1.0
+    );
+    api.stop().await;
+}
+
 /// A certificate for `localhost` in these files, signed by itself; gives it as PEM.
 fn certify(cert: &std::path::Path, key: &std::path::Path) -> String {
     let pair = rcgen::KeyPair::generate().unwrap();
@@ -408,6 +448,194 @@ async fn plain_http_promises_no_tls() {
     let response = api.send(Method::GET, "/v1/server", None).await;
     assert!(!response.headers().contains_key("strict-transport-security"));
     api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_server_takes_no_sessions_until_the_drain_is_ended() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let _anna = api.join("kitchen", "anna").await;
+    let late = api.ticket("hall", "bob", Value::Null).await;
+    let drain = api.post("/v1/server/drain", json!({})).await;
+    assert_eq!(drain, json!({"deadline_at": null}));
+    assert_eq!(api.get("/v1/server").await["draining"], true);
+    let ready = within(api.http.get(format!("{}/readyz", api.url)).send())
+        .await
+        .unwrap();
+    assert_eq!(ready.status(), 503);
+    // What goes on may be joined; nothing begins, neither by the API nor with a ticket from before.
+    let _carol = api.join("kitchen", "carol").await;
+    let (status, body) = api
+        .call(
+            Method::POST,
+            "/v1/rooms/hall/tokens",
+            json!({"participant": "bob"}),
+        )
+        .await;
+    assert_eq!(
+        (status, &body["type"]),
+        (503, &json!("urn:parlour:problem:draining"))
+    );
+    assert!(
+        body["detail"].as_str().unwrap().contains("another server"),
+        "{body}"
+    );
+    let refused = timeout(Duration::from_secs(2), parlour_tokio::Room::join(&late)).await;
+    assert!(!matches!(refused, Ok(Ok(_))), "nobody begins a session");
+    let (_, figures) = figures(&api, "*/*").await;
+    assert_eq!(value(&figures, "parlour_draining"), 1.0);
+
+    for _ in 0..2 {
+        assert_eq!(
+            api.call(Method::DELETE, "/v1/server/drain", Value::Null)
+                .await
+                .0,
+            204
+        );
+    }
+    assert_eq!(api.get("/v1/server").await["draining"], false);
+    let _bob = within(parlour_tokio::Room::join(&late)).await.unwrap();
+    let told = api
+        .until(
+            "/v1/events?type=server.draining&type=server.drain_ended&order=asc",
+            |told| told.len() == 2,
+        )
+        .await;
+    assert_eq!(
+        all(&told, "type"),
+        ["server.draining", "server.drain_ended"]
+    );
+    assert_eq!(told[0]["data"]["by"], "first");
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_the_sessions_at_its_deadline() {
+    let home = Home::sqlite();
+    let api = home.serve().await;
+    let _anna = api.join("kitchen", "anna").await;
+    let (status, body) = api
+        .call(
+            Method::POST,
+            "/v1/server/drain",
+            json!({"deadline_s": 86_401}),
+        )
+        .await;
+    assert_eq!(
+        (status, &body["errors"][0]["pointer"]),
+        (422, &json!("/deadline_s"))
+    );
+    // Another drain takes the place of the former, and so does its deadline.
+    let far = api
+        .post("/v1/server/drain", json!({"deadline_s": 86_400}))
+        .await;
+    assert_eq!(
+        api.get("/v1/server").await["drain_deadline_at"],
+        far["deadline_at"]
+    );
+    api.post("/v1/server/drain", json!({"deadline_s": 0})).await;
+    let ended = api
+        .until("/v1/sessions?state=ended", |ended| !ended.is_empty())
+        .await;
+    assert_eq!(ended[0]["end_reason"], "server_shutdown");
+    assert_eq!(
+        api.get("/v1/server").await["draining"],
+        true,
+        "it stays drained"
+    );
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_says_how_the_server_fares_and_what_it_is() {
+    for home in Home::all().await {
+        let api = home.serve().await;
+        let _anna = api.join("kitchen", "anna").await;
+        api.until("/v1/sessions?state=active", |active| !active.is_empty())
+            .await;
+        let stats = within(async {
+            loop {
+                let stats = api.get("/v1/server/stats").await;
+                if stats["participants"] == 1 && stats["sessions"] == 1 {
+                    return stats;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        assert_eq!(stats["workers"].as_array().unwrap().len(), 2);
+        assert_eq!(
+            stats["joins"],
+            json!({"joined": 1, "resumed": 0, "refused": 0})
+        );
+        assert_eq!(
+            (&stats["rooms"], &stats["draining"]),
+            (&json!(1), &json!(false))
+        );
+        let sent = stats["workers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|worker| worker["bytes_sent"].as_u64().unwrap());
+        assert!(sent.sum::<u64>() > 100, "{stats}");
+        assert!(
+            stats["workers"][0]["socket"]["receive_buffer_bytes"]
+                .as_u64()
+                .unwrap()
+                > 0
+        );
+        assert!(stats["store"]["journal_seq"].as_u64().unwrap() >= 3);
+        assert!(stats["store"]["writes"].as_u64().unwrap() >= 2);
+        assert_eq!(stats["store"]["failed_transactions"], 0);
+        let server = api.get("/v1/server").await;
+        let base = server["ticket_base"].as_str().unwrap();
+        assert!(
+            base.contains(server["public_key"].as_str().unwrap()),
+            "{server}"
+        );
+        assert_eq!(server["limits"]["refreshes_per_min"], u32::MAX);
+        assert_eq!(server["limits"]["request_bytes"], 1 << 20);
+        api.stop().await;
+    }
+}
+
+/// What the files for Prometheus and Grafana and the manual ask for is what the server has.
+#[test]
+fn figures_that_others_name_are_there() {
+    let sources = [
+        include_str!("../src/counted.rs"),
+        include_str!("../src/metrics/live.rs"),
+        include_str!("../src/store/figures.rs"),
+    ]
+    .concat();
+    let mut named = 0;
+    for text in [
+        include_str!("../deploy/alerts.yml"),
+        include_str!("../deploy/grafana.json"),
+        include_str!("../../../docs/OPERATIONS.md"),
+    ] {
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        for (at, _) in text.match_indices("parlour_") {
+            let name: String = text[at + "parlour_".len()..]
+                .chars()
+                .take_while(|c| is_name(*c))
+                .collect();
+            if ["tokio", "server", "core"].contains(&&*name) {
+                continue;
+            }
+            let ends = ["_total", "_bucket", "_count", "_sum", "_info"];
+            let base = ends
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .unwrap_or(&name);
+            assert!(
+                sources.contains(&format!("\"{base}\"")),
+                "no figure named {name}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 60, "{named}");
 }
 
 /// The program itself: SIGHUP has it read the log's filter anew, and SIGTERM ends it.

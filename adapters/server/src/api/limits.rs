@@ -86,6 +86,10 @@ impl Gate {
         self.is_tls
     }
 
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Counts a request of a key.
     fn admit(&self, key: &str) -> Result<Permit, (Limit, Problem)> {
         let key = key.to_owned();

@@ -10,6 +10,7 @@ mod caller;
 mod change;
 mod deliveries;
 mod describe;
+mod drain;
 mod erasures;
 mod events;
 mod extract;
@@ -27,6 +28,7 @@ mod server;
 mod sessions;
 mod speakers;
 mod statistics;
+mod stats;
 mod strict;
 mod tokens;
 mod webhooks;
@@ -81,6 +83,9 @@ pub(crate) struct Parts {
     webhooks: Webhooks,
     counted: Counted,
     gate: Gate,
+    started_at: Timestamp,
+    /// What ends a drain that goes on.
+    drain: Mutex<Option<drain::Deadline>>,
     /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
     in_progress: Mutex<BTreeSet<(String, String)>>,
     closing: watch::Sender<bool>,
@@ -178,6 +183,8 @@ impl App {
             webhooks,
             counted: Counted::default(),
             gate: Gate::new(http),
+            started_at: Timestamp::now(),
+            drain: Mutex::default(),
             in_progress: Mutex::default(),
             closing: watch::Sender::new(false),
             changing: tokio::sync::Mutex::default(),
@@ -194,6 +201,16 @@ impl App {
 
     pub(crate) fn rooms(&self) -> &parlour_tokio::Server {
         &self.0.rooms
+    }
+
+    /// When this server began.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.0.started_at
+    }
+
+    fn drain(&self) -> MutexGuard<'_, Option<drain::Deadline>> {
+        let locked = self.0.drain.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn gate(&self) -> &Gate {
@@ -459,6 +476,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::retry))
         .routes(routes!(server::get))
         .routes(routes!(backup::create))
+        .routes(routes!(stats::get))
+        .routes(routes!(drain::begin, drain::end))
         .routes(routes!(server::health))
         .routes(routes!(server::readiness))
 }

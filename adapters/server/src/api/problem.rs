@@ -282,6 +282,7 @@ tuples!(A B);
 tuples!(A B C);
 tuples!(A B C D);
 tuples!(A B C D E);
+tuples!(A B C D E F);
 
 /// The problems of an operation, beside those that follow from its shape: a tuple of types of [`kind`].
 #[derive(Debug)]

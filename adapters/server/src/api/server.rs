@@ -3,12 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::App;
 use super::caller::{Caller, Read};
+use super::drain;
 use super::problem::{Kind, Problem, Problems, kind};
+use super::{App, MAX_BODY};
+use crate::time::Timestamp;
 
 /// The server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,8 +22,46 @@ pub(crate) struct Server {
     protocol: u8,
     /// All of a ticket but its token, which follows after a `#`: for those who mint tokens themselves.
     ticket_base: String,
+    /// The key that tickets pin, as base64url.
+    public_key: String,
     /// Threads that serve rooms.
     workers: usize,
+    started_at: Timestamp,
+    /// Whether no session begins here any more.
+    draining: bool,
+    /// When sessions that still go on are ended, if the drain has a deadline.
+    drain_deadline_at: Option<Timestamp>,
+    limits: ServerLimits,
+}
+
+/// How much is possible.
+#[derive(Debug, Serialize, ToSchema)]
+struct ServerLimits {
+    /// Rooms with a session, of each worker.
+    rooms_per_worker: usize,
+    participants_per_room: usize,
+    request_bytes: usize,
+    /// Requests a second by one key.
+    requests_per_s: u32,
+    /// Requests of one key at once, streams of events among them.
+    concurrent_requests: u32,
+    /// Refreshes of tokens a minute from one address.
+    refreshes_per_min: u32,
+}
+
+impl ServerLimits {
+    fn new(app: &App) -> Self {
+        let rooms = parlour_tokio::core::server::Config::default();
+        let requests = app.gate().limits();
+        Self {
+            rooms_per_worker: rooms.rooms,
+            participants_per_room: rooms.participants_per_room,
+            request_bytes: MAX_BODY,
+            requests_per_s: requests.requests_per_s.get(),
+            concurrent_requests: requests.concurrent.get(),
+            refreshes_per_min: requests.refreshes_per_min.get(),
+        }
+    }
 }
 
 /// Says what this server is
@@ -34,7 +75,12 @@ pub(super) async fn get(_: Caller<Read>, State(app): State<App>) -> Json<Server>
         version: env!("CARGO_PKG_VERSION"),
         protocol: parlour_tokio::core::wire::VERSION,
         ticket_base: app.ticket_base(),
+        public_key: Base64UrlUnpadded::encode_string(&app.rooms().public_key().0),
         workers: app.rooms().addresses().len(),
+        started_at: app.started_at(),
+        draining: app.rooms().is_draining(),
+        drain_deadline_at: drain::deadline(&app),
+        limits: ServerLimits::new(&app),
     })
 }
 

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::App;
 use super::bans::{ids, remove};
 use super::caller::{Caller, Tokens};
+use super::drain;
 use super::extract::{Body, Path};
 use super::problem::{Kind, Problem, Problems, kind};
 use super::rooms::{about, check_name};
@@ -93,7 +94,7 @@ fn secret(status: StatusCode, minted: Minted) -> Response {
     params(("room" = String, Path)),
     request_body(content = NewToken, example = json!({"participant": "anna", "name": "Anna", "grants": ["participant", "kick"], "ttl_s": 600, "refresh_ttl_s": 86400})), responses(
     (status = CREATED, body = Minted),
-    Problems<(kind::NotFound, kind::RoomDisabled, kind::NotPossible)>,
+    Problems<(kind::NotFound, kind::RoomDisabled, kind::NotPossible, kind::Draining)>,
 ))]
 pub(super) async fn mint(
     caller: Caller<Tokens>,
@@ -118,6 +119,7 @@ pub(super) async fn mint(
         return Err(Problem::invalid_member("/participant", detail));
     }
     check_use(&app, &claims, now, now)?;
+    drain::check(&app, &claims.room).await?;
     let mut minted = mint_for(&app, &claims, new.ttl_s, now)?;
     if new.refresh_ttl_s > 0 {
         let expires_at = now.after(Duration::from_secs(new.refresh_ttl_s.into()));
@@ -157,7 +159,7 @@ pub(crate) struct Refresh {
     operation_id = "refresh_token", security(()),
     request_body(content = Refresh, example = json!({"refresh_token": "prt_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "ttl_s": 600})), responses(
     (status = OK, body = Minted),
-    Problems<(kind::Unauthenticated, kind::KeyRevoked, kind::NotFound, kind::RoomDisabled, kind::NotPossible)>,
+    Problems<(kind::Unauthenticated, kind::KeyRevoked, kind::NotFound, kind::RoomDisabled, kind::NotPossible, kind::Draining)>,
 ))]
 pub(super) async fn refresh(
     State(app): State<App>,
@@ -173,6 +175,7 @@ pub(super) async fn refresh(
         )
     })?;
     check_use(&app, &row.claims, row.issued_at, now)?;
+    drain::check(&app, &row.claims.room).await?;
     let minted = mint_for(&app, &row.claims, body.ttl_s, now)?;
     Ok(secret(StatusCode::OK, minted))
 }

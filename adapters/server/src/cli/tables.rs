@@ -125,6 +125,15 @@ tables! {
     /// `parlour server`
     Server: id "version", columns ["version", "protocol", "workers", "ticket_base"], verbs [
         Verb::new("get", "GET", "/v1/server", "server get"),
+        Verb::new("stats", "GET", "/v1/server/stats", "server stats").shown(View {
+            id: "at",
+            columns: &["uptime_s", "draining", "rooms", "sessions", "participants", "joins"],
+        }),
+        Verb::new("drain", "POST", "/v1/server/drain", "server drain --deadline 10m").shown(View {
+            id: "deadline_at",
+            columns: &["deadline_at"],
+        }),
+        Verb::new("end-drain", "DELETE", "/v1/server/drain", "server end-drain"),
         Verb::new("backup", "POST", "/v1/server/backup", "server backup").shown(View {
             id: "path",
             columns: &["at", "path", "key_file", "bytes"],

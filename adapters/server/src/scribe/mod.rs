@@ -235,7 +235,7 @@ impl Scribe {
 }
 
 /// A fact about the server.
-fn about_server(tx: &Tx, kind: &'static str, data: serde_json::Value) -> NewEvent {
+pub(crate) fn about_server(tx: &Tx, kind: &'static str, data: serde_json::Value) -> NewEvent {
     NewEvent {
         kind,
         at: tx.now(),

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use parlour_server::config::{Config, Tls};
-use parlour_server::serve::{Reloader, Running};
+use parlour_server::serve::{Reloader, Running, ServeError};
 use parlour_server::store::Place;
 use parlour_tokio::Room;
 use reqwest::{Client, Method, Response};
@@ -52,7 +52,7 @@ pub struct Api {
     /// Of a server in this process.
     pub reloader: Option<Reloader>,
     stop: Option<oneshot::Sender<()>>,
-    running: JoinHandle<std::io::Result<()>>,
+    running: JoinHandle<Result<(), ServeError>>,
 }
 
 /// The files of a server between its runs.
