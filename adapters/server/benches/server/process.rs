@@ -1,7 +1,8 @@
 //! Servers as processes, and the kernel's account of them.
 
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -10,9 +11,13 @@ use parlour_server::config::Config;
 /// Any error ends the program, with its reason.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
+/// The core of a server that has one: the simulated participants of `parlour load` have another.
+pub(crate) const CORE: usize = 0;
+
 /// A `parlour serve`, which ends with this.
 pub(crate) struct Process {
     child: Child,
+    folder: PathBuf,
     pub(crate) http: SocketAddr,
     /// From the start of the program until it answered.
     pub(crate) start: Duration,
@@ -21,23 +26,43 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one that keeps its files in `folder`, with so many workers: 0 for as many as there are cores.
     pub(crate) fn serve(folder: &Path, workers: usize) -> Result<Self, Failure> {
+        Self::serve_with(folder, |config| config.media.workers = workers, None)
+    }
+
+    /// Starts one with such a configuration, all of whose threads have one core, if one is given.
+    pub(crate) fn serve_with(
+        folder: &Path,
+        configure: impl FnOnce(&mut Config),
+        core: Option<usize>,
+    ) -> Result<Self, Failure> {
         let http = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut config = Config::dev(folder);
         config.http.listen = http;
         config.media.listen = ([127, 0, 0, 1], 0).into();
-        config.media.workers = workers;
+        config.http.limits.requests_per_s = u32::MAX.try_into()?;
+        configure(&mut config);
         let file = folder.join("parlour.toml");
         std::fs::write(&file, toml::to_string(&config)?)?;
         let began = now();
-        let child = Command::new(env!("CARGO_BIN_EXE_parlour"))
+        let program = env!("CARGO_BIN_EXE_parlour");
+        let mut command = match core {
+            Some(core) => {
+                let mut pinned = Command::new("taskset");
+                pinned.args(["--cpu-list", &core.to_string(), program]);
+                pinned
+            }
+            None => Command::new(program),
+        };
+        let child = command
             .args(["serve", "--config"])
             .arg(&file)
             .env("PARLOUR_LOG", "warn")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(File::create(folder.join("stdout"))?)
             .spawn()?;
         let mut server = Self {
             child,
+            folder: folder.to_owned(),
             http,
             start: Duration::ZERO,
         };
@@ -49,6 +74,17 @@ impl Process {
         }
         server.start = now() - began;
         Ok(server)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The key that a server makes at its first start, and prints.
+    pub(crate) fn key(&self) -> Result<String, Failure> {
+        let said = std::fs::read_to_string(self.folder.join("stdout"))?;
+        let key = said.lines().find(|line| line.starts_with("first."));
+        Ok(key.ok_or("the server has made no key")?.to_owned())
     }
 
     /// CPU time of all its threads.
@@ -76,6 +112,12 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
