@@ -201,6 +201,7 @@ impl From<StoreError> for Problem {
                 Kind::Internal,
                 "the database holds what this version cannot read; the log says what",
             ),
+            StoreError::Panicked => Self::new(Kind::Internal, error.to_string()),
             _ => Self::new(
                 Kind::StorageUnavailable,
                 "nothing was changed; try again later, or look at the server's log",

@@ -178,6 +178,9 @@ pub enum StoreError {
         /// The actual content.
         value: String,
     },
+    /// A mistake of this program.
+    #[error("the job has panicked, and nothing of it is written: the log says where")]
+    Panicked,
     /// The writer has ended, since the server shuts down.
     #[error("the server shuts down")]
     ShutDown,

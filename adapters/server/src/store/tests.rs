@@ -387,6 +387,26 @@ async fn a_database_of_the_first_version_is_brought_up() {
     assert_eq!(version, "1");
 }
 
+/// A job that panics is a mistake in one place: everything else goes on.
+#[tokio::test]
+async fn a_job_that_panics_fails_alone() {
+    for fixture in all().await {
+        let store = &fixture.store;
+        let panicking = store.write(|tx| {
+            Box::pin(async move {
+                tx.put_room(&room("bad", 1)).await?;
+                panic!("as this test wants");
+            })
+        });
+        let (failed, kept) = tokio::join!(panicking, put(store, room("good", 1)));
+        let failed: Result<(), StoreError> = failed;
+        assert!(matches!(failed, Err(StoreError::Panicked)), "{failed:?}");
+        kept.unwrap();
+        assert_eq!(store.room("bad").await.unwrap(), None);
+        assert!(store.room("good").await.unwrap().is_some());
+    }
+}
+
 /// PostgreSQL as it is when it has restarted: no session is left of those before.
 async fn cut_sessions(place: &Place) -> Option<AnyConnection> {
     let Place::Postgres(url) = place else {

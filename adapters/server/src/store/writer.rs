@@ -1,7 +1,9 @@
 //! The one connection that writes, and the jobs that it takes.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::{Any, AnyPool, Row as _, Transaction};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -120,7 +122,11 @@ where
             };
             let seq = tx.seq;
             tx.execute("SAVEPOINT job").await?;
-            let result = job(tx).await;
+            // A job that panics fails by itself: the writer goes on for all others.
+            let result = AssertUnwindSafe(async { job(&mut *tx).await })
+                .catch_unwind()
+                .await;
+            let result = result.unwrap_or_else(|_| Err(StoreError::Panicked.into()));
             let has_failed = result.is_err();
             self.result = Some(result);
             if has_failed {
