@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use common::*;
+use parlour_server::config::Tls;
 use parlour_server::time::Timestamp;
 use parlour_server::webhooks::sign::{Secret, sign};
 use parlour_tokio::Room;
@@ -746,6 +747,36 @@ async fn a_doctor_names_what_is_wrong_and_what_to_do() {
         let (key, says) = of(&look().await.1, "key file");
         assert!(key == "failed" && says.contains("chmod 600"), "{says}");
     }
+    api.stop().await;
+}
+
+/// A certificate is for a name, and the doctor asks the server at its address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doctor_knows_a_server_with_tls() {
+    let home = Home::sqlite();
+    let file = |name: &str| home.path().join(name);
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["rooms.example.org".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap();
+    let certificate = certificate.self_signed(&pair).unwrap();
+    std::fs::write(file("cert.pem"), certificate.pem()).unwrap();
+    std::fs::write(file("key.pem"), pair.serialize_pem()).unwrap();
+    let mut config = home.config();
+    config.http.tls = Tls::Files {
+        cert: file("cert.pem"),
+        key: file("key.pem"),
+    };
+    let api = Api::start(config).await;
+    let mut config = api.config.clone();
+    let address = api.url.trim_start_matches("https://").parse();
+    config.http.listen = address.unwrap();
+    std::fs::write(file("parlour.toml"), toml::to_string(&config).unwrap()).unwrap();
+    let mut command = parlour(home.path(), &["doctor", "-c", "parlour.toml", "-o", "json"]);
+    let output = within(command.output()).await.unwrap();
+    let lines: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let lines = lines.as_array().unwrap();
+    let port = lines.iter().find(|line| line["check"] == "HTTP port");
+    assert_eq!(port.unwrap()["result"], "ok", "{lines:?}");
     api.stop().await;
 }
 

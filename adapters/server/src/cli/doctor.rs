@@ -1,12 +1,12 @@
 //! `parlour doctor`.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use parlour_server::config::Config;
+use parlour_server::config::{Config, Http, Tls};
 use parlour_server::store::Place;
 use parlour_server::time::Timestamp;
 use parlour_tokio::load_or_create_key;
@@ -17,6 +17,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::block_on;
+use super::client::Client;
 use super::config::{DEV_FOLDER, Which};
 use super::context::Connection;
 use super::failure::{Exit, Failure};
@@ -116,7 +117,7 @@ impl Doctor {
             (None, true) => format!("that of `serve --dev`, in {DEV_FOLDER}"),
             (None, false) => "the defaults, for no file is given".to_owned(),
         };
-        let is_running = is_parlour(config.http.listen).await;
+        let is_running = is_parlour(&config.http).await;
         let mut findings = vec![
             Finding::new("configuration", Verdict::Ok, from),
             http_port(config.http.listen, is_running),
@@ -158,13 +159,16 @@ fn clocks(here: Timestamp, there: Timestamp) -> Finding {
 }
 
 /// Whether a server of ours listens for HTTP there.
-async fn is_parlour(address: SocketAddr) -> bool {
-    let mut url = format!("http://{address}");
+async fn is_parlour(http: &Http) -> bool {
+    let mut address = http.listen;
     if address.ip().is_unspecified() {
-        url = format!("http://127.0.0.1:{}", address.port());
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    let client = super::client::Client::new(&url, "", PATIENCE);
-    match client {
+    let scheme = match http.tls {
+        Tls::Off => "http",
+        Tls::Files { .. } | Tls::Acme(_) => "https",
+    };
+    match Client::unverified(&format!("{scheme}://{address}"), PATIENCE) {
         Ok(client) => client.lives().await,
         Err(_) => false,
     }
