@@ -1,14 +1,16 @@
 //! `parlour join`: a participant that plays and records files.
 //!
 //! ```text
-//! Sound: file, tone, standard input ──► AudioWriter ──► room ──► MixedReader ──► WavFile
-//!                                                            ├─► FrameReader ──► Tracks
-//!                                                            └─► events, messages ──► Teller ──► stdout
+//! Sound: file, tone, microphone ──► AudioWriter ──► room ──► MixedReader ──► WavFile, loudspeaker
+//!                                                        ├─► FrameReader ──► Tracks
+//!                                                        └─► events, messages ──► Teller ──► stdout
 //! ```
 //!
 //! All parts run side by side until the first of them ends the stay: the sound is played, the time is up, the user has pressed
 //! Ctrl-C, the server has closed the room, a file cannot be written. Then the participant leaves, and its files are completed.
 
+#[cfg(feature = "sound-card")]
+mod card;
 mod ending;
 mod recording;
 mod sound;
@@ -20,9 +22,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use parlour_tokio::{
-    AudioOptions, JoinOptions, OnProgress, Recipients, Room, SampleRate, StreamKey,
-};
+use parlour_tokio::{JoinOptions, OnProgress, Recipients, Room, StreamKey};
 use reqwest::Method;
 use serde_json::json;
 
@@ -87,6 +87,16 @@ pub(crate) struct Join {
     /// Plays a tone of this frequency, 20 to 20000 Hz.
     #[arg(long, value_name = "HZ", value_parser = tone)]
     tone: Option<f32>,
+    /// Says what a microphone hears: this one, or the system's own choice.
+    #[cfg(feature = "sound-card")]
+    #[arg(long, value_name = "CARD", num_args = 0..=1, require_equals = true, default_missing_value = "",
+        conflicts_with_all = ["play", "tone"])]
+    microphone: Option<String>,
+    /// Plays what is heard with a loudspeaker: this one, or the system's own choice. Use a headset with a microphone: nothing keeps
+    /// the others from hearing themselves.
+    #[cfg(feature = "sound-card")]
+    #[arg(long, value_name = "CARD", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    loudspeaker: Option<String>,
     /// Records what is heard, mixed, as WAV: to this file, or with the time as its name into this folder.
     #[arg(long, value_name = "FOLDER|FILE.wav")]
     record: Option<PathBuf>,
@@ -128,12 +138,12 @@ fn message(text: &str) -> Result<String, String> {
 impl Join {
     /// Stays in the room until something ends it.
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        let sound = self.sound()?;
+        let (sound, ears) = (self.sound()?, self.ears()?);
         block_on(async {
             let ticket = self.ticket().await?;
             let (mix, each) = (self.record.as_deref(), self.record_each.as_deref());
             let recorders = Recorders::create(mix, each)?;
-            self.join(&ticket, sound, recorders, output).await
+            self.join(&ticket, sound, ears, recorders, output).await
         })
     }
 
@@ -177,6 +187,10 @@ impl Join {
     }
 
     fn sound(&self) -> Result<Option<Sound>, Failure> {
+        #[cfg(feature = "sound-card")]
+        if let Some(name) = &self.microphone {
+            return Ok(Some(Sound::Microphone(card::Microphone::open(name)?)));
+        }
         if let Some(hz) = self.tone {
             return Ok(Some(Sound::tone(hz)));
         }
@@ -193,18 +207,26 @@ impl Join {
         }
     }
 
+    fn ears(&self) -> Result<Ears, Failure> {
+        Ok(Ears {
+            #[cfg(feature = "sound-card")]
+            loudspeaker: (self.loudspeaker.as_deref())
+                .map(card::Loudspeaker::open)
+                .transpose()?,
+        })
+    }
+
     async fn join(
         &self,
         ticket: &str,
         sound: Option<Sound>,
+        mut ears: Ears,
         mut recorders: Recorders,
         output: &Output,
     ) -> Result<(), Failure> {
-        // Not for voices only: a tone and music are no noise.
-        let audio = AudioOptions::opus(SampleRate::Hz48000);
         let mic = StreamKey::new(MIC).context("the stream's key")?;
         let options = JoinOptions {
-            publish: sound.iter().map(|_| (mic.clone(), audio)).collect(),
+            publish: (sound.iter().map(|sound| (mic.clone(), sound.options()))).collect(),
             on_progress: Some(OnProgress::new(|progress| eprintln!("{progress}"))),
             ..JoinOptions::default()
         };
@@ -226,7 +248,8 @@ impl Join {
         let stayed = tokio::select! {
             ended = teller.tell() => ended,
             failure = recorders.record(&room) => Err(failure),
-            ended = self.act(&room, sound, output, audio) => ended,
+            ended = self.act(&room, sound, output) => ended,
+            failure = ears.listen(&room) => Err(failure),
             () = self.time_up() => Ok(()),
             () = asked_to_end() => Ok(()),
         };
@@ -243,13 +266,7 @@ impl Join {
     }
 
     /// Says what is to be said. With nothing more to say it goes on for as long as the user wants.
-    async fn act(
-        &self,
-        room: &Room,
-        sound: Option<Sound>,
-        output: &Output,
-        audio: AudioOptions,
-    ) -> Result<(), Failure> {
+    async fn act(&self, room: &Room, sound: Option<Sound>, output: &Output) -> Result<(), Failure> {
         if let Some(text) = &self.text {
             let sent = room.send_message(&Recipients::All, TOPIC, text.as_bytes());
             let reached = sent.await.context("the message is not sent")?;
@@ -257,7 +274,7 @@ impl Join {
         }
         if let Some(mut sound) = sound {
             let mut mic = room
-                .publish_audio(MIC, audio)
+                .publish_audio(MIC, sound.options())
                 .await
                 .map_err(ending::not_published)?;
             sound.play(&mut mic).await?;
@@ -267,6 +284,28 @@ impl Join {
             // Kept until the end: others see who is there to speak.
             std::future::pending::<()>().await;
         }
+        std::future::pending().await
+    }
+}
+
+/// Where the mix goes beside its recording.
+struct Ears {
+    #[cfg(feature = "sound-card")]
+    loudspeaker: Option<card::Loudspeaker>,
+}
+
+impl Ears {
+    /// Plays what is heard until the card fails; for ever, if there is none.
+    #[cfg(feature = "sound-card")]
+    async fn listen(&mut self, room: &Room) -> Failure {
+        match &mut self.loudspeaker {
+            Some(loudspeaker) => loudspeaker.play(room).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    #[cfg(not(feature = "sound-card"))]
+    async fn listen(&mut self, _: &Room) -> Failure {
         std::future::pending().await
     }
 }

@@ -4,9 +4,11 @@ use std::f32::consts::TAU;
 use std::path::{Path, PathBuf};
 
 use parlour_files::{FileError, Source, raw_pcm};
-use parlour_tokio::AudioWriter;
+use parlour_tokio::{AudioOptions, AudioWriter, SampleRate};
 use tokio::sync::mpsc;
 
+#[cfg(feature = "sound-card")]
+use super::card::Microphone;
 use super::ending;
 use crate::cli::failure::{Exit, Failure};
 
@@ -17,8 +19,7 @@ const PIECE: usize = 4_800;
 /// The loudness of a tone: its peak at −14 dB.
 const PEAK: f32 = 0.2 * i16::MAX as f32;
 
-/// Mono PCM at 48 kHz, piece by piece.
-#[derive(Debug)]
+/// What is said: mono PCM at 48 kHz, piece by piece, or what a microphone hears.
 pub(super) enum Sound {
     File {
         file: Source,
@@ -31,6 +32,8 @@ pub(super) enum Sound {
         phase: f32,
     },
     Input(mpsc::Receiver<Vec<i16>>),
+    #[cfg(feature = "sound-card")]
+    Microphone(Microphone),
 }
 
 impl Sound {
@@ -51,8 +54,22 @@ impl Sound {
         Self::Input(raw_pcm(std::io::stdin()))
     }
 
+    /// How it is sent.
+    pub(super) fn options(&self) -> AudioOptions {
+        match self {
+            #[cfg(feature = "sound-card")]
+            Self::Microphone(microphone) => AudioOptions::opus_voice(microphone.rate()),
+            // Not for voices only: a tone and music are no noise.
+            _ => AudioOptions::opus(SampleRate::Hz48000),
+        }
+    }
+
     /// Plays it to its end, at its own pace.
     pub(super) async fn play(&mut self, mic: &mut AudioWriter) -> Result<(), Failure> {
+        #[cfg(feature = "sound-card")]
+        if let Self::Microphone(microphone) = self {
+            return Err(microphone.talk(mic).await);
+        }
         let mut pcm = Vec::new();
         while self.next(&mut pcm).await? {
             mic.play(&pcm).await.map_err(ending::not_written)?;
@@ -85,6 +102,9 @@ impl Sound {
                 Some(piece) => *pcm = piece,
                 None => return Ok(false),
             },
+            // It has a pace of its own.
+            #[cfg(feature = "sound-card")]
+            Self::Microphone(_) => return Ok(false),
         }
         Ok(true)
     }

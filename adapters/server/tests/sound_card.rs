@@ -1,0 +1,213 @@
+//! `parlour join` with a microphone and a loudspeaker, which PulseAudio plays: it has no card, but a clock of its own.
+//!
+//! Needs the feature `sound-card`, `pulseaudio`, `pulseaudio-utils` and ALSA's plugins (`libasound2-plugins`). Without these
+//! programs it says that it skips, or fails where `PARLOUR_REQUIRE_SOUND_CARD` is set.
+#![cfg(all(feature = "sound-card", target_os = "linux"))]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use common::*;
+use parlour_examples::{measure, wav};
+use parlour_files::Source;
+use parlour_tokio::core::audio::codec::SampleRate;
+use parlour_tokio::core::audio::level::level;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// Two sinks without a card: what is played to `voice` is what the microphone `mic` hears.
+const SERVER: &str = "\
+load-module module-null-sink sink_name=voice rate=48000 channels=2
+load-module module-null-sink sink_name=headset rate=48000 channels=2
+load-module module-remap-source master=voice.monitor source_name=mic
+set-default-sink headset
+set-default-source mic
+";
+
+fn voice(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/assets/{name}.wav"))
+}
+
+/// PulseAudio for this test.
+struct Sound {
+    folder: PathBuf,
+    _server: Child,
+}
+
+impl Sound {
+    /// `None` if it is not there, and need not be.
+    async fn start(folder: &Path) -> Option<Self> {
+        let socket = folder.join("socket");
+        let script = format!(
+            "{SERVER}load-module module-native-protocol-unix auth-anonymous=1 socket={}\n",
+            socket.display()
+        );
+        std::fs::write(folder.join("pulse.pa"), script).unwrap();
+        std::fs::write(
+            folder.join(".asoundrc"),
+            "pcm.!default pulse\nctl.!default pulse\n",
+        )
+        .unwrap();
+        let sound = |server| Self {
+            folder: folder.to_owned(),
+            _server: server,
+        };
+        let mut command = Command::new("pulseaudio");
+        command
+            .args([
+                "-n",
+                "--daemonize=no",
+                "--use-pid-file=no",
+                "--exit-idle-time=-1",
+                "--disable-shm",
+                "-F",
+            ])
+            .arg(folder.join("pulse.pa"));
+        match Self::run(folder, &mut command).spawn() {
+            Ok(server) => {
+                let sound = sound(server);
+                within(async {
+                    while !sound.done("pactl", &["info"]).await {
+                        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    }
+                })
+                .await;
+                Some(sound)
+            }
+            Err(error) if std::env::var_os("PARLOUR_REQUIRE_SOUND_CARD").is_some() => {
+                panic!("pulseaudio: {error}")
+            }
+            Err(error) => {
+                eprintln!("SKIPPED: pulseaudio: {error}");
+                None
+            }
+        }
+    }
+
+    /// A program that uses it.
+    fn run<'a>(folder: &Path, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("HOME", folder)
+            .env("XDG_RUNTIME_DIR", folder)
+            .env(
+                "PULSE_SERVER",
+                format!("unix:{}", folder.join("socket").display()),
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+    }
+
+    async fn done(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = Command::new(program);
+        let status = Self::run(&self.folder, command.args(arguments)).status();
+        status.await.unwrap().success()
+    }
+
+    /// `parlour join`, which is there when this returns.
+    async fn join(&self, ticket: &str, arguments: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlour"));
+        command
+            .args(["join", "--output", "jsonl", ticket])
+            .args(arguments);
+        let command = Self::run(&self.folder, &mut command);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        within(async {
+            let line = lines.next_line().await.unwrap().expect("it joins");
+            let event: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(event["event"], "joined", "{line}");
+        })
+        .await;
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        process
+    }
+}
+
+async fn end(mut process: Child) {
+    let id = process.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-INT", &id]).status().await;
+    assert!(sent.unwrap().success());
+    assert!(within(process.wait()).await.unwrap().success());
+}
+
+/// How alike what was said and what was heard are: other speech has about 0.
+fn similarity(said: &Path, heard: &Path) -> f64 {
+    let said = wav::read(said, measure::RATE).unwrap();
+    let (mut source, mut pcm) = (Source::open(heard).unwrap(), Vec::new());
+    while source.read(&mut pcm).unwrap() {}
+    // From where it begins: whoever hears it was there before.
+    let first = pcm.chunks(960).position(|piece| level(piece) < 50);
+    let from = (first.expect("silence") * 960).saturating_sub(48_000);
+    let heard = wav::resample(&pcm[from..], SampleRate::Hz48000, measure::RATE);
+    measure::find(&said, &heard).similarity
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_microphone_is_heard_and_a_loudspeaker_plays() {
+    let (home, folder) = (Home::sqlite(), tempfile::tempdir().unwrap());
+    let Some(sound) = Sound::start(folder.path()).await else {
+        return;
+    };
+    let api = home.serve().await;
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (heard, played) = (path("heard.wav"), path("played.wav"));
+    let ben = api.ticket("kitchen", "ben", Value::Null).await;
+    let ben = sound.join(&ben, &["--record", &heard]).await;
+    let anna = api.ticket("kitchen", "anna", Value::Null).await;
+    let anna = sound.join(&anna, &["--microphone", "--loudspeaker"]).await;
+    let said = voice("device");
+    let play = ["--device=voice", said.to_str().unwrap()];
+    assert!(within(sound.done("paplay", &play)).await);
+    end(ben).await;
+    let alike = similarity(&said, Path::new(&heard));
+    assert!(alike > 0.7, "{alike}");
+
+    let mut command = Command::new("parecord");
+    let record = [
+        "--device=headset.monitor",
+        "--file-format=wav",
+        "--rate=48000",
+        "--channels=1",
+        &played,
+    ];
+    let recording = Sound::run(folder.path(), command.args(record))
+        .spawn()
+        .unwrap();
+    let carol = api.ticket("kitchen", "carol", Value::Null).await;
+    let said = voice("host");
+    let mut carol = sound
+        .join(&carol, &["--play", said.to_str().unwrap()])
+        .await;
+    assert!(within(carol.wait()).await.unwrap().success());
+    end(recording).await;
+    let alike = similarity(&said, Path::new(&played));
+    assert!(alike > 0.7, "{alike}");
+    end(anna).await;
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_is_not_there_is_named_with_those_that_are() {
+    let (home, folder) = (Home::sqlite(), tempfile::tempdir().unwrap());
+    let api = home.serve().await;
+    let ticket = api.ticket("kitchen", "anna", Value::Null).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parlour"));
+    let command = command.args(["join", &ticket, "--microphone=of-nobody"]);
+    let said = command.env("HOME", folder.path()).output();
+    let said = within(said).await.unwrap();
+    assert_eq!(said.status.code(), Some(2));
+    let says = String::from_utf8_lossy(&said.stderr);
+    assert!(
+        says.contains("there is no microphone \"of-nobody\""),
+        "{says}"
+    );
+    // It has not been in the room.
+    let there = api.get("/v1/participants").await;
+    assert_eq!(there["data"], serde_json::json!([]));
+    api.stop().await;
+}
