@@ -80,11 +80,16 @@ impl Process {
         self.child.id()
     }
 
-    /// The key that a server makes at its first start, and prints.
+    /// The key that a server makes at its first start, and prints once it listens.
     pub(crate) fn key(&self) -> Result<String, Failure> {
-        let said = std::fs::read_to_string(self.folder.join("stdout"))?;
-        let key = said.lines().find(|line| line.starts_with("first."));
-        Ok(key.ok_or("the server has made no key")?.to_owned())
+        for _ in 0..1_000 {
+            let said = std::fs::read_to_string(self.folder.join("stdout"))?;
+            if let Some(key) = said.lines().find(|line| line.starts_with("first.")) {
+                return Ok(key.to_owned());
+            }
+            wait(Duration::from_millis(1));
+        }
+        Err("the server has made no key".into())
     }
 
     /// CPU time of all its threads.
