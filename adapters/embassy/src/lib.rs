@@ -66,6 +66,7 @@
 extern crate std;
 
 mod config;
+mod driver;
 mod duplex;
 mod error;
 mod events;
@@ -91,7 +92,8 @@ use parlour_core::secure::Generator;
 use parlour_core::ticket::Ticket;
 
 pub use config::Config;
-pub use duplex::{AudioIn, AudioOut, Duplex, DuplexError, EchoCanceller, NoEchoCanceller};
+pub use driver::{AudioIn, AudioOut, EchoCanceller, NoEchoCanceller};
+pub use duplex::{Duplex, DuplexError, RateMismatch, SoundEvent, SoundStatistics};
 pub use error::{JoinError, PublishError, SetupError, WriteError};
 pub use events::Events;
 pub use gate::{AlwaysOpen, PushToTalk, TalkGate, VoiceGate};

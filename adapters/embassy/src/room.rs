@@ -18,7 +18,7 @@ use crate::error::{JoinError, PublishError};
 use crate::shared::{Network, Shared};
 use crate::time::{now, wait_until};
 use crate::writer::{Published, talker};
-use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, Events, MixedReader};
+use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, Events, MixedReader, SoundStatistics};
 
 mod commands;
 mod participants;
@@ -192,6 +192,11 @@ impl<'d, P: Profile> Room<'d, P> {
             playback: self.shared.playback,
             rate: self.shared.config.output_rate,
         }
+    }
+
+    /// How the audio task does: see [`Duplex::run`](crate::Duplex::run).
+    pub fn sound_statistics(&self) -> SoundStatistics {
+        self.shared.sound.get()
     }
 
     /// Sends an application message, reliably and in order; the answer comes as [`Event::Replied`](parlour_core::client::Event::Replied).
