@@ -2,6 +2,7 @@
 
 mod duplex;
 mod people;
+mod radio;
 mod rooms;
 mod sound;
 mod troubles;
