@@ -16,6 +16,7 @@ use core::ops::ControlFlow;
 
 use embassy_futures::join::join;
 use parlour_core::client::Profile;
+use parlour_core::time::Instant;
 use thiserror::Error;
 
 use crate::gate::TalkGate;
@@ -132,10 +133,10 @@ impl Course {
     fn account<I, O, P: Profile>(
         &mut self,
         done: Done<I, O>,
+        now: Instant,
         writer: &AudioWriter<'_, P>,
         tell: &mut impl FnMut(SoundEvent<I, O>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let now = now();
         let frames = self.lag.frame_done(now);
         if frames > 0 {
             writer.count(|counts| counts.late = counts.late.wrapping_add(frames));
@@ -231,20 +232,23 @@ where
     ) -> Result<(), RateMismatch> {
         self.check()?;
         let mut course = Course::default();
+        let mut begun = now();
         loop {
-            let begun = now();
             let attempts = [&course.microphone, &course.loudspeaker];
             let done = self
                 .exchange(attempts.map(|line| line.attempt(begun)))
                 .await;
             let whole = matches!((&done.taken, &done.played), (Some(Ok(())), Some(Ok(()))));
-            let shortest = begun + SHORTEST;
-            if !whole && now() < shortest {
+            let (shortest, mut ended) = (begun + SHORTEST, now());
+            if !whole && ended < shortest {
                 wait_until(Some(shortest)).await;
+                ended = now();
             }
-            if course.account(done, &self.writer, &mut tell).is_break() {
+            let told = course.account(done, ended, &self.writer, &mut tell);
+            if told.is_break() {
                 return Ok(());
             }
+            begun = ended;
         }
     }
 
