@@ -394,7 +394,7 @@ fn a_future_holds_what_it_keeps_across_an_await() {
     let early = move |microphone: Microphone, loudspeaker: Loudspeaker| async move {
         let room = room();
         let _ = room.join().await;
-        drop((microphone, loudspeaker));
+        let _drivers = (microphone, loudspeaker);
     };
     let late = move || async move {
         let room = room();

@@ -46,7 +46,9 @@ impl Line {
     pub(super) fn failed(&mut self, now: Instant) {
         let pause = match (self.retry_at, self.pause) {
             (None, _) => Duration::ZERO,
-            (_, Some(pause)) if pause >= FIRST_PAUSE => LONGEST_PAUSE.min(pause + pause),
+            (_, Some(pause)) if pause >= FIRST_PAUSE => {
+                LONGEST_PAUSE.min(pause.saturating_add(pause))
+            }
             _ => FIRST_PAUSE,
         };
         self.pause = Some(pause);
@@ -73,10 +75,11 @@ impl Lag {
         let Some(last) = self.last.replace(now) else {
             return 0;
         };
-        self.behind = (self.behind + now.saturating_duration_since(last)).saturating_sub(DUE);
+        let elapsed = now.saturating_duration_since(last);
+        self.behind = self.behind.saturating_add(elapsed).saturating_sub(DUE);
         let mut frames = 0;
         while self.behind >= PERIOD && frames < MOST_LATE {
-            self.behind -= PERIOD;
+            self.behind = self.behind.saturating_sub(PERIOD);
             frames += 1;
         }
         if frames == MOST_LATE {
