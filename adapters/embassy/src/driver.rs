@@ -10,8 +10,8 @@ use parlour_core::audio::codec::SampleRate;
 /// [`read`](Self::read) is awaited in a row, but not without pauses: the task decodes and encodes in between, and other
 /// tasks have their turn. A driver with a DMA ring, which goes on while no `read` is awaited, loses nothing as long as
 /// the ring is longer than the longest pause: 40 ms at least, and as long as a handshake takes if no gap is to be heard
-/// when a connection is restored. A driver whose transfer begins when it is awaited has gaps of the length of each pause.
-/// Give such a driver a task of its own with a ring, or two buffers that take turns.
+/// when a connection is restored. A driver whose transfer begins when it is awaited has a gap of the length of each
+/// pause. Give such a driver a task of its own with a ring, or two buffers that take turns.
 pub trait AudioIn {
     /// The microphone's error.
     type Error;

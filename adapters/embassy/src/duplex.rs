@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Both drivers work at the same time, and each frame of one belongs to a frame of the other. There is no buffer here:
-//! what the room has for the loudspeaker goes to its driver at once, and what the microphone says goes to the room in the
-//! moment in which its driver has it, whether the loudspeaker is done or not.
+//! what the room has for the loudspeaker goes to its driver at once, and what the microphone says goes to the room in
+//! the moment in which its driver has it, whether the loudspeaker is done or not.
 
 mod line;
 
@@ -58,8 +58,9 @@ pub enum DuplexError<I, O> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SoundEvent<I, O> {
-    /// The audio task is behind by so many frames of 20 ms more. Drivers with rings that are long enough make up for it;
-    /// the sound of others has a gap. If it comes all the time, a driver is too slow, or a task hogs the processor.
+    /// The audio task is behind by so many frames of 20 ms more. Drivers with rings that are long enough make up for
+    /// it; the sound of others has a gap. If it comes all the time, a driver is too slow, or a task hogs the
+    /// processor.
     Late {
         /// Frames of 20 ms.
         frames: u32,

@@ -11,7 +11,8 @@ const FIRST_PAUSE: Duration = PERIOD;
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The time in which a frame is done. Crystals differ: a clock that is half a per cent slower than its name is not late.
+/// The time in which a frame is done. Crystals differ: a clock that is half a per cent slower than its name is not
+/// late.
 const DUE: Duration = Duration::from_micros(20_100);
 /// The most frames that are counted at once: a minute's.
 const MOST_LATE: u32 = 3_000;
@@ -89,8 +90,8 @@ impl Lag {
     }
 }
 
-/// The least time of a frame in which a driver rests, lest the task spins. It is a little less than a frame, so that the
-/// clock of the other driver remains the one that counts.
+/// The least time of a frame in which a driver rests, lest the task spins. It is a little less than a frame, so that
+/// the clock of the other driver remains the one that counts.
 pub(super) const SHORTEST: Duration = Duration::from_micros(19_700);
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use super::sound::tone;
 use super::world::{Party, World, mic};
 use crate::{AudioCodec, Config};
 
-/// Datagrams of one device in a minute, to two digits. A wake is a moment with datagrams, 5 ms or more after the one before.
+/// Datagrams of one device in a minute, to two digits. A wake is a moment with datagrams, 5 ms or more after the one
+/// before.
 const TABLE: &str = "\
 | the device, in a minute | sends | receives | wakes of the radio |
 |---|---:|---:|---:|
