@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "it is only compiled")]
 #![allow(clippy::unused_unit, reason = "stands for an application")]
 
+mod shown;
+
 use std::error::Error;
 
 const README: &str = include_str!("../../README.md");
@@ -120,42 +122,12 @@ fn bare_core(
     Ok(())
 }
 
-/// The lines between two lines, without the indentation of the first one in between.
-fn between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
-    let lines: Vec<&str> = text.lines().collect();
-    let is = |wanted: &str| {
-        let wanted = wanted.to_owned();
-        move |line: &&str| line.trim() == wanted
-    };
-    let start = lines.iter().position(is(begin)).expect(begin) + 1;
-    let length = lines[start..].iter().position(is(end)).expect(end);
-    let part = &lines[start..start + length];
-    let indentation = part[0].len() - part[0].trim_start().len();
-    part.iter()
-        .map(|line| line.get(indentation..).unwrap_or_default())
-        .collect()
-}
-
-fn assert_shown(page: &str, name: &str) {
-    let section = between(
-        page,
-        &format!("<!-- {name}:begin -->"),
-        &format!("<!-- {name}:end -->"),
-    );
-    let shown = between(&section.join("\n"), "```rust", "```").join("\n");
-    let compiled = between(SOURCE, &format!("// <<< {name}"), "// >>>").join("\n");
-    assert_eq!(
-        shown, compiled,
-        "the page shows other code than examples/tests/readme.rs compiles"
-    );
-}
-
 #[test]
 fn the_code_with_tokio_compiles() {
-    assert_shown(README, "api:tokio");
+    shown::assert_shown(README, SOURCE, "api:tokio");
 }
 
 #[test]
 fn the_code_of_the_bare_core_compiles() {
-    assert_shown(ARCHITECTURE, "api:core");
+    shown::assert_shown(ARCHITECTURE, SOURCE, "api:core");
 }

@@ -1,13 +1,13 @@
-//! The room's events, for the one task that reads them.
+//! The room's events and messages, for the one task that reads them.
 
 use core::fmt;
 
-use parlour_core::client::{Client, Event, Profile};
+use parlour_core::client::{BufferTooSmall, Client, Event, Message, Profile};
 
 use crate::Device;
 use crate::shared::Shared;
 
-/// The events of a room, in their order.
+/// The events of a room, in their order, and the messages that they tell of.
 ///
 /// There is one reader at a time, so that no task takes another's events: [`Room::events`](crate::Room::events) gives
 /// another when this one is dropped. Events that are not taken collapse, see [`Event::EventsMissed`].
@@ -29,6 +29,18 @@ impl<'d, P: Profile> Events<'d, P> {
     /// The next event, if there is one.
     pub fn try_next(&mut self) -> Option<Event> {
         self.shared.with(Client::poll_event)
+    }
+
+    /// The next reliable message, its body copied to `buffer`; [`MAX_BODY`](parlour_core::signal::MAX_BODY) bytes
+    /// hold any. [`Event::MessageReceived`] says that there is one.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`]; the message stays the next one.
+    pub fn take_message<'b>(
+        &mut self,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<Message<'b>>, BufferTooSmall> {
+        self.shared.tell(|client| client.poll_message(buffer))
     }
 }
 

@@ -20,29 +20,46 @@
 //!     runner.run().await
 //! }
 //!
-//! async fn talk(
+//! # struct Microphone; struct Loudspeaker;
+//! # use core::convert::Infallible;
+//! # impl AudioIn for Microphone {
+//! #     type Error = Infallible;
+//! #     fn sample_rate(&self) -> SampleRate { SampleRate::Hz16000 }
+//! #     async fn read(&mut self, _: &mut [i16]) -> Result<(), Infallible> { Ok(()) }
+//! # }
+//! # impl AudioOut for Loudspeaker {
+//! #     type Error = Infallible;
+//! #     fn sample_rate(&self) -> SampleRate { SampleRate::Hz16000 }
+//! #     async fn write(&mut self, _: &[i16]) -> Result<(), Infallible> { Ok(()) }
+//! # }
+//! type Telephone = Duplex<'static, Microphone, Loudspeaker, NoEchoCanceller, VoiceGate>;
+//!
+//! #[embassy_executor::task]
+//! async fn talk(mut telephone: Telephone) {
+//!     telephone.run().await;
+//! }
+//!
+//! async fn start(
 //!     spawner: Spawner,
 //!     stack: embassy_net::Stack<'static>,
 //!     ticket: &'static str,
 //!     rng: &mut dyn CryptoRngCore,
-//!     microphone: impl AudioIn,
-//!     loudspeaker: impl AudioOut,
+//!     (microphone, loudspeaker): (Microphone, Loudspeaker),
 //! ) -> Result<(), Box<dyn core::error::Error>> {
 //!     let ticket = Ticket::parse(ticket)?;
 //!     let resources = RESOURCES.init_with(Resources::new);
 //!     let (room, runner) = parlour_embassy::new(stack, ticket, Config::default(), resources, rng)?;
 //!     spawner.spawn(carry(runner)?);
-//!     let writer = room.publish_audio(StreamKey::new("mic")?, AudioCodec::Pcmu, SampleRate::Hz16000)?;
-//!     room.join().await?;
-//!     let mut telephone = Duplex::<_, _, _, _, _, 320> {
+//!     spawner.spawn(talk(Telephone {
 //!         microphone,
 //!         loudspeaker,
 //!         echo_canceller: NoEchoCanceller,
 //!         gate: VoiceGate::default(),
-//!         writer,
+//!         writer: room.publish_audio(StreamKey::new("mic")?, AudioCodec::Pcmu, SampleRate::Hz16000)?,
 //!         reader: room.mixed_audio(),
-//!     };
-//!     telephone.run().await;
+//!     })?);
+//!     // Last, since what is held across an `await` is memory of the task.
+//!     room.join().await?;
 //!     Ok(())
 //! }
 //! ```
@@ -66,6 +83,7 @@
 extern crate std;
 
 mod config;
+mod driver;
 mod duplex;
 mod error;
 mod events;
@@ -75,6 +93,7 @@ mod playback;
 mod resources;
 mod room;
 mod runner;
+mod setup;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -91,7 +110,8 @@ use parlour_core::secure::Generator;
 use parlour_core::ticket::Ticket;
 
 pub use config::Config;
-pub use duplex::{AudioIn, AudioOut, Duplex, DuplexError, EchoCanceller, NoEchoCanceller};
+pub use driver::{AudioIn, AudioOut, EchoCanceller, NoEchoCanceller};
+pub use duplex::{Duplex, DuplexError, RateMismatch, SoundEvent, SoundStatistics};
 pub use error::{JoinError, PublishError, SetupError, WriteError};
 pub use events::Events;
 pub use gate::{AlwaysOpen, PushToTalk, TalkGate, VoiceGate};
@@ -103,6 +123,9 @@ use resources::SocketMemory;
 pub use resources::{Decoding, Device, G711, Resources};
 pub use room::{Participant, Room};
 pub use runner::Runner;
+pub use setup::{
+    AudioWriterOf, DuplexOf, EncodedWriterOf, EventsOf, ProfileOf, RoomOf, RunnerOf, Setup,
+};
 use shared::Shared;
 pub use writer::{AudioCodec, AudioWriter, EncodedWriter};
 

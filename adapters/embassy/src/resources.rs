@@ -83,14 +83,32 @@ impl Decoding for Opus {
 /// All memory of one participant. It belongs into a `static`, made in its place, where it takes no flash:
 ///
 /// ```
-/// use parlour_embassy::{G711, Resources};
+/// use parlour_embassy::Resources;
 /// use static_cell::StaticCell;
 ///
 /// static RESOURCES: StaticCell<Resources> = StaticCell::new();
 /// let resources = RESOURCES.init_with(Resources::new);
-/// // Or, tracking 4 participants and hearing one of them at a time:
-/// static INTERCOM: StaticCell<Resources<G711, 4, 1>> = StaticCell::new();
-/// # assert!(size_of_val(&INTERCOM) < size_of_val(&RESOURCES));
+/// ```
+///
+/// Other sizes get a name, from which the types of room, runner and the like follow: [`RoomOf`](crate::RoomOf) and
+/// [`RunnerOf`](crate::RunnerOf).
+///
+/// ```
+/// use parlour_embassy::{G711, Resources, RoomOf, RunnerOf};
+/// use static_cell::StaticCell;
+///
+/// /// Tracks 4 participants and hears one of them at a time.
+/// type Intercom = Resources<'static, G711, 4, 1>;
+///
+/// static RESOURCES: StaticCell<Intercom> = StaticCell::new();
+///
+/// #[embassy_executor::task]
+/// async fn carry(mut runner: RunnerOf<Intercom>) -> ! {
+///     runner.run().await
+/// }
+///
+/// async fn stay(room: RoomOf<Intercom>) { /* … */ }
+/// # assert!(size_of::<Intercom>() < size_of::<Resources>());
 /// ```
 ///
 /// | parameter | of what | |

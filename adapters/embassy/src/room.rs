@@ -4,9 +4,7 @@ use core::fmt;
 
 use embassy_futures::select::{Either, select};
 use parlour_core::audio::codec::SampleRate;
-use parlour_core::client::{
-    BufferTooSmall, Client, CloseCause, CommandError, Commands as _, Message, Profile,
-};
+use parlour_core::client::{Client, CloseCause, CommandError, Commands as _, Profile};
 
 use parlour_core::room::{
     AttributeKey, AttributeValue, Codec, Lobby, RoomState, StreamKey, StreamKind, Topic,
@@ -18,7 +16,7 @@ use crate::error::{JoinError, PublishError};
 use crate::shared::{Network, Shared};
 use crate::time::{now, wait_until};
 use crate::writer::{Published, talker};
-use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, Events, MixedReader};
+use crate::{AudioCodec, AudioWriter, Device, EncodedWriter, Events, MixedReader, SoundStatistics};
 
 mod commands;
 mod participants;
@@ -93,7 +91,8 @@ impl<'d, P: Profile> Room<'d, P> {
         self.shared.set_ticket(ticket);
     }
 
-    /// The room's events, for one task: `None` while another task has them, which would miss the events read here.
+    /// The room's events and messages, for one task: `None` while another task has them, which would miss what is read
+    /// here.
     ///
     /// ```no_run
     /// # use parlour_embassy::{Room, core::client::Event};
@@ -194,6 +193,11 @@ impl<'d, P: Profile> Room<'d, P> {
         }
     }
 
+    /// How the audio task does: see [`Duplex::run`](crate::Duplex::run).
+    pub fn sound_statistics(&self) -> SoundStatistics {
+        self.shared.sound.get()
+    }
+
     /// Sends an application message, reliably and in order; the answer comes as [`Event::Replied`](parlour_core::client::Event::Replied).
     ///
     /// # Errors
@@ -232,18 +236,6 @@ impl<'d, P: Profile> Room<'d, P> {
         value: &AttributeValue,
     ) -> Result<RequestId, CommandError> {
         (self.shared).tell(|client| client.set_attribute(key, value))
-    }
-
-    /// The next reliable message, its body copied to `buffer`; [`MAX_BODY`](parlour_core::signal::MAX_BODY) bytes
-    /// hold any. [`Event::MessageReceived`](parlour_core::client::Event::MessageReceived) says that there is one.
-    ///
-    /// # Errors
-    /// [`BufferTooSmall`]; the message stays the next one.
-    pub fn take_message<'b>(
-        &self,
-        buffer: &'b mut [u8],
-    ) -> Result<Option<Message<'b>>, BufferTooSmall> {
-        self.shared.tell(|client| client.poll_message(buffer))
     }
 }
 

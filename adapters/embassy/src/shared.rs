@@ -13,9 +13,9 @@ use parlour_core::secure::Generator;
 use parlour_core::signal::Publish;
 use parlour_core::ticket::{Ticket, TicketError};
 
-use crate::Config;
 use crate::playback::Playback;
 use crate::time::now;
+use crate::{Config, SoundStatistics};
 
 /// The number of tasks that may wait for the room at a time without waking each other needlessly.
 const WAITING_TASKS: usize = 4;
@@ -56,6 +56,7 @@ pub(crate) struct Shared<'d, P: Profile> {
     pub(crate) inner: RefCell<Inner<'d, P>>,
     pub(crate) playback: &'d RefCell<dyn Playback + 'd>,
     pub(crate) network: Cell<Network>,
+    pub(crate) sound: Cell<SoundStatistics>,
     /// Whether a task reads the events.
     pub(crate) events_taken: Cell<bool>,
     /// Tells the runner that there is something to do.
@@ -100,6 +101,7 @@ impl<'d, P: Profile> Shared<'d, P> {
             }),
             playback,
             network: Cell::new(Network::Down),
+            sound: Cell::default(),
             events_taken: Cell::new(false),
             command: Signal::new(),
             progress: RefCell::new(MultiWakerRegistration::new()),

@@ -15,7 +15,7 @@ use parlour_core::rtp::{AudioLevel, SendClock, frame_samples};
 use crate::error::{PublishError, WriteError};
 use crate::shared::Shared;
 use crate::time::{now, wait_until};
-use crate::{Device, FRAME};
+use crate::{Device, FRAME, SoundStatistics};
 
 /// The longest piece that is written at once: its packets fit into the smallest queue.
 const MAX_PIECE_MS: u16 = 100;
@@ -272,6 +272,14 @@ impl<'d, P: Profile> AudioWriter<'d, P> {
     /// The stream's key.
     pub fn key(&self) -> &StreamKey {
         &self.stream.key
+    }
+
+    /// Counts what befell the sound.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut SoundStatistics)) {
+        let place = &self.stream.shared.sound;
+        let mut counts = place.get();
+        change(&mut counts);
+        place.set(counts);
     }
 
     /// See [`EncodedWriter::set_muted`].

@@ -1,6 +1,8 @@
 //! The adapter against the real room server: embassy-net stacks on one wire, in virtual time.
 
+mod duplex;
 mod people;
+mod radio;
 mod rooms;
 mod sound;
 mod troubles;

@@ -91,8 +91,11 @@ fn messages_arrive() {
         .unwrap();
     ben.wait(&mut world, |event| *event == Event::MessageReceived);
     let mut body = [0; 640];
-    let message = ben.room.take_message(&mut body).unwrap().unwrap();
+    let mut events = ben.room.events().unwrap();
+    assert!(events.take_message(&mut [0; 4]).is_err());
+    let message = events.take_message(&mut body).unwrap().unwrap();
     assert_eq!((message.topic, message.body), (topic, &b"hello"[..]));
+    assert_eq!(events.take_message(&mut body), Ok(None));
 }
 
 #[test]

@@ -95,12 +95,16 @@ fn leak<T>(value: T) -> &'static mut T {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub(super) fn with_limits(limits: Limits) -> Self {
         static CLOCK: Mutex<()> = Mutex::new(());
         let clock = CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
         // Everything else follows from this, and from the test's steps.
         let mut rng = ChaCha12Rng::seed_from_u64(7);
         let keys = KeyPair::generate(&mut rng);
-        let server = Server::new(Limits::default(), keys.clone(), now(), &mut rng);
+        let server = Server::new(limits, keys.clone(), now(), &mut rng);
         let mut world = Self {
             slots: Vec::new(),
             wires: Vec::new(),
@@ -321,6 +325,12 @@ impl World {
             MockDriver::get().advance(Duration::from_millis(1));
             self.settle();
         }
+    }
+
+    /// Lets time pass at once: what is due meanwhile is late by as much at most.
+    pub(super) fn leap(&mut self, time: Duration) {
+        MockDriver::get().advance(time);
+        self.settle();
     }
 
     /// Runs `future` to its end, for at most a minute of virtual time.

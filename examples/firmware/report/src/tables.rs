@@ -186,6 +186,11 @@ impl Report {
             "| joining, once: key generation, two X25519, the handshake | {} |",
             thousands(self.figure("parts", "parts/join"))
         );
+        let _ = writeln!(
+            table,
+            "| the longest call of these, in which no other task runs | {} |",
+            thousands(self.figure("parts", "parts/join-longest"))
+        );
         table
     }
 

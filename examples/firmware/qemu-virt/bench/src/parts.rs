@@ -1,6 +1,7 @@
 //! Each part of the pipeline separately, by calls to the core.
 
 use alloc::boxed::Box;
+use core::cell::Cell;
 
 use parlour_core::audio::codec::{AudioDecoder, AudioEncoder, FrameDuration, SampleRate};
 use parlour_core::audio::g711::{G711Decoder, G711Encoder, Law};
@@ -51,6 +52,12 @@ fn transport() {
     );
     let mut sayings = Sayings::new(Codec::Pcmu);
     let (mut datagram, mut frames, mut heard) = ([0; MAX_DATAGRAM], 0, 0);
+    // Other tasks wait as long as one call takes.
+    let (longest, before) = (Cell::new(0), Cell::new(0));
+    let compare = || {
+        let taken = join.read() - before.replace(join.read());
+        longest.set(longest.get().max(taken));
+    };
     while frames < FRAMES {
         let joined = device.published_ssrc(&mic()).is_some();
         let (seal, open, rest) = if joined {
@@ -66,7 +73,9 @@ fn transport() {
             frames += 1;
         }
         rest.count(|| device.handle_timeout(now));
+        compare();
         while let Ok(Some(len)) = seal.count(|| device.poll_transmit(now, &mut datagram)) {
+            compare();
             let from = Path::Stream {
                 id: 2,
                 from: core::net::IpAddr::V4(core::net::Ipv4Addr::LOCALHOST),
@@ -86,12 +95,14 @@ fn transport() {
                     heard += u64::from(joined && matches!(incoming, Incoming::Audio { .. }));
                 })
             });
+            compare();
         });
         while rest.count(|| device.poll_event()).is_some() {}
         now += TWENTY_MS;
     }
     println!("figure parts/heard {heard}");
     figure("parts/join", join.read(), 1);
+    figure("parts/join-longest", longest.get(), 1);
     figure("parts/packetize", send.read(), FRAMES);
     figure("parts/seal", seal.read(), FRAMES);
     figure("parts/open", open.read(), FRAMES);

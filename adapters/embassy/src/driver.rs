@@ -1,0 +1,74 @@
+//! The parts that a board has: microphone, loudspeaker, and the filter between them.
+
+use core::future::{Future, ready};
+
+use parlour_core::audio::codec::SampleRate;
+
+/// A microphone: an I2S or PDM driver, or a file.
+///
+/// # What a driver has to buffer
+/// [`read`](Self::read) is awaited in a row, but not without pauses: the task decodes and encodes in between, and other
+/// tasks have their turn. A driver with a DMA ring, which goes on while no `read` is awaited, loses nothing as long as
+/// the ring is longer than the longest pause: 40 ms at least, and as long as a handshake takes if no gap is to be heard
+/// when a connection is restored. A driver whose transfer begins when it is awaited has a gap of the length of each
+/// pause. Give such a driver a task of its own with a ring, or two buffers that take turns.
+pub trait AudioIn {
+    /// The microphone's error.
+    type Error;
+
+    /// Samples per second.
+    fn sample_rate(&self) -> SampleRate;
+
+    /// Waits for 20 ms of mono PCM, and fills `frame` with it.
+    fn read(&mut self, frame: &mut [i16]) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Starts the microphone anew after [`read`](Self::read) has failed: stops the transfer, empties the ring, starts
+    /// again. [`Duplex::run`](crate::Duplex::run) calls it before it reads again. The loudspeaker waits for it, so it
+    /// should take less than 20 ms.
+    ///
+    /// As it is, it does nothing: for drivers of which `read` does so itself.
+    ///
+    /// # Errors
+    /// The microphone does not start; it is tried again later.
+    fn restart(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
+        ready(Ok(()))
+    }
+}
+
+/// A loudspeaker: an I2S driver, or a file.
+///
+/// Its driver has to buffer as that of [`AudioIn`] has: a ring of 40 ms at least, of which half may be empty. What the
+/// ring holds before the first frame is delay for good.
+pub trait AudioOut {
+    /// The loudspeaker's error.
+    type Error;
+
+    /// Samples per second.
+    fn sample_rate(&self) -> SampleRate;
+
+    /// Plays 20 ms of mono PCM; waits while as much as it likes to hold is still to be played.
+    fn write(&mut self, frame: &[i16]) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Starts the loudspeaker anew after [`write`](Self::write) has failed, as [`AudioIn::restart`] does.
+    ///
+    /// # Errors
+    /// The loudspeaker does not start; it is tried again later.
+    fn restart(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
+        ready(Ok(()))
+    }
+}
+
+/// Takes out of the microphone what the loudspeaker put there.
+pub trait EchoCanceller {
+    /// Cleans `microphone`. `reference` is the frame handed to the loudspeaker in the same 20 ms. It is heard later, by
+    /// the delay of loudspeaker and microphone, which the canceller has to know or to find.
+    fn process(&mut self, microphone: &mut [i16], reference: &[i16]);
+}
+
+/// For headsets, push-to-talk, and codecs that cancel echo in hardware.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NoEchoCanceller;
+
+impl EchoCanceller for NoEchoCanceller {
+    fn process(&mut self, _microphone: &mut [i16], _reference: &[i16]) {}
+}
