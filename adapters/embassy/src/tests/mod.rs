@@ -1,5 +1,6 @@
 //! The adapter against the real room server: embassy-net stacks on one wire, in virtual time.
 
+mod lies;
 mod people;
 mod rooms;
 mod sound;
