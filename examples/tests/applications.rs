@@ -281,3 +281,22 @@ fn five_applications_hold_a_meeting() {
     );
     assert!(ogg(&recording.join("ben-mic.opus")).0 > 0.5);
 }
+
+#[test]
+fn a_parrot_joins_where_its_own_machine_is_not_reached_by_the_tickets_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("parrot.key");
+    // An address for documentation, which nobody reaches.
+    let mut arguments = vec!["192.0.2.1", "--port", "0", "--key-file"];
+    arguments.push(key.to_str().unwrap());
+    arguments.extend(["--secret", "0123456789abcdef0123456789abcdef"]);
+    let parrot = Application::start("parrot", &arguments, Stdio::null(), None);
+    let ticket = parrot.line("ticket = ");
+    let ticket = ticket.split('"').nth(1).unwrap();
+    assert!(ticket.starts_with("parlour://192.0.2.1:"), "{ticket}");
+    parrot.line("the parrot is in its room");
+    // The device reaches this machine by another way.
+    let ticket = ticket.replace("192.0.2.1", "127.0.0.1");
+    let _device = walkie_talkie(folder.path(), "device", &ticket, &[]);
+    parrot.line("came");
+}

@@ -11,12 +11,47 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-const QEMU: &str = "qemu-system-riscv32";
-const TARGET: &str = "riscv32imac-unknown-none-elf";
 /// Set where these tests must run: what is missing then fails them.
 const REQUIRED: &str = "PARLOUR_REQUIRE_DEVICE";
-/// Firmware that has been built already.
-const BUILT: &str = "PARLOUR_FIRMWARE";
+
+/// A board that QEMU emulates, and the firmware for it.
+#[derive(Debug)]
+pub(crate) struct Board {
+    /// Of the firmware.
+    directory: &'static str,
+    package: &'static str,
+    target: &'static str,
+    qemu: &'static str,
+    /// Debian's package with QEMU for it.
+    debian: &'static str,
+    /// The variable with the path of firmware that has been built already.
+    built: &'static str,
+    /// The most bytes of stack that the device may have used, whatever it did.
+    pub(crate) stack: usize,
+    firmware: OnceLock<Result<PathBuf, String>>,
+}
+
+pub(crate) static VIRT: Board = Board {
+    directory: "examples/firmware/qemu-virt",
+    package: "parlour-qemu-virt",
+    target: "riscv32imac-unknown-none-elf",
+    qemu: "qemu-system-riscv32",
+    debian: "qemu-system-misc",
+    built: "PARLOUR_FIRMWARE_VIRT",
+    stack: 40 << 10,
+    firmware: OnceLock::new(),
+};
+
+pub(crate) static MPS2: Board = Board {
+    directory: "examples/firmware/mps2",
+    package: "parlour-mps2",
+    target: "thumbv7em-none-eabihf",
+    qemu: "qemu-system-arm",
+    debian: "qemu-system-arm",
+    built: "PARLOUR_FIRMWARE_MPS2",
+    stack: 40 << 10,
+    firmware: OnceLock::new(),
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -41,65 +76,75 @@ fn succeeds(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// Builds the firmware; an error says what is missing.
-fn build() -> Result<PathBuf, String> {
-    if !succeeds(command(QEMU).arg("--version")) {
-        return Err(format!(
-            "there is no {QEMU}: install the package qemu-system-misc"
-        ));
-    }
-    if let Some(built) = std::env::var_os(BUILT) {
-        return Ok(built.into());
-    }
+/// Looks for the source of Rust's core; an error says what is missing.
+fn find_core() -> Result<(), String> {
     let sysroot = command("rustup")
         .args(["run", "nightly", "rustc", "--print", "sysroot"])
         .output();
     let sysroot = sysroot.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let source = PathBuf::from(sysroot.unwrap_or_default())
         .join("lib/rustlib/src/rust/library/core/src/lib.rs");
-    if !source.exists() {
-        return Err(
-            "there is no source of Rust's core: rustup component add rust-src --toolchain nightly"
-                .into(),
-        );
+    if source.exists() {
+        return Ok(());
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("firmware");
-    let status = command("rustup")
-        .args([
-            "run",
-            "nightly",
-            "cargo",
-            "build",
-            "--locked",
-            "--release",
-            "-Zbuild-std=core",
-            "--target-dir",
-        ])
-        .arg(&target)
-        .current_dir(repository().join("examples/firmware/qemu-virt"))
-        .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "the firmware does not build"
-    );
-    Ok(target.join(TARGET).join("release/parlour-qemu-virt"))
+    Err(
+        "there is no source of Rust's core: rustup component add rust-src --toolchain nightly"
+            .into(),
+    )
 }
 
-/// The firmware; `None`, with the reason printed, where it cannot be built or run.
-pub(crate) fn firmware() -> Option<&'static Path> {
-    static FIRMWARE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match FIRMWARE.get_or_init(build) {
-        Ok(firmware) => Some(firmware),
-        Err(missing) => {
-            assert!(std::env::var_os(REQUIRED).is_none(), "{missing}");
-            eprintln!("SKIPPED: {missing}");
-            None
+impl Board {
+    /// The firmware; `None`, with the reason printed, where it cannot be built or run.
+    pub(crate) fn firmware(&self) -> Option<&Path> {
+        match self.firmware.get_or_init(|| self.build()) {
+            Ok(firmware) => Some(firmware),
+            Err(missing) => {
+                assert!(std::env::var_os(REQUIRED).is_none(), "{missing}");
+                eprintln!("SKIPPED: {missing}");
+                None
+            }
         }
+    }
+
+    /// Builds the firmware; an error says what is missing.
+    fn build(&self) -> Result<PathBuf, String> {
+        if !succeeds(command(self.qemu).arg("--version")) {
+            return Err(format!(
+                "there is no {}: install the package {}",
+                self.qemu, self.debian
+            ));
+        }
+        if let Some(built) = std::env::var_os(self.built) {
+            return Ok(built.into());
+        }
+        find_core()?;
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("firmware");
+        let status = command("rustup")
+            .args([
+                "run",
+                "nightly",
+                "cargo",
+                "build",
+                "--locked",
+                "--release",
+                "-Zbuild-std=core",
+                "--target-dir",
+            ])
+            .arg(&target)
+            .current_dir(repository().join(self.directory))
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "the firmware in {} does not build",
+            self.directory
+        );
+        Ok(target.join(self.target).join("release").join(self.package))
     }
 }
 
 /// A device that runs. Dropping it takes its power away.
 pub(crate) struct Machine {
+    board: &'static Board,
     qemu: Child,
     input: ChildStdin,
     output: Receiver<String>,
@@ -110,19 +155,25 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// A device with `ticket` that has started.
-    pub(crate) fn start(firmware: &Path, ticket: &str) -> Self {
-        let machine = Self::power_on(firmware, ticket);
+    pub(crate) fn start(board: &'static Board, ticket: &str) -> Self {
+        let machine = Self::power_on(board, ticket);
         machine.expect("ready");
         machine
     }
 
     /// A device with `ticket`, as `./run` of the firmware starts it.
-    pub(crate) fn power_on(firmware: &Path, ticket: &str) -> Self {
+    pub(crate) fn power_on(board: &'static Board, ticket: &str) -> Self {
+        Self::power_on_in("user", board, ticket)
+    }
+
+    /// The same in a network with these options.
+    pub(crate) fn power_on_in(network: &str, board: &'static Board, ticket: &str) -> Self {
+        let firmware = board.firmware().expect("the test has asked for it");
         let directory = tempfile::tempdir().unwrap();
         let monitor = directory.path().join("monitor");
         let heard = directory.path().join("heard");
-        let mut qemu = command("examples/firmware/qemu-virt/run")
-            .current_dir(repository())
+        let mut qemu = command("./run")
+            .current_dir(repository().join(board.directory))
             .arg(firmware)
             .arg(format!("ticket={ticket}"))
             .arg(format!("out={}", heard.display()))
@@ -130,6 +181,7 @@ impl Machine {
                 "MONITOR",
                 format!("unix:{},server=on,wait=off", monitor.display()),
             )
+            .env("NETWORK", network)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -146,6 +198,7 @@ impl Machine {
             }
         });
         Self {
+            board,
             qemu,
             input,
             output,
@@ -213,8 +266,11 @@ impl Machine {
             .collect()
     }
 
-    /// Has it end with `code`.
+    /// Has it end with `code`, after its stack was never deeper than the board's documentation says.
     pub(crate) fn exit(mut self, code: u8) {
+        self.tell("stack");
+        let stack: usize = self.expect("stack").parse().unwrap();
+        assert!((1..=self.board.stack).contains(&stack), "{stack} of stack");
         self.tell(&format!("exit {code}"));
         self.ends_with(code);
     }

@@ -1,5 +1,5 @@
-//! A microcontroller in a room: the firmware of `examples/firmware/qemu-virt` runs in QEMU, and meets a desktop's client
-//! at a real server over real sockets.
+//! A microcontroller in a room: the firmware of `examples/firmware/qemu-virt` (RISC-V) and of `examples/firmware/mps2`
+//! (Arm) runs in QEMU, and meets a desktop's client at a real server over real sockets. Both boards do the same.
 //!
 //! Unlike all other tests these run in real time: nothing waits for a fixed while, except where the passing of time
 //! itself is tested (a link that is down for five seconds).
@@ -11,7 +11,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use machine::{Machine, firmware};
+use machine::{Board, MPS2, Machine, VIRT};
 use parlour_core::client::Event as RoomEvent;
 use parlour_core::server::{Config, Rate};
 use parlour_core::ticket::Ticket;
@@ -69,7 +69,7 @@ fn device_ticket(server: &Server, through: SocketAddr) -> String {
 }
 
 impl Meeting {
-    async fn start(firmware: &Path, desktop: &str, device: &str) -> Self {
+    async fn start(board: &'static Board, desktop: &str, device: &str) -> Self {
         let desktop = Room::join(desktop).await.unwrap();
         let events = desktop.events();
         // The codec that the device decodes without Opus.
@@ -78,7 +78,7 @@ impl Meeting {
             .await
             .unwrap();
         let reader = desktop.mixed_audio(RATE).unwrap();
-        let device = Machine::start(firmware, device);
+        let device = Machine::start(board, device);
         Self {
             desktop,
             events,
@@ -89,9 +89,9 @@ impl Meeting {
     }
 
     /// They are to meet at `server`, the device through the network at `address`.
-    async fn at(firmware: &Path, server: &Server, address: SocketAddr) -> Self {
+    async fn at(board: &'static Board, server: &Server, address: SocketAddr) -> Self {
         let device = device_ticket(server, address);
-        Self::start(firmware, &ticket(server, "desktop"), &device).await
+        Self::start(board, &ticket(server, "desktop"), &device).await
     }
 
     /// The device joins, and the desktop sees it.
@@ -177,12 +177,40 @@ fn serve_at(address: &str, directory: &Path) -> Server {
     Server::bind(config).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn device_and_desktop_hear_each_other() {
-    let Some(firmware) = firmware() else { return };
+/// Makes tests of scenarios, for each board.
+macro_rules! on_each_board {
+    ($($scenario:ident),* $(,)?) => {
+        on_each_board!(virt, VIRT, $($scenario)*);
+        on_each_board!(mps2, MPS2, $($scenario)*);
+    };
+    ($name:ident, $board:ident, $($scenario:ident)*) => {
+        mod $name {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() {
+                    if super::$board.firmware().is_some() {
+                        super::$scenario(&super::$board).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+on_each_board!(
+    device_and_desktop_hear_each_other,
+    they_do_with_a_tenth_of_all_datagrams_lost,
+    they_do_after_the_server_was_killed_and_restarted,
+    they_do_after_the_devices_link_was_down,
+    tickets_that_do_not_open_the_room_are_said_not_to,
+    networks_that_lead_nowhere_are_said_to,
+    a_thousand_joins_leave_no_memory_taken,
+);
+
+async fn device_and_desktop_hear_each_other(board: &'static Board) {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(directory.path());
-    let mut meeting = Meeting::at(firmware, &server, server.addresses()[0]).await;
+    let mut meeting = Meeting::at(board, &server, server.addresses()[0]).await;
     meeting.meet().await;
     let similarity = meeting.speak().await;
     assert!(
@@ -192,9 +220,7 @@ async fn device_and_desktop_hear_each_other() {
     meeting.part().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_do_with_a_tenth_of_all_datagrams_lost() {
-    let Some(firmware) = firmware() else { return };
+async fn they_do_with_a_tenth_of_all_datagrams_lost(board: &'static Board) {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(directory.path());
     let bad = Impairment {
@@ -202,7 +228,7 @@ async fn they_do_with_a_tenth_of_all_datagrams_lost() {
         ..Impairment::default()
     };
     let network = Network::start(server.addresses()[0], bad, 1).await.unwrap();
-    let mut meeting = Meeting::at(firmware, &server, network.address()).await;
+    let mut meeting = Meeting::at(board, &server, network.address()).await;
     meeting.meet().await;
     let similarity = meeting.speak().await;
     assert!(
@@ -218,12 +244,10 @@ async fn they_do_with_a_tenth_of_all_datagrams_lost() {
     meeting.part().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_do_after_the_server_was_killed_and_restarted() {
-    let Some(firmware) = firmware() else { return };
+async fn they_do_after_the_server_was_killed_and_restarted(board: &'static Board) {
     let directory = tempfile::tempdir().unwrap();
     let mut server = ServerProcess::start("127.0.0.1:0", directory.path());
-    let mut meeting = Meeting::start(firmware, &server.desktop, &server.device).await;
+    let mut meeting = Meeting::start(board, &server.desktop, &server.device).await;
     meeting.meet().await;
 
     server.kill();
@@ -243,12 +267,10 @@ async fn they_do_after_the_server_was_killed_and_restarted() {
     meeting.part().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_do_after_the_devices_link_was_down() {
-    let Some(firmware) = firmware() else { return };
+async fn they_do_after_the_devices_link_was_down(board: &'static Board) {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(directory.path());
-    let mut meeting = Meeting::at(firmware, &server, server.addresses()[0]).await;
+    let mut meeting = Meeting::at(board, &server, server.addresses()[0]).await;
     meeting.meet().await;
 
     meeting.device.set_link(false);
@@ -265,10 +287,8 @@ async fn they_do_after_the_devices_link_was_down() {
     meeting.part().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tickets_that_do_not_open_the_room_are_said_not_to() {
-    let Some(firmware) = firmware() else { return };
-    let device = Machine::power_on(firmware, "parlour://10.0.2.2/key#token");
+async fn tickets_that_do_not_open_the_room_are_said_not_to(board: &'static Board) {
+    let device = Machine::power_on(board, "parlour://10.0.2.2/key#token");
     let why = device.expect("failed:");
     assert!(why.contains("host:port"), "{why}");
     device.ends_with(1);
@@ -285,7 +305,7 @@ async fn tickets_that_do_not_open_the_room_are_said_not_to() {
             "the server does not answer",
         ),
     ] {
-        let mut device = Machine::start(firmware, &ticket);
+        let mut device = Machine::start(board, &ticket);
         device.tell("join");
         let why = device.expect("not joined:");
         assert!(why.starts_with(expected), "{why}");
@@ -293,12 +313,40 @@ async fn tickets_that_do_not_open_the_room_are_said_not_to() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_joins_leave_no_memory_taken() {
-    let Some(firmware) = firmware() else { return };
+async fn networks_that_lead_nowhere_are_said_to(board: &'static Board) {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(directory.path());
-    let mut device = Machine::start(firmware, &device_ticket(&server, server.addresses()[0]));
+    let by_address = device_ticket(&server, server.addresses()[0]);
+    let by_name = by_address.replace("10.0.2.2", "rooms.example");
+    for (network, ticket, expected) in [
+        // Nobody answers DHCP.
+        ("user,ipv4=off", &by_address, "the network is not up"),
+        // Whatever the device sends is dropped: what it sends to the server, and to the name server.
+        (
+            "user,restrict=on",
+            &by_address,
+            "the server does not answer",
+        ),
+        (
+            "user,restrict=on",
+            &by_name,
+            "the server's name was not found",
+        ),
+    ] {
+        let mut device = Machine::power_on_in(network, board, ticket);
+        device.tell("join");
+        let why = device.expect("not joined:");
+        assert!(why.starts_with(expected), "{network}: {why}");
+        // It has not started again.
+        assert_eq!(device.times_said("ready"), 1);
+        device.exit(0);
+    }
+}
+
+async fn a_thousand_joins_leave_no_memory_taken(board: &'static Board) {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path());
+    let mut device = Machine::start(board, &device_ticket(&server, server.addresses()[0]));
     // The first join is of a client that is new anyway.
     device.tell("cycle 1");
     device.expect("cycled");
@@ -316,4 +364,18 @@ async fn a_thousand_joins_leave_no_memory_taken() {
     device.exit(0);
     assert!(server.rooms().await.rooms.is_empty());
     server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_that_overflows_ends_the_device() {
+    if MPS2.firmware().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path());
+    let ticket = device_ticket(&server, server.addresses()[0]);
+    let mut device = Machine::start(&MPS2, &ticket);
+    device.tell("overflow");
+    assert_eq!(device.expect("failed:"), "the stack has overflowed");
+    device.ends_with(101);
 }

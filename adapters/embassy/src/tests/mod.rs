@@ -1,6 +1,7 @@
 //! The adapter against the real room server: embassy-net stacks on one wire, in virtual time.
 
 mod duplex;
+mod lies;
 mod people;
 mod radio;
 mod rooms;

@@ -70,6 +70,14 @@ pub(super) struct World {
     _clock: MutexGuard<'static, ()>,
 }
 
+/// Addresses that no server has.
+const LIES: [Ipv4Address; 4] = [
+    Ipv4Address::UNSPECIFIED,
+    Ipv4Address::BROADCAST,
+    Ipv4Address::new(224, 0, 0, 1),
+    Ipv4Address::LOCALHOST,
+];
+
 /// One device.
 pub(super) struct Party {
     pub(super) room: Room<'static, Device>,
@@ -460,7 +468,8 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
 }
 
 /// A name server that knows three names: `rooms.test`, which is where it is itself, `two.test`, which is first where nobody
-/// is, and `moves.test`, which is there when it is asked for the first time.
+/// is, and `moves.test`, which is there when it is asked for the first time. Of `lies.test` it says what cannot be, and of
+/// `garbage.test` half of an answer.
 async fn name(stack: Stack<'static>) {
     let meta = || leak([PacketMetadata::EMPTY; 4]);
     let bytes = || leak(vec![0; 4 * MTU]);
@@ -476,8 +485,11 @@ async fn name(stack: Stack<'static>) {
             b"\x05rooms\x04test\x00" => vec![SERVER],
             b"\x03two\x04test\x00" => vec![nowhere, SERVER],
             b"\x05moves\x04test\x00" => vec![std::mem::replace(&mut moving, SERVER)],
+            b"\x04lies\x04test\x00" => LIES.to_vec(),
+            b"\x07garbage\x04test\x00" => vec![SERVER],
             _ => vec![],
         };
+        let is_garbage = query[12..].starts_with(b"\x07garbage");
         let known = !addresses.is_empty();
         // RFC 1035: the question again, and a pointer to its name with each address.
         let mut answer = query.to_vec();
@@ -487,6 +499,8 @@ async fn name(stack: Stack<'static>) {
             answer.extend([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
             answer.extend(address.octets());
         }
+        let whole = answer.len();
+        answer.truncate(if is_garbage { whole - 7 } else { whole });
         socket.send_to(&answer, from).await.unwrap();
     }
 }

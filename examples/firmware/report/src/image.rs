@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
 use anyhow::{Result, anyhow, ensure};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionKind};
+use object::{
+    Architecture, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget,
+    SectionKind, SymbolKind,
+};
 
 /// The memory of a section when the device runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,7 @@ pub struct Image {
     pub sections: Vec<(Kind, u64)>,
     /// Whether an allocator is linked.
     pub has_heap: bool,
+    pub is_arm: bool,
 }
 
 impl Image {
@@ -73,10 +77,11 @@ impl Image {
             let Some(kind) = kind(&section).filter(|_| symbol.size() > 0) else {
                 continue;
             };
-            let bytes = section.data_range(symbol.address(), symbol.size())?;
+            let address = place(symbol.address(), kind, &file);
+            let bytes = section.data_range(address, symbol.size())?;
             let symbol = Symbol {
                 name: demangled(name),
-                address: symbol.address(),
+                address,
                 size: symbol.size(),
                 kind,
                 bytes: bytes.unwrap_or_default().to_vec(),
@@ -94,8 +99,12 @@ impl Image {
                 let RelocationTarget::Symbol(target) = relocation.target() else {
                     continue;
                 };
-                let to = file.symbol_by_index(target)?.address();
-                let to = to.wrapping_add_signed(relocation.addend());
+                let target = file.symbol_by_index(target)?;
+                let to = target.address().wrapping_add_signed(relocation.addend());
+                let to = match target.kind() {
+                    SymbolKind::Text => place(to, Kind::Code, &file),
+                    _ => to,
+                };
                 references.push(Reference { from, to });
             }
         }
@@ -110,6 +119,7 @@ impl Image {
             references,
             sections,
             has_heap,
+            is_arm: file.architecture() == Architecture::Arm,
         })
     }
 
@@ -148,6 +158,14 @@ impl Image {
 
 fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
+}
+
+/// Where the code is that `address` calls: Arm has the kind of its instructions in the lowest bit.
+fn place(address: u64, kind: Kind, file: &object::File<'_>) -> u64 {
+    match (file.architecture(), kind) {
+        (Architecture::Arm, Kind::Code) => address & !1,
+        _ => address,
+    }
 }
 
 fn kind(section: &object::Section<'_, '_>) -> Option<Kind> {

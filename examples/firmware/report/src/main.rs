@@ -1,4 +1,4 @@
-//! Flash, memory, instructions and panics of a Parlour device, measured on the firmware for QEMU.
+//! Flash, memory, instructions and panics of a Parlour device, measured on the firmware for QEMU, for RISC-V and for Arm.
 //!
 //! ```sh
 //! cargo run --release             # prints the tables of docs/MEMORY.md, and the panics
@@ -9,7 +9,7 @@
 //! cargo run --release -- boards   # an ESP32-C3's images; also with --write and --check
 //! ```
 //!
-//! Needs nightly Rust with `rust-src`, and `qemu-system-riscv32`; for boards `esptool` in its place.
+//! Needs nightly Rust with `rust-src`, `qemu-system-riscv32` and `qemu-system-arm`; for boards `esptool` in its place.
 
 mod boards;
 mod code;
@@ -24,9 +24,10 @@ mod top;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use firmware::{Firmware, RUNS, count};
+use firmware::{Firmware, MPS2, Machine, RUNS, VIRT, count};
 use image::Image;
-use tables::Report;
+use panics::Panics;
+use tables::{Measured, Report};
 
 /// The firmware's features, and the device's behaviour with them.
 const VARIANTS: [(&str, &str); 3] = [
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
     if option.as_deref() == Some("--top") {
         let count = arguments.next().context("how many?")?.parse()?;
         let (features, _) = VARIANTS[0];
-        let image = Image::read(&firmware.build("parlour-qemu-virt", features)?)?;
+        let image = Image::read(&firmware.build(&VIRT, VIRT.package, features)?)?;
         return top::print(&image, &firmware.repository, count);
     }
     let (tables, report) = if is_boards {
@@ -87,21 +88,33 @@ fn main() -> Result<()> {
 }
 
 fn measure(firmware: &Firmware) -> Result<Report> {
-    let mut report = Report::default();
-    for (features, does) in VARIANTS {
-        let image = Image::read(&firmware.build("parlour-qemu-virt", features)?)?;
-        ensure!(!image.has_heap, "the firmware ({does}) links an allocator");
-        report
-            .sizes
-            .push((does, sizes::measure(&image, &firmware.repository)?));
-        for (panic, lines) in panics::find(&image, &firmware.repository)? {
-            report.panics.entry(panic).or_default().extend(lines);
+    let (virt, images) = measured(firmware, &VIRT)?;
+    let (mps2, _) = measured(firmware, &MPS2)?;
+    // Of one machine only: they follow from the source, and the decoder knows one set of instructions.
+    let mut panics = Panics::new();
+    for image in &images {
+        for (panic, lines) in panics::find(image, &firmware.repository)? {
+            panics.entry(panic).or_default().extend(lines);
         }
     }
-    let bench = firmware.build("parlour-qemu-virt-bench", "")?;
-    for run in RUNS {
-        report.runs.insert(run, count(&bench, run)?);
+    Ok(Report { virt, mps2, panics })
+}
+
+/// The figures of a machine, and the image of each variant.
+fn measured(firmware: &Firmware, machine: &Machine) -> Result<(Measured, Vec<Image>)> {
+    let mut measured = Measured::default();
+    let mut images = Vec::new();
+    for (features, does) in VARIANTS {
+        let image = Image::read(&firmware.build(machine, machine.package, features)?)?;
+        ensure!(!image.has_heap, "the firmware ({does}) links an allocator");
+        let sizes = sizes::measure(&image, &firmware.repository)?;
+        measured.sizes.push((does, sizes));
+        images.push(image);
     }
-    report.check_runs()?;
-    Ok(report)
+    let bench = firmware.build(machine, machine.bench, "")?;
+    for run in RUNS {
+        measured.runs.insert(run, count(machine, &bench, run)?);
+    }
+    (measured.check_runs(machine)).with_context(|| machine.processor)?;
+    Ok((measured, images))
 }

@@ -46,7 +46,7 @@ impl fmt::Display for Part {
             Self::Adapter => "`parlour-embassy`",
             Self::NetworkStack => "network stack: embassy-net, smoltcp",
             Self::Executor => "executor, timers, synchronisation",
-            Self::Board => "board: virtio, UART, interrupts, semihosting",
+            Self::Board => "board: network driver, UART, interrupts, semihosting",
             Self::Application => "application, without its recording",
             Self::Library => {
                 "Rust's library: formatting, 64-bit and floating-point arithmetic, copying"
@@ -95,7 +95,14 @@ const EXECUTOR: &[&str] = &[
     "embassy-time-driver",
     "embassy-time-queue-utils",
 ];
-const BOARD: &[&str] = &["riscv", "riscv-rt", "semihosting", "virtio-drivers"];
+const BOARD: &[&str] = &[
+    "cortex-m",
+    "cortex-m-rt",
+    "riscv",
+    "riscv-rt",
+    "semihosting",
+    "virtio-drivers",
+];
 /// Crates that only the core uses.
 const CORE: &[&str] = &["base64ct", "cobs", "postcard"];
 /// The core's files with audio codecs.
@@ -151,7 +158,7 @@ fn own(file: &Path) -> Part {
         }
         ["core", ..] => Part::Core,
         ["adapters", ..] => Part::Adapter,
-        [.., "board", "src", _] => Part::Board,
+        [.., "board" | "machine", "src", _] => Part::Board,
         _ => Part::Application,
     }
 }

@@ -72,9 +72,13 @@ fn code(
     flash: &mut Parts,
     owners: &mut BTreeMap<u64, Part>,
 ) -> Result<()> {
-    let mut places: Vec<_> = instructions(&symbol.bytes)
-        .map(|(at, _)| at as u64)
-        .collect();
+    // Both halves of one of Arm's longer instructions have the same owner.
+    let mut places: Vec<_> = if image.is_arm {
+        (0..symbol.size).step_by(2).collect()
+    } else {
+        let instructions = instructions(&symbol.bytes);
+        instructions.map(|(at, _)| at as u64).collect()
+    };
     places.push(symbol.size);
     for place in places.windows(2) {
         let address = symbol.address + place[0];
@@ -117,6 +121,15 @@ fn constants(image: &Image, code: &BTreeMap<u64, Part>, flash: &mut Parts) {
     }
 }
 
+/// The boards' crates, and those that they depend on.
+const BOARD: &[&str] = &[
+    "qemu_virt_board",
+    "mps2_board",
+    "qemu_machine",
+    "riscv",
+    "cortex_m",
+];
+
 /// The owner of a variable, by its path.
 fn variable(name: &str) -> Part {
     let of = |part: &str| name.contains(part);
@@ -126,8 +139,8 @@ fn variable(name: &str) -> Part {
         _ if of("SOCKETS") || of("carry_frames") => Part::NetworkStack,
         _ if of("carry_datagrams") || of("talk_and_listen") => Part::Adapter,
         _ if of("EXECUTOR") || of("embassy_executor") || of("embassy_time") => Part::Executor,
-        _ if of("qemu_virt_board") || of("riscv") => Part::Board,
-        _ if of("parlour_qemu_virt") => Part::Application,
+        _ if BOARD.iter().any(|part| of(part)) => Part::Board,
+        _ if of("parlour_qemu_device") => Part::Application,
         _ => Part::Unattributed,
     }
 }

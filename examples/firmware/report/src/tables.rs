@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::firmware::Figures;
+use crate::firmware::{Figures, MPS2, Machine, VIRT};
 use crate::owner::Part;
 use crate::panics::Panics;
 use crate::sizes::{Parts, Sizes};
@@ -15,19 +15,26 @@ use crate::sizes::{Parts, Sizes};
 const C3_HZ: f64 = 160e6;
 const FRAMES_PER_SECOND: f64 = 50.0;
 
+/// The figures of a machine.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct Measured {
     /// By the firmware's variant.
     pub sizes: Vec<(&'static str, Sizes)>,
     /// By the kind of count.
     pub runs: BTreeMap<&'static str, Figures>,
+}
+
+#[derive(Debug)]
+pub struct Report {
+    pub virt: Measured,
+    pub mps2: Measured,
     pub panics: Panics,
 }
 
 /// A table's name, as in its place in the document, and the table.
 pub type Tables = Vec<(&'static str, String)>;
 
-impl Report {
+impl Measured {
     fn figure(&self, run: &str, name: &str) -> u64 {
         let figures = self.runs.get(run);
         figures
@@ -36,8 +43,16 @@ impl Report {
             .unwrap_or_default()
     }
 
-    /// Checks that the runs measured what they should: audio went both ways, and none was lost.
-    pub fn check_runs(&self) -> Result<()> {
+    /// Checks that the runs measured what they should: instructions of known number, and audio that went both ways
+    /// without a loss.
+    pub fn check_runs(&self, machine: &Machine) -> Result<()> {
+        for known in [1_000, 10_000, 100_000, 1_000_000] {
+            let counted = self.figure("loop", &format!("loop/{known}"));
+            ensure!(
+                counted.abs_diff(known) <= machine.error,
+                "loop: {known} instructions are counted as {counted}"
+            );
+        }
         for run in ["g711-8", "g711", "opus-g711", "opus"] {
             let [frames, said, heard, spoilt] = ["frames", "said", "heard", "spoilt"]
                 .map(|name| self.figure(run, &format!("room/{name}")));
@@ -54,6 +69,39 @@ impl Report {
         Ok(())
     }
 
+    /// Bytes of flash of some parts, of the smallest firmware.
+    fn flash(&self, parts: &[Part]) -> u64 {
+        let of = |part| {
+            let (_, sizes) = self.sizes.first()?;
+            sizes.flash.get(part).copied()
+        };
+        parts.iter().filter_map(of).sum()
+    }
+
+    fn json(&self) -> Value {
+        let parts = |parts: &Parts| -> Value {
+            parts
+                .iter()
+                .map(|(part, bytes)| (format!("{part:?}"), json!(bytes)))
+                .collect()
+        };
+        let sizes: serde_json::Map<_, _> = (self.sizes.iter())
+            .map(|(does, sizes)| {
+                (
+                    (*does).to_owned(),
+                    json!({"flash": parts(&sizes.flash), "ram": parts(&sizes.ram)}),
+                )
+            })
+            .collect();
+        json!({"sizes": sizes, "runs": self.runs})
+    }
+}
+
+impl Report {
+    fn machines(&self) -> [(&'static Machine, &Measured); 2] {
+        [(&VIRT, &self.virt), (&MPS2, &self.mps2)]
+    }
+
     pub fn tables(&self) -> Tables {
         vec![
             ("flash", self.split(|sizes| &sizes.flash)),
@@ -62,100 +110,76 @@ impl Report {
             ("parts", self.parts()),
             ("opus", self.opus()),
             ("device", self.device()),
+            ("device-arm", self.device_arm()),
         ]
     }
 
     fn split(&self, which: impl Fn(&Sizes) -> &Parts) -> String {
-        let mut table = String::from("| part |");
-        for (does, _) in &self.sizes {
-            let _ = write!(table, " {does} |");
-        }
-        table.push_str("\n|---|");
-        table.push_str(&"---:|".repeat(self.sizes.len()));
-        let mut row = |name: &str, values: Vec<u64>| {
-            let _ = write!(table, "\n| {name} |");
-            values.iter().for_each(|value| {
-                let _ = write!(table, " {} |", thousands(*value));
-            });
-        };
-        for part in Part::ALL {
-            let values: Vec<u64> = self
-                .sizes
-                .iter()
-                .map(|(_, sizes)| which(sizes).get(&part).copied().unwrap_or(0))
-                .collect();
-            if values.iter().any(|value| *value > 0) {
-                row(&part.to_string(), values);
+        let mut variants = Vec::new();
+        let mut heads = vec!["part".to_owned()];
+        for (machine, measured) in self.machines() {
+            for (at, (does, sizes)) in measured.sizes.iter().enumerate() {
+                variants.push(which(sizes));
+                heads.push(if at == 0 {
+                    format!("{}: {does}", machine.processor)
+                } else {
+                    (*does).to_owned()
+                });
             }
         }
-        row(
-            "**all**",
-            self.sizes
+        let mut table = head(&heads);
+        for part in Part::ALL {
+            let values: Vec<u64> = variants
                 .iter()
-                .map(|(_, sizes)| which(sizes).values().sum())
-                .collect(),
-        );
-        table.push('\n');
+                .map(|parts| parts.get(&part).copied().unwrap_or(0))
+                .collect();
+            if values.iter().any(|value| *value > 0) {
+                table.push_str(&row(&part.to_string(), &values));
+            }
+        }
+        let sums: Vec<u64> = variants.iter().map(|parts| parts.values().sum()).collect();
+        table.push_str(&row("**all**", &sums));
         table
     }
 
     /// Protocol state and buffers, without codec and network stack.
     fn participant(&self) -> String {
-        let size = |name: &str| self.figure("sizes", &format!("size/{name}"));
-        let flash = |part| {
-            self.sizes
-                .first()
-                .and_then(|(_, sizes)| sizes.flash.get(&part))
-                .copied()
-                .unwrap_or(0)
-        };
-        let mut table = String::from(
-            "| | one voice, 4 participants | two voices, 8 participants |\n|---|---:|---:|\n",
-        );
-        let small = size("client/1-slot-4-participants");
-        let rows = [
-            ("RAM: `Client`", small, size("client")),
-            (
-                "RAM: jitter buffers, 12 packets of 160 bytes each",
-                size("jitter"),
-                2 * size("jitter"),
-            ),
-            (
-                "RAM: the datagram being read or written",
-                size("datagram"),
-                size("datagram"),
-            ),
-        ];
-        for (name, one, two) in rows {
-            let _ = writeln!(
-                table,
-                "| {name} | {} | {} |",
-                thousands(one),
-                thousands(two)
-            );
+        let mut columns = Vec::new();
+        let mut heads = vec![String::new()];
+        for (machine, measured) in self.machines() {
+            let size = |name: &str| measured.figure("sizes", &format!("size/{name}"));
+            let code = measured.flash(&[Part::Core, Part::Crypto]);
+            for (voices, suffix, head) in [
+                (1, "/1-slot-4-participants", "one voice, 4 participants"),
+                (2, "", "two voices, 8 participants"),
+            ] {
+                let client = size(&format!("client{suffix}"));
+                let (jitter, datagram) = (voices * size("jitter"), size("datagram"));
+                let resources = size(&format!("resources{suffix}"));
+                let sum = client + jitter + datagram;
+                columns.push([client, jitter, datagram, sum, code, resources]);
+                heads.push(if voices == 1 {
+                    format!("{}: {head}", machine.processor)
+                } else {
+                    head.to_owned()
+                });
+            }
         }
-        let (one, two) = rows
-            .iter()
-            .fold((0, 0), |sum, row| (sum.0 + row.1, sum.1 + row.2));
-        let _ = writeln!(
-            table,
-            "| **RAM** (aim: 16,384) | {} | {} |",
-            thousands(one),
-            thousands(two)
-        );
-        let code = flash(Part::Core) + flash(Part::Crypto);
-        let _ = writeln!(
-            table,
-            "| **flash**: core and cryptography (aim: 49,152) | {0} | {0} |",
-            thousands(code)
-        );
-        let (one, two) = (size("resources/1-slot-4-participants"), size("resources"));
-        let _ = writeln!(
-            table,
-            "| all of `Resources`: with G.711, PCM, the socket's rings | {} | {} |",
-            thousands(one),
-            thousands(two)
-        );
+        let mut table = head(&heads);
+        for (at, name) in [
+            "RAM: `Client`",
+            "RAM: jitter buffers, 12 packets of 160 bytes each",
+            "RAM: the datagram being read or written",
+            "**RAM** (aim: 16,384)",
+            "**flash**: core and cryptography (aim: 49,152)",
+            "all of `Resources`: with G.711, PCM, the socket's rings",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let values: Vec<u64> = columns.iter().map(|column| column[at]).collect();
+            table.push_str(&row(name, &values));
+        }
         table
     }
 
@@ -172,103 +196,122 @@ impl Report {
             ("resample 16 to 8 kHz", "resample-16-to-8"),
             ("resample 8 to 16 kHz", "resample-8-to-16"),
             ("level of 320 samples", "level"),
+            (
+                "joining, once: key generation, two X25519, the handshake",
+                "join",
+            ),
+            (
+                "the longest call of these, in which no other task runs",
+                "join-longest",
+            ),
         ];
-        let mut table = String::from("| part | instructions per 20 ms |\n|---|---:|\n");
+        let machines = self.machines();
+        let mut heads = vec!["instructions per 20 ms".to_owned()];
+        heads.extend(machines.map(|(machine, _)| machine.processor.to_owned()));
+        let mut table = head(&heads);
         for (name, figure) in rows {
-            let _ = writeln!(
-                table,
-                "| {name} | {} |",
-                thousands(self.figure("parts", &format!("parts/{figure}")))
-            );
+            let figure = format!("parts/{figure}");
+            let values = machines.map(|(_, measured)| measured.figure("parts", &figure));
+            table.push_str(&row(name, &values));
         }
-        let _ = writeln!(
-            table,
-            "| joining, once: key generation, two X25519, the handshake | {} |",
-            thousands(self.figure("parts", "parts/join"))
-        );
-        let _ = writeln!(
-            table,
-            "| the longest call of these, in which no other task runs | {} |",
-            thousands(self.figure("parts", "parts/join-longest"))
-        );
         table
     }
 
     fn opus(&self) -> String {
         let mut table = String::from(
-            "| complexity | bytes per packet | encode | MIPS | % of a C3 | decode | MIPS | % of a C3 |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+            "| complexity | bytes per packet | riscv32imac: encode | MIPS | % of a C3 | decode | MIPS | % of a C3 | \
+             Cortex-M4F: encode | MIPS | decode | MIPS |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         );
         for complexity in [0, 2, 5] {
-            let of = |name: &str| self.figure("opus-parts", &format!("opus/{complexity}/{name}"));
-            let (encode, decode) = (of("encode"), of("decode"));
+            let of = |measured: &Measured, name: &str| {
+                measured.figure("opus-parts", &format!("opus/{complexity}/{name}"))
+            };
+            let [encode, decode] = ["encode", "decode"].map(|name| load(of(&self.virt, name)));
+            let [arm_encode, arm_decode] =
+                ["encode", "decode"].map(|name| mips(of(&self.mps2, name)));
+            let bytes = of(&self.virt, "bytes");
             let _ = writeln!(
                 table,
-                "| {complexity} | {} | {} | {} |",
-                of("bytes"),
-                load(encode),
-                load(decode)
+                "| {complexity} | {bytes} | {encode} | {decode} | {arm_encode} | {arm_decode} |",
             );
         }
         table
     }
 
+    /// The device on RISC-V, with its share of a common chip.
     fn device(&self) -> String {
-        let rows = [
-            ("G.711 both ways, audio at 8 kHz", "g711-8"),
-            ("G.711 both ways, audio at 16 kHz", "g711"),
-            ("hears Opus, says G.711, 16 kHz", "opus-g711"),
-            ("Opus both ways, 16 kHz, complexity 0", "opus"),
-            ("nobody talks, the audio clock runs", "silence"),
-            ("nobody talks, no audio clock", "idle"),
-        ];
-        let mut table = String::from(
-            "| a device in a room | network stack | `Runner` | audio task | executor | all, per 20 ms | MIPS | % of a C3 |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
-        );
-        for (name, run) in rows {
-            let [stack, runner, audio, executor, all] =
-                ["stack", "runner", "audio", "executor", "device"]
-                    .map(|figure| self.figure(run, &format!("room/{figure}")));
-            let cells = [stack, runner, audio, executor].map(thousands).join(" | ");
-            let _ = writeln!(table, "| {name} | {cells} | {} |", load(all));
-        }
-        let second = self.figure("idle", "room/second");
-        let _ = writeln!(
-            table,
-            "\nA second in a room where nobody talks: {} instructions.",
-            thousands(second)
-        );
-        table
+        rooms(&self.virt, " | % of a C3", "|---:", load)
+    }
+
+    fn device_arm(&self) -> String {
+        rooms(&self.mps2, "", "", mips)
     }
 
     pub fn json(&self) -> Value {
-        let parts = |parts: &Parts| -> Value {
-            parts
-                .iter()
-                .map(|(part, bytes)| (format!("{part:?}"), json!(bytes)))
-                .collect()
-        };
-        let sizes: serde_json::Map<_, _> = (self.sizes.iter())
-            .map(|(does, sizes)| {
-                (
-                    (*does).to_owned(),
-                    json!({"flash": parts(&sizes.flash), "ram": parts(&sizes.ram)}),
-                )
-            })
-            .collect();
         let panics: Vec<_> = (self.panics.iter())
             .map(|(panic, lines)| json!({"file": panic.file, "what": panic.what, "lines": lines}))
             .collect();
-        json!({"sizes": sizes, "runs": self.runs, "panics": panics})
+        let machines = self
+            .machines()
+            .map(|(machine, measured)| (machine.processor.to_owned(), measured.json()));
+        let machines: serde_json::Map<_, _> = machines.into_iter().collect();
+        json!({"machines": machines, "panics": panics})
     }
 }
 
-/// Instructions in 20 ms, and the share of a processor that executes one per cycle.
+/// A device in a room.
+fn rooms(measured: &Measured, column: &str, line: &str, load: impl Fn(u64) -> String) -> String {
+    let rows = [
+        ("G.711 both ways, audio at 8 kHz", "g711-8"),
+        ("G.711 both ways, audio at 16 kHz", "g711"),
+        ("hears Opus, says G.711, 16 kHz", "opus-g711"),
+        ("Opus both ways, 16 kHz, complexity 0", "opus"),
+        ("nobody talks, the audio clock runs", "silence"),
+        ("nobody talks, no audio clock", "idle"),
+    ];
+    let mut table = format!(
+        "| a device in a room | network stack | `Runner` | audio task | executor | all, per 20 ms | MIPS{column} |\n\
+         |---|---:|---:|---:|---:|---:|---:{line}|\n"
+    );
+    for (name, run) in rows {
+        let [stack, runner, audio, executor, all] =
+            ["stack", "runner", "audio", "executor", "device"]
+                .map(|figure| measured.figure(run, &format!("room/{figure}")));
+        let cells = [stack, runner, audio, executor].map(thousands).join(" | ");
+        let _ = writeln!(table, "| {name} | {cells} | {} |", load(all));
+    }
+    let second = measured.figure("idle", "room/second");
+    let _ = writeln!(
+        table,
+        "\nA second in a room where nobody talks: {} instructions.",
+        thousands(second)
+    );
+    table
+}
+
+/// The first two lines of a table with numbers.
+fn head(columns: &[String]) -> String {
+    let numbers = "---:|".repeat(columns.len().saturating_sub(1));
+    format!("| {} |\n|---|{numbers}\n", columns.join(" | "))
+}
+
+fn row(name: &str, values: &[u64]) -> String {
+    let values: Vec<_> = values.iter().copied().map(thousands).collect();
+    format!("| {name} | {} |\n", values.join(" | "))
+}
+
+/// Instructions in 20 ms.
+fn mips(instructions: u64) -> String {
+    let per_second = instructions as f64 * FRAMES_PER_SECOND;
+    format!("{} | {:.1}", thousands(instructions), per_second / 1e6)
+}
+
+/// The same, and the share of a processor that executes one per cycle.
 fn load(instructions: u64) -> String {
     let per_second = instructions as f64 * FRAMES_PER_SECOND;
     format!(
-        "{} | {:.1} | {:.1} %",
-        thousands(instructions),
-        per_second / 1e6,
+        "{} | {:.1} %",
+        mips(instructions),
         per_second / C3_HZ * 100.0
     )
 }

@@ -2,11 +2,10 @@
 
 use core::fmt;
 
-use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
-use embassy_sync::channel::Channel;
+use qemu_machine::lines::Input;
+use qemu_machine::register::Register;
 
 use crate::interrupts::{self, Source};
-use crate::mmio::Register;
 
 // SAFETY: the UART's registers, a byte each (NS16550A: data, interrupt enable, line status).
 const DATA: Register<u8> = unsafe { Register::at(0x1000_0000) };
@@ -17,37 +16,23 @@ const STATUS: Register<u8> = unsafe { Register::at(0x1000_0005) };
 
 const RECEIVED: u8 = 1;
 
-static INPUT: Channel<CriticalSectionRawMutex, u8, 2048> = Channel::new();
+static INPUT: Input = Input::new();
 
 pub(crate) fn init() {
     INTERRUPTS.write(RECEIVED);
     interrupts::enable(Source::Uart);
 }
 
-/// Bytes came in: stores as many as fit, as any UART does.
+/// Bytes came in.
 pub(crate) fn interrupt() {
     while STATUS.read() & RECEIVED != 0 {
-        let _ = INPUT.try_send(DATA.read());
+        INPUT.received(DATA.read());
     }
 }
 
 /// Waits for the next line, and truncates it to the length of `line`.
 pub async fn read_line(line: &mut [u8]) -> &str {
-    let mut len = 0;
-    loop {
-        match INPUT.receive().await {
-            b'\n' | b'\r' if len > 0 => break,
-            b'\n' | b'\r' => {}
-            byte => {
-                if let Some(place) = line.get_mut(len) {
-                    *place = byte;
-                    len += 1;
-                }
-            }
-        }
-    }
-    let line = line.get(..len).unwrap_or_default();
-    core::str::from_utf8(line).unwrap_or_default()
+    INPUT.read_line(line).await
 }
 
 /// Where [`println!`](crate::println) writes.

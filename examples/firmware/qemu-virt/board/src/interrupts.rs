@@ -1,6 +1,7 @@
 //! The interrupt controller (PLIC); hart 0's machine mode is its context 0.
 
-use crate::mmio::Register;
+use qemu_machine::register::Register;
+
 use crate::{console, network};
 
 const PLIC: usize = 0x0c00_0000;

@@ -7,6 +7,7 @@ use core::task::{Context, Waker};
 
 use critical_section::Mutex;
 use embassy_net_driver::{self as driver, Capabilities, Driver, HardwareAddress, LinkState};
+use qemu_machine::register::Register;
 use static_cell::StaticCell;
 use virtio_drivers::device::net::VirtIONetRaw;
 use virtio_drivers::transport::mmio::MmioTransport;
@@ -14,7 +15,6 @@ use virtio_drivers::transport::{DeviceType, Transport};
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 
 use crate::interrupts::{self, Source};
-use crate::mmio::Register;
 
 /// Buffers for each direction; a power of 2.
 const BUFFERS: usize = 16;

@@ -6,8 +6,7 @@ use core::task::Waker;
 use critical_section::{CriticalSection, Mutex};
 use embassy_time_driver::Driver;
 use embassy_time_queue_utils::Queue;
-
-use crate::mmio::Register;
+use qemu_machine::register::Register;
 
 // SAFETY: the CLINT's registers for hart 0, 64 bits each in two halves: `mtimecmp`, and `mtime` for all harts.
 const COMPARE_LOW: Register<u32> = unsafe { Register::at(0x0200_4000) };

@@ -29,10 +29,10 @@ use parlour_embassy::{
     AudioCodec, AudioIn, AudioOut, AudioWriter, Config, Decoding, Device, Duplex, G711,
     MixedReader, NoEchoCanceller, Opus, PushToTalk, Resources, Room,
 };
-use qemu_virt_board::println;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
+use crate::board::println;
 use crate::meter::{EXECUTOR, Meter, figure};
 use crate::server::{Sayings, World, mic};
 use crate::speech::{FRAME, RATE, Speech};

@@ -17,8 +17,8 @@ use parlour_core::server::Path;
 use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::MAX_DATAGRAM;
 use parlour_embassy::Device;
-use qemu_virt_board::println;
 
+use crate::board::println;
 use crate::meter::{Meter, figure};
 use crate::server::{Sayings, VOICE, World, mic, publish};
 use crate::speech::{FRAME, RATE, Speech};

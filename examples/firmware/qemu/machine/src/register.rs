@@ -1,12 +1,12 @@
-//! Registers.
+//! Memory-mapped registers.
 
 use core::ptr;
 
-/// A device register. All in this crate are made from addresses in the memory map of QEMU's `virt` (hw/riscv/virt.c).
-pub(crate) struct Register<T>(*mut T);
+/// A device register.
+pub struct Register<T>(*mut T);
 
-// SAFETY: a register is outside of Rust's memory. Its device defines the effect of concurrent use, and there is one
-// hart.
+// SAFETY: a register is outside of Rust's memory. Its device defines the effect of concurrent use, and the machines have
+// one processor.
 unsafe impl<T> Sync for Register<T> {}
 
 impl<T: Copy> Register<T> {
@@ -14,16 +14,20 @@ impl<T: Copy> Register<T> {
     ///
     /// # Safety
     /// There is a register of type `T` at `address`, neither reading nor writing it touches memory that Rust uses.
-    pub(crate) const unsafe fn at(address: usize) -> Self {
+    #[must_use]
+    pub const unsafe fn at(address: usize) -> Self {
         Self(address as *mut T)
     }
 
-    pub(crate) fn read(&self) -> T {
+    /// Its value.
+    #[must_use]
+    pub fn read(&self) -> T {
         // SAFETY: `at` was promised a register.
         unsafe { ptr::read_volatile(self.0) }
     }
 
-    pub(crate) fn write(&self, value: T) {
+    /// Sets it.
+    pub fn write(&self, value: T) {
         // SAFETY: `at` was promised a register.
         unsafe { ptr::write_volatile(self.0, value) }
     }

@@ -5,8 +5,9 @@ use core::future::{Future, poll_fn};
 use core::pin::pin;
 
 use critical_section::Mutex;
-use qemu_virt_board::println;
-use riscv::register::minstret;
+
+use crate::board::instructions::counted;
+use crate::board::println;
 
 /// The instructions of one part so far.
 pub struct Meter(Mutex<Cell<u64>>);
@@ -26,9 +27,9 @@ impl Meter {
 
     /// Runs `action`, and counts its instructions.
     pub fn count<T>(&self, action: impl FnOnce() -> T) -> T {
-        let start = minstret::read64();
+        let start = counted();
         let result = action();
-        let taken = minstret::read64() - start;
+        let taken = counted() - start;
         self.set(self.read() + taken);
         result
     }
@@ -54,11 +55,11 @@ mod trace {
     // SAFETY, for all: the names and signatures are those that embassy-executor calls, and no other code defines them.
     #[unsafe(no_mangle)]
     fn _embassy_trace_poll_start(_executor: u32) {
-        POLLED.set(minstret::read64());
+        POLLED.set(counted());
     }
     #[unsafe(no_mangle)]
     fn _embassy_trace_executor_idle(_executor: u32) {
-        EXECUTOR.set(EXECUTOR.read() + minstret::read64() - POLLED.read());
+        EXECUTOR.set(EXECUTOR.read() + counted() - POLLED.read());
     }
     #[unsafe(no_mangle)]
     fn _embassy_trace_task_new(_executor: u32, _task: u32) {}

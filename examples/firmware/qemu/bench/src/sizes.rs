@@ -6,7 +6,8 @@ use parlour_core::audio::{JitterBuffer, Player};
 use parlour_core::client::Client;
 use parlour_core::wire::MAX_DATAGRAM;
 use parlour_embassy::{Device, G711, Opus, Resources};
-use qemu_virt_board::println;
+
+use crate::board::println;
 
 /// The default sizes of [`Resources`].
 const PACKETS: usize = 12;

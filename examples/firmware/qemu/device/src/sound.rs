@@ -8,28 +8,28 @@ use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Ticker};
 use parlour_embassy::core::audio::codec::SampleRate;
 use parlour_embassy::{AudioIn, AudioOut};
-use qemu_virt_board::host::File;
-use qemu_virt_board::println;
 
+use crate::board::host::{self, File};
+use crate::board::println;
 use crate::{BUTTON, Text};
 
-pub const RATE: SampleRate = SampleRate::Hz16000;
+pub(crate) const RATE: SampleRate = SampleRate::Hz16000;
 
 /// 16-bit mono PCM at 16 kHz behind a header of 44 bytes.
-static WAV: &[u8] = include_bytes!("../../../assets/device.wav");
+static WAV: &[u8] = include_bytes!("../../../../assets/device.wav");
 const HEADER: usize = 44;
 
 /// Signals the end of the recording.
-pub static SAID: Signal<CriticalSectionRawMutex, ()> = Signal::new();
+pub(crate) static SAID: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 
 /// Plays the recording from its start whenever the button is pressed, at the pace of a microphone.
-pub struct Recording {
+pub(crate) struct Recording {
     clock: Ticker,
     at: usize,
 }
 
 impl Recording {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             clock: Ticker::every(Duration::from_millis(20)),
             at: 0,
@@ -65,10 +65,10 @@ impl AudioIn for Recording {
 }
 
 /// Writes the received audio to a file of the host, as raw 16-bit little-endian PCM; without a file it is discarded.
-pub struct Loudspeaker(Option<File>);
+pub(crate) struct Loudspeaker(Option<File>);
 
 impl Loudspeaker {
-    pub fn new(path: Option<Text>) -> Self {
+    pub(crate) fn new(path: Option<Text>) -> Self {
         let Some(mut path) = path else {
             return Self(None);
         };
@@ -83,7 +83,7 @@ impl Loudspeaker {
 }
 
 impl AudioOut for Loudspeaker {
-    type Error = qemu_virt_board::host::Error;
+    type Error = host::Error;
 
     fn sample_rate(&self) -> SampleRate {
         RATE
