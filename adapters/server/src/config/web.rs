@@ -118,7 +118,12 @@ impl FromStr for Origin {
         if text == "*" {
             return Ok(Self(Pages::All));
         }
-        let pages = match text.strip_suffix(":*") {
+        let any_port = text.strip_suffix(":*");
+        // Part of a host is no pattern.
+        if any_port.unwrap_or(text).contains('*') {
+            return Err(invalid());
+        }
+        let pages = match any_port {
             Some(any_port) => {
                 let Site { scheme, host, .. } = Site::parse(any_port).ok_or_else(invalid)?;
                 Pages::OfAnyPort { scheme, host }
