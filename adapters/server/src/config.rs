@@ -3,6 +3,8 @@
 //! ```toml
 //! [http]
 //! listen = "127.0.0.1:7800"
+//! [web]
+//! origins = ["https://app.example.org"]
 //! [metrics]
 //! listen = "127.0.0.1:9464"
 //! [media]
@@ -18,6 +20,7 @@
 //! `PARLOUR__MEDIA__HOST=rooms.example.org` goes before what the file says. A name that does not exist is an error.
 
 mod http;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,6 +32,8 @@ use tracing_subscriber::EnvFilter;
 use crate::store::Place;
 
 pub use http::{Acme, Http, InvalidNetwork, Limits, Network, ProxyHeader, Tls};
+pub(crate) use web::Site;
+pub use web::{InvalidOrigin, Origin, Web, WebTransport};
 
 /// All of it. See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -36,6 +41,8 @@ pub use http::{Acme, Http, InvalidNetwork, Limits, Network, ProxyHeader, Tls};
 pub struct Config {
     /// The API.
     pub http: Http,
+    /// Participants that come by HTTP.
+    pub web: Web,
     /// The rooms.
     pub media: Media,
     /// The tables.
@@ -335,6 +342,10 @@ impl Config {
             store: Tables {
                 path: folder.join("parlour.db"),
                 url: None,
+            },
+            web: Web {
+                origins: Origin::local(),
+                webtransport: cfg!(feature = "webtransport").then(WebTransport::default),
             },
             webhooks: Webhooks {
                 allow_private: true,

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use parlour_tokio::CarryError;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::web::Carriage;
 
 /// The bounds of durations, in seconds: of a commit on a fast disk, up to the limit of a request.
 const BOUNDS: [f64; 12] = [
@@ -36,6 +39,64 @@ struct Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Limited {
     limit: Limit,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Carried {
+    carriage: Carriage,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NotCarried {
+    carriage: Carriage,
+    reason: Refusal,
+}
+
+/// Why a session of another carriage is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Refusal {
+    /// Its page may not join.
+    Origin,
+    /// There is no such worker.
+    Path,
+    /// All places for connections are taken, or all that one address may have.
+    Places,
+    /// The server shuts down.
+    ShuttingDown,
+}
+
+impl From<CarryError> for Refusal {
+    fn from(error: CarryError) -> Self {
+        match error {
+            CarryError::UnknownWorker => Self::Path,
+            CarryError::ShuttingDown => Self::ShuttingDown,
+            _ => Self::Places,
+        }
+    }
+}
+
+impl EncodeLabelValue for Refusal {
+    fn encode(
+        &self,
+        encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        let name = match self {
+            Self::Origin => "origin",
+            Self::Path => "path",
+            Self::Places => "places",
+            Self::ShuttingDown => "shutting_down",
+        };
+        EncodeLabelValue::encode(&name, encoder)
+    }
+}
+
+/// A session that goes on.
+struct GoesOn(Gauge);
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// A limit of the API that a request was over.
@@ -79,6 +140,8 @@ pub(crate) struct Counted {
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
     limited: Family<Limited, Counter>,
+    sessions_carried: Family<Carried, Gauge>,
+    carriages_refused: Family<NotCarried, Counter>,
     /// Requests that are being answered.
     pub(crate) in_flight: Gauge,
     refused: Family<Reason, Counter>,
@@ -104,6 +167,8 @@ impl Default for Counted {
             requests: Family::default(),
             durations: Family::new_with_constructor(histogram),
             limited: Family::default(),
+            sessions_carried: Family::default(),
+            carriages_refused: Family::default(),
             in_flight: Gauge::default(),
             refused: Family::default(),
             left: Family::default(),
@@ -154,6 +219,29 @@ impl Counted {
         self.limited.get_or_create(&Limited { limit }).inc();
     }
 
+    /// Counts a session for as long as it goes on.
+    pub(crate) fn carried<F: Future<Output = ()>>(
+        &self,
+        carriage: Carriage,
+        session: F,
+    ) -> impl Future<Output = ()> + use<F> {
+        let gauge = self
+            .sessions_carried
+            .get_or_create_owned(&Carried { carriage });
+        gauge.inc();
+        let goes_on = GoesOn(gauge);
+        async move {
+            session.await;
+            drop(goes_on);
+        }
+    }
+
+    /// A session of another carriage was refused.
+    pub(crate) fn carriage_refused(&self, carriage: Carriage, reason: Refusal) {
+        let refused = NotCarried { carriage, reason };
+        self.carriages_refused.get_or_create(&refused).inc();
+    }
+
     /// A join was refused.
     pub(crate) fn refused(&self, reason: String) {
         self.refused.get_or_create(&Reason { reason }).inc();
@@ -185,6 +273,16 @@ impl Counted {
             "http_limited",
             "Requests that were over a limit",
             self.limited.clone(),
+        );
+        registry.register(
+            "carried_sessions",
+            "WebSockets and WebTransport sessions of participants",
+            self.sessions_carried.clone(),
+        );
+        registry.register(
+            "carried_sessions_refused",
+            "WebSockets and WebTransport sessions that were refused, by reason",
+            self.carriages_refused.clone(),
         );
         registry.register(
             "http_requests_in_flight",

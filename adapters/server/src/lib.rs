@@ -20,6 +20,7 @@ pub mod statistics;
 pub mod store;
 pub mod time;
 pub mod tokens;
+pub mod web;
 pub mod webhooks;
 
 pub use scribe::names;

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::api::{App, Backups, Parts, open_keys};
+use crate::api::{App, Parts, open_keys};
 use crate::auth::{Scope, random_secret};
 use crate::config::{Config, Tls};
 pub use crate::http::TlsError;
@@ -27,6 +27,7 @@ use crate::seal::{Sealer, Veil};
 use crate::statistics::Sampler;
 use crate::store::{KeyRow, OpenError, Place, Store, StoreError};
 use crate::time::Timestamp;
+use crate::web::{self, Transport, Web, WebError};
 use crate::webhooks::Webhooks;
 use crate::webhooks::target::Rules;
 use crate::{erasure, retention};
@@ -78,6 +79,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// WebTransport cannot be offered.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// The API's socket cannot be opened.
     #[error("cannot listen at {address} for HTTP: {source}; is another server running there?")]
     Http {
@@ -116,6 +120,7 @@ pub struct Running {
     metrics_address: Option<SocketAddr>,
     tls: Tls,
     certificates: Option<Certificates>,
+    transport: Option<Transport>,
     /// How long a new connection may take to send the head of a request.
     first_request: Duration,
     scribe: JoinHandle<()>,
@@ -208,22 +213,15 @@ impl Running {
         if config.media.workers > 0 {
             media.workers = config.media.workers;
         }
+        let transport = web::bind(config, certificates.as_ref())?;
+        let web = Web::new(&config.web, transport.as_ref());
         let rooms = Server::bind(media)?;
         let rules = Rules {
             allow_private: config.webhooks.allow_private,
         };
         let webhooks = Webhooks::start(store.clone(), Arc::clone(&sealer), rules).await?;
-        let backups = Backups::new(config);
         let eraser = Arc::clone(&sealer);
-        let app = App::new(
-            store,
-            registry,
-            rooms,
-            sealer,
-            webhooks,
-            &config.http,
-            backups,
-        );
+        let app = App::new(store, registry, rooms, sealer, webhooks, web, config);
         let scribe = tokio::spawn(Scribe::new(&app).run());
         let sampler = tokio::spawn(Sampler::new(&app).run());
         // These end when the app does.
@@ -245,10 +243,14 @@ impl Running {
         };
         let counted = app.counted().clone();
         let events = app.rooms().events();
-        let beside = [
+        let mut beside = vec![
             tokio::spawn(metrics::serve(metrics, counted, source, events)),
             tokio::spawn(http::renew(config.http.tls.clone(), certificates.clone())),
         ];
+        if let Some(transport) = transport.clone() {
+            let serving = transport.serve(app.web().clone(), app.downgrade());
+            beside.push(tokio::spawn(serving));
+        }
         Ok(Self {
             app,
             listener,
@@ -256,10 +258,11 @@ impl Running {
             metrics_address,
             tls: config.http.tls.clone(),
             certificates,
+            transport,
             first_request: Duration::from_secs(config.http.limits.receive_s.get().into()),
             scribe,
             sampler,
-            beside: AbortOnDrop(beside.into()),
+            beside: AbortOnDrop(beside),
             made_key,
             drain: Duration::from_secs(config.drain.timeout_s),
         })
@@ -353,7 +356,13 @@ impl Running {
             sampler.abort();
         }
         let webhooks = self.app.webhooks().clone();
+        let web = self.app.web().clone();
         let store = self.app.shut_down_rooms().await;
+        // Participants are told by the rooms, and these bring it to them.
+        web.ended(LINGER).await;
+        if let Some(transport) = self.transport {
+            transport.close(LINGER).await;
+        }
         // Nor does a database that fails: what it lacks is made up for at the next start.
         if timeout(LINGER, self.scribe).await.is_err() {
             tracing::error!("the end of the history is not written");

@@ -702,6 +702,7 @@ async fn a_doctor_names_what_is_wrong_and_what_to_do() {
         "configuration",
         "HTTP port",
         "media ports",
+        "browsers",
         "key file",
         "store",
     ] {

@@ -232,6 +232,26 @@ impl Route {
         self.settle(target, now);
     }
 
+    /// The adapter has opened `target` by a way of its own, such as a proxy that it knows. It has `patience` to answer. Nothing
+    /// changes if another target has answered already.
+    pub fn opened(&mut self, target: Target, patience: Duration, now: Instant) {
+        let State::Seeking { turn, round, .. } = self.state else {
+            return;
+        };
+        let next = now + patience;
+        if self.both_from > now {
+            self.both_from = self.both_from.max(next);
+        }
+        self.state = State::Seeking {
+            turn,
+            round,
+            to_open: false,
+            next,
+            opened: Some((target, now)),
+            is_open: true,
+        };
+    }
+
     /// The probe was answered: what its socket reaches is the target.
     pub fn probe_answered(&mut self, now: Instant) {
         if let State::Settled { mut target, .. } = self.state {

@@ -31,6 +31,7 @@ mod statistics;
 mod stats;
 mod strict;
 mod tokens;
+mod web;
 mod webhooks;
 
 use std::collections::BTreeSet;
@@ -55,12 +56,13 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::counted::Counted;
 use crate::registry::{Key, Registry};
 use crate::seal::{SealError, Sealer};
 use crate::store::{KeyRow, Place, Store};
 use crate::time::Timestamp;
+use crate::web::{self as carriages, Web};
 use crate::webhooks::Webhooks;
 use limits::{Client, Gate};
 use problem::{Kind, Problem};
@@ -81,6 +83,7 @@ pub(crate) struct Parts {
     rooms: parlour_tokio::Server,
     sealer: Arc<Sealer>,
     webhooks: Webhooks,
+    web: Web,
     counted: Counted,
     gate: Gate,
     started_at: Timestamp,
@@ -98,7 +101,7 @@ pub(crate) struct Parts {
 
 /// What a backup copies, and where to.
 #[derive(Debug)]
-pub struct Backups {
+struct Backups {
     place: Place,
     key_file: PathBuf,
     folder: PathBuf,
@@ -107,7 +110,7 @@ pub struct Backups {
 
 impl Backups {
     /// As the configuration has it.
-    pub fn new(config: &Config) -> Self {
+    fn new(config: &Config) -> Self {
         Self {
             place: config.place(),
             key_file: config.media.key_file.clone(),
@@ -161,19 +164,20 @@ impl From<Arc<Parts>> for App {
 }
 
 impl App {
-    /// The API of a server with these rooms. `registry` is their doorkeeper, and holds what `store` holds. `http` says how
-    /// much a client may. Call it within a runtime of tokio.
-    pub fn new(
+    /// The API of a server with these rooms. `registry` is their doorkeeper, and holds what `store` holds. `config` says
+    /// how much a client may, and what a backup copies. Call it within a runtime of tokio.
+    pub(crate) fn new(
         store: Store,
         registry: Arc<Registry>,
         rooms: parlour_tokio::Server,
         sealer: Arc<Sealer>,
         webhooks: Webhooks,
-        http: &config::Http,
-        backups: Backups,
+        web: Web,
+        config: &Config,
     ) -> Self {
         Self(Arc::new(Parts {
-            backups,
+            backups: Backups::new(config),
+            web,
             recorder: audit::Recorder::new(store.clone()),
             erasure_begun: Arc::default(),
             store,
@@ -182,7 +186,7 @@ impl App {
             sealer,
             webhooks,
             counted: Counted::default(),
-            gate: Gate::new(http),
+            gate: Gate::new(&config.http),
             started_at: Timestamp::now(),
             drain: Mutex::default(),
             in_progress: Mutex::default(),
@@ -240,6 +244,10 @@ impl App {
 
     pub(crate) fn webhooks(&self) -> &Webhooks {
         &self.0.webhooks
+    }
+
+    pub(crate) fn web(&self) -> &Web {
+        &self.0.web
     }
 
     /// The right to change what tables, registry and rooms hold alike.
@@ -323,6 +331,10 @@ impl App {
                 strict::refuse_unknown,
             ))
             .route("/openapi.json", axum::routing::get(document))
+            .route(
+                &format!("{}/{{port}}", carriages::PATH),
+                axum::routing::get(web::connect),
+            )
             .fallback(|| async {
                 Problem::new(
                     Kind::NotFound,
@@ -414,6 +426,7 @@ pub fn reference() -> anyhow::Result<String> {
         (name = "keys", description = "An API key opens this API and signs participants' tokens."),
         (name = "audit", description = "Who did what by this API."),
         (name = "erasures", description = "Takes a participant's id and name out of history."),
+        (name = "web", description = "How participants in browsers reach the server."),
         (name = "server", description = "The server itself."),
     ),
     modifiers(&Security)
@@ -476,6 +489,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::retry))
         .routes(routes!(server::get))
         .routes(routes!(backup::create))
+        .routes(routes!(web::describe))
         .routes(routes!(stats::get))
         .routes(routes!(drain::begin, drain::end))
         .routes(routes!(server::health))

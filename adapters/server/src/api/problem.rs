@@ -54,6 +54,7 @@ kinds! {
     IdempotencyMismatch = UNPROCESSABLE_ENTITY, "idempotency-mismatch", "The Idempotency-Key was used for another request";
     Unauthenticated = UNAUTHORIZED, "unauthenticated", "The request has no valid credentials";
     KeyRevoked = UNAUTHORIZED, "key-revoked", "The key was revoked";
+    OriginRefused = FORBIDDEN, "origin-refused", "Pages of that origin may not join";
     ScopeMissing = FORBIDDEN, "scope-missing", "The key lacks a scope";
     NotFound = NOT_FOUND, "not-found", "There is no such thing";
     MethodNotAllowed = METHOD_NOT_ALLOWED, "method-not-allowed", "The path does not have this method";
@@ -68,6 +69,7 @@ kinds! {
     RateLimited = TOO_MANY_REQUESTS, "rate-limited", "Too many requests";
     StorageUnavailable = SERVICE_UNAVAILABLE, "storage-unavailable", "The database does not work";
     Draining = SERVICE_UNAVAILABLE, "draining", "The server is being drained";
+    NoPlace = SERVICE_UNAVAILABLE, "no-place", "All places for connections are taken";
     TimedOut = SERVICE_UNAVAILABLE, "timed-out", "The server did not answer in time";
     Internal = INTERNAL_SERVER_ERROR, "internal", "The server has failed";
 }

@@ -122,6 +122,7 @@ impl Doctor {
             Finding::new("configuration", Verdict::Ok, from),
             http_port(config.http.listen, is_running),
             media_ports(&config, is_running),
+            browsers(&config, is_running),
         ];
         findings.extend(socket_buffers());
         findings.extend(self.clock().await);
@@ -231,6 +232,38 @@ fn media_ports(config: &Config, is_running: bool) -> Finding {
         first.ip()
     );
     Finding::new(of, Verdict::Ok, detail)
+}
+
+/// How participants in browsers can come.
+fn browsers(config: &Config, is_running: bool) -> Finding {
+    let of = "browsers";
+    let http = &config.http;
+    let is_plain = http.tls == Tls::Off && http.trusted_proxies.is_empty();
+    if is_plain && !http.listen.ip().is_loopback() {
+        let detail = "no page gets a microphone from plain HTTP, but on this machine: set `http.tls`, or put a proxy with TLS before \
+                      the API and name it in `http.trusted_proxies`";
+        return Finding::new(of, Verdict::Warning, detail);
+    }
+    let Some(webtransport) = &config.web.webtransport else {
+        let detail = "by WebSocket; with `web.webtransport` also by UDP, which sounds better where packets are lost";
+        return Finding::new(of, Verdict::Ok, detail);
+    };
+    if !cfg!(feature = "webtransport") {
+        let detail = "`web.webtransport` is set, but this program was built without the feature `webtransport`";
+        return Finding::new(of, Verdict::Failed, detail);
+    }
+    let address = webtransport.listen.unwrap_or(http.listen);
+    match UdpSocket::bind(address) {
+        Err(error) if !is_running => {
+            Finding::new(of, Verdict::Failed, cannot_listen(address, &error))
+        }
+        _ => {
+            let detail = format!(
+                "by WebSocket, and by WebTransport at {address}, UDP: firewalls have to let it through"
+            );
+            Finding::new(of, Verdict::Ok, detail)
+        }
+    }
 }
 
 /// What the operating system grants sockets; `None` where it does not say.
@@ -459,6 +492,30 @@ mod tests {
             assert_eq!(clocks(now, other).verdict, verdict, "{seconds}");
             assert_eq!(clocks(other, now).verdict, verdict, "{seconds}");
         }
+    }
+
+    #[test]
+    fn browsers_need_tls_and_a_free_port() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let taken = socket.local_addr().unwrap();
+        let mut config = Config::dev(Path::new("."));
+        config.http.listen = taken;
+        config.web.webtransport = None;
+        assert_eq!(browsers(&config, false).verdict, Verdict::Ok);
+        config.web.webtransport = Some(Default::default());
+        let finding = browsers(&config, false);
+        assert_eq!(finding.verdict, Verdict::Failed, "{finding:?}");
+        if cfg!(feature = "webtransport") {
+            assert!(finding.detail.contains(&taken.to_string()), "{finding:?}");
+            assert_eq!(browsers(&config, true).verdict, Verdict::Ok);
+            drop(socket);
+            assert_eq!(browsers(&config, false).verdict, Verdict::Ok);
+        }
+        config.http.listen = "0.0.0.0:7800".parse().unwrap();
+        let finding = browsers(&config, true);
+        assert_eq!(finding.verdict, Verdict::Warning, "{finding:?}");
+        config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        assert_ne!(browsers(&config, true).verdict, Verdict::Warning);
     }
 
     #[test]

@@ -17,8 +17,8 @@ use axum_server::{Handle, Server};
 use crate::config::Tls;
 
 pub(crate) use address::Proxies;
-pub(crate) use tls::Certificates;
 pub use tls::TlsError;
+pub(crate) use tls::{Certificate, Certificates};
 
 /// How long a connection may wait for the head of its next request. Clients that keep connections close them after less.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);

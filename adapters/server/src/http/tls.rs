@@ -67,10 +67,10 @@ pub enum TlsError {
 
 /// A certificate with its key, and what it says.
 #[derive(Debug, Clone)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     key: Arc<CertifiedKey>,
-    pub(super) valid_from: Timestamp,
-    pub(super) expires_at: Timestamp,
+    pub(crate) valid_from: Timestamp,
+    pub(crate) expires_at: Timestamp,
     pub(super) domains: Vec<String>,
 }
 
@@ -79,7 +79,7 @@ impl Certificate {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn parse(
+    pub(crate) fn parse(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, String> {
@@ -159,12 +159,12 @@ struct Shown {
 
 impl Certificates {
     /// Shows another certificate from the next connection on.
-    pub(super) fn set(&self, certificate: Certificate) {
+    pub(crate) fn set(&self, certificate: Certificate) {
         let current = self.0.current.write();
         *current.unwrap_or_else(PoisonError::into_inner) = Some(certificate);
     }
 
-    pub(super) fn current(&self) -> Option<Certificate> {
+    pub(crate) fn current(&self) -> Option<Certificate> {
         let current = self.0.current.read();
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -222,6 +222,20 @@ impl Certificates {
             .map(<[u8]>::to_vec)
             .into();
         Ok(Arc::new(config))
+    }
+
+    /// TLS 1.3 with these certificates, for `protocol` over QUIC.
+    ///
+    /// # Errors
+    /// If the cipher suites have none for them.
+    #[cfg(feature = "webtransport")]
+    pub(crate) fn quic_config(&self, protocol: &[u8]) -> Result<ServerConfig, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&self.0) as _);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Ok(config)
     }
 }
 

@@ -273,12 +273,12 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::api::Backups;
     use crate::auth::Scope;
     use crate::config::Config;
     use crate::registry::Key;
     use crate::seal::{Sealer, Veil};
     use crate::store::{self, EventFilter, JournalEvent, Order, PageRequest, Place};
+    use crate::web::Web;
     use crate::webhooks::Webhooks;
     use crate::webhooks::target::Rules;
 
@@ -306,16 +306,8 @@ mod tests {
         };
         let webhooks = Webhooks::start(store.clone(), Arc::clone(&sealer), rules).await;
         let webhooks = webhooks.unwrap();
-        let backups = Backups::new(&config);
-        App::new(
-            store,
-            registry,
-            rooms,
-            sealer,
-            webhooks,
-            &config.http,
-            backups,
-        )
+        let web = Web::new(&config.web, None);
+        App::new(store, registry, rooms, sealer, webhooks, web, &config)
     }
 
     async fn join(app: &App, who: &str) -> Room {

@@ -5,6 +5,7 @@
     reason = "each test program uses a part of it"
 )]
 
+pub mod carried;
 pub mod process;
 pub mod receiver;
 pub mod relay;
@@ -99,6 +100,9 @@ impl Home {
         config.media.listen = ([127, 0, 0, 1], 0).into();
         config.media.workers = 2;
         config.metrics.listen = Some(([127, 0, 0, 1], 0).into());
+        if let Some(webtransport) = &mut config.web.webtransport {
+            webtransport.listen = Some(([127, 0, 0, 1], 0).into());
+        }
         config.store.url.clone_from(&self.postgres);
         config.drain.timeout_s = 0;
         // Tests ask more often than people.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlour_core::client::{
-    Action, Event as CoreEvent, ReconnectCause, Route, Target, Transport, Transports,
+    Action, Event as CoreEvent, ReconnectCause, Route, Target, Transport as Kind, Transports,
 };
 use parlour_core::time::Instant;
 use parlour_core::wire::MAX_DATAGRAM;
@@ -16,9 +16,11 @@ use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
-use super::Event;
 use super::link::Link;
+use super::room::Ways;
 use super::shared::Shared;
+use super::web::{self, ByWeb, WebLink};
+use super::{Event, Transport};
 
 #[cfg(all(test, feature = "server"))]
 mod tests;
@@ -67,6 +69,10 @@ pub(super) struct Driver {
     resolving: Option<Pending<Vec<SocketAddr>>>,
     /// A UDP socket that the server was asked through while the link is TCP.
     probe: Option<Link>,
+    /// The way by WebSocket, if there is one.
+    web: Option<ByWeb>,
+    /// Whether there is no other.
+    only_web: bool,
     /// By what packets travel, as the application was told or prefers.
     told: Transport,
     /// The time since when the link has accepted nothing.
@@ -81,6 +87,7 @@ enum Wakeup {
     Sendable,
     Probed(usize),
     Opened(io::Result<Link>),
+    WebOpened(io::Result<WebLink>),
     Resolved(io::Result<Vec<SocketAddr>>),
     LinkLost(io::Error),
     Timeout,
@@ -90,25 +97,23 @@ enum Wakeup {
 }
 
 impl Driver {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        transports: Transports,
-        host: Host,
-        servers: &[SocketAddr],
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, ways: Ways, host: Host, servers: &[SocketAddr]) -> Self {
         let now = shared.clock.now();
         Self {
             shared,
             host,
-            route: Route::new(transports, servers, now),
+            route: Route::new(ways.transports, servers, now),
             link: None,
             opening: None,
             resolving: None,
             probe: None,
-            told: match transports {
+            told: match ways.transports {
+                _ if ways.only_web => Transport::WebSocket,
                 Transports::Tcp => Transport::Tcp,
                 Transports::Udp | Transports::UdpOrTcp => Transport::Udp,
             },
+            web: ways.web.map(|web| ByWeb::new(web, ways.only_web)),
+            only_web: ways.only_web,
             stalled: None,
             looked: now,
         }
@@ -147,6 +152,7 @@ impl Driver {
                 Wakeup::Command => {}
                 Wakeup::LinkLost(error) => self.lose(&error),
                 Wakeup::Opened(opened) => self.opened(opened),
+                Wakeup::WebOpened(opened) => self.web_opened(opened),
                 Wakeup::Resolved(found) => self.resolved(found),
                 Wakeup::Timeout => self.handle_timeout(),
                 Wakeup::Rebind(reply) => {
@@ -191,21 +197,56 @@ impl Driver {
 
     /// Opens a target. A link that is there goes on until it is open.
     fn open(&mut self, target: Target) -> io::Result<()> {
-        self.shared.lock().tried.note(target);
         self.opening = None;
+        let is_known = !target.address.ip().is_unspecified();
+        if is_known && !self.only_web {
+            self.shared.lock().tried.note(target);
+        }
         match target.transport {
-            Transport::Udp => match Link::udp(target.address) {
+            Kind::Udp if !is_known => {
+                let error = io::ErrorKind::NotFound.into();
+                self.cannot_open(target, &error);
+                return Err(error);
+            }
+            Kind::Udp => match Link::udp(target.address) {
                 Ok(link) => self.use_link(target, link),
                 Err(error) => {
                     self.cannot_open(target, &error);
                     return Err(error);
                 }
             },
-            Transport::Tcp => {
-                self.opening = Some((target, Box::pin(Link::tcp(target.address))));
+            Kind::Tcp => {
+                if is_known && !self.only_web {
+                    self.opening = Some((target, Box::pin(Link::tcp(target.address))));
+                }
+                if let Some(web) = &mut self.web {
+                    self.shared.lock().tried.note_web(web.to_string());
+                    web.open(target);
+                }
             }
         }
         Ok(())
+    }
+
+    fn web_opened(&mut self, opened: io::Result<WebLink>) {
+        let Some(web) = &mut self.web else {
+            return;
+        };
+        let Some(target) = web.opened() else {
+            return;
+        };
+        match opened {
+            Ok(link) => {
+                self.opening = None;
+                let now = self.shared.clock.now();
+                self.route.opened(target, web::PATIENCE, now);
+                self.use_link(target, Link::Web(Box::new(link)));
+            }
+            Err(error) => {
+                tracing::debug!(%error, port = target.address.port(), "no WebSocket");
+                self.shared.lock().tried.note_web_failed(&error);
+            }
+        }
     }
 
     fn opened(&mut self, opened: io::Result<Link>) {
@@ -243,6 +284,9 @@ impl Driver {
 
     /// Asks the server for an answer by UDP, while all else goes on by TCP.
     async fn ask_by_udp(&mut self, address: SocketAddr, buffer: &mut Buffer) {
+        if address.ip().is_unspecified() {
+            return;
+        }
         let mut probe = match Link::udp(address) {
             Ok(probe) => probe,
             Err(error) => {
@@ -279,13 +323,16 @@ impl Driver {
 
     /// Hands out events, and acts on those that concern the route; true if there may be something to do for it.
     fn dispatch(&mut self) -> bool {
-        let (route, link) = (&mut self.route, &mut self.link);
+        let (route, link, web) = (&mut self.route, &mut self.link, &mut self.web);
         let now = self.shared.clock.now();
         let (mut moves, mut joined) = (false, false);
         self.shared.dispatch(|event| {
             match event {
                 CoreEvent::Redirected(to) => {
                     tracing::debug!(?to, "redirected");
+                    if let (Some(web), Some((_, Link::Web(_)))) = (web.as_mut(), &*link) {
+                        web.settled(true);
+                    }
                     // Later packets from there are not for this client.
                     *link = None;
                     route.redirected(*to, now);
@@ -365,8 +412,15 @@ impl Driver {
                 None => pending().await,
             }
         };
+        let web = async {
+            match &mut self.web {
+                Some(web) => web.opening().await,
+                None => pending().await,
+            }
+        };
         let wakeup = tokio::select! {
             opened = opening => Wakeup::Opened(opened),
+            opened = web => Wakeup::WebOpened(opened),
             found = resolving => Wakeup::Resolved(found),
             received = receive => match received {
                 Ok(Some(len)) => Wakeup::Received(len),
@@ -413,6 +467,10 @@ impl Driver {
         if is_live && target == self.route.target() {
             self.opening = None;
             self.route.answered(self.shared.clock.now());
+            if let Some(web) = &mut self.web {
+                let is_used = matches!(self.link, Some((_, Link::Web(_))));
+                web.settled(is_used || self.only_web);
+            }
             self.tell_transport();
         }
     }
@@ -426,15 +484,18 @@ impl Driver {
         if let (Some(link), Some(target)) = (self.probe.take(), self.route.target()) {
             self.link = Some((target, link));
             self.shared.lock().client.ping();
+            if let Some(web) = &mut self.web {
+                web.settled(false);
+            }
         }
         self.tell_transport();
     }
 
     fn tell_transport(&mut self) {
-        if let Some(target) = self.route.target()
-            && target.transport != self.told
+        if let Some((_, link)) = &self.link
+            && link.transport() != self.told
         {
-            self.told = target.transport;
+            self.told = link.transport();
             self.shared.tell(Event::TransportChanged(self.told));
         }
     }

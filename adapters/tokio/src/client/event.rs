@@ -1,14 +1,37 @@
 //! The room's events, as a stream.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use parlour_core::client::{Event as RoomEvent, Transport};
+use parlour_core::client::Event as RoomEvent;
 use parlour_core::room::{ParticipantId, Topic};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+
+/// How packets travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Each as a datagram.
+    Udp,
+    /// One after the other.
+    Tcp,
+    /// As the messages of a WebSocket, where only HTTPS gets out; with the feature `websocket`.
+    WebSocket,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::WebSocket => "WebSocket",
+        })
+    }
+}
 
 /// An event. [`Room::with_state`](crate::Room::with_state) shows the current state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +40,8 @@ pub enum Event {
     /// Something about the room, this participant or its connection. (Never `Replied`, `MessageReceived`, `MessagesMissed` or
     /// `Redirected`, which this crate acts on itself.)
     Room(RoomEvent),
-    /// Packets travel otherwise than before, or, if this is the first event, otherwise than preferred. By TCP, audio that is
-    /// lost on the way comes late; UDP is tried again after 10 s, and ever more rarely up to every 5 minutes.
+    /// Packets travel otherwise than before, or, if this is the first event, otherwise than preferred. By TCP and WebSocket, audio
+    /// that is lost on the way comes late; UDP is tried again after 10 s, and ever more rarely up to every 5 minutes.
     TransportChanged(Transport),
     /// Another participant sent a message by the lossy way. Reliable ones are in [`Room::messages`](crate::Room::messages).
     LossyMessage {

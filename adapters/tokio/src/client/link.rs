@@ -1,4 +1,4 @@
-//! The way to the server: a UDP socket or a TCP connection.
+//! The way to the server: a UDP socket, a TCP connection or a WebSocket.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,6 +8,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UdpSocket};
 
+use super::Transport;
+use super::web::WebLink;
 use crate::framing::{PacketReader, PacketWriter};
 
 /// The time limit of the last packets on one link.
@@ -20,6 +22,7 @@ pub(super) enum Link {
         reader: PacketReader<OwnedReadHalf>,
         writer: PacketWriter<OwnedWriteHalf>,
     },
+    Web(Box<WebLink>),
 }
 
 impl Link {
@@ -51,11 +54,21 @@ impl Link {
         })
     }
 
+    /// How packets travel by it.
+    pub(super) fn transport(&self) -> Transport {
+        match self {
+            Self::Udp(_) => Transport::Udp,
+            Self::Tcp { .. } => Transport::Tcp,
+            Self::Web(_) => Transport::WebSocket,
+        }
+    }
+
     /// Whether [`send`](Self::send) takes another packet without queueing it behind others.
     pub(super) fn is_ready(&self) -> bool {
         match self {
             Self::Udp(_) => true,
             Self::Tcp { writer, .. } => writer.is_idle(),
+            Self::Web(web) => web.is_idle(),
         }
     }
 
@@ -69,6 +82,7 @@ impl Link {
                 }
             }
             Self::Tcp { writer, .. } => writer.put(packet),
+            Self::Web(web) => web.put(packet),
         }
     }
 
@@ -90,21 +104,27 @@ impl Link {
                 }
                 flushed = writer.flush(), if !writer.is_idle() => flushed.map(|()| None),
             },
+            Self::Web(web) => web.receive(buffer).await,
         }
     }
 
     /// Writes what is left to write, unless that takes long.
     pub(super) async fn finish(&mut self) {
-        if let Self::Tcp { writer, .. } = self {
-            let _ = tokio::time::timeout(FINISH, writer.flush()).await;
-        }
+        let finish = async {
+            match self {
+                Self::Udp(_) => {}
+                Self::Tcp { writer, .. } => drop(writer.flush().await),
+                Self::Web(web) => web.finish().await,
+            }
+        };
+        let _ = tokio::time::timeout(FINISH, finish).await;
     }
 
     /// One more packet, if it is here already.
     pub(super) fn try_receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
         match self {
             Self::Udp(socket) => socket.try_recv(buffer).ok(),
-            Self::Tcp { .. } => None,
+            Self::Tcp { .. } | Self::Web(_) => None,
         }
     }
 }

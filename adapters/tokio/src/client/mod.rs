@@ -5,7 +5,7 @@
 //! the task.
 //!
 //! ```text
-//!   Room, AudioWriter ──commands──► Mutex<core::client::Client> ◄──datagrams, time── driver ◄──► UDP or TCP
+//!   Room, AudioWriter ──commands──► Mutex<core::client::Client> ◄──datagrams, time── driver ◄──► UDP, TCP or WebSocket
 //!   Events            ◄─broadcast───────────────┤
 //!   Messages          ◄─queue───────────────────┤
 //!   MixedReader,      ◄─broadcast, encoded──────┘
@@ -31,16 +31,21 @@ mod shared;
 mod stack;
 mod tried;
 mod voice_in;
+#[cfg(feature = "websocket")]
+mod web;
+#[cfg(not(feature = "websocket"))]
+#[path = "without_web.rs"]
+mod web;
 
 pub use audio_in::{MixedReader, SlotReader};
 pub use audio_out::AudioWriter;
 pub use error::{JoinError, PublishError, ReadError, RequestError, WriteError};
-pub use event::{Event, Events};
+pub use event::{Event, Events, Transport};
 pub use frames::{EncodedFrame, FrameReader};
 pub use media::{MediaPacket, MediaReader, MediaWriter};
 pub use messages::{Message, Messages};
 pub use options::{AudioCodec, AudioOptions, JoinOptions, TransportChoice};
-pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause, Transport};
+pub use parlour_core::client::{CloseCause, Event as RoomEvent, ReconnectCause};
 pub use rate::SampleRate;
 pub use room::{JoinProgress, Lobby, OnProgress, Participant, Room, RoomState, Whom};
 #[cfg(feature = "tap")]

@@ -13,14 +13,18 @@ use super::{OnProgress, SampleRate};
 #[non_exhaustive]
 pub enum TransportChoice {
     /// By UDP, and by TCP while UDP is not answered: for a second at each of the server's addresses at first, and for
-    /// five seconds when a connection breaks. A client on TCP
-    /// ([`Event::TransportChanged`](crate::Event::TransportChanged)) tries UDP again now and then.
+    /// five seconds when a connection breaks. With the feature `websocket`, by WebSocket where TCP is not answered either
+    /// ([`JoinOptions::web`](crate::JoinOptions)). A client that is not on UDP
+    /// ([`Event::TransportChanged`](crate::Event::TransportChanged)) tries it again now and then.
     #[default]
     Auto,
     /// By UDP or not at all.
     Udp,
     /// By TCP: packets are late rather than lost, which audio likes less.
     Tcp,
+    /// By WebSocket, with TLS and through the proxy that the environment names ([`JoinOptions::web`](crate::JoinOptions)).
+    #[cfg(feature = "websocket")]
+    WebSocket,
 }
 
 impl TransportChoice {
@@ -29,6 +33,9 @@ impl TransportChoice {
             Self::Auto => Transports::UdpOrTcp,
             Self::Udp => Transports::Udp,
             Self::Tcp => Transports::Tcp,
+            // For the core, it is another way to open a connection.
+            #[cfg(feature = "websocket")]
+            Self::WebSocket => Transports::Tcp,
         }
     }
 }
@@ -50,11 +57,17 @@ pub struct JoinOptions {
     pub publish: Vec<(StreamKey, AudioOptions)>,
     /// How packets travel.
     pub transport: TransportChoice,
+    /// The address at which the server takes WebSockets, that of its API: `https://rooms.example.org`, perhaps with a port, or
+    /// `http://127.0.0.1:7800` for a try. Without one it is `https://` and the ticket's host, if that is a name. The variables
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, also in lower case, name a proxy and the hosts without one.
+    #[cfg(feature = "websocket")]
+    pub web: Option<String>,
     /// If the token makes this participant wait in the lobby: whether joining waits until a moderator has decided
     /// (`true`), or gives the room at once, with [`RoomEvent::Joined`](crate::RoomEvent::Joined) or
     /// [`RoomEvent::Closed`](crate::RoomEvent::Closed) to follow.
     pub wait_in_lobby: bool,
-    /// The time without an answer after which joining gives up. Less than 2 s leaves no time for TCP. If every
+    /// The time without an answer after which joining gives up. Less than 2 s leaves no time for TCP, and
+    /// less than 5 s none for WebSocket. If every
     /// address reports a closed port, it gives up after 2 s.
     pub timeout: Duration,
     /// Is told what the join waits for: an answer that has not come for 2 s, or a moderator.
@@ -73,6 +86,8 @@ impl Default for JoinOptions {
             policy: SubscribePolicy::All,
             publish: Vec::new(),
             transport: TransportChoice::Auto,
+            #[cfg(feature = "websocket")]
+            web: None,
             wait_in_lobby: true,
             timeout: Duration::from_secs(10),
             on_progress: None,

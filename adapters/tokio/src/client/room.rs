@@ -24,6 +24,7 @@ mod lobby;
 mod moderation;
 mod participants;
 
+pub(super) use joining::Ways;
 pub use joining::{JoinProgress, OnProgress};
 pub use lobby::Lobby;
 pub use moderation::Whom;

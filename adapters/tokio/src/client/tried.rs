@@ -9,7 +9,10 @@ const MOST: usize = 16;
 
 /// The targets that were tried, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Tried(Vec<Attempt>);
+pub(super) struct Tried {
+    attempts: Vec<Attempt>,
+    web: Option<Web>,
+}
 
 #[derive(Debug)]
 struct Attempt {
@@ -18,11 +21,31 @@ struct Attempt {
     is_refused: bool,
 }
 
+/// The way by WebSocket.
+#[derive(Debug)]
+struct Web {
+    address: String,
+    failure: Option<String>,
+}
+
 impl Tried {
+    /// By WebSocket, there.
+    pub(super) fn note_web(&mut self, address: String) {
+        let failure = None;
+        self.web.get_or_insert(Web { address, failure });
+    }
+
+    /// Notes why that does not do.
+    pub(super) fn note_web_failed(&mut self, error: &io::Error) {
+        if let Some(web) = &mut self.web {
+            web.failure = Some(error.to_string());
+        }
+    }
+
     pub(super) fn note(&mut self, target: Target) {
-        let is_known = self.0.iter().any(|attempt| attempt.target == target);
-        if !is_known && self.0.len() < MOST {
-            self.0.push(Attempt {
+        let is_known = self.attempts.iter().any(|attempt| attempt.target == target);
+        if !is_known && self.attempts.len() < MOST {
+            self.attempts.push(Attempt {
                 target,
                 is_refused: false,
             });
@@ -36,21 +59,24 @@ impl Tried {
             // The same by UDP on Windows.
             io::ErrorKind::ConnectionReset,
         ];
-        let mut attempts = self.0.iter_mut();
+        let mut attempts = self.attempts.iter_mut();
         if let Some(attempt) = attempts.find(|attempt| attempt.target == target) {
             attempt.is_refused = refusals.contains(&error.kind());
         }
     }
 
-    /// Whether at least this many targets were tried, and all their hosts report a closed port.
+    /// Whether at least this many targets were tried, and all their hosts report a closed port, and whether the web
+    /// does not help.
     pub(super) fn is_refused_everywhere(&self, targets: usize) -> bool {
-        self.0.len() >= targets && self.0.iter().all(|attempt| attempt.is_refused)
+        self.attempts.len() >= targets
+            && self.attempts.iter().all(|attempt| attempt.is_refused)
+            && (self.web.as_ref()).is_none_or(|web| web.failure.is_some())
     }
 }
 
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, attempt) in self.0.iter().enumerate() {
+        for (index, attempt) in self.attempts.iter().enumerate() {
             let Target { transport, address } = attempt.target;
             let transport = match transport {
                 Transport::Udp => "UDP",
@@ -59,6 +85,13 @@ impl fmt::Display for Tried {
             let separator = if index == 0 { "" } else { ", " };
             let outcome = if attempt.is_refused { " (refused)" } else { "" };
             write!(f, "{separator}{transport} to {address}{outcome}")?;
+        }
+        if let Some(Web { address, failure }) = &self.web {
+            let separator = if self.attempts.is_empty() { "" } else { ", " };
+            write!(f, "{separator}WebSocket to {address}")?;
+            if let Some(failure) = failure {
+                write!(f, " ({failure})")?;
+            }
         }
         Ok(())
     }

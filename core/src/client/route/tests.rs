@@ -202,6 +202,39 @@ fn who_is_on_tcp_probes_udp_ever_more_rarely_and_goes_back_to_it() {
 }
 
 #[test]
+fn what_the_adapter_opens_itself_has_its_time_and_is_left_for_udp_as_tcp_is() {
+    let mut route = route(Transports::UdpOrTcp, &[A4]);
+    let target = Target {
+        transport: Transport::Tcp,
+        address: A4.parse().unwrap(),
+    };
+    let done = drive(&mut route, 0, 1_400, None);
+    assert_eq!(opened(&done), [udp(0, A4), tcp(1_000, A4)]);
+    let patience = Duration::from_secs(3);
+    route.opened(target, patience, at(1_500));
+    assert_eq!(route.target(), Some(target));
+    let mut silent = route.clone();
+    let done = drive(&mut silent, 1_500, 5_000, Some(&[A4]));
+    assert_eq!(opened(&done).first(), Some(&udp(4_500, A4)));
+    route.answered(at(2_000));
+    assert!(route.is_settled());
+    let done = drive(&mut route, 2_000, 13_000, None);
+    assert_eq!(done, [(12_000, Action::Probe(A4.parse().unwrap()))]);
+    route.probe_answered(at(13_000));
+    // What comes too late changes nothing.
+    route.opened(target, patience, at(13_000));
+    assert_eq!(
+        route.target().map(|target| target.transport),
+        Some(Transport::Udp)
+    );
+    // A connection that breaks is sought by the adapter, too, before UDP is.
+    route.failed(at(20_000));
+    drive(&mut route, 20_000, 24_900, None);
+    route.opened(target, patience, at(24_900));
+    assert_eq!(opened(&drive(&mut route, 24_900, 27_800, None)), []);
+}
+
+#[test]
 fn who_may_use_tcp_only_probes_nothing() {
     let mut route = route(Transports::Tcp, &[A4]);
     let done = drive(&mut route, 0, 500, None);

@@ -25,6 +25,7 @@ use clap::Args;
 use parlour_tokio::{JoinOptions, OnProgress, Recipients, Room, StreamKey};
 use reqwest::Method;
 use serde_json::json;
+use url::Url;
 
 use self::recording::Recorders;
 use self::sound::Sound;
@@ -56,6 +57,7 @@ const LONGEST_TEXT: usize = 640;
 #[command(after_long_help = "\
 Environment:
   PARLOUR_TICKET   the ticket, where none is given
+  HTTPS_PROXY      the proxy for WebSocket, and NO_PROXY the hosts that are reached without it
 
 Examples:
   parlour join --room kitchen --as anna --play examples/assets/host.wav --loop
@@ -109,6 +111,10 @@ pub(crate) struct Join {
     /// Sends a message to all who are there, of at most 640 bytes.
     #[arg(long, value_name = "MESSAGE", value_parser = message)]
     text: Option<String>,
+    /// Where the server takes WebSockets, for networks that let only HTTPS out: the address of its API. Without it, that of the
+    /// context if the server makes the ticket, or `https://` and the ticket's host.
+    #[arg(long, value_name = "URL")]
+    web: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -186,6 +192,17 @@ impl Join {
         Ok(ticket.context("the server's answer has no ticket")?)
     }
 
+    /// Where the server takes WebSockets, as far as it is known.
+    fn web(&self) -> Option<String> {
+        let of_context = || {
+            self.room.as_ref()?;
+            let url = self.connection.context().ok()?.url;
+            let is_bare = Url::parse(&url).is_ok_and(|url| url.path() == "/");
+            is_bare.then_some(url)
+        };
+        self.web.clone().or_else(of_context)
+    }
+
     fn sound(&self) -> Result<Option<Sound>, Failure> {
         #[cfg(feature = "sound-card")]
         if let Some(name) = &self.microphone {
@@ -228,6 +245,7 @@ impl Join {
         let options = JoinOptions {
             publish: (sound.iter().map(|sound| (mic.clone(), sound.options()))).collect(),
             on_progress: Some(OnProgress::new(|progress| eprintln!("{progress}"))),
+            web: self.web(),
             ..JoinOptions::default()
         };
         let joined = tokio::select! {

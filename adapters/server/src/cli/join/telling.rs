@@ -53,8 +53,8 @@ impl<'a> Teller<'a> {
         match event {
             Event::Room(event) => self.of_room_event(event),
             Event::TransportChanged(transport) => {
-                let name = snake(transport);
-                let says = format!("connected by {}", name.to_uppercase());
+                let says = format!("connected by {transport}");
+                let name = transport.to_string().to_lowercase();
                 Some(("transport_changed", says, json!({"transport": name})))
             }
             Event::LossyMessage { from, topic, body } => {

@@ -65,7 +65,8 @@ async fn join(server: &Server, servers: &[SocketAddr], leads: bool) -> Room {
         name: name.to_owned(),
         port: ticket.port,
     };
-    let joined = Room::join_found(&ticket, options, host, servers);
+    let ways = Ways::new(&options, &host).unwrap();
+    let joined = Room::join_found(&ticket, options, ways, host, servers);
     within(joined).await.unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::{Room, publication};
+#[cfg(feature = "websocket")]
+use crate::client::TransportChoice;
 use crate::client::driver::{Driver, Host};
 use crate::client::shared::{Shared, Status};
 use crate::client::stack::on_a_large_stack;
+use crate::client::web::Web;
 use crate::client::{JoinError, JoinOptions};
 use crate::clock::Clock;
 use crate::machine::Client;
@@ -102,22 +105,24 @@ impl Room {
             name: ticket.host.to_owned(),
             port: ticket.port,
         };
-        let servers = resolve(&host).await?;
-        Self::join_found(&ticket, options, host, &servers).await
+        let ways = Ways::new(&options, &host)?;
+        let servers = ways.resolve(&host).await?;
+        Self::join_found(&ticket, options, ways, host, &servers).await
     }
 
     /// Joins at one of `servers`, which are the addresses of `host` now.
     pub(in crate::client) async fn join_found(
         ticket: &Ticket<'_>,
         options: JoinOptions,
+        ways: Ways,
         host: Host,
         servers: &[SocketAddr],
     ) -> Result<Self, JoinError> {
         let shared = on_a_large_stack(|| start(ticket, &options))?;
         let (alive, abandoned) = oneshot::channel();
         let (rebinds, rebind_requests) = mpsc::channel(1);
-        let transports = options.transport.core();
-        let driver = Driver::new(Arc::clone(&shared), transports, host, servers);
+        let targets = ways.targets(servers);
+        let driver = Driver::new(Arc::clone(&shared), ways, host, servers);
         driver.spawn(rebind_requests, abandoned);
         let room = Self {
             shared,
@@ -125,11 +130,6 @@ impl Room {
             _alive: Arc::new(alive),
         };
         let address = format!("{}:{}", ticket.host, ticket.port);
-        let ways = match transports {
-            Transports::UdpOrTcp => 2,
-            Transports::Udp | Transports::Tcp => 1,
-        };
-        let targets = servers.len().min(MAX_ADDRESSES) * ways;
         let Some(mut status) = room.answer(&options, targets).await else {
             return Err(room.no_answer(address, targets));
         };
@@ -192,6 +192,78 @@ fn tell(options: &JoinOptions, progress: &JoinProgress) {
     }
     if let Some(OnProgress(tell)) = &options.on_progress {
         tell(progress);
+    }
+}
+
+/// The ways on which a client may reach the server.
+#[derive(Debug, Clone)]
+pub(in crate::client) struct Ways {
+    pub(in crate::client) transports: Transports,
+    /// That by WebSocket, if there is one.
+    pub(in crate::client) web: Option<Web>,
+    /// Whether that is the only one.
+    pub(in crate::client) only_web: bool,
+}
+
+impl Ways {
+    /// # Errors
+    /// [`JoinError::Options`]
+    pub(in crate::client) fn new(options: &JoinOptions, host: &Host) -> Result<Self, JoinError> {
+        let transports = options.transport.core();
+        #[cfg(feature = "websocket")]
+        {
+            let only_web = options.transport == TransportChoice::WebSocket;
+            let web = match options.transport {
+                TransportChoice::Auto | TransportChoice::WebSocket => {
+                    Web::new(options.web.as_deref(), &host.name).map_err(JoinError::Options)?
+                }
+                TransportChoice::Udp | TransportChoice::Tcp => None,
+            };
+            if only_web && web.is_none() {
+                return Err(JoinError::Options(
+                    "the ticket names no host that has a certificate: say in `web` where the server takes WebSockets",
+                ));
+            }
+            Ok(Self {
+                transports,
+                web,
+                only_web,
+            })
+        }
+        #[cfg(not(feature = "websocket"))]
+        {
+            let _ = host;
+            Ok(Self {
+                transports,
+                web: None,
+                only_web: false,
+            })
+        }
+    }
+
+    /// The addresses of the server. Behind a proxy, names may have none, and the proxy knows them.
+    ///
+    /// # Errors
+    /// [`JoinError::UnknownHost`]
+    async fn resolve(&self, host: &Host) -> Result<Vec<SocketAddr>, JoinError> {
+        let nowhere = vec![(Ipv4Addr::UNSPECIFIED, host.port).into()];
+        if self.only_web {
+            return Ok(nowhere);
+        }
+        if !self.web.as_ref().is_some_and(Web::is_by_proxy) {
+            return resolve(host).await;
+        }
+        let found = tokio::time::timeout(NOTICE, resolve(host)).await;
+        Ok(found.ok().and_then(Result::ok).unwrap_or(nowhere))
+    }
+
+    /// How many targets there are at these addresses.
+    fn targets(&self, servers: &[SocketAddr]) -> usize {
+        let of_each = match self.transports {
+            Transports::UdpOrTcp => 2,
+            Transports::Udp | Transports::Tcp => 1,
+        };
+        servers.len().min(MAX_ADDRESSES) * of_each
     }
 }
 
