@@ -24,7 +24,7 @@ export class ParlourError extends Error {
   }
 }
 
-/** An error as it travels between page and worker. @internal */
+/** An error in an event: as {@link ParlourError}, but a plain object. */
 export interface PlainError {
   readonly code: ErrorCode;
   readonly message: string;

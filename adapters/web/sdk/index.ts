@@ -15,8 +15,9 @@
 export { Room, type JoinOptions } from "./room.js";
 export { Microphone, type MicrophoneOptions } from "./microphone.js";
 export { devices, type Device, type Devices } from "./devices.js";
-export { ParlourError, type ErrorCode } from "./errors.js";
+export { ParlourError, type ErrorCode, type PlainError } from "./errors.js";
 export type { RoomEvents, Unsubscribe } from "./events.js";
 export type {
-  CarriageName, Connection, Grant, Message, Participant, Policy, Statistics, Stream, StreamName, TransportChoice, Waiting,
+  CarriageName, Connection, Grant, Message, Participant, Policy, SlotStatistics, Statistics, Stream, StreamName, TransportChoice,
+  Waiting,
 } from "./types.js";
