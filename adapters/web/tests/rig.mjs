@@ -21,13 +21,19 @@ const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const folder = mkdtempSync(join(tmpdir(), "parlour-web-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
+/** A port that is free for TCP and UDP, below those that the system gives to others in the meantime. */
 async function freePort() {
-  const server = createTcp().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 18_000);
+    const tcp = createTcp().listen(port, "127.0.0.1"), udp = createSocket("udp4").bind(port, "127.0.0.1");
+    try {
+      await Promise.all([once(tcp, "listening"), once(udp, "listening")]);
+      return port;
+    } catch { /* In use: another one. */ } finally {
+      tcp.close();
+      udp.close();
+    }
+  }
 }
 
 /** A relay of UDP that loses a share of the packets, in each direction. */
@@ -166,8 +172,8 @@ export function browser({ refuses = false, gesture = false } = {}) {
   return chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs: ["--mute-audio"], chromiumSandbox: false });
 }
 
-/** A page with the package, that keeps what its microphone gives and what it plays. */
-export async function open(browser, url) {
+/** A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays. */
+export async function open(browser, url, unasked) {
   const page = await (await browser.newContext()).newPage();
   page.on("pageerror", (error) => console.error("the page:", error));
   await page.addInitScript(() => {
@@ -186,6 +192,7 @@ export async function open(browser, url) {
     };
     window.happened = [];
   });
+  if (unasked) await page.addInitScript((unasked) => { window.unasked = unasked; }, unasked);
   await page.goto(url);
   await page.waitForFunction(() => window.parlour);
   return page;
@@ -227,26 +234,42 @@ function envelope(pcm) {
   return powers.map((power, n) => Math.sqrt((power + (powers[n + 1] ?? 0)) / (2 * step)));
 }
 
+/** The correlation of two pieces of the same length. */
+function correlation(a, b) {
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(a), mean(b)];
+  let product = 0, xx = 0, yy = 0;
+  for (let n = 0; n < a.length; n++) {
+    product += (a[n] - x) * (b[n] - y);
+    xx += (a[n] - x) ** 2;
+    yy += (b[n] - y) ** 2;
+  }
+  return product / Math.sqrt(xx * yy) || 0;
+}
+
+/** The best of the lags from `from` to `to`: where `part` begins in `whole`. */
+function best(whole, part, from, to) {
+  let found = { correlation: -1, lag: from };
+  for (let lag = Math.max(0, from); lag <= Math.min(to, whole.length - part.length); lag++) {
+    const here = correlation(whole.subarray(lag, lag + part.length), part);
+    if (here > found.correlation) found = { correlation: here, lag };
+  }
+  return found;
+}
+
 /**
- * How similar what was heard is to a part of what was said, at the lag where that is most: the correlation of the two
- * envelopes, 1 if they are the same. The part is that of `from` to `to` seconds of what was heard.
+ * How similar what was heard from `from` to `to` seconds is to a part of what was said: the correlation of the two envelopes, 1
+ * if they are the same. A jitter buffer changes its delay while it plays. So the lag is found for all, and for each second anew,
+ * up to 200 ms beside that; the result is the mean of the seconds.
  */
 export function similarity(said, heard, from, to) {
   const part = envelope(heard).subarray(from * 250, to * 250), whole = envelope(said);
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const y = mean(part), partPower = part.reduce((sum, value) => sum + (value - y) ** 2, 0);
-  let best = -1;
-  for (let lag = 0; lag + part.length <= whole.length; lag++) {
-    let product = 0, x = 0, power = 0;
-    for (let n = 0; n < part.length; n++) x += whole[lag + n];
-    x /= part.length;
-    for (let n = 0; n < part.length; n++) {
-      product += (whole[lag + n] - x) * (part[n] - y);
-      power += (whole[lag + n] - x) ** 2;
-    }
-    best = Math.max(best, product / Math.sqrt(power * partPower) || -1);
-  }
-  return best;
+  const { lag } = best(whole, part, 0, Infinity);
+  const seconds = Array.from({ length: to - from }, (_, second) => second * 250);
+  const sum = seconds.reduce((sum, at) => (
+    sum + best(whole, part.subarray(at, at + 250), lag + at - 50, lag + at + 50).correlation
+  ), 0);
+  return sum / seconds.length;
 }
 
 /** A sound that is played over and over. */

@@ -39,7 +39,7 @@ const failure = (page, expression, argument) => page.evaluate(
   [expression, argument],
 );
 
-test("two pages see each other, and send each other messages", async () => {
+test("two pages see each other, and send each other messages", { timeout: 90_000 }, async () => {
   const anna = await joined("hall", "anna"), ben = await joined("hall", "ben", { transport: "webSocket" }, "--name", "Ben B.");
   await happens(anna, "participantJoined", { participant: "ben" });
   const seen = await anna.evaluate(() => [...room.participants.values()].map(({ id, name, isLocal }) => ({ id, name, isLocal })));
@@ -57,7 +57,7 @@ test("two pages see each other, and send each other messages", async () => {
   assert.equal((await failure(ben, `room.send("chat", "too late")`)).code, "closed");
 });
 
-test("a microphone is muted, heard again, and turned off", async () => {
+test("a microphone is muted, heard again, and turned off", { timeout: 90_000 }, async () => {
   const anna = await joined("studio", "anna"), ben = await joined("studio", "ben");
   await ben.evaluate(async () => { window.microphone = await room.microphone(); });
   await happens(anna, "speakingStarted", { participant: "ben" });
@@ -72,7 +72,7 @@ test("a microphone is muted, heard again, and turned off", async () => {
   assert.equal((await failure(ben, "microphone.setMuted(true)")).code, "closed");
 });
 
-test("a moderator censors and kicks, and others may not", async () => {
+test("a moderator censors and kicks, and others may not", { timeout: 90_000 }, async () => {
   const anna = await joined("court", "anna", {}, "--grants", "participant,moderator"), ben = await joined("court", "ben");
   await happens(anna, "participantJoined", { participant: "ben" });
   const refused = await failure(ben, `room.kick("anna")`);
@@ -87,7 +87,7 @@ test("a moderator censors and kicks, and others may not", async () => {
   assert.equal(back.code, "kicked");
 });
 
-test("who waits in the lobby is let in", async () => {
+test("who waits in the lobby is let in", { timeout: 90_000 }, async () => {
   const anna = await joined("salon", "anna", {}, "--grants", "participant,moderator");
   const ben = await joined("salon", "ben", {}, "--lobby");
   assert.equal(await ben.evaluate(() => room.connection), "waiting");
@@ -97,13 +97,13 @@ test("who waits in the lobby is let in", async () => {
   assert.equal(await ben.evaluate(() => room.me), "ben");
 });
 
-test("a second page of the same participant takes the place of the first", async () => {
+test("a second page of the same participant takes the place of the first", { timeout: 90_000 }, async () => {
   const first = await joined("attic", "anna");
   await joined("attic", "anna");
   assert.equal((await happens(first, "closed")).reason, "replaced");
 });
 
-test("a new token brings new grants", async () => {
+test("a new token brings new grants", { timeout: 90_000 }, async () => {
   const anna = await joined("tower", "anna", {}, "--grants", "subscribe");
   assert.deepEqual(await anna.evaluate(() => room.grants), ["subscribe"]);
   assert.equal((await failure(anna, "room.microphone()")).code, "notPermitted");
@@ -114,7 +114,7 @@ test("a new token brings new grants", async () => {
   assert.equal((await failure(anna, `room.refreshToken("no token")`)).code, "invalidToken");
 });
 
-test("joining fails with what to do", async () => {
+test("joining fails with what to do", { timeout: 90_000 }, async () => {
   const page = await open(chromium, site.url), ticket = await server.ticket("cellar", "anna");
   const join = (ticket, options) => failure(page, "parlour.Room.join(argument.ticket, argument.options)", { ticket, options });
   assert.equal((await join("https://here")).code, "invalidTicket");
@@ -128,7 +128,7 @@ test("joining fails with what to do", async () => {
   assert.equal((await join(other, { server: server.url, timeout: 2_000 })).code, "unreachable");
 });
 
-test("a microphone that is refused says so, and the room goes on", async () => {
+test("a microphone that is refused says so, and the room goes on", { timeout: 90_000 }, async () => {
   const other = await browser({ refuses: true });
   try {
     const page = await open(other, site.url);
@@ -142,12 +142,11 @@ test("a microphone that is refused says so, and the room goes on", async () => {
   }
 });
 
-test("sound waits for a gesture, and any click unlocks it", async () => {
+test("sound waits for a gesture, and any click unlocks it", { timeout: 90_000 }, async () => {
   const other = await browser({ gesture: true });
   try {
-    const page = await open(other, site.url);
-    await joins(page, await server.ticket("garden", "anna"), { server: server.url });
-    await page.waitForFunction(() => room.needsGesture);
+    const page = await open(other, site.url, [await server.ticket("garden", "anna"), { server: server.url }]);
+    await page.waitForFunction(() => room.needsGesture, null, { timeout: 10_000 });
     await page.click("#gesture");
     await page.waitForFunction(() => !room.needsGesture);
   } finally {

@@ -50,7 +50,7 @@ function isHeard({ inPage, atNative }) {
   assert.ok(atNative >= SIMILAR, `the native participant hears ${atNative}`);
 }
 
-test("by WebSocket", async () => {
+test("by WebSocket", { timeout: 90_000 }, async () => {
   const talked = await talk("socket", { transport: "webSocket" });
   assert.equal(talked.carriage, "webSocket");
   isHeard(talked);
@@ -58,13 +58,13 @@ test("by WebSocket", async () => {
   assert.ok(similarity(looped(host), talked.said, 2, 8) < SIMILAR);
 });
 
-test("by WebTransport, which is the one that wins", async () => {
+test("by WebTransport, which is the one that wins", { timeout: 90_000 }, async () => {
   const talked = await talk("transport", {});
   assert.equal(talked.carriage, "webTransport");
   isHeard(talked);
 });
 
-test("with 5 % loss each way", async () => {
+test("with 5 % loss each way", { timeout: 90_000 }, async () => {
   const { network } = server;
   const talked = await talk("loss", { transport: "webTransport" }, async () => { [network.loss, network.lost] = [0.05, 0]; });
   network.loss = 0;
@@ -73,7 +73,7 @@ test("with 5 % loss each way", async () => {
 });
 
 for (const transport of ["webSocket", "webTransport"]) {
-  test(`through a restart of the server, by ${transport}`, async () => {
+  test(`through a restart of the server, by ${transport}`, { timeout: 120_000 }, async () => {
     const talked = await talk(`restart-${transport}`, { transport }, async (page) => {
       await sleep(2_000);
       await server.stop("SIGKILL");
