@@ -1,0 +1,114 @@
+import { type RoomEvents, type Unsubscribe } from "./events.js";
+import { Microphone, type MicrophoneOptions } from "./microphone.js";
+import { type CarriageName, type Connection, type Grant, type Participant, type Policy, type Statistics, type StreamName, type TransportChoice, type Waiting } from "./types.js";
+/** How to join. */
+export interface JoinOptions {
+    /**
+     * The website of the server, such as `https://rooms.example.org`. Without, the page's own origin if the ticket is for the
+     * page's host (or the page is on `localhost`), else `https://` and the ticket's host.
+     */
+    server?: string;
+    /** Which carriage to use. `auto` by default. */
+    transport?: TransportChoice;
+    /** What to hear without asking for each stream: `all` by default. */
+    policy?: Policy;
+    /** How many voices to hear at a time, at most and by default 32. */
+    voices?: number;
+    /** How long to try, in milliseconds: 15,000 by default. */
+    timeout?: number;
+    /** Gives a new token when the old one is about to expire. */
+    refreshToken?: () => Promise<string>;
+}
+/** A room, and this page as one of its participants. */
+export declare class Room {
+    #private;
+    private constructor();
+    /**
+     * Joins the room of a ticket. Call it in a click or key press: then sound may play at once; otherwise see
+     * {@link needsGesture}.
+     *
+     * It resolves when the participant is in the room and knows who is there, or waits in the lobby ({@link connection}).
+     *
+     * @throws {@link ParlourError}: the ticket or an option is none, the server cannot be reached, or it refuses, and why.
+     */
+    static join(ticket: string, options?: JoinOptions): Promise<Room>;
+    /** How this page is connected with the room. */
+    get connection(): Connection;
+    /** The id of this page's participant; `null` in the lobby. */
+    get me(): string | null;
+    /** What this participant may do. */
+    get grants(): readonly Grant[];
+    /** Those in the room by their ids, this page among them. A new map after each change. */
+    get participants(): ReadonlyMap<string, Participant>;
+    /** How many are in the room; of a very large one not all are in {@link participants}. */
+    get count(): number;
+    /** The participant that is loudest now. */
+    get activeSpeaker(): Participant | null;
+    /** The participant to show large: pinned, or presenting, or the active speaker. */
+    get main(): Participant | null;
+    /** The participant that holds the floor, in rooms that use it. */
+    get floor(): Participant | null;
+    /** Those who wait in the lobby, if this participant may admit them. */
+    get lobby(): readonly Waiting[];
+    /** How datagrams travel now. */
+    get carriage(): CarriageName | null;
+    /**
+     * Whether the browser lets sound play only after a gesture of the user. Any click or key press on the page then unlocks it;
+     * show a hint, or call {@link resumeAudio} in one.
+     */
+    get needsGesture(): boolean;
+    /** Listens to an event. The result ends that. */
+    on<Name extends keyof RoomEvents>(name: Name, listener: (event: RoomEvents[Name]) => void): Unsubscribe;
+    /**
+     * Turns the microphone on and publishes it. The browser asks the user at the first time. A room has one microphone: if it is on
+     * already, it stops, and this one takes its place.
+     *
+     * @throws {@link ParlourError} with `microphoneDenied`, `microphoneMissing`, `microphoneBusy`, or the server's refusal.
+     */
+    microphone(options?: MicrophoneOptions): Promise<Microphone>;
+    /** Lets sound play; works in a gesture of the user. */
+    resumeAudio(): Promise<void>;
+    /** Plays by another speaker, of `devices().speakers`; the system's preferred one is `""`. */
+    setSpeaker(deviceId: string): Promise<void>;
+    /** Hears a stream, whatever the policy. */
+    subscribe(stream: StreamName): Promise<void>;
+    /** Does not hear a stream, whatever the policy: silences it for this page alone. */
+    unsubscribe(stream: StreamName): Promise<void>;
+    /** Says which streams to hear without asking for each. */
+    setPolicy(policy: Policy): Promise<void>;
+    /** Keeps a place for a stream whoever else talks; `null` ends that. */
+    pin(stream: StreamName | null): Promise<void>;
+    /**
+     * Sends a message to those named, or to all others. At most 640 bytes.
+     *
+     * @returns How many it was sent to; 0 for one that may get lost (`reliable: false`).
+     */
+    send(topic: string, body: string | Uint8Array, options?: {
+        to?: readonly string[];
+        reliable?: boolean;
+    }): Promise<number>;
+    /** Gives an attribute a value of at most 64 bytes; an empty one removes it. Another's takes the grant `setAttributes`. */
+    setAttribute(key: string, value: string, participant?: string): Promise<void>;
+    /** Asks for the right to speak, in rooms that use it. */
+    requestFloor(): Promise<void>;
+    /** Gives it back. */
+    releaseFloor(): Promise<void>;
+    /** Removes participants from the session. @returns How many. */
+    kick(...participants: string[]): Promise<number>;
+    /** Silences participants. @returns How many. */
+    censor(...participants: string[]): Promise<number>;
+    /** Lifts the silence. @returns How many. */
+    uncensor(...participants: string[]): Promise<number>;
+    /** Lets participants in from the lobby. @returns How many. */
+    admit(...participants: string[]): Promise<number>;
+    /** Turns participants away from the lobby. @returns How many. */
+    deny(...participants: string[]): Promise<number>;
+    /** Ends the session for everybody. */
+    endSession(): Promise<void>;
+    /** Replaces the token by a newer one for the same participant and room. */
+    refreshToken(token: string): Promise<void>;
+    /** Figures about the connection. */
+    statistics(): Promise<Statistics>;
+    /** Leaves the room. It resolves when the server knows, or after a second. */
+    leave(): Promise<void>;
+}

@@ -1,0 +1,118 @@
+import type { PlainError } from "./errors.js";
+import type { CarriageName, Connection, Grant, Message, Statistics, StreamName } from "./types.js";
+
+/** The events of a room: the name of each, and what its listeners get. */
+export interface RoomEvents {
+  /** In the session, at first or again. `resumed`: as if the connection had never broken. */
+  joined: { readonly resumed: boolean };
+  /** In the lobby, until a moderator decides. */
+  waiting: object;
+  /** The connection is being restored; nothing has to be done. */
+  reconnecting: { readonly reason: "silence" | "reset" | "networkChanged" | "redirected" | "keysExhausted" | "other" };
+  /** It is over. `reason` says why, `message` says it to people. */
+  closed: { readonly cause: "closed" | "refused" | "versionMismatch" | "other"; readonly reason: string; readonly message: string };
+  /** Anything of the room's state has changed: for who shows all of it anew. */
+  changed: object;
+  /** `room.connection` has changed. */
+  connection: { readonly connection: Connection };
+  /** `present`: it was there before this page joined. */
+  participantJoined: { readonly participant: string; readonly present: boolean };
+  participantLeft: { readonly participant: string; readonly reason: string };
+  /** Out of view: gone, or one of too many to be shown. */
+  participantHidden: { readonly participant: string };
+  connectionChanged: { readonly participant: string; readonly state: "connected" | "reconnecting" };
+  streamPublished: { readonly stream: StreamName };
+  streamUnpublished: { readonly stream: StreamName };
+  streamMuted: { readonly stream: StreamName; readonly muted: boolean };
+  censored: { readonly participant: string; readonly censored: boolean };
+  attributeChanged: { readonly participant: string; readonly key: string };
+  speakingStarted: { readonly participant: string };
+  speakingStopped: { readonly participant: string };
+  /** The active speaker changed. */
+  speakerChanged: { readonly participant: string | null };
+  presenterChanged: { readonly participant: string | null };
+  mainChanged: { readonly participant: string | null };
+  floorChanged: { readonly participant: string | null };
+  countChanged: { readonly count: number };
+  /** A stream of this page is not, or no longer, published. */
+  publishRefused: { readonly key: string; readonly error: PlainError };
+  policyRefused: { readonly error: PlainError };
+  message: Message;
+  /** So many messages were dropped, because they were taken too slowly. */
+  messagesMissed: { readonly messages: number };
+  /** A participant waits in the lobby, and this one may admit it. */
+  knocked: { readonly participant: string; readonly name: string };
+  knockEnded: { readonly participant: string };
+  lobbyChanged: { readonly waiting: number };
+  /** Give a newer token to `refreshToken`; with the option of that name it is fetched by itself. */
+  tokenExpiring: { readonly seconds: number };
+  grantsChanged: { readonly grants: readonly Grant[] };
+  /** How loud is who, in dB below the loudest (0 to −127), about ten times a second while somebody is heard. */
+  levels: { readonly levels: Readonly<Record<string, number>> };
+  /** Datagrams take another way to the server. */
+  carriageChanged: { readonly carriage: CarriageName };
+  /** `room.needsGesture` has changed. */
+  gestureNeeded: { readonly needed: boolean };
+  /** The microphone is gone (unplugged, or taken back), and none could take its place. */
+  microphoneLost: { readonly error: PlainError };
+}
+
+/** Ends a subscription to an event. */
+export type Unsubscribe = () => void;
+
+/** Listeners of typed events. @internal */
+export class Emitter<Events> {
+  readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>();
+
+  on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): Unsubscribe {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
+    return () => void listeners.delete(listener);
+  }
+
+  emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        listener(event as never);
+      } catch (error) {
+        // A listener's fault is neither the room's nor the other listeners'.
+        reportError(error);
+      }
+    }
+  }
+}
+
+/** An event as the worker gives it, as participant/src/event.rs has it. @internal */
+export type WorkerEvent =
+  | { [Name in keyof RoomEvents]: { readonly type: Name } & RoomEvents[Name] }[keyof RoomEvents]
+  | { readonly type: "synchronized" }
+  | { readonly type: "redirected"; readonly port: number | null; readonly addresses: readonly string[] }
+  | { readonly type: "redirectEnded" }
+  | { readonly type: "messageReceived" }
+  | { readonly type: "replied"; readonly request: number; readonly affected: number | null; readonly error: PlainError | null };
+
+/** What the page asks the worker for. @internal */
+export type ToWorker =
+  | {
+    readonly type: "start"; readonly ticket: string; readonly server: string | null; readonly options: object; readonly seed: Uint8Array;
+    readonly transport: "auto" | CarriageName; readonly prefer: CarriageName | null; readonly audio: MessagePort; readonly page: string;
+  }
+  | { readonly type: "command"; readonly id: number; readonly command: { readonly type: string; readonly [field: string]: unknown } }
+  | {
+    readonly type: "message"; readonly id: number; readonly to: string[]; readonly topic: string; readonly body: Uint8Array;
+    readonly reliable: boolean;
+  }
+  | { readonly type: "capture"; readonly id: number; readonly key: string; readonly bitrate: number; readonly dtx: boolean }
+  | { readonly type: "statistics"; readonly id: number }
+  | { readonly type: "networkChanged" };
+
+/** What the worker tells the page. @internal */
+export type FromWorker =
+  | { readonly type: "events"; readonly events: readonly WorkerEvent[]; readonly messages: readonly Message[]; readonly state: string }
+  | { readonly type: "levels"; readonly levels: Record<string, number> }
+  | { readonly type: "answer"; readonly id: number; readonly value?: unknown; readonly error?: PlainError }
+  | { readonly type: "carriage"; readonly carriage: CarriageName }
+  | { readonly type: "failed"; readonly error: PlainError };
+
+/** @internal */
+export type WorkerStatistics = Omit<Statistics, "slots">;

@@ -1,0 +1,460 @@
+import { Audio } from "./audio.js";
+import { ParlourError, plain, revived, type ErrorCode } from "./errors.js";
+import { Emitter, type FromWorker, type RoomEvents, type ToWorker, type Unsubscribe, type WorkerEvent, type WorkerStatistics } from "./events.js";
+import { Microphone, type MicrophoneOptions, type Wire } from "./microphone.js";
+import {
+  NOTHING, type CarriageName, type Connection, type Grant, type Participant, type Policy, type State, type Statistics,
+  type StreamName, type TransportChoice, type Waiting,
+} from "./types.js";
+
+/** How to join. */
+export interface JoinOptions {
+  /**
+   * The website of the server, such as `https://rooms.example.org`. Without, the page's own origin if the ticket is for the
+   * page's host (or the page is on `localhost`), else `https://` and the ticket's host.
+   */
+  server?: string;
+  /** Which carriage to use. `auto` by default. */
+  transport?: TransportChoice;
+  /** What to hear without asking for each stream: `all` by default. */
+  policy?: Policy;
+  /** How many voices to hear at a time, at most and by default 32. */
+  voices?: number;
+  /** How long to try, in milliseconds: 15,000 by default. */
+  timeout?: number;
+  /** Gives a new token when the old one is about to expire. */
+  refreshToken?: () => Promise<string>;
+}
+
+/** For so long the carriage that worked is remembered, in ms: networks change. */
+const REMEMBERED_MS = 3_600_000;
+
+type Answer = { resolve(value: unknown): void; reject(error: ParlourError): void };
+
+/** A room, and this page as one of its participants. */
+export class Room {
+  readonly #worker: Worker;
+  readonly #audio: Audio;
+  readonly #emitter = new Emitter<RoomEvents>();
+  readonly #answers = new Map<number, Answer>();
+  readonly #options: JoinOptions;
+  readonly #memory: string;
+  #asked = 0;
+  #state: State = NOTHING;
+  #participants: ReadonlyMap<string, Participant> = new Map();
+  #carriage: CarriageName | null = null;
+  #microphone: Microphone | undefined;
+  #settle: { resolve(): void; reject(error: ParlourError): void } | undefined;
+
+  private constructor(ticket: string, options: JoinOptions) {
+    this.#options = options;
+    this.#memory = `parlour:carriage:${options.server ?? ""}`;
+    const { port1, port2 } = new MessageChannel();
+    this.#audio = new Audio(port1, (needed) => this.#emitter.emit("gestureNeeded", { needed }));
+    this.#worker = startWorker();
+    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#take(data);
+    this.#worker.onerror = () => {
+      const message = "worker.js cannot be loaded: serve it beside this module, and allow it by worker-src";
+      this.#end(new ParlourError("loadFailed", message));
+    };
+    const { transport = "auto", policy = "all", voices } = options;
+    const start: ToWorker = {
+      type: "start", ticket, server: options.server ?? null, options: { policy, ...(voices !== undefined && { slots: voices }) },
+      seed: crypto.getRandomValues(new Uint8Array(32)), transport, prefer: this.#remembered(), audio: port2, page: location.href,
+    };
+    this.#worker.postMessage(start, [port2]);
+    addEventListener("online", this.#networkChanged);
+    addEventListener("pageshow", this.#shown);
+    addEventListener("pagehide", this.#hidden);
+  }
+
+  /**
+   * Joins the room of a ticket. Call it in a click or key press: then sound may play at once; otherwise see
+   * {@link needsGesture}.
+   *
+   * It resolves when the participant is in the room and knows who is there, or waits in the lobby ({@link connection}).
+   *
+   * @throws {@link ParlourError}: the ticket or an option is none, the server cannot be reached, or it refuses, and why.
+   */
+  static async join(ticket: string, options: JoinOptions = {}): Promise<Room> {
+    check(ticket, options);
+    const room = new Room(ticket, options);
+    const timeout = options.timeout ?? 15_000;
+    let timer;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        room.#settle = { resolve, reject };
+        timer = setTimeout(() => {
+          reject(new ParlourError("unreachable", `the server has not answered for ${timeout / 1_000} s: check the network, and that the server runs`));
+        }, timeout);
+        room.#audio.ready.catch(reject);
+      });
+    } catch (error) {
+      room.#end(error as ParlourError);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      room.#settle = undefined;
+    }
+    return room;
+  }
+
+  // Facts
+
+  /** How this page is connected with the room. */
+  get connection(): Connection {
+    return this.#state.connection;
+  }
+
+  /** The id of this page's participant; `null` in the lobby. */
+  get me(): string | null {
+    return this.#state.me;
+  }
+
+  /** What this participant may do. */
+  get grants(): readonly Grant[] {
+    return this.#state.grants;
+  }
+
+  /** Those in the room by their ids, this page among them. A new map after each change. */
+  get participants(): ReadonlyMap<string, Participant> {
+    return this.#participants;
+  }
+
+  /** How many are in the room; of a very large one not all are in {@link participants}. */
+  get count(): number {
+    return this.#state.count;
+  }
+
+  /** The participant that is loudest now. */
+  get activeSpeaker(): Participant | null {
+    return this.#find(this.#state.activeSpeaker);
+  }
+
+  /** The participant to show large: pinned, or presenting, or the active speaker. */
+  get main(): Participant | null {
+    return this.#find(this.#state.main);
+  }
+
+  /** The participant that holds the floor, in rooms that use it. */
+  get floor(): Participant | null {
+    return this.#find(this.#state.floor);
+  }
+
+  /** Those who wait in the lobby, if this participant may admit them. */
+  get lobby(): readonly Waiting[] {
+    return this.#state.lobby;
+  }
+
+  /** How datagrams travel now. */
+  get carriage(): CarriageName | null {
+    return this.#carriage;
+  }
+
+  /**
+   * Whether the browser lets sound play only after a gesture of the user. Any click or key press on the page then unlocks it;
+   * show a hint, or call {@link resumeAudio} in one.
+   */
+  get needsGesture(): boolean {
+    return this.#audio.needsGesture;
+  }
+
+  /** Listens to an event. The result ends that. */
+  on<Name extends keyof RoomEvents>(name: Name, listener: (event: RoomEvents[Name]) => void): Unsubscribe {
+    return this.#emitter.on(name, listener);
+  }
+
+  // Sound
+
+  /**
+   * Turns the microphone on and publishes it. The browser asks the user at the first time. A room has one microphone: if it is on
+   * already, it stops, and this one takes its place.
+   *
+   * @throws {@link ParlourError} with `microphoneDenied`, `microphoneMissing`, `microphoneBusy`, or the server's refusal.
+   */
+  async microphone(options: MicrophoneOptions = {}): Promise<Microphone> {
+    await this.#microphone?.stop();
+    const wire: Wire = {
+      audio: this.#audio,
+      capture: async (key, bitrate, dtx) => void await this.#ask({ type: "capture", key, bitrate, dtx }),
+      command: (command) => this.#command(command),
+      lost: (error) => this.#emitter.emit("microphoneLost", { error: plain(error) }),
+      released: (microphone) => { if (this.#microphone === microphone) this.#microphone = undefined; },
+    };
+    const microphone = await Microphone.start(wire, options);
+    this.#microphone = microphone;
+    return microphone;
+  }
+
+  /** Lets sound play; works in a gesture of the user. */
+  resumeAudio(): Promise<void> {
+    return this.#audio.resume();
+  }
+
+  /** Plays by another speaker, of `devices().speakers`; the system's preferred one is `""`. */
+  setSpeaker(deviceId: string): Promise<void> {
+    return this.#audio.setSpeaker(deviceId);
+  }
+
+  /** Hears a stream, whatever the policy. */
+  async subscribe(stream: StreamName): Promise<void> {
+    await this.#command({ type: "subscribe", stream: { participant: stream.participant, key: stream.key } });
+  }
+
+  /** Does not hear a stream, whatever the policy: silences it for this page alone. */
+  async unsubscribe(stream: StreamName): Promise<void> {
+    await this.#command({ type: "unsubscribe", stream: { participant: stream.participant, key: stream.key } });
+  }
+
+  /** Says which streams to hear without asking for each. */
+  async setPolicy(policy: Policy): Promise<void> {
+    await this.#command({ type: "setSubscribePolicy", policy });
+  }
+
+  /** Keeps a place for a stream whoever else talks; `null` ends that. */
+  async pin(stream: StreamName | null): Promise<void> {
+    await this.#command({ type: "pin", stream: stream && { participant: stream.participant, key: stream.key } });
+  }
+
+  // Messages and attributes
+
+  /**
+   * Sends a message to those named, or to all others. At most 640 bytes.
+   *
+   * @returns How many it was sent to; 0 for one that may get lost (`reliable: false`).
+   */
+  async send(topic: string, body: string | Uint8Array, options: { to?: readonly string[]; reliable?: boolean } = {}): Promise<number> {
+    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    const { to = [], reliable = true } = options;
+    return Number(await this.#ask({ type: "message", to: [...to], topic, body: bytes, reliable }) ?? 0);
+  }
+
+  /** Gives an attribute a value of at most 64 bytes; an empty one removes it. Another's takes the grant `setAttributes`. */
+  async setAttribute(key: string, value: string, participant?: string): Promise<void> {
+    await this.#command({ type: "setAttribute", key, value, ...(participant !== undefined && { participant }) });
+  }
+
+  // The floor
+
+  /** Asks for the right to speak, in rooms that use it. */
+  async requestFloor(): Promise<void> {
+    await this.#command({ type: "requestFloor" });
+  }
+
+  /** Gives it back. */
+  async releaseFloor(): Promise<void> {
+    await this.#command({ type: "releaseFloor" });
+  }
+
+  // Moderation
+
+  /** Removes participants from the session. @returns How many. */
+  kick(...participants: string[]): Promise<number> {
+    return this.#moderate("kick", participants);
+  }
+
+  /** Silences participants. @returns How many. */
+  censor(...participants: string[]): Promise<number> {
+    return this.#moderate("censor", participants);
+  }
+
+  /** Lifts the silence. @returns How many. */
+  uncensor(...participants: string[]): Promise<number> {
+    return this.#moderate("uncensor", participants);
+  }
+
+  /** Lets participants in from the lobby. @returns How many. */
+  admit(...participants: string[]): Promise<number> {
+    return this.#moderate("admit", participants);
+  }
+
+  /** Turns participants away from the lobby. @returns How many. */
+  deny(...participants: string[]): Promise<number> {
+    return this.#moderate("deny", participants);
+  }
+
+  /** Ends the session for everybody. */
+  async endSession(): Promise<void> {
+    await this.#command({ type: "endSession" });
+  }
+
+  // The stay
+
+  /** Replaces the token by a newer one for the same participant and room. */
+  async refreshToken(token: string): Promise<void> {
+    await this.#command({ type: "refreshToken", token });
+  }
+
+  /** Figures about the connection. */
+  async statistics(): Promise<Statistics> {
+    const [figures, slots] = await Promise.all([this.#ask({ type: "statistics" }), this.#audio.statistics()]);
+    return { ...figures as WorkerStatistics, slots };
+  }
+
+  /** Leaves the room. It resolves when the server knows, or after a second. */
+  async leave(): Promise<void> {
+    if (this.connection === "closed") return;
+    const closed = new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, 2_000);
+      this.on("closed", () => { clearTimeout(timer); resolve(); });
+    });
+    this.#microphone?.release();
+    await this.#command({ type: "leave" }).catch(() => undefined);
+    await closed;
+    this.#end(new ParlourError("left", "this page has left the room: join it again"));
+  }
+
+  // Inside
+
+  #find(id: string | null): Participant | null {
+    return (id !== null && this.#participants.get(id)) || null;
+  }
+
+  async #moderate(action: string, participants: readonly string[]): Promise<number> {
+    if (participants.length === 0) return 0;
+    return Number(await this.#command({ type: "moderate", action, participants: [...participants] }));
+  }
+
+  #command(command: { type: string; [field: string]: unknown }): Promise<unknown> {
+    return this.#ask({ type: "command", command });
+  }
+
+  #ask(asked: Unnumbered): Promise<unknown> {
+    if (this.connection === "closed") return Promise.reject(new ParlourError("closed", "the room is closed: join it again"));
+    const id = ++this.#asked;
+    return new Promise((resolve, reject) => {
+      this.#answers.set(id, { resolve, reject });
+      this.#worker.postMessage({ ...asked, id });
+    });
+  }
+
+  #take(told: FromWorker): void {
+    if (told.type === "events") {
+      this.#replace(JSON.parse(told.state) as State);
+      for (const event of told.events) this.#happened(event);
+      for (const message of told.messages) this.#emitter.emit("message", message);
+      this.#emitter.emit("changed", {});
+    } else if (told.type === "levels") {
+      this.#emitter.emit("levels", { levels: told.levels });
+    } else if (told.type === "answer") {
+      const answer = this.#answers.get(told.id);
+      this.#answers.delete(told.id);
+      if (told.error) answer?.reject(revived(told.error));
+      else answer?.resolve(told.value);
+    } else if (told.type === "carriage") {
+      this.#carriage = told.carriage;
+      this.#remember(told.carriage);
+      this.#emitter.emit("carriageChanged", { carriage: told.carriage });
+    } else {
+      this.#settle?.reject(revived(told.error));
+    }
+  }
+
+  #replace(state: State): void {
+    const before = this.#state.connection;
+    const speakers = new Set(state.speakers);
+    this.#state = state;
+    this.#participants = new Map(state.participants.map((participant) => [
+      participant.id, { ...participant, isLocal: participant.id === state.me, isSpeaking: speakers.has(participant.id) },
+    ]));
+    if (before !== state.connection) this.#emitter.emit("connection", { connection: state.connection });
+  }
+
+  #happened(event: WorkerEvent): void {
+    const { type, ...rest } = event;
+    if (type === "synchronized" || type === "waiting") this.#settle?.resolve();
+    if (event.type === "closed") {
+      this.#settle?.reject(new ParlourError(event.reason as ErrorCode, event.message));
+      this.#emitter.emit("closed", event);
+      this.#end(new ParlourError(event.reason as ErrorCode, event.message));
+      return;
+    }
+    if (type === "tokenExpiring") this.#refresh();
+    this.#emitter.emit(type as keyof RoomEvents, rest as never);
+  }
+
+  #refresh(): void {
+    const { refreshToken } = this.#options;
+    if (refreshToken) refreshToken().then((token) => this.refreshToken(token)).catch(reportError);
+  }
+
+  readonly #networkChanged = () => this.#worker.postMessage({ type: "networkChanged" } satisfies ToWorker);
+
+  /** Out of the browser's cache of pages: the connections are gone. */
+  readonly #shown = ({ persisted }: PageTransitionEvent) => {
+    if (!persisted) return;
+    this.#networkChanged();
+    void this.resumeAudio().catch(() => undefined);
+  };
+
+  readonly #hidden = ({ persisted }: PageTransitionEvent) => {
+    // Said while there is time; a page that is kept comes back.
+    if (!persisted) void this.#command({ type: "leave" }).catch(() => undefined);
+  };
+
+  /** Releases all that the page holds. */
+  #end(error: ParlourError): void {
+    this.#state = { ...this.#state, connection: "closed" };
+    removeEventListener("online", this.#networkChanged);
+    removeEventListener("pageshow", this.#shown);
+    removeEventListener("pagehide", this.#hidden);
+    this.#microphone?.release();
+    this.#audio.close();
+    this.#worker.terminate();
+    for (const { reject } of this.#answers.values()) reject(error);
+    this.#answers.clear();
+    this.#settle?.reject(error);
+  }
+
+  #remembered(): CarriageName | null {
+    try {
+      const [name, at] = (localStorage.getItem(this.#memory) ?? "").split(" ");
+      return name === "webSocket" && Date.now() - Number(at) < REMEMBERED_MS ? name : null;
+    } catch {
+      return null;
+    }
+  }
+
+  #remember(name: CarriageName): void {
+    try {
+      localStorage.setItem(this.#memory, `${name} ${Date.now()}`);
+    } catch { /* Pages may be without storage. */ }
+  }
+}
+
+/** What the page asks of the worker, without its number. */
+type Unnumbered = Extract<ToWorker, { id: number }> extends infer Asked ? Asked extends { id: number } ? Omit<Asked, "id"> : never : never;
+
+function check(ticket: string, { server, timeout, voices }: JoinOptions): void {
+  if (typeof ticket !== "string" || !ticket.startsWith("parlour://")) {
+    throw new ParlourError("invalidTicket", "this is not a ticket: it must start with parlour://");
+  }
+  if (server !== undefined && !/^https?:$/.test(protocolOf(server))) {
+    throw new ParlourError("invalidArgument", "the option `server` is no web address: give one such as https://rooms.example.org");
+  }
+  if (timeout !== undefined && !(timeout > 0)) {
+    throw new ParlourError("invalidArgument", "the option `timeout` is in milliseconds, and more than 0");
+  }
+  if (voices !== undefined && !(Number.isInteger(voices) && voices >= 0 && voices <= 32)) {
+    throw new ParlourError("invalidArgument", "the option `voices` is a whole number from 0 to 32");
+  }
+}
+
+function protocolOf(url: string): string {
+  try {
+    return new URL(url).protocol;
+  } catch {
+    return "";
+  }
+}
+
+function startWorker(): Worker {
+  try {
+    return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  } catch {
+    // Of another origin, as from a CDN: a worker of this one that imports it.
+    const source = `import ${JSON.stringify(new URL("./worker.js", import.meta.url).href)};`;
+    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    return new Worker(url, { type: "module" });
+  }
+}

@@ -1,0 +1,280 @@
+// What the tests of the package run with: a server, a native participant, a network, pages in Chromium, and a measure of sound.
+import { spawn, execFile } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createServer as createTcp } from "node:net";
+import { tmpdir } from "node:os";
+import { extname, join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { chromium } from "playwright-core";
+
+const here = import.meta.dirname;
+const root = resolve(here, "../../..");
+export const assets = join(root, "examples/assets");
+const parlour = process.env.PARLOUR ?? join(root, "target/debug/parlour");
+const dist = resolve(process.env.DIST ?? join(here, "../dist"));
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+export const folder = mkdtempSync(join(tmpdir(), "parlour-web-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+/** A port that is free for TCP and UDP, below those that the system gives to others in the meantime. */
+async function freePort() {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 18_000);
+    const tcp = createTcp().listen(port, "127.0.0.1"), udp = createSocket("udp4").bind(port, "127.0.0.1");
+    try {
+      await Promise.all([once(tcp, "listening"), once(udp, "listening")]);
+      return port;
+    } catch { /* In use: another one. */ } finally {
+      tcp.close();
+      udp.close();
+    }
+  }
+}
+
+/** A relay of UDP that loses a share of the packets, in each direction. */
+async function relay(target) {
+  const outside = createSocket("udp4"), insides = new Map(), network = { loss: 0, passed: 0, lost: 0 };
+  const passes = () => {
+    const lost = Math.random() < network.loss;
+    network[lost ? "lost" : "passed"]++;
+    return !lost;
+  };
+  outside.on("message", (packet, { port }) => {
+    let inside = insides.get(port);
+    if (!inside) {
+      inside = createSocket("udp4");
+      inside.on("message", (answer) => passes() && outside.send(answer, port, "127.0.0.1"));
+      inside.on("error", () => undefined);
+      insides.set(port, inside);
+    }
+    if (passes()) inside.send(packet, target, "127.0.0.1");
+  });
+  outside.bind(0, "127.0.0.1");
+  await once(outside, "listening");
+  network.port = outside.address().port;
+  network.close = () => [outside, ...insides.values()].forEach((socket) => socket.close());
+  return network;
+}
+
+/** A room server in a folder of its own, with WebTransport behind a relay. */
+export class Server {
+  static async start() {
+    const server = new Server();
+    const [http, rooms, metrics] = [await freePort(), await freePort(), await freePort()];
+    server.network = await relay(http);
+    server.url = `http://127.0.0.1:${http}`;
+    server.environment = {
+      ...process.env,
+      PARLOUR__HTTP__LISTEN: `127.0.0.1:${http}`,
+      PARLOUR__METRICS__LISTEN: `127.0.0.1:${metrics}`,
+      PARLOUR__MEDIA__LISTEN: `127.0.0.1:${rooms}`,
+      PARLOUR__MEDIA__WORKERS: "1",
+      PARLOUR__WEB__ORIGINS: `["http://localhost:*"]`,
+      PARLOUR__WEB__WEBTRANSPORT__URL: `https://127.0.0.1:${server.network.port}`,
+    };
+    await server.run();
+    return server;
+  }
+
+  async run() {
+    this.process = spawn(parlour, ["serve", "--dev"], { cwd: folder, env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+    let told = "";
+    await new Promise((serves, fails) => {
+      const read = (text) => { if ((told += text).includes("serving")) serves(); };
+      this.process.stdout.on("data", read);
+      this.process.stderr.on("data", read);
+      this.process.once("exit", () => fails(new Error(`the server ended: ${told}`)));
+    });
+  }
+
+  async stop(signal = "SIGTERM") {
+    const ended = once(this.process, "exit");
+    this.process.kill(signal);
+    await ended;
+  }
+
+  async ticket(room, id, ...options) {
+    const { stdout } = await promisify(execFile)(parlour, ["token", "create", room, id, "--ticket", ...options], { cwd: folder });
+    return stdout.trim();
+  }
+
+  /** A participant of the command line that says a file over and over; `heard()` ends it and gives what it has heard. */
+  async native(room, id) {
+    const record = join(folder, `${room}-${id}.wav`);
+    const options = ["--play", join(assets, "host.wav"), "--loop", "--record", record];
+    const child = spawn(parlour, ["join", await this.ticket(room, id), ...options], { cwd: folder, stdio: "ignore" });
+    return {
+      async heard() {
+        const ended = once(child, "exit");
+        child.kill("SIGINT");
+        await ended;
+        return samplesOf(readFileSync(record));
+      },
+    };
+  }
+}
+
+/** The samples of a WAV file of 16 bits, mono. */
+export function samplesOf(wav) {
+  const data = wav.indexOf("data") + 8;
+  const bytes = wav.subarray(data, data + ((wav.length - data) & ~1));
+  return new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+}
+
+/** device.wav at 48 kHz, which Chromium plays as its microphone. */
+function microphone() {
+  const slow = samplesOf(readFileSync(join(assets, "device.wav"))), factor = 3;
+  const wav = Buffer.alloc(44 + slow.length * factor * 2);
+  const fields = [["RIFF", 0], ["WAVEfmt ", 8], ["data", 36]];
+  for (const [text, at] of fields) wav.write(text, at);
+  wav.writeUInt32LE(wav.length - 8, 4);
+  [[16, 16, 4], [1, 20, 2], [1, 22, 2], [48_000, 24, 4], [96_000, 28, 4], [2, 32, 2], [16, 34, 2], [wav.length - 44, 40, 4]]
+    .forEach(([value, at, bytes]) => wav.writeUIntLE(value, at, bytes));
+  for (let n = 0; n < slow.length * factor; n++) {
+    const at = Math.floor(n / factor), part = (n % factor) / factor;
+    wav.writeInt16LE(Math.round(slow[at] * (1 - part) + (slow[at + 1] ?? 0) * part), 44 + 2 * n);
+  }
+  const path = join(folder, "microphone.wav");
+  writeFileSync(path, wav);
+  return path;
+}
+
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
+
+/** Serves the page and the package on localhost, which browsers trust as they do https. */
+export async function website() {
+  const server = createServer(async ({ url }, response) => {
+    const { pathname } = new URL(url, "http://localhost");
+    const path = pathname.startsWith("/dist/") ? join(dist, pathname.slice(6)) : join(here, pathname);
+    try {
+      const body = await readFile(path);
+      response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" }).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  }).listen(0, "localhost");
+  await once(server, "listening");
+  return { url: `http://localhost:${server.address().port}/page.html`, close: () => server.close() };
+}
+
+const ARGUMENTS = ["--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"];
+
+/** A Chromium whose microphone is a file, and which the user allows it unless `refuses`. */
+export function browser({ refuses = false, gesture = false } = {}) {
+  const args = gesture ? ARGUMENTS.slice(0, 1) : [...ARGUMENTS];
+  args.push(`--use-file-for-fake-audio-capture=${microphone()}`);
+  if (!refuses) args.push("--use-fake-ui-for-media-stream");
+  return chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs: ["--mute-audio"], chromiumSandbox: false });
+}
+
+/** A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays. */
+export async function open(browser, url, unasked) {
+  const page = await (await browser.newContext()).newPage();
+  page.on("pageerror", (error) => console.error("the page:", error));
+  await page.addInitScript(() => {
+    const taps = (window.taps = {});
+    const connect = AudioNode.prototype.connect;
+    AudioNode.prototype.connect = function (to, ...rest) {
+      const name = to instanceof AudioDestinationNode ? "played" : this instanceof MediaStreamAudioSourceNode ? "said" : undefined;
+      if (name) {
+        void this.context.audioWorklet.addModule("/recorder.js").then(() => {
+          const options = { channelCount: 1, channelCountMode: "explicit" };
+          taps[name] = new AudioWorkletNode(this.context, "recorder", options);
+          connect.call(this, taps[name]);
+        });
+      }
+      return connect.call(this, to, ...rest);
+    };
+    window.happened = [];
+  });
+  if (unasked) await page.addInitScript((unasked) => { window.unasked = unasked; }, unasked);
+  await page.goto(url);
+  await page.waitForFunction(() => window.parlour);
+  return page;
+}
+
+/** Joins, in the page. */
+export function joins(page, ticket, options) {
+  return page.evaluate(async ([ticket, options]) => {
+    window.room = await parlour.Room.join(ticket, options);
+    const names = ["joined", "reconnecting", "closed", "participantJoined", "participantLeft", "message", "streamMuted", "censored",
+      "attributeChanged", "knocked", "speakingStarted", "gestureNeeded", "grantsChanged"];
+    for (const name of names) room.on(name, (event) => happened.push({ type: name, ...event, body: undefined }));
+  }, [ticket, options]);
+}
+
+/** What a tap has recorded since it was asked last. */
+export async function recorded(page, name) {
+  const base64 = await page.evaluate(async (name) => {
+    const { port } = window.taps[name];
+    const pieces = await new Promise((resolve) => {
+      port.onmessage = ({ data }) => resolve(data);
+      port.postMessage("take");
+    });
+    const bytes = new Uint8Array(Int16Array.from(pieces.flatMap((piece) => [...piece]), (sample) => sample * 32_767).buffer);
+    let text = "";
+    for (let at = 0; at < bytes.length; at += 32_768) text += String.fromCharCode(...bytes.subarray(at, at + 32_768));
+    return btoa(text);
+  }, name);
+  const bytes = Buffer.from(base64, "base64");
+  return new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+}
+
+/** Loudness every 4 ms, over 8 ms. */
+function envelope(pcm) {
+  const step = 192, powers = new Float64Array(Math.floor(pcm.length / step));
+  for (let n = 0; n < powers.length; n++) {
+    for (let at = n * step; at < (n + 1) * step; at++) powers[n] += pcm[at] ** 2;
+  }
+  return powers.map((power, n) => Math.sqrt((power + (powers[n + 1] ?? 0)) / (2 * step)));
+}
+
+/** The correlation of two pieces of the same length. */
+function correlation(a, b) {
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(a), mean(b)];
+  let product = 0, xx = 0, yy = 0;
+  for (let n = 0; n < a.length; n++) {
+    product += (a[n] - x) * (b[n] - y);
+    xx += (a[n] - x) ** 2;
+    yy += (b[n] - y) ** 2;
+  }
+  return product / Math.sqrt(xx * yy) || 0;
+}
+
+/** The best of the lags from `from` to `to`: where `part` begins in `whole`. */
+function best(whole, part, from, to) {
+  let found = { correlation: -1, lag: from };
+  for (let lag = Math.max(0, from); lag <= Math.min(to, whole.length - part.length); lag++) {
+    const here = correlation(whole.subarray(lag, lag + part.length), part);
+    if (here > found.correlation) found = { correlation: here, lag };
+  }
+  return found;
+}
+
+/**
+ * How similar what was heard from `from` to `to` seconds is to a part of what was said: the correlation of the two envelopes, 1
+ * if they are the same. A jitter buffer changes its delay while it plays. So the lag is found for all, and for each second anew,
+ * up to 200 ms beside that; the result is the mean of the seconds.
+ */
+export function similarity(said, heard, from, to) {
+  const part = envelope(heard).subarray(from * 250, to * 250), whole = envelope(said);
+  const { lag } = best(whole, part, 0, Infinity);
+  const seconds = Array.from({ length: to - from }, (_, second) => second * 250);
+  const sum = seconds.reduce((sum, at) => (
+    sum + best(whole, part.subarray(at, at + 250), lag + at - 50, lag + at + 50).correlation
+  ), 0);
+  return sum / seconds.length;
+}
+
+/** A sound that is played over and over. */
+export function looped(pcm, times = 2) {
+  const all = new Int16Array(pcm.length * times);
+  for (let n = 0; n < times; n++) all.set(pcm, n * pcm.length);
+  return all;
+}
