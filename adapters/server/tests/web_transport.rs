@@ -9,6 +9,7 @@ use base64ct::{Base64, Encoding as _};
 use common::carried::{Carried, Way, converse, web_transport};
 use common::*;
 use parlour_server::config::Tls;
+use parlour_server::time::Timestamp;
 use parlour_tokio::core::client::CloseCause;
 use parlour_tokio::core::signal::Redirect;
 use parlour_tokio::core::ticket::Ticket;
@@ -146,10 +147,10 @@ async fn the_certificate_of_the_api_serves_both_and_is_read_anew() {
     let write = || {
         let pair = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         let day = std::time::Duration::from_secs(86_400);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        params.not_before = rcgen::date_time_ymd(1970, 1, 1) + now.unwrap() - day;
+        let now = u64::try_from(Timestamp::now().as_millis()).unwrap();
+        let now = std::time::Duration::from_millis(now);
+        params.not_before = rcgen::date_time_ymd(1970, 1, 1) + now - day;
         params.not_after = params.not_before + 10 * day;
         let signed = params.self_signed(&pair).unwrap();
         fs::write(&cert, signed.pem()).unwrap();

@@ -87,7 +87,7 @@ enum Wakeup {
     Sendable,
     Probed(usize),
     Opened(io::Result<Link>),
-    WebOpened(io::Result<WebLink>),
+    WebOpened(io::Result<Box<WebLink>>),
     Resolved(io::Result<Vec<SocketAddr>>),
     LinkLost(io::Error),
     Timeout,
@@ -228,7 +228,7 @@ impl Driver {
         Ok(())
     }
 
-    fn web_opened(&mut self, opened: io::Result<WebLink>) {
+    fn web_opened(&mut self, opened: io::Result<Box<WebLink>>) {
         let Some(web) = &mut self.web else {
             return;
         };
@@ -240,7 +240,7 @@ impl Driver {
                 self.opening = None;
                 let now = self.shared.clock.now();
                 self.route.opened(target, web::PATIENCE, now);
-                self.use_link(target, Link::Web(Box::new(link)));
+                self.use_link(target, Link::Web(link));
             }
             Err(error) => {
                 tracing::debug!(%error, port = target.address.port(), "no WebSocket");
@@ -420,7 +420,7 @@ impl Driver {
         };
         let wakeup = tokio::select! {
             opened = opening => Wakeup::Opened(opened),
-            opened = web => Wakeup::WebOpened(opened),
+            opened = web => Wakeup::WebOpened(opened.map(Box::new)),
             found = resolving => Wakeup::Resolved(found),
             received = receive => match received {
                 Ok(Some(len)) => Wakeup::Received(len),
