@@ -73,6 +73,8 @@ fn build() -> Result<PathBuf, String> {
             "--locked",
             "--release",
             "-Zbuild-std=core",
+            "--features",
+            "provisioning",
             "--target-dir",
         ])
         .arg(&target)
@@ -116,15 +118,20 @@ impl Machine {
         machine
     }
 
-    /// A device with `ticket`, as `./run` of the firmware starts it.
+    /// A device with `ticket`.
     pub(crate) fn power_on(firmware: &Path, ticket: &str) -> Self {
+        Self::run(firmware, &[format!("ticket={ticket}")])
+    }
+
+    /// A device with these arguments, as `./run` of the firmware starts it.
+    pub(crate) fn run(firmware: &Path, arguments: &[String]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let monitor = directory.path().join("monitor");
         let heard = directory.path().join("heard");
         let mut qemu = command("examples/firmware/qemu-virt/run")
             .current_dir(repository())
             .arg(firmware)
-            .arg(format!("ticket={ticket}"))
+            .args(arguments)
             .arg(format!("out={}", heard.display()))
             .env(
                 "MONITOR",
@@ -157,6 +164,11 @@ impl Machine {
     /// Types a line on its console.
     pub(crate) fn tell(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
+    }
+
+    /// Sends bytes to its console.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.input.write_all(bytes).unwrap();
     }
 
     /// Waits for a line that starts with `beginning`, and gives the rest of it. Others are skipped.

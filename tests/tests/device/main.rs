@@ -6,6 +6,7 @@
 
 mod machine;
 mod process;
+mod provisioning;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
