@@ -6,6 +6,7 @@
 
 mod machine;
 mod process;
+mod provisioning;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -22,6 +23,11 @@ use parlour_examples::wav;
 use parlour_tokio::token::{ApiKey, Claims};
 use parlour_tokio::{AudioOptions, AudioWriter, Event, MixedReader, Room, Server, ServerConfig};
 use process::ServerProcess;
+use provisioning::{
+    a_new_device_is_told_its_ticket_and_keeps_it, a_newer_token_arrives_by_message_and_is_kept,
+    flash_that_holds_something_else_is_no_reason_to_stop,
+    the_button_leads_back_from_a_ticket_of_no_use,
+};
 
 /// 20 ms.
 const FRAME: usize = 320;
@@ -205,6 +211,10 @@ on_each_board!(
     tickets_that_do_not_open_the_room_are_said_not_to,
     networks_that_lead_nowhere_are_said_to,
     a_thousand_joins_leave_no_memory_taken,
+    a_new_device_is_told_its_ticket_and_keeps_it,
+    the_button_leads_back_from_a_ticket_of_no_use,
+    flash_that_holds_something_else_is_no_reason_to_stop,
+    a_newer_token_arrives_by_message_and_is_kept,
 );
 
 async fn device_and_desktop_hear_each_other(board: &'static Board) {
@@ -333,7 +343,7 @@ async fn networks_that_lead_nowhere_are_said_to(board: &'static Board) {
             "the server's name was not found",
         ),
     ] {
-        let mut device = Machine::power_on_in(network, board, ticket);
+        let mut device = Machine::power_on_in(network, board, &[format!("ticket={ticket}")]);
         device.tell("join");
         let why = device.expect("not joined:");
         assert!(why.starts_with(expected), "{network}: {why}");

@@ -2,7 +2,7 @@
 
 use embassy_time::{Duration, Instant, Ticker};
 use esp_hal::gpio::{AnyPin, Input, InputConfig, Level, Output, OutputConfig, Pull};
-use parlour_esp32_parts::lamp::State;
+use parlour_device_parts::lamp::State;
 
 use crate::talk;
 

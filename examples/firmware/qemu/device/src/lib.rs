@@ -3,6 +3,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "provisioning")]
+mod provisioning;
+#[cfg(not(feature = "provisioning"))]
+#[path = "not_provisioned.rs"]
+mod provisioning;
 mod sound;
 
 #[cfg(target_arch = "arm")]
@@ -22,6 +27,7 @@ use parlour_embassy::core::ticket::Ticket;
 use parlour_embassy::{
     AudioCodec, Config, Duplex, Events, NoEchoCanceller, PushToTalk, Resources, Room, Runner,
 };
+use provisioning::Keeper;
 use sound::{Loudspeaker, RATE, Recording, SAID};
 use static_cell::StaticCell;
 
@@ -62,9 +68,13 @@ async fn talk_and_listen(mut telephone: Telephone) {
 }
 
 #[embassy_executor::task]
-async fn tell(mut events: Events<'static>) -> ! {
+async fn tell(room: Room<'static>, mut events: Events<'static>, mut keeper: Option<Keeper>) -> ! {
     loop {
-        match events.next().await {
+        let event = events.next().await;
+        if let Some(keeper) = &mut keeper {
+            keeper.hear(room, &mut events, &event).await;
+        }
+        match event {
             Event::Joined { resumed } => println!("event joined resumed={resumed}"),
             Event::Reconnecting(cause) => println!("event reconnecting {cause:?}"),
             Event::Published { .. } => println!("event published"),
@@ -77,7 +87,12 @@ async fn tell(mut events: Events<'static>) -> ! {
 
 #[embassy_executor::task]
 async fn main(spawner: Spawner) {
-    let (ticket, output) = arguments();
+    let Arguments {
+        ticket,
+        output,
+        flash,
+        button,
+    } = Arguments::read();
     let Ok(mut rng) = HostRng::open() else {
         fail(format_args!("the host has no /dev/urandom"))
     };
@@ -89,13 +104,12 @@ async fn main(spawner: Spawner) {
     let (network, runner) = embassy_net::new(device, config, sockets, rng.next_u64());
     spawner.spawn(carry_frames(runner).expect("its only task"));
 
-    let ticket = TICKET.init(match ticket {
-        Some(ticket) => ticket,
-        None => ask("ticket?").await,
-    });
-    let ticket = match Ticket::parse(ticket) {
-        Ok(ticket) => ticket,
-        Err(error) => fail(format_args!("{error}")),
+    let (ticket, keeper) = match (ticket, flash) {
+        (None, Some(flash)) => match Keeper::find(flash, button).await {
+            Some(keeper) => (keeper.ticket(), Some(keeper)),
+            None => fail(format_args!("there is no such flash")),
+        },
+        (ticket, _) => (told_or_asked(ticket).await, None),
     };
     let resources = RESOURCES.init_with(Resources::new);
     let made = parlour_embassy::new(network, ticket, Config::default(), resources, &mut rng);
@@ -105,7 +119,7 @@ async fn main(spawner: Spawner) {
     };
     spawner.spawn(carry_datagrams(runner).expect("its only task"));
     let events = room.events().expect("its only reader");
-    spawner.spawn(tell(events).expect("its only task"));
+    spawner.spawn(tell(room, events, keeper).expect("its only task"));
 
     let telephone = Duplex {
         microphone: Recording::new(),
@@ -206,24 +220,51 @@ fn overflow(depth: usize) -> usize {
     overflow(depth + 1) + frame[depth % frame.len()]
 }
 
-/// Ticket and file from the command line.
-fn arguments() -> (Option<Text>, Option<Text>) {
-    let (mut ticket, mut output) = (None, None);
-    let read = host::arguments(|argument| {
-        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
-        let value = Text::try_from(value).ok();
-        match name {
-            "ticket" => ticket = value,
-            "out" => output = value,
-            _ => {}
+/// What the command line says.
+#[derive(Default)]
+struct Arguments {
+    ticket: Option<Text>,
+    /// A file for the received audio.
+    output: Option<Text>,
+    /// A file that is the flash.
+    flash: Option<Text>,
+    /// Whether the button is held at the start.
+    button: bool,
+}
+
+impl Arguments {
+    fn read() -> Self {
+        let mut arguments = Self::default();
+        let read = host::arguments(|argument| {
+            let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+            let value = Text::try_from(value).ok();
+            match name {
+                "ticket" => arguments.ticket = value,
+                "out" => arguments.output = value,
+                "flash" => arguments.flash = value,
+                "button" => arguments.button = true,
+                _ => {}
+            }
+        });
+        if read.is_err() {
+            fail(format_args!(
+                "the arguments are too long, or semihosting is off"
+            ));
         }
-    });
-    if read.is_err() {
-        fail(format_args!(
-            "the arguments are too long, or semihosting is off"
-        ));
+        arguments
     }
-    (ticket, output)
+}
+
+/// The ticket of the command line, or else of the console.
+async fn told_or_asked(ticket: Option<Text>) -> Ticket<'static> {
+    let ticket = TICKET.init(match ticket {
+        Some(ticket) => ticket,
+        None => ask("ticket?").await,
+    });
+    match Ticket::parse(ticket) {
+        Ok(ticket) => ticket,
+        Err(error) => fail(format_args!("{error}")),
+    }
 }
 
 async fn ask(prompt: &str) -> Text {

@@ -1,0 +1,171 @@
+//! The ticket by lines of the console, kept in flash, and renewed by message.
+
+use core::ffi::CStr;
+use core::fmt;
+
+use embedded_storage_async::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+use parlour_embassy::core::client::{Commands as _, Event};
+use parlour_embassy::core::signal::MAX_BODY;
+use parlour_embassy::core::ticket::Ticket;
+use parlour_embassy::{Events, Room};
+use parlour_provisioning::{
+    Dialog, Radio, Refresh, Serial, Settings, Start, Store, provision, start,
+};
+use static_cell::StaticCell;
+
+use crate::Text;
+use crate::board::host::File;
+use crate::board::{console, println};
+
+const SECTOR: usize = 4_096;
+const SIZE: usize = 2 * SECTOR;
+
+/// The settings of this start; the keeper's may become newer.
+static SETTINGS: StaticCell<Settings> = StaticCell::new();
+
+/// Keeps the settings: puts a newer ticket into flash.
+pub struct Keeper {
+    settings: Settings,
+    store: Store<&'static mut Flash>,
+    refresh: Refresh,
+}
+
+impl Keeper {
+    /// Finds the settings in the flash that is the host's file `path`, or asks for them on the console.
+    pub async fn find(path: Text, button: bool) -> Option<Self> {
+        static FLASH: StaticCell<Flash> = StaticCell::new();
+        static DIALOG: StaticCell<Dialog> = StaticCell::new();
+        let flash = FLASH.init(Flash::open(path)?);
+        let mut store = Store::new(flash, 0..SIZE as u32)?;
+        let settings = match start(&mut store, Radio::Absent, button).await {
+            Start::Run(settings) => settings,
+            Start::Provision(reason, stored) => {
+                let dialog = DIALOG.init(Dialog::new(Radio::Absent, stored));
+                provision(&mut store, dialog, reason, &mut Console).await
+            }
+        };
+        Some(Self {
+            settings,
+            store,
+            refresh: Refresh::new(),
+        })
+    }
+
+    /// The ticket of this start; called once.
+    pub fn ticket(&self) -> Ticket<'static> {
+        SETTINGS.init_with(|| self.settings.clone()).ticket()
+    }
+
+    /// Takes a newer token that the server sends, and its answer to that.
+    pub async fn hear(&mut self, room: Room<'static>, events: &mut Events<'static>, event: &Event) {
+        match event {
+            Event::MessageReceived => {
+                let mut body = [0; MAX_BODY];
+                while let Ok(Some(message)) = events.take_message(&mut body) {
+                    if let Some(token) = Refresh::offered(&message) {
+                        let request = room.with_client(|client| client.refresh_token(token));
+                        self.refresh.asked(token, request.ok().flatten());
+                    }
+                }
+            }
+            Event::Replied { request, result }
+                if self.refresh.replied(*request, result, &mut self.settings) =>
+            {
+                match self.store.save(&self.settings).await {
+                    Ok(()) => println!("newer ticket stored"),
+                    Err(error) => println!("newer ticket not stored: {error}"),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Console;
+
+impl Serial for Console {
+    async fn read(&mut self) -> u8 {
+        console::read_byte().await
+    }
+
+    async fn write(&mut self, line: fmt::Arguments<'_>) {
+        println!("{line}");
+    }
+}
+
+/// Flash whose contents are a file of the host.
+struct Flash {
+    path: Text,
+    bytes: [u8; SIZE],
+}
+
+/// The host cannot write the file.
+#[derive(Debug)]
+struct Broken;
+
+impl NorFlashError for Broken {
+    fn kind(&self) -> NorFlashErrorKind {
+        NorFlashErrorKind::Other
+    }
+}
+
+impl Flash {
+    /// The flash in the file; without the file it is erased.
+    fn open(mut path: Text) -> Option<Self> {
+        path.push('\0').ok()?;
+        let mut bytes = [0xff; SIZE];
+        if let Ok(mut file) = File::open(CStr::from_bytes_with_nul(path.as_bytes()).ok()?) {
+            file.read_exact(&mut bytes).ok()?;
+        }
+        Some(Self { path, bytes })
+    }
+
+    fn write_back(&self) -> Result<(), Broken> {
+        let path = CStr::from_bytes_with_nul(self.path.as_bytes()).map_err(|_| Broken)?;
+        let mut file = File::create(path).map_err(|_| Broken)?;
+        file.write_all(&self.bytes).map_err(|_| Broken)
+    }
+
+    fn part(&mut self, from: u32, len: usize) -> Result<&mut [u8], Broken> {
+        let rest = self.bytes.get_mut(from as usize..).ok_or(Broken)?;
+        rest.get_mut(..len).ok_or(Broken)
+    }
+}
+
+impl ErrorType for &mut Flash {
+    type Error = Broken;
+}
+
+impl ReadNorFlash for &mut Flash {
+    const READ_SIZE: usize = 1;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Broken> {
+        bytes.copy_from_slice(self.part(offset, bytes.len())?);
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        SIZE
+    }
+}
+
+impl NorFlash for &mut Flash {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = SECTOR;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), Broken> {
+        let len = to.checked_sub(from).ok_or(Broken)?;
+        self.part(from, len as usize)?.fill(0xff);
+        self.write_back()
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Broken> {
+        // As in flash, a write only clears bits.
+        for (place, byte) in self.part(offset, bytes.len())?.iter_mut().zip(bytes) {
+            *place &= byte;
+        }
+        self.write_back()
+    }
+}
