@@ -326,6 +326,7 @@ impl Running {
             // It does not end by itself, unless it fails.
             served = &mut serving => return Ok(served.unwrap_or(Ok(()))?),
         };
+        self.app.set_stopping();
         if failed.is_none() {
             let seconds = self.drain.as_secs();
             tracing::info!(

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::caller::{Admin, Caller};
 use super::extract::Body;
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, Problems, kind};
 use super::{App, Parts};
 use crate::scribe::about_server;
 use crate::time::Timestamp;
@@ -98,12 +98,18 @@ pub(super) async fn begin(
 #[utoipa::path(delete, path = "/v1/server/drain", tag = "server",
     operation_id = "end_drain", security(("key" = ["admin"])), responses(
     (status = NO_CONTENT, description = "Sessions may begin."),
+    Problems<(kind::NotPossible,)>,
 ))]
 pub(super) async fn end(
     caller: Caller<Admin>,
     State(app): State<App>,
 ) -> Result<StatusCode, Problem> {
     let _changing = app.changing().await;
+    if app.is_stopping() {
+        let detail =
+            "the server is being stopped, and its sessions end with it: use another server";
+        return Err(Problem::new(Kind::NotPossible, detail));
+    }
     if !app.rooms().is_draining() {
         return Ok(StatusCode::NO_CONTENT);
     }
