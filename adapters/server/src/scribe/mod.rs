@@ -226,6 +226,11 @@ impl Scribe {
                     return;
                 }
                 Err(StoreError::ShutDown) => return,
+                // Again it would panic again, and all that comes after it would wait.
+                Err(error @ StoreError::Panicked) => {
+                    tracing::error!(%error, "a part of the history is lost");
+                    return;
+                }
                 Err(error) => tracing::error!(%error, "history cannot be written; trying again"),
             }
             self.expire_secrets();
