@@ -569,6 +569,14 @@ async fn the_drain_of_a_server_that_stops_cannot_be_ended() {
         (409, &json!("urn:parlour:problem:not-possible"))
     );
     assert_eq!(api.get("/v1/server").await["draining"], true);
+    let told = api
+        .until("/v1/events?type=server.draining", |told| !told.is_empty())
+        .await;
+    let data = &told[0]["data"];
+    assert!(
+        data["deadline_at"].is_string() && data["by"].is_null(),
+        "{data}"
+    );
     within(anna.leave()).await;
     api.stop().await;
 }

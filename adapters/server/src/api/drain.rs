@@ -17,7 +17,7 @@ use super::caller::{Admin, Caller};
 use super::extract::Body;
 use super::problem::{Kind, Problem, Problems, kind};
 use super::{App, Parts};
-use crate::scribe::about_server;
+use crate::scribe;
 use crate::time::Timestamp;
 
 /// The longest time until a deadline, in seconds: a day.
@@ -85,12 +85,7 @@ pub(super) async fn begin(
         task: tokio::spawn(end_sessions(app.downgrade(), wait)).abort_handle(),
     });
     *app.drain() = deadline;
-    tell(
-        &app,
-        "server.draining",
-        json!({"deadline_at": deadline_at, "by": caller.key}),
-    )
-    .await?;
+    scribe::tell_draining(app.store(), deadline_at, Some(&caller.key)).await?;
     Ok(Json(Drain { deadline_at }))
 }
 
@@ -115,7 +110,8 @@ pub(super) async fn end(
     }
     *app.drain() = None;
     app.rooms().stop_draining();
-    tell(&app, "server.drain_ended", json!({"by": caller.key})).await?;
+    let data = json!({"by": caller.key});
+    scribe::tell_server(app.store(), "server.drain_ended", data).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -140,17 +136,6 @@ pub(super) async fn check(app: &App, room: &str) -> Result<(), Problem> {
         room.as_str()
     );
     Err(Problem::new(Kind::Draining, detail))
-}
-
-async fn tell(app: &App, kind: &'static str, data: serde_json::Value) -> Result<(), Problem> {
-    let told = app.store().write(move |tx| {
-        Box::pin(async move {
-            let event = about_server(tx, kind, data);
-            tx.tell(event).await?;
-            Ok::<_, Problem>(())
-        })
-    });
-    told.await
 }
 
 /// Ends the sessions that go on then, unless the server is gone.
