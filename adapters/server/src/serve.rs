@@ -326,13 +326,16 @@ impl Running {
             // It does not end by itself, unless it fails.
             served = &mut serving => return Ok(served.unwrap_or(Ok(()))?),
         };
+        self.app.set_stopping();
         if failed.is_none() {
             let seconds = self.drain.as_secs();
             tracing::info!(
                 seconds,
                 "draining: sessions may go on for so long; ask once more to end at once"
             );
-            match timeout(LINGER, scribe::tell_draining(self.app.store())).await {
+            let deadline_at = Timestamp::now().after(self.drain);
+            let told = scribe::tell_draining(self.app.store(), Some(deadline_at), None);
+            match timeout(LINGER, told).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "the drain is not written down"),
                 Err(_) => {

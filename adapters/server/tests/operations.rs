@@ -546,6 +546,41 @@ async fn a_drain_ends_the_sessions_at_its_deadline() {
     api.stop().await;
 }
 
+/// A server that is being stopped ends its sessions: none may begin there again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_drain_of_a_server_that_stops_cannot_be_ended() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.drain.timeout_s = 30;
+    let mut api = Api::start(config).await;
+    let anna = api.join("kitchen", "anna").await;
+    api.ask_to_end();
+    within(async {
+        while api.get("/v1/server").await["draining"] == false {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let (status, body) = api
+        .call(Method::DELETE, "/v1/server/drain", Value::Null)
+        .await;
+    assert_eq!(
+        (status, &body["type"]),
+        (409, &json!("urn:parlour:problem:not-possible"))
+    );
+    assert_eq!(api.get("/v1/server").await["draining"], true);
+    let told = api
+        .until("/v1/events?type=server.draining", |told| !told.is_empty())
+        .await;
+    let data = &told[0]["data"];
+    assert!(
+        data["deadline_at"].is_string() && data["by"].is_null(),
+        "{data}"
+    );
+    within(anna.leave()).await;
+    api.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_says_how_the_server_fares_and_what_it_is() {
     for home in Home::all().await {

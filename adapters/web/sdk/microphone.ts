@@ -117,10 +117,16 @@ export class Microphone {
     if (deviceId !== undefined) audio.deviceId = { exact: deviceId };
     if (!navigator.mediaDevices) throw failure(new DOMException("", "SecurityError"));
     const stream = await navigator.mediaDevices.getUserMedia({ audio }).catch((error: unknown) => { throw failure(error); });
-    const node = await this.#wire.audio.ready;
-    if (this.#stopped) return stopTracks(stream);
-    const source = this.#wire.audio.context.createMediaStreamSource(stream);
-    source.connect(node);
+    let source: MediaStreamAudioSourceNode;
+    try {
+      const node = await this.#wire.audio.ready;
+      if (this.#stopped) return stopTracks(stream);
+      source = this.#wire.audio.context.createMediaStreamSource(stream);
+      source.connect(node);
+    } catch (error) {
+      stopTracks(stream);
+      throw failure(error);
+    }
     this.#source?.disconnect();
     stopTracks(this.#stream);
     [this.#stream, this.#source] = [stream, source];
@@ -128,7 +134,10 @@ export class Microphone {
     if (!track) return;
     track.enabled = !this.#muted;
     // Unplugged, or taken back by the user: another one, if there is.
-    track.onended = () => void this.#open(undefined).catch((error: ParlourError) => this.#wire.lost(error));
+    track.onended = () => void this.#open(undefined).catch((error: ParlourError) => {
+      void this.stop().catch(() => undefined);
+      this.#wire.lost(error);
+    });
   }
 
   #release(): void {

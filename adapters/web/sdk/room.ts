@@ -52,10 +52,20 @@ export class Room {
     const { port1, port2 } = new MessageChannel();
     this.#audio = new Audio(port1, (needed) => this.#emitter.emit("gestureNeeded", { needed }));
     this.#worker = startWorker();
-    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#take(data);
-    this.#worker.onerror = () => {
-      const message = "worker.js cannot be loaded: serve it beside this module, and allow it by worker-src";
-      this.#end(new ParlourError("loadFailed", message));
+    let hasSpoken = false;
+    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      hasSpoken = true;
+      this.#take(data);
+    };
+    this.#worker.onerror = ({ message: detail }) => {
+      if (!hasSpoken) {
+        const message = "worker.js cannot be loaded: serve it beside this module, and allow it by worker-src";
+        return this.#end(new ParlourError("loadFailed", message));
+      }
+      const message = `the participant has failed: join again, and report this: ${detail}`;
+      this.#end(new ParlourError("other", message));
+      this.#emitter.emit("connection", { connection: "closed" });
+      this.#emitter.emit("closed", { cause: "other", reason: "other", message });
     };
     const { transport = "auto", policy = "all", voices } = options;
     const start: ToWorker = {
@@ -369,6 +379,7 @@ export class Room {
       this.#end(new ParlourError(event.reason as ErrorCode, event.message));
       return;
     }
+    if (event.type === "publishRefused") this.#microphone?.release();
     if (type === "tokenExpiring") this.#refresh();
     this.#emitter.emit(type as keyof RoomEvents, rest as never);
   }

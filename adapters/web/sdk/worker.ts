@@ -215,6 +215,8 @@ class Running {
       this.#reconnect();
       return true;
     }
+    // A carriage may be dead without a word, as after a change of network that the browser has not noticed.
+    if (event.type === "reconnecting" && event.reason === "silence") this.#reconnect(FIRST_PAUSE);
     if (event.type === "joined") this.#levels ??= setInterval(() => this.#tellLevels(), LEVELS_MS);
     return event.type === "messageReceived";
   }

@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 
 use super::caller::{Admin, Caller};
 use super::extract::Body;
-use super::problem::{Kind, Problem};
+use super::problem::{Kind, Problem, Problems, kind};
 use super::{App, Parts};
-use crate::scribe::about_server;
+use crate::scribe;
 use crate::time::Timestamp;
 
 /// The longest time until a deadline, in seconds: a day.
@@ -85,12 +85,7 @@ pub(super) async fn begin(
         task: tokio::spawn(end_sessions(app.downgrade(), wait)).abort_handle(),
     });
     *app.drain() = deadline;
-    tell(
-        &app,
-        "server.draining",
-        json!({"deadline_at": deadline_at, "by": caller.key}),
-    )
-    .await?;
+    scribe::tell_draining(app.store(), deadline_at, Some(&caller.key)).await?;
     Ok(Json(Drain { deadline_at }))
 }
 
@@ -98,18 +93,25 @@ pub(super) async fn begin(
 #[utoipa::path(delete, path = "/v1/server/drain", tag = "server",
     operation_id = "end_drain", security(("key" = ["admin"])), responses(
     (status = NO_CONTENT, description = "Sessions may begin."),
+    Problems<(kind::NotPossible,)>,
 ))]
 pub(super) async fn end(
     caller: Caller<Admin>,
     State(app): State<App>,
 ) -> Result<StatusCode, Problem> {
     let _changing = app.changing().await;
+    if app.is_stopping() {
+        let detail =
+            "the server is being stopped, and its sessions end with it: use another server";
+        return Err(Problem::new(Kind::NotPossible, detail));
+    }
     if !app.rooms().is_draining() {
         return Ok(StatusCode::NO_CONTENT);
     }
     *app.drain() = None;
     app.rooms().stop_draining();
-    tell(&app, "server.drain_ended", json!({"by": caller.key})).await?;
+    let data = json!({"by": caller.key});
+    scribe::tell_server(app.store(), "server.drain_ended", data).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -134,17 +136,6 @@ pub(super) async fn check(app: &App, room: &str) -> Result<(), Problem> {
         room.as_str()
     );
     Err(Problem::new(Kind::Draining, detail))
-}
-
-async fn tell(app: &App, kind: &'static str, data: serde_json::Value) -> Result<(), Problem> {
-    let told = app.store().write(move |tx| {
-        Box::pin(async move {
-            let event = about_server(tx, kind, data);
-            tx.tell(event).await?;
-            Ok::<_, Problem>(())
-        })
-    });
-    told.await
 }
 
 /// Ends the sessions that go on then, unless the server is gone.

@@ -37,6 +37,7 @@ mod webhooks;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::Router;
@@ -89,6 +90,7 @@ pub(crate) struct Parts {
     started_at: Timestamp,
     /// What ends a drain that goes on.
     drain: Mutex<Option<drain::Deadline>>,
+    is_stopping: AtomicBool,
     /// Requests with an `Idempotency-Key` that are being answered: the caller, and that.
     in_progress: Mutex<BTreeSet<(String, String)>>,
     closing: watch::Sender<bool>,
@@ -189,6 +191,7 @@ impl App {
             gate: Gate::new(&config.http),
             started_at: Timestamp::now(),
             drain: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
             in_progress: Mutex::default(),
             closing: watch::Sender::new(false),
             changing: tokio::sync::Mutex::default(),
@@ -210,6 +213,16 @@ impl App {
     /// When this server began.
     pub(crate) fn started_at(&self) -> Timestamp {
         self.0.started_at
+    }
+
+    /// Says that the process ends: no drain can be ended any more, and none has a deadline of its own.
+    pub(crate) fn set_stopping(&self) {
+        self.0.is_stopping.store(true, Ordering::Relaxed);
+        *self.drain() = None;
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.0.is_stopping.load(Ordering::Relaxed)
     }
 
     fn drain(&self) -> MutexGuard<'_, Option<drain::Deadline>> {

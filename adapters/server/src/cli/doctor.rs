@@ -508,7 +508,7 @@ mod tests {
         if cfg!(feature = "webtransport") {
             assert!(finding.detail.contains(&taken.to_string()), "{finding:?}");
             assert_eq!(browsers(&config, true).verdict, Verdict::Ok);
-            drop(socket);
+            config.http.listen = "127.0.0.1:0".parse().unwrap();
             assert_eq!(browsers(&config, false).verdict, Verdict::Ok);
         }
         config.http.listen = "0.0.0.0:7800".parse().unwrap();

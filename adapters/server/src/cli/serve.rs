@@ -76,7 +76,7 @@ impl Serve {
         let end = asked_to_end_from_now();
         tracing::info!(http = %running.address(), rooms = ?running.app().media_addresses(), "serving");
         let served = running.until(end, asked_to_end()).await;
-        Ok(served.context("the API's socket failed")?)
+        Ok(served.map_err(anyhow::Error::from)?)
     }
 }
 

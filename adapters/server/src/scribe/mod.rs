@@ -226,6 +226,11 @@ impl Scribe {
                     return;
                 }
                 Err(StoreError::ShutDown) => return,
+                // Again it would panic again, and all that comes after it would wait.
+                Err(error @ StoreError::Panicked) => {
+                    tracing::error!(%error, "a part of the history is lost");
+                    return;
+                }
                 Err(error) => tracing::error!(%error, "history cannot be written; trying again"),
             }
             self.expire_secrets();
@@ -235,7 +240,7 @@ impl Scribe {
 }
 
 /// A fact about the server.
-pub(crate) fn about_server(tx: &Tx, kind: &'static str, data: serde_json::Value) -> NewEvent {
+fn about_server(tx: &Tx, kind: &'static str, data: serde_json::Value) -> NewEvent {
     NewEvent {
         kind,
         at: tx.now(),
@@ -246,18 +251,35 @@ pub(crate) fn about_server(tx: &Tx, kind: &'static str, data: serde_json::Value)
     }
 }
 
-/// Writes that the server takes no sessions any more.
+/// Writes that something has happened to the server.
 ///
 /// # Errors
 /// [`StoreError`]
-pub(crate) async fn tell_draining(store: &Store) -> Result<(), StoreError> {
-    let told = store.write(|tx| {
+pub(crate) async fn tell_server(
+    store: &Store,
+    kind: &'static str,
+    data: serde_json::Value,
+) -> Result<(), StoreError> {
+    let told = store.write(move |tx| {
         Box::pin(async move {
-            let event = about_server(tx, "server.draining", json!({}));
+            let event = about_server(tx, kind, data);
             tx.tell(event).await.map(drop)
         })
     });
     told.await
+}
+
+/// Writes that no session begins any more, until when those that go on may do so, and the key that has asked for it.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) async fn tell_draining(
+    store: &Store,
+    deadline_at: Option<Timestamp>,
+    by: Option<&str>,
+) -> Result<(), StoreError> {
+    let data = json!({"deadline_at": deadline_at, "by": by});
+    tell_server(store, "server.draining", data).await
 }
 
 /// When an event happened.

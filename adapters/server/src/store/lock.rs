@@ -12,7 +12,11 @@ use tokio::time::sleep;
 use super::Place;
 
 /// The key of PostgreSQL's advisory lock: "parlour" in ASCII.
-pub(super) const ADVISORY: i64 = 0x70_61_72_6c_6f_75_72;
+const ADVISORY: i64 = 0x70_61_72_6c_6f_75_72;
+/// The process that has it. PostgreSQL shows the two halves of the key.
+const HOLDER: &str = "SELECT COALESCE(MIN(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+    AND objsubid = 1 AND (CAST(CAST(classid AS BIGINT) << 32 AS BIGINT) | CAST(objid AS BIGINT)) = $1";
 /// Between two tries to take it.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -128,11 +132,10 @@ impl Advisory {
             tries = 50;
         }
         if !try_lock(connection, tries).await? {
-            let holder = sqlx::query(
-                "SELECT COALESCE(MIN(pid), 0) FROM pg_locks WHERE locktype = 'advisory' AND granted",
-            )
-            .fetch_one(connection)
-            .await?;
+            let holder = sqlx::query(HOLDER)
+                .bind(ADVISORY)
+                .fetch_one(connection)
+                .await?;
             let holder: i32 = holder.try_get(0)?;
             let holder = format!("behind PostgreSQL's process {holder}");
             return Err(LockError::Held { holder });
@@ -143,7 +146,10 @@ impl Advisory {
 }
 
 /// Whether PostgreSQL gives its lock, at one of so many tries.
-async fn try_lock(connection: &mut AnyConnection, tries: u32) -> Result<bool, sqlx::Error> {
+pub(super) async fn try_lock(
+    connection: &mut AnyConnection,
+    tries: u32,
+) -> Result<bool, sqlx::Error> {
     for remaining in (0..tries).rev() {
         let taken = sqlx::query("SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1 ELSE 0 END")
             .bind(ADVISORY)

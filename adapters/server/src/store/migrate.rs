@@ -100,6 +100,11 @@ async fn copy_to(connection: &mut AnyConnection, path: PathBuf) -> Result<(), Op
     let copied = sqlx::query("VACUUM INTO $1")
         .bind(target)
         .execute(connection);
+    let copied = copied.await;
+    if copied.is_err() {
+        // It would be in the way of the next try.
+        let _ = std::fs::remove_file(&path);
+    }
     let failed = |source| OpenError::Copy { path, source };
-    copied.await.map(drop).map_err(failed)
+    copied.map(drop).map_err(failed)
 }

@@ -23,6 +23,8 @@ pub(crate) fn serve(
     upgrade
         .max_message_size(MAX_DATAGRAM)
         .max_frame_size(MAX_DATAGRAM)
+        // It is cleared before each read.
+        .read_buffer_size(4 * MAX_DATAGRAM)
         // A packet is sent at once, or held back by TCP.
         .write_buffer_size(0)
         .max_write_buffer_size(4 * MAX_DATAGRAM)

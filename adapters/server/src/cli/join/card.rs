@@ -10,8 +10,8 @@ use std::fmt;
 
 use cpal::traits::{DeviceTrait as _, HostTrait as _, StreamTrait as _};
 use cpal::{
-    Device, ErrorKind, FromSample, Sample as _, SampleFormat, SizedSample, Stream, StreamConfig,
-    SupportedStreamConfigRange,
+    Device, DeviceId, ErrorKind, FromSample, Sample as _, SampleFormat, SizedSample, Stream,
+    StreamConfig, SupportedStreamConfigRange,
 };
 use parlour_tokio::{AudioWriter, MixedReader, Room, SampleRate};
 use tokio::sync::mpsc;
@@ -101,9 +101,7 @@ impl Card {
         let device = match (name, direction) {
             ("", Direction::Microphone) => host.default_input_device(),
             ("", Direction::Loudspeaker) => host.default_output_device(),
-            _ => all(direction)?
-                .into_iter()
-                .find(|device| id(device) == name),
+            _ => host.device_by_id(&DeviceId::new(host.id(), name)),
         };
         let Some(device) = device else {
             return Err(Failure::new(Exit::Usage, missing(direction, name)?));

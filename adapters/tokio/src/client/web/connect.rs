@@ -170,6 +170,8 @@ async fn upgrade(uri: &Uri, stream: TcpStream) -> io::Result<WebLink> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_DATAGRAM))
         .max_frame_size(Some(MAX_DATAGRAM))
+        // It is cleared before each read.
+        .read_buffer_size(4 * MAX_DATAGRAM)
         // A packet is sent at once, or held back by TCP.
         .write_buffer_size(0)
         .max_write_buffer_size(4 * MAX_DATAGRAM);
