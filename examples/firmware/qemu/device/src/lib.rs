@@ -10,6 +10,8 @@ mod provisioning;
 mod provisioning;
 mod sound;
 
+use core::ffi::CStr;
+
 #[cfg(target_arch = "arm")]
 use mps2_board as board;
 #[cfg(target_arch = "riscv32")]
@@ -68,7 +70,11 @@ async fn talk_and_listen(mut telephone: Telephone) {
 }
 
 #[embassy_executor::task]
-async fn tell(room: Room<'static>, mut events: Events<'static>, mut keeper: Option<Keeper>) -> ! {
+async fn tell(
+    room: Room<'static>,
+    mut events: Events<'static>,
+    mut keeper: Option<&'static mut Keeper>,
+) -> ! {
     loop {
         let event = events.next().await;
         if let Some(keeper) = &mut keeper {
@@ -87,12 +93,7 @@ async fn tell(room: Room<'static>, mut events: Events<'static>, mut keeper: Opti
 
 #[embassy_executor::task]
 async fn main(spawner: Spawner) {
-    let Arguments {
-        ticket,
-        output,
-        flash,
-        button,
-    } = Arguments::read();
+    let arguments = Arguments::read();
     let Ok(mut rng) = HostRng::open() else {
         fail(format_args!("the host has no /dev/urandom"))
     };
@@ -104,12 +105,12 @@ async fn main(spawner: Spawner) {
     let (network, runner) = embassy_net::new(device, config, sockets, rng.next_u64());
     spawner.spawn(carry_frames(runner).expect("its only task"));
 
-    let (ticket, keeper) = match (ticket, flash) {
-        (None, Some(flash)) => match Keeper::find(flash, button).await {
+    let (ticket, keeper) = match (&arguments.ticket, path(&arguments.flash)) {
+        (None, Some(flash)) => match Keeper::find(flash, arguments.button).await {
             Some(keeper) => (keeper.ticket(), Some(keeper)),
             None => fail(format_args!("there is no such flash")),
         },
-        (ticket, _) => (told_or_asked(ticket).await, None),
+        (ticket, _) => (told_or_asked(ticket.as_deref()).await, None),
     };
     let resources = RESOURCES.init_with(Resources::new);
     let made = parlour_embassy::new(network, ticket, Config::default(), resources, &mut rng);
@@ -123,7 +124,7 @@ async fn main(spawner: Spawner) {
 
     let telephone = Duplex {
         microphone: Recording::new(),
-        loudspeaker: Loudspeaker::new(output),
+        loudspeaker: Loudspeaker::new(path(&arguments.output)),
         echo_canceller: NoEchoCanceller,
         gate: &BUTTON,
         writer: match publish(room) {
@@ -224,27 +225,31 @@ fn overflow(depth: usize) -> usize {
 #[derive(Default)]
 struct Arguments {
     ticket: Option<Text>,
-    /// A file for the received audio.
+    /// The path of a file for the received audio, with a zero at its end.
     output: Option<Text>,
-    /// A file that is the flash.
+    /// That of a file that is the flash.
     flash: Option<Text>,
     /// Whether the button is held at the start.
     button: bool,
 }
 
 impl Arguments {
-    fn read() -> Self {
-        let mut arguments = Self::default();
+    /// In a place of their own: they are too long for a stack.
+    fn read() -> &'static Self {
+        static ARGUMENTS: StaticCell<Arguments> = StaticCell::new();
+        let arguments = ARGUMENTS.init_with(Self::default);
         let read = host::arguments(|argument| {
             let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
-            let value = Text::try_from(value).ok();
-            match name {
-                "ticket" => arguments.ticket = value,
-                "out" => arguments.output = value,
-                "flash" => arguments.flash = value,
-                "button" => arguments.button = true,
-                _ => {}
-            }
+            let (place, end) = match name {
+                "ticket" => (&mut arguments.ticket, ""),
+                "out" => (&mut arguments.output, "\0"),
+                "flash" => (&mut arguments.flash, "\0"),
+                "button" => return arguments.button = true,
+                _ => return,
+            };
+            // All arguments together are no longer than each of these.
+            let text = place.insert(Text::new());
+            let _ = text.push_str(value).and_then(|()| text.push_str(end));
         });
         if read.is_err() {
             fail(format_args!(
@@ -255,12 +260,17 @@ impl Arguments {
     }
 }
 
+/// The path in an argument.
+fn path(argument: &'static Option<Text>) -> Option<&'static CStr> {
+    CStr::from_bytes_with_nul(argument.as_ref()?.as_bytes()).ok()
+}
+
 /// The ticket of the command line, or else of the console.
-async fn told_or_asked(ticket: Option<Text>) -> Ticket<'static> {
-    let ticket = TICKET.init(match ticket {
+async fn told_or_asked(ticket: Option<&'static str>) -> Ticket<'static> {
+    let ticket = match ticket {
         Some(ticket) => ticket,
-        None => ask("ticket?").await,
-    });
+        None => TICKET.init(ask("ticket?").await),
+    };
     match Ticket::parse(ticket) {
         Ok(ticket) => ticket,
         Err(error) => fail(format_args!("{error}")),

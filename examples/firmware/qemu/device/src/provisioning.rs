@@ -15,7 +15,6 @@ use parlour_provisioning::{
 };
 use static_cell::StaticCell;
 
-use crate::Text;
 use crate::board::host::File;
 use crate::board::{console, println};
 
@@ -28,17 +27,17 @@ static SETTINGS: StaticCell<Settings> = StaticCell::new();
 /// Keeps the settings: puts a newer ticket into flash.
 pub struct Keeper {
     settings: Settings,
-    store: Store<&'static mut Flash>,
+    store: Store<Flash>,
     refresh: Refresh,
 }
 
 impl Keeper {
     /// Finds the settings in the flash that is the host's file `path`, or asks for them on the console.
-    pub async fn find(path: Text, button: bool) -> Option<Self> {
-        static FLASH: StaticCell<Flash> = StaticCell::new();
+    /// What it needs is too long for a stack.
+    pub async fn find(path: &'static CStr, button: bool) -> Option<&'static mut Self> {
+        static KEEPER: StaticCell<Keeper> = StaticCell::new();
         static DIALOG: StaticCell<Dialog> = StaticCell::new();
-        let flash = FLASH.init(Flash::open(path)?);
-        let mut store = Store::new(flash, 0..SIZE as u32)?;
+        let mut store = Store::new(Flash::open(path)?, 0..SIZE as u32)?;
         let settings = match start(&mut store, Radio::Absent, button).await {
             Start::Run(settings) => settings,
             Start::Provision(reason, stored) => {
@@ -46,11 +45,11 @@ impl Keeper {
                 provision(&mut store, dialog, reason, &mut Console).await
             }
         };
-        Some(Self {
+        Some(KEEPER.init(Self {
             settings,
             store,
             refresh: Refresh::new(),
-        })
+        }))
     }
 
     /// The ticket of this start; called once.
@@ -97,8 +96,8 @@ impl Serial for Console {
 
 /// Flash whose contents are a file of the host.
 struct Flash {
-    path: Text,
-    bytes: [u8; SIZE],
+    path: &'static CStr,
+    bytes: &'static mut [u8; SIZE],
 }
 
 /// The host cannot write the file.
@@ -113,19 +112,18 @@ impl NorFlashError for Broken {
 
 impl Flash {
     /// The flash in the file; without the file it is erased.
-    fn open(mut path: Text) -> Option<Self> {
-        path.push('\0').ok()?;
-        let mut bytes = [0xff; SIZE];
-        if let Ok(mut file) = File::open(CStr::from_bytes_with_nul(path.as_bytes()).ok()?) {
-            file.read_exact(&mut bytes).ok()?;
+    fn open(path: &'static CStr) -> Option<Self> {
+        static BYTES: StaticCell<[u8; SIZE]> = StaticCell::new();
+        let bytes = BYTES.init_with(|| [0xff; SIZE]);
+        if let Ok(mut file) = File::open(path) {
+            file.read_exact(bytes).ok()?;
         }
         Some(Self { path, bytes })
     }
 
     fn write_back(&self) -> Result<(), Broken> {
-        let path = CStr::from_bytes_with_nul(self.path.as_bytes()).map_err(|_| Broken)?;
-        let mut file = File::create(path).map_err(|_| Broken)?;
-        file.write_all(&self.bytes).map_err(|_| Broken)
+        let mut file = File::create(self.path).map_err(|_| Broken)?;
+        file.write_all(self.bytes).map_err(|_| Broken)
     }
 
     fn part(&mut self, from: u32, len: usize) -> Result<&mut [u8], Broken> {
@@ -134,11 +132,11 @@ impl Flash {
     }
 }
 
-impl ErrorType for &mut Flash {
+impl ErrorType for Flash {
     type Error = Broken;
 }
 
-impl ReadNorFlash for &mut Flash {
+impl ReadNorFlash for Flash {
     const READ_SIZE: usize = 1;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Broken> {
@@ -151,7 +149,7 @@ impl ReadNorFlash for &mut Flash {
     }
 }
 
-impl NorFlash for &mut Flash {
+impl NorFlash for Flash {
     const WRITE_SIZE: usize = 4;
     const ERASE_SIZE: usize = SECTOR;
 
