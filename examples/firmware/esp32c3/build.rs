@@ -1,4 +1,7 @@
+use std::env;
+
 fn main() {
-    let radio = std::env::var_os("CARGO_FEATURE_WIFI").is_some();
-    parlour_device_settings::include(radio, false);
+    let has = |feature: &str| env::var_os(feature).is_some();
+    // Without the room there is no ticket to ask for.
+    parlour_device_settings::include(has("CARGO_FEATURE_WIFI"), has("CARGO_FEATURE_PARLOUR"));
 }

@@ -12,7 +12,7 @@ use esp_radio::wifi::{
 use log::{info, warn};
 use thiserror::Error;
 
-use crate::settings::WIFI;
+use crate::settings::Wifi;
 
 /// True random numbers, as long as the radio is on; it is never turned off.
 pub type Random = Trng;
@@ -42,8 +42,12 @@ impl From<WifiError> for Error {
 }
 
 /// Turns the radio on. The stack has a link and an address some seconds later.
-pub fn start(spawner: Spawner, parts: Parts) -> Result<(Stack<'static>, Random), Error> {
-    let (name, password) = WIFI.ok_or(Error::Settings)?;
+pub fn start(
+    spawner: Spawner,
+    parts: Parts,
+    wifi: Option<Wifi>,
+) -> Result<(Stack<'static>, Random), Error> {
+    let (name, password) = wifi.ok_or(Error::Settings)?;
     // The radio's firmware allocates; nothing else here does.
     esp_alloc::heap_allocator!(#[esp_hal::ram(reclaimed)] size: 64 * 1024);
     esp_alloc::heap_allocator!(size: 36 * 1024);
