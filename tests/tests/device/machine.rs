@@ -129,7 +129,7 @@ impl Board {
                 "--release",
                 "-Zbuild-std=core",
                 "--features",
-                "provisioning",
+                "provisioning,obstacles",
                 "--target-dir",
             ])
             .arg(&target)

@@ -124,6 +124,32 @@ pub(crate) async fn flash_that_holds_something_else_is_no_reason_to_stop(board: 
     device.expect("ready");
 }
 
+pub(crate) async fn flash_that_keeps_nothing_is_told_and_tried_again(board: &'static Board) {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(directory.path());
+    let ticket = device_ticket(&server, server.addresses()[0]);
+    // The host cannot write a file there.
+    let place = directory.path().join("later");
+    let mut device = power_on(board, &place, false);
+    device.expect("provisioning:");
+    answer(&mut device, &format!("ticket {ticket}"));
+    for _ in 0..2 {
+        let why = answer(&mut device, "save");
+        assert!(
+            why.starts_with("error the flash does not keep the settings: try again"),
+            "{why}"
+        );
+    }
+    let known = "ok parlour-provisioning 1 wifi=none ticket=set";
+    assert_eq!(answer(&mut device, "hello"), known);
+    std::fs::create_dir(place).unwrap();
+    assert_eq!(answer(&mut device, "save"), "ok saved");
+    device.expect("ready");
+    device.tell("join");
+    device.expect("joined");
+    device.exit(0);
+}
+
 pub(crate) async fn a_newer_token_arrives_by_message_and_is_kept(board: &'static Board) {
     let directory = tempfile::tempdir().unwrap();
     let server = serve(directory.path());

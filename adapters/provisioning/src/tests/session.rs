@@ -9,6 +9,7 @@ use embassy_futures::{block_on, poll_once};
 
 use super::flash::Flash;
 use super::settings;
+use super::store::put;
 use crate::{
     Dialog, LoadError, Radio, Reason, Serial, Settings, Start, Store, Wifi, provision, start,
 };
@@ -141,6 +142,33 @@ fn settings_of_no_use_lead_to_the_dialog() {
     flash.unreadable = true;
     let expected = Start::Provision(Reason::Stored(LoadError::Flash), None);
     assert_eq!(begin(&mut flash, Radio::Present, false), expected);
+
+    for (record, error, said) in [
+        (
+            &[7, 1, 2, 3][..],
+            LoadError::Version(7),
+            "provisioning: the settings in flash are of format 7, this firmware has format 1; send hello",
+        ),
+        (
+            &[1, 1, 2, 3],
+            LoadError::Damaged,
+            "provisioning: the settings in flash are damaged; send hello",
+        ),
+    ] {
+        let mut flash = Flash::new(2);
+        put(&mut flash, record);
+        let expected = Start::Provision(Reason::Stored(error), None);
+        // As often as it starts: it waits there.
+        for _ in 0..2 {
+            assert_eq!(begin(&mut flash, Radio::Present, false), expected);
+        }
+        let (answers, left) = told(&mut flash, &format!("wifi net\nticket {TICKET}\nsave\n"));
+        assert_eq!(answers[0], said);
+        assert_eq!(
+            begin(&mut flash, Radio::Present, false),
+            Start::Run(left.unwrap())
+        );
+    }
 
     let mut flash = Flash::new(2);
     let wired = Settings::new(None, TICKET).unwrap();

@@ -46,7 +46,8 @@ fn whatever_was_in_flash_does_not_prevent_a_save() {
     }
 }
 
-fn put(flash: &mut Flash, record: &[u8]) {
+/// Writes what another firmware would.
+pub(super) fn put(flash: &mut Flash, record: &[u8]) {
     let config = MapConfig::new(0..flash.bytes.len() as u32);
     let mut map = MapStorage::new(flash, config, Cache::new_uncached());
     block_on(map.store_item(&mut [0; 2_048], &0u8, &record)).unwrap();

@@ -103,8 +103,10 @@ async fn stay_in(room: Room<'static>, mut keeper: Keeper) -> ! {
             Ok(()) => tell_until_closed(room, &mut keeper).await,
             Err(error) => {
                 warn!("not in the room: {error}");
-                if error == JoinError::NoAnswer {
-                    warn!("(a network with a log-in page, or whose DNS lies, looks the same)");
+                if matches!(error, JoinError::NoAnswer | JoinError::UnknownHost)
+                    && let Some(obstacle) = room.find_obstacle().await
+                {
+                    warn!("{obstacle}");
                 }
             }
         }

@@ -22,6 +22,8 @@ use board::network::Network;
 use board::{Executor, console, println, stack};
 use embassy_executor::Spawner;
 use embassy_net::{Stack, StackResources};
+#[cfg(feature = "obstacles")]
+use parlour_embassy::JoinError;
 use parlour_embassy::core::client::Event;
 use parlour_embassy::core::rand_core::RngCore as _;
 use parlour_embassy::core::room::StreamKey;
@@ -172,7 +174,15 @@ async fn obey(room: Room<'static>, network: Stack<'static>, line: &str) {
     match command {
         "join" => match room.join().await {
             Ok(()) => println!("joined"),
-            Err(error) => println!("not joined: {error}"),
+            Err(error) => {
+                println!("not joined: {error}");
+                #[cfg(feature = "obstacles")]
+                if matches!(error, JoinError::NoAnswer | JoinError::UnknownHost)
+                    && let Some(obstacle) = room.find_obstacle().await
+                {
+                    println!("obstacle: {obstacle}");
+                }
+            }
         },
         "leave" => {
             room.leave().await;
