@@ -291,7 +291,7 @@ impl Host {
             let code = if address.is_some() { 0x80 } else { 0x83 };
             answer[2..4].copy_from_slice(&[0x81, code]);
             answer[7] = address.iter().count() as u8;
-            for address in address {
+            if let Some(address) = address {
                 answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
                 answer.extend(address.octets());
             }
