@@ -99,6 +99,8 @@ async fn read_page(stack: Stack<'_>, ticket: Ticket<'_>, head: &mut [u8]) -> Opt
         }
     }
     socket.abort();
+    // Else the other end is never told.
+    let _ = socket.flush().await;
     Some(len)
 }
 

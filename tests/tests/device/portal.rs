@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -42,6 +42,8 @@ fn memory<T: Clone>(element: T, len: usize) -> &'static mut [T] {
 /// The end of the wire, whose other end is QEMU's.
 struct Wire {
     socket: UnixDatagram,
+    /// QEMU's socket.
+    theirs: PathBuf,
     received: VecDeque<Vec<u8>>,
 }
 
@@ -53,14 +55,14 @@ impl RxToken for Received {
     }
 }
 
-struct Send<'a>(&'a UnixDatagram);
+struct Send<'a>(&'a UnixDatagram, &'a Path);
 
 impl TxToken for Send<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut frame = vec![0; len];
         let result = f(&mut frame);
         // An error means that the device has ended.
-        let _ = self.0.send(&frame);
+        let _ = self.0.send_to(&frame, self.1);
         result
     }
 }
@@ -70,11 +72,12 @@ impl Device for Wire {
     type TxToken<'a> = Send<'a>;
 
     fn receive(&mut self, _now: Instant) -> Option<(Received, Send<'_>)> {
-        Some((Received(self.received.pop_front()?), Send(&self.socket)))
+        let received = self.received.pop_front()?;
+        Some((Received(received), Send(&self.socket, &self.theirs)))
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Send<'_>> {
-        Some(Send(&self.socket))
+        Some(Send(&self.socket, &self.theirs))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -110,10 +113,7 @@ impl Portal {
         let (logged_in, ended) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
         let (lets_in, ends) = (logged_in.clone(), ended.clone());
         let thread = std::thread::spawn(move || {
-            while !ends.load(Ordering::Relaxed) && socket.connect(&theirs).is_err() {
-                std::thread::yield_now();
-            }
-            let mut host = Host::new(socket, address);
+            let mut host = Host::new(socket, theirs, address);
             while !ends.load(Ordering::Relaxed) {
                 host.step(lets_in.load(Ordering::Relaxed));
             }
@@ -157,9 +157,10 @@ struct Host {
 }
 
 impl Host {
-    fn new(socket: UnixDatagram, server: SocketAddr) -> Self {
+    fn new(socket: UnixDatagram, theirs: PathBuf, server: SocketAddr) -> Self {
         let mut wire = Wire {
             socket,
+            theirs,
             received: VecDeque::new(),
         };
         let config = Config::new(EthernetAddress([2, 0, 0, 0, 9, 1]).into());
