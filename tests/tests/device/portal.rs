@@ -143,7 +143,7 @@ impl Drop for Portal {
 /// Whom the device takes for everybody.
 struct Host {
     wire: Wire,
-    began: std::time::Instant,
+    began: tokio::time::Instant,
     interface: Interface,
     sockets: SocketSet<'static>,
     addresses: SocketHandle,
@@ -190,7 +190,7 @@ impl Host {
         outside.set_nonblocking(true).unwrap();
         Self {
             wire,
-            began: std::time::Instant::now(),
+            began: tokio::time::Instant::now(),
             interface,
             sockets,
             addresses,
