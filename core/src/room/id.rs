@@ -100,6 +100,8 @@ macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:path, empty: $may_be_empty:literal) => {
         $(#[$doc])*
         #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+        // Names are moved much, which a 32-bit processor does word by word if it may.
+        #[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
         pub struct $name(heapless::String<$max, u8>);
 
         impl $name {
