@@ -1,6 +1,7 @@
 //! Names of things: bounded, validated, compared byte by byte.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
 use heapless::string::StringView;
@@ -99,7 +100,7 @@ fn is_text_char(c: char) -> bool {
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:path, empty: $may_be_empty:literal) => {
         $(#[$doc])*
-        #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Eq, PartialOrd, Ord)]
         // Names are moved much, which a 32-bit processor does word by word if it may.
         #[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
         pub struct $name(heapless::String<$max, u8>);
@@ -135,6 +136,20 @@ macro_rules! name_type {
             #[inline(never)]
             fn clone(&self) -> Self {
                 Self(self.0.clone())
+            }
+        }
+
+        impl PartialEq for $name {
+            // As cloning.
+            #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+            fn eq(&self, other: &Self) -> bool {
+                self.0 == other.0
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
             }
         }
 
