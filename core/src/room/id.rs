@@ -264,6 +264,7 @@ impl DisplayName {
 /// One run of a room, from the first join to the last leave: 128 random bits, shown as hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
 pub struct SessionId(#[serde(deserialize_with = "bytes::deserialize")] pub [u8; 16]);
 
 impl fmt::Display for SessionId {
