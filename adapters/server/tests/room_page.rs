@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use common::*;
@@ -101,6 +102,36 @@ async fn files_are_kept_until_they_change_and_unknown_ones_are_not_there() {
             "{path}: {status}"
         );
     }
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_packed_for_those_who_unpack() {
+    let api = Home::sqlite().serve().await;
+    let path = "/web/sdk/player.wasm";
+    let plain = get(&api, path, &[]).await;
+    let gzip = (header::ACCEPT_ENCODING, "gzip, br");
+    let packed = get(&api, path, &[gzip.clone()]).await;
+    assert_eq!(text(&packed, "content-encoding"), "gzip");
+    assert_eq!(text(&packed, "content-type"), "application/wasm");
+    assert_eq!(text(&packed, "vary"), text(&plain, "vary"));
+    let tag = text(&packed, "etag").to_owned();
+    assert_ne!(text(&plain, "etag"), tag);
+    let again = get(&api, path, &[gzip, (header::IF_NONE_MATCH, &tag)]).await;
+    assert_eq!(again.status(), 304);
+    let (plain, packed) = (plain.bytes(), packed.bytes());
+    let (plain, packed) = (within(plain).await.unwrap(), within(packed).await.unwrap());
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(&packed[..])
+        .read_to_end(&mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, plain);
+    assert!(
+        packed.len() * 2 < plain.len(),
+        "{} of {}",
+        packed.len(),
+        plain.len()
+    );
     api.stop().await;
 }
 

@@ -9,11 +9,13 @@ import { PageError } from "./problems.js";
 
 /**
  * @typedef {{ kind: "guest", link: string } | { kind: "ticket", ticket: string }} Invitation
- * @typedef {{ ticket: string, refresh: string | null, name: string }} Pass What a guest was given for a link.
+ * @typedef {{ ticket: string, refresh: string | null, name: string, at: number }} Pass What a guest was given for a link, and when.
  */
 
 /** How long the server may take to answer. */
 const PATIENCE_MS = 10_000;
+/** So old a pass is used as it is. It is valid for an hour. */
+const FRESH_MS = 1_800_000;
 const TICKET = /^parlour:\/\/([^/#\s]+)\/([A-Za-z0-9_-]{43})#([!-~]+)$/;
 
 /** The name of the room whose page this is. */
@@ -56,10 +58,15 @@ export function keep(invitation) {
   return invitation;
 }
 
+/** A guest is somebody else the next time. */
+export function forgetPass() {
+  memory.set("sessionStorage", PASS, null);
+}
+
 /** This tab knows no invitation any more. */
 export function forget() {
   memory.set("sessionStorage", KEPT, null);
-  memory.set("sessionStorage", PASS, null);
+  forgetPass();
 }
 
 /**
@@ -146,12 +153,12 @@ async function passOf(link, name) {
   const former = memory.get("sessionStorage", PASS);
   if (former?.refresh && former.name === name) {
     try {
-      await refreshed(former);
+      if (Date.now() - former.at > FRESH_MS) await refreshed(former);
       return former;
     } catch { /* Too old: as another guest. */ }
   }
   const minted = await posted("/v1/guests", { guest_link: link, name });
-  const pass = { ticket: minted.ticket, refresh: minted.refresh_token ?? null, name };
+  const pass = { ticket: minted.ticket, refresh: minted.refresh_token ?? null, name, at: Date.now() };
   memory.set("sessionStorage", PASS, pass);
   return pass;
 }
@@ -162,7 +169,7 @@ async function passOf(link, name) {
  */
 async function refreshed(pass) {
   const minted = await posted("/v1/tokens/refresh", { refresh_token: pass.refresh, ttl_s: 3_600 });
-  pass.ticket = minted.ticket;
+  [pass.ticket, pass.at] = [minted.ticket, Date.now()];
   memory.set("sessionStorage", PASS, pass);
   return minted.token;
 }

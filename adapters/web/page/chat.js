@@ -8,6 +8,9 @@ const MAX_BYTES = 640;
 /** So many are shown; a long evening must not fill the page. */
 const MAX_SHOWN = 500;
 
+/** Where the chat covers all else. As the style sheet has it. */
+const narrow = matchMedia("(width < 52rem)");
+
 const time = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 
 export class Chat {
@@ -33,6 +36,7 @@ export class Chat {
     element("no-messages").hidden = false;
     this.#field.value = this.#problem.textContent = "";
     this.show(false);
+    narrow.addEventListener("change", () => this.#cover(), { signal });
     this.#button.addEventListener("click", () => this.show(Boolean(this.#pane.hidden), true), { signal });
     element("chat-close").addEventListener("click", () => this.show(false, true), { signal });
     this.#pane.addEventListener("keydown", (event) => { if (event.key === "Escape") this.show(false, true); }, { signal });
@@ -48,6 +52,15 @@ export class Chat {
   /** The room is over. */
   close() {
     this.#stop.abort();
+    this.#pane.hidden = true;
+    this.#cover();
+  }
+
+  /** What is covered cannot have the focus. */
+  #cover() {
+    for (const part of element("room").children) {
+      if (part !== this.#pane) part.toggleAttribute("inert", narrow.matches && !this.#pane.hidden);
+    }
   }
 
   /**
@@ -57,6 +70,7 @@ export class Chat {
   show(shown, byUser = false) {
     this.#pane.hidden = !shown;
     this.#button.setAttribute("aria-expanded", String(shown));
+    this.#cover();
     if (shown) this.#count(0);
     const may = this.room.grants.includes("sendMessages");
     element("chat-form").hidden = !may;

@@ -7,7 +7,7 @@
  * ```
  */
 import { Room } from "/web/sdk/index.js";
-import { admitted, claims, forget, invited, keep, read, room as roomName } from "./admission.js";
+import { admitted, claims, forget, forgetPass, invited, keep, read, room as roomName } from "./admission.js";
 import { Announcer } from "./announcer.js";
 import { Chat } from "./chat.js";
 import { Voice } from "./controls.js";
@@ -21,6 +21,7 @@ import { fill, text } from "./text.js";
 
 const SCREENS = ["enter", "ticket", "lobby", "room", "end"];
 const NAME = "parlour:name";
+const MAX_NAME_BYTES = 32;
 
 const announcer = new Announcer(element("announcements"));
 const nameField = /** @type {HTMLInputElement} */ (element("name"));
@@ -112,15 +113,22 @@ element("enter-form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (element("join").getAttribute("aria-disabled") === "true") return;
   const name = nameField.value.trim();
-  const isNameless = invitation?.kind === "guest" && name === "";
-  element("name-problem").textContent = isNameless ? text("enter.nameMissing") : "";
-  nameField.setAttribute("aria-invalid", String(isNameless));
-  if (isNameless) return nameField.focus();
+  const problem = invitation?.kind === "guest" ? wrongWith(name) : "";
+  element("name-problem").textContent = problem;
+  nameField.setAttribute("aria-invalid", String(problem !== ""));
+  if (problem) return nameField.focus();
   if (invitation?.kind === "guest") memory.set("localStorage", NAME, name);
   Object.assign(chosen, { microphone: enterMicrophone.value, speaker: enterSpeaker.value, muted: enterMuted.checked });
   chosen.keep();
   void join(name);
 });
+
+/** @param {string} name */
+function wrongWith(name) {
+  if (name === "") return text("enter.nameMissing");
+  const isLong = new TextEncoder().encode(name).length > MAX_NAME_BYTES;
+  return isLong ? `${text("problems.nameRefused.title")}. ${text("problems.nameRefused.text")}` : "";
+}
 
 /** @param {string} name */
 async function join(name) {
@@ -312,7 +320,12 @@ function showKnocks(room) {
 
 /** @param {{ code?: string, message?: string, values?: Record<string, string> }} error */
 function end(error) {
-  const { name, title, text: what, actions } = told(error);
+  const { name, title, text: what, actions: usual } = told(error);
+  // A link lets a guest in again.
+  const isGuest = invitation?.kind === "guest" && ["tokenExpired", "tokenRevoked"].includes(name);
+  if (isGuest) forgetPass();
+  /** @type {typeof usual} */
+  const actions = isGuest ? ["again"] : usual;
   busy(false);
   if (name === "nameRefused") {
     element("name-problem").textContent = `${title}. ${what}`;

@@ -13,6 +13,8 @@ export const HAND = { key: "hand", up: "up" };
 
 /** Levels that the meter spans, in dB below the loudest. */
 const QUIET = -60, LOUD = -10;
+/** Oneself speaks from this level on, and so long after. Of the others the server tells it. */
+const VOICE = -45, SPEAKS_MS = 500;
 /** Without smooth motion the meter knows a few lengths only. */
 const steady = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -23,6 +25,8 @@ export class Stage {
   /** @type {Map<string, Card>} */
   #cards = new Map();
   #list = element("people");
+  /** Runs while this page's participant speaks. */
+  #speaks = 0;
 
   /** @param {Room} room */
   constructor(room) {
@@ -41,12 +45,22 @@ export class Stage {
     }
     order.forEach((participant, place) => {
       const card = this.#cards.get(participant.id) ?? this.#add(participant.id);
-      update(card, participant);
+      update(card, participant, participant.isSpeaking || (participant.isLocal && this.#speaks !== 0));
       if (this.#list.children[place] !== card.card) this.#list.insertBefore(card.card, this.#list.children[place] ?? null);
     });
     setText(element("count"), text("room.people", { count }));
     const unseen = count - participants.size;
     setText(element("more"), unseen > 0 ? text("room.more", { count: unseen }) : count === 1 ? text("room.alone") : "");
+  }
+
+  #speak() {
+    const before = this.#speaks;
+    clearTimeout(before);
+    this.#speaks = setTimeout(() => {
+      this.#speaks = 0;
+      this.show();
+    }, SPEAKS_MS);
+    if (before === 0) this.show();
   }
 
   /** @param {string} id */
@@ -58,7 +72,7 @@ export class Stage {
     meter.setAttribute("aria-hidden", "true");
     const card = make(
       "li", { class: "person" },
-      make("span", { class: "sign" }, sign), make("div", {}, make("p", { class: "name" }, name, " ", you), state), raised, meter,
+      make("span", { class: "sign" }, sign), make("div", {}, make("p", { class: "name" }, name, " ", you), make("div", { class: "facts" }, state, raised)), meter,
     );
     const added = { card, sign, name, you, state, raised, bar, level: 0 };
     this.#cards.set(id, added);
@@ -71,6 +85,8 @@ export class Stage {
    */
   hear(levels) {
     if (document.hidden) return;
+    const { me } = this.room;
+    if (me !== null && (levels[me] ?? -127) > VOICE) this.#speak();
     for (const [id, card] of this.#cards) {
       const loud = Math.min(1, Math.max(0, ((levels[id] ?? -127) - QUIET) / (LOUD - QUIET)));
       const level = Math.round(loud * (steady.matches ? 4 : 50)) / (steady.matches ? 4 : 50);
@@ -84,15 +100,16 @@ export class Stage {
 /**
  * @param {Card} shown
  * @param {Participant} participant
+ * @param {boolean} isSpeaking
  */
-function update(shown, participant) {
+function update(shown, participant, isSpeaking) {
   const sound = participant.streams.find(({ kind }) => kind === "audio");
   const distant = participant.connection === "reconnecting";
   const [sign, state] = distant ? ["away", "away"]
     : participant.censored ? ["mic-off", "censored"]
     : !sound ? ["ear", "listens"]
     : sound.muted ? ["mic-off", "muted"]
-    : participant.isSpeaking ? ["voice", "speaks"]
+    : isSpeaking ? ["voice", "speaks"]
     : ["mic", "on"];
   const speaks = state === "speaks";
   setText(shown.name, nameOf(participant));

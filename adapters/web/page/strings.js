@@ -201,8 +201,8 @@ export const strings = {
     },
     controls: {
       group: "Bedienung",
-      mute: "Stumm",
-      unmute: "Laut",
+      mute: "Mikro aus",
+      unmute: "Mikro an",
       hold: "Zum Sprechen halten",
       holdHint: "oder die Leertaste halten",
       talking: "Man hört dich",

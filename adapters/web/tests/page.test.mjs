@@ -1,6 +1,6 @@
 // The room page that the server serves: as people use it, by mouse, keyboard and screen reader, and what it says when that fails.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, test as run } from "node:test";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -8,10 +8,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { assets, browser, looped, recorded, samplesOf, Server, similarity, visit } from "./rig.mjs";
 
 const SIMILAR = 0.8;
+/** The page has the package that is part of the server. With another one there is nothing to find here. */
+const test = process.env.DIST ? run.skip : run;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let server, chromium, deaf;
 
 before(async () => {
+  if (test === run.skip) return;
   [server, chromium] = [await Server.start(), await browser()];
 });
 after(async () => {
@@ -300,7 +303,7 @@ test("in German, by the language of the browser", { timeout: 120_000 }, async ()
   const anna = await entered("stube", "anna", { options: { locale: "de-AT" } });
   assert.equal(await anna.evaluate(() => document.documentElement.lang), "de");
   assert.equal(await anna.locator("#count").textContent(), "Eine Person");
-  await button(anna, "Stumm").click();
+  await button(anna, "Mikro aus").click();
   await person(anna, "Anna").filter({ hasText: "stumm" }).waitFor();
   await button(anna, "Verlassen").click();
   await ended(anna, "left", "Du hast den Raum verlassen");

@@ -8,7 +8,8 @@
 //!
 //! Ticket and guest link stand in the fragment of the page's address, which browsers do not send.
 
-use std::sync::LazyLock;
+use std::io::{self, Write as _};
+use std::sync::{LazyLock, OnceLock};
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -18,6 +19,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use super::App;
@@ -31,6 +34,22 @@ struct File {
     content: &'static [u8],
     /// Of this content, and of no other.
     tag: String,
+    /// The content by gzip, once somebody has asked for it.
+    packed: OnceLock<Vec<u8>>,
+}
+
+impl File {
+    fn packed(&self) -> &[u8] {
+        // Writing to memory does not fail.
+        let pack = || gzip(self.content).unwrap_or_default();
+        self.packed.get_or_init(pack)
+    }
+}
+
+fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(content)?;
+    packed.finish()
 }
 
 macro_rules! files {
@@ -69,6 +88,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         path,
         content,
         tag: tag(content),
+        packed: OnceLock::new(),
     };
     files.into_iter().map(file).collect()
 });
@@ -105,11 +125,19 @@ fn answer(app: &App, path: &str, parts: &Parts) -> Response {
     };
     let mut headers = HeaderMap::new();
     let policy = policy(app, parts);
+    let is_packed = takes_gzip(&parts.headers);
+    // The two forms of a file are two representations.
+    let tag = if is_packed {
+        file.tag.replacen('"', "\"gzip-", 1)
+    } else {
+        file.tag.clone()
+    };
     for (name, value) in [
         (header::CONTENT_TYPE, kind(path)),
         // Kept, but asked for each time: script, worker and WebAssembly have to be of one version.
         (header::CACHE_CONTROL, "no-cache"),
-        (header::ETAG, &file.tag),
+        (header::ETAG, &tag),
+        (header::VARY, "accept-encoding"),
         (header::CONTENT_SECURITY_POLICY, &policy),
         (PERMISSIONS_POLICY, PERMISSIONS),
         (OPENER_POLICY, "same-origin"),
@@ -120,11 +148,29 @@ fn answer(app: &App, path: &str, parts: &Parts) -> Response {
             headers.insert(name, value);
         }
     }
-    if is_known(&parts.headers, &file.tag) {
+    if is_known(&parts.headers, &tag) {
         headers.remove(header::CONTENT_TYPE);
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
+    if is_packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        return (headers, file.packed()).into_response();
+    }
     (headers, file.content).into_response()
+}
+
+/// Whether the client takes gzip, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3) has it.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let mut accepted = accepted.filter_map(|value| value.to_str().ok());
+    accepted.any(|codings| {
+        codings.split(',').any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+            let weight = weight.trim().strip_prefix("q=");
+            let weight = weight.and_then(|weight| weight.parse::<f32>().ok());
+            name.trim().eq_ignore_ascii_case("gzip") && weight.is_some_and(|weight| weight > 0.0)
+        })
+    })
 }
 
 const PERMISSIONS_POLICY: header::HeaderName =
@@ -195,6 +241,37 @@ mod tests {
         assert!(knows("\"a\"") && knows("W/\"a\"") && knows("\"b\", \"a\"") && knows("*"));
         assert!(!knows("\"b\"") && !knows("a") && !knows(""));
         assert!(!is_known(&HeaderMap::new(), "\"a\""));
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_take_it() {
+        let takes = |value: &str| {
+            let value = HeaderValue::from_str(value).unwrap();
+            takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]))
+        };
+        assert!(takes("gzip") && takes("br, GZIP") && takes("gzip;q=0.5, identity"));
+        assert!(!takes("br") && !takes("gzip;q=0") && !takes("gzip; q=x") && !takes(""));
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn what_a_browser_loads_is_all_there() {
+        let web = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
+        for (folder, prefix) in [("page", ""), ("dist", "sdk/")] {
+            for entry in std::fs::read_dir(web.join(folder)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                // For compilers and for React.
+                if name.ends_with(".d.ts") || ["tsconfig.json", "react.js"].contains(&name.as_str())
+                {
+                    continue;
+                }
+                let path = format!("{prefix}{name}");
+                assert!(
+                    FILES.iter().any(|file| file.path == path),
+                    "{path} is not served"
+                );
+            }
+        }
     }
 
     #[test]
