@@ -51,11 +51,20 @@ export class Voice {
    * @param {string} id As `chosen.microphone`.
    */
   async use(id) {
+    const former = this.#microphone;
     if (id === NONE) {
-      await this.#microphone?.stop();
       this.#microphone = null;
+      await former?.stop();
+    } else if (id && former) {
+      // If that fails, the former device goes on.
+      await former.setDevice(id);
     } else {
-      this.#microphone = await this.room.microphone({ muted: !this.#isHeard, ...(id && { deviceId: id }) });
+      this.#microphone = null;
+      try {
+        this.#microphone = await this.room.microphone({ muted: !this.#isHeard, ...(id && { deviceId: id }) });
+      } finally {
+        this.#show();
+      }
       await this.#apply();
     }
     this.told(null);
