@@ -11,8 +11,9 @@ const source = files.map((name) => readFileSync(join(folder, name), "utf8")).joi
 
 /** Keys with the values that their texts have a place for. */
 function keys(texts, at = "") {
+  const places = (text) => (text.match(/\{\w+\}/g) ?? []).filter((name) => name !== "{count}").sort();
   return Object.entries(texts).flatMap(([key, value]) => (
-    typeof value === "string" ? [`${at}${key} ${(value.match(/\{\w+\}/g) ?? []).filter((name) => name !== "{count}").sort()}`] : keys(value, `${at}${key}.`)
+    typeof value === "string" ? [`${at}${key} ${places(value)}`] : keys(value, `${at}${key}.`)
   )).sort();
 }
 
@@ -40,9 +41,11 @@ test("each problem has words, and each reason of the package to end is a problem
   const types = readFileSync(join(folder, "../dist/errors.d.ts"), "utf8");
   const codes = [...types.matchAll(/"([a-z]\w+)"/g)].map(([, code]) => code);
   // What one cannot come upon by joining, leaving, or being removed; or what says nothing better than its message.
-  const requests = ["invalidArgument", "closed", "notJoined", "notPermitted", "unknownParticipant", "unknownStream", "alreadyPublished", "tooManyStreams",
-    "codecMismatch", "tooManySubscriptions", "tooManyRequests", "rateLimited", "floorTaken", "floorNotHeld", "mixUnavailable", "messageTooLong",
-    "tooManyAttributes", "malformed", "protocolError", "other"];
+  const requests = [
+    "invalidArgument", "closed", "notJoined", "notPermitted", "unknownParticipant", "unknownStream", "alreadyPublished",
+    "tooManyStreams", "codecMismatch", "tooManySubscriptions", "tooManyRequests", "rateLimited", "floorTaken", "floorNotHeld",
+    "mixUnavailable", "messageTooLong", "tooManyAttributes", "malformed", "protocolError", "other",
+  ];
   const plain = codes.filter((code) => !code.startsWith("microphone") && told({ code }).name === "other");
   assert.deepEqual(plain.filter((code) => !requests.includes(code)), []);
 });
