@@ -84,33 +84,34 @@ test("two windows of the link that the server printed, and one at the command li
   await one.waitForFunction(() => document.querySelectorAll(".person").length === 3);
   assert.equal(await one.locator("#count").textContent(), "3 people");
   for (const page of pages) await person(page, "anna").filter({ hasText: "speaks" }).waitFor();
-  // One speaks at a time. What each page says and hears in the meantime, and from when to when.
-  const turn = async () => {
-    await sleep(1_500);
-    for (const page of pages) await Promise.all(["said", "played"].map((name) => recorded(page, name)));
-    const from = Date.now();
-    await sleep(6_500);
-    const of = (name) => Promise.all(pages.map((page) => recorded(page, name)));
-    return { from, said: await of("said"), heard: await of("played") };
+  const host = looped(samplesOf(readFileSync(join(assets, "host.wav")))), found = {};
+  // One speaks at a time. A machine that is busy with other things leaves gaps: then the turn is taken again, twice at most.
+  const turn = async (compare) => {
+    for (let n = 0; ; n++) {
+      await sleep(1_500);
+      const of = (name) => Promise.all(pages.map((page) => recorded(page, name)));
+      await Promise.all([of("said"), of("played")]);
+      const from = Date.now();
+      await sleep(6_500);
+      const said = await of("said"), similar = compare(said, await of("played"));
+      if (n < 2 && Object.values(similar).some((similar) => similar < SIMILAR)) continue;
+      Object.assign(found, similar);
+      return { from, said };
+    }
   };
-  const annas = await turn();
+  await turn((_, heard) => ({
+    "one hears anna": similarity(host, heard[0], 1, 6), "the other hears anna": similarity(host, heard[1], 1, 6),
+  }));
   await server.command("session", "censor", "kitchen", "anna");
   await button(one, "Unmute").click();
-  const ones = await turn();
+  const ones = await turn((said, heard) => ({ "the other hears one": similarity(said[0], heard[1], 1, 6) }));
   await button(one, "Mute").click();
   await button(other, "Unmute").click();
-  const others = await turn();
+  const others = await turn((said, heard) => ({ "one hears the other": similarity(said[1], heard[0], 1, 6) }));
   const until = Date.now(), atAnna = await native.heard();
-  const inAnna = ({ from }) => Math.floor(atAnna.length / 48_000 - (until - from) / 1_000) + 1;
-  const host = looped(samplesOf(readFileSync(join(assets, "host.wav"))));
-  const found = {
-    "one hears anna": similarity(host, annas.heard[0], 1, 6),
-    "the other hears anna": similarity(host, annas.heard[1], 1, 6),
-    "the other hears one": similarity(ones.said[0], ones.heard[1], 1, 6),
-    "anna hears one": similarity(ones.said[0], atAnna, inAnna(ones), inAnna(ones) + 4),
-    "one hears the other": similarity(others.said[1], others.heard[0], 1, 6),
-    "anna hears the other": similarity(others.said[1], atAnna, inAnna(others), inAnna(others) + 4),
-  };
+  const annas = ({ from }) => Math.floor(atAnna.length / 48_000 - (until - from) / 1_000) + 1;
+  found["anna hears one"] = similarity(ones.said[0], atAnna, annas(ones), annas(ones) + 4);
+  found["anna hears the other"] = similarity(others.said[1], atAnna, annas(others), annas(others) + 4);
   console.log(found);
   for (const [who, similar] of Object.entries(found)) assert.ok(similar >= SIMILAR, `${who}: ${similar}`);
   await close(...pages);
