@@ -258,6 +258,19 @@ async fn refreshes_are_limited_by_the_address_that_a_trusted_proxy_names() {
     api.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_are_limited_by_their_address() {
+    let mut config = Home::sqlite().config();
+    config.http.limits.guests_per_min = 3.try_into().unwrap();
+    let api = Api::start(config).await;
+    let guess = json!({"guest_link": "pgl_guess"});
+    for n in 0..4 {
+        let answer = api.send(Method::POST, "/v1/guests", Some(&guess)).await;
+        assert_eq!(answer.status(), if n < 3 { 401 } else { 429 }, "{n}");
+    }
+    api.stop().await;
+}
+
 /// Sends bytes as they are, and reads until the server closes. Gives what it said, and how long that took.
 async fn raw(address: SocketAddr, bytes: &str) -> (String, Duration) {
     let began = Instant::now();
@@ -629,6 +642,7 @@ async fn the_api_says_how_the_server_fares_and_what_it_is() {
             "{server}"
         );
         assert_eq!(server["limits"]["refreshes_per_min"], u32::MAX);
+        assert_eq!(server["limits"]["guests_per_min"], u32::MAX);
         assert_eq!(server["limits"]["request_bytes"], 1 << 20);
         api.stop().await;
     }

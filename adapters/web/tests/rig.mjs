@@ -74,7 +74,7 @@ export class Server {
       PARLOUR__METRICS__LISTEN: `127.0.0.1:${metrics}`,
       PARLOUR__MEDIA__LISTEN: `127.0.0.1:${rooms}`,
       PARLOUR__MEDIA__WORKERS: "1",
-      PARLOUR__WEB__ORIGINS: `["http://localhost:*"]`,
+      PARLOUR__WEB__ORIGINS: `["http://localhost:*", "http://127.0.0.1:*"]`,
       PARLOUR__WEB__WEBTRANSPORT__URL: `https://127.0.0.1:${server.network.port}`,
     };
     await server.run();
@@ -83,12 +83,12 @@ export class Server {
 
   async run() {
     this.process = spawn(parlour, ["serve", "--dev"], { cwd: folder, env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
-    let told = "";
+    this.told = "";
     await new Promise((serves, fails) => {
-      const read = (text) => { if ((told += text).includes("serving")) serves(); };
+      const read = (text) => { if ((this.told += text).includes("serving")) serves(); };
       this.process.stdout.on("data", read);
       this.process.stderr.on("data", read);
-      this.process.once("exit", () => fails(new Error(`the server ended: ${told}`)));
+      this.process.once("exit", () => fails(new Error(`the server ended: ${this.told}`)));
     });
   }
 
@@ -98,9 +98,14 @@ export class Server {
     await ended;
   }
 
-  async ticket(room, id, ...options) {
-    const { stdout } = await promisify(execFile)(parlour, ["token", "create", room, id, "--ticket", ...options], { cwd: folder });
+  /** What a command says. */
+  async command(...words) {
+    const { stdout } = await promisify(execFile)(parlour, words, { cwd: folder });
     return stdout.trim();
+  }
+
+  ticket(room, id, ...options) {
+    return this.command("token", "create", room, id, "--ticket", ...options);
   }
 
   /** A participant of the command line that says a file over and over; `heard()` ends it and gives what it has heard. */
@@ -172,17 +177,16 @@ export function browser({ refuses = false, gesture = false } = {}) {
   return chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs: ["--mute-audio"], chromiumSandbox: false });
 }
 
-/** A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays. */
-export async function open(browser, url, unasked) {
-  const page = await (await browser.newContext()).newPage();
-  page.on("pageerror", (error) => console.error("the page:", error));
-  await page.addInitScript(() => {
-    const taps = (window.taps = {});
+/** Has a page keep what its microphone gives and what it plays. */
+async function tap(page) {
+  await page.addInitScript((recorder) => {
+    const taps = (window.taps = {}), module = URL.createObjectURL(new Blob([recorder], { type: "text/javascript" }));
     const connect = AudioNode.prototype.connect;
     AudioNode.prototype.connect = function (to, ...rest) {
       const name = to instanceof AudioDestinationNode ? "played" : this instanceof MediaStreamAudioSourceNode ? "said" : undefined;
       if (name) {
-        void this.context.audioWorklet.addModule("/recorder.js").then(() => {
+        taps.context = this.context;
+        void this.context.audioWorklet.addModule(module).then(() => {
           const options = { channelCount: 1, channelCountMode: "explicit" };
           taps[name] = new AudioWorkletNode(this.context, "recorder", options);
           connect.call(this, taps[name]);
@@ -190,6 +194,29 @@ export async function open(browser, url, unasked) {
       }
       return connect.call(this, to, ...rest);
     };
+  }, readFileSync(join(here, "recorder.js"), "utf8"));
+}
+
+/**
+ * The room page, with what it complains about in `complaints`. To keep its sound it has to be without its Content-Security-Policy,
+ * which lets no foreign script in.
+ */
+export async function visit(browser, url, { records = false, ...options } = {}) {
+  const page = await (await browser.newContext({ locale: "en-GB", bypassCSP: records, ...options })).newPage();
+  page.complaints = [];
+  page.on("pageerror", (error) => page.complaints.push(String(error)));
+  page.on("console", (message) => { if (["error", "warning"].includes(message.type())) page.complaints.push(message.text()); });
+  if (records) await tap(page);
+  await page.goto(url);
+  return page;
+}
+
+/** A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays. */
+export async function open(browser, url, unasked) {
+  const page = await (await browser.newContext()).newPage();
+  page.on("pageerror", (error) => console.error("the page:", error));
+  await tap(page);
+  await page.addInitScript(() => {
     window.happened = [];
   });
   if (unasked) await page.addInitScript((unasked) => { window.unasked = unasked; }, unasked);

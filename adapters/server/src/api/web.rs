@@ -10,6 +10,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use axum::{Extension, Json};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use parlour_tokio::CarryError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -37,6 +38,8 @@ pub(crate) struct Ways {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     wt_certificate_hashes: Option<Vec<Hash>>,
+    /// The server's public key, as tickets have it: a ticket with another one is for another server.
+    key: String,
     /// The ports of the workers, as tickets and redirects name them.
     #[schema(example = json!([7900, 7901]))]
     workers: Vec<u16>,
@@ -58,6 +61,7 @@ pub(super) async fn describe(
         ws: web::PATH,
         wt: app.web().transport_url(host.as_ref()),
         wt_certificate_hashes: app.web().transport_hashes(),
+        key: Base64UrlUnpadded::encode_string(&app.rooms().public_key().0),
         workers: addresses.map(|address| address.port()).collect(),
     };
     let anybody = HeaderValue::from_static("*");
@@ -65,7 +69,7 @@ pub(super) async fn describe(
 }
 
 /// The host that a request is for, and its port if it is not the usual one.
-fn authority(parts: &Parts) -> Option<&str> {
+pub(super) fn authority(parts: &Parts) -> Option<&str> {
     let in_address = parts.uri.authority().map(Authority::as_str);
     in_address.or_else(|| text(&parts.headers, header::HOST))
 }
