@@ -262,7 +262,8 @@ async fn refreshes_are_limited_by_the_address_that_a_trusted_proxy_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guests_are_limited_by_their_address() {
-    let mut config = Home::sqlite().config();
+    let home = Home::sqlite();
+    let mut config = home.config();
     config.http.limits.guests_per_min = 3.try_into().unwrap();
     let api = Api::start(config).await;
     let guess = json!({"guest_link": "pgl_guess"});

@@ -27,7 +27,7 @@ fn text<'a>(answer: &'a Response, name: &str) -> &'a str {
 async fn refused(api: &Api, path: &str, body: Value) -> String {
     let refused = api.post_refused(path, body).await;
     let kind = refused["type"].as_str().unwrap();
-    kind.rsplit('/').next().unwrap().to_owned()
+    kind.rsplit(':').next().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
