@@ -118,7 +118,8 @@ export class Room {
       await new Promise<void>((resolve, reject) => {
         room.#settle = { resolve, reject };
         timer = setTimeout(() => {
-          reject(room.#delay ?? new ParlourError("unreachable", `the server has not answered for ${timeout / 1_000} s: check the network, and that the server runs`));
+          const message = `the server has not answered for ${timeout / 1_000} s: check the network, and that the server runs`;
+          reject(room.#delay ?? new ParlourError("unreachable", message));
         }, timeout);
         room.#audio.ready.catch(reject);
       });

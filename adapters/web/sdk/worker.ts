@@ -66,6 +66,9 @@ function elsewhere(from: Place, { host, port }: { host: string | null; port: num
   return { server: url.href, port, hint: `the server sent this page there: by https, the certificate has to include ${host}` };
 }
 
+/** A command as participant/src/command.rs has it. */
+const named = ({ type, ...fields }: { readonly type: string }) => JSON.stringify({ [type]: fields });
+
 class Running {
   readonly #participant: Participant;
   readonly #memory: WebAssembly.Memory;
@@ -118,7 +121,7 @@ class Running {
     } else if (type === "command" || type === "message") {
       try {
         const request = type === "command"
-          ? this.#participant.command(clock(), JSON.stringify(asked.command))
+          ? this.#participant.command(clock(), named(asked.command))
           : this.#participant.sendMessage(asked.to, asked.topic, asked.body, asked.reliable);
         if (request === undefined) this.#answer(asked.id, null);
         else this.#requests.set(request, asked.id);

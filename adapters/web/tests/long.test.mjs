@@ -1,9 +1,8 @@
 // What shows only after a while: a full room for a minute, and a hundred stays.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { browser, end, joins, longestPause, open, recorded, Server, website } from "./rig.mjs";
+import { browser, cpuOf, end, joins, longestPause, memoryOf, open, recorded, Server, website } from "./rig.mjs";
 
 let server, chromium, site, devtools;
 before(async () => {
@@ -17,26 +16,6 @@ after(async () => {
   server?.network.close();
 });
 
-/** Seconds of CPU of the pages' processes, and of all of the browser. */
-async function cpu() {
-  const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
-  const sum = (processes) => processes.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
-  return { page: sum(processInfo.filter(({ type }) => type === "renderer")), all: sum(processInfo) };
-}
-
-/** Bytes that the largest page's process has to itself. */
-async function resident() {
-  const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
-  const of = ({ id }) => {
-    try {
-      return 1_024 * Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, "utf8"))?.[1] ?? 0);
-    } catch {
-      return 0; // It has ended.
-    }
-  };
-  return Math.max(...processInfo.filter(({ type }) => type === "renderer").map(of));
-}
-
 test("twenty in a room, of whom four talk, for a minute", { timeout: 180_000 }, async () => {
   const SECONDS = 60, natives = [];
   try {
@@ -47,9 +26,9 @@ test("twenty in a room, of whom four talk, for a minute", { timeout: 180_000 }, 
     await page.waitForFunction(() => room.participants.size === 20 && taps.played, null, { timeout: 60_000 });
     await sleep(3_000);
     await recorded(page, "played");
-    const began = await cpu(), at = Date.now();
+    const began = await cpuOf(devtools), at = Date.now();
     await sleep(SECONDS * 1_000);
-    const ended = await cpu(), seconds = (Date.now() - at) / 1_000;
+    const ended = await cpuOf(devtools), seconds = (Date.now() - at) / 1_000;
     const { slots } = await page.evaluate(() => room.statistics());
     const played = await recorded(page, "played");
     const share = (which) => (ended[which] - began[which]) / seconds;
@@ -61,6 +40,7 @@ test("twenty in a room, of whom four talk, for a minute", { timeout: 180_000 }, 
     assert.ok(pause <= 50, `a pause of ${pause} ms`);
     // Four times what it takes where nothing else runs: a page that spins takes more.
     assert.ok(share("page") < 1, `${share("page")} cores`);
+    await page.context().close();
   } finally {
     await Promise.all(natives.map((native) => end(native, "SIGKILL")));
   }
@@ -74,7 +54,7 @@ test("a hundred stays leave nothing behind", { timeout: 240_000 }, async () => {
   const measured = async () => {
     await heap.send("HeapProfiler.collectGarbage");
     const { usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 } = await heap.send("Runtime.getHeapUsage");
-    return { heap: usedSize + embedderHeapUsedSize + backingStorageSize, resident: await resident() };
+    return { heap: usedSize + embedderHeapUsedSize + backingStorageSize, resident: await memoryOf(devtools) };
   };
   const stay = (n) => page.evaluate(async ([ticket, server]) => {
     const room = await parlour.Room.join(ticket, { server });

@@ -40,9 +40,14 @@ async function freePort() {
   }
 }
 
-/** A relay of UDP that loses a share of the packets, in each direction. */
+/** A relay of UDP that loses a share of the packets in each direction, and delays them by so many ms. */
 async function relay(target) {
-  const outside = createSocket("udp4"), insides = new Map(), network = { loss: 0, passed: 0, lost: 0 };
+  const outside = createSocket("udp4"), insides = new Map(), network = { loss: 0, delay: 0, passed: 0, lost: 0 };
+  const send = (socket, packet, port) => {
+    const sending = () => { try { socket.send(packet, port, "127.0.0.1"); } catch { /* It is closed. */ } };
+    if (network.delay) setTimeout(sending, network.delay);
+    else sending();
+  };
   const passes = () => {
     const lost = Math.random() < network.loss;
     network[lost ? "lost" : "passed"]++;
@@ -52,17 +57,40 @@ async function relay(target) {
     let inside = insides.get(port);
     if (!inside) {
       inside = createSocket("udp4");
-      inside.on("message", (answer) => passes() && outside.send(answer, port, "127.0.0.1"));
+      inside.on("message", (answer) => passes() && send(outside, answer, port));
       inside.on("error", () => undefined);
       insides.set(port, inside);
     }
-    if (passes()) inside.send(packet, target, "127.0.0.1");
+    if (passes()) send(inside, packet, target);
   });
   outside.bind(0, "127.0.0.1");
   await once(outside, "listening");
   network.port = outside.address().port;
   network.close = () => [outside, ...insides.values()].forEach((socket) => socket.close());
   return network;
+}
+
+/**
+ * A relay of TCP that delays what passes by `network.delay` ms each way, and the first bytes by the connection's own round trip. It
+ * has no window that grows: what is sent at once arrives at once.
+ */
+export async function slowly(target, network) {
+  const server = createTcp((inside) => {
+    const outside = connect(target, "127.0.0.1"), opened = Date.now() + 2 * network.delay;
+    inside.setNoDelay(true);
+    outside.setNoDelay(true);
+    const pass = (from, to, earliest) => {
+      from.on("data", (bytes) => {
+        setTimeout(() => to.writable && to.write(bytes), Math.max(0, earliest - Date.now()) + network.delay);
+      });
+      from.on("error", () => undefined);
+      from.on("close", () => setTimeout(() => to.destroy(), 4 * network.delay));
+    };
+    pass(inside, outside, opened);
+    pass(outside, inside, 0);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
 }
 
 /** A room server in a folder of its own, with WebTransport behind a relay. `workers` are as many as the rooms' threads. */
@@ -418,6 +446,26 @@ export const failure = (page, expression, argument) => page.evaluate(
   },
   [expression, argument],
 );
+
+/** Seconds of CPU of the pages' processes, and of all of a browser, of which `devtools` is a session. */
+export async function cpuOf(devtools) {
+  const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
+  const sum = (processes) => processes.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+  return { page: sum(processInfo.filter(({ type }) => type === "renderer")), all: sum(processInfo) };
+}
+
+/** Bytes of memory that the largest page's process has to itself. */
+export async function memoryOf(devtools) {
+  const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
+  const of = ({ id }) => {
+    try {
+      return 1_024 * Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, "utf8"))?.[1] ?? 0);
+    } catch {
+      return 0; // It has ended.
+    }
+  };
+  return Math.max(...processInfo.filter(({ type }) => type === "renderer").map(of));
+}
 
 /** Waits until the page is told an event with these fields. */
 export const happens = (page, type, fields = {}) => page.waitForFunction(

@@ -63,12 +63,14 @@ async function probed(machine) {
   return page;
 }
 
-/** A website that answers the first requests with `answer`, and sends the others to the server. */
-async function forwarding(answer) {
+/** A website that breaks the first request off, sends the second on after that, and the others at once. */
+async function unsteady() {
   let requests = 0;
   const proxy = createServer((request, response) => {
-    if (answer(++requests, response)) return;
-    response.writeHead(302, { location: server.url + request.url, "access-control-allow-origin": "*" }).end();
+    const send = () => response.writeHead(302, { location: server.url + request.url, "access-control-allow-origin": "*" }).end();
+    requests++;
+    if (requests === 1) setTimeout(() => response.destroy(), 800);
+    else setTimeout(send, requests === 2 ? 1_000 : 0);
   }).listen(0, "127.0.0.1");
   await once(proxy, "listening");
   return { url: `http://127.0.0.1:${proxy.address().port}`, close: () => { proxy.closeAllConnections(); proxy.close(); } };
@@ -170,11 +172,7 @@ test("who gives no server learns which one was asked", { timeout: 90_000 }, asyn
 });
 
 test("a network that comes back while the page connects does not end that", { timeout: 90_000 }, async () => {
-  const slow = await forwarding((requests, response) => {
-    // The first one fails late, after the second has begun.
-    if (requests === 1) setTimeout(() => response.destroy(), 800);
-    return requests === 1;
-  });
+  const slow = await unsteady();
   try {
     const page = await open(chromium, site.url);
     await page.evaluate(() => setTimeout(() => dispatchEvent(new Event("online")), 400));

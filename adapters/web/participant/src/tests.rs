@@ -109,7 +109,10 @@ impl World {
         index
     }
 
-    fn command(&mut self, index: usize, command: Value) -> Result<Option<u16>, Error> {
+    /// The command that `type` names, with the other fields.
+    fn command(&mut self, index: usize, mut fields: Value) -> Result<Option<u16>, Error> {
+        let name = fields.as_object_mut().unwrap().remove("type").unwrap();
+        let command = json!({ name.as_str().unwrap(): fields });
         self.nodes[index]
             .participant
             .execute(self.now, &command.to_string())
