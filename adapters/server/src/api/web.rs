@@ -21,12 +21,15 @@ use super::problem::{Kind, Problem};
 use crate::counted::Refusal;
 use crate::web::{self, Carriage, Hash};
 
+/// [`web::PATH`], seen from this document: a proxy may have the API below a path of its own.
+const SOCKET: &str = "../parlour";
+
 /// How participants reach the server from where only the web is open. Addresses are URL references: resolve them against the
 /// address of this document, append `/` and the port of the ticket or redirect, and connect there.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ways {
     /// By WebSocket, as `wss:`, or as `ws:` where this document came by `http:`.
-    #[schema(example = "/parlour")]
+    #[schema(example = "../parlour")]
     ws: &'static str,
     /// By WebTransport, if there is any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +61,7 @@ pub(super) async fn describe(
     let host = authority(&parts).and_then(|host| host.parse::<Authority>().ok());
     let addresses = app.rooms().addresses().iter();
     let ways = Ways {
-        ws: web::PATH,
+        ws: SOCKET,
         wt: app.web().transport_url(host.as_ref()),
         wt_certificate_hashes: app.web().transport_hashes(),
         key: Base64UrlUnpadded::encode_string(&app.rooms().public_key().0),
