@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use sqlx::Row as _;
-use sqlx::any::AnyRow;
 use ulid::Ulid;
 
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{Page, PageRequest, Store, StoreError, Tx, at, json};
 use crate::time::Timestamp;
 
@@ -96,18 +96,32 @@ pub struct EventFilter {
     pub sessions: Vec<String>,
 }
 
-fn event(row: &AnyRow) -> Result<JournalEvent, StoreError> {
-    Ok(JournalEvent {
-        seq: row.try_get("seq")?,
-        id: row.try_get("id")?,
-        at: at(row, "at")?,
-        kind: row.try_get("type")?,
-        room: row.try_get("room")?,
-        session: row.try_get("session")?,
-        session_seq: row.try_get("session_seq")?,
-        participant: row.try_get("participant")?,
-        data: json(row, "data")?,
-    })
+impl Entry for JournalEvent {
+    const COLUMNS: &'static [&'static str] = &[
+        "seq",
+        "id",
+        "at",
+        "type",
+        "room",
+        "session",
+        "session_seq",
+        "participant",
+        "data",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.field("seq")?,
+            id: row.field("id")?,
+            at: at(row, "at")?,
+            kind: row.field("type")?,
+            room: row.field("room")?,
+            session: row.field("session")?,
+            session_seq: row.field("session_seq")?,
+            participant: row.field("participant")?,
+            data: json(row, "data")?,
+        })
+    }
 }
 
 impl Store {
@@ -121,10 +135,7 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<JournalEvent>, StoreError> {
         let key = |event: &JournalEvent| vec![event.seq.into()];
-        filter
-            .select(page)
-            .page(&self.readers, page, event, key)
-            .await
+        filter.select(page).page(self, page, key).await
     }
 }
 
@@ -136,7 +147,7 @@ impl Store {
     pub async fn event(&self, seq: i64) -> Result<Option<JournalEvent>, StoreError> {
         let row = sqlx::query("SELECT * FROM events WHERE seq = $1").bind(seq);
         let row = row.fetch_optional(&self.readers).await?;
-        row.as_ref().map(event).transpose()
+        row.as_ref().map(JournalEvent::of).transpose()
     }
 }
 

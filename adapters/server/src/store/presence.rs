@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 
-use super::sessions::{participant, session};
+use super::row::Entry as _;
 use super::{ParticipantRow, SessionRow, StoreError, StreamRow, Tx, json, to_json};
 use crate::time::{Moment, Timestamp};
 
@@ -17,7 +17,7 @@ impl Tx {
         let rows =
             sqlx::query("SELECT * FROM sessions WHERE ended_at IS NULL ORDER BY started_at, id");
         let rows = rows.fetch_all(&mut *self.transaction).await?;
-        rows.iter().map(session).collect()
+        rows.iter().map(SessionRow::of).collect()
     }
 
     /// The participants that are in a session, as far as the tables know.
@@ -32,7 +32,7 @@ impl Tx {
             .bind(session.to_owned())
             .fetch_all(&mut *self.transaction)
             .await?;
-        rows.iter().map(participant).collect()
+        rows.iter().map(ParticipantRow::of).collect()
     }
 
     /// Writes that a session begins; says whether that is news.
@@ -82,7 +82,7 @@ impl Tx {
                 at: super::at(row, "started_at")?,
                 up: row.try_get("started_up")?,
             };
-            Ok((session(row)?, began))
+            Ok((SessionRow::of(row)?, began))
         });
         ended.transpose()
     }

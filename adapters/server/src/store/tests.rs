@@ -4,12 +4,14 @@
 use serde_json::json;
 use sqlx::AnyConnection;
 use sqlx::Connection as _;
+use sqlx::Row as _;
 use tempfile::TempDir;
 
 use super::*;
 use crate::rooms::{RoomSettings, RoomState as State};
 use crate::time::Timestamp;
 
+mod listed;
 mod plans;
 
 /// A store of its own, and what keeps its file.
