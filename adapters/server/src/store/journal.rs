@@ -60,6 +60,15 @@ pub struct NewEvent {
     pub data: Value,
 }
 
+/// How a fact changes who is in its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Presence {
+    /// How many more are in it; negative for fewer.
+    pub more: i64,
+    /// How many of them are in it for the first time.
+    pub first: i64,
+}
+
 /// A fact that was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEvent {
@@ -173,6 +182,18 @@ impl Tx {
     /// # Errors
     /// [`StoreError`]
     pub async fn tell(&mut self, event: NewEvent) -> Result<i64, StoreError> {
+        self.tell_of_presence(event, Presence::default()).await
+    }
+
+    /// The same of a fact by which others are in its session than before. One statement counts both.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn tell_of_presence(
+        &mut self,
+        event: NewEvent,
+        presence: Presence,
+    ) -> Result<i64, StoreError> {
         // Else no webhook could ask for it.
         debug_assert!(
             KINDS.contains(&event.kind),
@@ -182,10 +203,12 @@ impl Tx {
         let (mut at, mut session_seq) = (event.at.as_millis(), None);
         if let Some(session) = &event.session {
             let count = sqlx::query(
-                "UPDATE sessions SET events = events + 1, newest_at = CASE WHEN newest_at > $2 THEN newest_at ELSE $2 END \
-                 WHERE id = $1 RETURNING events, newest_at",
+                "UPDATE sessions SET events = events + 1, newest_at = CASE WHEN newest_at > $2 THEN newest_at ELSE $2 END, \
+                 present = present + $3, peak = CASE WHEN present + $3 > peak THEN present + $3 ELSE peak END, \
+                 uniques = uniques + $4 WHERE id = $1 RETURNING events, newest_at",
             );
             let count = count.bind(session.clone()).bind(at);
+            let count = count.bind(presence.more).bind(presence.first);
             if let Some(row) = count.fetch_optional(&mut *self.transaction).await? {
                 session_seq = Some(row.try_get::<i64, _>("events")?);
                 at = row.try_get("newest_at")?;

@@ -52,7 +52,7 @@ pub use deliveries::{Answer, DeliveryChange, DeliveryRow, DeliveryState, End, Ow
 pub use erasures::{ERASURE_SORT, ErasureRow};
 pub use figures::Figures;
 pub use idempotency::Answered;
-pub use journal::{EventFilter, JournalEvent, KINDS, NewEvent};
+pub use journal::{EventFilter, JournalEvent, KINDS, NewEvent, Presence};
 pub use keys::KeyRow;
 pub use list::{Cursor, Order, Page, PageRequest, Sort, Value};
 pub use lock::LockError;
