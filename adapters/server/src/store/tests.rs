@@ -409,10 +409,12 @@ async fn a_job_that_panics_fails_alone() {
     }
 }
 
-/// Ends the sessions of others, as when PostgreSQL restarts. It does not wait until they are gone.
+/// Ends the sessions of others, as when PostgreSQL restarts, and waits until they are gone.
 async fn cut_sessions(connection: &mut AnyConnection) {
+    // With a time to wait it waits until the session has ended.
     sqlx::query(
-        "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "SELECT COUNT(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )
     .execute(connection)
     .await
