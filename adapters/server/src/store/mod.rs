@@ -254,7 +254,11 @@ impl Store {
             move || own.clone().connect_lazy_with(options.clone())
         };
         let own = open();
-        lock.hold(&mut *own.acquire().await?).await?;
+        {
+            let mut own = own.acquire().await?;
+            lock.check_sessions(&mut first, &mut own).await?;
+            lock.hold(&mut own).await?;
+        }
         migrate::migrate(&mut first, place).await?;
         first.close().await?;
         let readers = connections(READERS).connect_with(options).await?;
