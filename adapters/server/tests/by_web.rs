@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::datagrams::relay;
 use common::process::Process;
 use common::*;
 use parlour_server::config::Tls;
@@ -133,27 +134,7 @@ async fn wall(server: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<boo
             held.push(stream);
         }
     });
-    tokio::spawn(async move {
-        let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        outside.connect(server).await.unwrap();
-        let (mut there, mut here, mut peer) = ([0; 1500], [0; 1500], None);
-        loop {
-            tokio::select! {
-                Ok((len, from)) = inside.recv_from(&mut there) => {
-                    peer = Some(from);
-                    let passes = *is_open.borrow();
-                    if passes {
-                        let _ = outside.send(&there[..len]).await;
-                    }
-                }
-                Ok(len) = outside.recv(&mut here) => {
-                    if let Some(peer) = peer {
-                        let _ = inside.send_to(&here[..len], peer).await;
-                    }
-                }
-            }
-        }
-    });
+    tokio::spawn(relay(inside, server, move |_| *is_open.borrow()));
     (address, open)
 }
 

@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use common::relay::Relay;
 use common::*;
 use parlour_server::config::{Config, Tls};
+use parlour_tokio::Room;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -543,6 +545,37 @@ async fn a_drain_ends_the_sessions_at_its_deadline() {
         true,
         "it stays drained"
     );
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_was_admitted_begins_no_session_after_the_deadline_of_a_drain() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.media.workers = 1;
+    let api = Api::start(config).await;
+    let _anna = api.join("kitchen", "anna").await;
+    let ticket = api.ticket("attic", "ben", Value::Null).await;
+    let relay = Relay::that_holds_up_the_answer(&ticket).await;
+    let ticket = relay.ticket.clone();
+    let ben = tokio::spawn(async move { Room::join(&ticket).await });
+    within(async {
+        while !relay.is_cut() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // Ben is admitted, and does not know.
+    api.post("/v1/server/drain", json!({"deadline_s": 0})).await;
+    // A worker's rooms are closed in the order of their names: the attic before the kitchen.
+    let kitchen = "/v1/sessions?state=ended&room=kitchen";
+    api.until(kitchen, |ended| !ended.is_empty()).await;
+    relay.cut(false);
+    let refused = "/v1/events?type=participant.refused&room=attic";
+    let refused = api.until(refused, |refused| !refused.is_empty()).await;
+    assert_eq!(refused[0]["data"]["reason"], "unavailable");
+    assert_eq!(api.get("/v1/sessions?room=attic").await["data"], json!([]));
+    ben.abort();
     api.stop().await;
 }
 

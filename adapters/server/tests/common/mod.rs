@@ -6,6 +6,8 @@
 )]
 
 pub mod carried;
+#[path = "../../../tokio/tests/common/relay.rs"]
+pub mod datagrams;
 pub mod process;
 pub mod receiver;
 pub mod relay;
