@@ -111,7 +111,7 @@ async fn files_are_packed_for_those_who_unpack() {
     let path = "/web/sdk/player.wasm";
     let plain = get(&api, path, &[]).await;
     let gzip = (header::ACCEPT_ENCODING, "gzip, br");
-    let packed = get(&api, path, &[gzip.clone()]).await;
+    let packed = get(&api, path, std::slice::from_ref(&gzip)).await;
     assert_eq!(text(&packed, "content-encoding"), "gzip");
     assert_eq!(text(&packed, "content-type"), "application/wasm");
     assert_eq!(text(&packed, "vary"), text(&plain, "vary"));
