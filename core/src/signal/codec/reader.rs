@@ -279,7 +279,7 @@ impl<'de> de::SeqAccess<'de> for Fields<'_, 'de> {
     }
 }
 
-/// The entries of a list.
+/// The entries of a list. A failure ends it, whatever length it told.
 struct List<'a, 'de> {
     reader: &'a mut Reader<'de>,
     left: usize,
@@ -292,10 +292,10 @@ impl<'de> de::SeqAccess<'de> for List<'_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, BadValue> {
-        let Some(left) = self.left.checked_sub(1) else {
+        if self.left == 0 || self.reader.failure.is_some() {
             return Ok(None);
-        };
-        self.left = left;
+        }
+        self.left -= 1;
         seed.deserialize(&mut *self.reader).map(Some)
     }
 }
