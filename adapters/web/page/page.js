@@ -171,6 +171,7 @@ class Stay {
     room.on("joined", () => this.#entered());
     room.on("reconnecting", () => notice("reconnecting", text("notices.reconnecting")));
     room.on("gestureNeeded", () => this.#showSilence());
+    room.on("audioFailed", () => notice("sound", text("notices.soundFailed"), text("end.reload"), () => location.reload()));
     room.on("changed", () => this.#show());
     room.on("levels", ({ levels }) => this.#stage.hear(levels));
     room.on("participantJoined", ({ participant, present }) => { if (!present) announcer.joined(this.#name(participant)); });

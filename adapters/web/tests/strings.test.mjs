@@ -44,7 +44,7 @@ test("each problem has words, and each reason of the package to end is a problem
   const requests = [
     "invalidArgument", "closed", "notJoined", "notPermitted", "unknownParticipant", "unknownStream", "alreadyPublished",
     "tooManyStreams", "codecMismatch", "tooManySubscriptions", "tooManyRequests", "rateLimited", "floorTaken", "floorNotHeld",
-    "mixUnavailable", "messageTooLong", "tooManyAttributes", "malformed", "protocolError", "other",
+    "audioFailed", "mixUnavailable", "messageTooLong", "tooManyAttributes", "malformed", "protocolError", "other",
   ];
   const plain = codes.filter((code) => !code.startsWith("microphone") && told({ code }).name === "other");
   assert.deepEqual(plain.filter((code) => !requests.includes(code)), []);
