@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assets, browser, end, looped, recorded, samplesOf, Server, SIMILAR, similarity, visit } from "./rig.mjs";
 
@@ -49,9 +49,18 @@ class Device {
   }
 }
 
+let server, chromium, device;
+
+after(async () => {
+  await chromium?.close();
+  if (device) await end(device.process);
+  await server?.stop();
+  server?.network.close();
+});
+
 test("a device, two windows and one at the command line hear each other", { timeout: 900_000 }, async () => {
-  const server = await Server.start(), chromium = await browser();
-  const device = await Device.start(server, "kitchen");
+  [server, chromium] = [await Server.start(), await browser()];
+  device = await Device.start(server, "kitchen");
   await device.tell("join", "joined");
   const native = await server.native("kitchen", "anna");
   const [link] = /http:\S+\/room\/kitchen#guest=\S+/.exec(server.told);
@@ -96,8 +105,4 @@ test("a device, two windows and one at the command line hear each other", { time
   console.log(found);
   assert.equal(Object.keys(found).length, 12);
   for (const [who, similar] of Object.entries(found)) assert.ok(similar >= SIMILAR, `${who}: ${similar}`);
-  await chromium.close();
-  await end(device.process);
-  await server.stop();
-  server.network.close();
 });
