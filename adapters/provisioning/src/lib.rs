@@ -8,6 +8,7 @@
 //! | [`Dialog`] | the line protocol, as a state machine |
 //! | [`Store`] | the settings in flash |
 //! | [`Refresh`] | a newer token, by message of the server |
+//! | [`Keeper`] | the last two, while the device is in its room |
 //! | [`provision`] | all of it, over a [`Serial`] line |
 //!
 //! # The protocol
@@ -45,6 +46,7 @@
 extern crate std;
 
 mod dialog;
+mod keeper;
 mod refresh;
 mod session;
 mod settings;
@@ -53,6 +55,7 @@ mod store;
 mod tests;
 
 pub use dialog::{Answer, Dialog, Fault, MAX_LINE, Radio, Step};
+pub use keeper::Keeper;
 pub use refresh::{Refresh, SENDER, TOPIC};
 pub use session::{Reason, Serial, Start, provision, start};
 pub use settings::{Settings, SettingsError, Wifi};

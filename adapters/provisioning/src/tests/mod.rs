@@ -1,6 +1,7 @@
 //! The crate's parts together, on flash in memory.
 
 mod flash;
+mod keeper;
 mod refresh;
 mod session;
 mod store;

@@ -8,7 +8,7 @@ use embassy_rp::peripherals::FLASH;
 use log::{error, info};
 use parlour_embassy::core::client::{Commands as _, Event};
 use parlour_embassy::{Events, Room};
-use parlour_provisioning::{Refresh, Settings, SettingsError, Store};
+use parlour_provisioning::{Settings, SettingsError, Store};
 use thiserror::Error;
 
 use crate::hands::Hands;
@@ -30,9 +30,7 @@ pub enum Error {
 
 /// Keeps the settings: puts a newer ticket into flash.
 pub struct Keeper {
-    settings: Settings,
-    store: Store<Memory>,
-    refresh: Refresh,
+    kept: parlour_provisioning::Keeper<Memory>,
     /// The next start has a newer ticket than that of the room.
     pub renewed: bool,
 }
@@ -45,42 +43,34 @@ impl Keeper {
         let store = Store::new(flash, FROM..FLASH_SIZE as u32).ok_or(Error::Store)?;
         let (settings, store) = source::settings(store, hands).await?;
         Ok(Self {
-            settings,
-            store,
-            refresh: Refresh::new(),
+            kept: parlour_provisioning::Keeper::new(settings, store),
             renewed: false,
         })
     }
 
     /// The settings.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        self.kept.settings()
     }
 
     /// Takes a newer token that the server sends, and its answer to that.
     pub async fn hear(&mut self, room: Room<'static>, events: &mut Events<'static>, event: &Event) {
-        match event {
-            Event::MessageReceived => {
-                let mut body = [0; 640];
-                while let Ok(Some(message)) = events.take_message(&mut body) {
-                    if let Some(token) = Refresh::offered(&message) {
-                        let request = room.with_client(|client| client.refresh_token(token));
-                        self.refresh.asked(token, request.ok().flatten());
-                    }
-                }
+        let heard = self.kept.hear(
+            event,
+            |body| events.take_message(body).ok().flatten(),
+            |token| {
+                room.with_client(|client| client.refresh_token(token))
+                    .ok()
+                    .flatten()
+            },
+        );
+        match heard.await {
+            None => {}
+            Some(Ok(())) => {
+                self.renewed = true;
+                info!("a newer ticket is stored");
             }
-            Event::Replied { request, result }
-                if self.refresh.replied(*request, result, &mut self.settings) =>
-            {
-                match self.store.save(&self.settings).await {
-                    Ok(()) => {
-                        self.renewed = true;
-                        info!("a newer ticket is stored");
-                    }
-                    Err(error) => error!("a newer ticket is lost at the next start: {error}"),
-                }
-            }
-            _ => {}
+            Some(Err(error)) => error!("a newer ticket is lost at the next start: {error}"),
         }
     }
 }

@@ -15,12 +15,9 @@ use esp_println::println;
 use esp_storage::FlashStorage;
 use log::{error, info};
 use parlour_embassy::core::client::{Commands as _, Event};
-use parlour_embassy::core::signal::MAX_BODY;
 use parlour_embassy::core::ticket::{Ticket, TicketError};
 use parlour_embassy::{Events, Room};
-use parlour_provisioning::{
-    Dialog, Radio, Refresh, Serial, Settings, Start, Store, provision, start,
-};
+use parlour_provisioning::{Dialog, Radio, Serial, Settings, Start, Store, provision, start};
 use static_cell::StaticCell;
 use thiserror::Error;
 
@@ -48,9 +45,7 @@ pub enum Error {
 pub struct Keeper {
     /// Those of this start.
     current: &'static Settings,
-    settings: Settings,
-    store: Store<BlockingAsync<FlashStorage<'static>>>,
-    refresh: Refresh,
+    kept: parlour_provisioning::Keeper<BlockingAsync<FlashStorage<'static>>>,
     renewed: bool,
 }
 
@@ -79,9 +74,7 @@ impl Keeper {
         };
         Ok(Self {
             current: SETTINGS.init_with(|| settings.clone()),
-            settings,
-            store,
-            refresh: Refresh::new(),
+            kept: parlour_provisioning::Keeper::new(settings, store),
             renewed: false,
         })
     }
@@ -102,28 +95,22 @@ impl Keeper {
 
     /// Takes a newer token that the server sends, and its answer to that.
     pub async fn hear(&mut self, room: Room<'static>, events: &mut Events<'static>, event: &Event) {
-        match event {
-            Event::MessageReceived => {
-                let mut body = [0; MAX_BODY];
-                while let Ok(Some(message)) = events.take_message(&mut body) {
-                    if let Some(token) = Refresh::offered(&message) {
-                        let request = room.with_client(|client| client.refresh_token(token));
-                        self.refresh.asked(token, request.ok().flatten());
-                    }
-                }
+        let heard = self.kept.hear(
+            event,
+            |body| events.take_message(body).ok().flatten(),
+            |token| {
+                room.with_client(|client| client.refresh_token(token))
+                    .ok()
+                    .flatten()
+            },
+        );
+        match heard.await {
+            None => {}
+            Some(Ok(())) => {
+                self.renewed = true;
+                info!("a newer ticket is stored");
             }
-            Event::Replied { request, result }
-                if self.refresh.replied(*request, result, &mut self.settings) =>
-            {
-                match self.store.save(&self.settings).await {
-                    Ok(()) => {
-                        self.renewed = true;
-                        info!("a newer ticket is stored");
-                    }
-                    Err(error) => error!("a newer ticket is lost at the next start: {error}"),
-                }
-            }
-            _ => {}
+            Some(Err(error)) => error!("a newer ticket is lost at the next start: {error}"),
         }
     }
 }

@@ -7,12 +7,9 @@ use embedded_storage_async::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 use parlour_embassy::core::client::{Commands as _, Event};
-use parlour_embassy::core::signal::MAX_BODY;
 use parlour_embassy::core::ticket::Ticket;
 use parlour_embassy::{Events, Room};
-use parlour_provisioning::{
-    Dialog, Radio, Refresh, Serial, Settings, Start, Store, provision, start,
-};
+use parlour_provisioning::{Dialog, Radio, Serial, Settings, Start, Store, provision, start};
 use static_cell::StaticCell;
 
 use crate::board::host::File;
@@ -25,11 +22,7 @@ const SIZE: usize = 2 * SECTOR;
 static SETTINGS: StaticCell<Settings> = StaticCell::new();
 
 /// Keeps the settings: puts a newer ticket into flash.
-pub struct Keeper {
-    settings: Settings,
-    store: Store<Flash>,
-    refresh: Refresh,
-}
+pub struct Keeper(parlour_provisioning::Keeper<Flash>);
 
 impl Keeper {
     /// Finds the settings in the flash that is the host's file `path`, or asks for them on the console.
@@ -45,39 +38,29 @@ impl Keeper {
                 provision(&mut store, dialog, reason, &mut Console).await
             }
         };
-        Some(KEEPER.init(Self {
-            settings,
-            store,
-            refresh: Refresh::new(),
-        }))
+        Some(KEEPER.init(Self(parlour_provisioning::Keeper::new(settings, store))))
     }
 
     /// The ticket of this start; called once.
     pub fn ticket(&self) -> Ticket<'static> {
-        SETTINGS.init_with(|| self.settings.clone()).ticket()
+        SETTINGS.init_with(|| self.0.settings().clone()).ticket()
     }
 
     /// Takes a newer token that the server sends, and its answer to that.
     pub async fn hear(&mut self, room: Room<'static>, events: &mut Events<'static>, event: &Event) {
-        match event {
-            Event::MessageReceived => {
-                let mut body = [0; MAX_BODY];
-                while let Ok(Some(message)) = events.take_message(&mut body) {
-                    if let Some(token) = Refresh::offered(&message) {
-                        let request = room.with_client(|client| client.refresh_token(token));
-                        self.refresh.asked(token, request.ok().flatten());
-                    }
-                }
-            }
-            Event::Replied { request, result }
-                if self.refresh.replied(*request, result, &mut self.settings) =>
-            {
-                match self.store.save(&self.settings).await {
-                    Ok(()) => println!("newer ticket stored"),
-                    Err(error) => println!("newer ticket not stored: {error}"),
-                }
-            }
-            _ => {}
+        let heard = self.0.hear(
+            event,
+            |body| events.take_message(body).ok().flatten(),
+            |token| {
+                room.with_client(|client| client.refresh_token(token))
+                    .ok()
+                    .flatten()
+            },
+        );
+        match heard.await {
+            None => {}
+            Some(Ok(())) => println!("newer ticket stored"),
+            Some(Err(error)) => println!("newer ticket not stored: {error}"),
         }
     }
 }
