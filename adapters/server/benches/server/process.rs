@@ -71,6 +71,9 @@ impl Process {
             if let Some(status) = server.child.try_wait()? {
                 return Err(format!("the server does not start: {status}").into());
             }
+            if now() - began > Duration::from_secs(30) {
+                return Err("the server runs, and does not say that it is ready".into());
+            }
             wait(Duration::from_micros(500));
         }
         server.start = now() - began;
@@ -120,7 +123,7 @@ fn is_ready(http: SocketAddr) -> bool {
             .write_all(b"GET /readyz HTTP/1.1\r\nHost: parlour\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer)?;
-        Ok(answer.starts_with("HTTP/1.1 200 "))
+        Ok(answer.starts_with("HTTP/1.1 204 "))
     };
     ask().unwrap_or(false)
 }
