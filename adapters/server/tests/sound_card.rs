@@ -18,13 +18,24 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// Two sinks without a card: what is played to `voice` is what the microphone `mic` hears.
+/// Three sinks without a card: what is played to `voice` is what the microphone `mic` hears.
 const SERVER: &str = "\
 load-module module-null-sink sink_name=voice rate=48000 channels=2
 load-module module-null-sink sink_name=headset rate=48000 channels=2
+load-module module-null-sink sink_name=elsewhere rate=48000 channels=2
 load-module module-remap-source master=voice.monitor source_name=mic
-set-default-sink headset
-set-default-source mic
+";
+
+/// What the system chooses by itself.
+const HEADSET: &str = "set-default-sink headset\nset-default-source mic\n";
+const ELSEWHERE: &str = "set-default-sink elsewhere\nset-default-source elsewhere.monitor\n";
+
+/// ALSA's names of them. Those with a hint are listed.
+const CARDS: &str = "\
+pcm.!default pulse
+ctl.!default pulse
+pcm.parlour_mic { type pulse device mic hint { show on description microphone } }
+pcm.parlour_headset { type pulse device headset hint { show on description headset } }
 ";
 
 fn voice(name: &str) -> PathBuf {
@@ -39,18 +50,14 @@ struct Sound {
 
 impl Sound {
     /// `None` if it is not there, and need not be.
-    async fn start(folder: &Path) -> Option<Self> {
+    async fn start(folder: &Path, defaults: &str) -> Option<Self> {
         let socket = folder.join("socket");
         let script = format!(
-            "{SERVER}load-module module-native-protocol-unix auth-anonymous=1 socket={}\n",
+            "{SERVER}{defaults}load-module module-native-protocol-unix auth-anonymous=1 socket={}\n",
             socket.display()
         );
         std::fs::write(folder.join("pulse.pa"), script).unwrap();
-        std::fs::write(
-            folder.join(".asoundrc"),
-            "pcm.!default pulse\nctl.!default pulse\n",
-        )
-        .unwrap();
+        std::fs::write(folder.join(".asoundrc"), CARDS).unwrap();
         let sound = |server| Self {
             folder: folder.to_owned(),
             _server: server,
@@ -147,10 +154,10 @@ fn similarity(said: &Path, heard: &Path) -> f64 {
     measure::find(&said, &heard).similarity
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_microphone_is_heard_and_a_loudspeaker_plays() {
+/// One who joins with such arguments says what `mic` hears, and has `headset` play what others say.
+async fn talks_and_listens(defaults: &str, with_cards: [&str; 2]) {
     let (home, folder) = (Home::sqlite(), tempfile::tempdir().unwrap());
-    let Some(sound) = Sound::start(folder.path()).await else {
+    let Some(sound) = Sound::start(folder.path(), defaults).await else {
         return;
     };
     let api = home.serve().await;
@@ -159,7 +166,7 @@ async fn a_microphone_is_heard_and_a_loudspeaker_plays() {
     let ben = api.ticket("kitchen", "ben", Value::Null).await;
     let ben = sound.join(&ben, &["--record", &heard]).await;
     let anna = api.ticket("kitchen", "anna", Value::Null).await;
-    let anna = sound.join(&anna, &["--microphone", "--loudspeaker"]).await;
+    let anna = sound.join(&anna, &with_cards).await;
     let said = voice("device");
     let play = ["--device=voice", said.to_str().unwrap()];
     assert!(within(sound.done("paplay", &play)).await);
@@ -192,20 +199,40 @@ async fn a_microphone_is_heard_and_a_loudspeaker_plays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_microphone_is_heard_and_a_loudspeaker_plays() {
+    talks_and_listens(HEADSET, ["--microphone", "--loudspeaker"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_are_opened_by_their_names() {
+    let names = ["--microphone=parlour_mic", "--loudspeaker=parlour_headset"];
+    talks_and_listens(ELSEWHERE, names).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_card_that_is_not_there_is_named_with_those_that_are() {
     let (home, folder) = (Home::sqlite(), tempfile::tempdir().unwrap());
+    let Some(_sound) = Sound::start(folder.path(), HEADSET).await else {
+        return;
+    };
     let api = home.serve().await;
     let ticket = api.ticket("kitchen", "anna", Value::Null).await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_parlour"));
-    let command = command.args(["join", &ticket, "--microphone=of-nobody"]);
-    let said = command.env("HOME", folder.path()).output();
-    let said = within(said).await.unwrap();
-    assert_eq!(said.status.code(), Some(2));
-    let says = String::from_utf8_lossy(&said.stderr);
-    assert!(
-        says.contains("there is no microphone \"of-nobody\""),
-        "{says}"
-    );
+    for (what, card) in [
+        ("microphone", "parlour_mic"),
+        ("loudspeaker", "parlour_headset"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlour"));
+        command.args(["join", &ticket, &format!("--{what}=of-nobody")]);
+        let command = Sound::run(folder.path(), &mut command);
+        let said = command.stderr(Stdio::piped()).output();
+        let said = within(said).await.unwrap();
+        assert_eq!(said.status.code(), Some(2));
+        let says = String::from_utf8_lossy(&said.stderr);
+        let missing = format!("there is no {what} \"of-nobody\"; there are: ");
+        let names = says.split_once(&missing).map(|(_, names)| names);
+        let mut names = names.unwrap_or_default().trim_end().split(", ");
+        assert!(names.any(|name| name == card), "{says}");
+    }
     // It has not been in the room.
     let there = api.get("/v1/participants").await;
     assert_eq!(there["data"], serde_json::json!([]));
