@@ -36,6 +36,7 @@ pcm.!default pulse
 ctl.!default pulse
 pcm.parlour_mic { type pulse device mic hint { show on description microphone } }
 pcm.parlour_headset { type pulse device headset hint { show on description headset } }
+pcm.parlour_voice { type pulse device voice hint { show on description loudspeaker } }
 ";
 
 fn voice(name: &str) -> PathBuf {
@@ -207,6 +208,42 @@ async fn a_microphone_is_heard_and_a_loudspeaker_plays() {
 async fn cards_are_opened_by_their_names() {
     let names = ["--microphone=parlour_mic", "--loudspeaker=parlour_headset"];
     talks_and_listens(ELSEWHERE, names).await;
+}
+
+/// How loud, in dBov, ben hears himself after five seconds: anna's microphone hears her loudspeaker. She joins with such arguments, too.
+async fn echo(arguments: &[&str]) -> Option<f64> {
+    let (home, folder) = (Home::sqlite(), tempfile::tempdir().unwrap());
+    let sound = Sound::start(folder.path(), ELSEWHERE).await?;
+    let api = home.serve().await;
+    let anna = api.ticket("kitchen", "anna", Value::Null).await;
+    let cards = ["--microphone=parlour_mic", "--loudspeaker=parlour_voice"];
+    let anna = sound.join(&anna, &[&cards[..], arguments].concat()).await;
+    let heard = folder.path().join("heard.wav");
+    let (said, record) = (voice("host"), heard.to_str().unwrap());
+    let play = ["--play", said.to_str().unwrap(), "--record", record];
+    let ben = api.ticket("kitchen", "ben", Value::Null).await;
+    let mut ben = sound.join(&ben, &play).await;
+    assert!(within(ben.wait()).await.unwrap().success());
+    end(anna).await;
+    api.stop().await;
+    let (mut source, mut pcm) = (Source::open(&heard).unwrap(), Vec::new());
+    while source.read(&mut pcm).unwrap() {}
+    let late = pcm.get(5 * 48_000..).expect("ten seconds");
+    let power: f64 = late.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+    Some(10.0 * (power / late.len() as f64).log10() - 90.3)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_loudspeaker_plays_is_not_said() {
+    let (cancelled, left) = tokio::join!(echo(&[]), echo(&["--no-echo-cancellation"]));
+    let (Some(cancelled), Some(left)) = (cancelled, left) else {
+        return;
+    };
+    assert!(left > -40.0, "there is no echo: {left} dBov");
+    assert!(
+        cancelled < left - 25.0,
+        "{left} dBov, {cancelled} with cancellation"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

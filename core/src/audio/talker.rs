@@ -52,6 +52,7 @@ pub struct Talker<E, const FRAME: usize> {
     /// The samples of the next frame so far, at the encoder's rate.
     frame: [i16; FRAME],
     framed: usize,
+    voice: bool,
 }
 
 /// The place of a frame in its stream, and in time.
@@ -69,7 +70,7 @@ pub struct FrameTime {
 pub struct Spoken<'a> {
     /// Its RTP timestamp and send time.
     pub time: FrameTime,
-    /// Its level. The voice bit is set: there is no voice detection here.
+    /// Its level, with the voice bit of [`Talker::set_voice`].
     pub level: AudioLevel,
     /// The RTP payload; `None` for silence, which is not sent.
     pub payload: Option<&'a [u8]>,
@@ -96,7 +97,14 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
             grouped: 0,
             frame: [0; FRAME],
             framed: 0,
+            voice: true,
         })
+    }
+
+    /// Sets the voice bit of the frames from now on, by what a voice detector says. There is none here: until the first
+    /// call every frame counts as a voice.
+    pub fn set_voice(&mut self, voice: bool) {
+        self.voice = voice;
     }
 
     /// The sample rate of the PCM.
@@ -134,7 +142,7 @@ impl<E: AdaptiveEncoder, const FRAME: usize> Talker<E, FRAME> {
         let time = self.time(self.now, self.units);
         let frame = self.frame.get(..samples).unwrap_or_default();
         let level = AudioLevel {
-            voice: true,
+            voice: self.voice,
             level: level(frame),
         };
         let encoded = self.encoder.encode(frame, out)?;
@@ -294,6 +302,19 @@ mod tests {
             }
         }
         frames
+    }
+
+    #[test]
+    fn the_voice_bit_is_the_detectors() {
+        let mut talker = telephone(SampleRate::Hz8000);
+        let mut payload = [0; 160];
+        for (said, voice) in [(None, true), (Some(false), false), (Some(true), true)] {
+            if let Some(said) = said {
+                talker.set_voice(said);
+            }
+            let spoken = talker.take(&mut &[20_000; 160][..], &mut payload).unwrap();
+            assert_eq!(spoken.unwrap().level.voice, voice);
+        }
     }
 
     #[test]

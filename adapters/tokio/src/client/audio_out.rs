@@ -128,6 +128,12 @@ impl AudioWriter {
         self.handed_over.saturating_sub(left)
     }
 
+    /// Says whether what is written from now on is a voice, by what a detector found. Sound that is none does not make this
+    /// participant a speaker, however loud it is. Until the first call everything counts as a voice.
+    pub fn set_voice(&mut self, voice: bool) {
+        self.talker.set_voice(voice);
+    }
+
     /// Sends one frame that is encoded already, of at most 120 ms, with its loudness.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! Sound cards: what a microphone hears is said, and what is heard goes to a loudspeaker.
 //!
 //! ```text
-//! microphone ──► callback, mono ──► pieces ──► AudioWriter        room ──► MixedReader ──► callback ──► loudspeaker
+//! microphone ──► callback, mono ──► pieces ──► Voice ──► AudioWriter
+//!                                                ▲
+//!                                             Played ◄─┐
+//!                       room ──► MixedReader ──► callback ──► loudspeaker
 //! ```
 //!
 //! Both run at a rate that the card has, and the loudspeaker's clock pulls what it plays.
@@ -14,6 +17,7 @@ use cpal::{
     StreamConfig, SupportedStreamConfigRange,
 };
 use parlour_tokio::{AudioWriter, MixedReader, Room, SampleRate};
+use parlour_voice::{Options, Played, RateError, Voice};
 use tokio::sync::mpsc;
 
 use super::ending;
@@ -160,7 +164,11 @@ impl Card {
             .build_input_stream(self.mode.config(), callback, self.on_error(), None)
     }
 
-    fn play<T>(&self, mut heard: MixedReader) -> Result<Stream, cpal::Error>
+    fn play<T>(
+        &self,
+        mut heard: MixedReader,
+        mut played: Option<Played>,
+    ) -> Result<Stream, cpal::Error>
     where
         T: SizedSample + FromSample<i16>,
     {
@@ -169,6 +177,9 @@ impl Card {
         let callback = move |data: &mut [T], _: &_| {
             pcm.resize(data.len() / channels, 0);
             heard.read(&mut pcm);
+            if let Some(played) = &mut played {
+                played.play(&pcm);
+            }
             for (frame, sample) in data.chunks_exact_mut(channels).zip(&pcm) {
                 frame.fill(T::from_sample(*sample));
             }
@@ -191,13 +202,37 @@ impl Card {
 pub(super) struct Microphone {
     card: Card,
     pieces: mpsc::Receiver<Vec<i16>>,
+    voice: Voice,
     _stream: Stream,
 }
 
 impl Microphone {
-    /// The microphone of that name, or the system's own choice if it is empty.
-    pub(super) fn open(name: &str) -> Result<Self, Failure> {
+    /// The microphone of that name, or the system's own choice if it is empty. What `loudspeaker` plays is not heard.
+    pub(super) fn open(
+        name: &str,
+        options: Options,
+        loudspeaker: Option<&mut Loudspeaker>,
+    ) -> Result<Self, Failure> {
         let card = Card::open(Direction::Microphone, name)?;
+        let hz = card.mode.rate.hz();
+        let voice = match loudspeaker {
+            Some(loudspeaker) => {
+                let voice = Voice::new(hz, loudspeaker.card.mode.rate.hz(), options);
+                voice.map(|(voice, played)| {
+                    loudspeaker.played = Some(played);
+                    voice
+                })
+            }
+            None => {
+                let options = Options {
+                    echo: false,
+                    ..options
+                };
+                Voice::new(hz, hz, options).map(|(voice, _)| voice)
+            }
+        };
+        let voice =
+            voice.map_err(|error: RateError| Failure::new(Exit::Failed, error.to_string()))?;
         let (tell, pieces) = mpsc::channel(PIECES);
         let stream = match card.mode.format {
             SampleFormat::F32 => card.capture::<f32>(tell),
@@ -207,6 +242,7 @@ impl Microphone {
         Ok(Self {
             card,
             pieces,
+            voice,
             _stream: stream,
         })
     }
@@ -227,7 +263,12 @@ impl Microphone {
             let Some(piece) = piece else {
                 return self.card.failed().await;
             };
-            if let Err(error) = mic.write(&piece) {
+            let mut written = Ok(());
+            self.voice.hear(&piece, |cleaned| {
+                mic.set_voice(cleaned.is_voice);
+                written = written.and_then(|()| mic.write(cleaned.pcm));
+            });
+            if let Err(error) = written {
                 return ending::not_written(error);
             }
         }
@@ -235,26 +276,32 @@ impl Microphone {
 }
 
 /// A loudspeaker, or headphones.
-pub(super) struct Loudspeaker(Card);
+pub(super) struct Loudspeaker {
+    card: Card,
+    /// For the microphone that hears it.
+    played: Option<Played>,
+}
 
 impl Loudspeaker {
     /// The loudspeaker of that name, or the system's own choice if it is empty.
     pub(super) fn open(name: &str) -> Result<Self, Failure> {
-        Card::open(Direction::Loudspeaker, name).map(Self)
+        let card = Card::open(Direction::Loudspeaker, name)?;
+        Ok(Self { card, played: None })
     }
 
     /// Plays what is heard in the room, until it fails.
     pub(super) async fn play(&mut self, room: &Room) -> Failure {
-        let heard = match room.mixed_audio(self.0.mode.rate) {
+        let heard = match room.mixed_audio(self.card.mode.rate) {
             Ok(heard) => heard,
             Err(error) => return Failure::new(Exit::Failed, error.to_string()),
         };
-        let stream = match self.0.mode.format {
-            SampleFormat::F32 => self.0.play::<f32>(heard),
-            _ => self.0.play::<i16>(heard),
+        let played = self.played.take();
+        let stream = match self.card.mode.format {
+            SampleFormat::F32 => self.card.play::<f32>(heard, played),
+            _ => self.card.play::<i16>(heard, played),
         };
-        match started(self.0.direction, stream) {
-            Ok(_stream) => self.0.failed().await,
+        match started(self.card.direction, stream) {
+            Ok(_stream) => self.card.failed().await,
             Err(failure) => failure,
         }
     }

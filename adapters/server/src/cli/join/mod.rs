@@ -94,11 +94,23 @@ pub(crate) struct Join {
     #[arg(long, value_name = "CARD", num_args = 0..=1, require_equals = true, default_missing_value = "",
         conflicts_with_all = ["play", "tone"])]
     microphone: Option<String>,
-    /// Plays what is heard with a loudspeaker: this one, or the system's own choice. Use a headset with a microphone: nothing keeps
-    /// the others from hearing themselves.
+    /// Plays what is heard with a loudspeaker: this one, or the system's own choice. What it plays is taken out of what the
+    /// microphone hears.
     #[cfg(feature = "sound-card")]
     #[arg(long, value_name = "CARD", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     loudspeaker: Option<String>,
+    /// Leaves what the loudspeaker plays in what the microphone hears, for a headset.
+    #[cfg(feature = "sound-card")]
+    #[arg(long, requires = "microphone")]
+    no_echo_cancellation: bool,
+    /// Leaves the noise in what the microphone hears.
+    #[cfg(feature = "sound-card")]
+    #[arg(long, requires = "microphone")]
+    no_noise_suppression: bool,
+    /// Leaves what the microphone hears as loud as it is.
+    #[cfg(feature = "sound-card")]
+    #[arg(long, requires = "microphone")]
+    no_gain: bool,
     /// Records what is heard, mixed, as WAV: to this file, or with the time as its name into this folder.
     #[arg(long, value_name = "FOLDER|FILE.wav")]
     record: Option<PathBuf>,
@@ -144,7 +156,11 @@ fn message(text: &str) -> Result<String, String> {
 impl Join {
     /// Stays in the room until something ends it.
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        let (sound, ears) = (self.sound()?, self.ears()?);
+        let mut ears = self.ears()?;
+        let sound = match self.microphone(&mut ears)? {
+            Some(microphone) => Some(microphone),
+            None => self.sound()?,
+        };
         block_on(async {
             let ticket = self.ticket().await?;
             let (mix, each) = (self.record.as_deref(), self.record_each.as_deref());
@@ -203,11 +219,27 @@ impl Join {
         self.web.clone().or_else(of_context)
     }
 
+    /// What a microphone hears, if one is asked for, without what is heard by these ears.
+    #[cfg(feature = "sound-card")]
+    fn microphone(&self, ears: &mut Ears) -> Result<Option<Sound>, Failure> {
+        let Some(name) = &self.microphone else {
+            return Ok(None);
+        };
+        let options = parlour_voice::Options {
+            echo: !self.no_echo_cancellation,
+            noise: !self.no_noise_suppression,
+            gain: !self.no_gain,
+        };
+        let microphone = card::Microphone::open(name, options, ears.loudspeaker.as_mut())?;
+        Ok(Some(Sound::Microphone(microphone)))
+    }
+
+    #[cfg(not(feature = "sound-card"))]
+    fn microphone(&self, _: &mut Ears) -> Result<Option<Sound>, Failure> {
+        Ok(None)
+    }
+
     fn sound(&self) -> Result<Option<Sound>, Failure> {
-        #[cfg(feature = "sound-card")]
-        if let Some(name) = &self.microphone {
-            return Ok(Some(Sound::Microphone(card::Microphone::open(name)?)));
-        }
         if let Some(hz) = self.tone {
             return Ok(Some(Sound::tone(hz)));
         }
