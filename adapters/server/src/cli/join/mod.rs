@@ -231,7 +231,7 @@ impl Join {
             gain: !self.no_gain,
         };
         let microphone = card::Microphone::open(name, options, ears.loudspeaker.as_mut())?;
-        Ok(Some(Sound::Microphone(microphone)))
+        Ok(Some(Sound::Microphone(Box::new(microphone))))
     }
 
     #[cfg(not(feature = "sound-card"))]

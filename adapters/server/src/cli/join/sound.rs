@@ -33,7 +33,7 @@ pub(super) enum Sound {
     },
     Input(mpsc::Receiver<Vec<i16>>),
     #[cfg(feature = "sound-card")]
-    Microphone(Microphone),
+    Microphone(Box<Microphone>),
 }
 
 impl Sound {
