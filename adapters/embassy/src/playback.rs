@@ -6,7 +6,7 @@ use core::fmt;
 use heapless::Vec;
 use parlour_core::audio::codec::{AudioDecoder, SampleRate};
 use parlour_core::audio::mixer::Mixer;
-use parlour_core::audio::{JitterStatistics, Packet, Player};
+use parlour_core::audio::{JitterStatistics, Lateness, Packet, Player};
 use parlour_core::rtp::AudioFrame;
 use parlour_core::time::Instant;
 
@@ -31,7 +31,10 @@ pub(crate) struct Players<
     const PACKETS: usize,
     const BYTES: usize,
     const PCM: usize,
->(pub(crate) Vec<&'d mut Player<O, PACKETS, BYTES, PCM>, SLOTS>);
+> {
+    pub(crate) slots: Vec<&'d mut Player<O, PACKETS, BYTES, PCM>, SLOTS>,
+    pub(crate) lateness: Lateness,
+}
 
 impl<
     O: AudioDecoder,
@@ -42,7 +45,7 @@ impl<
 > Playback for Players<'_, O, SLOTS, PACKETS, BYTES, PCM>
 {
     fn push(&mut self, now: Instant, slot: u8, frame: &AudioFrame<'_>) {
-        let Some(player) = self.0.get_mut(usize::from(slot)) else {
+        let Some(player) = self.slots.get_mut(usize::from(slot)) else {
             return;
         };
         let packet = Packet {
@@ -55,7 +58,7 @@ impl<
             payload: frame.payload,
         };
         // The jitter buffer counts what it drops.
-        let _ = player.push(now, packet);
+        let _ = player.push_sharing(now, packet, &mut self.lateness);
     }
 
     fn read(&mut self, now: Instant, pcm: &mut [i16]) {
@@ -63,7 +66,7 @@ impl<
         for block in pcm.chunks_mut(BLOCK) {
             let mut mixer = Mixer::new(sums.get_mut(..block.len()).unwrap_or_default());
             let voice = voice.get_mut(..block.len()).unwrap_or_default();
-            for player in &mut self.0 {
+            for player in &mut self.slots {
                 player.read(now, voice);
                 // All blocks have the same length.
                 let _ = mixer.add(voice);
@@ -73,17 +76,17 @@ impl<
     }
 
     fn restart(&mut self) {
-        for player in &mut self.0 {
+        for player in &mut self.slots {
             player.restart();
         }
     }
 
     fn speaker(&self, slot: u8) -> Option<u32> {
-        self.0.get(usize::from(slot))?.speaker()
+        self.slots.get(usize::from(slot))?.speaker()
     }
 
     fn statistics(&self, slot: u8) -> Option<JitterStatistics> {
-        Some(self.0.get(usize::from(slot))?.statistics())
+        Some(self.slots.get(usize::from(slot))?.statistics())
     }
 }
 

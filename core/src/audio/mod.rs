@@ -26,7 +26,9 @@ mod talker;
 
 pub use activity::Activity;
 pub use follow::{Follower, Place};
-pub use jitter::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
+pub use jitter::{
+    Frame, JitterBuffer, JitterConfig, JitterStatistics, Lateness, Packet, Pull, PushError,
+};
 pub use player::Player;
 pub use speaker::{Dominance, Loudness, RANK_MARGIN, Score, SpeakerChange};
 pub use talker::{FrameTime, Spoken, Talker};

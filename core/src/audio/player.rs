@@ -9,7 +9,7 @@
 
 use super::codec::{AudioDecoder, DecodeError, FrameDuration};
 use super::decoder::Decoder;
-use super::{JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
+use super::{JitterBuffer, JitterConfig, JitterStatistics, Lateness, Packet, Pull, PushError};
 use crate::room::Codec;
 use crate::time::Instant;
 
@@ -128,6 +128,19 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
     /// [`PushError`]; the packet was dropped.
     pub fn push(&mut self, now: Instant, packet: Packet<'_>) -> Result<(), PushError> {
         self.jitter.push(now, packet)
+    }
+
+    /// Takes a packet of one of several slots that come by the same path, and share what is learnt of it.
+    ///
+    /// # Errors
+    /// [`PushError`]; the packet was dropped.
+    pub fn push_sharing(
+        &mut self,
+        now: Instant,
+        packet: Packet<'_>,
+        lateness: &mut Lateness,
+    ) -> Result<(), PushError> {
+        self.jitter.push_sharing(now, packet, lateness)
     }
 
     /// Fills `pcm` with the audio to play from `now` on. Never waits.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_core::audio::JitterStatistics;
 use parlour_core::audio::mixer::Mixer;
+use parlour_core::audio::{JitterStatistics, Lateness};
 use parlour_core::signal::StreamRef;
 use parlour_core::time::Instant;
 
@@ -83,6 +83,7 @@ pub struct MixedReader {
     frames: Frames,
     rate: SampleRate,
     players: BTreeMap<u8, Player>,
+    lateness: Lateness,
     output: Output,
     mix: Mix,
     pace: Pace,
@@ -95,6 +96,7 @@ impl MixedReader {
             shared,
             rate,
             players: BTreeMap::new(),
+            lateness: Lateness::new(),
             output: Output::new(rate),
             mix: Mix::default(),
             pace: Pace::new(rate),
@@ -112,7 +114,7 @@ impl MixedReader {
                 self.players.insert(frame.slot, player);
             }
             if let Some(player) = self.players.get_mut(&frame.slot) {
-                player.push(&frame);
+                player.push_sharing(&frame, &mut self.lateness);
             }
         }
         let (players, mix) = (&mut self.players, &mut self.mix);

@@ -3,7 +3,7 @@
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::decoder::Decoder;
 use parlour_core::audio::opus::{Channels, OpusDecoder};
-use parlour_core::audio::{JitterConfig, JitterStatistics, Packet};
+use parlour_core::audio::{JitterConfig, JitterStatistics, Lateness, Packet, PushError};
 use parlour_core::time::Instant;
 
 use super::shared::SlotFrame;
@@ -30,18 +30,14 @@ impl Player {
     }
 
     pub(super) fn push(&mut self, frame: &SlotFrame) {
-        let packet = Packet {
-            sequence: frame.sequence,
-            timestamp: frame.timestamp,
-            duration: frame.duration,
-            codec: frame.codec,
-            speaker: frame.speaker,
-            marker: frame.marker,
-            payload: &frame.payload,
-        };
-        if let Err(error) = self.0.push(frame.arrived, packet) {
-            tracing::trace!(slot = frame.slot, %error, "frame not taken");
-        }
+        let pushed = self.0.push(frame.arrived, packet(frame));
+        tell(frame, pushed);
+    }
+
+    /// For one of several players, which share what they learn of the network.
+    pub(super) fn push_sharing(&mut self, frame: &SlotFrame, lateness: &mut Lateness) {
+        let pushed = (self.0).push_sharing(frame.arrived, packet(frame), lateness);
+        tell(frame, pushed);
     }
 
     /// Fills `pcm` with the audio to play from `now` on, and returns the stream that speaks at its end.
@@ -52,5 +48,23 @@ impl Player {
 
     pub(super) fn statistics(&self) -> JitterStatistics {
         self.0.statistics()
+    }
+}
+
+fn packet(frame: &SlotFrame) -> Packet<'_> {
+    Packet {
+        sequence: frame.sequence,
+        timestamp: frame.timestamp,
+        duration: frame.duration,
+        codec: frame.codec,
+        speaker: frame.speaker,
+        marker: frame.marker,
+        payload: &frame.payload,
+    }
+}
+
+fn tell(frame: &SlotFrame, pushed: Result<(), PushError>) {
+    if let Err(error) = pushed {
+        tracing::trace!(slot = frame.slot, %error, "frame not taken");
     }
 }

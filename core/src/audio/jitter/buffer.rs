@@ -1,18 +1,18 @@
 //! The public interface: pushing, pulling, and the cells that hold payloads.
 
+use super::lateness::Lateness;
 use super::playout::{Cell, Playout, Step};
 use crate::room::Codec;
 use crate::time::{Duration, Instant};
 
-/// The settings of a [`JitterBuffer`]. The defaults suit a desktop; a device close to its server may use a
-/// `start_delay` of 40 ms.
+/// The settings of a [`JitterBuffer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct JitterConfig {
     /// RTP timestamp units per second, 8,000 to 192,000 (other values are clamped). 48,000 in
     /// Parlour's slots.
     pub clock_rate: u32,
-    /// The target delay until enough packets have arrived to measure it (about three seconds).
+    /// The target delay until half a second has been heard, which tells what the network needs.
     pub start_delay: Duration,
     /// The minimum of the target delay.
     pub min_delay: Duration,
@@ -21,12 +21,12 @@ pub struct JitterConfig {
 }
 
 impl Default for JitterConfig {
-    /// 48 kHz, 80 ms at the start, 20 to 400 ms later.
+    /// 48 kHz, 40 ms at the start, 10 to 400 ms later.
     fn default() -> Self {
         Self {
             clock_rate: 48_000,
-            start_delay: Duration::from_millis(80),
-            min_delay: Duration::from_millis(20),
+            start_delay: Duration::from_millis(40),
+            min_delay: Duration::from_millis(10),
             max_delay: Duration::from_millis(400),
         }
     }
@@ -162,7 +162,7 @@ pub struct JitterStatistics {
 
 /// An adaptive jitter buffer for one RTP flow: `PACKETS` cells of up to `BYTES` payload bytes each.
 ///
-/// All memory is inline: `PACKETS × (BYTES + 48)` bytes and about 500 more; 16 cells of 160 bytes take under 3.8 KB.
+/// All memory is inline: `PACKETS × (BYTES + 48)` bytes and about 800 more; 16 cells of 160 bytes take under 4.1 KB.
 /// With 20 ms packets 16 cells hold 320 ms.
 ///
 /// ```
@@ -209,12 +209,13 @@ pub struct JitterStatistics {
 ///     now += Duration::from_millis(20);
 /// }
 /// assert_eq!(jitter.statistics().concealed, 0);
-/// assert!(jitter.statistics().delay >= 80 * 48);
+/// assert!(jitter.statistics().delay >= 10 * 48);
 /// # Ok::<(), parlour_core::audio::PushError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct JitterBuffer<const PACKETS: usize, const BYTES: usize> {
     playout: Playout,
+    lateness: Lateness,
     cells: [Option<Cell>; PACKETS],
     payloads: [[u8; BYTES]; PACKETS],
 }
@@ -227,6 +228,7 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
         }
         Self {
             playout: Playout::new(config, PACKETS),
+            lateness: Lateness::new(),
             cells: [None; PACKETS],
             payloads: [[0; BYTES]; PACKETS],
         }
@@ -237,18 +239,36 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
     /// # Errors
     /// See [`PushError`]. The packet was dropped; the buffer is unchanged.
     pub fn push(&mut self, now: Instant, packet: Packet<'_>) -> Result<(), PushError> {
-        if packet.payload.len() > BYTES {
-            return Err(PushError::TooLarge);
-        }
-        let index = self.playout.admit(&mut self.cells, now, &packet)?;
+        let index =
+            (self.playout).admit(&mut self.cells, &mut self.lateness, now, &packet, BYTES)?;
+        self.fill(index, packet.payload);
+        Ok(())
+    }
+
+    /// [Stores](Self::push) a packet, and learns from it for all buffers that share `lateness`: the slots of one
+    /// receiver.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_sharing(
+        &mut self,
+        now: Instant,
+        packet: Packet<'_>,
+        lateness: &mut Lateness,
+    ) -> Result<(), PushError> {
+        let index = (self.playout).admit(&mut self.cells, lateness, now, &packet, BYTES)?;
+        self.fill(index, packet.payload);
+        Ok(())
+    }
+
+    fn fill(&mut self, index: usize, payload: &[u8]) {
         if let Some(bytes) = self
             .payloads
             .get_mut(index)
-            .and_then(|cell| cell.get_mut(..packet.payload.len()))
+            .and_then(|cell| cell.get_mut(..payload.len()))
         {
-            bytes.copy_from_slice(packet.payload);
+            bytes.copy_from_slice(payload);
         }
-        Ok(())
     }
 
     /// The next audio to play. Call it when the audio of the last pull is used up; `now` is the time of the call. Never

@@ -5,8 +5,9 @@
 //! (microseconds since the last re-base, times the rate, saturating), so sums of the few terms used
 //! here cannot overflow.
 
+use super::base::Base;
 use super::buffer::{JitterConfig, JitterStatistics, Packet, PushError};
-use super::delay::DelayModel;
+use super::lateness::Lateness;
 use super::times::Times;
 use crate::room::Codec;
 use crate::time::Instant;
@@ -48,6 +49,13 @@ pub(super) enum Step {
     Buffering(u32),
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    sequence: u64,
+    timestamp: i64,
+    speaker: Option<u32>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// The position is free: playing starts when the first packet held has waited for its delay.
@@ -59,12 +67,15 @@ enum Phase {
 pub(super) struct Playout {
     times: Times,
     cells: i64,
-    model: DelayModel,
+    base: Base,
+    /// What was learnt of the network, in eighths of a ms, and the delay that this asks for.
+    learnt: Option<u16>,
+    wanted: i64,
     /// The time of arrival sample 0.
     origin: Option<Instant>,
     phase: Phase,
-    /// Sequence and timestamp of the packet furthest ahead.
-    newest: Option<(u64, i64)>,
+    /// The packet furthest ahead.
+    newest: Option<Newest>,
     /// Sequence and transit of an odd packet.
     suspect: Option<(u64, i64)>,
     next_sequence: Option<u64>,
@@ -82,6 +93,9 @@ pub(super) struct Playout {
     frame: i64,
     /// Codec and speaker of the last frame.
     last: Option<(Codec, Option<u32>)>,
+    /// The time of the last call, and until when losses are expected.
+    now: i64,
+    lossy: i64,
     statistics: JitterStatistics,
 }
 
@@ -91,7 +105,9 @@ impl Playout {
         Self {
             times,
             cells: i64::try_from(cells).unwrap_or(i64::MAX).min(1 << 16),
-            model: DelayModel::new(times.rate, times.start),
+            base: Base::new(times.rate),
+            learnt: None,
+            wanted: times.start,
             origin: None,
             phase: Phase::Buffering,
             newest: None,
@@ -104,6 +120,8 @@ impl Playout {
             starved: 0,
             frame: times.chunk,
             last: None,
+            now: 0,
+            lossy: 0,
             statistics: JitterStatistics::default(),
         }
     }
@@ -116,13 +134,18 @@ impl Playout {
         }
     }
 
-    /// Finds a cell for `packet` and fills in its header.
+    /// Finds a cell of this many `bytes` for `packet` and fills in its header.
     pub(super) fn admit(
         &mut self,
         cells: &mut [Option<Cell>],
+        lateness: &mut Lateness,
         now: Instant,
         packet: &Packet<'_>,
+        bytes: usize,
     ) -> Result<usize, PushError> {
+        if packet.payload.len() > bytes {
+            return Err(PushError::TooLarge);
+        }
         let duration = i64::from(packet.duration);
         let valid = (1..=self.times.longest).contains(&duration)
             && packet.sequence < LIMIT
@@ -153,7 +176,7 @@ impl Playout {
             arrival = self.arrival(now);
         }
         self.suspect = None;
-        self.model.observe(arrival, arrival - cell.timestamp);
+        self.learn(lateness, now, arrival, &cell);
 
         if self.next_sequence.is_some_and(|next| cell.sequence < next) {
             self.statistics.late += 1;
@@ -175,8 +198,12 @@ impl Playout {
         if let Some(place) = cells.get_mut(index) {
             *place = Some(cell);
         }
-        if self.newest.is_none_or(|(newest, _)| cell.sequence > newest) {
-            self.newest = Some((cell.sequence, cell.timestamp));
+        if self.is_newest(&cell) {
+            self.newest = Some(Newest {
+                sequence: cell.sequence,
+                timestamp: cell.timestamp,
+                speaker: cell.speaker,
+            });
         }
         self.frame = duration;
         self.statistics.received += 1;
@@ -185,11 +212,12 @@ impl Playout {
 
     /// Decides the next answer and moves the position past it.
     pub(super) fn step(&mut self, cells: &mut [Option<Cell>], now: Instant) -> Step {
-        let Some(base) = self.model.base() else {
+        let Some(base) = self.base.transit() else {
             return Step::Buffering(samples(self.times.chunk));
         };
         // The position of playing without any delay.
-        let ideal = self.arrival(now) - base;
+        self.now = self.arrival(now);
+        let ideal = self.now - base;
         if self.phase == Phase::Playing {
             self.measure(ideal - self.position);
         }
@@ -295,7 +323,7 @@ impl Playout {
                 self.count_lost_before(head);
                 continue;
             }
-            self.statistics.lost += 1;
+            self.lose(1);
             self.next_sequence = self.next_sequence.map(|next| next + 1);
             if excess >= lost + self.times.margin {
                 self.skip(lost);
@@ -390,8 +418,43 @@ impl Playout {
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn count_lost_before(&mut self, cell: &Cell) {
         let next = self.next_sequence.unwrap_or(cell.sequence);
-        self.statistics.lost += cell.sequence.saturating_sub(next);
+        self.lose(cell.sequence.saturating_sub(next));
         self.next_sequence = Some(cell.sequence.max(next));
+    }
+
+    fn lose(&mut self, packets: u64) {
+        self.statistics.lost += packets;
+        if packets > 0 {
+            self.lossy = self.now + self.times.lossy;
+        }
+    }
+
+    /// Learns from a packet how late packets come, and so which delay the network needs.
+    fn learn(&mut self, lateness: &mut Lateness, now: Instant, arrival: i64, cell: &Cell) {
+        let is_newest = self.is_newest(cell);
+        // The server knew only roughly how another stream's time continues that of the one before.
+        let changes = is_newest && cell.marker;
+        if changes
+            && self
+                .newest
+                .is_some_and(|newest| newest.speaker != cell.speaker)
+        {
+            self.base.forget();
+        }
+        let observed = self.base.observe(arrival, arrival - cell.timestamp);
+        if observed.rise >= self.times.chunk {
+            lateness.correct(self.times.eighths(observed.rise));
+        }
+        lateness.observe(now, self.times.eighths(observed.lateness), !is_newest);
+        let learnt = lateness.delay();
+        if learnt != self.learnt {
+            self.learnt = learnt;
+            self.wanted = learnt.map_or(self.times.start, |delay| self.times.samples(delay));
+        }
+    }
+
+    fn is_newest(&self, cell: &Cell) -> bool {
+        (self.newest).is_none_or(|newest| cell.sequence > newest.sequence)
     }
 
     /// Moves the position without playing.
@@ -410,23 +473,29 @@ impl Playout {
         };
     }
 
+    /// The delay to play with.
     fn target(&self) -> i64 {
         // One cell is left for the packet that arrives while the others wait.
         let room = (self.cells - 1) * self.frame;
-        self.model
-            .quantile()
+        // A lost packet's FEC comes a packet later.
+        let has_fec =
+            self.now < self.lossy && self.last.is_some_and(|(codec, _)| codec == Codec::Opus);
+        let recovery = if has_fec { self.frame } else { 0 };
+        (self.wanted)
             .max(self.times.minimum)
+            .max(self.base.detour() + self.times.minimum)
+            .max(recovery)
             .min(self.times.maximum)
             .min(room)
     }
 
     /// Whether sequence and timestamp contradict earlier packets.
     fn is_discontinuous(&self, cell: &Cell, transit: i64) -> bool {
-        let (Some((sequence, timestamp)), Some(base)) = (self.newest, self.model.base()) else {
+        let (Some(newest), Some(base)) = (self.newest, self.base.transit()) else {
             return false;
         };
-        cell.sequence.cmp(&sequence) != cell.timestamp.cmp(&timestamp)
-            || cell.sequence.saturating_sub(sequence) >= MAX_DROPOUT
+        cell.sequence.cmp(&newest.sequence) != cell.timestamp.cmp(&newest.timestamp)
+            || cell.sequence.saturating_sub(newest.sequence) >= MAX_DROPOUT
             || (transit - base).abs() >= self.times.jump
     }
 
@@ -445,16 +514,16 @@ impl Playout {
         });
         let idle = self.phase == Phase::Buffering
             && cells.iter().all(Option::is_none)
-            && self
-                .newest
-                .is_some_and(|(newest, _)| cell.sequence > newest);
+            && self.newest.is_some()
+            && self.is_newest(cell);
         if !(confirmed || idle) {
             self.suspect = Some((cell.sequence, transit));
             return Err(PushError::Discontinuous);
         }
         cells.fill(None);
-        self.model.forget_base();
+        self.base.forget();
         self.origin = Some(now);
+        (self.now, self.lossy) = (0, 0);
         self.phase = Phase::Buffering;
         self.newest = None;
         self.next_sequence = None;

@@ -20,8 +20,6 @@ const PACKETS: usize = 16;
 const PCM: usize = SampleRate::Hz48000.samples(FrameDuration::MAX_MS);
 /// Samples of a block at the highest rate.
 pub(super) const MAX_BLOCK: usize = SampleRate::Hz48000.samples(BLOCK_MS);
-/// The jitter of a talker's packets is not known at first. Listeners have buffers of their own behind this.
-const START_DELAY: Duration = Duration::from_millis(40);
 /// A talker that pauses for no longer counts as talking, so that its own mix stays its own.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -45,12 +43,8 @@ impl Voice {
     /// `None` if there is no decoder for this rate.
     pub(super) fn new(rate: SampleRate) -> Option<Box<Self>> {
         let opus = OpusDecoder::boxed(rate, Channels::Stereo).ok()?;
-        let config = JitterConfig {
-            start_delay: START_DELAY,
-            ..JitterConfig::default()
-        };
         Some(Box::new(Self {
-            player: Player::new(Decoder::new(opus), config),
+            player: Player::new(Decoder::new(opus), JitterConfig::default()),
             sequences: SequenceUnwrapper::new(),
             timestamps: TimestampUnwrapper::new(),
             block: [0; MAX_BLOCK],
