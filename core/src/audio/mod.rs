@@ -8,6 +8,7 @@
 
 mod activity;
 pub mod codec;
+mod comfort;
 pub mod decoder;
 pub mod encoder;
 mod follow;
@@ -18,8 +19,10 @@ pub mod mixer;
 #[cfg(feature = "opus")]
 pub mod opus;
 mod player;
+mod ready;
 pub mod resample;
 mod speaker;
+mod stretch;
 #[cfg(test)]
 mod synth;
 mod talker;

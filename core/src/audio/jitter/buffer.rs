@@ -12,7 +12,7 @@ pub struct JitterConfig {
     /// RTP timestamp units per second, 8,000 to 192,000 (other values are clamped). 48,000 in
     /// Parlour's slots.
     pub clock_rate: u32,
-    /// The target delay until half a second has been heard, which tells what the network needs.
+    /// The target delay until a quarter of a second has been heard, which tells what the network needs.
     pub start_delay: Duration,
     /// The minimum of the target delay.
     pub min_delay: Duration,
@@ -148,7 +148,7 @@ pub struct JitterStatistics {
     pub duplicates: u64,
     /// Packets missing at their playing time, by sequence number. Those that come afterwards also count as `late`.
     pub lost: u64,
-    /// Samples of requested concealment ([`Pull::Lost`]).
+    /// Samples of requested concealment ([`Pull::Lost`]), but for pauses, which are known only when they end.
     pub concealed: u64,
     /// Packets that arrived but were never played, because the buffer was full or its delay too long.
     pub dropped: u64,
@@ -232,6 +232,23 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
             cells: [None; PACKETS],
             payloads: [[0; BYTES]; PACKETS],
         }
+    }
+
+    /// One whose caller plays a little faster or slower where the delay has to change: see [`excess`](Self::excess).
+    pub(crate) fn stretching(config: JitterConfig) -> Self {
+        let mut buffer = Self::new(config);
+        buffer.playout.stretches = true;
+        buffer
+    }
+
+    /// By how much the delay is longer than its target, or shorter if negative, in samples of the RTP clock.
+    pub(crate) fn excess(&self) -> i64 {
+        self.playout.excess()
+    }
+
+    /// The caller plays what it pulled last in so much more time, or less if negative.
+    pub(crate) fn stretch(&mut self, time: i64) {
+        self.playout.stretch(time);
     }
 
     /// Stores a packet that arrived at `now`. If all cells are full, the oldest packet is dropped.

@@ -16,6 +16,8 @@ const MS: u16 = 8;
 /// Half seconds that are remembered.
 const WINDOWS: usize = 64;
 const WINDOW: Duration = Duration::from_millis(500);
+/// The first one, by which a network is known that was not.
+const FIRST: Duration = Duration::from_millis(250);
 /// A window has at least this many packets, however long they take.
 const LEAST: u16 = 8;
 /// One in this many windows may have a packet that is later than the delay.
@@ -23,13 +25,13 @@ const ONE_IN: u8 = 20;
 /// The most windows that may; those with the latest packets.
 const EXCEPTIONS: usize = WINDOWS / ONE_IN as usize;
 /// Windows before the latest one whose packets were measured against the same base.
-const REBASED: u8 = 4;
+const REBASED: u8 = 16;
 
 /// Buckets of overtaken packets, of 5 ms each.
 const BUCKETS: usize = 100;
 const BUCKET: u16 = 5 * MS;
 /// A packet that is missed in a hundred is worth this much delay, in ms.
-const MISSED: u32 = 20;
+const MISSED: u32 = 30;
 /// The weight of a packet, and the sum of weights at which all are halved: after 40 s of 20 ms packets.
 const WEIGHT: u16 = 16;
 const FULL: u16 = 2_048 * WEIGHT;
@@ -77,7 +79,7 @@ impl Lateness {
         }
     }
 
-    /// The delay that the network needs, in eighths of a ms; `None` until half a second has been heard.
+    /// The delay that the network needs, in eighths of a ms; `None` until a quarter of a second has been heard.
     pub(super) fn delay(&self) -> Option<u16> {
         self.delay
     }
@@ -92,9 +94,17 @@ impl Lateness {
         if !is_overtaken {
             self.open = self.open.max(late);
         }
-        let is_over = now.saturating_duration_since(self.opened) >= WINDOW;
+        let window = if self.windows == 0 { FIRST } else { WINDOW };
+        let is_over = now.saturating_duration_since(self.opened) >= window;
         if is_over && self.packets >= LEAST {
             self.close();
+        }
+    }
+
+    /// Packets of the open window were later than it seemed when they came: the fastest one came after them.
+    pub(super) fn recall(&mut self, late: u16) {
+        if self.packets > 0 {
+            self.open = self.open.max(late);
         }
     }
 
@@ -195,10 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn half_a_second_tells_the_delay() {
-        assert_eq!(delay(&fed(25, |_| (3, false))), None);
-        assert_eq!(delay(&fed(26, |_| (3, false))), Some(3));
-        assert_eq!(delay(&fed(26, |n| (n as u16, false))), Some(25));
+    fn a_quarter_of_a_second_tells_the_delay() {
+        assert_eq!(delay(&fed(13, |_| (3, false))), None);
+        assert_eq!(delay(&fed(14, |_| (3, false))), Some(3));
+        assert_eq!(delay(&fed(14, |n| (n as u16, false))), Some(13));
+        assert_eq!(delay(&fed(50, |n| (n as u16, false))), Some(39));
     }
 
     #[test]

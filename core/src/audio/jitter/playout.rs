@@ -29,7 +29,12 @@ pub(super) struct Cell {
     pub(super) codec: Codec,
     pub(super) speaker: Option<u32>,
     marker: bool,
+    /// Whether a pause follows.
+    ends: bool,
 }
+
+/// An Opus payload of no more bytes says that a pause (DTX) begins.
+const PAUSE_LEN: usize = 2;
 
 impl Cell {
     fn end(&self) -> i64 {
@@ -67,6 +72,10 @@ enum Phase {
 pub(super) struct Playout {
     times: Times,
     cells: i64,
+    /// Whether the caller corrects the delay by stretching what it plays.
+    pub(super) stretches: bool,
+    /// Whether the delay is near enough to its target.
+    settled: bool,
     base: Base,
     /// What was learnt of the network, in eighths of a ms, and the delay that this asks for.
     learnt: Option<u16>,
@@ -87,8 +96,11 @@ pub(super) struct Playout {
     delay: i64,
     /// Samples played since the last audible correction.
     since_adjusted: i64,
-    /// Samples of concealment since the last frame while the buffer was empty.
+    /// Samples of concealment since the last frame while the buffer was empty. Whether they were due to a loss is known
+    /// when the next packet comes.
     starved: i64,
+    /// Whether the last frame was the end of a talkspurt.
+    pauses: bool,
     /// Duration of the last accepted packet.
     frame: i64,
     /// Codec and speaker of the last frame.
@@ -105,6 +117,8 @@ impl Playout {
         Self {
             times,
             cells: i64::try_from(cells).unwrap_or(i64::MAX).min(1 << 16),
+            stretches: false,
+            settled: false,
             base: Base::new(times.rate),
             learnt: None,
             wanted: times.start,
@@ -118,6 +132,7 @@ impl Playout {
             delay: 0,
             since_adjusted: 0,
             starved: 0,
+            pauses: false,
             frame: times.chunk,
             last: None,
             now: 0,
@@ -161,6 +176,7 @@ impl Playout {
             codec: packet.codec,
             speaker: packet.speaker,
             marker: packet.marker,
+            ends: packet.codec == Codec::Opus && packet.payload.len() <= PAUSE_LEN,
         };
         if cells
             .iter()
@@ -221,17 +237,50 @@ impl Playout {
         if self.phase == Phase::Playing {
             self.measure(ideal - self.position);
         }
+        if self.stretches {
+            self.settle();
+        }
         let step = self.decide(cells, ideal);
         let played = match step {
             Step::Frame(_, cell) => cell.duration,
-            Step::Lost { samples, .. } => {
-                self.statistics.concealed += u64::from(samples);
+            Step::Lost { samples, .. } | Step::Silence(samples) | Step::Buffering(samples) => {
                 samples
             }
-            Step::Silence(samples) | Step::Buffering(samples) => samples,
         };
         self.since_adjusted = self.since_adjusted.saturating_add(i64::from(played));
         step
+    }
+
+    pub(super) fn excess(&self) -> i64 {
+        if self.phase == Phase::Buffering || self.settled {
+            0
+        } else {
+            self.delay - self.target()
+        }
+    }
+
+    /// Decides whether the delay has to be corrected. The more jitter, the less exact is its base: what is near to a long
+    /// target is left alone, but once it is corrected it is corrected to the end.
+    fn settle(&mut self) {
+        let target = self.target();
+        let error = (self.delay - target).abs();
+        if error >= target / 8 {
+            self.settled = false;
+        }
+        if error < self.times.tick {
+            self.settled = true;
+        }
+        if error < self.times.chunk + self.times.margin {
+            // No need for corrections that are heard.
+            self.since_adjusted = 0;
+        }
+    }
+
+    pub(super) fn stretch(&mut self, time: i64) {
+        if time != 0 {
+            self.delay += time;
+            self.since_adjusted = 0;
+        }
     }
 
     /// Each turn of the loop removes a packet, or shortens a gap, or returns.
@@ -253,6 +302,7 @@ impl Playout {
                 }
                 self.start(&head, delay);
             }
+            self.end_starving(&head);
             if let Some(step) = self.bridge(index, &head) {
                 return step;
             }
@@ -271,21 +321,33 @@ impl Playout {
             self.floor = Some(head.timestamp);
             self.position = head.end();
             self.last = Some((head.codec, head.speaker));
-            self.starved = 0;
+            self.pauses = head.ends;
             return Step::Frame(index, head);
         }
     }
 
     fn start(&mut self, head: &Cell, delay: i64) {
         self.phase = Phase::Playing;
-        self.count_lost_before(head);
-        self.position = head.timestamp;
         self.delay = delay;
-        self.starved = 0;
+        let before = i64::from(head.duration);
+        let next = self.next_sequence.unwrap_or(head.sequence);
+        if head.sequence > next && self.may_recover(head) {
+            // The one before it is in its FEC.
+            self.lose(head.sequence - 1 - next);
+            self.next_sequence = Some(head.sequence - 1);
+            self.position = head.timestamp - before;
+            self.delay += before;
+        } else {
+            self.count_lost_before(head);
+            self.position = head.timestamp;
+        }
     }
 
     /// The buffer is empty: conceal for a while, then wait for a packet.
     fn starve(&mut self) -> Step {
+        if self.pauses {
+            self.phase = Phase::Buffering;
+        }
         if self.phase == Phase::Playing && self.starved < self.times.conceal {
             let samples = self.conceal();
             self.starved += i64::from(samples);
@@ -298,9 +360,22 @@ impl Playout {
         Step::Buffering(samples(self.times.chunk))
     }
 
+    /// Something came: concealment until then was due to a loss, or to a delay, if the talkspurt goes on.
+    fn end_starving(&mut self, head: &Cell) {
+        if !head.marker {
+            self.statistics.concealed += self.starved.unsigned_abs();
+        }
+        self.starved = 0;
+    }
+
     /// Inserts concealment: time passes and the position stays, so the delay grows.
     fn conceal(&mut self) -> u32 {
-        let length = self.padding(self.frame);
+        let most = if self.stretches {
+            self.times.margin
+        } else {
+            self.frame
+        };
+        let length = self.padding(most.min(self.frame));
         self.delay += i64::from(length);
         length
     }
@@ -325,13 +400,20 @@ impl Playout {
             }
             self.lose(1);
             self.next_sequence = self.next_sequence.map(|next| next + 1);
-            if excess >= lost + self.times.margin {
+            let adjacent = missing == 1 && gap - lost < self.times.tick;
+            let recoverable = adjacent && self.may_recover(head);
+            let skips = if self.stretches {
+                // Concealed already, while nothing came.
+                !recoverable && excess >= lost / 2
+            } else {
+                excess >= lost + self.times.margin
+            };
+            if skips {
                 self.skip(lost);
                 continue;
             }
             self.position += lost;
-            let adjacent = missing == 1 && gap - lost < self.times.tick;
-            let recoverable = adjacent && !head.marker && self.continues(head);
+            self.statistics.concealed += lost.unsigned_abs();
             return Some(Step::Lost {
                 samples: samples(lost),
                 next: recoverable.then_some((index, *head)),
@@ -363,8 +445,8 @@ impl Playout {
         let duration = i64::from(head.duration);
         let excess = self.delay - self.target();
         // Longer packets are dropped less often, so that never more than a tenth is lost.
-        let due = self.since_adjusted >= self.times.pace.max(duration * 10);
-        let free = self.is_turning(head) && self.since_adjusted > 0;
+        let due = self.since_adjusted >= self.pace().max(duration * 10);
+        let free = !self.stretches && self.is_turning(head) && self.since_adjusted > 0;
         excess >= duration + self.times.margin && (due || free || excess >= self.times.hard)
     }
 
@@ -377,14 +459,21 @@ impl Playout {
         if self.is_turning(head) {
             return Some(self.insert_silence(short));
         }
-        if self.since_adjusted < self.times.pace {
+        if self.since_adjusted < self.pace() {
             return None;
         }
         self.since_adjusted = 0;
+        let samples = self.conceal();
+        self.statistics.concealed += u64::from(samples);
         Some(Step::Lost {
-            samples: self.conceal(),
+            samples,
             next: None,
         })
+    }
+
+    /// The time between two audible corrections, which are the last resort where stretching fails.
+    fn pace(&self) -> i64 {
+        self.times.pace * if self.stretches { 5 } else { 1 }
     }
 
     fn insert_silence(&mut self, short: i64) -> Step {
@@ -404,6 +493,11 @@ impl Playout {
     /// Whether `head` comes from the same encoder as the last frame.
     fn continues(&self, head: &Cell) -> bool {
         self.last == Some((head.codec, head.speaker))
+    }
+
+    /// Whether the FEC of `head` may hold the frame before it.
+    fn may_recover(&self, head: &Cell) -> bool {
+        !head.marker && self.continues(head)
     }
 
     /// Drops a packet that has arrived. Its time becomes a gap, which shrinks by the excess delay: usually all of it.
@@ -442,8 +536,11 @@ impl Playout {
             self.base.forget();
         }
         let observed = self.base.observe(arrival, arrival - cell.timestamp);
-        if observed.rise >= self.times.chunk {
+        if observed.rise > 0 {
             lateness.correct(self.times.eighths(observed.rise));
+        }
+        if let Some(earlier) = observed.earlier {
+            lateness.recall(self.times.eighths(earlier));
         }
         lateness.observe(now, self.times.eighths(observed.lateness), !is_newest);
         let learnt = lateness.delay();

@@ -13,7 +13,7 @@ pub(super) struct Times {
     pub(super) chunk: i64,
     /// 10 ms: the tolerated difference between the delay (or a packet above it) and its target.
     pub(super) margin: i64,
-    /// 60 ms: the time that a starved decoder conceals before silence is better.
+    /// 200 ms: the time that a starved decoder conceals before silence is better.
     pub(super) conceal: i64,
     /// 200 ms: the time between two audible corrections.
     pub(super) pace: i64,
@@ -46,7 +46,7 @@ impl Times {
             tick,
             chunk: tick * 8,
             margin: tick * 4,
-            conceal: tick * 24,
+            conceal: tick * 80,
             pace: ms(200),
             hard: ms(300),
             longest: ms(120),
@@ -62,7 +62,7 @@ impl Times {
     pub(super) fn eighths(&self, time: i64) -> u16 {
         // Small enough for 32 bits: 2 × 192,000 × 8,000.
         let time = time.clamp(0, self.rate * 2) as u32;
-        (time * 8_000 / self.rate as u32) as u16
+        (time * 8_000).checked_div(self.rate as u32).unwrap_or(0) as u16
     }
 
     /// The samples of a time in eighths of a ms.
