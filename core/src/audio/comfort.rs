@@ -56,8 +56,8 @@ impl Comfort {
     }
 
     /// The level so far, unless it is that of a voice.
-    fn level(&self) -> i32 {
-        self.level.unwrap_or_default().min(LOUDEST) as i32
+    fn level(&self) -> u32 {
+        self.level.unwrap_or_default().min(LOUDEST)
     }
 
     /// Fills `pcm` in a pause.
@@ -85,7 +85,8 @@ impl Comfort {
     /// Adds `share` of `whole` of the noise.
     fn add(&mut self, pcm: &mut [i16], share: usize, whole: usize) {
         self.since = self.since.saturating_add(pcm.len());
-        let level = self.level() * share as i32 / whole.max(1) as i32;
+        let level = self.level() * share as u32;
+        let level = level.checked_div(whole as u32).unwrap_or_default() as i32;
         if level == 0 {
             return;
         }
