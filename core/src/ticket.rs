@@ -67,22 +67,24 @@ pub struct Ticket<'a> {
 }
 
 impl<'a> Ticket<'a> {
-    /// Reads a ticket; white space around it is ignored.
+    /// Reads a ticket; ASCII white space around it is ignored.
     ///
     /// # Errors
     /// [`TicketError`] names the damaged part.
     pub fn parse(text: &'a str) -> Result<Self, TicketError> {
         let rest = text
-            .trim()
+            .trim_ascii()
             .strip_prefix(SCHEME)
             .ok_or(TicketError::Scheme)?;
-        let (rest, token) = rest.split_once('#').ok_or(TicketError::Token)?;
-        let (address, key) = rest.split_once('/').ok_or(TicketError::Key)?;
-        let (host, port) = address.rsplit_once(':').ok_or(TicketError::Address)?;
-        let host = match host.strip_prefix('[') {
-            Some(bracketed) => bracketed.strip_suffix(']').ok_or(TicketError::Address)?,
-            None if host.contains(':') => return Err(TicketError::Address),
-            None => host,
+        let (rest, token) = split(rest, b'#').ok_or(TicketError::Token)?;
+        let (address, key) = split(rest, b'/').ok_or(TicketError::Key)?;
+        let (host, port) = match address.strip_prefix("[") {
+            Some(bracketed) => {
+                let (host, port) = split(bracketed, b']').ok_or(TicketError::Address)?;
+                (host, port.strip_prefix(":").ok_or(TicketError::Address)?)
+            }
+            // A second colon is no part of a port.
+            None => split(address, b':').ok_or(TicketError::Address)?,
         };
         let port = port.parse().map_err(|_| TicketError::Address)?;
         if host.is_empty() || port == 0 || !is_printable(host) {
@@ -101,6 +103,14 @@ impl<'a> Ticket<'a> {
             token,
         })
     }
+}
+
+/// What stands before and after the first `separator`. Searching for a byte takes less of a device's flash than searching for
+/// any character.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn split(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let place = text.bytes().position(|byte| byte == separator)?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
 }
 
 fn is_printable(text: &str) -> bool {

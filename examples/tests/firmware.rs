@@ -87,8 +87,6 @@ mod driver {
 
 #[rustfmt::skip]
 mod device {
-    use super::board;
-
     // <<< guide:room
     use embassy_executor::{SpawnError, Spawner};
     use embassy_time::Timer;
@@ -101,7 +99,7 @@ mod device {
     };
     use static_cell::StaticCell;
 
-    use board::{Loudspeaker, Microphone};
+    use crate::board::{Loudspeaker, Microphone};
 
     type Telephone = Duplex<'static, Microphone, Loudspeaker, NoEchoCanceller, &'static PushToTalk>;
 

@@ -12,6 +12,11 @@ use parlour_core::audio::codec::SampleRate;
 /// the ring is longer than the longest pause: 40 ms at least, and as long as a handshake takes if no gap is to be heard
 /// when a connection is restored. A driver whose transfer begins when it is awaited has a gap of the length of each
 /// pause. Give such a driver a task of its own with a ring, or two buffers that take turns.
+///
+/// # A driver that hangs
+/// [`Duplex::run`](crate::Duplex::run) waits for both drivers in each 20 ms. It drops a future of [`read`](Self::read) or
+/// [`restart`](Self::restart) that takes 300 ms, in which the other direction stood still, and starts the driver anew. So
+/// both must be safe to drop half way: the transfer ends with its future, or `restart` ends it.
 pub trait AudioIn {
     /// The microphone's error.
     type Error;
@@ -38,7 +43,8 @@ pub trait AudioIn {
 /// A loudspeaker: an I2S driver, or a file.
 ///
 /// Its driver has to buffer as that of [`AudioIn`] has: a ring of 40 ms at least, of which half may be empty. What the
-/// ring holds before the first frame is delay for good.
+/// ring holds before the first frame is delay for good. Its futures are dropped as those of [`AudioIn`] are, if they
+/// take 300 ms.
 pub trait AudioOut {
     /// The loudspeaker's error.
     type Error;

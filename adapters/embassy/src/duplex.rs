@@ -15,6 +15,7 @@ mod line;
 use core::ops::ControlFlow;
 
 use embassy_futures::join::join;
+use embassy_futures::select::select;
 use parlour_core::client::Profile;
 use parlour_core::time::Instant;
 use thiserror::Error;
@@ -25,7 +26,7 @@ use crate::{
     AudioIn, AudioOut, AudioWriter, Device, EchoCanceller, FRAME, MixedReader, NoEchoCanceller,
     WriteError,
 };
-use line::{Attempt, Lag, Line, SHORTEST};
+use line::{Attempt, Lag, Line, PATIENCE, SHORTEST};
 
 /// Microphone, loudspeaker, writer and reader are not all at one rate, of which a frame holds `N` samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -67,13 +68,20 @@ pub enum SoundEvent<I, O> {
     },
     /// The microphone failed, and is started anew; until then nothing is sent.
     MicrophoneFailed(I),
+    /// The microphone did not answer for 300 ms, in which nothing was played, either. It is started anew; until then
+    /// nothing is sent.
+    MicrophoneStalled,
     /// The microphone works again.
     MicrophoneRecovered,
     /// The loudspeaker failed, and is started anew; until then it is silent.
     LoudspeakerFailed(O),
+    /// The loudspeaker did not answer for 300 ms, in which nothing was sent, either. It is started anew; until then it
+    /// is silent.
+    LoudspeakerStalled,
     /// The loudspeaker works again.
     LoudspeakerRecovered,
-    /// Frames are not sent, from this one on. The loudspeaker plays on.
+    /// Frames are not sent, from this one on. The loudspeaker plays on. A cause is told once, until a frame has been
+    /// sent again.
     NotSent(WriteError),
 }
 
@@ -84,9 +92,9 @@ pub enum SoundEvent<I, O> {
 pub struct SoundStatistics {
     /// Frames of 20 ms by which the audio task came late; see [`SoundEvent::Late`].
     pub late: u32,
-    /// Failures of the microphone.
+    /// Failures of the microphone, also those to answer.
     pub microphone_failures: u32,
-    /// Failures of the loudspeaker.
+    /// Failures of the loudspeaker, also those to answer.
     pub loudspeaker_failures: u32,
     /// Frames that were to be sent, and were not: see [`WriteError`].
     pub not_sent: u32,
@@ -126,7 +134,8 @@ struct Course {
     microphone: Line,
     loudspeaker: Line,
     lag: Lag,
-    not_sent: bool,
+    /// Why frames are not sent, since one was last.
+    not_sent: Option<WriteError>,
 }
 
 impl Course {
@@ -143,30 +152,46 @@ impl Course {
             writer.count(|counts| counts.late = counts.late.wrapping_add(frames));
             tell(SoundEvent::Late { frames })?;
         }
-        match done.taken {
-            Some(Err(error)) => {
-                self.microphone.failed(now);
-                writer.count(|counts| add_one(&mut counts.microphone_failures));
-                tell(SoundEvent::MicrophoneFailed(error))?;
+        let failed = match done.taken {
+            Outcome::Rested => None,
+            Outcome::Worked => {
+                if self.microphone.worked() {
+                    tell(SoundEvent::MicrophoneRecovered)?;
+                }
+                None
             }
-            Some(Ok(())) if self.microphone.worked() => tell(SoundEvent::MicrophoneRecovered)?,
-            _ => {}
+            Outcome::Failed(error) => Some(SoundEvent::MicrophoneFailed(error)),
+            Outcome::Stalled => Some(SoundEvent::MicrophoneStalled),
+        };
+        if let Some(event) = failed {
+            self.microphone.failed(now);
+            writer.count(|counts| add_one(&mut counts.microphone_failures));
+            tell(event)?;
         }
-        match done.played {
-            Some(Err(error)) => {
-                self.loudspeaker.failed(now);
-                writer.count(|counts| add_one(&mut counts.loudspeaker_failures));
-                tell(SoundEvent::LoudspeakerFailed(error))?;
+        let failed = match done.played {
+            Outcome::Rested => None,
+            Outcome::Worked => {
+                if self.loudspeaker.worked() {
+                    tell(SoundEvent::LoudspeakerRecovered)?;
+                }
+                None
             }
-            Some(Ok(())) if self.loudspeaker.worked() => tell(SoundEvent::LoudspeakerRecovered)?,
-            _ => {}
+            Outcome::Failed(error) => Some(SoundEvent::LoudspeakerFailed(error)),
+            Outcome::Stalled => Some(SoundEvent::LoudspeakerStalled),
+        };
+        if let Some(event) = failed {
+            self.loudspeaker.failed(now);
+            writer.count(|counts| add_one(&mut counts.loudspeaker_failures));
+            tell(event)?;
         }
-        let failed_before = self.not_sent;
-        self.not_sent = done.sent.is_err();
-        if let Err(error) = done.sent {
-            writer.count(|counts| add_one(&mut counts.not_sent));
-            if !failed_before {
-                tell(SoundEvent::NotSent(error))?;
+        match done.sent {
+            Ok(false) => {}
+            Ok(true) => self.not_sent = None,
+            Err(error) => {
+                writer.count(|counts| add_one(&mut counts.not_sent));
+                if self.not_sent.replace(error) != Some(error) {
+                    tell(SoundEvent::NotSent(error))?;
+                }
             }
         }
         ControlFlow::Continue(())
@@ -177,11 +202,38 @@ fn add_one(count: &mut u32) {
     *count = count.wrapping_add(1);
 }
 
-/// What 20 ms have brought; `None` for a driver that rested.
+/// What a driver has done in 20 ms.
+enum Outcome<E> {
+    /// It was left alone.
+    Rested,
+    Worked,
+    Failed(E),
+    /// It has not come to an end.
+    Stalled,
+}
+
+impl<E> Outcome<E> {
+    fn of(result: Result<(), E>) -> Self {
+        match result {
+            Ok(()) => Self::Worked,
+            Err(error) => Self::Failed(error),
+        }
+    }
+
+    fn error(self) -> Option<E> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Rested | Self::Worked | Self::Stalled => None,
+        }
+    }
+}
+
+/// What 20 ms have brought.
 struct Done<I, O> {
-    played: Option<Result<(), O>>,
-    taken: Option<Result<(), I>>,
-    sent: Result<(), WriteError>,
+    played: Outcome<O>,
+    taken: Outcome<I>,
+    /// Whether a packet was.
+    sent: Result<bool, WriteError>,
 }
 
 impl<I, O, E, G, P, const N: usize> Duplex<'_, I, O, E, G, P, N>
@@ -193,7 +245,8 @@ where
     P: Profile,
 {
     /// Talks until it is dropped. A driver that fails is [started anew](AudioIn::restart), again and again with pauses
-    /// of up to two seconds, while the other one goes on. [`Room::sound_statistics`](crate::Room::sound_statistics)
+    /// of up to two seconds, while the other one goes on. One that does not answer for 300 ms has failed, too: its
+    /// future is dropped. [`Room::sound_statistics`](crate::Room::sound_statistics)
     /// counts that; [`run_with`](Self::run_with) tells.
     ///
     /// # Errors
@@ -236,10 +289,10 @@ where
         let mut begun = now();
         loop {
             let attempts = [&course.microphone, &course.loudspeaker];
-            let done = self
-                .exchange(attempts.map(|line| line.attempt(begun)))
-                .await;
-            let whole = matches!((&done.taken, &done.played), (Some(Ok(())), Some(Ok(()))));
+            let attempts = attempts.map(|line| line.attempt(begun));
+            let done = self.exchange(attempts, Some(begun + PATIENCE)).await;
+            let both = (&done.taken, &done.played);
+            let whole = matches!(both, (Outcome::Worked, Outcome::Worked));
             let (shortest, mut ended) = (begun + SHORTEST, now());
             if !whole && ended < shortest {
                 wait_until(Some(shortest)).await;
@@ -256,17 +309,27 @@ where
     /// Plays 20 ms and takes 20 ms in, at the same time: for a loop of your own, which restarts and counts by itself.
     ///
     /// # Errors
-    /// [`DuplexError`]: the first of what went wrong. The rest of the 20 ms is done all the same.
+    /// [`DuplexError`]: the first of what went wrong. The rest of the 20 ms is done all the same. A driver that does not
+    /// answer is waited for.
     pub async fn step(&mut self) -> Result<(), DuplexError<I::Error, O::Error>> {
         self.check()?;
-        let done = self.exchange([Attempt::Transfer; 2]).await;
-        (done.played.unwrap_or(Ok(()))).map_err(DuplexError::Loudspeaker)?;
-        (done.taken.unwrap_or(Ok(()))).map_err(DuplexError::Microphone)?;
-        Ok(done.sent?)
+        let done = self.exchange([Attempt::Transfer; 2], None).await;
+        if let Some(error) = done.played.error() {
+            return Err(DuplexError::Loudspeaker(error));
+        }
+        if let Some(error) = done.taken.error() {
+            return Err(DuplexError::Microphone(error));
+        }
+        done.sent?;
+        Ok(())
     }
 
-    /// Both directions at once, as `attempts` says of microphone and loudspeaker.
-    async fn exchange(&mut self, attempts: [Attempt; 2]) -> Done<I::Error, O::Error> {
+    /// Both directions at once, as `attempts` says of microphone and loudspeaker; at most `until` then.
+    async fn exchange(
+        &mut self,
+        attempts: [Attempt; 2],
+        until: Option<Instant>,
+    ) -> Done<I::Error, O::Error> {
         let Self {
             microphone,
             loudspeaker,
@@ -281,45 +344,52 @@ where
         if play == Attempt::Rest {
             heard = [0; N];
         }
+        let mut done = Done {
+            played: Outcome::Stalled,
+            taken: Outcome::Stalled,
+            sent: Ok(false),
+        };
+        let Done {
+            played,
+            taken,
+            sent,
+        } = &mut done;
         let playing = async {
             let started = match play {
                 Attempt::Restart => loudspeaker.restart().await,
                 Attempt::Transfer => Ok(()),
-                Attempt::Rest => return None,
+                Attempt::Rest => return *played = Outcome::Rested,
             };
-            match started {
-                Ok(()) => Some(loudspeaker.write(&heard).await),
-                failed => Some(failed),
-            }
+            *played = Outcome::of(match started {
+                Ok(()) => loudspeaker.write(&heard).await,
+                failed => failed,
+            });
         };
         let taking = async {
             let started = match take {
-                Attempt::Restart => Some(microphone.restart().await),
-                Attempt::Transfer => Some(Ok(())),
-                Attempt::Rest => None,
+                Attempt::Restart => microphone.restart().await,
+                Attempt::Transfer => Ok(()),
+                Attempt::Rest => return *taken = Outcome::Rested,
             };
             let mut said = [0; N];
-            let taken = match started {
-                Some(Ok(())) => Some(microphone.read(&mut said).await),
-                not_started => not_started,
-            };
-            if !matches!(taken, Some(Ok(()))) {
-                writer.silence();
-                return (taken, Ok(()));
-            }
-            echo_canceller.process(&mut said, &heard);
-            if gate.is_open(&said) {
-                return (taken, writer.write(&said));
+            *taken = Outcome::of(match started {
+                Ok(()) => microphone.read(&mut said).await,
+                failed => failed,
+            });
+            if matches!(taken, Outcome::Worked) {
+                echo_canceller.process(&mut said, &heard);
+                if gate.is_open(&said) {
+                    *sent = writer.offer(&said);
+                    return;
+                }
             }
             writer.silence();
-            (taken, Ok(()))
         };
-        let (played, (taken, sent)) = join(playing, taking).await;
-        Done {
-            played,
-            taken,
-            sent,
+        select(join(playing, taking), wait_until(until)).await;
+        if !matches!(done.taken, Outcome::Worked | Outcome::Failed(_)) {
+            writer.silence();
         }
+        done
     }
 
     fn check(&self) -> Result<(), RateMismatch> {

@@ -89,6 +89,8 @@ mod error;
 mod events;
 mod fmt;
 mod gate;
+#[cfg(feature = "obstacles")]
+mod obstacle;
 mod playback;
 mod resources;
 mod room;
@@ -115,6 +117,8 @@ pub use duplex::{Duplex, DuplexError, RateMismatch, SoundEvent, SoundStatistics}
 pub use error::{JoinError, PublishError, SetupError, WriteError};
 pub use events::Events;
 pub use gate::{AlwaysOpen, PushToTalk, TalkGate, VoiceGate};
+#[cfg(feature = "obstacles")]
+pub use obstacle::Obstacle;
 pub use parlour_core as core;
 pub use playback::MixedReader;
 #[cfg(feature = "opus")]

@@ -72,6 +72,29 @@ impl<'d, P: Profile> Room<'d, P> {
         Ok(entered.await?)
     }
 
+    /// Looks for what stands between this device and its server, when [`join`](Self::join) was not answered: asks the
+    /// name server for a name that nobody has, and for a page at port 80 of the server's address. Takes ten seconds at
+    /// most. `None`: it found nothing, so the server may not run, or UDP to it is not let through.
+    ///
+    /// ```no_run
+    /// # use parlour_embassy::{JoinError, Room};
+    /// # async fn stay(room: Room<'static>) {
+    /// if room.join().await == Err(JoinError::NoAnswer) {
+    ///     if let Some(obstacle) = room.find_obstacle().await {
+    ///         println!("{obstacle}"); // … log in there with a browser in the same network, or use another network
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// The stack must have one more socket free, for TCP. What it finds is for a person: a network can lie about that,
+    /// too.
+    #[cfg(feature = "obstacles")]
+    pub async fn find_obstacle(&self) -> Option<crate::Obstacle> {
+        let ticket = self.shared.inner.borrow().ticket;
+        crate::obstacle::find(self.shared.stack, ticket).await
+    }
+
     /// Says goodbye, and waits until the server has, or for a second. Streams that are published are published again
     /// by the next [`join`](Self::join).
     pub async fn leave(&self) {

@@ -324,7 +324,7 @@ fn drive(
 }
 
 /// As the stack has it; `None` if this build has no such addresses.
-fn endpoint(address: SocketAddr) -> Option<IpEndpoint> {
+pub(crate) fn endpoint(address: SocketAddr) -> Option<IpEndpoint> {
     let ip = match address {
         #[cfg(feature = "proto-ipv4")]
         SocketAddr::V4(v4) => IpAddress::Ipv4(*v4.ip()),
@@ -337,14 +337,17 @@ fn endpoint(address: SocketAddr) -> Option<IpEndpoint> {
 }
 
 /// The address in the ticket, if it is one and not a name.
-fn literal(ticket: &Ticket<'_>) -> Option<SocketAddr> {
+pub(crate) fn literal(ticket: &Ticket<'_>) -> Option<SocketAddr> {
     let ip: IpAddr = ticket.host.parse().ok()?;
     Some(SocketAddr::new(ip, ticket.port))
 }
 
 /// The addresses that the ticket's name has now; none if it is not found.
 #[cfg(feature = "dns")]
-async fn resolve(stack: &Stack<'_>, ticket: Ticket<'_>) -> Vec<SocketAddr, MAX_ADDRESSES> {
+pub(crate) async fn resolve(
+    stack: &Stack<'_>,
+    ticket: Ticket<'_>,
+) -> Vec<SocketAddr, MAX_ADDRESSES> {
     use embassy_net::dns::DnsQueryType;
 
     let mut all = Vec::new();

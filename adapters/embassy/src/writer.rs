@@ -102,16 +102,17 @@ impl<'d, P: Profile> Published<'d, P> {
         Self { shared, key }
     }
 
-    fn send(&self, timestamp: u32, level: AudioLevel, payload: &[u8]) -> Result<(), WriteError> {
+    /// Whether the packet was taken: it is dropped while there is no connection, and while the stream is muted.
+    fn send(&self, timestamp: u32, level: AudioLevel, payload: &[u8]) -> Result<bool, WriteError> {
         let sent = self
             .shared
             .with(|client| client.send_audio(now(), &self.key, timestamp, level, payload));
         match sent {
             Ok(()) => {
                 self.shared.command.signal(());
-                Ok(())
+                Ok(true)
             }
-            Err(SendError::NotJoined | SendError::NotPublished | SendError::Muted) => Ok(()),
+            Err(SendError::NotJoined | SendError::NotPublished | SendError::Muted) => Ok(false),
             Err(SendError::Frame(error)) => Err(error.into()),
             Err(SendError::TooLong { .. }) => Err(WriteError::TooLong),
             Err(_) => Err(WriteError::NotPublished),
@@ -165,7 +166,8 @@ impl<'d, P: Profile> EncodedWriter<'d, P> {
     pub fn write(&mut self, payload: &[u8], level: AudioLevel) -> Result<(), WriteError> {
         let units = frame_samples(self.codec, payload)?;
         let timestamp = self.clock.next(now(), units);
-        self.stream.send(timestamp, level, payload)
+        self.stream.send(timestamp, level, payload)?;
+        Ok(())
     }
 
     /// Lets 20 ms of silence pass, which are not sent.
@@ -216,7 +218,13 @@ impl<'d, P: Profile> AudioWriter<'d, P> {
     ///
     /// # Errors
     /// [`WriteError::PieceTooLong`]: nothing of the piece is sent. With any other, the rest of it is dropped.
-    pub fn write(&mut self, mut pcm: &[i16]) -> Result<(), WriteError> {
+    pub fn write(&mut self, pcm: &[i16]) -> Result<(), WriteError> {
+        self.offer(pcm)?;
+        Ok(())
+    }
+
+    /// As [`write`](Self::write): whether a packet was taken.
+    pub(crate) fn offer(&mut self, mut pcm: &[i16]) -> Result<bool, WriteError> {
         let max = self.sample_rate().samples(MAX_PIECE_MS);
         if pcm.len() > max {
             return Err(WriteError::PieceTooLong { max });
@@ -225,14 +233,15 @@ impl<'d, P: Profile> AudioWriter<'d, P> {
         let loss = || shared.with(|client| client.statistics().uplink_loss);
         self.talker.begin(now(), loss);
         let mut payload = [0; MAX_PAYLOAD];
+        let mut taken = false;
         loop {
             let spoken = self.talker.take(&mut pcm, &mut payload);
             let Some(spoken) = spoken.map_err(|_| WriteError::Codec)? else {
-                return Ok(());
+                return Ok(taken);
             };
             if let Some(payload) = spoken.payload {
                 let timestamp = spoken.time.timestamp;
-                self.stream.send(timestamp, spoken.level, payload)?;
+                taken |= self.stream.send(timestamp, spoken.level, payload)?;
             }
         }
     }

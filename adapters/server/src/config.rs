@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
+use url::Host;
 
 use crate::store::Place;
 
@@ -355,6 +356,20 @@ impl Config {
             },
             ..Self::default()
         }
+    }
+
+    /// The names by which the server is reached, as far as the configuration says so.
+    pub(crate) fn names(&self) -> Vec<Host> {
+        let certified = match &self.http.tls {
+            Tls::Acme(acme) => acme.domains.as_slice(),
+            Tls::Off | Tls::Files { .. } => &[],
+        };
+        let named = certified.iter().chain(&self.media.host);
+        let mut names: Vec<_> = named.filter_map(|name| Host::parse(name).ok()).collect();
+        let webtransport = self.web.webtransport.as_ref();
+        let url = webtransport.and_then(|webtransport| webtransport.url.as_deref());
+        names.extend(url.and_then(Site::parse).map(|site| site.host));
+        names
     }
 
     /// Where backups are kept.

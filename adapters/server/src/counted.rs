@@ -108,6 +108,8 @@ pub(crate) enum Limit {
     Concurrency,
     /// Refreshes from an address.
     Refreshes,
+    /// Guests from an address.
+    Guests,
     /// The time to send a body.
     Receive,
     /// The time to answer.
@@ -123,6 +125,7 @@ impl EncodeLabelValue for Limit {
             Self::Rate => "rate",
             Self::Concurrency => "concurrency",
             Self::Refreshes => "refreshes",
+            Self::Guests => "guests",
             Self::Receive => "receive_time",
             Self::Answer => "answer_time",
         };

@@ -214,7 +214,7 @@ impl Running {
             media.workers = config.media.workers;
         }
         let transport = web::bind(config, certificates.as_ref())?;
-        let web = Web::new(&config.web, transport.as_ref());
+        let web = Web::new(config, transport.as_ref());
         let rooms = Server::bind(media)?;
         let rules = Rules {
             allow_private: config.webhooks.allow_private,

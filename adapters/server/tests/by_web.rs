@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::datagrams::relay;
 use common::process::Process;
 use common::*;
 use parlour_server::config::Tls;
@@ -133,27 +134,7 @@ async fn wall(server: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<boo
             held.push(stream);
         }
     });
-    tokio::spawn(async move {
-        let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        outside.connect(server).await.unwrap();
-        let (mut there, mut here, mut peer) = ([0; 1500], [0; 1500], None);
-        loop {
-            tokio::select! {
-                Ok((len, from)) = inside.recv_from(&mut there) => {
-                    peer = Some(from);
-                    let passes = *is_open.borrow();
-                    if passes {
-                        let _ = outside.send(&there[..len]).await;
-                    }
-                }
-                Ok(len) = outside.recv(&mut here) => {
-                    if let Some(peer) = peer {
-                        let _ = inside.send_to(&here[..len], peer).await;
-                    }
-                }
-            }
-        }
-    });
+    tokio::spawn(relay(inside, server, move |_| *is_open.borrow()));
     (address, open)
 }
 
@@ -215,7 +196,8 @@ async fn who_is_not_let_in_learns_why() {
     let ticket = api.ticket("kitchen", "ben", Value::Null).await;
     let join = async |web: Option<&str>, ticket: &str| {
         let options = JoinOptions {
-            timeout: Duration::from_secs(3),
+            // Longer than the test may take: it says so at once.
+            timeout: Duration::from_secs(600),
             web: web.map(str::to_owned),
             transport: TransportChoice::WebSocket,
             ..JoinOptions::default()
@@ -224,7 +206,8 @@ async fn who_is_not_let_in_learns_why() {
         joined.unwrap_err()
     };
     // A port that no worker has.
-    let JoinError::NoAnswer { tried, .. } = join(Some(&api.url), &moved(&ticket, "h", 1)).await
+    let JoinError::NobodyListens { tried, .. } =
+        join(Some(&api.url), &moved(&ticket, "h", 1)).await
     else {
         panic!();
     };
@@ -234,8 +217,9 @@ async fn who_is_not_let_in_learns_why() {
     );
     assert!(tried.contains("that worker"), "{tried}");
     // Nobody is there.
-    let JoinError::NoAnswer { tried, .. } = join(Some("http://127.0.0.1:1"), &ticket).await else {
-        panic!();
+    let error = join(Some("http://127.0.0.1:1"), &ticket).await;
+    let JoinError::NobodyListens { tried, .. } = error else {
+        panic!("{error}");
     };
     assert!(tried.contains("refused"), "{tried}");
     // An address has no certificate.

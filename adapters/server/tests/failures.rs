@@ -90,6 +90,46 @@ async fn assert_is_sound(home: &Home) {
     assert_eq!(checked.problems, Vec::<String>::new());
 }
 
+/// Locks the tables.
+async fn lock(home: &Home) -> AnyConnection {
+    let (url, lock) = match home.config().place() {
+        Place::Sqlite(path) => (format!("sqlite://{}", path.display()), "BEGIN IMMEDIATE"),
+        Place::Postgres(url) => (
+            url,
+            "BEGIN; LOCK TABLE meta, rooms, sessions, events, participants, audit IN EXCLUSIVE MODE",
+        ),
+    };
+    let mut locker = AnyConnection::connect(&url).await.unwrap();
+    locker.execute(lock).await.unwrap();
+    locker
+}
+
+async fn unlock(mut locker: AnyConnection) {
+    locker.execute("ROLLBACK").await.unwrap();
+    locker.close().await.unwrap();
+}
+
+/// Whoever tries again after an error has it written, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_goes_on_if_its_end_cannot_be_written() {
+    for home in Home::all().await {
+        let api = home.serve().await;
+        api.post("/v1/server/drain", json!({})).await;
+        let locker = lock(&home).await;
+        let end = || api.call(Method::DELETE, "/v1/server/drain", Value::Null);
+        let (status, _) = end().await;
+        assert_eq!(status, 503);
+        assert_eq!(api.get("/v1/server").await["draining"], true);
+        unlock(locker).await;
+        let (status, _) = end().await;
+        assert_eq!(status, 204);
+        assert_eq!(api.get("/v1/server").await["draining"], false);
+        let told = api.get("/v1/events?type=server.drain_ended").await;
+        assert_eq!(told["data"].as_array().unwrap().len(), 1);
+        api.stop().await;
+    }
+}
+
 /// Somebody else has locked the tables.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_locked_stops_no_meeting() {
@@ -98,18 +138,9 @@ async fn a_database_that_is_locked_stops_no_meeting() {
         let anna = api.join("kitchen", "anna").await;
         api.until("/v1/participants?state=connected", |list| !list.is_empty())
             .await;
-        let (url, lock) = match home.config().place() {
-            Place::Sqlite(path) => (format!("sqlite://{}", path.display()), "BEGIN IMMEDIATE"),
-            Place::Postgres(url) => (
-                url,
-                "BEGIN; LOCK TABLE meta, rooms, sessions, events, participants, audit IN EXCLUSIVE MODE",
-            ),
-        };
-        let mut locker = AnyConnection::connect(&url).await.unwrap();
-        locker.execute(lock).await.unwrap();
+        let locker = lock(&home).await;
         let others = without_writes(&api, &anna).await;
-        locker.execute("ROLLBACK").await.unwrap();
-        locker.close().await.unwrap();
+        unlock(locker).await;
         assert_is_written(&api, anna, others, "kicked").await;
         api.stop().await;
         assert_is_sound(&home).await;

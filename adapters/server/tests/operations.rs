@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use common::relay::Relay;
 use common::*;
 use parlour_server::config::{Config, Tls};
+use parlour_tokio::Room;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -255,6 +257,20 @@ async fn refreshes_are_limited_by_the_address_that_a_trusted_proxy_names() {
     }
     assert_eq!(refresh("198.51.100.1".to_owned()).await, 429);
     assert_eq!(refresh("198.51.100.2".to_owned()).await, 401);
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_are_limited_by_their_address() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.http.limits.guests_per_min = 3.try_into().unwrap();
+    let api = Api::start(config).await;
+    let guess = json!({"guest_link": "pgl_guess"});
+    for n in 0..4 {
+        let answer = api.send(Method::POST, "/v1/guests", Some(&guess)).await;
+        assert_eq!(answer.status(), if n < 3 { 401 } else { 429 }, "{n}");
+    }
     api.stop().await;
 }
 
@@ -546,6 +562,37 @@ async fn a_drain_ends_the_sessions_at_its_deadline() {
     api.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_was_admitted_begins_no_session_after_the_deadline_of_a_drain() {
+    let home = Home::sqlite();
+    let mut config = home.config();
+    config.media.workers = 1;
+    let api = Api::start(config).await;
+    let _anna = api.join("kitchen", "anna").await;
+    let ticket = api.ticket("attic", "ben", Value::Null).await;
+    let relay = Relay::that_holds_up_the_answer(&ticket).await;
+    let ticket = relay.ticket.clone();
+    let ben = tokio::spawn(async move { Room::join(&ticket).await });
+    within(async {
+        while !relay.is_cut() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // Ben is admitted, and does not know.
+    api.post("/v1/server/drain", json!({"deadline_s": 0})).await;
+    // A worker's rooms are closed in the order of their names: the attic before the kitchen.
+    let kitchen = "/v1/sessions?state=ended&room=kitchen";
+    api.until(kitchen, |ended| !ended.is_empty()).await;
+    relay.cut(false);
+    let refused = "/v1/events?type=participant.refused&room=attic";
+    let refused = api.until(refused, |refused| !refused.is_empty()).await;
+    assert_eq!(refused[0]["data"]["reason"], "unavailable");
+    assert_eq!(api.get("/v1/sessions?room=attic").await["data"], json!([]));
+    ben.abort();
+    api.stop().await;
+}
+
 /// A server that is being stopped ends its sessions: none may begin there again.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_drain_of_a_server_that_stops_cannot_be_ended() {
@@ -629,6 +676,7 @@ async fn the_api_says_how_the_server_fares_and_what_it_is() {
             "{server}"
         );
         assert_eq!(server["limits"]["refreshes_per_min"], u32::MAX);
+        assert_eq!(server["limits"]["guests_per_min"], u32::MAX);
         assert_eq!(server["limits"]["request_bytes"], 1 << 20);
         api.stop().await;
     }

@@ -245,6 +245,7 @@ async fn every_operation_asks_for_its_scope() {
             "GET /.well-known/parlour",
             "GET /healthz",
             "GET /readyz",
+            "POST /v1/guests",
             "POST /v1/tokens/refresh"
         ]
     );

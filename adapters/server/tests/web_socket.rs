@@ -63,7 +63,7 @@ async fn until_figure(api: &Api, name: &str, wanted: f64) {
 async fn one_by_websocket_and_one_by_udp_hear_each_other() {
     let api = Home::sqlite().serve().await;
     let ways = api.get("/.well-known/parlour").await;
-    assert_eq!(ways["ws"], "/parlour");
+    assert_eq!(ways["ws"], "../parlour");
     assert_eq!(workers(&api).await.len(), 2);
     let anna = api.join("kitchen", "anna").await;
     let mut ben = participant(&api, "ben").await;
@@ -246,7 +246,8 @@ async fn pages_elsewhere_may_read_the_ways() {
     assert_eq!(response.headers()["access-control-allow-origin"], "*");
     assert_eq!(response.headers()["cache-control"], "no-store");
     let ways: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-    let expected = json!({"ws": "/parlour", "workers": workers(&api).await});
+    let key = api.get("/v1/server").await["public_key"].take();
+    let expected = json!({"ws": "../parlour", "key": key, "workers": workers(&api).await});
     assert_eq!(ways, expected);
     api.stop().await;
 }

@@ -5,6 +5,7 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use common::relay::relay;
 use common::*;
 use parlour_tokio::core::room::{CloseReason, RoomId, SessionId};
 use parlour_tokio::core::ticket::Ticket;
@@ -278,8 +279,8 @@ async fn a_server_that_was_gone_finds_everybody_back() {
     // Between participant and server, so that the server can vanish without a word.
     let proxy = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let via = proxy.local_addr().unwrap();
-    let (online, is_online) = watch::channel(Some(address));
-    tokio::spawn(relay(proxy, is_online));
+    let (online, is_online) = watch::channel(true);
+    tokio::spawn(relay(proxy, address, move |_| *is_online.borrow()));
 
     let options = JoinOptions {
         transport: TransportChoice::Udp,
@@ -288,7 +289,7 @@ async fn a_server_that_was_gone_finds_everybody_back() {
     let ticket = ticket_via(&server, "anna", via);
     let anna = within(Room::join_with(&ticket, options)).await.unwrap();
     let first = anna.session();
-    online.send(None).unwrap();
+    online.send(false).unwrap();
     within(server.shutdown()).await;
 
     let server = Server::bind(ServerConfig {
@@ -296,7 +297,7 @@ async fn a_server_that_was_gone_finds_everybody_back() {
         ..server_config
     })
     .unwrap();
-    online.send(Some(address)).unwrap();
+    online.send(true).unwrap();
     // She publishes: something for the new server not to understand.
     let ben = within(Room::join(&common::ticket(&server, "room", "ben")))
         .await
@@ -311,8 +312,8 @@ async fn a_port_that_was_closed_for_a_while_is_tried_again() {
     let server = serve();
     let proxy = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let via = proxy.local_addr().unwrap();
-    let (_online, is_online) = watch::channel(Some(server.addresses()[0]));
-    let way = tokio::spawn(relay(proxy, is_online.clone()));
+    let address = server.addresses()[0];
+    let way = tokio::spawn(relay(proxy, address, |_| true));
     let options = JoinOptions {
         transport: TransportChoice::Udp,
         ..JoinOptions::default()
@@ -340,37 +341,12 @@ async fn a_port_that_was_closed_for_a_while_is_tried_again() {
     .await;
 
     let proxy = UdpSocket::bind(via).await.unwrap();
-    tokio::spawn(relay(proxy, is_online));
+    tokio::spawn(relay(proxy, address, |_| true));
     until(&mut events, |event| {
         matches!(event, Event::Room(RoomEvent::Joined { .. })).then_some(())
     })
     .await;
     hears(&anna, &ben).await;
-}
-
-/// Passes datagrams between one participant and the server, as long as there is one.
-async fn relay(inside: UdpSocket, mut server: watch::Receiver<Option<SocketAddr>>) {
-    let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let mut participant = None;
-    let (mut a, mut b) = ([0; 2048], [0; 2048]);
-    loop {
-        tokio::select! {
-            received = inside.recv_from(&mut a) => {
-                let Ok((len, from)) = received else { continue };
-                participant = Some(from);
-                let server = *server.borrow_and_update();
-                if let Some(server) = server {
-                    let _ = outside.send_to(&a[..len], server).await;
-                }
-            }
-            received = outside.recv_from(&mut b) => {
-                let Ok((len, _)) = received else { continue };
-                if let (Some(participant), true) = (participant, server.borrow().is_some()) {
-                    let _ = inside.try_send_to(&b[..len], participant);
-                }
-            }
-        }
-    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::relay::relay;
 use common::*;
 use parlour_tokio::core::secure::KeyPair;
 use parlour_tokio::core::server::{self, Path};
@@ -35,28 +36,7 @@ async fn way(server: SocketAddr, open: watch::Receiver<bool>) -> SocketAddr {
             });
         }
     });
-    tokio::spawn(async move {
-        let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        outside.connect(server).await.unwrap();
-        let (mut there, mut here, mut peer) = ([0; 1500], [0; 1500], None);
-        loop {
-            tokio::select! {
-                Ok((len, from)) = inside.recv_from(&mut there) => {
-                    peer = Some(from);
-                    let is_open = *open.borrow();
-                    if is_open {
-                        let _ = outside.send(&there[..len]).await;
-                    }
-                }
-                Ok(len) = outside.recv(&mut here) => {
-                    let is_open = *open.borrow();
-                    if let (true, Some(peer)) = (is_open, peer) {
-                        let _ = inside.send_to(&here[..len], peer).await;
-                    }
-                }
-            }
-        }
-    });
+    tokio::spawn(relay(inside, server, move |_| *open.borrow()));
     address
 }
 

@@ -1,4 +1,5 @@
 import type { PlainError } from "./errors.js";
+import type { Microphone } from "./microphone.js";
 import type { CarriageName, Connection, Grant, Message, StreamName } from "./types.js";
 /** The events of a room: the name of each, and what its listeners get. */
 export interface RoomEvents {
@@ -6,6 +7,8 @@ export interface RoomEvents {
     joined: {
         readonly resumed: boolean;
     };
+    /** All of the room's state is there, after `joined`. */
+    synchronized: object;
     /** In the lobby, until a moderator decides. */
     waiting: object;
     /** The connection is being restored; nothing has to be done. */
@@ -81,6 +84,10 @@ export interface RoomEvents {
     countChanged: {
         readonly count: number;
     };
+    /** A stream of this page is published. */
+    published: {
+        readonly key: string;
+    };
     /** A stream of this page is not, or no longer, published. */
     publishRefused: {
         readonly key: string;
@@ -94,6 +101,12 @@ export interface RoomEvents {
     messagesMissed: {
         readonly messages: number;
     };
+    /** So many packets of sound were dropped before they were sent, because the connection was behind. */
+    packetsDropped: {
+        readonly packets: number;
+    };
+    /** More has happened at once than was kept: look at the room's state, which is right. */
+    eventsMissed: object;
     /** A participant waits in the lobby, and this one may admit it. */
     knocked: {
         readonly participant: string;
@@ -124,8 +137,16 @@ export interface RoomEvents {
     gestureNeeded: {
         readonly needed: boolean;
     };
+    /** `room.currentMicrophone` has changed, or whether it is muted. */
+    microphoneChanged: {
+        readonly microphone: Microphone | null;
+    };
     /** The microphone is gone (unplugged, or taken back), and none could take its place. */
     microphoneLost: {
+        readonly error: PlainError;
+    };
+    /** The browser's processing of sound has failed: nothing is heard or said any more. Leave, and join again. */
+    audioFailed: {
         readonly error: PlainError;
     };
 }

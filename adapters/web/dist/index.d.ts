@@ -4,7 +4,8 @@
  * ```ts
  * import { Room } from "@parlour/web";
  *
- * const room = await Room.join(ticket);            // in a click: then sound may play at once
+ * const server = "https://rooms.example.org";      // the address of the server's API
+ * const room = await Room.join(ticket, { server }); // in a click: then sound may play at once
  * room.on("participantJoined", ({ participant }) => console.log(`${participant} is here`));
  * const microphone = await room.microphone();
  * microphone.setMuted(true);

@@ -4,10 +4,13 @@ export interface UseRoom {
     /** The room, once it is joined. */
     readonly room: Room | null;
     readonly connection: Connection | null;
+    /** Whether a join is under way. */
+    readonly joining: boolean;
     /** Why joining failed, or the room was closed. */
     readonly error: ParlourError | null;
-    /** Joins: call it in a click, so that sound may play. */
+    /** Joins: call it in a click, so that sound may play. While a join is under way, another call is the same one. */
     join(ticket: string, options?: JoinOptions): Promise<void>;
+    /** Leaves, or gives up a join. */
     leave(): Promise<void>;
 }
 /** One room for as long as the component is there. */
@@ -23,5 +26,5 @@ export interface UseMicrophone {
     setMuted(muted: boolean): Promise<void>;
     stop(): Promise<void>;
 }
-/** The page's microphone in the room. */
+/** The room's microphone: the same in all components, and on for as long as the room has it. */
 export declare function useMicrophone(room: Room | null): UseMicrophone;

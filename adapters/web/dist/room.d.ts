@@ -4,8 +4,9 @@ import { type CarriageName, type Connection, type Grant, type Participant, type 
 /** How to join. */
 export interface JoinOptions {
     /**
-     * The website of the server, such as `https://rooms.example.org`. Without, the page's own origin if the ticket is for the
-     * page's host (or the page is on `localhost`), else `https://` and the ticket's host.
+     * The address of the server's API, such as `https://rooms.example.org`, perhaps with a path. Give it wherever the page is not
+     * served by the server itself. Without it, it is a guess: the page's own origin if the ticket is for the page's host, or if the
+     * page is on `localhost`; else `https://` and the ticket's host.
      */
     server?: string;
     /** Which carriage to use. `auto` by default. */
@@ -44,12 +45,20 @@ export declare class Room {
     get count(): number;
     /** The participant that is loudest now. */
     get activeSpeaker(): Participant | null;
+    /** The participant that shares its screen; of several, the one that began last. */
+    get presenter(): Participant | null;
+    /** Those who speak now. */
+    get speakers(): readonly Participant[];
     /** The participant to show large: pinned, or presenting, or the active speaker. */
     get main(): Participant | null;
     /** The participant that holds the floor, in rooms that use it. */
     get floor(): Participant | null;
     /** Those who wait in the lobby, if this participant may admit them. */
     get lobby(): readonly Waiting[];
+    /** How many wait in the lobby; not all of them may be in {@link lobby}. */
+    get waiting(): number;
+    /** The id of the session, as the server's API and its webhooks name it; `null` before the first join. */
+    get session(): string | null;
     /** How datagrams travel now. */
     get carriage(): CarriageName | null;
     /**
@@ -66,6 +75,8 @@ export declare class Room {
      * @throws {@link ParlourError} with `microphoneDenied`, `microphoneMissing`, `microphoneBusy`, or the server's refusal.
      */
     microphone(options?: MicrophoneOptions): Promise<Microphone>;
+    /** The microphone that is on. */
+    get currentMicrophone(): Microphone | null;
     /** Lets sound play; works in a gesture of the user. */
     resumeAudio(): Promise<void>;
     /** Plays by another speaker, of `devices().speakers`; the system's preferred one is `""`. */

@@ -1,25 +1,36 @@
 /** The page's sound: one `AudioContext` with one worklet, and whether it may play. */
 import { ParlourError } from "./errors.js";
+import { playerModule } from "./modules.js";
 import type { SlotStatistics } from "./types.js";
 
+/** How long the worklet may take to say its figures, in ms: it does not while the browser holds it up. */
+const PATIENCE_MS = 500;
 const GESTURES = ["pointerup", "keydown", "touchend"] as const;
+
+/** What the page's sound tells its room. @internal */
+export interface Listener {
+  /** Whether a gesture is needed has changed. */
+  needsGesture(needed: boolean): void;
+  /** The worklet has failed: nothing is heard or captured any more. */
+  failed(error: ParlourError): void;
+}
 
 /** @internal */
 export class Audio {
   readonly context: AudioContext;
   readonly #node: Promise<AudioWorkletNode>;
-  readonly #changed: (needsGesture: boolean) => void;
+  readonly #listener: Listener;
   #needsGesture = false;
   #wasStopped = false;
   #isClosed = false;
   #asked = 0;
 
   /** Call it in a gesture of the user, if there is one: then sound may play at once. */
-  constructor(worker: MessagePort, changed: (needsGesture: boolean) => void) {
+  constructor(worker: MessagePort, listener: Listener) {
     if (typeof AudioWorkletNode === "undefined" || typeof WebAssembly === "undefined") {
       throw new ParlourError("notSupported", "this page has no AudioWorklet: serve it by https or from localhost, to a current browser");
     }
-    this.#changed = changed;
+    this.#listener = listener;
     // The rate of Opus; the browser resamples for the device.
     this.context = new AudioContext({ sampleRate: 48_000, latencyHint: "interactive" });
     this.#node = this.#load(worker);
@@ -36,19 +47,23 @@ export class Audio {
     const { context } = this;
     try {
       const [module] = await Promise.all([
-        WebAssembly.compileStreaming(fetch(new URL("./player.wasm", import.meta.url))),
-        context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url)),
+        playerModule(),
+        // Vite would make a data: URL of so small a file, which policies for scripts forbid.
+        context.audioWorklet.addModule(new URL("./worklet.js?no-inline", import.meta.url)),
       ]);
       const node = new AudioWorkletNode(context, "parlour", {
         numberOfInputs: 1, numberOfOutputs: 1, outputChannelCount: [1], channelCount: 1, channelCountMode: "explicit",
         processorOptions: { module },
       });
+      node.onprocessorerror = () => {
+        this.#listener.failed(new ParlourError("audioFailed", "the page's sound has failed: join again, and report this"));
+      };
       node.port.postMessage({ worker }, [worker]);
       node.connect(context.destination);
       return node;
     } catch (cause) {
-      const message = "player.wasm or worklet.js cannot be loaded: serve them beside this module, and allow 'wasm-unsafe-eval'";
-      throw new ParlourError("loadFailed", message, cause);
+      if (cause instanceof ParlourError) throw cause;
+      throw new ParlourError("loadFailed", "worklet.js cannot be loaded: serve it beside this module", cause);
     }
   }
 
@@ -79,7 +94,7 @@ export class Audio {
     this.#wasStopped = stopped;
     if (stopped !== this.#needsGesture) {
       this.#needsGesture = stopped;
-      this.#changed(stopped);
+      this.#listener.needsGesture(stopped);
     }
   }
 
@@ -104,12 +119,16 @@ export class Audio {
     if (this.context.state !== "running") return [];
     const node = await this.#node, id = ++this.#asked;
     const slots = await new Promise<number[][]>((resolve) => {
-      const listener = ({ data }: MessageEvent<{ id: number; slots: number[][] }>) => {
-        if (data.id !== id) return;
-        node.port.removeEventListener("message", listener);
-        resolve(data.slots);
+      const answered = ({ data }: MessageEvent<{ id: number; slots: number[][] }>) => {
+        if (data.id === id) settle(data.slots);
       };
-      node.port.addEventListener("message", listener);
+      const timer = setTimeout(() => settle([]), PATIENCE_MS);
+      const settle = (slots: number[][]) => {
+        clearTimeout(timer);
+        node.port.removeEventListener("message", answered);
+        resolve(slots);
+      };
+      node.port.addEventListener("message", answered);
       node.port.start();
       node.port.postMessage({ statistics: id });
     });

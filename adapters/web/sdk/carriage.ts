@@ -14,11 +14,16 @@ const OPENING_MS = 8_000;
 const MAX_BUFFERED = 16_384;
 
 /** What `/.well-known/parlour` says. */
-export interface Ways {
+interface Told {
   readonly ws: string;
   readonly wt?: string;
   readonly wt_certificate_hashes?: readonly { readonly algorithm: string; readonly value: string }[];
   readonly workers: readonly number[];
+}
+
+/** The same, and where it was said: addresses in it are relative to that. */
+export interface Ways extends Told {
+  readonly from: URL;
 }
 
 /** An open way. */
@@ -37,30 +42,39 @@ export interface Receiver {
   closed(): void;
 }
 
-/** Asks a server for its ways. */
-export async function waysOf(server: string): Promise<Ways> {
-  const url = new URL("/.well-known/parlour", server);
+/** Asks the website of a server for its ways. `hint` says what to do if there is none. */
+export async function waysOf(server: string, hint: string): Promise<Ways> {
+  const base = new URL(server);
+  if (!base.pathname.endsWith("/")) base.pathname += "/";
+  const url = new URL(".well-known/parlour", base);
   let response: Response;
   try {
     response = await fetch(url, { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(OPENING_MS) });
   } catch (cause) {
-    throw new ParlourError("unreachable", `the server ${url.origin} cannot be reached: check the network and the option \`server\``, cause);
+    throw new ParlourError("unreachable", `${server} cannot be reached: check the network, and ${hint}`, cause);
   }
-  const ways: unknown = await response.json().catch(() => null);
-  if (!response.ok || !isWays(ways)) {
-    throw new ParlourError("noServer", `${url.origin} is no Parlour server that browsers can join: check the option \`server\``);
+  const told: unknown = await response.json().catch(() => null);
+  if (!response.ok || !isTold(told)) {
+    throw new ParlourError("noServer", `${server} is no Parlour server that browsers can join: ${hint}`);
   }
-  return ways;
+  return { ...told, from: new URL(response.url) };
 }
 
-function isWays(value: unknown): value is Ways {
-  const ways = value as Partial<Ways> | null;
-  return typeof ways?.ws === "string" && Array.isArray(ways.workers);
+function isTold(value: unknown): value is Told {
+  const told = value as Partial<Told> | null;
+  return typeof told?.ws === "string" && Array.isArray(told.workers);
+}
+
+/** Where a way leads to one worker. */
+function wayTo(way: string, port: number, { from }: Ways): URL {
+  const url = new URL(way, from);
+  url.pathname = `${url.pathname.replace(/\/$/, "")}/${port}`;
+  return url;
 }
 
 /** Opens the better way that gets through to the worker with this port. */
 export async function open(
-  server: string, ways: Ways, port: number, transport: TransportChoice, prefer: CarriageName | null, receiver: Receiver,
+  ways: Ways, port: number, transport: TransportChoice, prefer: CarriageName | null, receiver: Receiver,
 ): Promise<Carriage> {
   const both = transport === "auto" && ways.wt !== undefined && "WebTransport" in globalThis;
   if (transport === "webTransport" && (ways.wt === undefined || !("WebTransport" in globalThis))) {
@@ -68,10 +82,10 @@ export async function open(
   }
   const aborted = new AbortController();
   const tries: Promise<Carriage>[] = [];
-  if (both || transport === "webTransport") tries.push(openTransport(ways, port, receiver, aborted.signal));
+  if (both || transport === "webTransport") tries.push(openTransport(wayTo(ways.wt ?? "", port, ways), ways, receiver, aborted.signal));
   if (transport !== "webTransport") {
     const head = both && prefer !== "webSocket" ? later(PATIENCE_MS, tries[0]) : Promise.resolve();
-    tries.push(head.then(() => openSocket(new URL(`${ways.ws}/${port}`, server), receiver, aborted.signal)));
+    tries.push(head.then(() => openSocket(wayTo(ways.ws, port, ways), receiver, aborted.signal)));
   }
   try {
     const winner = await Promise.any(tries);
@@ -79,7 +93,7 @@ export async function open(
     for (const loser of tries) loser.then((carriage) => carriage === winner || carriage.close(), () => undefined);
     return winner;
   } catch (cause) {
-    const message = `no connection to ${server}: a firewall or proxy may stop it, or the server's \`web.origins\` may lack this page's origin`;
+    const message = `no connection to ${ways.from.host}: a firewall or proxy may stop it, or the server's \`web.origins\` may lack this page's origin`;
     throw new ParlourError("unreachable", message, cause);
   } finally {
     aborted.abort();
@@ -134,9 +148,9 @@ interface Datagrams extends WebTransportDatagramDuplexStream {
   createWritable?(): WritableStream<Uint8Array>;
 }
 
-async function openTransport(ways: Ways, port: number, receiver: Receiver, signal: AbortSignal): Promise<Carriage> {
+async function openTransport(url: URL, ways: Ways, receiver: Receiver, signal: AbortSignal): Promise<Carriage> {
   const hashes = ways.wt_certificate_hashes?.map(({ algorithm, value }) => ({ algorithm, value: bytesOf(value) }));
-  const transport = new WebTransport(`${ways.wt}/${port}`, {
+  const transport = new WebTransport(url, {
     congestionControl: "low-latency", ...(hashes && { serverCertificateHashes: hashes }),
   });
   transport.closed.catch(() => undefined);

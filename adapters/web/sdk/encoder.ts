@@ -23,15 +23,10 @@ export interface Encoder {
   encode(now: number, pcm: Float32Array, loss: number, take: Take): void;
 }
 
-/** Loads it: once a microphone is turned on, and not before. */
-export async function loadEncoder(url: URL): Promise<Encoder> {
-  let wasm: Exports;
-  try {
-    const { instance } = await WebAssembly.instantiateStreaming(fetch(url));
-    wasm = instance.exports as unknown as Exports;
-  } catch (cause) {
-    throw new ParlourError("loadFailed", "encoder.wasm cannot be loaded: serve it beside worker.js as application/wasm", cause);
-  }
+/** Makes one of its module. */
+export async function startEncoder(module: WebAssembly.Module): Promise<Encoder> {
+  const { exports } = await WebAssembly.instantiate(module);
+  const wasm = exports as unknown as Exports;
   return {
     open(bitrate, dtx) {
       if (wasm.open(bitrate, Number(dtx))) {

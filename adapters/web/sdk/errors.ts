@@ -1,7 +1,7 @@
 /** What went wrong, for the program. */
 export type ErrorCode =
   // The page and the browser
-  | "invalidArgument" | "notSupported" | "loadFailed"
+  | "invalidArgument" | "notSupported" | "loadFailed" | "audioFailed"
   | "microphoneDenied" | "microphoneMissing" | "microphoneBusy" | "microphoneFailed"
   // The way to the server
   | "unreachable" | "noServer" | "versionMismatch"

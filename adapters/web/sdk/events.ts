@@ -1,10 +1,13 @@
 import type { PlainError } from "./errors.js";
+import type { Microphone } from "./microphone.js";
 import type { CarriageName, Connection, Grant, Message, Statistics, StreamName } from "./types.js";
 
 /** The events of a room: the name of each, and what its listeners get. */
 export interface RoomEvents {
   /** In the session, at first or again. `resumed`: as if the connection had never broken. */
   joined: { readonly resumed: boolean };
+  /** All of the room's state is there, after `joined`. */
+  synchronized: object;
   /** In the lobby, until a moderator decides. */
   waiting: object;
   /** The connection is being restored; nothing has to be done. */
@@ -34,12 +37,18 @@ export interface RoomEvents {
   mainChanged: { readonly participant: string | null };
   floorChanged: { readonly participant: string | null };
   countChanged: { readonly count: number };
+  /** A stream of this page is published. */
+  published: { readonly key: string };
   /** A stream of this page is not, or no longer, published. */
   publishRefused: { readonly key: string; readonly error: PlainError };
   policyRefused: { readonly error: PlainError };
   message: Message;
   /** So many messages were dropped, because they were taken too slowly. */
   messagesMissed: { readonly messages: number };
+  /** So many packets of sound were dropped before they were sent, because the connection was behind. */
+  packetsDropped: { readonly packets: number };
+  /** More has happened at once than was kept: look at the room's state, which is right. */
+  eventsMissed: object;
   /** A participant waits in the lobby, and this one may admit it. */
   knocked: { readonly participant: string; readonly name: string };
   knockEnded: { readonly participant: string };
@@ -53,8 +62,12 @@ export interface RoomEvents {
   carriageChanged: { readonly carriage: CarriageName };
   /** `room.needsGesture` has changed. */
   gestureNeeded: { readonly needed: boolean };
+  /** `room.currentMicrophone` has changed, or whether it is muted. */
+  microphoneChanged: { readonly microphone: Microphone | null };
   /** The microphone is gone (unplugged, or taken back), and none could take its place. */
   microphoneLost: { readonly error: PlainError };
+  /** The browser's processing of sound has failed: nothing is heard or said any more. Leave, and join again. */
+  audioFailed: { readonly error: PlainError };
 }
 
 /** Ends a subscription to an event. */
@@ -85,10 +98,10 @@ export class Emitter<Events> {
 /** An event as the worker gives it, as participant/src/event.rs has it. @internal */
 export type WorkerEvent =
   | { [Name in keyof RoomEvents]: { readonly type: Name } & RoomEvents[Name] }[keyof RoomEvents]
-  | { readonly type: "synchronized" }
-  | { readonly type: "redirected"; readonly port: number | null; readonly addresses: readonly string[] }
+  | { readonly type: "redirected"; readonly to: readonly { readonly host: string | null; readonly port: number }[] }
   | { readonly type: "redirectEnded" }
   | { readonly type: "messageReceived" }
+  | { readonly type: "other" }
   | { readonly type: "replied"; readonly request: number; readonly affected: number | null; readonly error: PlainError | null };
 
 /** What the page asks the worker for. @internal */
@@ -96,23 +109,30 @@ export type ToWorker =
   | {
     readonly type: "start"; readonly ticket: string; readonly server: string | null; readonly options: object; readonly seed: Uint8Array;
     readonly transport: "auto" | CarriageName; readonly prefer: CarriageName | null; readonly audio: MessagePort; readonly page: string;
+    readonly module: WebAssembly.Module;
   }
   | { readonly type: "command"; readonly id: number; readonly command: { readonly type: string; readonly [field: string]: unknown } }
   | {
     readonly type: "message"; readonly id: number; readonly to: string[]; readonly topic: string; readonly body: Uint8Array;
     readonly reliable: boolean;
   }
-  | { readonly type: "capture"; readonly id: number; readonly key: string; readonly bitrate: number; readonly dtx: boolean }
+  | {
+    readonly type: "capture"; readonly id: number; readonly key: string; readonly bitrate: number; readonly dtx: boolean;
+    readonly module: WebAssembly.Module;
+  }
   | { readonly type: "statistics"; readonly id: number }
   | { readonly type: "networkChanged" };
 
 /** What the worker tells the page. @internal */
 export type FromWorker =
-  | { readonly type: "events"; readonly events: readonly WorkerEvent[]; readonly messages: readonly Message[]; readonly state: string }
-  | { readonly type: "levels"; readonly levels: Record<string, number> }
+  | { readonly type: "events"; readonly events: readonly WorkerEvent[]; readonly messages: readonly Message[]; readonly changes: string }
+  | { readonly type: "levels"; readonly levels: string }
   | { readonly type: "answer"; readonly id: number; readonly value?: unknown; readonly error?: PlainError }
   | { readonly type: "carriage"; readonly carriage: CarriageName }
-  | { readonly type: "failed"; readonly error: PlainError };
+  /** The participant could not be started, or never connected. */
+  | { readonly type: "failed"; readonly error: PlainError }
+  /** It could not connect anew, and will try again. */
+  | { readonly type: "delayed"; readonly error: PlainError };
 
 /** @internal */
 export type WorkerStatistics = Omit<Statistics, "slots">;

@@ -26,11 +26,13 @@ export interface Wire {
   capture(key: string, bitrate: number, dtx: boolean): Promise<void>;
   command(command: { type: string; [field: string]: unknown }): Promise<unknown>;
   lost(error: ParlourError): void;
+  /** It is muted, or no longer. */
+  muted(microphone: Microphone): void;
   released(microphone: Microphone): void;
 }
 
-/** The stream that a microphone publishes. */
-const KEY = "mic";
+/** The stream that a microphone publishes. @internal */
+export const STREAM = "mic";
 
 /** The page's microphone, in the room. Made by {@link Room.microphone}. */
 export class Microphone {
@@ -52,9 +54,9 @@ export class Microphone {
     const microphone = new Microphone(wire, options);
     try {
       await Promise.all([
-        microphone.#open(options.deviceId), wire.capture(KEY, options.bitrate ?? 32_000, options.dtx ?? true),
+        microphone.#open(options.deviceId), wire.capture(STREAM, options.bitrate ?? 32_000, options.dtx ?? true),
       ]);
-      await wire.command({ type: "publish", key: KEY, muted: microphone.#muted });
+      await wire.command({ type: "publish", key: STREAM, muted: microphone.#muted });
       await wire.audio.capture(!microphone.#muted);
     } catch (error) {
       microphone.#release();
@@ -83,9 +85,10 @@ export class Microphone {
     this.#check();
     if (muted === this.#muted) return;
     this.#muted = muted;
+    this.#wire.muted(this);
     if (this.track) this.track.enabled = !muted;
     await this.#wire.audio.capture(!muted);
-    await this.#wire.command({ type: "setMuted", key: KEY, muted });
+    await this.#wire.command({ type: "setMuted", key: STREAM, muted });
   }
 
   /** Goes on with another device. If that fails, the one before stays. */
@@ -99,7 +102,7 @@ export class Microphone {
     if (this.#stopped) return;
     this.#release();
     await this.#wire.audio.capture(false);
-    await this.#wire.command({ type: "unpublish", key: KEY });
+    await this.#wire.command({ type: "unpublish", key: STREAM });
   }
 
   /** The room is over. @internal */

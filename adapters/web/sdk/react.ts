@@ -2,36 +2,41 @@
  * Hooks for React.
  *
  * ```tsx
- * const { room, join, error } = useRoom();
+ * const { room, join, joining, error } = useRoom();
  * const participants = useParticipants(room);
  * const microphone = useMicrophone(room);
  * return room
  *   ? <button onClick={() => microphone.setMuted(!microphone.muted)}>{participants.length} here</button>
- *   : <button onClick={() => join(ticket)}>Join</button>;
+ *   : <button disabled={joining} onClick={() => join(ticket, { server: "https://rooms.example.org" })}>Join</button>;
  * ```
  *
  * @packageDocumentation
  */
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
-import { ParlourError, Room, type Connection, type JoinOptions, type Microphone, type MicrophoneOptions, type Participant } from "./index.js";
+import { ParlourError, Room, type Connection, type JoinOptions, type MicrophoneOptions, type Participant, type PlainError } from "./index.js";
 
 /** What {@link useRoom} gives. */
 export interface UseRoom {
   /** The room, once it is joined. */
   readonly room: Room | null;
   readonly connection: Connection | null;
+  /** Whether a join is under way. */
+  readonly joining: boolean;
   /** Why joining failed, or the room was closed. */
   readonly error: ParlourError | null;
-  /** Joins: call it in a click, so that sound may play. */
+  /** Joins: call it in a click, so that sound may play. While a join is under way, another call is the same one. */
   join(ticket: string, options?: JoinOptions): Promise<void>;
+  /** Leaves, or gives up a join. */
   leave(): Promise<void>;
 }
 
 /** One room for as long as the component is there. */
 export function useRoom(): UseRoom {
   const [room, setRoom] = useState<Room | null>(null);
+  const [joining, setJoining] = useState(false);
   const [error, setError] = useState<ParlourError | null>(null);
   const current = useRef<Room | null>(null);
+  const pending = useRef<Promise<void> | null>(null);
   const isHere = useRef(true);
   useEffect(() => {
     isHere.current = true;
@@ -40,31 +45,46 @@ export function useRoom(): UseRoom {
       void current.current?.leave();
     };
   }, []);
-  const join = useCallback(async (ticket: string, options?: JoinOptions) => {
+  const join = useCallback((ticket: string, options?: JoinOptions) => {
+    if (pending.current) return pending.current;
+    const isWanted = () => isHere.current && pending.current === attempt;
+    const run = async () => {
+      try {
+        await current.current?.leave();
+        const joined = await Room.join(ticket, options);
+        if (!isWanted()) return void joined.leave();
+        joined.on("closed", ({ reason, message }) => {
+          if (current.current !== joined) return;
+          current.current = null;
+          setRoom(null);
+          if (reason !== "left") setError(new ParlourError(reason as ParlourError["code"], message));
+        });
+        joined.on("audioFailed", ({ error }) => setError(new ParlourError(error.code, error.message)));
+        current.current = joined;
+        setRoom(joined);
+      } catch (failed) {
+        if (isWanted()) setError(failed as ParlourError);
+      } finally {
+        if (pending.current === attempt) {
+          pending.current = null;
+          setJoining(false);
+        }
+      }
+    };
     setError(null);
-    try {
-      await current.current?.leave();
-      const joined = await Room.join(ticket, options);
-      if (!isHere.current) return void joined.leave();
-      joined.on("closed", ({ reason, message }) => {
-        if (current.current !== joined) return;
-        current.current = null;
-        setRoom(null);
-        if (reason !== "left") setError(new ParlourError(reason as ParlourError["code"], message));
-      });
-      current.current = joined;
-      setRoom(joined);
-    } catch (failed) {
-      if (isHere.current) setError(failed as ParlourError);
-    }
+    setJoining(true);
+    const attempt: Promise<void> = run();
+    return pending.current = attempt;
   }, []);
   const leave = useCallback(async () => {
+    pending.current = null;
+    setJoining(false);
     await current.current?.leave();
     current.current = null;
     setRoom(null);
   }, []);
   const connection = useRoomValue(room, (room) => room.connection, null);
-  return { room, connection, error, join, leave };
+  return { room, connection, joining, error, join, leave };
 }
 
 const NOBODY: readonly Participant[] = [];
@@ -90,13 +110,19 @@ export interface UseMicrophone {
   stop(): Promise<void>;
 }
 
-/** The page's microphone in the room. */
+/** The room's microphone: the same in all components, and on for as long as the room has it. */
 export function useMicrophone(room: Room | null): UseMicrophone {
-  const [microphone, setMicrophone] = useState<Microphone | null>(null);
-  const [muted, setMutedState] = useState(false);
+  const microphone = useRoomValue(room, (room) => room.currentMicrophone, null);
+  const muted = useRoomValue(room, (room) => room.currentMicrophone?.muted ?? false, false);
   const [error, setError] = useState<ParlourError | null>(null);
-  useEffect(() => () => setMicrophone(null), [room]);
-  const attempt = useCallback(async (action: () => Promise<void>) => {
+  const starting = useRef<Promise<void> | null>(null);
+  useEffect(() => {
+    setError(null);
+    const failed = ({ error }: { error: PlainError }) => setError(new ParlourError(error.code, error.message));
+    const ends = room && [room.on("microphoneLost", failed), room.on("publishRefused", failed)];
+    return () => ends?.forEach((end) => end());
+  }, [room]);
+  const attempt = useCallback(async (action: () => Promise<unknown> | undefined) => {
     setError(null);
     try {
       await action();
@@ -104,26 +130,19 @@ export function useMicrophone(room: Room | null): UseMicrophone {
       setError(failed as ParlourError);
     }
   }, []);
-  const start = useCallback((options?: MicrophoneOptions) => attempt(async () => {
-    const started = await room?.microphone(options);
-    setMicrophone(started ?? null);
-    setMutedState(started?.muted ?? false);
-  }), [room, attempt]);
-  const setMuted = useCallback((muted: boolean) => attempt(async () => {
-    await microphone?.setMuted(muted);
-    if (microphone) setMutedState(muted);
-  }), [microphone, attempt]);
-  const stop = useCallback(() => attempt(async () => {
-    await microphone?.stop();
-    setMicrophone(null);
-  }), [microphone, attempt]);
+  const start = useCallback((options?: MicrophoneOptions) => {
+    const started = starting.current ?? attempt(() => room?.microphone(options)).finally(() => { starting.current = null; });
+    return starting.current = started;
+  }, [room, attempt]);
+  const setMuted = useCallback((muted: boolean) => attempt(() => room?.currentMicrophone?.setMuted(muted)), [room, attempt]);
+  const stop = useCallback(() => attempt(() => room?.currentMicrophone?.stop()), [room, attempt]);
   return { on: microphone !== null, muted, error, start, setMuted, stop };
 }
 
 function useRoomValue<T>(room: Room | null, read: (room: Room) => T, none: T): T {
   const subscribe = useCallback((changed: () => void) => {
     if (!room) return () => undefined;
-    const ends = [room.on("changed", changed), room.on("connection", changed)];
+    const ends = [room.on("changed", changed), room.on("connection", changed), room.on("microphoneChanged", changed)];
     return () => ends.forEach((end) => end());
   }, [room]);
   const snapshot = () => room ? read(room) : none;

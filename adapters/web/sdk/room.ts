@@ -1,17 +1,19 @@
 import { Audio } from "./audio.js";
 import { ParlourError, plain, revived, type ErrorCode } from "./errors.js";
 import { Emitter, type FromWorker, type RoomEvents, type ToWorker, type Unsubscribe, type WorkerEvent, type WorkerStatistics } from "./events.js";
-import { Microphone, type MicrophoneOptions, type Wire } from "./microphone.js";
+import { encoderModule, participantModule } from "./modules.js";
+import { Microphone, STREAM, type MicrophoneOptions, type Wire } from "./microphone.js";
 import {
-  NOTHING, type CarriageName, type Connection, type Grant, type Participant, type Policy, type State, type Statistics,
+  NOTHING, type CarriageName, type Changes, type Connection, type Grant, type Participant, type Policy, type State, type Statistics,
   type StreamName, type TransportChoice, type Waiting,
 } from "./types.js";
 
 /** How to join. */
 export interface JoinOptions {
   /**
-   * The website of the server, such as `https://rooms.example.org`. Without, the page's own origin if the ticket is for the
-   * page's host (or the page is on `localhost`), else `https://` and the ticket's host.
+   * The address of the server's API, such as `https://rooms.example.org`, perhaps with a path. Give it wherever the page is not
+   * served by the server itself. Without it, it is a guess: the page's own origin if the ticket is for the page's host, or if the
+   * page is on `localhost`; else `https://` and the ticket's host.
    */
   server?: string;
   /** Which carriage to use. `auto` by default. */
@@ -43,15 +45,45 @@ export class Room {
   #state: State = NOTHING;
   #participants: ReadonlyMap<string, Participant> = new Map();
   #carriage: CarriageName | null = null;
-  #microphone: Microphone | undefined;
+  #microphone: Microphone | null = null;
+  /** The microphone that is being turned on, or was last. */
+  #starting: Promise<unknown> = Promise.resolve();
+  /** Why the connection is not there yet, if something was tried in vain. */
+  #delay: ParlourError | undefined;
   #settle: { resolve(): void; reject(error: ParlourError): void } | undefined;
 
   private constructor(ticket: string, options: JoinOptions) {
     this.#options = options;
     this.#memory = `parlour:carriage:${options.server ?? ""}`;
     const { port1, port2 } = new MessageChannel();
-    this.#audio = new Audio(port1, (needed) => this.#emitter.emit("gestureNeeded", { needed }));
-    this.#worker = startWorker();
+    this.#audio = new Audio(port1, {
+      needsGesture: (needed) => this.#emitter.emit("gestureNeeded", { needed }),
+      failed: (error) => this.#emitter.emit("audioFailed", { error: plain(error) }),
+    });
+    let worker: Worker | undefined;
+    try {
+      this.#worker = worker = startWorker();
+      this.#listen();
+      const { transport = "auto", policy = "all", voices } = options;
+      const start = {
+        type: "start", ticket, server: options.server ?? null, options: { policy, ...(voices !== undefined && { slots: voices }) },
+        seed: crypto.getRandomValues(new Uint8Array(32)), transport, prefer: this.#remembered(), audio: port2, page: location.href,
+      } as const;
+      participantModule().then(
+        (module) => this.#worker.postMessage({ ...start, module } satisfies ToWorker, [port2]),
+        (error: ParlourError) => this.#end(error),
+      );
+    } catch (cause) {
+      this.#audio.close();
+      worker?.terminate();
+      throw new ParlourError("loadFailed", "the page cannot start a worker: allow it by worker-src", cause);
+    }
+    addEventListener("online", this.#networkChanged);
+    addEventListener("pageshow", this.#shown);
+    addEventListener("pagehide", this.#hidden);
+  }
+
+  #listen(): void {
     let hasSpoken = false;
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       hasSpoken = true;
@@ -67,15 +99,6 @@ export class Room {
       this.#emitter.emit("connection", { connection: "closed" });
       this.#emitter.emit("closed", { cause: "other", reason: "other", message });
     };
-    const { transport = "auto", policy = "all", voices } = options;
-    const start: ToWorker = {
-      type: "start", ticket, server: options.server ?? null, options: { policy, ...(voices !== undefined && { slots: voices }) },
-      seed: crypto.getRandomValues(new Uint8Array(32)), transport, prefer: this.#remembered(), audio: port2, page: location.href,
-    };
-    this.#worker.postMessage(start, [port2]);
-    addEventListener("online", this.#networkChanged);
-    addEventListener("pageshow", this.#shown);
-    addEventListener("pagehide", this.#hidden);
   }
 
   /**
@@ -95,7 +118,8 @@ export class Room {
       await new Promise<void>((resolve, reject) => {
         room.#settle = { resolve, reject };
         timer = setTimeout(() => {
-          reject(new ParlourError("unreachable", `the server has not answered for ${timeout / 1_000} s: check the network, and that the server runs`));
+          const message = `the server has not answered for ${timeout / 1_000} s: check the network, and that the server runs`;
+          reject(room.#delay ?? new ParlourError("unreachable", message));
         }, timeout);
         room.#audio.ready.catch(reject);
       });
@@ -141,6 +165,16 @@ export class Room {
     return this.#find(this.#state.activeSpeaker);
   }
 
+  /** The participant that shares its screen; of several, the one that began last. */
+  get presenter(): Participant | null {
+    return this.#find(this.#state.presenter);
+  }
+
+  /** Those who speak now. */
+  get speakers(): readonly Participant[] {
+    return this.#state.speakers.flatMap((id) => this.#find(id) ?? []);
+  }
+
   /** The participant to show large: pinned, or presenting, or the active speaker. */
   get main(): Participant | null {
     return this.#find(this.#state.main);
@@ -154,6 +188,16 @@ export class Room {
   /** Those who wait in the lobby, if this participant may admit them. */
   get lobby(): readonly Waiting[] {
     return this.#state.lobby;
+  }
+
+  /** How many wait in the lobby; not all of them may be in {@link lobby}. */
+  get waiting(): number {
+    return this.#state.waiting;
+  }
+
+  /** The id of the session, as the server's API and its webhooks name it; `null` before the first join. */
+  get session(): string | null {
+    return this.#state.session;
   }
 
   /** How datagrams travel now. */
@@ -182,18 +226,36 @@ export class Room {
    *
    * @throws {@link ParlourError} with `microphoneDenied`, `microphoneMissing`, `microphoneBusy`, or the server's refusal.
    */
-  async microphone(options: MicrophoneOptions = {}): Promise<Microphone> {
+  microphone(options: MicrophoneOptions = {}): Promise<Microphone> {
+    // One after the other, also if a button is pressed twice.
+    const started = this.#starting.then(() => this.#start(options));
+    this.#starting = started.catch(() => undefined);
+    return started;
+  }
+
+  async #start(options: MicrophoneOptions): Promise<Microphone> {
     await this.#microphone?.stop();
     const wire: Wire = {
       audio: this.#audio,
-      capture: async (key, bitrate, dtx) => void await this.#ask({ type: "capture", key, bitrate, dtx }),
+      capture: async (key, bitrate, dtx) => void await this.#ask({ type: "capture", key, bitrate, dtx, module: await encoderModule() }),
       command: (command) => this.#command(command),
       lost: (error) => this.#emitter.emit("microphoneLost", { error: plain(error) }),
-      released: (microphone) => { if (this.#microphone === microphone) this.#microphone = undefined; },
+      muted: (microphone) => { if (this.#microphone === microphone) this.#setMicrophone(microphone); },
+      released: (microphone) => { if (this.#microphone === microphone) this.#setMicrophone(null); },
     };
     const microphone = await Microphone.start(wire, options);
-    this.#microphone = microphone;
+    this.#setMicrophone(microphone);
     return microphone;
+  }
+
+  #setMicrophone(microphone: Microphone | null): void {
+    this.#microphone = microphone;
+    this.#emitter.emit("microphoneChanged", { microphone });
+  }
+
+  /** The microphone that is on. */
+  get currentMicrophone(): Microphone | null {
+    return this.#microphone;
   }
 
   /** Lets sound play; works in a gesture of the user. */
@@ -340,18 +402,21 @@ export class Room {
 
   #take(told: FromWorker): void {
     if (told.type === "events") {
-      this.#replace(JSON.parse(told.state) as State);
+      this.#change(JSON.parse(told.changes) as Changes);
       for (const event of told.events) this.#happened(event);
       for (const message of told.messages) this.#emitter.emit("message", message);
       this.#emitter.emit("changed", {});
     } else if (told.type === "levels") {
-      this.#emitter.emit("levels", { levels: told.levels });
+      this.#emitter.emit("levels", { levels: JSON.parse(told.levels) as Record<string, number> });
     } else if (told.type === "answer") {
       const answer = this.#answers.get(told.id);
       this.#answers.delete(told.id);
       if (told.error) answer?.reject(revived(told.error));
       else answer?.resolve(told.value);
+    } else if (told.type === "delayed") {
+      this.#delay = revived(told.error);
     } else if (told.type === "carriage") {
+      this.#delay = undefined;
       this.#carriage = told.carriage;
       this.#remember(told.carriage);
       this.#emitter.emit("carriageChanged", { carriage: told.carriage });
@@ -360,14 +425,22 @@ export class Room {
     }
   }
 
-  #replace(state: State): void {
-    const before = this.#state.connection;
-    const speakers = new Set(state.speakers);
-    this.#state = state;
-    this.#participants = new Map(state.participants.map((participant) => [
-      participant.id, { ...participant, isLocal: participant.id === state.me, isSpeaking: speakers.has(participant.id) },
-    ]));
-    if (before !== state.connection) this.#emitter.emit("connection", { connection: state.connection });
+  #change({ gone = [], participants = [], ...changes }: Changes): void {
+    const before = this.#state;
+    const state = this.#state = { ...before, ...changes };
+    if (gone.length || participants.length || changes.speakers || changes.me !== undefined) {
+      const speakers = new Set(state.speakers);
+      const all = new Map([...this.#participants, ...participants.map((other) => [other.id, other] as const)]);
+      for (const id of gone) all.delete(id);
+      // Those that are as before stay the same objects.
+      const marked = (id: string, one: Omit<Participant, "isLocal" | "isSpeaking"> & Partial<Participant>): Participant => {
+        const isLocal = id === state.me, isSpeaking = speakers.has(id);
+        return one.isLocal === isLocal && one.isSpeaking === isSpeaking ? one as Participant : { ...one, isLocal, isSpeaking };
+      };
+      const ids = [...all.keys()].sort((one, other) => one < other ? -1 : 1);
+      this.#participants = new Map(ids.map((id) => [id, marked(id, all.get(id)!)]));
+    }
+    if (before.connection !== state.connection) this.#emitter.emit("connection", { connection: state.connection });
   }
 
   #happened(event: WorkerEvent): void {
@@ -379,7 +452,7 @@ export class Room {
       this.#end(new ParlourError(event.reason as ErrorCode, event.message));
       return;
     }
-    if (event.type === "publishRefused") this.#microphone?.release();
+    if (event.type === "publishRefused" && event.key === STREAM) this.#microphone?.release();
     if (type === "tokenExpiring") this.#refresh();
     this.#emitter.emit(type as keyof RoomEvents, rest as never);
   }
@@ -420,7 +493,7 @@ export class Room {
   #remembered(): CarriageName | null {
     try {
       const [name, at] = (localStorage.getItem(this.#memory) ?? "").split(" ");
-      return name === "webSocket" && Date.now() - Number(at) < REMEMBERED_MS ? name : null;
+      return name === "webSocket" && Math.abs(Date.now() - Number(at)) < REMEMBERED_MS ? name : null;
     } catch {
       return null;
     }

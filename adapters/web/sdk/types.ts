@@ -104,7 +104,7 @@ export interface SlotStatistics {
   readonly target: number;
 }
 
-/** The state that the worker gives, as participant/src/state.rs has it. @internal */
+/** The state that the worker tells changes of, as participant/src/state.rs has it. @internal */
 export interface State {
   readonly connection: Connection;
   readonly me: string | null;
@@ -119,6 +119,12 @@ export interface State {
   readonly speakers: readonly string[];
   readonly lobby: readonly Waiting[];
   readonly waiting: number;
+}
+
+/** What differs from the state before, as participant/src/state.rs has it. @internal */
+export interface Changes extends Partial<State> {
+  /** The ids of participants that are there no longer. */
+  readonly gone?: readonly string[];
 }
 
 /** @internal */

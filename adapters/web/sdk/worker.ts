@@ -9,7 +9,7 @@ import { open, waysOf, type Carriage } from "./carriage.js";
 import { ParlourError, plain } from "./errors.js";
 import type { FromWorker, ToWorker, WorkerEvent } from "./events.js";
 import type { Message, TransportChoice, CarriageName } from "./types.js";
-import { loadEncoder, type Encoder } from "./encoder.js";
+import { startEncoder, type Encoder } from "./encoder.js";
 
 const MAX_DATAGRAM = 1_200;
 /** From one try to connect to the next, in ms: at first, and at most. */
@@ -32,43 +32,64 @@ onmessage = ({ data }: MessageEvent<ToWorker>) => {
 type Start = Extract<ToWorker, { type: "start" }>;
 
 async function start(asked: Start): Promise<void> {
-  let wasm;
-  try {
-    wasm = await init({ module_or_path: new URL("./participant.wasm", import.meta.url) });
-  } catch (cause) {
-    const message = "participant.wasm cannot be loaded: serve it beside worker.js as application/wasm, and allow 'wasm-unsafe-eval'";
-    throw new ParlourError("loadFailed", `${message} (${plain(cause).message})`);
-  }
+  const wasm = await init({ module_or_path: asked.module });
   const participant = new Participant(asked.ticket, asked.seed, JSON.stringify(asked.options), clock());
-  running = new Running(participant, wasm.memory, asked, serverOf(asked));
-  await running.connect();
+  running = new Running(participant, wasm.memory, asked);
+  running.connect();
 }
 
-/** The website of a ticket's server, unless the page says another: the page's own if that is on the same host. */
-function serverOf({ ticket, server, page }: Start): string {
-  if (server) return server;
-  const { hostname } = new URL(`https://${addressOf(ticket)}`);
-  const here = new URL(page);
-  return here.hostname === hostname || here.hostname === "localhost" ? here.origin : `https://${hostname}`;
+/** Where a participant connects. */
+interface Place {
+  /** The website of the server. */
+  readonly server: string;
+  /** The port of the worker. */
+  readonly port: number;
+  /** What to do if the website is none. */
+  readonly hint: string;
 }
+
+/** Where a ticket leads. Its website is what the page says, or else a guess: the page's own if that is on the same host. */
+function home({ ticket, server, page }: Start): Place {
+  const url = new URL(`https://${addressOf(ticket)}`), port = Number(url.port || 443);
+  if (server) return { server, port, hint: "check the option `server`" };
+  const here = new URL(page), isHere = here.hostname === url.hostname || here.hostname === "localhost";
+  const guess = isHere ? here.origin : `https://${url.hostname}`;
+  const why = isHere ? "the page's own origin was asked" : "the ticket's host was asked";
+  return { server: guess, port, hint: `give the option \`server\`, the address of its API; without it, ${why}` };
+}
+
+/** Where a redirect leads: the website is at the same port, perhaps of another machine. */
+function elsewhere(from: Place, { host, port }: { host: string | null; port: number }): Place {
+  if (host === null) return { ...from, port };
+  const url = new URL(from.server);
+  url.hostname = host;
+  return { server: url.href, port, hint: `the server sent this page there: by https, the certificate has to include ${host}` };
+}
+
+/** A command as participant/src/command.rs has it. */
+const named = ({ type, ...fields }: { readonly type: string }) => JSON.stringify({ [type]: fields });
 
 class Running {
   readonly #participant: Participant;
   readonly #memory: WebAssembly.Memory;
   readonly #audio: MessagePort;
-  readonly #server: string;
   readonly #transport: TransportChoice;
-  readonly #ticketPort: number;
+  /** Where the ticket leads. */
+  readonly #home: Place;
+  /** Where to connect, in turn. */
+  #places: readonly [Place, ...Place[]];
+  #turn = 0;
   #prefer: CarriageName | null;
-  #port: number;
   #carriage: Carriage | undefined;
+  /** Whether there ever was one. */
+  #wasConnected = false;
   /** Of carriages that are closed. */
   #unsent = 0;
   /** Counts attempts to connect, so that an outdated one ends. */
   #attempt = 0;
+  #pausing: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #levels: ReturnType<typeof setInterval> | undefined;
-  #isQuiet = true;
   #encoder: Encoder | undefined;
   #key = "";
   #level = 127;
@@ -76,21 +97,21 @@ class Running {
   readonly #requests = new Map<number, number>();
   #isClosed = false;
 
-  constructor(participant: Participant, memory: WebAssembly.Memory, asked: Start, server: string) {
+  constructor(participant: Participant, memory: WebAssembly.Memory, asked: Start) {
     this.#participant = participant;
     this.#memory = memory;
     this.#audio = asked.audio;
-    this.#server = server;
     this.#transport = asked.transport;
     this.#prefer = asked.prefer;
-    this.#port = this.#ticketPort = Number(new URL(`https://${addressOf(asked.ticket)}`).port || 443);
+    this.#home = home(asked);
+    this.#places = [this.#home];
     this.#audio.onmessage = ({ data }: MessageEvent<Float32Array>) => this.#speak(data);
   }
 
   take(asked: ToWorker): void {
     const { type } = asked;
     if (type === "networkChanged") {
-      this.#reconnect();
+      this.connect();
     } else if (type === "capture") {
       this.#capture(asked).then(() => this.#answer(asked.id, null), (error: unknown) => this.#refuse(asked.id, error));
     } else if (type === "statistics") {
@@ -100,7 +121,7 @@ class Running {
     } else if (type === "command" || type === "message") {
       try {
         const request = type === "command"
-          ? this.#participant.command(clock(), JSON.stringify(asked.command))
+          ? this.#participant.command(clock(), named(asked.command))
           : this.#participant.sendMessage(asked.to, asked.topic, asked.body, asked.reliable);
         if (request === undefined) this.#answer(asked.id, null);
         else this.#requests.set(request, asked.id);
@@ -111,35 +132,45 @@ class Running {
     }
   }
 
-  /** Connects, at first: what fails is told, as the page waits for it. */
-  async connect(): Promise<void> {
+  /** Connects, or connects anew, until it succeeds. Only if it never did, it is the page's to try again. */
+  connect(pause = 0): void {
+    if (this.#isClosed) return;
     const attempt = ++this.#attempt;
-    const ways = await waysOf(this.#server);
+    this.#drop();
+    clearTimeout(this.#pausing);
+    this.#pausing = setTimeout(() => {
+      this.#open(attempt).catch((error: unknown) => {
+        if (attempt !== this.#attempt || this.#isClosed) return;
+        if (!this.#wasConnected) return tell({ type: "failed", error: plain(error) });
+        tell({ type: "delayed", error: plain(error) });
+        this.#turn++;
+        this.connect(Math.min(MAX_PAUSE, pause * 2 || FIRST_PAUSE));
+      });
+    }, pause);
+  }
+
+  async #open(attempt: number): Promise<void> {
+    const place = this.#places[this.#turn % this.#places.length] ?? this.#home;
+    const ways = await waysOf(place.server, place.hint);
     const receiver = {
       datagram: (datagram: Uint8Array) => this.#receive(datagram),
-      closed: () => { if (attempt === this.#attempt) this.#reconnect(); },
+      closed: () => { if (attempt === this.#attempt) this.connect(); },
     };
-    const carriage = await open(this.#server, ways, this.#port, this.#transport, this.#prefer, receiver);
+    const carriage = await open(ways, place.port, this.#transport, this.#prefer, receiver);
     if (attempt !== this.#attempt || this.#isClosed) return carriage.close();
-    this.#drop();
     this.#carriage = carriage;
+    this.#wasConnected = true;
     this.#prefer = carriage.name;
     tell({ type: "carriage", carriage: carriage.name });
     this.#participant.networkChanged(clock());
     this.#pump();
   }
 
-  /** Connects anew, until it succeeds. */
-  #reconnect(pause = 0): void {
-    if (this.#isClosed) return;
-    const attempt = ++this.#attempt;
-    this.#drop();
-    setTimeout(() => {
-      if (attempt !== this.#attempt) return;
-      this.connect().catch(() => {
-        if (attempt + 1 === this.#attempt) this.#reconnect(Math.min(MAX_PAUSE, pause * 2 || FIRST_PAUSE));
-      });
-    }, pause);
+  /** Connects there, or in turn to each of these. */
+  #move(...places: [Place, ...Place[]]): void {
+    this.#places = places;
+    this.#turn = 0;
+    this.connect();
   }
 
   #drop(): void {
@@ -171,7 +202,7 @@ class Running {
       if (!this.#handle(happened)) events.push(happened);
     }
     const messages = this.#messages();
-    if (events.length || messages.length) tell({ type: "events", events, messages, state: participant.state() });
+    if (events.length || messages.length) tell({ type: "events", events, messages, changes: participant.changes() });
     clearTimeout(this.#timer);
     if (events.some(({ type }) => type === "closed")) return this.#close();
     const due = participant.pollTimeout();
@@ -205,36 +236,29 @@ class Running {
       return true;
     }
     if (event.type === "redirected") {
-      const [address] = event.addresses;
-      this.#port = event.port ?? Number(address?.split(":").at(-1) ?? this.#ticketPort);
-      this.#reconnect();
+      const from = this.#places[this.#turn % this.#places.length] ?? this.#home;
+      const [first, ...others] = event.to.map((place) => elsewhere(from, place));
+      if (first) this.#move(first, ...others);
       return true;
     }
     if (event.type === "redirectEnded") {
-      this.#port = this.#ticketPort;
-      this.#reconnect();
+      this.#move(this.#home);
       return true;
     }
     // A carriage may be dead without a word, as after a change of network that the browser has not noticed.
-    if (event.type === "reconnecting" && event.reason === "silence") this.#reconnect(FIRST_PAUSE);
+    if (event.type === "reconnecting" && event.reason === "silence") this.connect(FIRST_PAUSE);
     if (event.type === "joined") this.#levels ??= setInterval(() => this.#tellLevels(), LEVELS_MS);
-    return event.type === "messageReceived";
+    return event.type === "messageReceived" || event.type === "other";
   }
 
   #tellLevels(): void {
-    const heard = JSON.parse(this.#participant.levels(clock())) as Record<string, number>;
-    const levels = Object.fromEntries(Object.entries(heard).map(([id, level]) => [id, -level]));
-    const { me } = JSON.parse(this.#participant.state()) as { me: string | null };
-    if (me !== null && this.#level < 127) levels[me] = -this.#level;
+    const levels = this.#participant.levels(clock(), this.#level);
     this.#level = 127;
-    const isQuiet = Object.keys(levels).length === 0;
-    // Once more when all are quiet.
-    if (!isQuiet || !this.#isQuiet) tell({ type: "levels", levels });
-    this.#isQuiet = isQuiet;
+    if (levels !== undefined) tell({ type: "levels", levels });
   }
 
-  async #capture({ key, bitrate, dtx }: Extract<ToWorker, { type: "capture" }>): Promise<void> {
-    this.#encoder ??= await loadEncoder(new URL("./encoder.wasm", import.meta.url));
+  async #capture({ key, bitrate, dtx, module }: Extract<ToWorker, { type: "capture" }>): Promise<void> {
+    this.#encoder ??= await startEncoder(module);
     this.#encoder.open(bitrate, dtx);
     this.#key = key;
   }

@@ -1,7 +1,7 @@
 // What a page can do in a room besides talking, and what it is told when that fails.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { browser, joins, open, Server, website } from "./rig.mjs";
+import { browser, failure, happens, joins, open, Server, website } from "./rig.mjs";
 
 let server, chromium, site;
 before(async () => {
@@ -19,25 +19,6 @@ async function joined(room, id, options = {}, ...grants) {
   await joins(page, await server.ticket(room, id, ...grants), { server: server.url, ...options });
   return page;
 }
-
-const happens = (page, type, fields = {}) => page.waitForFunction(
-  ([type, fields]) => happened.find((event) => event.type === type
-    && Object.entries(fields).every(([name, value]) => event[name] === value)),
-  [type, fields],
-).then((handle) => handle.jsonValue());
-
-/** The code of the error with which an expression of the page fails. */
-const failure = (page, expression, argument) => page.evaluate(
-  async ([expression, argument]) => {
-    try {
-      await new Function("argument", `return (async () => ${expression})()`)(argument);
-    } catch (error) {
-      return { code: error.code, message: error.message, isTyped: error instanceof parlour.ParlourError };
-    }
-    return undefined;
-  },
-  [expression, argument],
-);
 
 test("two pages see each other, and send each other messages", { timeout: 90_000 }, async () => {
   const anna = await joined("hall", "anna"), ben = await joined("hall", "ben", { transport: "webSocket" }, "--name", "Ben B.");

@@ -16,7 +16,7 @@ use super::{CloseCause, MAX_OUTSTANDING};
 use crate::room::{CloseReason, StreamKey, Topic};
 use crate::signal::{
     EncodeError, LossyRequest, MAX_MESSAGE, Operation, Publish, Recipients, RequestId, RequestRef,
-    ServerMessage, StreamRef, decode, encode_whole,
+    ServerMessage, StreamRef, decode, encode,
 };
 use crate::time::Duration;
 
@@ -221,7 +221,7 @@ impl Machine {
     ) -> Result<RequestId, CommandError> {
         let id = self.requests.next_id();
         let mut buffer = [0; MAX_MESSAGE];
-        let encoded = encode_whole(&RequestRef { id, operation }, &mut buffer);
+        let encoded = encode(&RequestRef { id, operation }, &mut buffer);
         let len = encoded.map_err(|error| match error {
             EncodeError::TokenTooLong => CommandError::TokenLength,
             _ => CommandError::MessageTooLong,
@@ -249,7 +249,7 @@ impl Machine {
             body,
         };
         let mut buffer = [0; MAX_MESSAGE];
-        let encoded = encode_whole(&message, &mut buffer);
+        let encoded = encode(&message, &mut buffer);
         let len = encoded.map_err(|_| CommandError::MessageTooLong)?;
         let message = buffer.get(..len).unwrap_or_default();
         if message.len() >= parts.outgoing.max_record() {

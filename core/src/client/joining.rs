@@ -15,7 +15,7 @@ use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
 
 use crate::secure::{InitiatorHandshake, PublicKey};
-use crate::signal::{Join, MAX_MESSAGE, MAX_TOKEN, RequestId, encode_whole};
+use crate::signal::{Join, MAX_MESSAGE, MAX_TOKEN, RequestId, encode};
 use crate::time::{Duration, Instant};
 use crate::wire::{ConnectionId, MIN_NOISE, Packet};
 
@@ -197,7 +197,7 @@ impl Joining {
     ) {
         self.token = None;
         let mut payload = Zeroizing::new([0; MAX_MESSAGE]);
-        let started = encode_whole(join, &mut payload).ok().and_then(|len| {
+        let started = encode(join, payload.as_mut_slice()).ok().and_then(|len| {
             let payload = payload.get(..len)?;
             InitiatorHandshake::start(server_key, client_id, rng, payload, &mut self.buffer).ok()
         });

@@ -33,6 +33,7 @@ pub struct ValueTooLong;
 /// # Ok::<(), parlour_core::room::ValueTooLong>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
 pub struct AttributeValue(heapless::Vec<u8, 64, u8>);
 
 impl AttributeValue {

@@ -1,6 +1,7 @@
 //! Names of things: bounded, validated, compared byte by byte.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
 use heapless::string::StringView;
@@ -99,7 +100,9 @@ fn is_text_char(c: char) -> bool {
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:path, empty: $may_be_empty:literal) => {
         $(#[$doc])*
-        #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Eq, PartialOrd, Ord)]
+        // Names are moved much, which a 32-bit processor does word by word if it may.
+        #[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
         pub struct $name(heapless::String<$max, u8>);
 
         impl $name {
@@ -133,6 +136,20 @@ macro_rules! name_type {
             #[inline(never)]
             fn clone(&self) -> Self {
                 Self(self.0.clone())
+            }
+        }
+
+        impl PartialEq for $name {
+            // As cloning.
+            #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+            fn eq(&self, other: &Self) -> bool {
+                self.0 == other.0
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
             }
         }
 
@@ -247,6 +264,7 @@ impl DisplayName {
 /// One run of a room, from the first join to the last leave: 128 random bits, shown as hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
 pub struct SessionId(#[serde(deserialize_with = "bytes::deserialize")] pub [u8; 16]);
 
 impl fmt::Display for SessionId {

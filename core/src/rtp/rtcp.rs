@@ -73,33 +73,14 @@ pub struct SenderInfo {
 
 impl SenderInfo {
     fn from_bytes(bytes: &[u8; SENDER_INFO_LEN]) -> Self {
-        let [
-            n0,
-            n1,
-            n2,
-            n3,
-            n4,
-            n5,
-            n6,
-            n7,
-            t0,
-            t1,
-            t2,
-            t3,
-            p0,
-            p1,
-            p2,
-            p3,
-            o0,
-            o1,
-            o2,
-            o3,
-        ] = *bytes;
+        let mut words = [0; SENDER_INFO_LEN / 4];
+        read(bytes, &mut words);
+        let [high, low, rtp_timestamp, packets, octets] = words;
         Self {
-            ntp: u64::from_be_bytes([n0, n1, n2, n3, n4, n5, n6, n7]),
-            rtp_timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
-            packets: u32::from_be_bytes([p0, p1, p2, p3]),
-            octets: u32::from_be_bytes([o0, o1, o2, o3]),
+            ntp: u64::from(high) << 32 | u64::from(low),
+            rtp_timestamp,
+            packets,
+            octets,
         }
     }
 
@@ -139,40 +120,24 @@ pub struct ReportBlock {
 
 impl ReportBlock {
     fn from_bytes(bytes: &[u8; BLOCK_LEN]) -> Self {
+        let mut words = [0; BLOCK_LEN / 4];
+        read(bytes, &mut words);
         let [
-            s0,
-            s1,
-            s2,
-            s3,
-            fraction_lost,
-            c0,
-            c1,
-            c2,
-            h0,
-            h1,
-            h2,
-            h3, //
-            j0,
-            j1,
-            j2,
-            j3,
-            l0,
-            l1,
-            l2,
-            l3,
-            d0,
-            d1,
-            d2,
-            d3,
-        ] = *bytes;
+            ssrc,
+            lost,
+            highest_sequence,
+            jitter,
+            last_sr,
+            delay_since_last_sr,
+        ] = words;
         Self {
-            ssrc: u32::from_be_bytes([s0, s1, s2, s3]),
-            fraction_lost,
-            cumulative_lost: i32::from_be_bytes([c0, c1, c2, 0]) >> 8,
-            highest_sequence: u32::from_be_bytes([h0, h1, h2, h3]),
-            jitter: u32::from_be_bytes([j0, j1, j2, j3]),
-            last_sr: u32::from_be_bytes([l0, l1, l2, l3]),
-            delay_since_last_sr: u32::from_be_bytes([d0, d1, d2, d3]),
+            ssrc,
+            fraction_lost: (lost >> 24) as u8,
+            cumulative_lost: (lost << 8).cast_signed() >> 8,
+            highest_sequence,
+            jitter,
+            last_sr,
+            delay_since_last_sr,
         }
     }
 
@@ -282,6 +247,14 @@ impl<'a> Iterator for RtcpCompound<'a> {
 }
 
 impl core::iter::FusedIterator for RtcpCompound<'_> {}
+
+/// Reads as many words as there are bytes for.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn read(bytes: &[u8], words: &mut [u32]) {
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u32::from_be_bytes(*bytes);
+    }
+}
 
 /// The first packet's report, if it is one, and what follows the packet.
 fn split_packet(bytes: &[u8]) -> Result<(Option<Report<'_>>, &[u8]), RtcpParseError> {

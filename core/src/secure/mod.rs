@@ -99,3 +99,9 @@ pub use reset::ResetKey;
 pub use reset::ResetToken;
 pub use resume::ResumeTicket;
 pub use transport::{Arrivals, OpenError, Opened, REKEY_AFTER_PACKETS, SealError, Transport};
+
+/// Wipes a secret. Many values are dropped in many places, so a microcontroller has the loop once.
+#[inline(never)]
+fn wipe(bytes: &mut [u8]) {
+    zeroize::Zeroize::zeroize(bytes);
+}

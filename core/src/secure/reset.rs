@@ -10,6 +10,7 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::wipe;
 #[cfg(feature = "server")]
 use super::{keys::SecretKey, mac::mac};
 #[cfg(feature = "server")]
@@ -49,8 +50,17 @@ impl fmt::Debug for ResetKey {
 }
 
 /// The secret that a Reset must hold to be accepted. Wiped when dropped, never printed.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Zeroize)]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
 pub struct ResetToken([u8; 16]);
+
+impl Drop for ResetToken {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+impl ZeroizeOnDrop for ResetToken {}
 
 impl ResetToken {
     /// Takes the token from the server's encrypted answer.

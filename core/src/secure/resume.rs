@@ -6,6 +6,8 @@ use rand_core::CryptoRngCore;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::wipe;
+
 /// A random secret with a handle by which the server finds its participant.
 ///
 /// To a client these are [`ResumeTicket::LEN`] opaque bytes. Wiped when dropped, never printed.
@@ -16,8 +18,17 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// | handle u64| secret        |
 /// +-----------+---------------+
 /// ```
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Zeroize)]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
 pub struct ResumeTicket([u8; ResumeTicket::LEN]);
+
+impl Drop for ResumeTicket {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+impl ZeroizeOnDrop for ResumeTicket {}
 
 impl ResumeTicket {
     /// Bytes of an encoded ticket.

@@ -2,6 +2,7 @@
 //! rooms' part together.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use rand_core::RngCore;
 
@@ -163,13 +164,16 @@ pub(super) fn handle_first_data(
     } = arrival(cx.now, join, from, len).ok_or(unknown)?;
     let local = pending.ids.local;
     cx.directory.ids.remove(&local);
-    if let Entry::Resume { peer, handle, .. } = &pending.entry
-        && cx.directory.tickets.get(handle) == Some(peer)
-    {
-        // An older association that was offered but not taken must not take over later.
-        for older in front.resumes_before(id, *peer) {
-            forget(front, rooms, cx, older);
+    // What was offered before and not taken must not take over later.
+    let older = match &pending.entry {
+        Entry::Resume { peer, handle, .. } if cx.directory.tickets.get(handle) == Some(peer) => {
+            front.resumes_before(id, *peer)
         }
+        Entry::Resume { .. } => Vec::new(),
+        Entry::New(_) | Entry::Lobby(..) => front.older_of(id, pending.room, &pending.participant),
+    };
+    for older in older {
+        forget(front, rooms, cx, older);
     }
     let is_new = !matches!(pending.entry, Entry::Resume { .. });
     let room = rooms.name_of(pending.room).filter(|_| is_new);

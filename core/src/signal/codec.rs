@@ -2,15 +2,18 @@
 //!
 //! The encoding is [postcard](https://postcard.jamesmunns.com/wire-format): integers as variable
 //! length groups of 7 bits, texts and lists with their length before, enums as the number of the
-//! variant. `core/vectors` has every message, byte by byte.
+//! variant. `core/vectors` has every message, byte by byte. The tests compare with the crate of that name, whose code for these
+//! messages takes more of a device's flash.
 //!
 //! Decoding is strict in everything but two points, which let the protocol grow and which no
 //! decision may depend on: an integer may be padded with empty groups, and unknown
 //! [`Grants`](crate::room::Grants) are dropped. So never compare messages by their bytes.
 
-use postcard::ser_flavors;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use reader::Reader;
+use writer::Writer;
 
 use super::{
     Answer, Join, LossyDelivery, LossyRequest, MAX_BODY, MAX_MESSAGE, MAX_TOKEN, Operation,
@@ -73,6 +76,9 @@ pub enum DecodeError {
     #[error("the token is too long: at most {MAX_TOKEN} bytes")]
     TokenTooLong,
 }
+
+mod reader;
+mod writer;
 
 mod sealed {
     /// A limit that neither the types nor the encoding keep.
@@ -179,39 +185,23 @@ fn check_token(token: &str) -> Result<(), Limit> {
 /// # Errors
 /// [`EncodeError`] says which limit the message breaks; then `buffer` holds nothing of use.
 pub fn encode<T: Message>(message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-    if let Some(whole) = buffer.first_chunk_mut() {
-        return encode_whole(message, whole);
-    }
-    match write(message, buffer) {
-        Err(EncodeError::TooLong) => {}
-        other => return other,
-    }
-    let size = postcard::serialize_with_flavor(message, ser_flavors::Size::default());
-    match size {
-        Ok(needed) if needed <= MAX_MESSAGE => Err(EncodeError::BufferTooSmall { needed }),
-        _ => Err(EncodeError::TooLong),
-    }
-}
-
-/// The same with a buffer that any message fits into. Callers that lend one do not link the code that measures
-/// messages.
-pub(crate) fn encode_whole<T: Message>(
-    message: &T,
-    buffer: &mut [u8; MAX_MESSAGE],
-) -> Result<usize, EncodeError> {
-    write(message, buffer)
-}
-
-/// [`EncodeError::TooLong`] if `buffer` does not hold it.
-fn write<T: Message>(message: &T, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     message.check().map_err(|limit| match limit {
         Limit::Body => EncodeError::BodyTooLong,
         Limit::Token => EncodeError::TokenTooLong,
     })?;
-    let written = postcard::to_slice(message, buffer);
-    written
-        .map(|written| written.len())
-        .map_err(|_| EncodeError::TooLong)
+    let mut writer = Writer::new(buffer);
+    // Fails for types that no message has.
+    message
+        .serialize(&mut writer)
+        .map_err(|_| EncodeError::TooLong)?;
+    let needed = writer.written();
+    if needed > MAX_MESSAGE {
+        return Err(EncodeError::TooLong);
+    }
+    if needed > buffer.len() {
+        return Err(EncodeError::BufferTooSmall { needed });
+    }
+    Ok(needed)
 }
 
 /// Reads the message that `bytes` are, all of them. Texts and bodies are borrowed from `bytes`.
@@ -223,8 +213,14 @@ pub fn decode<'a, T: Message + Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, De
     if bytes.len() > MAX_MESSAGE {
         return Err(DecodeError::TooLong);
     }
-    let (message, rest) = postcard::take_from_bytes::<T>(bytes)?;
-    if !rest.is_empty() {
+    let mut reader = Reader::new(bytes);
+    let message = T::deserialize(&mut reader);
+    // What was read after it, and may be no value of a message, is made up.
+    if let Some(failure) = reader.failure() {
+        return Err(failure);
+    }
+    let message = message.map_err(|_| DecodeError::BadValue)?;
+    if !reader.is_at_end() {
         return Err(DecodeError::TrailingBytes);
     }
     message.check().map_err(|limit| match limit {
@@ -232,21 +228,6 @@ pub fn decode<'a, T: Message + Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, De
         Limit::Token => DecodeError::TokenTooLong,
     })?;
     Ok(message)
-}
-
-impl From<postcard::Error> for DecodeError {
-    fn from(error: postcard::Error) -> Self {
-        match error {
-            postcard::Error::DeserializeUnexpectedEnd => Self::Truncated,
-            postcard::Error::DeserializeBadVarint => Self::BadInteger,
-            postcard::Error::DeserializeBadBool | postcard::Error::DeserializeBadOption => {
-                Self::BadFlag
-            }
-            postcard::Error::DeserializeBadUtf8 => Self::BadText,
-            // Unknown variants and the checks of `room::id` and `heapless` arrive as one error.
-            _ => Self::BadValue,
-        }
-    }
 }
 
 #[cfg(test)]

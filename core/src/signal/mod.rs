@@ -54,8 +54,6 @@ mod request;
 mod rtt;
 mod secret;
 
-#[cfg(feature = "client")]
-pub(crate) use codec::encode_whole;
 pub use codec::{DecodeError, EncodeError, Message, decode, encode};
 pub use join::{Answer, Join, JoinRefusal, Joined, Redirect, Resume};
 pub use message::{LossyDelivery, LossyRequest};

@@ -17,6 +17,7 @@ use crate::bytes;
 /// assert_eq!(token.len(), 10);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(not(target_pointer_width = "64"), repr(align(4)))]
 pub struct Secret<T>(pub T);
 
 impl<const N: usize> Secret<[u8; N]> {

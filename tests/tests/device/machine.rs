@@ -128,6 +128,8 @@ impl Board {
                 "--locked",
                 "--release",
                 "-Zbuild-std=core",
+                "--features",
+                "provisioning,obstacles",
                 "--target-dir",
             ])
             .arg(&target)
@@ -161,13 +163,13 @@ impl Machine {
         machine
     }
 
-    /// A device with `ticket`, as `./run` of the firmware starts it.
+    /// A device with `ticket`.
     pub(crate) fn power_on(board: &'static Board, ticket: &str) -> Self {
-        Self::power_on_in("user", board, ticket)
+        Self::power_on_in("user", board, &[format!("ticket={ticket}")])
     }
 
-    /// The same in a network with these options.
-    pub(crate) fn power_on_in(network: &str, board: &'static Board, ticket: &str) -> Self {
+    /// A device with these arguments, in a network with these options, as `./run` of the firmware starts it.
+    pub(crate) fn power_on_in(network: &str, board: &'static Board, arguments: &[String]) -> Self {
         let firmware = board.firmware().expect("the test has asked for it");
         let directory = tempfile::tempdir().unwrap();
         let monitor = directory.path().join("monitor");
@@ -175,7 +177,7 @@ impl Machine {
         let mut qemu = command("./run")
             .current_dir(repository().join(board.directory))
             .arg(firmware)
-            .arg(format!("ticket={ticket}"))
+            .args(arguments)
             .arg(format!("out={}", heard.display()))
             .env(
                 "MONITOR",
@@ -210,6 +212,11 @@ impl Machine {
     /// Types a line on its console.
     pub(crate) fn tell(&mut self, line: &str) {
         writeln!(self.input, "{line}").unwrap();
+    }
+
+    /// Sends bytes to its console.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.input.write_all(bytes).unwrap();
     }
 
     /// Waits for a line that starts with `beginning`, and gives the rest of it. Others are skipped.

@@ -5,7 +5,9 @@
 //! itself is tested (a link that is down for five seconds).
 
 mod machine;
+mod portal;
 mod process;
+mod provisioning;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -21,7 +23,14 @@ use parlour_examples::network::Network;
 use parlour_examples::wav;
 use parlour_tokio::token::{ApiKey, Claims};
 use parlour_tokio::{AudioOptions, AudioWriter, Event, MixedReader, Room, Server, ServerConfig};
+use portal::a_log_in_page_is_named_and_after_the_log_in_the_room_is_joined;
 use process::ServerProcess;
+use provisioning::{
+    a_new_device_is_told_its_ticket_and_keeps_it, a_newer_token_arrives_by_message_and_is_kept,
+    flash_that_holds_something_else_is_no_reason_to_stop,
+    flash_that_keeps_nothing_is_told_and_tried_again,
+    the_button_leads_back_from_a_ticket_of_no_use,
+};
 
 /// 20 ms.
 const FRAME: usize = 320;
@@ -204,7 +213,13 @@ on_each_board!(
     they_do_after_the_devices_link_was_down,
     tickets_that_do_not_open_the_room_are_said_not_to,
     networks_that_lead_nowhere_are_said_to,
+    a_log_in_page_is_named_and_after_the_log_in_the_room_is_joined,
     a_thousand_joins_leave_no_memory_taken,
+    a_new_device_is_told_its_ticket_and_keeps_it,
+    the_button_leads_back_from_a_ticket_of_no_use,
+    flash_that_holds_something_else_is_no_reason_to_stop,
+    flash_that_keeps_nothing_is_told_and_tried_again,
+    a_newer_token_arrives_by_message_and_is_kept,
 );
 
 async fn device_and_desktop_hear_each_other(board: &'static Board) {
@@ -333,7 +348,7 @@ async fn networks_that_lead_nowhere_are_said_to(board: &'static Board) {
             "the server's name was not found",
         ),
     ] {
-        let mut device = Machine::power_on_in(network, board, ticket);
+        let mut device = Machine::power_on_in(network, board, &[format!("ticket={ticket}")]);
         device.tell("join");
         let why = device.expect("not joined:");
         assert!(why.starts_with(expected), "{network}: {why}");

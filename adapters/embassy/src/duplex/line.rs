@@ -17,6 +17,9 @@ const DUE: Duration = Duration::from_micros(20_100);
 /// The most frames that are counted at once: a minute's.
 const MOST_LATE: u32 = 3_000;
 
+/// After so long a driver that has not come to an end has failed: longer than anything keeps the executor from it.
+pub(super) const PATIENCE: Duration = Duration::from_millis(300);
+
 /// What is done with a driver in the next 20 ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attempt {

@@ -30,6 +30,8 @@ struct OneShot {
     broken: Rc<Cell<bool>>,
     /// So do attempts to start it anew.
     dead: Rc<Cell<bool>>,
+    /// Transfers begin, and do not end.
+    hangs: Rc<Cell<bool>>,
     restarts: Rc<Cell<usize>>,
     loudest: Rc<Cell<i16>>,
 }
@@ -45,6 +47,7 @@ impl OneShot {
             done: Rc::default(),
             broken: Rc::default(),
             dead: Rc::default(),
+            hangs: Rc::default(),
             restarts: Rc::default(),
             loudest: Rc::default(),
         }
@@ -63,6 +66,9 @@ impl OneShot {
     async fn transfer(&self) -> Result<(), Broken> {
         if self.broken.get() {
             return Err(Broken);
+        }
+        if self.hangs.get() {
+            core::future::pending::<()>().await;
         }
         Timer::after(self.takes).await;
         self.done.borrow_mut().push(Instant::now());
@@ -110,12 +116,17 @@ impl AudioOut for OneShot {
 
 /// Remembers when it was asked.
 #[derive(Clone, Default)]
-struct Watched(Rc<RefCell<Vec<Instant>>>);
+struct Watched {
+    asked: Rc<RefCell<Vec<Instant>>>,
+    /// Of each twenty frames it is closed for ten.
+    pauses: Rc<Cell<bool>>,
+}
 
 impl TalkGate for Watched {
     fn is_open(&mut self, _microphone: &[i16]) -> bool {
-        self.0.borrow_mut().push(Instant::now());
-        true
+        let mut asked = self.asked.borrow_mut();
+        asked.push(Instant::now());
+        !self.pauses.get() || asked.len() % 20 < 10
     }
 }
 
@@ -230,7 +241,7 @@ fn what_the_microphone_has_said_goes_out_in_the_same_moment() {
     let telephone = talk(&mut world, &anna, OneShot::new(), loudspeaker, usize::MAX);
     world.pass(SIX_SECONDS);
     let said = telephone.microphone.done.borrow();
-    let gated = telephone.gate.0.borrow();
+    let gated = telephone.gate.asked.borrow();
     assert!(said.len() > 200);
     assert_eq!(*said, *gated);
 }
@@ -329,6 +340,56 @@ fn when_both_have_failed_nothing_spins_and_both_come_back() {
 }
 
 #[test]
+fn a_driver_that_hangs_is_started_anew_and_the_other_goes_on() {
+    for microphone_hangs in [true, false] {
+        let mut world = World::new();
+        let (anna, _ben) = world.two::<G711>();
+        let telephone = talk(
+            &mut world,
+            &anna,
+            OneShot::new(),
+            OneShot::new(),
+            usize::MAX,
+        );
+        let both = [&telephone.microphone, &telephone.loudspeaker];
+        let ([stuck, other], stalled, recovered) = match microphone_hangs {
+            true => (
+                both,
+                SoundEvent::MicrophoneStalled,
+                SoundEvent::MicrophoneRecovered,
+            ),
+            false => (
+                [both[1], both[0]],
+                SoundEvent::LoudspeakerStalled,
+                SoundEvent::LoudspeakerRecovered,
+            ),
+        };
+        world.pass(Duration::from_secs(1));
+        stuck.hangs.set(true);
+        let before = other.frames();
+        world.pass(Duration::from_secs(60));
+        // In the end, 300 ms of each 2.3 s are lost.
+        let frames = other.frames() - before;
+        assert!((2_500..=2_700).contains(&frames), "{frames}");
+        let counts = anna.room.sound_statistics();
+        let failures = counts.microphone_failures + counts.loudspeaker_failures;
+        assert!((28..=34).contains(&failures), "{failures}");
+        let told = telephone.told.borrow().clone();
+        let stalls = told.iter().filter(|event| **event == stalled).count();
+        assert_eq!(stalls, failures as usize);
+        assert!(!told.contains(&recovered));
+
+        stuck.hangs.set(false);
+        world.pass(Duration::from_secs(3));
+        assert!(telephone.told.borrow().contains(&recovered));
+        let before = stuck.frames();
+        world.pass(Duration::from_secs(1));
+        assert!((49..=50).contains(&(stuck.frames() - before)));
+        assert!(telephone.ended.get().is_none());
+    }
+}
+
+#[test]
 fn who_may_not_publish_hears_and_is_told_once() {
     let mut world = World::new();
     let listener = world.party(2, "listener", Config::default());
@@ -340,12 +401,15 @@ fn who_may_not_publish_hears_and_is_told_once() {
         OneShot::new(),
         usize::MAX,
     );
+    // As a button does: each time it is pressed, the cause is the same.
+    telephone.gate.pauses.set(true);
     listener.join(&mut world).unwrap();
     listener.wait(&mut world, |event| {
         matches!(event, Event::PublishRefused { .. })
     });
     ben.join(&mut world).unwrap();
     loudest(&mut world, &ben, &ben);
+    world.pass(SIX_SECONDS);
     assert!(telephone.loudspeaker.loudest.get() > 6_000);
     assert_eq!(
         *telephone.told.borrow(),

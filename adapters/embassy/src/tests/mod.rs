@@ -2,6 +2,8 @@
 
 mod duplex;
 mod lies;
+#[cfg(feature = "obstacles")]
+mod obstacles;
 mod people;
 mod radio;
 mod rooms;

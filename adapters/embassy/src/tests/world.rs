@@ -39,6 +39,7 @@ const SERVER: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
 pub(super) const PORT: u16 = 7_900;
 
 type Wire = channel::Runner<'static, MTU>;
+type StackRunner = embassy_net::Runner<'static, channel::Device<'static, MTU>>;
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Flag(AtomicBool);
@@ -64,6 +65,10 @@ pub(super) struct World {
     /// Of the wires, those that lose every n-th frame that is sent, and how many were.
     lossy: BTreeMap<usize, (u32, u32)>,
     pub(super) server: Rc<RefCell<Server>>,
+    /// The server's, which has its name server, too.
+    servers: Stack<'static>,
+    /// Every name leads to the server's machine.
+    lying: Rc<Cell<bool>>,
     keys: KeyPair,
     rng: ChaCha12Rng,
     /// The clock is one for the whole process.
@@ -97,6 +102,19 @@ fn address(ip: Ipv4Address) -> StaticConfigV4 {
     }
 }
 
+/// A stack at `address`, its runner and its wire.
+fn stack(address: Ipv4Address) -> (Stack<'static>, &'static mut StackRunner, Wire) {
+    let [.., last] = address.octets();
+    let state = leak(channel::State::<MTU, 16, 16>::new());
+    let hardware = HardwareAddress::Ethernet([2, 0, 0, 0, 0, last]);
+    let (mut wire, device) = channel::new(state, hardware);
+    wire.set_link_state(LinkState::Up);
+    let config = embassy_net::Config::ipv4_static(self::address(address));
+    let resources = leak(StackResources::<4>::new());
+    let (stack, runner) = embassy_net::new(device, config, resources, last.into());
+    (stack, leak(runner), wire)
+}
+
 fn leak<T>(value: T) -> &'static mut T {
     Box::leak(Box::new(value))
 }
@@ -113,36 +131,23 @@ impl World {
         let mut rng = ChaCha12Rng::seed_from_u64(7);
         let keys = KeyPair::generate(&mut rng);
         let server = Server::new(limits, keys.clone(), now(), &mut rng);
+        let (servers, runner, wire) = stack(SERVER);
         let mut world = Self {
             slots: Vec::new(),
-            wires: Vec::new(),
+            wires: vec![wire],
             cut: BTreeSet::new(),
             lossy: BTreeMap::new(),
             server: Rc::new(RefCell::new(server)),
+            servers,
+            lying: Rc::default(),
             keys,
             rng,
             _clock: clock,
         };
-        let (stack, _) = world.stack(SERVER);
-        world.spawn(serve(stack, world.server.clone()));
-        world.spawn(name(stack));
+        world.spawn(async move { runner.run().await });
+        world.spawn(serve(servers, world.server.clone()));
+        world.spawn(name(servers, world.lying.clone()));
         world
-    }
-
-    /// A stack at `address` on the wire, and the number of its wire.
-    fn stack(&mut self, address: Ipv4Address) -> (Stack<'static>, usize) {
-        let [.., last] = address.octets();
-        let state = leak(channel::State::<MTU, 16, 16>::new());
-        let hardware = HardwareAddress::Ethernet([2, 0, 0, 0, 0, last]);
-        let (mut wire, device) = channel::new(state, hardware);
-        wire.set_link_state(LinkState::Up);
-        let config = embassy_net::Config::ipv4_static(self::address(address));
-        let resources = leak(StackResources::<4>::new());
-        let (stack, runner) = embassy_net::new(device, config, resources, last.into());
-        let runner = leak(runner);
-        self.spawn(async move { runner.run().await });
-        self.wires.push(wire);
-        (stack, self.wires.len() - 1)
     }
 
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + 'static) -> Rc<Cell<usize>> {
@@ -208,7 +213,10 @@ impl World {
         ticket: Ticket<'static>,
         config: Config,
     ) -> Result<Party, SetupError> {
-        let (stack, wire) = self.stack(Ipv4Address::new(10, 0, 0, last));
+        let (stack, runner, wire) = stack(Ipv4Address::new(10, 0, 0, last));
+        self.spawn(async move { runner.run().await });
+        self.wires.push(wire);
+        let wire = self.wires.len() - 1;
         let resources = leak(Resources::<D>::new());
         let (room, runner) = crate::new(stack, ticket, config, resources, &mut self.rng)?;
         let runner = leak(runner);
@@ -259,6 +267,18 @@ impl World {
         } else {
             self.cut.insert(SERVERS);
         }
+    }
+
+    /// The name server gives the server's address for every name.
+    #[cfg(feature = "obstacles")]
+    pub(super) fn set_lying(&mut self, lying: bool) {
+        self.lying.set(lying);
+    }
+
+    /// Who asks the server's machine for a page gets `page`.
+    #[cfg(feature = "obstacles")]
+    pub(super) fn show(&mut self, page: &'static [u8]) {
+        self.spawn(show(self.servers, page));
     }
 
     /// Every `n`-th frame that the party sends is lost from now on.
@@ -469,8 +489,8 @@ async fn serve(stack: Stack<'static>, server: Rc<RefCell<Server>>) {
 
 /// A name server that knows three names: `rooms.test`, which is where it is itself, `two.test`, which is first where nobody
 /// is, and `moves.test`, which is there when it is asked for the first time. Of `lies.test` it says what cannot be, and of
-/// `garbage.test` half of an answer.
-async fn name(stack: Stack<'static>) {
+/// `garbage.test` half of an answer. While it is `lying`, every name is where it is itself.
+async fn name(stack: Stack<'static>, lying: Rc<Cell<bool>>) {
     let meta = || leak([PacketMetadata::EMPTY; 4]);
     let bytes = || leak(vec![0; 4 * MTU]);
     let mut socket = UdpSocket::new(stack, meta(), bytes(), meta(), bytes());
@@ -487,6 +507,7 @@ async fn name(stack: Stack<'static>) {
             b"\x05moves\x04test\x00" => vec![std::mem::replace(&mut moving, SERVER)],
             b"\x04lies\x04test\x00" => LIES.to_vec(),
             b"\x07garbage\x04test\x00" => vec![SERVER],
+            _ if lying.get() => vec![SERVER],
             _ => vec![],
         };
         let is_garbage = query[12..].starts_with(b"\x07garbage");
@@ -502,5 +523,33 @@ async fn name(stack: Stack<'static>) {
         let whole = answer.len();
         answer.truncate(if is_garbage { whole - 7 } else { whole });
         socket.send_to(&answer, from).await.unwrap();
+    }
+}
+
+/// Answers whatever is asked at port 80, one after the other. An empty page is none: the connection stays, and nothing is
+/// said.
+#[cfg(feature = "obstacles")]
+async fn show(stack: Stack<'static>, page: &'static [u8]) {
+    use embassy_net::tcp::TcpSocket;
+
+    let buffer = || leak(vec![0; MTU]);
+    let mut socket = TcpSocket::new(stack, buffer(), buffer());
+    let mut request = [0; 512];
+    loop {
+        if socket.accept(80).await.is_ok() {
+            let len = socket.read(&mut request).await.unwrap_or(0);
+            assert!(request[..len].starts_with(b"GET / HTTP/1.1\r\nHost: "));
+            let mut rest = page;
+            while let Ok(written @ 1..) = socket.write(rest).await {
+                rest = &rest[written..];
+            }
+            if page.is_empty() {
+                core::future::pending::<()>().await;
+            }
+            socket.close();
+            let _ = socket.flush().await;
+        }
+        socket.abort();
+        let _ = socket.flush().await;
     }
 }

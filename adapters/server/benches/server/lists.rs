@@ -61,7 +61,12 @@ const QUERIES: [Query; 9] = [
 pub(crate) async fn measure() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let key = fill(folder.path()).await?;
-    let server = Process::serve(folder.path(), 1)?;
+    let configure = |config: &mut Config| {
+        config.media.workers = 1;
+        // The stays are old, and would be deleted while they are listed.
+        config.retention.sessions_days = 0;
+    };
+    let server = Process::serve_with(folder.path(), configure, None)?;
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = Client::new();
     println!(

@@ -5,7 +5,7 @@
 //!
 //! | part | measures |
 //! |---|---|
-//! | `idle` | how soon a server's port is open, and its memory when nobody is there |
+//! | `idle` | how soon a server says that it is ready, and its memory when nobody is there |
 //! | `lists` | `GET /v1/participants` with filters, in a table of a million stays |
 //! | `rooms` | joins and forwarded frames, beside the same rooms without management |
 //! | `webhooks` | how fast events are told to a receiver |

@@ -1,6 +1,7 @@
 //! Servers as processes, and the kernel's account of them.
 
 use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -66,9 +67,12 @@ impl Process {
             http,
             start: Duration::ZERO,
         };
-        while TcpStream::connect(http).is_err() {
+        while !is_ready(http) {
             if let Some(status) = server.child.try_wait()? {
                 return Err(format!("the server does not start: {status}").into());
+            }
+            if now() - began > Duration::from_secs(30) {
+                return Err("the server runs, and does not say that it is ready".into());
             }
             wait(Duration::from_micros(500));
         }
@@ -109,6 +113,19 @@ impl Process {
         let kibibytes = line.and_then(|line| line.trim().split(' ').next());
         Ok(kibibytes.unwrap_or("0").parse::<u64>()? * 1_024)
     }
+}
+
+/// Whether the server answers that it is ready.
+fn is_ready(http: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut connection = TcpStream::connect(http)?;
+        connection
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: parlour\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 204 "))
+    };
+    ask().unwrap_or(false)
 }
 
 impl Drop for Process {

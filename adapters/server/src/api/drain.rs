@@ -108,10 +108,11 @@ pub(super) async fn end(
     if !app.rooms().is_draining() {
         return Ok(StatusCode::NO_CONTENT);
     }
-    *app.drain() = None;
-    app.rooms().stop_draining();
+    // First, so that whoever tries again after an error has it written down.
     let data = json!({"by": caller.key});
     scribe::tell_server(app.store(), "server.drain_ended", data).await?;
+    *app.drain() = None;
+    app.rooms().stop_draining();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -138,7 +139,8 @@ pub(super) async fn check(app: &App, room: &str) -> Result<(), Problem> {
     Err(Problem::new(Kind::Draining, detail))
 }
 
-/// Ends the sessions that go on then, unless the server is gone.
+/// Ends the sessions that go on then, unless the server is gone. A room of which a join is admitted is one of those, and closing
+/// it voids the admission.
 async fn end_sessions(app: Weak<Parts>, wait: Duration) {
     sleep(wait).await;
     let Some(app) = app.upgrade().map(App::from) else {

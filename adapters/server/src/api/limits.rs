@@ -61,6 +61,7 @@ pub(crate) struct Gate {
     ticks: Ticks,
     keys: Rate<String>,
     refreshes: Rate<IpAddr>,
+    guests: Rate<IpAddr>,
     running: Arc<Running>,
 }
 
@@ -70,11 +71,13 @@ impl Gate {
         let limits = config.limits.clone();
         let keys = Quota::per_second(limits.requests_per_s);
         let refreshes = Quota::per_minute(limits.refreshes_per_min);
+        let guests = Quota::per_minute(limits.guests_per_min);
         Self {
             proxies: Proxies::new(config),
             is_tls: config.tls != Tls::Off,
             keys: RateLimiter::hashmap_with_clock(keys, ticks.clone()),
             refreshes: RateLimiter::hashmap_with_clock(refreshes, ticks.clone()),
+            guests: RateLimiter::hashmap_with_clock(guests, ticks.clone()),
             running: Arc::default(),
             limits,
             ticks,
@@ -112,19 +115,33 @@ impl Gate {
 
     /// Counts a refresh by a client.
     fn admit_refresh(&self, client: IpAddr) -> Result<(), (Limit, Problem)> {
-        if self.refreshes.len() >= REMEMBERED {
-            self.refreshes.retain_recent();
+        self.admit_from(&self.refreshes, client).map_err(|wait| {
+            let detail = format!(
+                "{} refreshes a minute are possible from {client}: have tokens live longer",
+                self.limits.refreshes_per_min
+            );
+            (Limit::Refreshes, limited(detail, wait))
+        })
+    }
+
+    /// Counts a guest of a client's address.
+    fn admit_guest(&self, client: IpAddr) -> Result<(), (Limit, Problem)> {
+        self.admit_from(&self.guests, client).map_err(|wait| {
+            let detail = format!(
+                "{} guests a minute are possible from {client}: wait, and try again",
+                self.limits.guests_per_min
+            );
+            (Limit::Guests, limited(detail, wait))
+        })
+    }
+
+    /// How long the client has to wait, if it does.
+    fn admit_from(&self, rate: &Rate<IpAddr>, client: IpAddr) -> Result<(), Duration> {
+        if rate.len() >= REMEMBERED {
+            rate.retain_recent();
         }
-        self.refreshes
-            .check_key(&network(client))
-            .map_err(|not_yet| {
-                let wait = not_yet.wait_time_from(self.ticks.now());
-                let detail = format!(
-                    "{} refreshes a minute are possible from {client}: have tokens live longer",
-                    self.limits.refreshes_per_min
-                );
-                (Limit::Refreshes, limited(detail, wait))
-            })
+        let counted = rate.check_key(&network(client));
+        counted.map_err(|not_yet| not_yet.wait_time_from(self.ticks.now()))
     }
 }
 
@@ -285,10 +302,14 @@ fn may_last(path: &str) -> bool {
 
 async fn answer(app: &App, request: Request, next: Next) -> Result<Response, (Limit, Problem)> {
     let gate = app.gate();
-    let is_refresh =
-        request.method() == Method::POST && request.uri().path() == "/v1/tokens/refresh";
-    if is_refresh && let Some(Client(client)) = request.extensions().get() {
-        gate.admit_refresh(*client)?;
+    if request.method() == Method::POST
+        && let Some(Client(client)) = request.extensions().get()
+    {
+        match request.uri().path() {
+            "/v1/tokens/refresh" => gate.admit_refresh(*client)?,
+            "/v1/guests" => gate.admit_guest(*client)?,
+            _ => {}
+        }
     }
     let (parts, body) = request.into_parts();
     // Without a valid key there is next to nothing to answer, and probes are answered whatever their key has asked for.

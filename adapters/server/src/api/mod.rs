@@ -14,12 +14,14 @@ mod drain;
 mod erasures;
 mod events;
 mod extract;
+mod guests;
 mod idempotency;
 mod keys;
 pub(crate) mod limits;
 mod list;
 mod lobby;
 mod measured;
+mod page;
 mod participants;
 pub mod problem;
 mod reference;
@@ -348,6 +350,7 @@ impl App {
                 &format!("{}/{{port}}", carriages::PATH),
                 axum::routing::get(web::connect),
             )
+            .merge(page::router())
             .fallback(|| async {
                 Problem::new(
                     Kind::NotFound,
@@ -468,6 +471,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(tokens::mint))
         .routes(routes!(tokens::refresh))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(guests::create))
+        .routes(routes!(guests::join))
         .routes(routes!(bans::list))
         .routes(routes!(bans::put, bans::delete))
         .routes(routes!(lobby::list))

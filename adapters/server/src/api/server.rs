@@ -47,6 +47,8 @@ struct ServerLimits {
     concurrent_requests: u32,
     /// Refreshes of tokens a minute from one address.
     refreshes_per_min: u32,
+    /// Guests a minute that join by a link, from one address.
+    guests_per_min: u32,
 }
 
 impl ServerLimits {
@@ -60,6 +62,7 @@ impl ServerLimits {
             requests_per_s: requests.requests_per_s.get(),
             concurrent_requests: requests.concurrent.get(),
             refreshes_per_min: requests.refreshes_per_min.get(),
+            guests_per_min: requests.guests_per_min.get(),
         }
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct NewToken {
     refresh_ttl_s: u32,
 }
 
-fn participant_grants() -> Vec<String> {
+pub(super) fn participant_grants() -> Vec<String> {
     vec!["participant".to_owned()]
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Minted {
 }
 
 /// Answers with something that nobody may keep.
-fn secret(status: StatusCode, minted: Minted) -> Response {
+pub(super) fn secret(status: StatusCode, minted: Minted) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(minted)).into_response()
 }
 
@@ -123,21 +123,33 @@ pub(super) async fn mint(
     let mut minted = mint_for(&app, &claims, new.ttl_s, now)?;
     if new.refresh_ttl_s > 0 {
         let expires_at = now.after(Duration::from_secs(new.refresh_ttl_s.into()));
-        let token = random_secret("prt_");
-        let row = RefreshRow {
-            claims,
-            issued_at: now,
-            expires_at,
-        };
-        let kept = token.clone();
-        let written = app.store().write(move |tx| {
-            Box::pin(async move { Ok::<_, Problem>(tx.put_refresh_token(&kept, &row).await?) })
-        });
-        written.await?;
-        minted.refresh_token = Some(token);
-        minted.refresh_expires_at = Some(expires_at);
+        put_refresh_token(&app, &mut minted, claims, now, expires_at).await?;
     }
     Ok(secret(StatusCode::CREATED, minted))
+}
+
+/// Makes a refresh token that goes with a token.
+pub(super) async fn put_refresh_token(
+    app: &App,
+    minted: &mut Minted,
+    claims: TokenClaims,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), Problem> {
+    let token = random_secret("prt_");
+    let row = RefreshRow {
+        claims,
+        issued_at,
+        expires_at,
+    };
+    let kept = token.clone();
+    let written = app.store().write(move |tx| {
+        Box::pin(async move { Ok::<_, Problem>(tx.put_refresh_token(&kept, &row).await?) })
+    });
+    written.await?;
+    minted.refresh_token = Some(token);
+    minted.refresh_expires_at = Some(expires_at);
+    Ok(())
 }
 
 /// A request for a new token.
@@ -259,7 +271,7 @@ pub(super) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn check_ttl(pointer: &str, seconds: u32, min: u32, max: u32) -> Result<(), Problem> {
+pub(super) fn check_ttl(pointer: &str, seconds: u32, min: u32, max: u32) -> Result<(), Problem> {
     if (min..=max).contains(&seconds) {
         return Ok(());
     }
@@ -270,7 +282,7 @@ fn check_ttl(pointer: &str, seconds: u32, min: u32, max: u32) -> Result<(), Prob
 }
 
 /// Whether a token would be of use.
-fn check_use(
+pub(super) fn check_use(
     app: &App,
     claims: &TokenClaims,
     issued: Timestamp,
@@ -307,7 +319,7 @@ pub(super) fn grants(names: &[String]) -> Result<Grants, Problem> {
     })
 }
 
-fn mint_for(
+pub(super) fn mint_for(
     app: &App,
     claims: &TokenClaims,
     ttl_s: u32,

@@ -10,6 +10,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use axum::{Extension, Json};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use parlour_tokio::CarryError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,12 +21,15 @@ use super::problem::{Kind, Problem};
 use crate::counted::Refusal;
 use crate::web::{self, Carriage, Hash};
 
+/// [`web::PATH`], seen from this document: a proxy may have the API below a path of its own.
+const SOCKET: &str = "../parlour";
+
 /// How participants reach the server from where only the web is open. Addresses are URL references: resolve them against the
 /// address of this document, append `/` and the port of the ticket or redirect, and connect there.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ways {
     /// By WebSocket, as `wss:`, or as `ws:` where this document came by `http:`.
-    #[schema(example = "/parlour")]
+    #[schema(example = "../parlour")]
     ws: &'static str,
     /// By WebTransport, if there is any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +41,8 @@ pub(crate) struct Ways {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     wt_certificate_hashes: Option<Vec<Hash>>,
+    /// The server's public key, as tickets have it: a ticket with another one is for another server.
+    key: String,
     /// The ports of the workers, as tickets and redirects name them.
     #[schema(example = json!([7900, 7901]))]
     workers: Vec<u16>,
@@ -55,9 +61,10 @@ pub(super) async fn describe(
     let host = authority(&parts).and_then(|host| host.parse::<Authority>().ok());
     let addresses = app.rooms().addresses().iter();
     let ways = Ways {
-        ws: web::PATH,
+        ws: SOCKET,
         wt: app.web().transport_url(host.as_ref()),
         wt_certificate_hashes: app.web().transport_hashes(),
+        key: Base64UrlUnpadded::encode_string(&app.rooms().public_key().0),
         workers: addresses.map(|address| address.port()).collect(),
     };
     let anybody = HeaderValue::from_static("*");
@@ -65,7 +72,7 @@ pub(super) async fn describe(
 }
 
 /// The host that a request is for, and its port if it is not the usual one.
-fn authority(parts: &Parts) -> Option<&str> {
+pub(super) fn authority(parts: &Parts) -> Option<&str> {
     let in_address = parts.uri.authority().map(Authority::as_str);
     in_address.or_else(|| text(&parts.headers, header::HOST))
 }

@@ -257,6 +257,13 @@ fn browsers(config: &Config, is_running: bool) -> Finding {
         Err(error) if !is_running => {
             Finding::new(of, Verdict::Failed, cannot_listen(address, &error))
         }
+        _ if address.ip().is_loopback() && !http.trusted_proxies.is_empty() => {
+            let detail = format!(
+                "WebTransport is at {address}, which other machines cannot reach, and proxies pass no UDP on: \
+                 set `web.webtransport.listen` to an address of this machine's network, and `web.webtransport.url`"
+            );
+            Finding::new(of, Verdict::Warning, detail)
+        }
         _ => {
             let detail = format!(
                 "by WebSocket, and by WebTransport at {address}, UDP: firewalls have to let it through"
@@ -510,6 +517,11 @@ mod tests {
             assert_eq!(browsers(&config, true).verdict, Verdict::Ok);
             config.http.listen = "127.0.0.1:0".parse().unwrap();
             assert_eq!(browsers(&config, false).verdict, Verdict::Ok);
+            // The proxy reaches it, and browsers do not.
+            config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+            let finding = browsers(&config, false);
+            assert_eq!(finding.verdict, Verdict::Warning, "{finding:?}");
+            config.http.trusted_proxies.clear();
         }
         config.http.listen = "0.0.0.0:7800".parse().unwrap();
         let finding = browsers(&config, true);

@@ -8,8 +8,8 @@ use super::context::Context;
 /// The voice that comes with the source code.
 const VOICE: &str = "examples/assets/host.wav";
 
-/// The text for a server of this context.
-pub(super) fn introduction(context: &Context) -> String {
+/// The text for a server of this context. `page` leads guests to the page of the room `kitchen`, below the server's address.
+pub(super) fn introduction(context: &Context, page: &str) -> String {
     let Context { url, key, .. } = context;
     let program = program();
     let sound = match Path::new(VOICE).is_file() {
@@ -20,7 +20,10 @@ pub(super) fn introduction(context: &Context) -> String {
         "API      {url}/v1   described in {url}/openapi.json
 key      {key}
 
-Commands in this folder use both. Talk in the room `kitchen`, in two more terminals:
+Talk in the room `kitchen` in a browser; each window is another guest:
+  {url}{page}
+
+Commands in this folder use both. Talk in the same room, in two more terminals:
   {program} join --room kitchen --as ben --record heard.wav
   {program} join --room kitchen --as anna {sound}
 `--play FILE` plays WAV or Ogg Opus. More commands:

@@ -140,6 +140,7 @@ fn known(member: &str) -> &'static str {
         "stream" => "The stream's key",
         "order" => "What comes first: the newest, or with `asc` the oldest",
         "refresh_token" => "The refresh token",
+        "guest_link" => "The guest link",
         "participants" => "The participants",
         "to" => "The participants that it goes to",
         _ => match member.rsplit_once('_') {

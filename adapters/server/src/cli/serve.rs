@@ -55,7 +55,7 @@ impl Serve {
         let _written = if self.which.dev {
             let context = context_of(&running)?;
             let written = DevContext::write(&context)?;
-            introduce(&context, output)?;
+            introduce(&context, &running, output)?;
             Some(written)
         } else {
             None
@@ -127,11 +127,12 @@ impl Drop for DevContext {
 }
 
 /// Prints what a newcomer needs.
-fn introduce(context: &Context, output: &Output) -> Result<(), Failure> {
+fn introduce(context: &Context, running: &Running, output: &Output) -> Result<(), Failure> {
     if output.format().is_json() {
         return output.document(context);
     }
-    output.text(&newcomer::introduction(context))
+    let page = running.app().guest_page("kitchen").unwrap_or_default();
+    output.text(&newcomer::introduction(context, &page))
 }
 
 /// SIGTERM or Ctrl-C.

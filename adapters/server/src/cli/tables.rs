@@ -103,6 +103,11 @@ tables! {
     /// `parlour token`
     Tokens: id "participant", columns ["participant", "expires_at", "token"], verbs [
         Verb::new("revoke", "POST", "/v1/rooms/{room}/tokens/revoke", "token revoke kitchen --participant bob"),
+        Verb::new("guest-link", "POST", "/v1/rooms/{room}/guest-links", "token guest-link kitchen --ttl 1d --lobby").shown(View {
+            id: "guest_link",
+            columns: &["expires_at", "page"],
+        }),
+        Verb::new("guest", "POST", "/v1/guests", "token guest pgl_4pKq --name Ben").positional(&["guest_link"]),
         Verb::new("refresh", "POST", "/v1/tokens/refresh", "token refresh prt_4pKq --ttl 10m").positional(&["refresh_token"]),
     ];
 

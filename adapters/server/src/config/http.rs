@@ -103,6 +103,8 @@ pub struct Limits {
     pub concurrent: NonZeroU32,
     /// Refreshes of tokens a minute from one address, or from one IPv6 network of 64 bits.
     pub refreshes_per_min: NonZeroU32,
+    /// Guests a minute that join by a link, from one address or one IPv6 network of 64 bits.
+    pub guests_per_min: NonZeroU32,
     /// Seconds that a client may take to send a request: its head, and then its body.
     pub receive_s: NonZeroU32,
     /// Seconds until a request is answered, or the client is told to try again.
@@ -116,6 +118,7 @@ impl Default for Limits {
             requests_per_s: limit(50),
             concurrent: limit(100),
             refreshes_per_min: limit(5),
+            guests_per_min: limit(30),
             receive_s: limit(10),
             answer_s: limit(30),
         }

@@ -12,7 +12,8 @@ use url::{Host, Url};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Web {
-    /// The pages that may join from a browser, besides those of the API's own origin.
+    /// The pages that may join from a browser, besides those of the API's own origin: by https, or at an address, a name of
+    /// this machine, or one that the configuration names.
     pub origins: Vec<Origin>,
     /// WebTransport; without it, browsers come by WebSocket.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -328,7 +328,7 @@ mod tests {
         };
         let webhooks = Webhooks::start(store.clone(), Arc::clone(&sealer), rules).await;
         let webhooks = webhooks.unwrap();
-        let web = Web::new(&config.web, None);
+        let web = Web::new(&config, None);
         App::new(store, registry, rooms, sealer, webhooks, web, &config)
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::names::{names_of, path, snake};
 use crate::rooms::RoomSettings;
 use crate::store::{
-    NewEvent, ParticipantChange, ParticipantRow, RoomRow, StoreError, StreamRow, Tx,
+    NewEvent, ParticipantChange, ParticipantRow, Presence, RoomRow, StoreError, StreamRow, Tx,
 };
 use crate::time::{Moment, Timestamp};
 
@@ -64,7 +64,20 @@ impl<'a> Teller<'a> {
         tx: &mut Tx,
         kind: &'static str,
         participant: Option<&str>,
+        data: Value,
+    ) -> Result<(), StoreError> {
+        let presence = Presence::default();
+        self.tell_of_presence(tx, kind, participant, data, presence)
+            .await
+    }
+
+    async fn tell_of_presence(
+        &self,
+        tx: &mut Tx,
+        kind: &'static str,
+        participant: Option<&str>,
         mut data: Value,
+        presence: Presence,
     ) -> Result<(), StoreError> {
         if self.reconciled {
             data["reconciled"] = json!(true);
@@ -77,7 +90,7 @@ impl<'a> Teller<'a> {
             participant: participant.map(str::to_owned),
             data,
         };
-        tx.tell(told).await.map(drop)
+        tx.tell_of_presence(told, presence).await.map(drop)
     }
 
     /// The session begins; gives the room, if that came to exist by it.
@@ -144,7 +157,7 @@ impl<'a> Teller<'a> {
             joined_at: self.now.at,
             left_at: None,
         };
-        if tx.begin_stay(&row, self.now.up).await? {
+        if let Some(presence) = tx.begin_stay(&row, self.now.up).await? {
             let data = json!({
                 "name": row.name,
                 "grants": row.grants,
@@ -152,7 +165,8 @@ impl<'a> Teller<'a> {
                 "path": row.path,
                 "waited": joined.waited,
             });
-            self.tell(tx, "participant.joined", Some(id), data).await?;
+            self.tell_of_presence(tx, "participant.joined", Some(id), data, presence)
+                .await?;
         }
         Ok(())
     }
@@ -161,7 +175,9 @@ impl<'a> Teller<'a> {
         if let Some(since) = tx.end_stay(&self.id(), id, self.now.at, reason).await? {
             let duration = self.now.since(since).as_millis() as u64;
             let data = json!({"reason": reason, "duration_ms": duration});
-            self.tell(tx, "participant.left", Some(id), data).await?;
+            let presence = Presence { more: -1, first: 0 };
+            self.tell_of_presence(tx, "participant.left", Some(id), data, presence)
+                .await?;
         }
         Ok(())
     }

@@ -5,10 +5,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
-
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{Page, PageRequest, Store, StoreError, Tx, at};
 use crate::time::Timestamp;
 
@@ -55,18 +53,32 @@ pub struct AuditFilter {
     pub at_before: Option<Timestamp>,
 }
 
-fn entry(row: &AnyRow) -> Result<AuditRow, StoreError> {
-    Ok(AuditRow {
-        id: row.try_get("id")?,
-        at: at(row, "at")?,
-        actor: row.try_get("actor")?,
-        action: row.try_get("action")?,
-        target: row.try_get("target")?,
-        participant: row.try_get("participant")?,
-        request_id: row.try_get("request_id")?,
-        result: row.try_get("result")?,
-        count: row.try_get("count")?,
-    })
+impl Entry for AuditRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "at",
+        "actor",
+        "action",
+        "target",
+        "participant",
+        "request_id",
+        "result",
+        "count",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.field("id")?,
+            at: at(row, "at")?,
+            actor: row.field("actor")?,
+            action: row.field("action")?,
+            target: row.field("target")?,
+            participant: row.field("participant")?,
+            request_id: row.field("request_id")?,
+            result: row.field("result")?,
+            count: row.field("count")?,
+        })
+    }
 }
 
 impl AuditFilter {
@@ -97,10 +109,7 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<AuditRow>, StoreError> {
         let key = |row: &AuditRow| vec![row.at.as_millis().into(), row.id.as_str().into()];
-        filter
-            .select(page)
-            .page(&self.readers, page, entry, key)
-            .await
+        filter.select(page).page(self, page, key).await
     }
 }
 

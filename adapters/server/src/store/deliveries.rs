@@ -6,6 +6,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{Page, PageRequest, Store, StoreError, Tx, WebhookRow, at, flag, maybe_at};
 use crate::time::Timestamp;
 
@@ -143,12 +144,12 @@ const SELECT: &str = "SELECT deliveries.*, events.id, events.type, events.at FRO
 const ANEW: &str =
     "tries = 0, since = NULL, soon = 0, later = 0, next_at = NULL, probe = 0, settled_at = NULL";
 
-fn plan(row: &AnyRow) -> Result<Plan, StoreError> {
+fn plan(row: &impl Columns) -> Result<Plan, StoreError> {
     Ok(Plan {
-        tries: row.try_get("tries")?,
+        tries: row.field("tries")?,
         since: maybe_at(row, "since")?,
-        soon: row.try_get("soon")?,
-        later: row.try_get("later")?,
+        soon: row.field("soon")?,
+        later: row.field("later")?,
         next_at: maybe_at(row, "next_at")?,
         probe: flag(row, "probe")?,
         aside: flag(row, "aside")?,
@@ -163,40 +164,65 @@ fn owed(row: &AnyRow) -> Result<Owed, StoreError> {
     })
 }
 
-fn delivery(row: &AnyRow) -> Result<DeliveryRow, StoreError> {
-    let room: String = row.try_get("room")?;
-    let state: String = row.try_get("state")?;
-    let known = DeliveryState::ALL
-        .into_iter()
-        .find(|known| known.name() == state);
-    let answer = |at| {
-        let status: Option<i64> = row.try_get("status")?;
-        let is_failover: Option<i64> = row.try_get("failover")?;
-        let duration: Option<i64> = row.try_get("duration_ms")?;
-        let body: Option<String> = row.try_get("answer")?;
-        let answer = Answer {
-            duration_ms: duration.unwrap_or_default(),
-            is_failover: is_failover.is_some_and(|flag| flag != 0),
-            status: status.and_then(|status| status.try_into().ok()),
-            body: body.unwrap_or_default(),
-            error: row.try_get("error")?,
+impl Entry for DeliveryRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "event_seq",
+        "id",
+        "type",
+        "at",
+        "room",
+        "state",
+        "tries",
+        "since",
+        "soon",
+        "later",
+        "next_at",
+        "probe",
+        "aside",
+        "tried_at",
+        "status",
+        "failover",
+        "duration_ms",
+        "answer",
+        "error",
+        "settled_at",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        let room: String = row.field("room")?;
+        let state: String = row.field("state")?;
+        let known = DeliveryState::ALL
+            .into_iter()
+            .find(|known| known.name() == state);
+        let answer = |at| {
+            let status: Option<i64> = row.field("status")?;
+            let is_failover: Option<i64> = row.field("failover")?;
+            let duration: Option<i64> = row.field("duration_ms")?;
+            let body: Option<String> = row.field("answer")?;
+            let answer = Answer {
+                duration_ms: duration.unwrap_or_default(),
+                is_failover: is_failover.is_some_and(|flag| flag != 0),
+                status: status.and_then(|status| status.try_into().ok()),
+                body: body.unwrap_or_default(),
+                error: row.field("error")?,
+            };
+            Ok::<_, StoreError>((at, answer))
         };
-        Ok::<_, StoreError>((at, answer))
-    };
-    Ok(DeliveryRow {
-        seq: row.try_get("event_seq")?,
-        event: row.try_get("id")?,
-        kind: row.try_get("type")?,
-        at: at(row, "at")?,
-        room: Some(room).filter(|room| !room.is_empty()),
-        state: known.ok_or(StoreError::Damaged {
-            what: "state",
-            value: state,
-        })?,
-        plan: plan(row)?,
-        answer: maybe_at(row, "tried_at")?.map(answer).transpose()?,
-        settled_at: maybe_at(row, "settled_at")?,
-    })
+        Ok(Self {
+            seq: row.field("event_seq")?,
+            event: row.field("id")?,
+            kind: row.field("type")?,
+            at: at(row, "at")?,
+            room: Some(room).filter(|room| !room.is_empty()),
+            state: known.ok_or(StoreError::Damaged {
+                what: "state",
+                value: state,
+            })?,
+            plan: plan(row)?,
+            answer: maybe_at(row, "tried_at")?.map(answer).transpose()?,
+            settled_at: maybe_at(row, "settled_at")?,
+        })
+    }
 }
 
 impl Store {
@@ -212,7 +238,7 @@ impl Store {
     ) -> Result<Page<DeliveryRow>, StoreError> {
         let select = DeliveryRow::select(webhook, states, page);
         let key = |delivery: &DeliveryRow| vec![delivery.seq.into()];
-        select.page(&self.readers, page, delivery, key).await
+        select.page(self, page, key).await
     }
 
     /// A delivery, by the id of its event.
@@ -226,7 +252,7 @@ impl Store {
     ) -> Result<Option<DeliveryRow>, StoreError> {
         let row = DeliveryRow::one(webhook, event).query();
         let row = row.fetch_optional(&self.readers).await?;
-        row.as_ref().map(delivery).transpose()
+        row.as_ref().map(DeliveryRow::of).transpose()
     }
 
     /// The open deliveries of a webhook, in the order of the journal.
@@ -375,7 +401,7 @@ impl Tx {
     ) -> Result<Option<DeliveryRow>, StoreError> {
         let row = DeliveryRow::one(webhook, event).query();
         let row = row.fetch_optional(&mut *self.transaction).await?;
-        row.as_ref().map(delivery).transpose()
+        row.as_ref().map(DeliveryRow::of).transpose()
     }
 
     /// Has a delivery tried anew and at once, apart from the others of its room if it had ended.

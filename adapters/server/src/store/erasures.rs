@@ -10,6 +10,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{
     AuditRow, Order, Page, PageRequest, ParticipantFilter, Store, StoreError, Tx, at, json,
     maybe_at, to_json,
@@ -43,16 +44,28 @@ pub struct ErasureRow {
 /// How the list of erasures is sorted.
 pub const ERASURE_SORT: Sort = Sort(&[("created_at", Column::Int), ("id", Column::Text)]);
 
-fn erasure(row: &AnyRow) -> Result<ErasureRow, StoreError> {
-    Ok(ErasureRow {
-        id: row.try_get("id")?,
-        participant: row.try_get("participant")?,
-        pseudonym: row.try_get("pseudonym")?,
-        rooms: json(row, "rooms")?,
-        newest: row.try_get("newest")?,
-        created_at: at(row, "created_at")?,
-        finished_at: maybe_at(row, "finished_at")?,
-    })
+impl Entry for ErasureRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "participant",
+        "pseudonym",
+        "rooms",
+        "newest",
+        "created_at",
+        "finished_at",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.field("id")?,
+            participant: row.field("participant")?,
+            pseudonym: row.field("pseudonym")?,
+            rooms: json(row, "rooms")?,
+            newest: row.field("newest")?,
+            created_at: at(row, "created_at")?,
+            finished_at: maybe_at(row, "finished_at")?,
+        })
+    }
 }
 
 /// The rooms with rows about a participant in a table.
@@ -78,7 +91,7 @@ impl Store {
     pub async fn erasure(&self, id: &str) -> Result<Option<ErasureRow>, StoreError> {
         let row = sqlx::query("SELECT * FROM erasures WHERE id = $1").bind(id.to_owned());
         let row = row.fetch_optional(&self.readers).await?;
-        row.as_ref().map(erasure).transpose()
+        row.as_ref().map(ErasureRow::of).transpose()
     }
 
     /// Erasures by the time at which they began.
@@ -89,7 +102,7 @@ impl Store {
         let select = Select::new("SELECT * FROM erasures").sorted(ERASURE_SORT, page);
         let key =
             |row: &ErasureRow| vec![row.created_at.as_millis().into(), row.id.as_str().into()];
-        select.page(&self.readers, page, erasure, key).await
+        select.page(self, page, key).await
     }
 
     /// The oldest erasure that is not finished.
@@ -101,7 +114,7 @@ impl Store {
             "SELECT * FROM erasures WHERE finished_at IS NULL ORDER BY created_at, id LIMIT 1",
         );
         let row = row.fetch_optional(&self.readers).await?;
-        row.as_ref().map(erasure).transpose()
+        row.as_ref().map(ErasureRow::of).transpose()
     }
 }
 

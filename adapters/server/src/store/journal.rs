@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use sqlx::Row as _;
-use sqlx::any::AnyRow;
 use ulid::Ulid;
 
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{Page, PageRequest, Store, StoreError, Tx, at, json};
 use crate::time::Timestamp;
 
@@ -60,6 +60,15 @@ pub struct NewEvent {
     pub data: Value,
 }
 
+/// How a fact changes who is in its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Presence {
+    /// How many more are in it; negative for fewer.
+    pub more: i64,
+    /// How many of them are in it for the first time.
+    pub first: i64,
+}
+
 /// A fact that was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEvent {
@@ -96,18 +105,32 @@ pub struct EventFilter {
     pub sessions: Vec<String>,
 }
 
-fn event(row: &AnyRow) -> Result<JournalEvent, StoreError> {
-    Ok(JournalEvent {
-        seq: row.try_get("seq")?,
-        id: row.try_get("id")?,
-        at: at(row, "at")?,
-        kind: row.try_get("type")?,
-        room: row.try_get("room")?,
-        session: row.try_get("session")?,
-        session_seq: row.try_get("session_seq")?,
-        participant: row.try_get("participant")?,
-        data: json(row, "data")?,
-    })
+impl Entry for JournalEvent {
+    const COLUMNS: &'static [&'static str] = &[
+        "seq",
+        "id",
+        "at",
+        "type",
+        "room",
+        "session",
+        "session_seq",
+        "participant",
+        "data",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.field("seq")?,
+            id: row.field("id")?,
+            at: at(row, "at")?,
+            kind: row.field("type")?,
+            room: row.field("room")?,
+            session: row.field("session")?,
+            session_seq: row.field("session_seq")?,
+            participant: row.field("participant")?,
+            data: json(row, "data")?,
+        })
+    }
 }
 
 impl Store {
@@ -121,10 +144,7 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<JournalEvent>, StoreError> {
         let key = |event: &JournalEvent| vec![event.seq.into()];
-        filter
-            .select(page)
-            .page(&self.readers, page, event, key)
-            .await
+        filter.select(page).page(self, page, key).await
     }
 }
 
@@ -136,7 +156,7 @@ impl Store {
     pub async fn event(&self, seq: i64) -> Result<Option<JournalEvent>, StoreError> {
         let row = sqlx::query("SELECT * FROM events WHERE seq = $1").bind(seq);
         let row = row.fetch_optional(&self.readers).await?;
-        row.as_ref().map(event).transpose()
+        row.as_ref().map(JournalEvent::of).transpose()
     }
 }
 
@@ -162,6 +182,18 @@ impl Tx {
     /// # Errors
     /// [`StoreError`]
     pub async fn tell(&mut self, event: NewEvent) -> Result<i64, StoreError> {
+        self.tell_of_presence(event, Presence::default()).await
+    }
+
+    /// The same of a fact by which others are in its session than before. One statement counts both.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn tell_of_presence(
+        &mut self,
+        event: NewEvent,
+        presence: Presence,
+    ) -> Result<i64, StoreError> {
         // Else no webhook could ask for it.
         debug_assert!(
             KINDS.contains(&event.kind),
@@ -171,10 +203,12 @@ impl Tx {
         let (mut at, mut session_seq) = (event.at.as_millis(), None);
         if let Some(session) = &event.session {
             let count = sqlx::query(
-                "UPDATE sessions SET events = events + 1, newest_at = CASE WHEN newest_at > $2 THEN newest_at ELSE $2 END \
-                 WHERE id = $1 RETURNING events, newest_at",
+                "UPDATE sessions SET events = events + 1, newest_at = CASE WHEN newest_at > $2 THEN newest_at ELSE $2 END, \
+                 present = present + $3, peak = CASE WHEN present + $3 > peak THEN present + $3 ELSE peak END, \
+                 uniques = uniques + $4 WHERE id = $1 RETURNING events, newest_at",
             );
             let count = count.bind(session.clone()).bind(at);
+            let count = count.bind(presence.more).bind(presence.first);
             if let Some(row) = count.fetch_optional(&mut *self.transaction).await? {
                 session_seq = Some(row.try_get::<i64, _>("events")?);
                 at = row.try_get("newest_at")?;

@@ -1,11 +1,12 @@
 //! Lists: filters, order, and pages that follow each other without gap or repetition.
 
 use sqlx::AssertSqlSafe;
-use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool};
+use sqlx::{Any, Row as _};
 
-use super::StoreError;
+use super::row::{self, Entry};
+use super::{Engine, Store, StoreError};
 
 /// Most values of a column for which a list is put together of their parts.
 const MOST_PARTS: usize = 100;
@@ -244,16 +245,16 @@ impl Select {
         self
     }
 
-    /// One page. `entry` reads a row, `key` its columns by which the list is [sorted](Self::sorted).
-    pub(super) async fn page<T>(
+    /// One page. `key` gives an entry's columns by which the list is [sorted](Self::sorted).
+    pub(super) async fn page<T: Entry>(
         self,
-        pool: &AnyPool,
+        store: &Store,
         page: &PageRequest,
-        entry: impl Fn(&AnyRow) -> Result<T, StoreError>,
         key: impl Fn(&T) -> Vec<Value>,
     ) -> Result<Page<T>, StoreError> {
-        let rows = self.query().fetch_all(pool).await?;
-        let mut data = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let collected = self.collected(store.engine, T::COLUMNS).query();
+        let text = collected.fetch_one(&store.readers).await?;
+        let mut data = row::read(text.try_get(0)?)?;
         let limit = page.limit as usize;
         // The one entry more says that there is another page.
         let has_more = data.len() > limit;
@@ -263,6 +264,21 @@ impl Select {
             .filter(|_| has_more)
             .map(|last| Cursor(key(last)));
         Ok(Page { data, next })
+    }
+
+    /// All rows in one text, as [`row::read`] takes it.
+    fn collected(mut self, engine: Engine, columns: &[&str]) -> Self {
+        let (rows, row) = match engine {
+            Engine::Sqlite => ("json_group_array", "json_array"),
+            Engine::Postgres => ("json_agg", "json_build_array"),
+        };
+        // Both take the rows in the order of the inner statement. Of none, PostgreSQL makes `NULL`.
+        self.sql = format!(
+            "SELECT CAST(COALESCE({rows}({row}({})), '[]') AS TEXT) FROM ({}) AS listed",
+            columns.join(", "),
+            self.sql
+        );
+        self
     }
 
     /// The statement with its values bound.

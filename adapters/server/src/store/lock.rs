@@ -32,6 +32,12 @@ pub enum LockError {
         /// Its number, or what is known of it.
         holder: String,
     },
+    /// PostgreSQL's lock would hold nobody off.
+    #[error(
+        "a pooler gives one session of PostgreSQL to several connections, so its lock keeps no other server away: connect to \
+         PostgreSQL itself, or set the pooler to one session for each connection (pgbouncer: `pool_mode = session`)"
+    )]
+    Pooled,
     /// The lock file cannot be made.
     #[error("cannot lock {path}: {source}; check the folder and who may write there")]
     File {
@@ -76,6 +82,24 @@ impl Lock {
                 Self::take_file(path.into())
             }
             Place::Postgres(_) => Ok(Self::Advisory(Advisory::default())),
+        }
+    }
+
+    /// Makes sure that two connections which are open at the same time are two sessions.
+    ///
+    /// # Errors
+    /// [`LockError::Pooled`]: the lock belongs to a session, and another server would have the same one.
+    pub(super) async fn check_sessions(
+        &self,
+        one: &mut AnyConnection,
+        other: &mut AnyConnection,
+    ) -> Result<(), LockError> {
+        match self {
+            Self::File { .. } => Ok(()),
+            Self::Advisory(_) if process(one).await? == process(other).await? => {
+                Err(LockError::Pooled)
+            }
+            Self::Advisory(_) => Ok(()),
         }
     }
 
@@ -163,6 +187,12 @@ pub(super) async fn try_lock(
         }
     }
     Ok(false)
+}
+
+/// The process of PostgreSQL behind a connection, by a statement that is not prepared: poolers confuse those that are.
+async fn process(connection: &mut AnyConnection) -> Result<i32, sqlx::Error> {
+    let process = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection);
+    process.await?.try_get(0)
 }
 
 impl Session {

@@ -24,6 +24,7 @@ mod migrate;
 mod presence;
 mod refresh;
 mod rooms;
+mod row;
 mod samples;
 mod sessions;
 mod sweep;
@@ -35,9 +36,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions, AnyRow};
+use sqlx::Executor as _;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, Connection as _};
-use sqlx::{Executor as _, Row as _};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -51,7 +52,7 @@ pub use deliveries::{Answer, DeliveryChange, DeliveryRow, DeliveryState, End, Ow
 pub use erasures::{ERASURE_SORT, ErasureRow};
 pub use figures::Figures;
 pub use idempotency::Answered;
-pub use journal::{EventFilter, JournalEvent, KINDS, NewEvent};
+pub use journal::{EventFilter, JournalEvent, KINDS, NewEvent, Presence};
 pub use keys::KeyRow;
 pub use list::{Cursor, Order, Page, PageRequest, Sort, Value};
 pub use lock::LockError;
@@ -67,6 +68,7 @@ pub use webhooks::{WebhookHealth, WebhookRow, WebhookSettings, WebhookStanding};
 pub use writer::Tx;
 
 use lock::Lock;
+use row::Columns;
 use writer::Writer;
 
 /// Connections that read at a time.
@@ -79,6 +81,22 @@ pub enum Place {
     Sqlite(PathBuf),
     /// A PostgreSQL database, `postgres://user@host/database`.
     Postgres(String),
+}
+
+/// The engine of a [`Place`].
+#[derive(Debug, Clone, Copy)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Place {
+    fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
 }
 
 /// Why the tables cannot be opened.
@@ -189,6 +207,7 @@ pub enum StoreError {
 /// The tables. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Store {
+    engine: Engine,
     readers: AnyPool,
     writer: Writer,
 }
@@ -235,7 +254,11 @@ impl Store {
             move || own.clone().connect_lazy_with(options.clone())
         };
         let own = open();
-        lock.hold(&mut *own.acquire().await?).await?;
+        {
+            let mut own = own.acquire().await?;
+            lock.check_sessions(&mut first, &mut own).await?;
+            lock.hold(&mut own).await?;
+        }
         migrate::migrate(&mut first, place).await?;
         first.close().await?;
         let readers = connections(READERS).connect_with(options).await?;
@@ -245,7 +268,11 @@ impl Store {
             Place::Postgres(_) => "BEGIN",
         };
         let writer = Writer::spawn(own, open, begin, lock).await?;
-        Ok(Self { readers, writer })
+        Ok(Self {
+            engine: place.engine(),
+            readers,
+            writer,
+        })
     }
 
     /// Has the writer do `job`: an `async` block that uses a transaction. Returns once that is committed.
@@ -284,7 +311,9 @@ impl Store {
 
     /// Ends: returns once all jobs are done and the database is free for another process.
     pub async fn close(self) {
-        let Self { readers, writer } = self;
+        let Self {
+            readers, writer, ..
+        } = self;
         writer.close().await;
         readers.close().await;
     }
@@ -341,31 +370,31 @@ fn pragmas(place: &Place) -> &'static str {
 }
 
 /// A column that holds a time.
-fn at(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
-    Ok(Timestamp::from_millis(row.try_get(column)?))
+fn at(row: &impl Columns, column: &'static str) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_millis(row.field(column)?))
 }
 
 /// A column that may hold a time.
-fn maybe_at(row: &AnyRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
-    let millis: Option<i64> = row.try_get(column)?;
+fn maybe_at(row: &impl Columns, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    let millis: Option<i64> = row.field(column)?;
     Ok(millis.map(Timestamp::from_millis))
 }
 
 /// A column that holds a flag.
-fn flag(row: &AnyRow, column: &'static str) -> Result<bool, StoreError> {
-    let flag: i64 = row.try_get(column)?;
+fn flag(row: &impl Columns, column: &'static str) -> Result<bool, StoreError> {
+    let flag: i64 = row.field(column)?;
     Ok(flag != 0)
 }
 
 /// A column that holds JSON.
 fn json<T: serde::de::DeserializeOwned>(
-    row: &AnyRow,
+    row: &impl Columns,
     column: &'static str,
 ) -> Result<T, StoreError> {
-    let text: String = row.try_get(column)?;
+    let text = row.text(column)?.unwrap_or_default();
     serde_json::from_str(&text).map_err(|_| StoreError::Damaged {
         what: column,
-        value: text,
+        value: text.into_owned(),
     })
 }
 

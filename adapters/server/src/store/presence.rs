@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 
-use super::sessions::{participant, session};
-use super::{ParticipantRow, SessionRow, StoreError, StreamRow, Tx, json, to_json};
+use super::row::Entry as _;
+use super::{ParticipantRow, Presence, SessionRow, StoreError, StreamRow, Tx, json, to_json};
 use crate::time::{Moment, Timestamp};
 
 impl Tx {
@@ -17,7 +17,7 @@ impl Tx {
         let rows =
             sqlx::query("SELECT * FROM sessions WHERE ended_at IS NULL ORDER BY started_at, id");
         let rows = rows.fetch_all(&mut *self.transaction).await?;
-        rows.iter().map(session).collect()
+        rows.iter().map(SessionRow::of).collect()
     }
 
     /// The participants that are in a session, as far as the tables know.
@@ -32,7 +32,7 @@ impl Tx {
             .bind(session.to_owned())
             .fetch_all(&mut *self.transaction)
             .await?;
-        rows.iter().map(participant).collect()
+        rows.iter().map(ParticipantRow::of).collect()
     }
 
     /// Writes that a session begins; says whether that is news.
@@ -82,7 +82,7 @@ impl Tx {
                 at: super::at(row, "started_at")?,
                 up: row.try_get("started_up")?,
             };
-            Ok((session(row)?, began))
+            Ok((SessionRow::of(row)?, began))
         });
         ended.transpose()
     }
@@ -103,7 +103,7 @@ impl Tx {
         Ok(newest.map_or(at, |newest| newest.max(at)))
     }
 
-    /// Writes that a participant comes; says whether that is news.
+    /// Writes that a participant comes; gives what that changes and is to be [told](Tx::tell_of_presence), if it is news.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -111,24 +111,14 @@ impl Tx {
         &mut self,
         row: &ParticipantRow,
         up: Option<i64>,
-    ) -> Result<bool, StoreError> {
-        let known =
-            sqlx::query("SELECT state FROM participants WHERE session = $1 AND participant = $2");
-        let known = known
-            .bind(row.session.clone())
-            .bind(row.participant.clone());
-        let known = known.fetch_optional(&mut *self.transaction).await?;
-        let state: Option<String> = known.map(|row| row.try_get("state")).transpose()?;
-        let is_present = state.as_ref().is_some_and(|state| state != "left");
-        if is_present {
-            return Ok(false);
-        }
-        sqlx::query(
+    ) -> Result<Option<Presence>, StoreError> {
+        let came = sqlx::query(
             "INSERT INTO participants (session, participant, room, name, state, grants, censored, attributes, path, joined_at, joined_up) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (session, participant) DO UPDATE SET \
              name = excluded.name, state = excluded.state, grants = excluded.grants, censored = excluded.censored, \
              attributes = excluded.attributes, path = excluded.path, joined_at = excluded.joined_at, \
-             joined_up = excluded.joined_up, left_at = NULL",
+             joined_up = excluded.joined_up, left_at = NULL WHERE participants.state = 'left' \
+             RETURNING (SELECT COUNT(*) FROM stays WHERE session = $1 AND participant = $2) AS stays",
         )
         .bind(row.session.clone())
         .bind(row.participant.clone())
@@ -140,9 +130,10 @@ impl Tx {
         .bind(to_json(&row.attributes))
         .bind(row.path.clone())
         .bind(row.joined_at.as_millis())
-        .bind(up)
-        .execute(&mut *self.transaction)
-        .await?;
+        .bind(up);
+        let Some(came) = came.fetch_optional(&mut *self.transaction).await? else {
+            return Ok(None);
+        };
         // Two stays may begin in the same millisecond: the second tells its end then.
         sqlx::query(
             "INSERT INTO stays (session, participant, joined_at) VALUES ($1, $2, $3) \
@@ -153,18 +144,15 @@ impl Tx {
         .bind(row.joined_at.as_millis())
         .execute(&mut *self.transaction)
         .await?;
-        sqlx::query(
-            "UPDATE sessions SET present = present + 1, peak = CASE WHEN present >= peak THEN present + 1 ELSE peak END, \
-             uniques = uniques + $2 WHERE id = $1",
-        )
-        .bind(row.session.clone())
-        .bind(i64::from(state.is_none()))
-        .execute(&mut *self.transaction)
-        .await?;
-        Ok(true)
+        let stays: i64 = came.try_get("stays")?;
+        Ok(Some(Presence {
+            more: 1,
+            first: i64::from(stays == 0),
+        }))
     }
 
-    /// Writes that a participant leaves; says since when it was there, if that is news.
+    /// Writes that a participant leaves; says since when it was there, if that is news. That one fewer is there is to be
+    /// [told](Tx::tell_of_presence).
     ///
     /// # Errors
     /// [`StoreError`]
@@ -204,11 +192,6 @@ impl Tx {
             .bind(id.to_owned())
             .bind(at.as_millis());
         streams.execute(&mut *self.transaction).await?;
-        let count = sqlx::query("UPDATE sessions SET present = present - 1 WHERE id = $1");
-        count
-            .bind(session.to_owned())
-            .execute(&mut *self.transaction)
-            .await?;
         Ok(Some(joined))
     }
 

@@ -1,9 +1,7 @@
 //! Rooms: long-lived names with their settings.
 
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
-
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{Page, PageRequest, Store, StoreError, Tx, at, flag, json, to_json};
 use crate::rooms::{RoomSettings, RoomState};
 use crate::time::Timestamp;
@@ -43,15 +41,26 @@ pub struct RoomFilter {
 const SELECT: &str = "SELECT rooms.*, (SELECT id FROM sessions WHERE sessions.room = rooms.name AND ended_at IS NULL \
                       ORDER BY started_at DESC LIMIT 1) AS active_session FROM rooms";
 
-fn room(row: &AnyRow) -> Result<RoomRow, StoreError> {
-    Ok(RoomRow {
-        name: row.try_get("name")?,
-        settings: json(row, "settings")?,
-        auto_created: flag(row, "auto_created")?,
-        created_at: at(row, "created_at")?,
-        updated_at: at(row, "updated_at")?,
-        active_session: row.try_get("active_session")?,
-    })
+impl Entry for RoomRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "name",
+        "settings",
+        "auto_created",
+        "created_at",
+        "updated_at",
+        "active_session",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            name: row.field("name")?,
+            settings: json(row, "settings")?,
+            auto_created: flag(row, "auto_created")?,
+            created_at: at(row, "created_at")?,
+            updated_at: at(row, "updated_at")?,
+            active_session: row.field("active_session")?,
+        })
+    }
 }
 
 impl Store {
@@ -63,7 +72,7 @@ impl Store {
         let mut select = Select::new(SELECT);
         select.compare("name =", name);
         let row = select.query().fetch_optional(&self.readers).await?;
-        row.as_ref().map(room).transpose()
+        row.as_ref().map(RoomRow::of).transpose()
     }
 
     /// All rooms, in no order.
@@ -72,7 +81,7 @@ impl Store {
     /// [`StoreError`]
     pub async fn all_rooms(&self) -> Result<Vec<RoomRow>, StoreError> {
         let rows = Select::new(SELECT).query().fetch_all(&self.readers).await?;
-        rows.iter().map(room).collect()
+        rows.iter().map(RoomRow::of).collect()
     }
 
     /// Rooms by the time at which they came to exist.
@@ -90,10 +99,7 @@ impl Store {
                 room.name.as_str().into(),
             ]
         };
-        filter
-            .select(page)
-            .page(&self.readers, page, room, key)
-            .await
+        filter.select(page).page(self, page, key).await
     }
 }
 
@@ -139,7 +145,7 @@ impl Tx {
             .query()
             .fetch_optional(&mut *self.transaction)
             .await?;
-        row.as_ref().map(room).transpose()
+        row.as_ref().map(RoomRow::of).transpose()
     }
 
     /// Writes a room, in place of the former one of that name.

@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{Cursor, Order, Page, PageRequest, Store, StoreError, Tx, at, maybe_at};
 use crate::time::Timestamp;
 
@@ -65,21 +66,38 @@ pub struct SampleFilter {
     pub step: Duration,
 }
 
-fn sample(row: &AnyRow) -> Result<SampleRow, StoreError> {
-    Ok(SampleRow {
-        at: at(row, "at")?,
-        participant: row.try_get("participant")?,
-        path: row.try_get("path")?,
-        weight: row.try_get("weight")?,
-        uplink_loss: row.try_get("uplink_loss")?,
-        downlink_loss: row.try_get("downlink_loss")?,
-        jitter_us: row.try_get("jitter_us")?,
-        round_trip_us: row.try_get("round_trip_us")?,
-        quality: row.try_get("quality")?,
-        worst_quality: row.try_get("worst_quality")?,
-        bytes_received: row.try_get("bytes_received")?,
-        bytes_sent: row.try_get("bytes_sent")?,
-    })
+impl Entry for SampleRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "at",
+        "participant",
+        "path",
+        "weight",
+        "uplink_loss",
+        "downlink_loss",
+        "jitter_us",
+        "round_trip_us",
+        "quality",
+        "worst_quality",
+        "bytes_received",
+        "bytes_sent",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            at: at(row, "at")?,
+            participant: row.field("participant")?,
+            path: row.field("path")?,
+            weight: row.field("weight")?,
+            uplink_loss: row.field("uplink_loss")?,
+            downlink_loss: row.field("downlink_loss")?,
+            jitter_us: row.field("jitter_us")?,
+            round_trip_us: row.field("round_trip_us")?,
+            quality: row.field("quality")?,
+            worst_quality: row.field("worst_quality")?,
+            bytes_received: row.field("bytes_received")?,
+            bytes_sent: row.field("bytes_sent")?,
+        })
+    }
 }
 
 /// The columns of merged samples, but for the time and the participant. PostgreSQL adds up in decimal numbers, hence the casts.
@@ -116,10 +134,7 @@ impl Store {
     ) -> Result<Page<SampleRow>, StoreError> {
         let key =
             |row: &SampleRow| vec![row.at.as_millis().into(), row.participant.as_str().into()];
-        filter
-            .select(page)
-            .page(&self.readers, page, sample, key)
-            .await
+        filter.select(page).page(self, page, key).await
     }
 
     /// Up to when samples are thinned; `None` if they never were.

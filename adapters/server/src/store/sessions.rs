@@ -6,6 +6,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{Page, PageRequest, Store, StoreError, at, flag, json, maybe_at};
 use crate::time::Timestamp;
 
@@ -127,33 +128,62 @@ pub struct ParticipantFilter {
     pub left_before: Option<Timestamp>,
 }
 
-pub(super) fn session(row: &AnyRow) -> Result<SessionRow, StoreError> {
-    Ok(SessionRow {
-        id: row.try_get("id")?,
-        room: row.try_get("room")?,
-        started_at: at(row, "started_at")?,
-        ended_at: maybe_at(row, "ended_at")?,
-        end_reason: row.try_get("end_reason")?,
-        present: row.try_get("present")?,
-        peak: row.try_get("peak")?,
-        uniques: row.try_get("uniques")?,
-    })
+impl Entry for SessionRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "room",
+        "started_at",
+        "ended_at",
+        "end_reason",
+        "present",
+        "peak",
+        "uniques",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.field("id")?,
+            room: row.field("room")?,
+            started_at: at(row, "started_at")?,
+            ended_at: maybe_at(row, "ended_at")?,
+            end_reason: row.field("end_reason")?,
+            present: row.field("present")?,
+            peak: row.field("peak")?,
+            uniques: row.field("uniques")?,
+        })
+    }
 }
 
-pub(super) fn participant(row: &AnyRow) -> Result<ParticipantRow, StoreError> {
-    Ok(ParticipantRow {
-        session: row.try_get("session")?,
-        participant: row.try_get("participant")?,
-        room: row.try_get("room")?,
-        name: row.try_get("name")?,
-        state: row.try_get("state")?,
-        grants: json(row, "grants")?,
-        censored: flag(row, "censored")?,
-        attributes: json(row, "attributes")?,
-        path: row.try_get("path")?,
-        joined_at: at(row, "joined_at")?,
-        left_at: maybe_at(row, "left_at")?,
-    })
+impl Entry for ParticipantRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "session",
+        "participant",
+        "room",
+        "name",
+        "state",
+        "grants",
+        "censored",
+        "attributes",
+        "path",
+        "joined_at",
+        "left_at",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            session: row.field("session")?,
+            participant: row.field("participant")?,
+            room: row.field("room")?,
+            name: row.field("name")?,
+            state: row.field("state")?,
+            grants: json(row, "grants")?,
+            censored: flag(row, "censored")?,
+            attributes: json(row, "attributes")?,
+            path: row.field("path")?,
+            joined_at: at(row, "joined_at")?,
+            left_at: maybe_at(row, "left_at")?,
+        })
+    }
 }
 
 fn is_any(range: [Option<Timestamp>; 2]) -> bool {
@@ -245,7 +275,7 @@ impl Store {
     pub async fn session(&self, id: &str) -> Result<Option<SessionRow>, StoreError> {
         let row = sqlx::query("SELECT * FROM sessions WHERE id = $1").bind(id.to_owned());
         let row = row.fetch_optional(&self.readers).await?;
-        row.as_ref().map(session).transpose()
+        row.as_ref().map(SessionRow::of).transpose()
     }
 
     /// Sessions by the time at which they began, or see [`SessionFilter::sort`].
@@ -263,10 +293,7 @@ impl Store {
             let time = end.unwrap_or(session.started_at);
             vec![time.as_millis().into(), session.id.as_str().into()]
         };
-        filter
-            .select(page)
-            .page(&self.readers, page, session, key)
-            .await
+        filter.select(page).page(self, page, key).await
     }
 
     /// Participants of all sessions by the time at which they came, or see [`ParticipantFilter::sort`].
@@ -288,10 +315,7 @@ impl Store {
                 row.participant.as_str().into(),
             ]
         };
-        filter
-            .select(page)
-            .page(&self.readers, page, participant, key)
-            .await
+        filter.select(page).page(self, page, key).await
     }
 
     /// A participant of a session, with its stays and streams, the oldest first.
@@ -336,7 +360,7 @@ impl Store {
             })
         };
         Ok(Some((
-            participant(&row)?,
+            ParticipantRow::of(&row)?,
             stays.iter().map(stay).collect::<Result<_, _>>()?,
             streams.iter().map(stream).collect::<Result<_, _>>()?,
         )))

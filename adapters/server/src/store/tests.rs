@@ -4,12 +4,14 @@
 use serde_json::json;
 use sqlx::AnyConnection;
 use sqlx::Connection as _;
+use sqlx::Row as _;
 use tempfile::TempDir;
 
 use super::*;
 use crate::rooms::{RoomSettings, RoomState as State};
 use crate::time::Timestamp;
 
+mod listed;
 mod plans;
 
 /// A store of its own, and what keeps its file.
@@ -407,10 +409,12 @@ async fn a_job_that_panics_fails_alone() {
     }
 }
 
-/// Ends the sessions of others, as when PostgreSQL restarts. It does not wait until they are gone.
+/// Ends the sessions of others, as when PostgreSQL restarts, and waits until they are gone.
 async fn cut_sessions(connection: &mut AnyConnection) {
+    // With a time to wait it waits until the session has ended.
     sqlx::query(
-        "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "SELECT COUNT(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )
     .execute(connection)
     .await

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
-use sqlx::any::AnyRow;
 use utoipa::ToSchema;
 
 use super::journal::KINDS;
 use super::list::{Column, Select, Sort};
+use super::row::{Columns, Entry};
 use super::{Page, PageRequest, Store, StoreError, Tx, at, json, maybe_at, to_json};
 use crate::time::Timestamp;
 
@@ -131,30 +131,49 @@ const OLDEST_UNDELIVERED: &str = "SELECT MIN(seq) AS seq FROM (\
     SELECT (SELECT MIN(event_seq) FROM deliveries WHERE webhook = webhooks.id AND settled_at IS NULL) AS seq \
     FROM webhooks WHERE enabled = 1 AND gone_at IS NULL) AS owed";
 
-fn webhook(row: &AnyRow) -> Result<WebhookRow, StoreError> {
-    let former: Option<String> = row.try_get("former_sealed")?;
+fn webhook(row: &impl Columns) -> Result<WebhookRow, StoreError> {
+    let former: Option<String> = row.field("former_sealed")?;
     Ok(WebhookRow {
-        id: row.try_get("id")?,
+        id: row.field("id")?,
         settings: json(row, "settings")?,
-        sealed: row.try_get("sealed")?,
+        sealed: row.field("sealed")?,
         former: former.zip(maybe_at(row, "former_until")?),
         gone_at: maybe_at(row, "gone_at")?,
-        queued: row.try_get("queued")?,
-        version: row.try_get("version")?,
+        queued: row.field("queued")?,
+        version: row.field("version")?,
         last_success_at: maybe_at(row, "last_success_at")?,
         created_at: at(row, "created_at")?,
         updated_at: at(row, "updated_at")?,
     })
 }
 
-fn standing(row: &AnyRow) -> Result<WebhookStanding, StoreError> {
-    let retrying: Option<i64> = row.try_get("retrying")?;
-    Ok(WebhookStanding {
-        row: webhook(row)?,
-        is_failing: retrying.is_some(),
-        backlog: row.try_get("backlog")?,
-        oldest_pending_at: maybe_at(row, "oldest_pending_at")?,
-    })
+impl Entry for WebhookStanding {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "settings",
+        "sealed",
+        "former_sealed",
+        "former_until",
+        "gone_at",
+        "queued",
+        "version",
+        "last_success_at",
+        "created_at",
+        "updated_at",
+        "retrying",
+        "backlog",
+        "oldest_pending_at",
+    ];
+
+    fn of(row: &impl Columns) -> Result<Self, StoreError> {
+        let retrying: Option<i64> = row.field("retrying")?;
+        Ok(Self {
+            row: webhook(row)?,
+            is_failing: retrying.is_some(),
+            backlog: row.field("backlog")?,
+            oldest_pending_at: maybe_at(row, "oldest_pending_at")?,
+        })
+    }
 }
 
 impl Store {
@@ -169,7 +188,9 @@ impl Store {
         let Some(row) = row else {
             return Ok(None);
         };
-        self.with_journal(standing(&row)?).await.map(Some)
+        self.with_journal(WebhookStanding::of(&row)?)
+            .await
+            .map(Some)
     }
 
     /// Webhooks by the time at which they came to exist.
@@ -182,7 +203,7 @@ impl Store {
             let row = &webhook.row;
             vec![row.created_at.as_millis().into(), row.id.as_str().into()]
         };
-        let page = select.page(&self.readers, page, standing, key).await?;
+        let page = select.page(self, page, key).await?;
         let mut data = Vec::with_capacity(page.data.len());
         for webhook in page.data {
             data.push(self.with_journal(webhook).await?);
@@ -209,7 +230,7 @@ impl Store {
         let rows = Select::new(SELECT).query().fetch_all(&self.readers).await?;
         let mut health = WebhookHealth::default();
         for row in &rows {
-            let webhook = standing(row)?;
+            let webhook = WebhookStanding::of(row)?;
             if webhook.row.gone_at.is_some() {
                 health.gone += 1;
             } else if !webhook.row.settings.enabled {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::{Any, AnyPool, Row as _, Transaction};
+use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -249,6 +250,25 @@ impl Writer {
     }
 }
 
+/// Why nothing of a batch was written.
+#[derive(Debug, Error)]
+enum Failed {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// Another process has the database.
+    #[error(transparent)]
+    Lock(LockError),
+}
+
+impl From<LockError> for Failed {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Database(error) => Self::Database(error),
+            error => Self::Lock(error),
+        }
+    }
+}
+
 /// What the task that writes has for itself.
 struct Own {
     pool: AnyPool,
@@ -261,12 +281,8 @@ struct Own {
 
 impl Own {
     /// Notes whether another process has the database.
-    fn look(&mut self, error: Option<&sqlx::Error>) {
-        let is_held = error.is_some_and(|error| match error {
-            sqlx::Error::Configuration(error) => error.is::<LockError>(),
-            _ => false,
-        });
-        if !is_held {
+    fn look(&mut self, error: Option<&Failed>) {
+        if !matches!(error, Some(Failed::Lock(_))) {
             self.held_elsewhere = None;
             return;
         }
@@ -318,13 +334,9 @@ async fn transact(
     own: &mut Own,
     queue: &mut mpsc::Receiver<Box<dyn Work>>,
     batch: &mut Vec<Box<dyn Work>>,
-) -> Result<i64, sqlx::Error> {
+) -> Result<i64, Failed> {
     let mut transaction = own.pool.begin_with(own.begin).await?;
-    let held = own.lock.hold(&mut transaction).await;
-    held.map_err(|error| match error {
-        LockError::Database(error) => error,
-        held => sqlx::Error::Configuration(Box::new(held)),
-    })?;
+    own.lock.hold(&mut transaction).await?;
     let mut tx = Tx {
         transaction,
         now: Timestamp::now(),

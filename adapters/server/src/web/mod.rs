@@ -10,6 +10,8 @@
 //! A session is one participant's way to one worker, at `/parlour/<the worker's port>`. Each message or datagram is one packet
 //! of the protocol, which encrypts and authenticates by itself.
 
+#[cfg(feature = "webtransport")]
+mod opening;
 #[cfg_attr(not(feature = "webtransport"), allow(dead_code))]
 mod pinned;
 mod socket;
@@ -28,10 +30,12 @@ use prometheus_client::encoding::EncodeLabelValue;
 use thiserror::Error;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
+use url::Host;
 
-use crate::config::{self, Config, Origin, Site};
+use crate::config::{Config, Origin, Site};
 use crate::counted::Counted;
 use crate::http::Certificates;
+use crate::time::Timestamp;
 
 pub(crate) use pinned::Hash;
 pub(crate) use socket::serve as serve_socket;
@@ -97,6 +101,8 @@ pub struct Web(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     origins: Vec<Origin>,
+    /// The server's own names.
+    names: Vec<Host>,
     offer: Option<Offer>,
     sessions: TaskTracker,
 }
@@ -111,9 +117,10 @@ pub(crate) struct Offer {
 }
 
 impl Web {
-    pub(crate) fn new(config: &config::Web, transport: Option<&Transport>) -> Self {
+    pub(crate) fn new(config: &Config, transport: Option<&Transport>) -> Self {
         Self(Arc::new(Shared {
-            origins: config.origins.clone(),
+            origins: config.web.origins.clone(),
+            names: config.names(),
             offer: transport.map(|transport| transport.offer().clone()),
             sessions: TaskTracker::new(),
         }))
@@ -121,6 +128,9 @@ impl Web {
 
     /// Whether a page may join that its browser says is from `origin`, by WebSocket at `host`, an authority. A program that is
     /// no browser does not say.
+    ///
+    /// A page of the server itself may. That its host is the one that it has reached proves it by https, as the browser has seen
+    /// the certificate. By http it does not: the page's owner can have its name lead here, once the page is loaded.
     pub(crate) fn admits(&self, origin: Option<&str>, host: Option<&str>) -> bool {
         let Some(origin) = origin else {
             return true;
@@ -128,24 +138,39 @@ impl Web {
         let page = Site::parse(origin);
         let is_ours = page.as_ref().is_some_and(|page| {
             let this = host.and_then(|host| Site::parse(&format!("{}://{host}", page.scheme)));
-            this.as_ref() == Some(page)
+            this.as_ref() == Some(page) && (page.scheme == "https" || self.is_own(&page.host))
         });
         is_ours || self.includes(page.as_ref())
     }
 
-    /// The same by WebTransport, which may be at another port than the API.
+    /// The same by WebTransport, which may be at another port than the API. Of a certificate that is known by its hash, the
+    /// browser does not look at the name.
     #[cfg_attr(not(feature = "webtransport"), allow(dead_code))]
     fn admits_over_udp(&self, origin: Option<&str>, host: &str) -> bool {
         let Some(origin) = origin else {
             return true;
         };
+        let is_pinned = (self.0.offer.as_ref()).is_some_and(|offer| offer.pinned.is_some());
         let page = Site::parse(origin);
         let this = Site::parse(&format!("https://{host}"));
         let is_ours = match (&page, &this) {
-            (Some(page), Some(this)) => (&page.scheme, &page.host) == (&this.scheme, &this.host),
+            (Some(page), Some(this)) => {
+                (&page.scheme, &page.host) == (&this.scheme, &this.host)
+                    && (!is_pinned || self.is_own(&page.host))
+            }
             _ => false,
         };
         is_ours || self.includes(page.as_ref())
+    }
+
+    /// Whether a host is this server, whatever names lead where: an address, a name of this machine, or one of the
+    /// configuration.
+    fn is_own(&self, host: &Host) -> bool {
+        match host {
+            Host::Ipv4(_) | Host::Ipv6(_) => true,
+            Host::Domain(name) if name == "localhost" || name.ends_with(".localhost") => true,
+            name => self.0.names.contains(name),
+        }
     }
 
     fn includes(&self, page: Option<&Site>) -> bool {
@@ -165,7 +190,8 @@ impl Web {
     /// The certificates that WebTransport shows now or will show next, if browsers have to know them by their hashes.
     pub(crate) fn transport_hashes(&self) -> Option<Vec<Hash>> {
         let offer = self.0.offer.as_ref()?;
-        offer.pinned.as_ref().map(pinned::Pinned::hashes)
+        let pinned = offer.pinned.as_ref()?;
+        Some(pinned.hashes(Timestamp::now()))
     }
 
     /// Has a session go on beside, counted.
@@ -209,10 +235,9 @@ mod tests {
 
     fn web(origins: &[&str]) -> Web {
         let origins = origins.iter().map(|origin| origin.parse().unwrap());
-        let config = config::Web {
-            origins: origins.collect(),
-            webtransport: None,
-        };
+        let mut config = Config::default();
+        config.media.host = Some("rooms.example".to_owned());
+        config.web.origins = origins.collect();
         Web::new(&config, None)
     }
 
@@ -228,6 +253,14 @@ mod tests {
                 "rooms.example:7800",
                 true,
             ),
+            // Its certificate says that it is ours.
+            (Some("https://other.example"), "other.example", true),
+            // Its name may have been made to lead here.
+            (Some("http://evil.example:7800"), "evil.example:7800", false),
+            (Some("http://192.0.2.1:7800"), "192.0.2.1:7800", true),
+            (Some("http://[::1]"), "[::1]", true),
+            (Some("http://localhost:7800"), "localhost:7800", true),
+            (Some("http://app.localhost"), "app.localhost", true),
             (Some("https://rooms.example:444"), "rooms.example", false),
             (Some("https://app.example"), "rooms.example", true),
             (Some("http://app.example"), "rooms.example", false),
@@ -265,6 +298,28 @@ mod tests {
         ] {
             let admitted = web.admits_over_udp(origin, host);
             assert_eq!(admitted, expected, "{origin:?} {host}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_known_by_its_hash_does_not_prove_a_name() {
+        let mut config = Config::default();
+        config.media.host = Some("rooms.example".to_owned());
+        let mut web = Web::new(&config, None);
+        Arc::get_mut(&mut web.0).unwrap().offer = Some(Offer {
+            port: 7800,
+            url: None,
+            pinned: Some(pinned::Pinned::new(Timestamp::now()).unwrap()),
+        });
+        for (host, expected) in [
+            ("rooms.example", true),
+            ("192.0.2.1", true),
+            ("localhost", true),
+            ("evil.example", false),
+        ] {
+            let origin = format!("https://{host}");
+            let admitted = web.admits_over_udp(Some(&origin), &format!("{host}:7800"));
+            assert_eq!(admitted, expected, "{host}");
         }
     }
 }

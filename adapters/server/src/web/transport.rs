@@ -10,7 +10,6 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use parlour_tokio::core::wire::MAX_DATAGRAM;
 use parlour_tokio::{CarriageError, CarriageReceiver, CarriageSender};
-use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use wtransport::endpoint::endpoint_side::Server;
 use wtransport::endpoint::{IncomingSession, SessionRequest};
@@ -18,6 +17,7 @@ use wtransport::error::SendDatagramError;
 use wtransport::quinn::{IdleTimeout, TransportConfig, VarInt as QuicVarInt};
 use wtransport::{Connection, Endpoint, RecvStream, ServerConfig, VarInt};
 
+use super::opening::Openings;
 use super::pinned::Pinned;
 use super::{Carriage, Offer, PATH, STALLED, Web, WebError};
 use crate::api::{App, Parts};
@@ -28,7 +28,7 @@ use crate::time::Timestamp;
 /// How long a client may take from its first packet until it asks for a session.
 const OPENING: Duration = Duration::from_secs(10);
 /// Connections that come about at once. Clients of more than the first have to show that their address is theirs, and more than
-/// the second are refused.
+/// the second, or a quarter of that from one address, are refused.
 const PROVEN: usize = 64;
 const MOST_OPENING: usize = 1_024;
 /// After this time without any packet a connection has ended.
@@ -42,8 +42,8 @@ const HTTP_STREAMS: u32 = 3;
 /// Bytes that a client may send ahead in one stream, and in all: there are requests, and packets.
 const STREAM_WINDOW: u32 = 16 << 10;
 const WINDOW: u32 = 256 << 10;
-/// How often to look at the clock: it may jump, as when a machine was asleep.
-const LOOK: Duration = Duration::from_secs(3_600);
+/// How often to look at the clock: it may jump, as when a machine was asleep, and timers stand still meanwhile.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Why a session is closed, as its client is told.
 const PARTICIPANT_GONE: (VarInt, &str) = (VarInt::from_u32(0), "the participant is gone");
@@ -105,7 +105,7 @@ impl Transport {
 
     /// Takes sessions on, and renews the certificate. It does not end.
     pub(crate) async fn serve(self, web: Web, parts: Weak<Parts>) {
-        let opening = Arc::new(Semaphore::new(MOST_OPENING));
+        let openings = Openings::new(MOST_OPENING);
         let renewing = async {
             let mut ticks = interval(LOOK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -121,15 +121,15 @@ impl Transport {
         let accepting = async {
             loop {
                 let incoming = self.endpoint.accept().await;
-                let Ok(permit) = Arc::clone(&opening).try_acquire_owned() else {
-                    incoming.refuse();
-                    continue;
-                };
-                let are_many = opening.available_permits() < MOST_OPENING - PROVEN;
-                if are_many && !incoming.remote_address_validated() {
+                // First, so that nobody takes others' places by their addresses.
+                if openings.len() >= PROVEN && !incoming.remote_address_validated() {
                     incoming.retry();
                     continue;
                 }
+                let Some(opening) = openings.take(incoming.remote_address().ip()) else {
+                    incoming.refuse();
+                    continue;
+                };
                 let (web, parts) = (web.clone(), Weak::clone(&parts));
                 tokio::spawn(async move {
                     let from = incoming.remote_address();
@@ -139,7 +139,7 @@ impl Transport {
                     {
                         tracing::debug!(%from, "WebTransport: no session in time");
                     }
-                    drop(permit);
+                    drop(opening);
                 });
             }
         };

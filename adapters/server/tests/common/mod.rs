@@ -6,6 +6,8 @@
 )]
 
 pub mod carried;
+#[path = "../../../tokio/tests/common/relay.rs"]
+pub mod datagrams;
 pub mod process;
 pub mod receiver;
 pub mod relay;
@@ -108,6 +110,7 @@ impl Home {
         // Tests ask more often than people.
         config.http.limits.requests_per_s = NonZeroU32::MAX;
         config.http.limits.refreshes_per_min = NonZeroU32::MAX;
+        config.http.limits.guests_per_min = NonZeroU32::MAX;
         config
     }
 

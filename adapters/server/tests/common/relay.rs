@@ -1,12 +1,13 @@
 //! A way to the rooms on which UDP can be held up.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parlour_tokio::core::ticket::Ticket;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
+
+use super::datagrams::{Towards, relay};
 
 /// Forwards datagrams between one participant and the server that its ticket names.
 pub struct Relay {
@@ -18,14 +19,30 @@ pub struct Relay {
 
 impl Relay {
     pub async fn to(ticket: &str) -> Self {
+        Self::new(ticket, false).await
+    }
+
+    /// One that [cuts](Self::cut) itself as soon as the server answers, before the participant has the answer.
+    pub async fn that_holds_up_the_answer(ticket: &str) -> Self {
+        Self::new(ticket, true).await
+    }
+
+    async fn new(ticket: &str, mut cuts_at_answer: bool) -> Self {
         let ticket = Ticket::parse(ticket).unwrap();
+        let server = tokio::net::lookup_host((ticket.host, ticket.port)).await;
+        let server = server.unwrap().next().unwrap();
         let inside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let outside = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        outside.connect((ticket.host, ticket.port)).await.unwrap();
         let address = inside.local_addr().unwrap();
         let host = address.ip().to_string();
         let port = address.port();
         let is_cut = Arc::new(AtomicBool::new(false));
+        let cut = Arc::clone(&is_cut);
+        let passes = move |towards| {
+            if towards == Towards::Participant && std::mem::take(&mut cuts_at_answer) {
+                cut.store(true, Ordering::Relaxed);
+            }
+            !cut.load(Ordering::Relaxed)
+        };
         Self {
             ticket: Ticket {
                 host: &host,
@@ -33,9 +50,14 @@ impl Relay {
                 ..ticket
             }
             .to_string(),
-            task: tokio::spawn(forward(inside, outside, Arc::clone(&is_cut))),
+            task: tokio::spawn(relay(inside, server, passes)),
             is_cut,
         }
+    }
+
+    /// Whether datagrams are lost now.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
     }
 
     /// Loses all datagrams from now on, or none any more.
@@ -47,27 +69,5 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-async fn forward(inside: UdpSocket, outside: UdpSocket, is_cut: Arc<AtomicBool>) {
-    let (mut sent, mut received) = ([0; 2_048], [0; 2_048]);
-    let mut participant: Option<SocketAddr> = None;
-    loop {
-        // An error is that of an ICMP message: the other end is gone, or not there yet.
-        tokio::select! {
-            Ok((len, from)) = inside.recv_from(&mut sent) => {
-                participant = Some(from);
-                if !is_cut.load(Ordering::Relaxed) {
-                    let _ = outside.send(&sent[..len]).await;
-                }
-            }
-            Ok(len) = outside.recv(&mut received) => {
-                if let Some(to) = participant.filter(|_| !is_cut.load(Ordering::Relaxed)) {
-                    let _ = inside.send_to(&received[..len], to).await;
-                }
-            }
-            else => tokio::task::yield_now().await,
-        }
     }
 }

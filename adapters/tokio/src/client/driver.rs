@@ -330,14 +330,22 @@ impl Driver {
             match event {
                 CoreEvent::Redirected(to) => {
                     tracing::debug!(?to, "redirected");
-                    if let (Some(web), Some((_, Link::Web(_)))) = (web.as_mut(), &*link) {
-                        web.settled(true);
+                    if let Some(web) = web.as_mut() {
+                        if matches!(link, Some((_, Link::Web(_)))) {
+                            web.settled(true);
+                        }
+                        web.redirected(to);
                     }
                     // Later packets from there are not for this client.
                     *link = None;
                     route.redirected(*to, now);
                 }
-                CoreEvent::RedirectEnded => route.redirect_ended(now),
+                CoreEvent::RedirectEnded => {
+                    if let Some(web) = web.as_mut() {
+                        web.redirect_ended();
+                    }
+                    route.redirect_ended(now);
+                }
                 CoreEvent::Reconnecting(cause) => {
                     // The socket may be bound to an address that this machine no longer has, and a connection may be as dead.
                     let silent = matches!(

@@ -37,7 +37,7 @@ pub enum JoinError {
         /// and those to which the server redirected this client. Refused: the machine there reports a closed port.
         tried: String,
     },
-    /// Every address says that nobody listens there.
+    /// Every address says that nobody listens there, and a WebSocket cannot be had.
     #[error(
         "nobody listens at {address} (tried {tried}); check the port in the ticket, and that the server runs"
     )]

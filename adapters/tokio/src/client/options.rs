@@ -68,7 +68,7 @@ pub struct JoinOptions {
     pub wait_in_lobby: bool,
     /// The time without an answer after which joining gives up. Less than 2 s leaves no time for TCP, and
     /// less than 5 s none for WebSocket. If every
-    /// address reports a closed port, it gives up after 2 s.
+    /// address reports a closed port, and the web's server refuses, it gives up after 2 s.
     pub timeout: Duration,
     /// Is told what the join waits for: an answer that has not come for 2 s, or a moderator.
     pub on_progress: Option<OnProgress>,

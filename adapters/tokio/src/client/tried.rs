@@ -26,19 +26,26 @@ struct Attempt {
 struct Web {
     address: String,
     failure: Option<String>,
+    /// Another attempt will hardly end otherwise.
+    is_final: bool,
 }
 
 impl Tried {
     /// By WebSocket, there.
     pub(super) fn note_web(&mut self, address: String) {
-        let failure = None;
-        self.web.get_or_insert(Web { address, failure });
+        self.web.get_or_insert(Web {
+            address,
+            failure: None,
+            is_final: false,
+        });
     }
 
     /// Notes why that does not do.
     pub(super) fn note_web_failed(&mut self, error: &io::Error) {
         if let Some(web) = &mut self.web {
             web.failure = Some(error.to_string());
+            let passing = [io::ErrorKind::TimedOut, io::ErrorKind::ResourceBusy];
+            web.is_final = !passing.contains(&error.kind());
         }
     }
 
@@ -70,7 +77,7 @@ impl Tried {
     pub(super) fn is_refused_everywhere(&self, targets: usize) -> bool {
         self.attempts.len() >= targets
             && self.attempts.iter().all(|attempt| attempt.is_refused)
-            && (self.web.as_ref()).is_none_or(|web| web.failure.is_some())
+            && (self.web.as_ref()).is_none_or(|web| web.is_final)
     }
 }
 
@@ -86,7 +93,10 @@ impl fmt::Display for Tried {
             let outcome = if attempt.is_refused { " (refused)" } else { "" };
             write!(f, "{separator}{transport} to {address}{outcome}")?;
         }
-        if let Some(Web { address, failure }) = &self.web {
+        if let Some(Web {
+            address, failure, ..
+        }) = &self.web
+        {
             let separator = if self.attempts.is_empty() { "" } else { ", " };
             write!(f, "{separator}WebSocket to {address}")?;
             if let Some(failure) = failure {

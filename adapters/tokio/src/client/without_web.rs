@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use parlour_core::client::Target;
+use parlour_core::signal::Redirect;
 
 pub(super) const PATIENCE: Duration = Duration::ZERO;
 
@@ -29,6 +30,14 @@ impl Web {
 impl ByWeb {
     pub(super) fn new(web: Web, _: bool) -> Self {
         match web {}
+    }
+
+    pub(super) fn redirected(&mut self, _: &Redirect) {
+        match *self {}
+    }
+
+    pub(super) fn redirect_ended(&mut self) {
+        match *self {}
     }
 
     pub(super) fn open(&mut self, _: Target) {

@@ -12,6 +12,7 @@
 //! and needs none of a room's state.
 
 mod admission;
+mod alarm;
 mod bind;
 mod carriage;
 mod config;

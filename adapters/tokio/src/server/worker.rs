@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 
 use super::ServerEvent;
 use super::admission::Admitter;
+use super::alarm::Alarm;
 use super::bind::Sockets;
 use super::carriage::{CarriageReceiver, CarriageSender, CarryError};
 use super::gauge::{Gauge, Reading};
@@ -125,10 +126,7 @@ impl Worker {
         let server = Server::new(limits, keys, now, rng);
         let (admitter, commands, events) = (self.admitter, self.commands, self.events);
         let (running, gauge) = (self.running, self.gauge);
-        let alarm = Alarm {
-            index: self.index,
-            failed: self.failed,
-        };
+        let alarm = Alarm::new(self.index, self.failed);
         let thread = std::thread::Builder::new().name(name);
         thread.spawn(move || {
             let _alarm = alarm;
@@ -160,20 +158,6 @@ impl Worker {
             drop(running);
         })?;
         Ok(())
-    }
-}
-
-/// Says that its thread has panicked, if it has.
-struct Alarm {
-    index: usize,
-    failed: watch::Sender<Option<usize>>,
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.failed.send_replace(Some(self.index));
-        }
     }
 }
 

@@ -5,6 +5,8 @@
     reason = "each test program uses a part of it"
 )]
 
+pub mod relay;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -83,10 +83,10 @@ impl From<Moderation> for signal::Moderation {
     }
 }
 
-/// One wish of the page; its `type` is the name in camel case.
+/// One wish of the page: an object with its name in camel case, and in that the fields. With the name among the fields, serde
+/// would have to keep them until it has seen it, which takes 20 KB of code.
 #[derive(Debug, Deserialize)]
 #[serde(
-    tag = "type",
     rename_all = "camelCase",
     rename_all_fields = "camelCase",
     deny_unknown_fields
@@ -145,7 +145,7 @@ pub enum Command {
         participants: Option<Vec<String>>,
     },
     /// Ends the session for everybody.
-    EndSession,
+    EndSession {},
     /// Gives an attribute a value.
     SetAttribute {
         /// Whose, if not one's own.
@@ -156,11 +156,11 @@ pub enum Command {
         value: String,
     },
     /// Asks for the right to speak.
-    RequestFloor,
+    RequestFloor {},
     /// Gives it back.
-    ReleaseFloor,
+    ReleaseFloor {},
     /// Leaves the session.
-    Leave,
+    Leave {},
 }
 
 impl Command {
@@ -196,7 +196,7 @@ impl Command {
                     Some(ids) => Targets::List(list(&ids)?),
                 },
             }),
-            Self::EndSession => client.ask(Operation::EndSession),
+            Self::EndSession {} => client.ask(Operation::EndSession),
             Self::SetAttribute {
                 participant,
                 key,
@@ -206,9 +206,9 @@ impl Command {
                 key: AttributeKey::new(&key).map_err(|error| Error::named("key", error))?,
                 value: AttributeValue::new(value).map_err(Error::invalid)?,
             }),
-            Self::RequestFloor => client.ask(Operation::RequestFloor),
-            Self::ReleaseFloor => client.ask(Operation::ReleaseFloor),
-            Self::Leave => client.leave(now).map(|()| None),
+            Self::RequestFloor {} => client.ask(Operation::RequestFloor),
+            Self::ReleaseFloor {} => client.ask(Operation::ReleaseFloor),
+            Self::Leave {} => client.leave(now).map(|()| None),
         };
         Ok(request?.map(|request| request.0))
     }

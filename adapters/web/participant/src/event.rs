@@ -1,6 +1,6 @@
 //! What happened, as objects: each has a `type`, which is the variant's name in camel case.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use parlour_core::client::{CloseCause, Event as Core, ReconnectCause};
 use parlour_core::room::{ConnectionState, Grants};
@@ -28,6 +28,28 @@ impl From<StreamRef> for Stream {
     }
 }
 
+/// A worker of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The address of its machine, as URLs have it; none is the machine so far.
+    pub host: Option<String>,
+    /// The worker's port.
+    pub port: u16,
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        let host = match address.ip() {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("[{v6}]"),
+        };
+        Self {
+            host: Some(host),
+            port: address.port(),
+        }
+    }
+}
+
 /// An event of the core's client, of which [`parlour_core::client::Event`] says more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(
@@ -41,10 +63,9 @@ pub enum Event {
         resumed: bool,
     },
     Waiting,
-    /// Connect to the worker with this port, or to one of these servers.
+    /// Connect to one of these.
     Redirected {
-        port: Option<u16>,
-        addresses: Vec<String>,
+        to: Vec<Place>,
     },
     RedirectEnded,
     Synchronized,
@@ -267,13 +288,12 @@ impl From<Core> for Event {
 }
 
 fn redirected(redirect: Redirect) -> Event {
-    let (port, addresses): (_, Vec<SocketAddr>) = match redirect {
-        Redirect::Port(port) => (Some(port), vec![]),
-        Redirect::Address(address) => (None, vec![address]),
-        Redirect::Either(v4, v6) => (None, vec![v4.into(), v6.into()]),
+    let to = match redirect {
+        Redirect::Port(port) => vec![Place { host: None, port }],
+        Redirect::Address(address) => vec![address.into()],
+        Redirect::Either(v4, v6) => vec![SocketAddr::from(v4).into(), SocketAddr::from(v6).into()],
     };
-    let addresses = addresses.iter().map(SocketAddr::to_string).collect();
-    Event::Redirected { port, addresses }
+    Event::Redirected { to }
 }
 
 fn grants_changed(changed: Grants) -> Event {

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  datagrams ──► buffer, handleDatagram ──► takeFrames ──► the player's worklet
-//!  commands as JSON ──► command ─┐      ┌─► pollEvent, state, statistics as JSON
+//!  commands as JSON ──► command ─┐      ┌─► pollEvent, changes, statistics as JSON
 //!  payloads of the encoder ──► sendAudio┴─► pollTransmit, buffer ──► datagrams
 //! ```
 //!
@@ -33,7 +33,7 @@ use wasm_bindgen::prelude::*;
 use crate::command::{Command, Options};
 use crate::error::Error;
 use crate::event::Event;
-use crate::state::{State, Statistics};
+use crate::state::{Changes, State, Statistics};
 
 /// Lossy messages that wait to be taken; then the oldest makes room.
 const MAX_LOSSY: usize = 64;
@@ -47,6 +47,10 @@ pub struct Participant {
     buffer: Box<[u8; MAX_DATAGRAM]>,
     frames: Vec<u8>,
     lossy: VecDeque<Message>,
+    /// The state as it was told last.
+    told: State,
+    /// Whether nobody was heard when the levels were told last.
+    is_quiet: bool,
 }
 
 /// An application message from another participant.
@@ -124,6 +128,8 @@ impl Participant {
             buffer: Box::new([0; MAX_DATAGRAM]),
             frames: Vec::new(),
             lossy: VecDeque::new(),
+            told: State::default(),
+            is_quiet: true,
         })
     }
 
@@ -206,6 +212,14 @@ impl Participant {
     /// The state now.
     pub fn current(&self) -> State {
         State::of(&self.client)
+    }
+
+    /// See [`changes`](Self::changes).
+    pub fn changed(&mut self) -> Changes {
+        let now = self.current();
+        let changes = Changes::between(&self.told, &now);
+        self.told = now;
+        changes
     }
 }
 
@@ -309,14 +323,17 @@ impl Participant {
             .map_err(thrown)
     }
 
-    /// The [`State`].
-    pub fn state(&self) -> String {
-        json(&self.current())
+    /// The [`Changes`] of the state since the last call; at first, since nothing was known.
+    pub fn changes(&mut self) -> String {
+        json(&self.changed())
     }
 
-    /// How loud those heard now are, as an object of −dBov.
-    pub fn levels(&self, now: f64) -> String {
-        json(&state::levels(&self.client, at(now)))
+    /// How loud those heard now are, as an object of dBov, with `own` for this participant's microphone; nothing while all
+    /// are quiet, but the first time.
+    pub fn levels(&mut self, now: f64, own: u8) -> Option<String> {
+        let levels = state::levels(&self.client, at(now), own);
+        let was_quiet = std::mem::replace(&mut self.is_quiet, levels.is_empty());
+        (!was_quiet || !self.is_quiet).then(|| json(&levels))
     }
 
     /// The [`Statistics`].

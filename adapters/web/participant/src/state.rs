@@ -83,6 +83,98 @@ pub struct Waiting {
     pub name: String,
 }
 
+/// What differs between two states: fields that are absent are the same.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs)] // Those of the state.
+pub struct Changes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub me: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<String>>,
+    /// Those that are new or other than before, in the order of their ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub participants: Vec<Participant>,
+    /// The ids of those that are there no longer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_speaker: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presenter: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub main: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speakers: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lobby: Option<Vec<Waiting>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u32>,
+}
+
+impl Changes {
+    /// What makes `after` of `before`.
+    pub(crate) fn between(before: &State, after: &State) -> Self {
+        fn new<T: PartialEq + Clone>(before: &T, after: &T) -> Option<T> {
+            (before != after).then(|| after.clone())
+        }
+        let was: BTreeMap<_, _> = by_id(before).collect();
+        let is: BTreeMap<_, _> = by_id(after).collect();
+        let others = is.iter().filter(|(id, one)| was.get(*id) != Some(*one));
+        let gone = was.keys().filter(|id| !is.contains_key(*id));
+        Self {
+            connection: new(&before.connection, &after.connection),
+            me: new(&before.me, &after.me),
+            session: new(&before.session, &after.session),
+            grants: new(&before.grants, &after.grants),
+            participants: others.map(|(_, one)| (*one).clone()).collect(),
+            gone: gone.map(|id| (*id).to_owned()).collect(),
+            count: new(&before.count, &after.count),
+            active_speaker: new(&before.active_speaker, &after.active_speaker),
+            presenter: new(&before.presenter, &after.presenter),
+            main: new(&before.main, &after.main),
+            floor: new(&before.floor, &after.floor),
+            speakers: new(&before.speakers, &after.speakers),
+            lobby: new(&before.lobby, &after.lobby),
+            waiting: new(&before.waiting, &after.waiting),
+        }
+    }
+}
+
+fn by_id(state: &State) -> impl Iterator<Item = (&str, &Participant)> {
+    let participants = state.participants.iter();
+    participants.map(|participant| (participant.id.as_str(), participant))
+}
+
+impl Default for State {
+    /// Before anything is known.
+    fn default() -> Self {
+        Self {
+            connection: "joining",
+            me: None,
+            session: None,
+            grants: Vec::new(),
+            participants: Vec::new(),
+            count: 0,
+            active_speaker: None,
+            presenter: None,
+            main: None,
+            floor: None,
+            speakers: Vec::new(),
+            lobby: Vec::new(),
+            waiting: 0,
+        }
+    }
+}
+
 impl State {
     pub(crate) fn of(client: &Client<Desktop>) -> Self {
         let (state, lobby) = (client.state(), client.lobby());
@@ -159,15 +251,17 @@ pub(crate) fn grants(grants: Grants) -> Vec<String> {
     granted.map(|(_, name)| (*name).to_owned()).collect()
 }
 
-/// How loud those heard now are, in −dBov.
-pub(crate) fn levels(client: &Client<Desktop>, now: Instant) -> BTreeMap<String, u8> {
+/// How loud those heard now are, in dBov: 0 to −127. `own` is the level of this end's microphone, 127 for silence.
+pub(crate) fn levels(client: &Client<Desktop>, now: Instant, own: u8) -> BTreeMap<String, i16> {
     let level = |participant: &parlour_core::room::Participant| {
-        Some((
-            participant.id.to_string(),
-            client.level_of(now, &participant.id)?,
-        ))
+        let level = client.level_of(now, &participant.id)?;
+        Some((participant.id.to_string(), -i16::from(level)))
     };
-    client.state().participants().filter_map(level).collect()
+    let mut levels: BTreeMap<_, _> = client.state().participants().filter_map(level).collect();
+    if let Some(me) = client.me().filter(|_| own < 127) {
+        levels.insert(me.to_string(), -i16::from(own));
+    }
+    levels
 }
 
 /// Figures about the connection, since the join. Times are milliseconds, shares 0 to 1.

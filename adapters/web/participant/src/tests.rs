@@ -1,9 +1,12 @@
 //! Participants against the real server, in virtual time, by what JavaScript calls.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use parlour_core::room::{DisplayName, Grants, ParticipantId, RoomId};
 use parlour_core::secure::KeyPair;
 use parlour_core::server::{self, Admission, Path, Server};
+use parlour_core::signal::Redirect;
 use parlour_core::time::Duration;
 use serde_json::{Value, json};
 
@@ -23,6 +26,8 @@ struct Node {
     path: Path,
     events: Vec<Value>,
     frames: Vec<u8>,
+    /// The state but for the participants, and those by their ids, made of changes.
+    followed: (serde_json::Map<String, Value>, BTreeMap<String, Value>),
 }
 
 impl Node {
@@ -31,7 +36,29 @@ impl Node {
     }
 
     fn state(&self) -> Value {
-        serde_json::from_str(&self.participant.state()).unwrap()
+        serde_json::to_value(self.participant.current()).unwrap()
+    }
+
+    /// Does with the changes what the page does.
+    fn follow(&mut self) {
+        let Value::Object(mut changes) = serde_json::from_str(&self.participant.changes()).unwrap()
+        else {
+            panic!();
+        };
+        let others = changes.remove("participants").unwrap_or(json!([]));
+        let gone = changes.remove("gone").unwrap_or(json!([]));
+        for id in gone.as_array().unwrap() {
+            self.followed.1.remove(id.as_str().unwrap()).unwrap();
+        }
+        for other in others.as_array().unwrap() {
+            let id = other["id"].as_str().unwrap().to_owned();
+            self.followed.1.insert(id, other.clone());
+        }
+        self.followed.0.extend(changes);
+        let mut followed = self.followed.0.clone();
+        let participants: Vec<&Value> = self.followed.1.values().collect();
+        followed.insert("participants".to_owned(), json!(participants));
+        assert_eq!(Value::Object(followed), self.state());
     }
 }
 
@@ -65,11 +92,16 @@ impl World {
         let seed = [index as u8; 32];
         let participant = Participant::create(&self.ticket(name), &seed, "{}", self.now).unwrap();
         let path = Path::udp(([192, 0, 2, 1], 5_000 + index as u16).into());
+        let Value::Object(mut nothing) = serde_json::to_value(State::default()).unwrap() else {
+            panic!();
+        };
+        nothing.remove("participants");
         self.nodes.push(Node {
             participant,
             path,
             events: Vec::new(),
             frames: Vec::new(),
+            followed: (nothing, BTreeMap::new()),
         });
         self.command(index, json!({ "type": "publish", "key": "mic" }))
             .unwrap();
@@ -77,7 +109,10 @@ impl World {
         index
     }
 
-    fn command(&mut self, index: usize, command: Value) -> Result<Option<u16>, Error> {
+    /// The command that `type` names, with the other fields.
+    fn command(&mut self, index: usize, mut fields: Value) -> Result<Option<u16>, Error> {
+        let name = fields.as_object_mut().unwrap().remove("type").unwrap();
+        let command = json!({ name.as_str().unwrap(): fields });
         self.nodes[index]
             .participant
             .execute(self.now, &command.to_string())
@@ -113,6 +148,7 @@ impl World {
         while let Some(event) = node.participant.poll_event() {
             node.events.push(serde_json::from_str(&event).unwrap());
         }
+        node.follow();
     }
 
     fn answer(&mut self) {
@@ -182,9 +218,15 @@ fn two_see_each_other_and_the_one_hears_the_other() {
     assert_eq!((head[1], payload), (111, &OPUS[..]));
     assert_eq!(head[4..8], 960_u32.to_le_bytes());
     assert_eq!(head[12..16], 4_u32.to_le_bytes());
-    let levels: Value =
-        serde_json::from_str(&world.nodes[ben].participant.levels(world.now)).unwrap();
-    assert_eq!(levels["anna"], 20);
+    let now = world.now;
+    let participant = &mut world.nodes[ben].participant;
+    let mut levels = |after: f64, own| participant.levels(now + after, own);
+    assert_eq!(levels(0.0, 127).unwrap(), r#"{"anna":-20}"#);
+    assert_eq!(levels(0.0, 30).unwrap(), r#"{"anna":-20,"ben":-30}"#);
+    assert_eq!(levels(5_000.0, 127).unwrap(), "{}");
+    assert_eq!(levels(5_000.0, 127), None);
+    let ben = &mut world.nodes[ben].participant;
+    assert_eq!(ben.changes(), "{}", "what is told is not told again");
 }
 
 #[test]
@@ -357,5 +399,26 @@ fn the_address_of_a_ticket_is_one_of_a_url() {
     assert_eq!(
         address_of(&world.ticket("a")),
         Ok("rooms.example.org:7900".to_owned())
+    );
+}
+
+#[test]
+fn a_redirect_names_where_to_connect() {
+    let told = |redirect: Redirect| {
+        let event = Event::from(parlour_core::client::Event::Redirected(redirect));
+        serde_json::to_value(event).unwrap()["to"].take()
+    };
+    assert_eq!(
+        told(Redirect::Port(7901)),
+        json!([{ "host": null, "port": 7901 }])
+    );
+    let (v4, v6) = ("192.0.2.7:7900", "[2001:db8::7]:7901");
+    assert_eq!(
+        told(Redirect::Address(v4.parse().unwrap())),
+        json!([{ "host": "192.0.2.7", "port": 7900 }])
+    );
+    assert_eq!(
+        told(Redirect::Either(v4.parse().unwrap(), v6.parse().unwrap())),
+        json!([{ "host": "192.0.2.7", "port": 7900 }, { "host": "[2001:db8::7]", "port": 7901 }])
     );
 }

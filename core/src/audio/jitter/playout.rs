@@ -642,10 +642,9 @@ impl Playout {
     /// The amount to insert at once when `wanted` more is needed: whole ticks, at most a chunk.
     fn padding(&self, wanted: i64) -> u32 {
         let tick = self.times.tick;
-        samples(
-            self.whole_ticks(wanted + tick - 1)
-                .clamp(tick, self.times.chunk),
-        )
+        let padding = self.whole_ticks(wanted + tick - 1);
+        // Not `clamp`, which would panic if a tick were longer.
+        samples(padding.max(tick).min(self.times.chunk))
     }
 
     fn whole_ticks(&self, time: i64) -> i64 {
@@ -669,6 +668,7 @@ fn release(cells: &mut [Option<Cell>], index: usize) {
 }
 
 /// An amount of samples as a public type.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn samples(time: i64) -> u32 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX)
 }

@@ -105,6 +105,16 @@ impl Front {
         self.joins.resumes_before(id, peer)
     }
 
+    /// Those of the same participant that were let in before the join `id`.
+    pub(super) fn older_of(
+        &self,
+        id: JoinId,
+        room: RoomKey,
+        participant: &ParticipantId,
+    ) -> Vec<JoinKey> {
+        self.joins.older_of(id, room, participant)
+    }
+
     /// Earlier admitted joins of the same participant, if so many joins are under way that one address could have no
     /// place left. With more room they stay: repeating another participant's Hello does not hinder the true one.
     pub(super) fn superseded(
@@ -118,7 +128,7 @@ impl Front {
         if self.joins.len() < config.half_open_per_address.min(config.half_open) {
             return Vec::new();
         }
-        self.joins.older_of(id, room, participant)
+        self.older_of(id, room, participant)
     }
 
     /// The stay that a join wants to go on with.

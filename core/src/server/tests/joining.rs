@@ -139,6 +139,24 @@ fn a_newer_join_of_the_same_participant_replaces_the_older() {
 }
 
 #[test]
+fn an_older_join_whose_first_packet_is_late_does_not_replace_the_newer() {
+    let mut world = World::new();
+    let old = world.add(&Hello::new("room/anna"));
+    world.send_hello(old);
+    world.serve();
+    world.serve();
+    let path = world.peers[old].path;
+    world.dead.push(path);
+    let new = world.join(&Hello::new("room/anna"));
+    world.dead.retain(|dead| *dead != path);
+    world.advance(ms(2_000));
+    assert_eq!(world.peers[new].closed(), None);
+    assert_eq!(world.ids_in("room"), ["anna"]);
+    assert_eq!(world.left(), []);
+    assert_eq!(world.server.accounting().connection_ids, 1);
+}
+
+#[test]
 fn the_only_participant_is_replaced_within_the_same_session() {
     let mut world = World::new();
     let old = world.join(&Hello::new("room/anna"));

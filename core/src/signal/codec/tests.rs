@@ -28,6 +28,27 @@ fn unchecked(message: &impl Serialize) -> Vec<u8> {
     postcard::to_slice(message, &mut buffer).unwrap().to_vec()
 }
 
+/// As postcard reads it.
+fn reference<'a, T: Message + Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    let (message, rest) = postcard::take_from_bytes::<T>(bytes).map_err(|error| match error {
+        postcard::Error::DeserializeUnexpectedEnd => DecodeError::Truncated,
+        postcard::Error::DeserializeBadVarint => DecodeError::BadInteger,
+        postcard::Error::DeserializeBadBool | postcard::Error::DeserializeBadOption => {
+            DecodeError::BadFlag
+        }
+        postcard::Error::DeserializeBadUtf8 => DecodeError::BadText,
+        _ => DecodeError::BadValue,
+    })?;
+    if !rest.is_empty() {
+        return Err(DecodeError::TrailingBytes);
+    }
+    message.check().map_err(|limit| match limit {
+        Limit::Body => DecodeError::BodyTooLong,
+        Limit::Token => DecodeError::TokenTooLong,
+    })?;
+    Ok(message)
+}
+
 /// One part of a message in all ways of getting it wrong.
 fn round_trips<'a, T>(message: &T, bytes: &'a [u8]) -> Result<(), TestCaseError>
 where
@@ -62,6 +83,7 @@ macro_rules! properties {
                 #[test]
                 fn round_trip(message in strategies::$module()) {
                     let bytes = encoded(&message);
+                    prop_assert_eq!(&unchecked(&message), &bytes);
                     round_trips::<$type>(&message, &bytes)?;
                     let longer = [bytes.as_slice(), &[0]].concat();
                     let expected = if longer.len() > MAX_MESSAGE {
@@ -70,6 +92,13 @@ macro_rules! properties {
                         DecodeError::TrailingBytes
                     };
                     prop_assert_eq!(decode::<$type>(&longer).err(), Some(expected));
+                }
+
+                #[test]
+                fn decoding_is_that_of_postcard(
+                    bytes in strategies::bytes(strategies::$module().prop_map(|m| encoded(&m))),
+                ) {
+                    prop_assert_eq!(decode::<$type>(&bytes), reference::<$type>(&bytes));
                 }
 
                 #[test]

@@ -7,15 +7,10 @@
 mod board;
 mod hands;
 mod network;
+mod settings;
 mod sound;
 #[cfg_attr(not(feature = "parlour"), path = "sidetone.rs")]
 mod talk;
-
-/// The settings of `config.toml`.
-mod settings {
-    #![allow(dead_code, reason = "not every chip and every build needs all of it")]
-    include!(concat!(env!("OUT_DIR"), "/config.rs"));
-}
 
 use core::future::pending;
 
@@ -27,12 +22,16 @@ use log::{error, info};
 use thiserror::Error;
 
 use board::Board;
+use hands::Hands;
+use settings::Keeper;
 
 esp_bootloader_esp_idf::esp_app_desc!();
 
 /// Why the device does not start.
 #[derive(Debug, Error)]
 enum StartError {
+    #[error("no settings: {0}")]
+    Settings(#[from] settings::Error),
     #[error("no network: {0}")]
     Network(#[from] network::Error),
     #[error("no sound: {0}")]
@@ -48,19 +47,21 @@ async fn main(spawner: Spawner) -> ! {
     esp_println::logger::init_logger_from_env();
     let config = esp_hal::Config::default().with_cpu_clock(CpuClock::max());
     let board = Board::new(esp_hal::init(config));
-    match start(spawner, board) {
+    match start(spawner, board).await {
         Ok(()) => info!("started: hold the button to talk"),
         Err(error) => error!("{error}"),
     }
     pending().await
 }
 
-fn start(spawner: Spawner, board: Board) -> Result<(), StartError> {
+async fn start(spawner: Spawner, board: Board) -> Result<(), StartError> {
     esp_rtos::start(TimerGroup::new(board.timer).timer0, board.interrupt);
-    let (stack, random) = network::start(spawner, board.network)?;
+    let mut hands = Hands::new(board.button, board.lamp);
+    let keeper = Keeper::find(board.memory, &mut hands).await?;
+    let (stack, random) = network::start(spawner, board.network, keeper.wifi())?;
     let (microphone, loudspeaker) = sound::start(board.sound)?;
-    let place = talk::start(spawner, stack, random, microphone, loudspeaker);
+    let place = talk::start(spawner, stack, random, keeper, microphone, loudspeaker);
     let place = place.map_err(StartError::Talk)?;
-    spawner.spawn(hands::watch(board.button, board.lamp, place)?);
+    spawner.spawn(hands::watch(hands, place)?);
     Ok(())
 }

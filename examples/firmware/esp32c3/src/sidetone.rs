@@ -8,6 +8,7 @@ use embassy_net::Stack;
 use log::error;
 
 use crate::network::Random;
+use crate::settings::Keeper;
 use crate::sound::{FRAME, Loudspeaker, Microphone, SoundError};
 
 /// Why there is no audio.
@@ -42,6 +43,7 @@ pub fn start(
     spawner: Spawner,
     stack: Stack<'static>,
     _random: Random,
+    _keeper: Keeper,
     microphone: Microphone,
     loudspeaker: Loudspeaker,
 ) -> Result<Place, TalkError> {

@@ -12,7 +12,7 @@ use esp_hal::i2s::master::{
 use esp_hal::time::Rate;
 use esp_hal::{dma_rx_stream_buffer, dma_tx_stream_buffer};
 use heapless::Deque;
-use parlour_esp32_parts::slot::{self, SLOT};
+use parlour_device_parts::slot::{self, SLOT};
 use thiserror::Error;
 
 use crate::board::Sound;

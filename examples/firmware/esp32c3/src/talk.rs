@@ -7,16 +7,16 @@ use log::{error, info, warn};
 use parlour_embassy::core::audio::codec::SampleRate;
 use parlour_embassy::core::client::Event;
 use parlour_embassy::core::room::{IdError, StreamKey};
-use parlour_embassy::core::ticket::{Ticket, TicketError};
+use parlour_embassy::core::ticket::TicketError;
 use parlour_embassy::{
-    AudioCodec, Config, Duplex, NoEchoCanceller, PublishError, PushToTalk, Resources, Room, Runner,
-    SetupError,
+    AudioCodec, Config, Duplex, JoinError, NoEchoCanceller, PublishError, PushToTalk, Resources,
+    Room, Runner, SetupError,
 };
 use static_cell::StaticCell;
 use thiserror::Error;
 
 use crate::network::Random;
-use crate::settings::TICKET;
+use crate::settings::Keeper;
 use crate::sound::{Loudspeaker, Microphone};
 
 type Telephone = Duplex<'static, Microphone, Loudspeaker, NoEchoCanceller, &'static PushToTalk>;
@@ -60,10 +60,11 @@ pub fn start(
     spawner: Spawner,
     stack: Stack<'static>,
     mut random: Random,
+    keeper: Keeper,
     microphone: Microphone,
     loudspeaker: Loudspeaker,
 ) -> Result<Place, TalkError> {
-    let ticket = Ticket::parse(TICKET)?;
+    let ticket = keeper.ticket()?;
     let resources = RESOURCES.init_with(Resources::new);
     let config = Config::default();
     let (room, runner) = parlour_embassy::new(stack, ticket, config, resources, &mut random)?;
@@ -78,7 +79,7 @@ pub fn start(
     };
     spawner.spawn(carry_datagrams(runner)?);
     spawner.spawn(talk_and_listen(telephone)?);
-    spawner.spawn(stay_in(room)?);
+    spawner.spawn(stay_in(room, keeper)?);
     Ok(Place { stack, room })
 }
 
@@ -96,22 +97,36 @@ async fn talk_and_listen(mut telephone: Telephone) {
 /// Joins, retries until it succeeds, and joins again after the end. A lost connection is not an end: the runner
 /// restores it.
 #[embassy_executor::task]
-async fn stay_in(room: Room<'static>) -> ! {
+async fn stay_in(room: Room<'static>, mut keeper: Keeper) -> ! {
     loop {
         match room.join().await {
-            Ok(()) => tell_until_closed(room).await,
-            Err(error) => warn!("not in the room: {error}"),
+            Ok(()) => tell_until_closed(room, &mut keeper).await,
+            Err(error) => {
+                warn!("not in the room: {error}");
+                if matches!(error, JoinError::NoAnswer | JoinError::UnknownHost)
+                    && let Some(obstacle) = room.find_obstacle().await
+                {
+                    warn!("{obstacle}");
+                }
+            }
+        }
+        if keeper.has_newer_ticket() {
+            // Only once: the next start begins with the newer ticket.
+            info!("restarting with the newer ticket");
+            esp_hal::system::software_reset();
         }
         Timer::after(Duration::from_secs(10)).await;
     }
 }
 
-async fn tell_until_closed(room: Room<'static>) {
+async fn tell_until_closed(room: Room<'static>, keeper: &mut Keeper) {
     let Some(mut events) = room.events() else {
         return error!("another task reads the events");
     };
     loop {
-        match events.next().await {
+        let event = events.next().await;
+        keeper.hear(room, &mut events, &event).await;
+        match event {
             Event::Joined { resumed: false } => info!("in the room"),
             Event::Joined { resumed: true } => info!("in the room again"),
             Event::Reconnecting(cause) => warn!("connection lost: {cause:?}"),

@@ -4,7 +4,8 @@
 //! cargo run --release             # prints the tables of docs/MEMORY.md, and the panics
 //! cargo run --release -- --json   # the same as JSON
 //! cargo run --release -- --write  # puts the tables into docs/MEMORY.md
-//! cargo run --release -- --top 60 # prints the 60 largest functions of the firmware with G.711
+//! cargo run --release -- --top 60 # prints the 60 largest functions and files of the firmware with G.711, for RISC-V
+//! cargo run --release -- --top 60 arm # the same for Arm
 //! cargo run --release -- --check  # fails if docs/MEMORY.md or the panics of docs/FIRMWARE.md say otherwise
 //! cargo run --release -- boards   # an ESP32-C3's images; also with --write and --check
 //! ```
@@ -43,8 +44,13 @@ fn main() -> Result<()> {
     let firmware = Firmware::new()?;
     if option.as_deref() == Some("--top") {
         let count = arguments.next().context("how many?")?.parse()?;
+        let machine = match arguments.next().as_deref() {
+            None => &VIRT,
+            Some("arm") => &MPS2,
+            Some(other) => bail!("no processor {other}: leave it out, or say arm"),
+        };
         let (features, _) = VARIANTS[0];
-        let image = Image::read(&firmware.build(&VIRT, VIRT.package, features)?)?;
+        let image = Image::read(&firmware.build(machine, machine.package, features)?)?;
         return top::print(&image, &firmware.repository, count);
     }
     let (tables, report) = if is_boards {

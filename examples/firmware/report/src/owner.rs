@@ -103,8 +103,8 @@ const BOARD: &[&str] = &[
     "semihosting",
     "virtio-drivers",
 ];
-/// Crates that only the core uses.
-const CORE: &[&str] = &["base64ct", "cobs", "postcard"];
+/// A crate that only the core uses.
+const CORE: &[&str] = &["base64ct"];
 /// The core's files with audio codecs.
 const CODEC_FILES: &[&str] = &["codec", "decoder", "g711", "opus", "resample"];
 

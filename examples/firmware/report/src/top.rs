@@ -1,4 +1,4 @@
-//! The largest functions of a linked program, and the code inlined into them.
+//! The largest functions and files of a linked program, and the code inlined into them.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::code::instructions;
 use crate::image::{Frame, Image, Kind};
 use crate::owner::{Part, owner};
 use crate::sizes;
@@ -15,20 +14,23 @@ use crate::sizes;
 const INLINED: usize = 4;
 
 /// Prints the `count` largest symbols of code, each with the owners of most of its bytes, and then, summed over all
-/// symbols that they are inlined into, the `count` owners with most bytes.
+/// symbols that they are inlined into, the `count` owners and source files with most bytes.
 pub fn print(image: &Image, repository: &Path, count: usize) -> Result<()> {
     let mut everywhere = BTreeMap::new();
+    let mut files = BTreeMap::new();
     let mut symbols = Vec::new();
     let code = |kind| kind == Kind::Code;
     for symbol in image.symbols.values().filter(|symbol| code(symbol.kind)) {
         let mut owners = BTreeMap::new();
-        let places = instructions(&symbol.bytes).map(|(at, _)| at as u64);
-        let ends = places.clone().skip(1).chain([symbol.size]);
-        for (at, end) in places.zip(ends) {
+        // Halves of an instruction have the same owner.
+        for at in (0..symbol.size).step_by(2) {
+            let bytes = (symbol.size - at).min(2);
             let frames = image.frames(symbol.address + at)?;
             let (part, frame) = owner(&frames, repository);
             let name = frame.map_or("itself".into(), |frame| place(frame, repository));
-            *owners.entry((part, name)).or_default() += end - at;
+            let file = frame.map_or("itself".into(), |frame| short(frame, repository));
+            *owners.entry((part, name)).or_default() += bytes;
+            *files.entry((part, file)).or_default() += bytes;
         }
         for (owner, bytes) in &owners {
             *everywhere.entry(owner.clone()).or_default() += bytes;
@@ -47,18 +49,25 @@ pub fn print(image: &Image, repository: &Path, count: usize) -> Result<()> {
     }
     println!("\nFunctions, wherever they are inlined:\n");
     list(&everywhere, count, "");
+    println!("\nFiles, wherever they are inlined:\n");
+    list(&files, count, "");
     Ok(())
 }
 
-/// A function and its file, without the common prefix of registry paths.
+/// A function and its file.
 fn place(frame: &Frame, repository: &Path) -> String {
+    format!("{} ({})", frame.function, short(frame, repository))
+}
+
+/// A function's file, without the common prefix of registry paths.
+fn short(frame: &Frame, repository: &Path) -> String {
     let file = frame.file.strip_prefix(repository).unwrap_or(&frame.file);
     let parts: Vec<_> = file.iter().filter_map(|part| part.to_str()).collect();
     let registry = parts.iter().position(|part| *part == "registry");
     let short = registry
         .and_then(|at| parts.get(at + 3..))
         .unwrap_or(&parts);
-    format!("{} ({})", frame.function, short.join("/"))
+    short.join("/")
 }
 
 /// Prints the `count` owners with most bytes.

@@ -257,8 +257,11 @@ impl Ways {
         Ok(found.ok().and_then(Result::ok).unwrap_or(nowhere))
     }
 
-    /// How many targets there are at these addresses.
+    /// How many targets there are at these addresses, beside the one by WebSocket.
     fn targets(&self, servers: &[SocketAddr]) -> usize {
+        if self.only_web {
+            return 0;
+        }
         let of_each = match self.transports {
             Transports::UdpOrTcp => 2,
             Transports::Udp | Transports::Tcp => 1,

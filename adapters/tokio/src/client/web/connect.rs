@@ -79,14 +79,23 @@ impl Web {
         uri.is_some_and(|uri| self.proxies.intercept(&uri).is_some())
     }
 
-    /// Opens a WebSocket to the worker with that port.
+    /// Opens a WebSocket to the worker with that port; with `machine`, on the one of the server's machines that has this
+    /// address. A redirect names machines by address only: its website is at the same port, under the same name, with the same
+    /// certificate.
     ///
     /// # Errors
     /// Why there is none.
-    pub(in crate::client) async fn connect(self, port: u16) -> io::Result<WebLink> {
+    pub(in crate::client) async fn connect(
+        self,
+        port: u16,
+        machine: Option<IpAddr>,
+    ) -> io::Result<WebLink> {
         let opening = async {
             let uri: Uri = self.address(port).parse().map_err(io::Error::other)?;
-            let stream = self.reach(&uri).await?;
+            let stream = match machine {
+                Some(machine) => self.reach(&at(machine, &uri)?).await?,
+                None => self.reach(&uri).await?,
+            };
             upgrade(&uri, stream).await
         };
         let opened = timeout(OPENING, opening).await;
@@ -129,6 +138,20 @@ impl fmt::Display for Web {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.base)
     }
+}
+
+/// The same, at the address of one machine.
+fn at(machine: IpAddr, uri: &Uri) -> io::Result<Uri> {
+    let scheme = uri.scheme_str().unwrap_or("https");
+    let port = uri
+        .port_u16()
+        .map_or(String::new(), |port| format!(":{port}"));
+    let authority = match machine {
+        IpAddr::V4(v4) => format!("{v4}{port}"),
+        IpAddr::V6(v6) => format!("[{v6}]{port}"),
+    };
+    let at = format!("{scheme}://{authority}{}", uri.path());
+    at.parse().map_err(io::Error::other)
 }
 
 /// The error of the operating system that is behind another one, or that.
@@ -200,7 +223,12 @@ fn refusal(error: WsError) -> io::Error {
                 404 => "this is no server of rooms, or it does not have that worker".to_owned(),
                 _ => format!("the answer is {status}"),
             };
-            io::Error::other(says)
+            let is_busy = status.as_u16() == 429 || status.is_server_error();
+            let kind = match is_busy {
+                true => io::ErrorKind::ResourceBusy,
+                false => io::ErrorKind::Other,
+            };
+            io::Error::new(kind, says)
         }
         error => io::Error::other(error),
     }
@@ -312,5 +340,31 @@ mod tests {
         ] {
             assert_eq!(base(named, host), expected, "{named:?} {host}");
         }
+    }
+
+    #[tokio::test]
+    async fn another_machine_is_asked_under_the_same_name() {
+        use tokio::io::{AsyncBufReadExt as _, BufReader};
+        let listener = tokio::net::TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let base = format!("http://rooms.invalid:{}", address.port());
+        let web = Web::new(Some(&base), "rooms.invalid").unwrap().unwrap();
+        let connecting = tokio::spawn(web.connect(7_901, Some(address.ip())));
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        let mut head = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap()
+            && !line.is_empty()
+        {
+            head.push(line);
+        }
+        assert_eq!(head[0], "GET /parlour/7901 HTTP/1.1");
+        let host = format!("Host: rooms.invalid:{}", address.port());
+        assert!(head.contains(&host), "{head:?}");
+        drop(lines);
+        assert!(connecting.await.unwrap().is_err());
+        let uri: Uri = "https://rooms.example/parlour/1".parse().unwrap();
+        let at = at("2001:db8::1".parse().unwrap(), &uri).unwrap();
+        assert_eq!(at.to_string(), "https://[2001:db8::1]/parlour/1");
     }
 }

@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use parlour_core::client::Target;
+use parlour_core::signal::Redirect;
 use tokio::time::{Instant, sleep_until};
 
 pub(super) use connect::{Web, WebLink};
@@ -30,6 +31,8 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<WebLink>> + Send>>;
 pub(super) struct ByWeb {
     web: Web,
     opening: Option<(Target, Opening)>,
+    /// Whether the server has sent the client to another machine: then that of each target is sought.
+    is_elsewhere: bool,
     /// Whether it comes first.
     is_preferred: bool,
     not_before: Instant,
@@ -41,17 +44,32 @@ impl ByWeb {
         Self {
             web,
             opening: None,
+            is_elsewhere: false,
             is_preferred,
             not_before: Instant::now(),
             pause: FIRST_PAUSE,
         }
     }
 
+    /// The server has sent the client to another worker, perhaps of another machine.
+    pub(super) fn redirected(&mut self, to: &Redirect) {
+        self.is_elsewhere |= !matches!(to, Redirect::Port(_));
+        self.opening = None;
+    }
+
+    /// There it is not answered: back to the server's name.
+    pub(super) fn redirect_ended(&mut self) {
+        self.is_elsewhere = false;
+        self.opening = None;
+    }
+
     /// Seeks the worker with the port of `target`, unless it is being sought already.
     pub(super) fn open(&mut self, target: Target) {
         let port = target.address.port();
+        let machine = self.is_elsewhere.then(|| target.address.ip());
         if let Some((sought, _)) = &mut self.opening
             && sought.address.port() == port
+            && machine.is_none_or(|machine| sought.address.ip() == machine)
         {
             *sought = target;
             return;
@@ -64,7 +82,7 @@ impl ByWeb {
         let web = self.web.clone();
         let opening = async move {
             sleep_until(at).await;
-            web.connect(port).await
+            web.connect(port, machine).await
         };
         self.opening = Some((target, Box::pin(opening)));
     }

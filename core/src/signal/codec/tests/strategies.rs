@@ -394,7 +394,14 @@ pub(super) fn lossy_delivery() -> impl Strategy<Value = LossyDelivery<'static>> 
 pub(super) fn bytes(encoded: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let spoilt = (
         encoded,
-        vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        // Small ones are flags, variants and lengths.
+        vec(
+            (
+                any::<prop::sample::Index>(),
+                prop_oneof![any::<u8>(), 0_u8..4],
+            ),
+            1..4,
+        ),
     )
         .prop_map(|(mut bytes, changes)| {
             for (place, byte) in changes {

@@ -3,7 +3,7 @@
 use esp_hal::gpio::Pin as _;
 use esp_hal::peripherals::Peripherals;
 
-use super::{Board, Sound, Wires};
+use super::{Board, Memory, Sound, Wires};
 use crate::network::Parts;
 
 pub fn divide(chip: Peripherals) -> Board {
@@ -25,6 +25,12 @@ pub fn divide(chip: Peripherals) -> Board {
         button: chip.GPIO9.degrade(),
         lamp: chip.GPIO1.degrade(),
         network: Parts { wifi: chip.WIFI },
+        memory: Memory {
+            flash: chip.FLASH,
+            uart: chip.UART0,
+            uart_input: chip.GPIO20.degrade(),
+            usb: chip.USB_DEVICE,
+        },
         timer: chip.TIMG0,
         interrupt: chip.FROM_CPU_INTR0,
     }

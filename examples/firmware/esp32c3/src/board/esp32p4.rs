@@ -5,7 +5,7 @@ use esp_hal::ethernet::clock::ExternalRefClock;
 use esp_hal::gpio::Pin as _;
 use esp_hal::peripherals::Peripherals;
 
-use super::{Board, Sound, Wires};
+use super::{Board, Memory, Sound, Wires};
 use crate::network::Parts;
 
 pub fn divide(chip: Peripherals) -> Board {
@@ -41,6 +41,12 @@ pub fn divide(chip: Peripherals) -> Board {
                 mdc: chip.GPIO31,
                 mdio: chip.GPIO52,
             },
+        },
+        memory: Memory {
+            flash: chip.FLASH,
+            uart: chip.UART0,
+            uart_input: chip.GPIO38.degrade(),
+            usb: chip.USB_DEVICE,
         },
         timer: chip.TIMG0,
         interrupt: chip.FROM_CPU_INTR0,

@@ -1,7 +1,9 @@
 //! The pins of each chip; README.md has the same as a table.
 
 use esp_hal::gpio::AnyPin;
-use esp_hal::peripherals::{DMA_CH0, FROM_CPU_INTR0, I2S0, Peripherals, TIMG0};
+use esp_hal::peripherals::{
+    DMA_CH0, FLASH, FROM_CPU_INTR0, I2S0, Peripherals, TIMG0, UART0, USB_DEVICE,
+};
 
 use crate::network;
 
@@ -16,8 +18,22 @@ pub struct Board {
     pub button: AnyPin<'static>,
     pub lamp: AnyPin<'static>,
     pub network: network::Parts,
+    pub memory: Memory,
     pub timer: TIMG0<'static>,
     pub interrupt: FROM_CPU_INTR0<'static>,
+}
+
+/// What provisioning needs: flash, and both ways to the board's USB plug.
+#[cfg_attr(
+    not(provisioning),
+    expect(dead_code, reason = "the settings are built in")
+)]
+pub struct Memory {
+    pub flash: FLASH<'static>,
+    pub uart: UART0<'static>,
+    /// The UART's input, at the chip between it and USB.
+    pub uart_input: AnyPin<'static>,
+    pub usb: USB_DEVICE<'static>,
 }
 
 /// The peripherals of microphone and loudspeaker.

@@ -17,6 +17,8 @@ use log::warn;
 use static_cell::StaticCell;
 use thiserror::Error;
 
+use crate::settings::Wifi;
+
 type Cable = Ethernet<'static, Async, GenericPhy>;
 type Wires = RmiiPinBundle<
     ExternalRefClock<GPIO50<'static>>,
@@ -52,7 +54,11 @@ const FRAMES: usize = 8;
 static FRAMES_IN_FLIGHT: StaticCell<EthernetDmaStorage<FRAMES, FRAMES>> = StaticCell::new();
 
 /// Starts the transceiver. The stack has a link and an address some seconds after the cable is plugged in.
-pub fn start(spawner: Spawner, parts: Parts) -> Result<(Stack<'static>, Random), Error> {
+pub fn start(
+    spawner: Spawner,
+    parts: Parts,
+    _wifi: Option<Wifi>,
+) -> Result<(Stack<'static>, Random), Error> {
     let mut reset = Output::new(parts.reset, Level::Low, OutputConfig::default());
     Delay::new().delay_millis(10);
     // The pin keeps its level when its driver is gone.

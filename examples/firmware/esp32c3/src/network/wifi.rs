@@ -12,7 +12,7 @@ use esp_radio::wifi::{
 use log::{info, warn};
 use thiserror::Error;
 
-use crate::settings::{PASSWORD, SSID};
+use crate::settings::Wifi;
 
 /// True random numbers, as long as the radio is on; it is never turned off.
 pub type Random = Trng;
@@ -27,6 +27,8 @@ pub struct Parts {
 pub enum Error {
     #[error("the radio does not start: {0:?}")]
     Radio(WifiError),
+    #[error("the settings have no Wi-Fi")]
+    Settings,
     #[error("no true random numbers: {0:?}")]
     Random(TrngError),
     #[error(transparent)]
@@ -40,16 +42,21 @@ impl From<WifiError> for Error {
 }
 
 /// Turns the radio on. The stack has a link and an address some seconds later.
-pub fn start(spawner: Spawner, parts: Parts) -> Result<(Stack<'static>, Random), Error> {
+pub fn start(
+    spawner: Spawner,
+    parts: Parts,
+    wifi: Option<Wifi>,
+) -> Result<(Stack<'static>, Random), Error> {
+    let (name, password) = wifi.ok_or(Error::Settings)?;
     // The radio's firmware allocates; nothing else here does.
     esp_alloc::heap_allocator!(#[esp_hal::ram(reclaimed)] size: 64 * 1024);
     esp_alloc::heap_allocator!(size: 36 * 1024);
-    let authentication = match PASSWORD {
+    let authentication = match password {
         Some(password) => AuthenticationMethodConfig::Wpa2Personal(password.try_into()?),
         None => AuthenticationMethodConfig::Open,
     };
     let station = StationConfig::default()
-        .with_ssid(SSID.try_into()?)
+        .with_ssid(name.try_into()?)
         .with_authentication(authentication);
     let config = ControllerConfig::default().with_initial_config(Config::Station(station));
     // It never sleeps, unlike the default: between beacons audio would arrive up to 100 ms late.
@@ -58,13 +65,13 @@ pub fn start(spawner: Spawner, parts: Parts) -> Result<(Stack<'static>, Random),
     let seed = u64::from(random.random()) << 32 | u64::from(random.random());
     let sockets = super::SOCKETS.init_with(embassy_net::StackResources::new);
     let (stack, runner) = embassy_net::new(Interface::station(), super::config(), sockets, seed);
-    spawner.spawn(stay_connected(controller)?);
+    spawner.spawn(stay_connected(controller, name)?);
     spawner.spawn(carry_frames(runner)?);
     Ok((stack, random))
 }
 
 #[embassy_executor::task]
-async fn stay_connected(mut controller: WifiController<'static>) -> ! {
+async fn stay_connected(mut controller: WifiController<'static>, name: &'static str) -> ! {
     loop {
         match controller.connect_async().await {
             Ok(point) => {
@@ -74,7 +81,7 @@ async fn stay_connected(mut controller: WifiController<'static>) -> ! {
                     Err(error) => warn!("Wi-Fi: lost, {error:?}"),
                 }
             }
-            Err(error) => warn!("Wi-Fi: no connection to {SSID:?}: {error:?}"),
+            Err(error) => warn!("Wi-Fi: no connection to {name:?}: {error:?}"),
         }
         Timer::after(Duration::from_secs(2)).await;
     }

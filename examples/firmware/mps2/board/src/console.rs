@@ -43,6 +43,11 @@ pub(crate) fn interrupt() {
     }
 }
 
+/// Waits for the next byte.
+pub async fn read_byte() -> u8 {
+    INPUT.receive().await
+}
+
 /// Waits for the next line, and truncates it to the length of `line`.
 pub async fn read_line(line: &mut [u8]) -> &str {
     INPUT.read_line(line).await

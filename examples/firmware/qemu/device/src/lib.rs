@@ -3,7 +3,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "provisioning")]
+mod provisioning;
+#[cfg(not(feature = "provisioning"))]
+#[path = "not_provisioned.rs"]
+mod provisioning;
 mod sound;
+
+use core::ffi::CStr;
 
 #[cfg(target_arch = "arm")]
 use mps2_board as board;
@@ -15,6 +22,8 @@ use board::network::Network;
 use board::{Executor, console, println, stack};
 use embassy_executor::Spawner;
 use embassy_net::{Stack, StackResources};
+#[cfg(feature = "obstacles")]
+use parlour_embassy::JoinError;
 use parlour_embassy::core::client::Event;
 use parlour_embassy::core::rand_core::RngCore as _;
 use parlour_embassy::core::room::StreamKey;
@@ -22,6 +31,7 @@ use parlour_embassy::core::ticket::Ticket;
 use parlour_embassy::{
     AudioCodec, Config, Duplex, Events, NoEchoCanceller, PushToTalk, Resources, Room, Runner,
 };
+use provisioning::Keeper;
 use sound::{Loudspeaker, RATE, Recording, SAID};
 use static_cell::StaticCell;
 
@@ -62,9 +72,17 @@ async fn talk_and_listen(mut telephone: Telephone) {
 }
 
 #[embassy_executor::task]
-async fn tell(mut events: Events<'static>) -> ! {
+async fn tell(
+    room: Room<'static>,
+    mut events: Events<'static>,
+    mut keeper: Option<&'static mut Keeper>,
+) -> ! {
     loop {
-        match events.next().await {
+        let event = events.next().await;
+        if let Some(keeper) = &mut keeper {
+            keeper.hear(room, &mut events, &event).await;
+        }
+        match event {
             Event::Joined { resumed } => println!("event joined resumed={resumed}"),
             Event::Reconnecting(cause) => println!("event reconnecting {cause:?}"),
             Event::Published { .. } => println!("event published"),
@@ -77,7 +95,7 @@ async fn tell(mut events: Events<'static>) -> ! {
 
 #[embassy_executor::task]
 async fn main(spawner: Spawner) {
-    let (ticket, output) = arguments();
+    let arguments = Arguments::read();
     let Ok(mut rng) = HostRng::open() else {
         fail(format_args!("the host has no /dev/urandom"))
     };
@@ -89,13 +107,12 @@ async fn main(spawner: Spawner) {
     let (network, runner) = embassy_net::new(device, config, sockets, rng.next_u64());
     spawner.spawn(carry_frames(runner).expect("its only task"));
 
-    let ticket = TICKET.init(match ticket {
-        Some(ticket) => ticket,
-        None => ask("ticket?").await,
-    });
-    let ticket = match Ticket::parse(ticket) {
-        Ok(ticket) => ticket,
-        Err(error) => fail(format_args!("{error}")),
+    let (ticket, keeper) = match (&arguments.ticket, path(&arguments.flash)) {
+        (None, Some(flash)) => match Keeper::find(flash, arguments.button).await {
+            Some(keeper) => (keeper.ticket(), Some(keeper)),
+            None => fail(format_args!("there is no such flash")),
+        },
+        (ticket, _) => (told_or_asked(ticket.as_deref()).await, None),
     };
     let resources = RESOURCES.init_with(Resources::new);
     let made = parlour_embassy::new(network, ticket, Config::default(), resources, &mut rng);
@@ -105,11 +122,11 @@ async fn main(spawner: Spawner) {
     };
     spawner.spawn(carry_datagrams(runner).expect("its only task"));
     let events = room.events().expect("its only reader");
-    spawner.spawn(tell(events).expect("its only task"));
+    spawner.spawn(tell(room, events, keeper).expect("its only task"));
 
     let telephone = Duplex {
         microphone: Recording::new(),
-        loudspeaker: Loudspeaker::new(output),
+        loudspeaker: Loudspeaker::new(path(&arguments.output)),
         echo_canceller: NoEchoCanceller,
         gate: &BUTTON,
         writer: match publish(room) {
@@ -157,7 +174,15 @@ async fn obey(room: Room<'static>, network: Stack<'static>, line: &str) {
     match command {
         "join" => match room.join().await {
             Ok(()) => println!("joined"),
-            Err(error) => println!("not joined: {error}"),
+            Err(error) => {
+                println!("not joined: {error}");
+                #[cfg(feature = "obstacles")]
+                if matches!(error, JoinError::NoAnswer | JoinError::UnknownHost)
+                    && let Some(obstacle) = room.find_obstacle().await
+                {
+                    println!("obstacle: {obstacle}");
+                }
+            }
         },
         "leave" => {
             room.leave().await;
@@ -206,24 +231,60 @@ fn overflow(depth: usize) -> usize {
     overflow(depth + 1) + frame[depth % frame.len()]
 }
 
-/// Ticket and file from the command line.
-fn arguments() -> (Option<Text>, Option<Text>) {
-    let (mut ticket, mut output) = (None, None);
-    let read = host::arguments(|argument| {
-        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
-        let value = Text::try_from(value).ok();
-        match name {
-            "ticket" => ticket = value,
-            "out" => output = value,
-            _ => {}
+/// What the command line says.
+#[derive(Default)]
+struct Arguments {
+    ticket: Option<Text>,
+    /// The path of a file for the received audio, with a zero at its end.
+    output: Option<Text>,
+    /// That of a file that is the flash.
+    flash: Option<Text>,
+    /// Whether the button is held at the start.
+    button: bool,
+}
+
+impl Arguments {
+    /// In a place of their own: they are too long for a stack.
+    fn read() -> &'static Self {
+        static ARGUMENTS: StaticCell<Arguments> = StaticCell::new();
+        let arguments = ARGUMENTS.init_with(Self::default);
+        let read = host::arguments(|argument| {
+            let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+            let (place, end) = match name {
+                "ticket" => (&mut arguments.ticket, ""),
+                "out" => (&mut arguments.output, "\0"),
+                "flash" => (&mut arguments.flash, "\0"),
+                "button" => return arguments.button = true,
+                _ => return,
+            };
+            // All arguments together are no longer than each of these.
+            let text = place.insert(Text::new());
+            let _ = text.push_str(value).and_then(|()| text.push_str(end));
+        });
+        if read.is_err() {
+            fail(format_args!(
+                "the arguments are too long, or semihosting is off"
+            ));
         }
-    });
-    if read.is_err() {
-        fail(format_args!(
-            "the arguments are too long, or semihosting is off"
-        ));
+        arguments
     }
-    (ticket, output)
+}
+
+/// The path in an argument.
+fn path(argument: &'static Option<Text>) -> Option<&'static CStr> {
+    CStr::from_bytes_with_nul(argument.as_ref()?.as_bytes()).ok()
+}
+
+/// The ticket of the command line, or else of the console.
+async fn told_or_asked(ticket: Option<&'static str>) -> Ticket<'static> {
+    let ticket = match ticket {
+        Some(ticket) => ticket,
+        None => TICKET.init(ask("ticket?").await),
+    };
+    match Ticket::parse(ticket) {
+        Ok(ticket) => ticket,
+        Err(error) => fail(format_args!("{error}")),
+    }
 }
 
 async fn ask(prompt: &str) -> Text {

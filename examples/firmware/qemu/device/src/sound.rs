@@ -9,9 +9,9 @@ use embassy_time::{Duration, Ticker};
 use parlour_embassy::core::audio::codec::SampleRate;
 use parlour_embassy::{AudioIn, AudioOut};
 
+use crate::BUTTON;
 use crate::board::host::{self, File};
 use crate::board::println;
-use crate::{BUTTON, Text};
 
 pub(crate) const RATE: SampleRate = SampleRate::Hz16000;
 
@@ -68,15 +68,10 @@ impl AudioIn for Recording {
 pub(crate) struct Loudspeaker(Option<File>);
 
 impl Loudspeaker {
-    pub(crate) fn new(path: Option<Text>) -> Self {
-        let Some(mut path) = path else {
-            return Self(None);
-        };
-        let file = (path.push('\0').ok())
-            .and_then(|()| CStr::from_bytes_with_nul(path.as_bytes()).ok())
-            .and_then(|path| File::create(path).ok());
-        if file.is_none() {
-            println!("cannot write what is heard to {path}");
+    pub(crate) fn new(path: Option<&CStr>) -> Self {
+        let file = path.and_then(|path| File::create(path).ok());
+        if let (Some(path), None) = (path, &file) {
+            println!("cannot write what is heard to {path:?}");
         }
         Self(file)
     }

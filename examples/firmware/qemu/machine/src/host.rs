@@ -19,6 +19,22 @@ impl File {
         fs::File::create(path).map(Self)
     }
 
+    /// Opens the file to read it.
+    ///
+    /// # Errors
+    /// The host's error: there is none, for example.
+    pub fn open(path: &CStr) -> Result<Self, Error> {
+        fs::File::open(path).map(Self)
+    }
+
+    /// Reads the next bytes.
+    ///
+    /// # Errors
+    /// The host's error, or the file has fewer.
+    pub fn read_exact(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+        self.0.read_exact(bytes)
+    }
+
     /// Appends `bytes`.
     ///
     /// # Errors

@@ -19,6 +19,11 @@ impl Input {
         let _ = self.0.try_send(byte);
     }
 
+    /// Waits for the next byte.
+    pub async fn receive(&self) -> u8 {
+        self.0.receive().await
+    }
+
     /// Waits for the next line, and truncates it to the length of `line`.
     pub async fn read_line<'l>(&self, line: &'l mut [u8]) -> &'l str {
         let mut len = 0;

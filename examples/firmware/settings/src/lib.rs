@@ -1,4 +1,9 @@
-//! The settings in `config.toml`, checked when the firmware is built: a board cannot ask.
+//! The settings in `config.toml`, checked when the firmware is built. Without that file a firmware is built that has to
+//! be provisioned.
+
+use std::path::{Path, PathBuf};
+use std::process::exit;
+use std::{env, fs};
 
 use parlour_core::ticket::{Ticket, TicketError};
 use thiserror::Error;
@@ -48,6 +53,34 @@ pub enum SettingsError {
     Ticket(#[from] TicketError),
 }
 
+/// What a firmware's build script does: reads `config.toml`, or the file that `PARLOUR_CONFIG` names, and writes the
+/// constants `TICKET` and `WIFI` to `config.rs` in Cargo's output folder. Without the file it sets `cfg(provisioning)`
+/// instead, if the firmware can be provisioned. A mistake in the file ends the build with a message.
+pub fn include(radio: bool, provisioning: bool) {
+    println!("cargo::rustc-check-cfg=cfg(provisioning)");
+    println!("cargo::rerun-if-env-changed=PARLOUR_CONFIG");
+    let named = env::var_os("PARLOUR_CONFIG").map(PathBuf::from);
+    let path = named.clone().unwrap_or_else(|| "config.toml".into());
+    println!("cargo::rerun-if-changed={}", path.display());
+    if provisioning && named.is_none() && !path.exists() {
+        println!("cargo::rustc-cfg=provisioning");
+        return;
+    }
+    let settings = match fs::read_to_string(&path) {
+        Ok(text) => Settings::parse(&text, radio).map_err(|error| error.to_string()),
+        Err(error) => Err(format!(
+            "{error}: copy config.example.toml to config.toml, and fill it in"
+        )),
+    };
+    let settings = settings.unwrap_or_else(|error| {
+        println!("cargo::error={}: {error}", path.display());
+        exit(1)
+    });
+    let out = env::var_os("OUT_DIR").expect("Cargo sets it");
+    let written = fs::write(Path::new(&out).join("config.rs"), settings.to_rust());
+    written.expect("Cargo's own directory can be written to");
+}
+
 impl Settings {
     /// Reads the text of a settings file. A chip with a radio requires Wi-Fi settings; for a chip without one they are
     /// allowed, so that one file serves several boards.
@@ -75,12 +108,12 @@ impl Settings {
 
     /// The constants that the firmware includes.
     pub fn to_rust(&self) -> String {
-        let mut source = format!("pub const TICKET: &str = {:?};\n", self.ticket);
-        if let Some(Wifi { ssid, password }) = &self.wifi {
-            source += &format!("pub const SSID: &str = {ssid:?};\n");
-            source += &format!("pub const PASSWORD: Option<&str> = {password:?};\n");
-        }
-        source
+        let wifi = self.wifi.as_ref().map(|wifi| (&wifi.ssid, &wifi.password));
+        format!(
+            "pub const TICKET: &str = {:?};\n\
+             pub const WIFI: Option<(&str, Option<&str>)> = {wifi:?};\n",
+            self.ticket
+        )
     }
 }
 
@@ -122,7 +155,7 @@ fn nothing_left(table: &Table, prefix: &str) -> Result<(), SettingsError> {
 mod tests {
     use super::*;
 
-    const EXAMPLE: &str = include_str!("../../config.example.toml");
+    const EXAMPLE: &str = include_str!("../../esp32c3/config.example.toml");
     const TICKET: &str =
         r#"ticket = "parlour://10.0.0.2:7900/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8#a.b.c""#;
 
@@ -143,11 +176,7 @@ mod tests {
         let settings = Settings::parse(&text, true).expect("settings");
         let source = settings.to_rust();
         assert!(
-            source.contains(r#"pub const SSID: &str = "a \"b\\";"#),
-            "{source}"
-        );
-        assert!(
-            source.contains(r#"PASSWORD: Option<&str> = Some("é 12345678");"#),
+            source.contains(r#" = Some(("a \"b\\", Some("é 12345678")));"#),
             "{source}"
         );
         assert!(source.contains("parlour://10.0.0.2:7900/"), "{source}");

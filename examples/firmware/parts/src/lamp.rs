@@ -3,6 +3,8 @@
 /// The state of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
+    /// It waits for its settings: two short blinks every two seconds.
+    Provisioning,
     /// No link or no address: dark.
     NoNetwork,
     /// Joining the room, or reconnecting: a blink a second.
@@ -27,6 +29,7 @@ impl State {
     /// Whether the lamp is lit `ms` milliseconds after some start.
     pub fn is_lit(self, ms: u64) -> bool {
         match self {
+            Self::Provisioning => ms % 2_000 < 400 && ms % 200 < 100,
             Self::NoNetwork => false,
             Self::Joining => ms % 1_000 < 500,
             Self::InRoom => true,
@@ -51,6 +54,7 @@ mod tests {
 
     #[test]
     fn each_state_looks_different() {
+        assert_eq!(seen(State::Provisioning), (9, 1_000));
         assert_eq!(seen(State::NoNetwork), (0, 0));
         assert_eq!(seen(State::Joining), (9, 5_000));
         assert_eq!(seen(State::InRoom), (0, 10_000));

@@ -1,6 +1,0 @@
-//! The parts of the device that need no chip, and are tested on a host.
-#![no_std]
-#![forbid(unsafe_code)]
-
-pub mod lamp;
-pub mod slot;
