@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use parlour_core::audio::codec::{AudioDecoder, DecodeError, SampleRate};
 use parlour_core::audio::decoder::Decoder;
-use parlour_core::audio::{JitterConfig, Packet, Player};
+use parlour_core::audio::{JitterConfig, Lateness, Packet, Player};
 use parlour_core::room::Codec;
 use parlour_core::time::Instant;
 
@@ -178,6 +178,7 @@ impl Figures {
             decoder,
             JitterConfig::default(),
         ));
+        let mut lateness = Lateness::new();
         let mut delays = Vec::new();
         let mut pcm = [0; READ];
         // The sound card does not run in step with the packets.
@@ -194,6 +195,7 @@ impl Figures {
                         marker: n == 0,
                         payload: &n.to_be_bytes(),
                     },
+                    &mut lateness,
                 );
             }
             player.read(Instant::from_micros(now), &mut pcm);

@@ -58,7 +58,7 @@ impl<
             payload: frame.payload,
         };
         // The jitter buffer counts what it drops.
-        let _ = player.push_sharing(now, packet, &mut self.lateness);
+        let _ = player.push(now, packet, &mut self.lateness);
     }
 
     fn read(&mut self, now: Instant, pcm: &mut [i16]) {

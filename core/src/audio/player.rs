@@ -28,16 +28,17 @@ const CLOCK_PER_MS: usize = 48;
 /// ```
 /// use parlour_core::audio::codec::SampleRate;
 /// use parlour_core::audio::decoder::Decoder;
-/// use parlour_core::audio::{JitterConfig, Packet, Player};
+/// use parlour_core::audio::{JitterConfig, Lateness, Packet, Player};
 /// use parlour_core::room::Codec;
 /// use parlour_core::time::{Duration, Instant};
 ///
 /// let decoder = Decoder::without_opus(SampleRate::Hz16000);
 /// let mut player = Player::<_, 8, 160, 960>::new(decoder, JitterConfig::default());
+/// let mut lateness = Lateness::new();
 /// let mut now = Instant::from_micros(0);
 /// let mut heard = false;
 /// for sequence in 0..10 {
-///     player.push(now, Packet {
+///     let packet = Packet {
 ///         sequence,
 ///         timestamp: sequence * 960,
 ///         duration: 960,
@@ -45,7 +46,8 @@ const CLOCK_PER_MS: usize = 48;
 ///         speaker: Some(7),
 ///         marker: sequence == 0,
 ///         payload: &[0x80; 160],
-///     })?;
+///     };
+///     player.push(now, packet, &mut lateness)?;
 ///     let mut pcm = [0; 320];
 ///     player.read(now, &mut pcm);
 ///     heard |= player.speaker() == Some(7) && pcm.iter().any(|&sample| sample != 0);
@@ -122,25 +124,17 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
         }
     }
 
-    /// Takes a packet that arrived at `now`.
+    /// Takes a packet that arrived at `now`; see [`JitterBuffer::push`].
     ///
     /// # Errors
     /// [`PushError`]; the packet was dropped.
-    pub fn push(&mut self, now: Instant, packet: Packet<'_>) -> Result<(), PushError> {
-        self.jitter.push(now, packet)
-    }
-
-    /// Takes a packet of one of several slots that come by the same path, and share what is learnt of it.
-    ///
-    /// # Errors
-    /// [`PushError`]; the packet was dropped.
-    pub fn push_sharing(
+    pub fn push(
         &mut self,
         now: Instant,
         packet: Packet<'_>,
         lateness: &mut Lateness,
     ) -> Result<(), PushError> {
-        self.jitter.push_sharing(now, packet, lateness)
+        self.jitter.push(now, packet, lateness)
     }
 
     /// Fills `pcm` with the audio to play from `now` on. Never waits.
@@ -299,10 +293,13 @@ mod tests {
     /// the speaker was known.
     fn play(piece: usize, lost: impl Fn(u64) -> bool) -> (u64, bool) {
         let (mut player, mut heard, mut known) = (player(), 0, false);
+        let mut lateness = Lateness::new();
         for sequence in 0..50_u64 {
             let now = Instant::from_micros(sequence * 20_000);
             if !lost(sequence) {
-                player.push(now, packet(sequence, &[0x00; 160])).unwrap();
+                player
+                    .push(now, packet(sequence, &[0x00; 160]), &mut lateness)
+                    .unwrap();
             }
             let mut pcm = [0; 320];
             let mut at = now;
@@ -343,6 +340,7 @@ mod tests {
     fn loud_share(ms: usize) -> usize {
         let decoder = Decoder::without_opus(SampleRate::Hz48000);
         let mut player = Player::<_, 24, 1_200, 2_880>::new(decoder, JitterConfig::default());
+        let mut lateness = Lateness::new();
         let loud = std::vec![0; ms * 8];
         assert!(crate::rtp::frame_samples(Codec::Pcmu, &loud).is_ok());
         let (mut heard, packets) = (0, 2_000 / ms);
@@ -356,7 +354,7 @@ mod tests {
                 ..packet(sequence, &loud)
             };
             if sequence < packets as u64 {
-                player.push(now, packet).unwrap();
+                player.push(now, packet, &mut lateness).unwrap();
             }
             let mut pcm = std::vec![0; duration as usize];
             player.read(now, &mut pcm);
@@ -376,18 +374,19 @@ mod tests {
         }
     }
 
-    /// Plays a voice in packets of 20 ms that arrive `lateness(n)` ms late, in reads of 10 ms; returns the player, and the
+    /// Plays a voice in packets of 20 ms that arrive `late(n)` ms late, in reads of 10 ms; returns the player, and the
     /// magnitude of each 10 ms.
     fn hear(
         config: JitterConfig,
         packets: u64,
-        lateness: impl Fn(u64) -> u64,
+        late: impl Fn(u64) -> u64,
     ) -> (Player<NoOpus, 24, 160, 960>, std::vec::Vec<u64>) {
         let decoder = Decoder::without_opus(SampleRate::Hz16000);
         let mut player = Player::<_, 24, 160, 960>::new(decoder, config);
+        let mut lateness = Lateness::new();
         let said = crate::audio::synth::voice(SampleRate::Hz8000, packets as u16 * 20);
         let mut arrivals: std::vec::Vec<(u64, u64)> =
-            (0..packets).map(|n| (n * 20 + lateness(n), n)).collect();
+            (0..packets).map(|n| (n * 20 + late(n), n)).collect();
         arrivals.sort_unstable();
         let mut arrivals = arrivals.into_iter().peekable();
         let mut heard = std::vec::Vec::new();
@@ -398,7 +397,11 @@ mod tests {
                 for (code, &sample) in payload.iter_mut().zip(voice) {
                     *code = crate::audio::g711::Law::Mu.encode(sample);
                 }
-                let _ = player.push(Instant::from_micros(at * 1_000), packet(n, &payload));
+                let _ = player.push(
+                    Instant::from_micros(at * 1_000),
+                    packet(n, &payload),
+                    &mut lateness,
+                );
             }
             let mut pcm = [0; 160];
             player.read(Instant::from_micros(ms * 1_000), &mut pcm);
@@ -462,8 +465,13 @@ mod tests {
     #[test]
     fn after_a_restart_earlier_sound_is_gone() {
         let mut player = player();
+        let mut lateness = Lateness::new();
         for sequence in 0..6 {
-            let _ = player.push(Instant::from_micros(0), packet(sequence, &[0; 160]));
+            let _ = player.push(
+                Instant::from_micros(0),
+                packet(sequence, &[0; 160]),
+                &mut lateness,
+            );
         }
         player.restart();
         let mut pcm = [1; 2_000];
@@ -480,6 +488,7 @@ mod tests {
                 (0_u64..64, 0_u64..1_000_000, 0_u32..8_000, 0_usize..=200, 0_usize..2_000), 1..40),
         ) {
             let mut player = player();
+        let mut lateness = Lateness::new();
             let payload = [0x55; 200];
             for (n, (sequence, timestamp, duration, len, read)) in packets.into_iter().enumerate() {
                 let now = Instant::from_micros(n as u64 * 10_000);
@@ -491,7 +500,7 @@ mod tests {
                     speaker: None,
                     marker: false,
                     payload: &payload[..len],
-                });
+                }, &mut lateness);
                 let mut pcm = [0; 2_000];
                 player.read(now, &mut pcm[..read]);
             }

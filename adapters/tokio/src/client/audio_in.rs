@@ -114,7 +114,7 @@ impl MixedReader {
                 self.players.insert(frame.slot, player);
             }
             if let Some(player) = self.players.get_mut(&frame.slot) {
-                player.push_sharing(&frame, &mut self.lateness);
+                player.push(&frame, &mut self.lateness);
             }
         }
         let (players, mix) = (&mut self.players, &mut self.mix);
@@ -158,6 +158,7 @@ pub struct SlotReader {
     frames: Frames,
     slot: u8,
     player: Player,
+    lateness: Lateness,
     output: Output,
     /// The stream read last.
     heard: Option<u32>,
@@ -174,6 +175,7 @@ impl SlotReader {
             shared,
             slot,
             player: Player::new(rate.decoded()).ok_or(ReadError::SampleRate)?,
+            lateness: Lateness::new(),
             output: Output::new(rate),
             heard: None,
             pace: Pace::new(rate),
@@ -186,7 +188,7 @@ impl SlotReader {
         let now = self.shared.clock.now();
         while let Some(frame) = self.frames.take() {
             if frame.slot == self.slot {
-                self.player.push(&frame);
+                self.player.push(&frame, &mut self.lateness);
             }
         }
         let (player, heard) = (&mut self.player, &mut self.heard);

@@ -3,7 +3,7 @@
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::decoder::Decoder;
 use parlour_core::audio::opus::{Channels, OpusDecoder};
-use parlour_core::audio::{JitterConfig, JitterStatistics, Lateness, Packet, PushError};
+use parlour_core::audio::{JitterConfig, JitterStatistics, Lateness, Packet};
 use parlour_core::time::Instant;
 
 use super::shared::SlotFrame;
@@ -29,15 +29,20 @@ impl Player {
         })
     }
 
-    pub(super) fn push(&mut self, frame: &SlotFrame) {
-        let pushed = self.0.push(frame.arrived, packet(frame));
-        tell(frame, pushed);
-    }
-
-    /// For one of several players, which share what they learn of the network.
-    pub(super) fn push_sharing(&mut self, frame: &SlotFrame, lateness: &mut Lateness) {
-        let pushed = (self.0).push_sharing(frame.arrived, packet(frame), lateness);
-        tell(frame, pushed);
+    /// All players of a receiver share `lateness`.
+    pub(super) fn push(&mut self, frame: &SlotFrame, lateness: &mut Lateness) {
+        let packet = Packet {
+            sequence: frame.sequence,
+            timestamp: frame.timestamp,
+            duration: frame.duration,
+            codec: frame.codec,
+            speaker: frame.speaker,
+            marker: frame.marker,
+            payload: &frame.payload,
+        };
+        if let Err(error) = self.0.push(frame.arrived, packet, lateness) {
+            tracing::trace!(slot = frame.slot, %error, "frame not taken");
+        }
     }
 
     /// Fills `pcm` with the audio to play from `now` on, and returns the stream that speaks at its end.
@@ -48,23 +53,5 @@ impl Player {
 
     pub(super) fn statistics(&self) -> JitterStatistics {
         self.0.statistics()
-    }
-}
-
-fn packet(frame: &SlotFrame) -> Packet<'_> {
-    Packet {
-        sequence: frame.sequence,
-        timestamp: frame.timestamp,
-        duration: frame.duration,
-        codec: frame.codec,
-        speaker: frame.speaker,
-        marker: frame.marker,
-        payload: &frame.payload,
-    }
-}
-
-fn tell(frame: &SlotFrame, pushed: Result<(), PushError>) {
-    if let Err(error) = pushed {
-        tracing::trace!(slot = frame.slot, %error, "frame not taken");
     }
 }

@@ -174,7 +174,7 @@ impl ParticipantReader {
                 marker: frame.marker || place.begins,
                 ..frame.clone()
             };
-            track.player.push_sharing(&frame, &mut self.lateness);
+            track.player.push(&frame, &mut self.lateness);
         }
     }
 

@@ -58,7 +58,7 @@ impl Playback {
     pub fn push(&mut self, now: Instant, slot: usize, packet: Packet<'_>) -> bool {
         let mut lateness = core::mem::take(&mut self.lateness);
         let pushed: Option<Result<(), PushError>> =
-            (self.slot(slot)).map(|slot| slot.push_sharing(now, packet, &mut lateness));
+            (self.slot(slot)).map(|slot| slot.push(now, packet, &mut lateness));
         self.lateness = lateness;
         matches!(pushed, Some(Ok(())))
     }

@@ -162,11 +162,11 @@ pub struct JitterStatistics {
 
 /// An adaptive jitter buffer for one RTP flow: `PACKETS` cells of up to `BYTES` payload bytes each.
 ///
-/// All memory is inline: `PACKETS × (BYTES + 48)` bytes and about 800 more; 16 cells of 160 bytes take under 4.1 KB.
+/// All memory is inline: `PACKETS × (BYTES + 48)` bytes and about 450 more; 16 cells of 160 bytes take under 3.8 KB.
 /// With 20 ms packets 16 cells hold 320 ms.
 ///
 /// ```
-/// use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
+/// use parlour_core::audio::{JitterBuffer, JitterConfig, Lateness, Packet, Pull};
 /// use parlour_core::room::Codec;
 /// use parlour_core::time::{Duration, Instant};
 ///
@@ -178,6 +178,7 @@ pub struct JitterStatistics {
 /// # }
 /// # let mut decoder = Decoder;
 /// let mut jitter = JitterBuffer::<16, 160>::new(JitterConfig::default());
+/// let mut lateness = Lateness::new();
 /// let mut now = Instant::from_micros(0);
 /// let mut pcm: Vec<i16> = Vec::new();
 ///
@@ -192,7 +193,7 @@ pub struct JitterStatistics {
 ///         marker: sequence == 0,
 ///         payload: &[0x78; 40],
 ///     };
-///     jitter.push(now, packet)?;
+///     jitter.push(now, packet, &mut lateness)?;
 ///
 ///     // The sound card's side: it wants 960 samples.
 ///     while pcm.len() < 960 {
@@ -215,7 +216,6 @@ pub struct JitterStatistics {
 #[derive(Debug, Clone)]
 pub struct JitterBuffer<const PACKETS: usize, const BYTES: usize> {
     playout: Playout,
-    lateness: Lateness,
     cells: [Option<Cell>; PACKETS],
     payloads: [[u8; BYTES]; PACKETS],
 }
@@ -228,7 +228,6 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
         }
         Self {
             playout: Playout::new(config, PACKETS),
-            lateness: Lateness::new(),
             cells: [None; PACKETS],
             payloads: [[0; BYTES]; PACKETS],
         }
@@ -253,39 +252,26 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
 
     /// Stores a packet that arrived at `now`. If all cells are full, the oldest packet is dropped.
     ///
-    /// # Errors
-    /// See [`PushError`]. The packet was dropped; the buffer is unchanged.
-    pub fn push(&mut self, now: Instant, packet: Packet<'_>) -> Result<(), PushError> {
-        let index =
-            (self.playout).admit(&mut self.cells, &mut self.lateness, now, &packet, BYTES)?;
-        self.fill(index, packet.payload);
-        Ok(())
-    }
-
-    /// [Stores](Self::push) a packet, and learns from it for all buffers that share `lateness`: the slots of one
-    /// receiver.
+    /// What the packet tells of the network is added to `lateness`, always the same one for this buffer: all slots of a
+    /// receiver share one.
     ///
     /// # Errors
-    /// As [`push`](Self::push).
-    pub fn push_sharing(
+    /// See [`PushError`]. The packet was dropped; the buffer is unchanged.
+    pub fn push(
         &mut self,
         now: Instant,
         packet: Packet<'_>,
         lateness: &mut Lateness,
     ) -> Result<(), PushError> {
         let index = (self.playout).admit(&mut self.cells, lateness, now, &packet, BYTES)?;
-        self.fill(index, packet.payload);
-        Ok(())
-    }
-
-    fn fill(&mut self, index: usize, payload: &[u8]) {
         if let Some(bytes) = self
             .payloads
             .get_mut(index)
-            .and_then(|cell| cell.get_mut(..payload.len()))
+            .and_then(|cell| cell.get_mut(..packet.payload.len()))
         {
-            bytes.copy_from_slice(payload);
+            bytes.copy_from_slice(packet.payload);
         }
+        Ok(())
     }
 
     /// The next audio to play. Call it when the audio of the last pull is used up; `now` is the time of the call. Never

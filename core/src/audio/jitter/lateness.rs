@@ -38,8 +38,8 @@ const FULL: u16 = 2_048 * WEIGHT;
 
 /// What a receiver has learnt of how late packets come.
 ///
-/// A [`JitterBuffer`](super::JitterBuffer) has its own; the slots of one receiver, whose packets come by the same path,
-/// may [share](super::JitterBuffer::push_sharing) one, so that a slot which is used for the first time knows the network.
+/// The [jitter buffers](super::JitterBuffer::push) of a receiver's slots, whose packets come by the same path, share one, so
+/// that a slot which is used for the first time knows the network.
 #[derive(Debug, Clone)]
 pub struct Lateness {
     /// The most lateness in each of the last windows, and in the open one.

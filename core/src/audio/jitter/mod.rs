@@ -19,7 +19,7 @@
 //! for packets that others overtook costs as much as missing them. While packets get lost it is at least one packet, so
 //! that the FEC in the next one is there in time; and while all packets come late, because the path has become longer, at
 //! least that. The *delay* is the lag of playing behind the base: a packet is in time if it is less late than the delay.
-//! What is learnt of the network may be shared by the slots of a receiver ([`Lateness`]): each slot has a base of its own,
+//! What is learnt of the network is shared by the slots of a receiver ([`Lateness`]): each slot has a base of its own,
 //! which begins anew with another stream, as its timestamps continue those of the stream before only roughly.
 //!
 //! **Adaptation.** The delay is corrected where this is least audible. Silences shrink and grow freely. A

@@ -7,7 +7,7 @@ use crate::audio::codec::{FrameDuration, SampleRate};
 use crate::audio::decoder::Decoder;
 use crate::audio::level::level;
 use crate::audio::opus::{Channels, OpusDecoder, OpusState};
-use crate::audio::{JitterConfig, Packet, Player};
+use crate::audio::{JitterConfig, Lateness, Packet, Player};
 use crate::room::Codec;
 use crate::rtp::{SequenceUnwrapper, TimestampUnwrapper, frame_samples};
 use crate::server::member::slots::SlotPacket;
@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// See the [module](self).
 pub(super) struct Voice {
     player: Player<OpusDecoder<Box<OpusState>>, PACKETS, MAX_PLAINTEXT, PCM>,
+    /// Of this talker alone: others come by other ways.
+    lateness: Lateness,
     sequences: SequenceUnwrapper,
     timestamps: TimestampUnwrapper,
     /// This tick's sound, and how loud it is.
@@ -45,6 +47,7 @@ impl Voice {
         let opus = OpusDecoder::boxed(rate, Channels::Stereo).ok()?;
         Some(Box::new(Self {
             player: Player::new(Decoder::new(opus), JitterConfig::default()),
+            lateness: Lateness::new(),
             sequences: SequenceUnwrapper::new(),
             timestamps: TimestampUnwrapper::new(),
             block: [0; MAX_BLOCK],
@@ -71,6 +74,7 @@ impl Voice {
                 marker: place.stamp.marker,
                 payload,
             },
+            &mut self.lateness,
         );
     }
 
