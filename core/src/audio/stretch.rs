@@ -11,6 +11,8 @@
 //!                └───── lag ─────┘
 //! ```
 
+use core::ops::RangeInclusive;
+
 use super::codec::SampleRate;
 
 /// Samples that are faded over, in ms.
@@ -121,6 +123,16 @@ enum Direction {
     Later,
 }
 
+impl Direction {
+    /// The place that is `lag` away from `at`.
+    const fn place(self, at: usize, lag: usize) -> usize {
+        match self {
+            Self::Later => at + lag,
+            Self::Earlier => at - lag,
+        }
+    }
+}
+
 /// The lag of at most `most` samples at which the sound is most like that at `at`, if it is enough so.
 fn find(
     pcm: &[i16],
@@ -151,20 +163,7 @@ fn find(
         Direction::Later => 0,
         Direction::Earlier => reach,
     };
-    let place = |lag: usize| match direction {
-        Direction::Later => here + lag,
-        Direction::Earlier => here - lag,
-    };
-    let template = coarse.get(here..here + COARSE_FADE)?;
-    let mut best = (0, i64::MIN);
-    for lag in least.div_ceil(factor)..=reach {
-        let piece = coarse.get(place(lag)..place(lag) + COARSE_FADE)?;
-        let square = Likeness::of(template, piece).square();
-        if square > best.1 {
-            best = (lag, square);
-        }
-    }
-    let (around, _) = best;
+    let around = most_alike(coarse, here, least.div_ceil(factor)..=reach, direction)?;
     // To the sample. In between, the best one is found well enough in steps of a sixteenth of a ms.
     let template = pcm.get(at..at + fade)?;
     let middle = around * factor;
@@ -172,68 +171,80 @@ fn find(
         middle.saturating_sub(factor - 1).max(least),
         (middle + factor - 1).min(most),
     );
-    let mut best: Option<(usize, Likeness)> = None;
-    let mut most_alike = i64::MIN;
+    let energy = product(template, template);
+    let (mut best, mut other, mut likeness) = (None, 0, i64::MIN);
     for lag in (from..=to).step_by((factor / 4).max(1)) {
-        let start = match direction {
-            Direction::Later => at + lag,
-            Direction::Earlier => at - lag,
-        };
+        let start = direction.place(at, lag);
         let Some(piece) = pcm.get(start..start + fade) else {
             continue;
         };
-        let like = Likeness::of(template, piece);
-        let square = like.square();
-        if square > most_alike {
-            (best, most_alike) = (Some((lag, like)), square);
+        let piece_energy = product(piece, piece);
+        let square = likeness_of(product(template, piece), energy, piece_energy);
+        if square > likeness {
+            (best, other, likeness) = (Some(lag), piece_energy, square);
         }
     }
-    let (lag, like) = best?;
     let quiet = QUIET * QUIET * fade as i64;
-    let is_quiet = like.energy <= quiet && like.other <= quiet;
-    (is_quiet || most_alike >= care as i64 * 64).then_some(lag)
+    let is_quiet = energy <= quiet && other <= quiet;
+    best.filter(|_| is_quiet || likeness >= care as i64 * 64)
 }
 
-/// Averages of `factor` samples each.
+/// The lag at which `coarse` is most like what it is at `here`. A device searches this way in each frame until it finds a
+/// place, so all sums have 32 bits, and there is no division.
+fn most_alike(
+    coarse: &[i16],
+    here: usize,
+    lags: RangeInclusive<usize>,
+    direction: Direction,
+) -> Option<usize> {
+    let template = coarse.get(here..here + COARSE_FADE)?;
+    let (mut best, mut best_square, mut best_energy) = (None, 0_i64, 1_i64);
+    for lag in lags {
+        let start = direction.place(here, lag);
+        let piece = coarse.get(start..start + COARSE_FADE)?;
+        let (mut product, mut energy) = (0_i32, 0_i32);
+        for (&a, &b) in template.iter().zip(piece) {
+            let (a, b) = (i32::from(a), i32::from(b));
+            product += a * b;
+            energy += b * b;
+        }
+        // Of 26 bits each; a product of three has at most 62.
+        let product = i64::from(product >> 6);
+        let energy = i64::from((energy >> 4).max(1));
+        let square = product * product.abs();
+        if best.is_none() || square * best_energy > best_square * energy {
+            (best, best_square, best_energy) = (Some(lag), square, energy);
+        }
+    }
+    best
+}
+
+/// Averages of `factor` samples each, halved until none has more than 11 bits.
 fn decimate(pcm: &[i16], factor: usize, coarse: &mut [i16]) {
     let factor = factor.max(1);
+    let mut bits = 0;
     for (coarse, samples) in coarse.iter_mut().zip(pcm.chunks(factor)) {
         let sum: i32 = samples.iter().copied().map(i32::from).sum();
         *coarse = (sum / factor as i32) as i16;
+        bits |= coarse.unsigned_abs();
+    }
+    let shift = (u16::BITS - bits.leading_zeros()).saturating_sub(11);
+    for coarse in coarse {
+        *coarse >>= shift;
     }
 }
 
-/// How alike two pieces are.
-#[derive(Debug, Clone, Copy)]
-struct Likeness {
-    product: i64,
-    energy: i64,
-    other: i64,
+fn product(a: &[i16], b: &[i16]) -> i64 {
+    let products = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b));
+    products.map(i64::from).sum()
 }
 
-impl Likeness {
-    fn of(template: &[i16], piece: &[i16]) -> Self {
-        let mut like = Self {
-            product: 0,
-            energy: 0,
-            other: 0,
-        };
-        for (&a, &b) in template.iter().zip(piece) {
-            let (a, b) = (i32::from(a), i32::from(b));
-            like.product += i64::from(a * b);
-            like.energy += i64::from(a * a);
-            like.other += i64::from(b * b);
-        }
-        like
-    }
-
-    /// The square of the correlation in 1/2^12; negative if the pieces are opposite.
-    fn square(&self) -> i64 {
-        // 192 samples at the most: sums below 2^38.
-        let (product, energy, other) = (self.product / 128, self.energy / 128, self.other / 128);
-        let scale = (energy / 64).max(1) * (other / 64).max(1);
-        (product * product.abs()).checked_div(scale).unwrap_or(0)
-    }
+/// The square of the correlation in 1/2^12 of pieces with these energies; negative if they are opposite.
+fn likeness_of(product: i64, energy: i64, other: i64) -> i64 {
+    // 192 samples at the most: sums below 2^38.
+    let (product, energy, other) = (product / 128, energy / 128, other / 128);
+    let scale = (energy / 64).max(1) * (other / 64).max(1);
+    (product * product.abs()).checked_div(scale).unwrap_or(0)
 }
 
 #[cfg(test)]
