@@ -190,6 +190,7 @@ impl<
         Some(Players {
             slots: made,
             lateness: Lateness::new(),
+            rate: config.output_rate,
         })
     }
 }

@@ -137,7 +137,8 @@ impl<O: AudioDecoder, const PACKETS: usize, const BYTES: usize, const PCM: usize
         self.jitter.push(now, packet, lateness)
     }
 
-    /// Fills `pcm` with the audio to play from `now` on. Never waits.
+    /// Fills `pcm` with the audio to play from `now` on: of blocks that are read at once, each is played later than the one
+    /// before. Never waits.
     pub fn read(&mut self, now: Instant, pcm: &mut [i16]) {
         let (whole, mut rest) = (pcm.len(), pcm);
         while !rest.is_empty() {

@@ -118,8 +118,8 @@ impl MixedReader {
             }
         }
         let (players, mix) = (&mut self.players, &mut self.mix);
-        self.output.fill(pcm, |pcm| {
-            mix.read(now, players.values_mut(), pcm);
+        self.output.fill(pcm, |later, pcm| {
+            mix.read(now + later, players.values_mut(), pcm);
         });
     }
 
@@ -192,7 +192,7 @@ impl SlotReader {
             }
         }
         let (player, heard) = (&mut self.player, &mut self.heard);
-        (self.output).fill(pcm, |pcm| *heard = player.read(now, pcm));
+        (self.output).fill(pcm, |later, pcm| *heard = player.read(now + later, pcm));
         self.shared.stream_with(self.heard?)
     }
 

@@ -123,9 +123,9 @@ impl ParticipantReader {
             self.push(&frame);
         }
         let (tracks, mix, heard) = (&mut self.tracks, &mut self.mix, &mut self.heard);
-        self.output.fill(pcm, |pcm| {
+        self.output.fill(pcm, |later, pcm| {
             let players = tracks.iter_mut().map(|track| &mut track.player);
-            *heard = mix.read(now, players, pcm);
+            *heard = mix.read(now + later, players, pcm);
         });
         let key = self.tracks.get(self.heard?)?.key.clone();
         Some(match &self.source {

@@ -66,7 +66,7 @@ fn read(rate: SampleRate, piece: usize) -> Vec<i16> {
     let mut output = Output::new(rate);
     let mut pcm = vec![0; rate.samples(1_100)];
     for piece in pcm.chunks_mut(piece) {
-        output.fill(piece, |pcm| tone.fill(pcm));
+        output.fill(piece, |_, pcm| tone.fill(pcm));
     }
     pcm.split_off(rate.samples(100))
 }
@@ -128,7 +128,7 @@ fn ten_minutes_have_as_many_samples_at_either_rate() {
             Ok::<_, ()>(())
         });
         fed.unwrap();
-        output.fill(&mut pcm, |pcm| pulled += pcm.len());
+        output.fill(&mut pcm, |_, pcm| pulled += pcm.len());
     }
     assert_eq!((written, pulled), (48_000 * 600, 48_000 * 600));
 }
@@ -139,7 +139,7 @@ fn nothing_is_allocated_while_sound_is_converted() {
     let (mut input, mut output) = (Input::new(rate), Output::new(rate));
     let mut pcm = vec![0; rate.samples(20)];
     let mut talk = || {
-        output.fill(&mut pcm, |pcm| pcm.fill(5));
+        output.fill(&mut pcm, |_, pcm| pcm.fill(5));
         let _ = input.feed(&pcm, |_| Ok::<_, ()>(()));
     };
     talk();
