@@ -146,3 +146,19 @@ fn nothing_is_allocated_while_sound_is_converted() {
     let allocated = allocation_counter::measure(|| (0..100).for_each(|_| talk()));
     assert_eq!(allocated.count_total, 0);
 }
+
+#[test]
+fn each_block_is_told_when_it_is_played() {
+    let rate = SampleRate::Hz44100;
+    let mut output = Output::new(rate);
+    let mut pcm = vec![0; rate.samples(100)];
+    let mut pulls = Vec::new();
+    output.fill(&mut pcm, |later, pcm| pulls.push((later, pcm.len())));
+    assert!(pulls.len() > 2, "{pulls:?}");
+    let mut before = 0;
+    for (later, samples) in pulls {
+        let due = before as u128 * 1_000 / 48;
+        assert!(later.as_micros().abs_diff(due) <= 1, "{later:?}: {due} µs");
+        before += samples;
+    }
+}
