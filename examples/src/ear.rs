@@ -3,7 +3,7 @@
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::decoder::Decoder;
 use parlour_core::audio::opus::{Channels, OpusDecoder};
-use parlour_core::audio::{JitterConfig, JitterStatistics, Packet, Player};
+use parlour_core::audio::{JitterConfig, JitterStatistics, Lateness, Packet, Player};
 use parlour_core::rtp::AudioFrame;
 use parlour_core::time::Instant;
 
@@ -17,6 +17,7 @@ const LONGEST: usize = RATE.samples(FrameDuration::MAX_MS);
 pub struct Ear {
     /// 320 ms of frames of 20 ms.
     player: Box<Player<OpusDecoder, 16, 400, LONGEST>>,
+    lateness: Lateness,
 }
 
 impl Ear {
@@ -28,13 +29,14 @@ impl Ear {
         let decoder = Decoder::new(OpusDecoder::new(RATE, Channels::Stereo)?);
         Ok(Self {
             player: Box::new(Player::new(decoder, JitterConfig::default())),
+            lateness: Lateness::new(),
         })
     }
 
     /// Takes a packet that arrived.
     pub fn push(&mut self, now: Instant, packet: Packet<'_>) {
         // What is not taken is counted.
-        let _ = self.player.push(now, packet);
+        let _ = self.player.push(now, packet, &mut self.lateness);
     }
 
     /// Fills `pcm` with what is to be played next.

@@ -28,15 +28,12 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// All participants' audio at 16 kHz, 60 ms of delay to start with, 15 s for an answer.
+    /// All participants' audio at 16 kHz, 15 s for an answer.
     fn default() -> Self {
         Self {
             client: ClientConfig::default(),
             output_rate: SampleRate::Hz16000,
-            jitter: JitterConfig {
-                start_delay: Duration::from_millis(60),
-                ..JitterConfig::default()
-            },
+            jitter: JitterConfig::default(),
             join_timeout: Duration::from_secs(15),
             on_lossy_message: None,
         }

@@ -6,7 +6,7 @@ use core::fmt;
 use heapless::Vec;
 use parlour_core::audio::codec::{AudioDecoder, SampleRate};
 use parlour_core::audio::mixer::Mixer;
-use parlour_core::audio::{JitterStatistics, Packet, Player};
+use parlour_core::audio::{JitterStatistics, Lateness, Packet, Player};
 use parlour_core::rtp::AudioFrame;
 use parlour_core::time::Instant;
 
@@ -31,7 +31,11 @@ pub(crate) struct Players<
     const PACKETS: usize,
     const BYTES: usize,
     const PCM: usize,
->(pub(crate) Vec<&'d mut Player<O, PACKETS, BYTES, PCM>, SLOTS>);
+> {
+    pub(crate) slots: Vec<&'d mut Player<O, PACKETS, BYTES, PCM>, SLOTS>,
+    pub(crate) lateness: Lateness,
+    pub(crate) rate: SampleRate,
+}
 
 impl<
     O: AudioDecoder,
@@ -42,7 +46,7 @@ impl<
 > Playback for Players<'_, O, SLOTS, PACKETS, BYTES, PCM>
 {
     fn push(&mut self, now: Instant, slot: u8, frame: &AudioFrame<'_>) {
-        let Some(player) = self.0.get_mut(usize::from(slot)) else {
+        let Some(player) = self.slots.get_mut(usize::from(slot)) else {
             return;
         };
         let packet = Packet {
@@ -55,16 +59,21 @@ impl<
             payload: frame.payload,
         };
         // The jitter buffer counts what it drops.
-        let _ = player.push(now, packet);
+        let _ = player.push(now, packet, &mut self.lateness);
     }
 
     fn read(&mut self, now: Instant, pcm: &mut [i16]) {
         let (mut sums, mut voice) = ([0; BLOCK], [0; BLOCK]);
-        for block in pcm.chunks_mut(BLOCK) {
+        let micros = |samples: usize| samples as u64 * 1_000_000 / u64::from(self.rate.hz());
+        // To a player, packets have to be there in the middle of what is read, which is here that of all blocks.
+        let early = micros(pcm.len().saturating_sub(BLOCK)) / 2;
+        for (block, before) in pcm.chunks_mut(BLOCK).zip((0..).step_by(BLOCK)) {
+            let at = now.as_micros().saturating_add(micros(before));
+            let at = Instant::from_micros(at.saturating_sub(early));
             let mut mixer = Mixer::new(sums.get_mut(..block.len()).unwrap_or_default());
             let voice = voice.get_mut(..block.len()).unwrap_or_default();
-            for player in &mut self.0 {
-                player.read(now, voice);
+            for player in &mut self.slots {
+                player.read(at, voice);
                 // All blocks have the same length.
                 let _ = mixer.add(voice);
             }
@@ -73,17 +82,17 @@ impl<
     }
 
     fn restart(&mut self) {
-        for player in &mut self.0 {
+        for player in &mut self.slots {
             player.restart();
         }
     }
 
     fn speaker(&self, slot: u8) -> Option<u32> {
-        self.0.get(usize::from(slot))?.speaker()
+        self.slots.get(usize::from(slot))?.speaker()
     }
 
     fn statistics(&self, slot: u8) -> Option<JitterStatistics> {
-        Some(self.0.get(usize::from(slot))?.statistics())
+        Some(self.slots.get(usize::from(slot))?.statistics())
     }
 }
 
@@ -125,5 +134,61 @@ impl fmt::Debug for MixedReader<'_> {
         f.debug_struct("MixedReader")
             .field("rate", &self.rate)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlour_core::audio::JitterConfig;
+    use parlour_core::audio::decoder::{Decoder, NoOpus};
+    use parlour_core::room::Codec;
+
+    type One = Player<NoOpus, 12, 160, 960>;
+
+    const RATE: SampleRate = SampleRate::Hz16000;
+
+    fn player() -> One {
+        Player::new(Decoder::without_opus(RATE), JitterConfig::default())
+    }
+
+    #[test]
+    fn blocks_are_the_same_sound_as_a_whole_read() {
+        let (mut alone, mut lateness) = (player(), Lateness::new());
+        let mut of_slot = player();
+        let mut slots = Vec::new();
+        assert!(slots.push(&mut of_slot).is_ok());
+        let mut players = Players::<_, 1, 12, 160, 960> {
+            slots,
+            lateness: Lateness::new(),
+            rate: RATE,
+        };
+        // A saw of 125 Hz in µ-law, which can be stretched anywhere.
+        let payload: [u8; 160] = core::array::from_fn(|n| 0x90 + (n % 64) as u8);
+        // From the delay of an unknown network to the least.
+        let mut delays = std::vec::Vec::new();
+        for sequence in 0..500_u64 {
+            let arrival = Instant::from_micros(sequence * 20_000);
+            let packet = Packet {
+                sequence,
+                timestamp: sequence * 960,
+                duration: 960,
+                codec: Codec::Pcmu,
+                speaker: Some(1),
+                marker: sequence == 0,
+                payload: &payload,
+            };
+            let _ = alone.push(arrival, packet, &mut lateness);
+            let _ = players.slots[0].push(arrival, packet, &mut players.lateness);
+            let now = Instant::from_micros(sequence * 20_000 + 19_000);
+            let (mut whole, mut blocks) = ([0; 320], [0; 320]);
+            alone.read(now, &mut whole);
+            players.read(now, &mut blocks);
+            assert_eq!(whole, blocks, "packet {sequence}");
+            let delay = alone.statistics().delay;
+            assert_eq!(Some(delay), players.statistics(0).map(|of| of.delay));
+            delays.push(delay / 48);
+        }
+        assert!(delays[5] > 30 && delays[499] < 20, "{delays:?}");
     }
 }

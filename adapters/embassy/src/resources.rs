@@ -6,11 +6,11 @@ use core::mem::MaybeUninit;
 
 use embassy_net::udp::PacketMetadata;
 use heapless::Vec;
-use parlour_core::audio::Player;
 use parlour_core::audio::codec::{AudioDecoder, SampleRate};
 use parlour_core::audio::decoder::{Decoder, NoOpus};
 #[cfg(feature = "opus")]
 use parlour_core::audio::opus::{Channels, OpusDecoder, OpusMemory, OpusState};
+use parlour_core::audio::{Lateness, Player};
 use parlour_core::client::{Capacity, Client};
 use parlour_core::wire::MAX_DATAGRAM;
 
@@ -187,7 +187,11 @@ impl<
             // There are as many places as slots.
             let _ = made.push(player);
         }
-        Some(Players(made))
+        Some(Players {
+            slots: made,
+            lateness: Lateness::new(),
+            rate: config.output_rate,
+        })
     }
 }
 

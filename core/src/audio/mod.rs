@@ -8,6 +8,7 @@
 
 mod activity;
 pub mod codec;
+mod comfort;
 pub mod decoder;
 pub mod encoder;
 mod follow;
@@ -18,15 +19,19 @@ pub mod mixer;
 #[cfg(feature = "opus")]
 pub mod opus;
 mod player;
+mod ready;
 pub mod resample;
 mod speaker;
+mod stretch;
 #[cfg(test)]
 mod synth;
 mod talker;
 
 pub use activity::Activity;
 pub use follow::{Follower, Place};
-pub use jitter::{Frame, JitterBuffer, JitterConfig, JitterStatistics, Packet, Pull, PushError};
+pub use jitter::{
+    Frame, JitterBuffer, JitterConfig, JitterStatistics, Lateness, Packet, Pull, PushError,
+};
 pub use player::Player;
 pub use speaker::{Dominance, Loudness, RANK_MARGIN, Score, SpeakerChange};
 pub use talker::{FrameTime, Spoken, Talker};

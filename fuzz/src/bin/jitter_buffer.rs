@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull, PushError};
+use parlour_core::audio::{JitterBuffer, JitterConfig, Lateness, Packet, Pull, PushError};
 use parlour_core::room::Codec;
 use parlour_core::time::{Duration, Instant};
 use parlour_fuzz::input::Input;
@@ -13,6 +13,7 @@ const CODECS: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
 
 struct World {
     buffer: JitterBuffer<8, 16>,
+    lateness: Lateness,
     config: JitterConfig,
     now: Instant,
     sequence: u64,
@@ -43,6 +44,7 @@ pub(crate) fn run(data: &[u8]) {
     };
     let mut world = World {
         buffer: JitterBuffer::new(config),
+        lateness: Lateness::new(),
         config,
         now: Instant::from_micros(1_000_000),
         sequence: 1 << 16,
@@ -146,7 +148,7 @@ impl World {
 
     fn push(&mut self, packet: Packet<'_>) {
         let before = self.buffer.statistics().received;
-        let pushed = self.buffer.push(self.now, packet);
+        let pushed = self.buffer.push(self.now, packet, &mut self.lateness);
         self.refused += u64::from(pushed == Err(PushError::Full));
         let taken = pushed.is_ok();
         assert_eq!(self.buffer.statistics().received, before + u64::from(taken));

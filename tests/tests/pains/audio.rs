@@ -1,6 +1,6 @@
 //! Audio: all talkers are heard, in time, for hours, and nobody hears itself.
 
-use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
+use parlour_core::audio::{JitterBuffer, JitterConfig, Lateness, Packet, Pull};
 use parlour_core::client::{CommandError, Commands as _, RequestFailure};
 use parlour_core::room::{Codec, ParticipantId, StreamKey};
 use parlour_core::signal::StreamRef;
@@ -60,6 +60,7 @@ fn pain_05_a_late_joiner_misses_no_stream() {
 /// much had to be concealed.
 fn play(heard: &[Heard], until: Instant) -> (Vec<Duration>, u64) {
     let mut jitter = Box::new(JitterBuffer::<32, 200>::new(JitterConfig::default()));
+    let mut lateness = Lateness::new();
     let mut played = Vec::new();
     let mut arrivals = heard.iter().peekable();
     let mut now = heard[0].at;
@@ -78,6 +79,7 @@ fn play(heard: &[Heard], until: Instant) -> (Vec<Duration>, u64) {
                     marker: frame.marker,
                     payload: &payload,
                 },
+                &mut lateness,
             );
         }
         let pull = jitter.pull(now);

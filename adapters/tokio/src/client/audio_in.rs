@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlour_core::audio::JitterStatistics;
 use parlour_core::audio::mixer::Mixer;
+use parlour_core::audio::{JitterStatistics, Lateness};
 use parlour_core::signal::StreamRef;
 use parlour_core::time::Instant;
 
@@ -83,6 +83,7 @@ pub struct MixedReader {
     frames: Frames,
     rate: SampleRate,
     players: BTreeMap<u8, Player>,
+    lateness: Lateness,
     output: Output,
     mix: Mix,
     pace: Pace,
@@ -95,6 +96,7 @@ impl MixedReader {
             shared,
             rate,
             players: BTreeMap::new(),
+            lateness: Lateness::new(),
             output: Output::new(rate),
             mix: Mix::default(),
             pace: Pace::new(rate),
@@ -112,12 +114,12 @@ impl MixedReader {
                 self.players.insert(frame.slot, player);
             }
             if let Some(player) = self.players.get_mut(&frame.slot) {
-                player.push(&frame);
+                player.push(&frame, &mut self.lateness);
             }
         }
         let (players, mix) = (&mut self.players, &mut self.mix);
-        self.output.fill(pcm, |pcm| {
-            mix.read(now, players.values_mut(), pcm);
+        self.output.fill(pcm, |later, pcm| {
+            mix.read(now + later, players.values_mut(), pcm);
         });
     }
 
@@ -156,6 +158,7 @@ pub struct SlotReader {
     frames: Frames,
     slot: u8,
     player: Player,
+    lateness: Lateness,
     output: Output,
     /// The stream read last.
     heard: Option<u32>,
@@ -172,6 +175,7 @@ impl SlotReader {
             shared,
             slot,
             player: Player::new(rate.decoded()).ok_or(ReadError::SampleRate)?,
+            lateness: Lateness::new(),
             output: Output::new(rate),
             heard: None,
             pace: Pace::new(rate),
@@ -184,11 +188,11 @@ impl SlotReader {
         let now = self.shared.clock.now();
         while let Some(frame) = self.frames.take() {
             if frame.slot == self.slot {
-                self.player.push(&frame);
+                self.player.push(&frame, &mut self.lateness);
             }
         }
         let (player, heard) = (&mut self.player, &mut self.heard);
-        (self.output).fill(pcm, |pcm| *heard = player.read(now, pcm));
+        (self.output).fill(pcm, |later, pcm| *heard = player.read(now + later, pcm));
         self.shared.stream_with(self.heard?)
     }
 

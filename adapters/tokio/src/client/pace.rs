@@ -82,7 +82,7 @@ mod tests {
     use crate::client::encoder::talker;
     use parlour_core::audio::codec::SampleRate;
     use parlour_core::audio::decoder::Decoder;
-    use parlour_core::audio::{JitterConfig, Packet, Player};
+    use parlour_core::audio::{JitterConfig, Lateness, Packet, Player};
     use parlour_core::room::Codec;
 
     fn key(name: &str) -> StreamKey {
@@ -99,6 +99,7 @@ mod tests {
         // As small a jitter buffer as devices have.
         let decoder = Decoder::without_opus(SampleRate::Hz16000);
         let mut player = Player::<_, 12, 160, 960>::new(decoder, JitterConfig::default());
+        let mut lateness = Lateness::new();
         let (mut arrived, mut heard) = (0, 0);
         for tick in 0..4_500 {
             let now = Instant::from_micros(tick * 1_000);
@@ -125,7 +126,7 @@ mod tests {
                     marker: arrived == 0,
                     payload: &[0x10; 160],
                 };
-                player.push(now, packet).unwrap();
+                player.push(now, packet, &mut lateness).unwrap();
                 arrived += 1;
             }
             if tick.is_multiple_of(20) {

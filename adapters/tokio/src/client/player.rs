@@ -3,7 +3,7 @@
 use parlour_core::audio::codec::{FrameDuration, SampleRate};
 use parlour_core::audio::decoder::Decoder;
 use parlour_core::audio::opus::{Channels, OpusDecoder};
-use parlour_core::audio::{JitterConfig, JitterStatistics, Packet};
+use parlour_core::audio::{JitterConfig, JitterStatistics, Lateness, Packet};
 use parlour_core::time::Instant;
 
 use super::shared::SlotFrame;
@@ -29,7 +29,8 @@ impl Player {
         })
     }
 
-    pub(super) fn push(&mut self, frame: &SlotFrame) {
+    /// All players of a receiver share `lateness`.
+    pub(super) fn push(&mut self, frame: &SlotFrame, lateness: &mut Lateness) {
         let packet = Packet {
             sequence: frame.sequence,
             timestamp: frame.timestamp,
@@ -39,7 +40,7 @@ impl Player {
             marker: frame.marker,
             payload: &frame.payload,
         };
-        if let Err(error) = self.0.push(frame.arrived, packet) {
+        if let Err(error) = self.0.push(frame.arrived, packet, lateness) {
             tracing::trace!(slot = frame.slot, %error, "frame not taken");
         }
     }

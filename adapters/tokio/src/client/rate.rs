@@ -1,6 +1,7 @@
 //! Sample rates of the application, and their conversion from and to the codecs' rates.
 
 use std::fmt;
+use std::time::Duration;
 
 use parlour_core::audio::codec;
 use parlour_core::audio::resample::Resampler as CoreResampler;
@@ -174,6 +175,7 @@ impl Resampler {
 
 /// Decoded sound, at the rate at which it is read.
 pub(super) struct Output {
+    rate: SampleRate,
     resampler: Option<Resampler>,
     /// The number of the resampler's output samples already read.
     read: usize,
@@ -185,20 +187,26 @@ impl Output {
         let read = resampler
             .as_ref()
             .map_or(0, |resampler| resampler.output.len());
-        Self { resampler, read }
+        Self {
+            rate,
+            resampler,
+            read,
+        }
     }
 
-    /// Fills `pcm` with the output of `pull`, which is at the rate of the decoder.
-    pub(super) fn fill(&mut self, pcm: &mut [i16], mut pull: impl FnMut(&mut [i16])) {
+    /// Fills `pcm` with the output of `pull`, which is at the rate of the decoder, and is told how much later than the
+    /// first sample of `pcm` it is played.
+    pub(super) fn fill(&mut self, pcm: &mut [i16], mut pull: impl FnMut(Duration, &mut [i16])) {
         let Some(resampler) = &mut self.resampler else {
-            pull(pcm);
+            pull(Duration::ZERO, pcm);
             return;
         };
-        let mut rest = pcm;
+        let (whole, mut rest) = (pcm.len(), pcm);
         while !rest.is_empty() {
             if self.read >= resampler.output.len() {
                 resampler.input.resize(resampler.block(), 0);
-                pull(&mut resampler.input);
+                let micros = (whole - rest.len()) as u64 * 1_000_000 / u64::from(self.rate.hz());
+                pull(Duration::from_micros(micros), &mut resampler.input);
                 resampler.convert();
                 self.read = 0;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlour_core::audio::Follower;
+use parlour_core::audio::{Follower, Lateness};
 use parlour_core::room::{MAX_STREAMS, ParticipantId, StreamKey};
 use parlour_core::signal::StreamRef;
 
@@ -87,6 +87,7 @@ pub struct ParticipantReader {
     source: AudioSource,
     rate: SampleRate,
     tracks: Vec<Track>,
+    lateness: Lateness,
     /// For the first stream, so that nothing is allocated when it begins.
     spare: Option<Player>,
     output: Output,
@@ -105,6 +106,7 @@ impl ParticipantReader {
             source,
             rate,
             tracks: Vec::with_capacity(MAX_STREAMS),
+            lateness: Lateness::new(),
             spare: Player::new(rate.decoded()),
             output: Output::new(rate),
             pace: Pace::new(rate),
@@ -121,9 +123,9 @@ impl ParticipantReader {
             self.push(&frame);
         }
         let (tracks, mix, heard) = (&mut self.tracks, &mut self.mix, &mut self.heard);
-        self.output.fill(pcm, |pcm| {
+        self.output.fill(pcm, |later, pcm| {
             let players = tracks.iter_mut().map(|track| &mut track.player);
-            *heard = mix.read(now, players, pcm);
+            *heard = mix.read(now + later, players, pcm);
         });
         let key = self.tracks.get(self.heard?)?.key.clone();
         Some(match &self.source {
@@ -152,7 +154,10 @@ impl ParticipantReader {
                 track.follower.other(frame.slot, frame.sequence);
             }
         }
-        let Some(track) = key.and_then(|key| self.track(key)) else {
+        let Some(index) = key.and_then(|key| self.track(key)) else {
+            return;
+        };
+        let Some(track) = self.tracks.get_mut(index) else {
             return;
         };
         let place = (track.follower).place(
@@ -163,19 +168,21 @@ impl ParticipantReader {
             frame.duration,
         );
         if let Some(place) = place {
-            track.player.push(&SlotFrame {
+            let frame = SlotFrame {
                 sequence: place.sequence,
                 timestamp: place.timestamp,
                 marker: frame.marker || place.begins,
                 ..frame.clone()
-            });
+            };
+            track.player.push(&frame, &mut self.lateness);
         }
     }
 
     /// The track of a stream; of five, the first is one that is published no more.
-    fn track(&mut self, key: StreamKey) -> Option<&mut Track> {
-        if let Some(known) = self.tracks.iter().position(|track| track.key == key) {
-            return self.tracks.get_mut(known);
+    fn track(&mut self, key: StreamKey) -> Option<usize> {
+        let known = self.tracks.iter().position(|track| track.key == key);
+        if known.is_some() {
+            return known;
         }
         if self.tracks.len() >= MAX_STREAMS {
             self.tracks.remove(0);
@@ -187,6 +194,6 @@ impl ParticipantReader {
             follower: Follower::new(),
             player,
         });
-        self.tracks.last_mut()
+        self.tracks.len().checked_sub(1)
     }
 }

@@ -12,7 +12,7 @@ use parlour_core::audio::codec::SampleRate;
 use parlour_core::audio::decoder::Decoder;
 use parlour_core::audio::mixer::Mixer;
 use parlour_core::audio::opus::{Channels, OpusDecoder, OpusMemory, OpusState};
-use parlour_core::audio::{JitterConfig, JitterStatistics, Packet, Player, PushError};
+use parlour_core::audio::{JitterConfig, JitterStatistics, Lateness, Packet, Player, PushError};
 use parlour_core::time::Instant;
 
 /// As many as the participant has.
@@ -28,6 +28,7 @@ type Slot = Player<OpusDecoder<&'static mut OpusState>, 24, MAX_PAYLOAD, 2_880>;
 /// Plays all slots at 48 kHz.
 pub struct Playback {
     slots: [Option<Box<Slot>>; SLOTS],
+    lateness: Lateness,
     voice: Vec<i16>,
     sums: Vec<i32>,
     mix: Vec<i16>,
@@ -37,6 +38,7 @@ impl Default for Playback {
     fn default() -> Self {
         Self {
             slots: [const { None }; SLOTS],
+            lateness: Lateness::new(),
             voice: vec![0; MAX_SAMPLES],
             sums: vec![0; MAX_SAMPLES],
             mix: vec![0; MAX_SAMPLES],
@@ -54,8 +56,10 @@ impl Playback {
 
     /// Takes a packet of a slot. False if there is no such slot, or the jitter buffer has no use for it.
     pub fn push(&mut self, now: Instant, slot: usize, packet: Packet<'_>) -> bool {
+        let mut lateness = core::mem::take(&mut self.lateness);
         let pushed: Option<Result<(), PushError>> =
-            self.slot(slot).map(|slot| slot.push(now, packet));
+            (self.slot(slot)).map(|slot| slot.push(now, packet, &mut lateness));
+        self.lateness = lateness;
         matches!(pushed, Some(Ok(())))
     }
 

@@ -1,18 +1,18 @@
 //! The public interface: pushing, pulling, and the cells that hold payloads.
 
+use super::lateness::Lateness;
 use super::playout::{Cell, Playout, Step};
 use crate::room::Codec;
 use crate::time::{Duration, Instant};
 
-/// The settings of a [`JitterBuffer`]. The defaults suit a desktop; a device close to its server may use a
-/// `start_delay` of 40 ms.
+/// The settings of a [`JitterBuffer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct JitterConfig {
     /// RTP timestamp units per second, 8,000 to 192,000 (other values are clamped). 48,000 in
     /// Parlour's slots.
     pub clock_rate: u32,
-    /// The target delay until enough packets have arrived to measure it (about three seconds).
+    /// The target delay until a quarter of a second has been heard, which tells what the network needs.
     pub start_delay: Duration,
     /// The minimum of the target delay.
     pub min_delay: Duration,
@@ -21,12 +21,12 @@ pub struct JitterConfig {
 }
 
 impl Default for JitterConfig {
-    /// 48 kHz, 80 ms at the start, 20 to 400 ms later.
+    /// 48 kHz, 40 ms at the start, 10 to 400 ms later.
     fn default() -> Self {
         Self {
             clock_rate: 48_000,
-            start_delay: Duration::from_millis(80),
-            min_delay: Duration::from_millis(20),
+            start_delay: Duration::from_millis(40),
+            min_delay: Duration::from_millis(10),
             max_delay: Duration::from_millis(400),
         }
     }
@@ -148,7 +148,7 @@ pub struct JitterStatistics {
     pub duplicates: u64,
     /// Packets missing at their playing time, by sequence number. Those that come afterwards also count as `late`.
     pub lost: u64,
-    /// Samples of requested concealment ([`Pull::Lost`]).
+    /// Samples of requested concealment ([`Pull::Lost`]), but for pauses, which are known only when they end.
     pub concealed: u64,
     /// Packets that arrived but were never played, because the buffer was full or its delay too long.
     pub dropped: u64,
@@ -162,11 +162,11 @@ pub struct JitterStatistics {
 
 /// An adaptive jitter buffer for one RTP flow: `PACKETS` cells of up to `BYTES` payload bytes each.
 ///
-/// All memory is inline: `PACKETS × (BYTES + 48)` bytes and about 500 more; 16 cells of 160 bytes take under 3.8 KB.
+/// All memory is inline: `PACKETS × (BYTES + 48)` bytes and about 450 more; 16 cells of 160 bytes take under 3.8 KB.
 /// With 20 ms packets 16 cells hold 320 ms.
 ///
 /// ```
-/// use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
+/// use parlour_core::audio::{JitterBuffer, JitterConfig, Lateness, Packet, Pull};
 /// use parlour_core::room::Codec;
 /// use parlour_core::time::{Duration, Instant};
 ///
@@ -178,6 +178,7 @@ pub struct JitterStatistics {
 /// # }
 /// # let mut decoder = Decoder;
 /// let mut jitter = JitterBuffer::<16, 160>::new(JitterConfig::default());
+/// let mut lateness = Lateness::new();
 /// let mut now = Instant::from_micros(0);
 /// let mut pcm: Vec<i16> = Vec::new();
 ///
@@ -192,7 +193,7 @@ pub struct JitterStatistics {
 ///         marker: sequence == 0,
 ///         payload: &[0x78; 40],
 ///     };
-///     jitter.push(now, packet)?;
+///     jitter.push(now, packet, &mut lateness)?;
 ///
 ///     // The sound card's side: it wants 960 samples.
 ///     while pcm.len() < 960 {
@@ -209,7 +210,7 @@ pub struct JitterStatistics {
 ///     now += Duration::from_millis(20);
 /// }
 /// assert_eq!(jitter.statistics().concealed, 0);
-/// assert!(jitter.statistics().delay >= 80 * 48);
+/// assert!(jitter.statistics().delay >= 10 * 48);
 /// # Ok::<(), parlour_core::audio::PushError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -232,15 +233,37 @@ impl<const PACKETS: usize, const BYTES: usize> JitterBuffer<PACKETS, BYTES> {
         }
     }
 
+    /// One whose caller plays a little faster or slower where the delay has to change: see [`excess`](Self::excess).
+    pub(crate) fn stretching(config: JitterConfig) -> Self {
+        let mut buffer = Self::new(config);
+        buffer.playout.stretches = true;
+        buffer
+    }
+
+    /// By how much the delay is longer than its target, or shorter if negative, in samples of the RTP clock.
+    pub(crate) fn excess(&self) -> i64 {
+        self.playout.excess()
+    }
+
+    /// The caller plays what it pulled last in so much more time, or less if negative.
+    pub(crate) fn stretch(&mut self, time: i64) {
+        self.playout.stretch(time);
+    }
+
     /// Stores a packet that arrived at `now`. If all cells are full, the oldest packet is dropped.
+    ///
+    /// What the packet tells of the network is added to `lateness`, always the same one for this buffer: all slots of a
+    /// receiver share one.
     ///
     /// # Errors
     /// See [`PushError`]. The packet was dropped; the buffer is unchanged.
-    pub fn push(&mut self, now: Instant, packet: Packet<'_>) -> Result<(), PushError> {
-        if packet.payload.len() > BYTES {
-            return Err(PushError::TooLarge);
-        }
-        let index = self.playout.admit(&mut self.cells, now, &packet)?;
+    pub fn push(
+        &mut self,
+        now: Instant,
+        packet: Packet<'_>,
+        lateness: &mut Lateness,
+    ) -> Result<(), PushError> {
+        let index = (self.playout).admit(&mut self.cells, lateness, now, &packet, BYTES)?;
         if let Some(bytes) = self
             .payloads
             .get_mut(index)

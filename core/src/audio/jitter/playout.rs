@@ -5,8 +5,9 @@
 //! (microseconds since the last re-base, times the rate, saturating), so sums of the few terms used
 //! here cannot overflow.
 
+use super::base::Base;
 use super::buffer::{JitterConfig, JitterStatistics, Packet, PushError};
-use super::delay::DelayModel;
+use super::lateness::Lateness;
 use super::times::Times;
 use crate::room::Codec;
 use crate::time::Instant;
@@ -28,7 +29,12 @@ pub(super) struct Cell {
     pub(super) codec: Codec,
     pub(super) speaker: Option<u32>,
     marker: bool,
+    /// Whether a pause follows.
+    ends: bool,
 }
+
+/// An Opus payload of no more bytes says that a pause (DTX) begins.
+const PAUSE_LEN: usize = 2;
 
 impl Cell {
     fn end(&self) -> i64 {
@@ -48,6 +54,13 @@ pub(super) enum Step {
     Buffering(u32),
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    sequence: u64,
+    timestamp: i64,
+    speaker: Option<u32>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// The position is free: playing starts when the first packet held has waited for its delay.
@@ -59,12 +72,19 @@ enum Phase {
 pub(super) struct Playout {
     times: Times,
     cells: i64,
-    model: DelayModel,
+    /// Whether the caller corrects the delay by stretching what it plays.
+    pub(super) stretches: bool,
+    /// Whether the delay is near enough to its target.
+    settled: bool,
+    base: Base,
+    /// What was learnt of the network, in eighths of a ms, and the delay that this asks for.
+    learnt: Option<u16>,
+    wanted: i64,
     /// The time of arrival sample 0.
     origin: Option<Instant>,
     phase: Phase,
-    /// Sequence and timestamp of the packet furthest ahead.
-    newest: Option<(u64, i64)>,
+    /// The packet furthest ahead.
+    newest: Option<Newest>,
     /// Sequence and transit of an odd packet.
     suspect: Option<(u64, i64)>,
     next_sequence: Option<u64>,
@@ -76,12 +96,18 @@ pub(super) struct Playout {
     delay: i64,
     /// Samples played since the last audible correction.
     since_adjusted: i64,
-    /// Samples of concealment since the last frame while the buffer was empty.
+    /// Samples of concealment since the last frame while the buffer was empty. Whether they were due to a loss is known
+    /// when the next packet comes.
     starved: i64,
+    /// Whether the last frame was the end of a talkspurt.
+    pauses: bool,
     /// Duration of the last accepted packet.
     frame: i64,
     /// Codec and speaker of the last frame.
     last: Option<(Codec, Option<u32>)>,
+    /// The time of the last call, and until when losses are expected.
+    now: i64,
+    lossy: i64,
     statistics: JitterStatistics,
 }
 
@@ -91,7 +117,11 @@ impl Playout {
         Self {
             times,
             cells: i64::try_from(cells).unwrap_or(i64::MAX).min(1 << 16),
-            model: DelayModel::new(times.rate, times.start),
+            stretches: false,
+            settled: false,
+            base: Base::new(times.rate),
+            learnt: None,
+            wanted: times.start,
             origin: None,
             phase: Phase::Buffering,
             newest: None,
@@ -102,8 +132,11 @@ impl Playout {
             delay: 0,
             since_adjusted: 0,
             starved: 0,
+            pauses: false,
             frame: times.chunk,
             last: None,
+            now: 0,
+            lossy: 0,
             statistics: JitterStatistics::default(),
         }
     }
@@ -116,13 +149,18 @@ impl Playout {
         }
     }
 
-    /// Finds a cell for `packet` and fills in its header.
+    /// Finds a cell of this many `bytes` for `packet` and fills in its header.
     pub(super) fn admit(
         &mut self,
         cells: &mut [Option<Cell>],
+        lateness: &mut Lateness,
         now: Instant,
         packet: &Packet<'_>,
+        bytes: usize,
     ) -> Result<usize, PushError> {
+        if packet.payload.len() > bytes {
+            return Err(PushError::TooLarge);
+        }
         let duration = i64::from(packet.duration);
         let valid = (1..=self.times.longest).contains(&duration)
             && packet.sequence < LIMIT
@@ -138,6 +176,7 @@ impl Playout {
             codec: packet.codec,
             speaker: packet.speaker,
             marker: packet.marker,
+            ends: packet.codec == Codec::Opus && packet.payload.len() <= PAUSE_LEN,
         };
         if cells
             .iter()
@@ -153,7 +192,7 @@ impl Playout {
             arrival = self.arrival(now);
         }
         self.suspect = None;
-        self.model.observe(arrival, arrival - cell.timestamp);
+        self.learn(lateness, now, arrival, &cell);
 
         if self.next_sequence.is_some_and(|next| cell.sequence < next) {
             self.statistics.late += 1;
@@ -175,8 +214,12 @@ impl Playout {
         if let Some(place) = cells.get_mut(index) {
             *place = Some(cell);
         }
-        if self.newest.is_none_or(|(newest, _)| cell.sequence > newest) {
-            self.newest = Some((cell.sequence, cell.timestamp));
+        if self.is_newest(&cell) {
+            self.newest = Some(Newest {
+                sequence: cell.sequence,
+                timestamp: cell.timestamp,
+                speaker: cell.speaker,
+            });
         }
         self.frame = duration;
         self.statistics.received += 1;
@@ -185,25 +228,59 @@ impl Playout {
 
     /// Decides the next answer and moves the position past it.
     pub(super) fn step(&mut self, cells: &mut [Option<Cell>], now: Instant) -> Step {
-        let Some(base) = self.model.base() else {
+        let Some(base) = self.base.transit() else {
             return Step::Buffering(samples(self.times.chunk));
         };
         // The position of playing without any delay.
-        let ideal = self.arrival(now) - base;
+        self.now = self.arrival(now);
+        let ideal = self.now - base;
         if self.phase == Phase::Playing {
             self.measure(ideal - self.position);
+        }
+        if self.stretches {
+            self.settle();
         }
         let step = self.decide(cells, ideal);
         let played = match step {
             Step::Frame(_, cell) => cell.duration,
-            Step::Lost { samples, .. } => {
-                self.statistics.concealed += u64::from(samples);
+            Step::Lost { samples, .. } | Step::Silence(samples) | Step::Buffering(samples) => {
                 samples
             }
-            Step::Silence(samples) | Step::Buffering(samples) => samples,
         };
         self.since_adjusted = self.since_adjusted.saturating_add(i64::from(played));
         step
+    }
+
+    pub(super) fn excess(&self) -> i64 {
+        if self.phase == Phase::Buffering || self.settled {
+            0
+        } else {
+            self.delay - self.target()
+        }
+    }
+
+    /// Decides whether the delay has to be corrected. The more jitter, the less exact is its base: what is near to a long
+    /// target is left alone, but once it is corrected it is corrected to the end.
+    fn settle(&mut self) {
+        let target = self.target();
+        let error = (self.delay - target).abs();
+        if error >= target / 8 {
+            self.settled = false;
+        }
+        if error < self.times.tick {
+            self.settled = true;
+        }
+        if error < self.times.chunk + self.times.margin {
+            // No need for corrections that are heard.
+            self.since_adjusted = 0;
+        }
+    }
+
+    pub(super) fn stretch(&mut self, time: i64) {
+        if time != 0 {
+            self.delay += time;
+            self.since_adjusted = 0;
+        }
     }
 
     /// Each turn of the loop removes a packet, or shortens a gap, or returns.
@@ -225,6 +302,7 @@ impl Playout {
                 }
                 self.start(&head, delay);
             }
+            self.end_starving(&head);
             if let Some(step) = self.bridge(index, &head) {
                 return step;
             }
@@ -243,21 +321,33 @@ impl Playout {
             self.floor = Some(head.timestamp);
             self.position = head.end();
             self.last = Some((head.codec, head.speaker));
-            self.starved = 0;
+            self.pauses = head.ends;
             return Step::Frame(index, head);
         }
     }
 
     fn start(&mut self, head: &Cell, delay: i64) {
         self.phase = Phase::Playing;
-        self.count_lost_before(head);
-        self.position = head.timestamp;
         self.delay = delay;
-        self.starved = 0;
+        let before = i64::from(head.duration);
+        let next = self.next_sequence.unwrap_or(head.sequence);
+        if head.sequence > next && self.may_recover(head) {
+            // The one before it is in its FEC.
+            self.lose(head.sequence - 1 - next);
+            self.next_sequence = Some(head.sequence - 1);
+            self.position = head.timestamp - before;
+            self.delay += before;
+        } else {
+            self.count_lost_before(head);
+            self.position = head.timestamp;
+        }
     }
 
     /// The buffer is empty: conceal for a while, then wait for a packet.
     fn starve(&mut self) -> Step {
+        if self.pauses {
+            self.phase = Phase::Buffering;
+        }
         if self.phase == Phase::Playing && self.starved < self.times.conceal {
             let samples = self.conceal();
             self.starved += i64::from(samples);
@@ -270,9 +360,22 @@ impl Playout {
         Step::Buffering(samples(self.times.chunk))
     }
 
+    /// Something came: concealment until then was due to a loss, or to a delay, if the talkspurt goes on.
+    fn end_starving(&mut self, head: &Cell) {
+        if !head.marker {
+            self.statistics.concealed += self.starved.unsigned_abs();
+        }
+        self.starved = 0;
+    }
+
     /// Inserts concealment: time passes and the position stays, so the delay grows.
     fn conceal(&mut self) -> u32 {
-        let length = self.padding(self.frame);
+        let most = if self.stretches {
+            self.times.margin
+        } else {
+            self.frame
+        };
+        let length = self.padding(most.min(self.frame));
         self.delay += i64::from(length);
         length
     }
@@ -295,15 +398,22 @@ impl Playout {
                 self.count_lost_before(head);
                 continue;
             }
-            self.statistics.lost += 1;
+            self.lose(1);
             self.next_sequence = self.next_sequence.map(|next| next + 1);
-            if excess >= lost + self.times.margin {
+            let adjacent = missing == 1 && gap - lost < self.times.tick;
+            let recoverable = adjacent && self.may_recover(head);
+            let skips = if self.stretches {
+                // Concealed already, while nothing came.
+                !recoverable && excess >= lost / 2
+            } else {
+                excess >= lost + self.times.margin
+            };
+            if skips {
                 self.skip(lost);
                 continue;
             }
             self.position += lost;
-            let adjacent = missing == 1 && gap - lost < self.times.tick;
-            let recoverable = adjacent && !head.marker && self.continues(head);
+            self.statistics.concealed += lost.unsigned_abs();
             return Some(Step::Lost {
                 samples: samples(lost),
                 next: recoverable.then_some((index, *head)),
@@ -335,8 +445,8 @@ impl Playout {
         let duration = i64::from(head.duration);
         let excess = self.delay - self.target();
         // Longer packets are dropped less often, so that never more than a tenth is lost.
-        let due = self.since_adjusted >= self.times.pace.max(duration * 10);
-        let free = self.is_turning(head) && self.since_adjusted > 0;
+        let due = self.since_adjusted >= self.pace().max(duration * 10);
+        let free = !self.stretches && self.is_turning(head) && self.since_adjusted > 0;
         excess >= duration + self.times.margin && (due || free || excess >= self.times.hard)
     }
 
@@ -349,14 +459,21 @@ impl Playout {
         if self.is_turning(head) {
             return Some(self.insert_silence(short));
         }
-        if self.since_adjusted < self.times.pace {
+        if self.since_adjusted < self.pace() {
             return None;
         }
         self.since_adjusted = 0;
+        let samples = self.conceal();
+        self.statistics.concealed += u64::from(samples);
         Some(Step::Lost {
-            samples: self.conceal(),
+            samples,
             next: None,
         })
+    }
+
+    /// The time between two audible corrections, which are the last resort where stretching fails.
+    fn pace(&self) -> i64 {
+        self.times.pace * if self.stretches { 5 } else { 1 }
     }
 
     fn insert_silence(&mut self, short: i64) -> Step {
@@ -378,6 +495,11 @@ impl Playout {
         self.last == Some((head.codec, head.speaker))
     }
 
+    /// Whether the FEC of `head` may hold the frame before it.
+    fn may_recover(&self, head: &Cell) -> bool {
+        !head.marker && self.continues(head)
+    }
+
     /// Drops a packet that has arrived. Its time becomes a gap, which shrinks by the excess delay: usually all of it.
     fn drop_packet(&mut self, cell: &Cell) {
         self.count_lost_before(cell);
@@ -390,8 +512,46 @@ impl Playout {
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     fn count_lost_before(&mut self, cell: &Cell) {
         let next = self.next_sequence.unwrap_or(cell.sequence);
-        self.statistics.lost += cell.sequence.saturating_sub(next);
+        self.lose(cell.sequence.saturating_sub(next));
         self.next_sequence = Some(cell.sequence.max(next));
+    }
+
+    fn lose(&mut self, packets: u64) {
+        self.statistics.lost += packets;
+        if packets > 0 {
+            self.lossy = self.now + self.times.lossy;
+        }
+    }
+
+    /// Learns from a packet how late packets come, and so which delay the network needs.
+    fn learn(&mut self, lateness: &mut Lateness, now: Instant, arrival: i64, cell: &Cell) {
+        let is_newest = self.is_newest(cell);
+        // The server knew only roughly how another stream's time continues that of the one before.
+        let changes = is_newest && cell.marker;
+        if changes
+            && self
+                .newest
+                .is_some_and(|newest| newest.speaker != cell.speaker)
+        {
+            self.base.forget();
+        }
+        let observed = self.base.observe(arrival, arrival - cell.timestamp);
+        if observed.rise > 0 {
+            lateness.correct(self.times.eighths(observed.rise));
+        }
+        if let Some(earlier) = observed.earlier {
+            lateness.recall(self.times.eighths(earlier));
+        }
+        lateness.observe(now, self.times.eighths(observed.lateness), !is_newest);
+        let learnt = lateness.delay();
+        if learnt != self.learnt {
+            self.learnt = learnt;
+            self.wanted = learnt.map_or(self.times.start, |delay| self.times.samples(delay));
+        }
+    }
+
+    fn is_newest(&self, cell: &Cell) -> bool {
+        (self.newest).is_none_or(|newest| cell.sequence > newest.sequence)
     }
 
     /// Moves the position without playing.
@@ -410,23 +570,29 @@ impl Playout {
         };
     }
 
+    /// The delay to play with.
     fn target(&self) -> i64 {
         // One cell is left for the packet that arrives while the others wait.
         let room = (self.cells - 1) * self.frame;
-        self.model
-            .quantile()
+        // A lost packet's FEC comes a packet later.
+        let has_fec =
+            self.now < self.lossy && self.last.is_some_and(|(codec, _)| codec == Codec::Opus);
+        let recovery = if has_fec { self.frame } else { 0 };
+        (self.wanted)
             .max(self.times.minimum)
+            .max(self.base.detour() + self.times.minimum)
+            .max(recovery)
             .min(self.times.maximum)
             .min(room)
     }
 
     /// Whether sequence and timestamp contradict earlier packets.
     fn is_discontinuous(&self, cell: &Cell, transit: i64) -> bool {
-        let (Some((sequence, timestamp)), Some(base)) = (self.newest, self.model.base()) else {
+        let (Some(newest), Some(base)) = (self.newest, self.base.transit()) else {
             return false;
         };
-        cell.sequence.cmp(&sequence) != cell.timestamp.cmp(&timestamp)
-            || cell.sequence.saturating_sub(sequence) >= MAX_DROPOUT
+        cell.sequence.cmp(&newest.sequence) != cell.timestamp.cmp(&newest.timestamp)
+            || cell.sequence.saturating_sub(newest.sequence) >= MAX_DROPOUT
             || (transit - base).abs() >= self.times.jump
     }
 
@@ -445,16 +611,16 @@ impl Playout {
         });
         let idle = self.phase == Phase::Buffering
             && cells.iter().all(Option::is_none)
-            && self
-                .newest
-                .is_some_and(|(newest, _)| cell.sequence > newest);
+            && self.newest.is_some()
+            && self.is_newest(cell);
         if !(confirmed || idle) {
             self.suspect = Some((cell.sequence, transit));
             return Err(PushError::Discontinuous);
         }
         cells.fill(None);
-        self.model.forget_base();
+        self.base.forget();
         self.origin = Some(now);
+        (self.now, self.lossy) = (0, 0);
         self.phase = Phase::Buffering;
         self.newest = None;
         self.next_sequence = None;

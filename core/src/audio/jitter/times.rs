@@ -1,7 +1,6 @@
 //! The fixed times of playing, in samples of the flow's clock.
 
 use super::buffer::JitterConfig;
-use super::delay;
 use crate::time::{Duration, micros};
 
 /// The fixed times, in samples.
@@ -14,7 +13,7 @@ pub(super) struct Times {
     pub(super) chunk: i64,
     /// 10 ms: the tolerated difference between the delay (or a packet above it) and its target.
     pub(super) margin: i64,
-    /// 60 ms: the time that a starved decoder conceals before silence is better.
+    /// 200 ms: the time that a starved decoder conceals before silence is better.
     pub(super) conceal: i64,
     /// 200 ms: the time between two audible corrections.
     pub(super) pace: i64,
@@ -24,6 +23,8 @@ pub(super) struct Times {
     pub(super) longest: i64,
     /// 3 s: a jump in transit that no network makes.
     pub(super) jump: i64,
+    /// 10 s: the time after a loss in which the next one is expected.
+    pub(super) lossy: i64,
     pub(super) start: i64,
     pub(super) minimum: i64,
     pub(super) maximum: i64,
@@ -39,21 +40,34 @@ impl Times {
             ms((micros(most) / 1_000).cast_signed())
         };
         let tick = rate / 400;
-        let maximum = of(config.max_delay).min(delay::longest(rate));
+        let maximum = of(config.max_delay).min(rate);
         Self {
             rate,
             tick,
             chunk: tick * 8,
             margin: tick * 4,
-            conceal: tick * 24,
+            conceal: tick * 80,
             pace: ms(200),
             hard: ms(300),
             longest: ms(120),
             jump: ms(3_000),
+            lossy: ms(10_000),
             start: of(config.start_delay),
             minimum: of(config.min_delay).min(maximum),
             maximum,
         }
+    }
+
+    /// A time in eighths of a ms: up to two seconds.
+    pub(super) fn eighths(&self, time: i64) -> u16 {
+        // Small enough for 32 bits: 2 × 192,000 × 8,000.
+        let time = time.clamp(0, self.rate * 2) as u32;
+        (time * 8_000).checked_div(self.rate as u32).unwrap_or(0) as u16
+    }
+
+    /// The samples of a time in eighths of a ms.
+    pub(super) fn samples(&self, eighths: u16) -> i64 {
+        self.rate * i64::from(eighths) / 8_000
     }
 }
 

@@ -38,6 +38,8 @@ pub struct FullbandEncoder {
     codec: Encoder,
     rate: SampleRate,
     frame: FrameDuration,
+    /// Whether the last frame was silence: not sent, or only to tell that it begins.
+    silent: bool,
 }
 
 /// The codec marks omissible frames (DTX) by making them this short.
@@ -66,6 +68,7 @@ impl FullbandEncoder {
             codec,
             rate: config.sample_rate,
             frame: config.frame,
+            silent: true,
         };
         encoder.set_bitrate(config.bitrate)?;
         encoder.set_expected_loss(config.expected_loss)?;
@@ -115,8 +118,14 @@ impl AudioEncoder for FullbandEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<Encoded, EncodeError> {
         let (pcm, out) = frame_and_room(self, pcm, out)?;
         match self.codec.encode(pcm, out) {
-            Ok(len) if len <= DTX_LEN => Ok(Encoded::Silence),
-            Ok(len) => Ok(Encoded::Payload(len)),
+            Ok(len) => {
+                let silent = len <= DTX_LEN;
+                // The first one is sent: by it a receiver knows that what follows is a pause and no loss.
+                if core::mem::replace(&mut self.silent, silent) && silent {
+                    return Ok(Encoded::Silence);
+                }
+                Ok(Encoded::Payload(len))
+            }
             Err(_) => Err(EncodeError::Codec),
         }
     }

@@ -4,7 +4,7 @@ use crate::audio::codec::{
 };
 use crate::audio::decoder::Decoder;
 use crate::audio::synth::{self, power, snr};
-use crate::audio::{JitterConfig, Packet, Player};
+use crate::audio::{JitterConfig, Lateness, Packet, Player};
 use crate::room::Codec;
 use crate::rtp::frame_samples;
 use crate::time::Duration;
@@ -331,8 +331,13 @@ fn packets_of_80_to_120_ms_are_heard_as_the_frames_in_them() {
             let frames = decode_all(&mut *decoder(rate, Channels::Mono), &payloads);
 
             let opus = decoder(rate, Channels::Mono);
-            let jitter = JitterConfig::default();
+            // Whatever the network does, so that nothing is stretched.
+            let jitter = JitterConfig {
+                min_delay: JitterConfig::default().start_delay,
+                ..JitterConfig::default()
+            };
             let mut player = Box::new(Player::<_, 12, 800, 960>::new(Decoder::new(*opus), jitter));
+            let mut lateness = Lateness::new();
             let (mut heard, ms) = (Vec::new(), u64::from(frame.ms()) * count as u64);
             for (sequence, payloads) in payloads.chunks_exact(count).enumerate() {
                 let payload = joined(payloads, sequence as u8);
@@ -349,7 +354,7 @@ fn packets_of_80_to_120_ms_are_heard_as_the_frames_in_them() {
                     marker: sequence == 0,
                     payload: &payload,
                 };
-                player.push(now, packet).unwrap();
+                player.push(now, packet, &mut lateness).unwrap();
                 let mut pcm = std::vec![0; rate.samples(ms as u16)];
                 player.read(now, &mut pcm);
                 heard.extend(pcm);

@@ -61,6 +61,9 @@ pub(crate) struct SlotPacket {
 #[derive(Debug)]
 struct Slot {
     turn: Option<Turn>,
+    /// The stream that had it last: it gets the same slot again if that is free, where a receiver's decoder and
+    /// jitter buffer know it.
+    latest: Option<u32>,
     /// Highest of its flow so far.
     sequence: u16,
     timestamp: u32,
@@ -107,6 +110,7 @@ impl Slots {
     ) -> Self {
         let slot = |_| Slot {
             turn: None,
+            latest: None,
             sequence: rng.next_u32() as u16,
             timestamp: rng.next_u32(),
             sent: None,
@@ -165,6 +169,9 @@ impl Slots {
     pub(crate) fn forget(&mut self, ssrc: u32) {
         self.release(ssrc);
         self.pinned.take_if(|pinned| *pinned == ssrc);
+        for slot in &mut self.slots {
+            slot.latest.take_if(|latest| *latest == ssrc);
+        }
     }
 
     /// Frees the slots of all streams but those that are still wanted.
@@ -194,7 +201,8 @@ impl Slots {
         self.slots.get_mut(index)?.put(now, arriving, ssrc)
     }
 
-    /// The slot that is free for longest, or else the one that matters least among those that `arriving` may have.
+    /// A free slot: the one that the stream had last, or that is free for longest. Or else the one that matters least
+    /// among those that `arriving` may have.
     fn vacancy(&self, now: Instant, arriving: &Arriving) -> Option<usize> {
         let others = || {
             let slots = self.slots.iter().enumerate();
@@ -208,7 +216,7 @@ impl Slots {
         };
         let free = others()
             .filter(|(_, slot)| is_free(slot))
-            .min_by_key(|(_, slot)| slot.sent);
+            .min_by_key(|(_, slot)| (slot.latest != Some(arriving.ssrc), slot.sent));
         if let Some((index, _)) = free {
             return Some(index);
         }
@@ -263,6 +271,7 @@ impl Slot {
         if !is_continued {
             self.turn = Some(self.next_turn(now, arriving));
         }
+        self.latest = Some(arriving.ssrc);
         let turn = self.turn.as_mut()?;
         let ahead = sequence_difference(arriving.sequence, turn.highest);
         let distance = u32::from(ahead.unsigned_abs());

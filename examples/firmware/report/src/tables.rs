@@ -154,7 +154,8 @@ impl Report {
                 (2, "", "two voices, 8 participants"),
             ] {
                 let client = size(&format!("client{suffix}"));
-                let (jitter, datagram) = (voices * size("jitter"), size("datagram"));
+                let jitter = voices * size("jitter") + size("lateness");
+                let datagram = size("datagram");
                 let resources = size(&format!("resources{suffix}"));
                 let sum = client + jitter + datagram;
                 columns.push([client, jitter, datagram, sum, code, resources]);
@@ -168,7 +169,7 @@ impl Report {
         let mut table = head(&heads);
         for (at, name) in [
             "RAM: `Client`",
-            "RAM: jitter buffers, 12 packets of 160 bytes each",
+            "RAM: jitter buffers, 12 packets of 160 bytes each, and what they share",
             "RAM: the datagram being read or written",
             "**RAM** (aim: 16,384)",
             "**flash**: core and cryptography (aim: 49,152)",

@@ -9,7 +9,7 @@ use parlour_core::audio::opus::{
     Channels, EncoderConfig, FullbandEncoder, OpusDecoder, OpusEncoder, OpusState,
 };
 use parlour_core::audio::resample::Resampler;
-use parlour_core::audio::{JitterBuffer, JitterConfig, Packet};
+use parlour_core::audio::{JitterBuffer, JitterConfig, Lateness, Packet};
 use parlour_core::room::Codec;
 use parlour_core::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
         name: "audio/jitter buffer, push and pull",
         prepare: |_| {
             let mut buffer = Box::new(JitterBuffer::<16, 160>::new(JitterConfig::default()));
+            let mut lateness = Lateness::new();
             let (mut now, mut sequence) = (Instant::from_micros(0), 0);
             Box::new(move || {
                 let packet = Packet {
@@ -32,7 +33,9 @@ pub const CASES: &[Case] = &[
                     marker: false,
                     payload: black_box(&[0x55; 80]),
                 };
-                buffer.push(now, packet).expect("in order and in time");
+                buffer
+                    .push(now, packet, &mut lateness)
+                    .expect("in order and in time");
                 let _ = black_box(buffer.pull(now));
                 sequence += 1;
                 now += Duration::from_millis(20);

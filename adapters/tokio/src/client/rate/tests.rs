@@ -66,7 +66,7 @@ fn read(rate: SampleRate, piece: usize) -> Vec<i16> {
     let mut output = Output::new(rate);
     let mut pcm = vec![0; rate.samples(1_100)];
     for piece in pcm.chunks_mut(piece) {
-        output.fill(piece, |pcm| tone.fill(pcm));
+        output.fill(piece, |_, pcm| tone.fill(pcm));
     }
     pcm.split_off(rate.samples(100))
 }
@@ -128,7 +128,7 @@ fn ten_minutes_have_as_many_samples_at_either_rate() {
             Ok::<_, ()>(())
         });
         fed.unwrap();
-        output.fill(&mut pcm, |pcm| pulled += pcm.len());
+        output.fill(&mut pcm, |_, pcm| pulled += pcm.len());
     }
     assert_eq!((written, pulled), (48_000 * 600, 48_000 * 600));
 }
@@ -139,10 +139,26 @@ fn nothing_is_allocated_while_sound_is_converted() {
     let (mut input, mut output) = (Input::new(rate), Output::new(rate));
     let mut pcm = vec![0; rate.samples(20)];
     let mut talk = || {
-        output.fill(&mut pcm, |pcm| pcm.fill(5));
+        output.fill(&mut pcm, |_, pcm| pcm.fill(5));
         let _ = input.feed(&pcm, |_| Ok::<_, ()>(()));
     };
     talk();
     let allocated = allocation_counter::measure(|| (0..100).for_each(|_| talk()));
     assert_eq!(allocated.count_total, 0);
+}
+
+#[test]
+fn each_block_is_told_when_it_is_played() {
+    let rate = SampleRate::Hz44100;
+    let mut output = Output::new(rate);
+    let mut pcm = vec![0; rate.samples(100)];
+    let mut pulls = Vec::new();
+    output.fill(&mut pcm, |later, pcm| pulls.push((later, pcm.len())));
+    assert!(pulls.len() > 2, "{pulls:?}");
+    let mut before = 0;
+    for (later, samples) in pulls {
+        let due = before as u128 * 1_000 / 48;
+        assert!(later.as_micros().abs_diff(due) <= 1, "{later:?}: {due} µs");
+        before += samples;
+    }
 }

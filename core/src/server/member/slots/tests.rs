@@ -105,6 +105,29 @@ fn silence_frees_a_slot_and_its_time_passes() {
 }
 
 #[test]
+fn a_stream_that_comes_back_gets_the_slot_that_it_had() {
+    let mut slots = slots(3);
+    let slot_of = |slots: &mut Slots, time: u64, ssrc: u32, sequence: u16| {
+        let packet = source(ssrc, sequence, Score::default());
+        slots.take(at(time), &packet).unwrap().stamp.ssrc - 1_000
+    };
+    for ssrc in 1..=3 {
+        assert_eq!(slot_of(&mut slots, 0, ssrc, 0), ssrc - 1);
+    }
+    // Muted, and unmuted in another order: not the slot that was free for longest.
+    for ssrc in 1..=3 {
+        slots.release(ssrc);
+    }
+    for (time, ssrc) in [(500, 3), (600, 1), (700, 2)] {
+        assert_eq!(slot_of(&mut slots, time, ssrc, 1), ssrc - 1);
+    }
+    // Another stream has its slot meanwhile.
+    slots.forget(3);
+    assert_eq!(slot_of(&mut slots, 800, 4, 0), 2);
+    assert_eq!(slot_of(&mut slots, 1_000, 3, 2), 0, "free for longest");
+}
+
+#[test]
 fn free_slots_are_used_before_anybody_is_sent_away() {
     let mut slots = slots(3);
     for ssrc in 1..=3 {

@@ -10,7 +10,7 @@ use parlour_core::audio::opus::{
     Channels, EncoderConfig, MAX_PAYLOAD, OpusDecoder, OpusEncoder, OpusMemory,
 };
 use parlour_core::audio::resample::Resampler;
-use parlour_core::audio::{JitterBuffer, JitterConfig, Packet, Pull};
+use parlour_core::audio::{JitterBuffer, JitterConfig, Lateness, Packet, Pull};
 use parlour_core::client::{Client, Commands as _, Incoming};
 use parlour_core::room::Codec;
 use parlour_core::server::Path;
@@ -111,6 +111,7 @@ fn transport() {
 
 fn jitter() {
     let mut buffer = Box::new(JitterBuffer::<12, 160>::new(JitterConfig::default()));
+    let mut lateness = Lateness::new();
     let mut now = Instant::from_micros(0);
     let (push, pull) = (Meter::new(), Meter::new());
     let mut played = 0;
@@ -124,7 +125,8 @@ fn jitter() {
             marker: sequence == 0,
             payload: &[0x80; NARROW],
         };
-        push.count(|| buffer.push(now, packet)).expect("in order");
+        push.count(|| buffer.push(now, packet, &mut lateness))
+            .expect("in order");
         pull.count(|| played += u64::from(matches!(buffer.pull(now), Pull::Frame(_))));
         now += TWENTY_MS;
     }

@@ -2,7 +2,7 @@
 
 use parlour_core::audio::decoder::{Decoder, NoOpus};
 use parlour_core::audio::opus::{OpusDecoder, OpusEncoder, OpusMemory, OpusState};
-use parlour_core::audio::{JitterBuffer, Player};
+use parlour_core::audio::{JitterBuffer, Lateness, Player};
 use parlour_core::client::Client;
 use parlour_core::wire::MAX_DATAGRAM;
 use parlour_embassy::{Device, G711, Opus, Resources};
@@ -22,6 +22,7 @@ pub fn print() {
             size_of::<Client<Device<4, 1>>>(),
         ),
         ("jitter", size_of::<JitterBuffer<PACKETS, BYTES>>()),
+        ("lateness", size_of::<Lateness>()),
         ("player", size_of::<Player<NoOpus, PACKETS, BYTES, PCM>>()),
         ("decoder", size_of::<Decoder<NoOpus>>()),
         (

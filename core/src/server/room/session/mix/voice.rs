@@ -7,7 +7,7 @@ use crate::audio::codec::{FrameDuration, SampleRate};
 use crate::audio::decoder::Decoder;
 use crate::audio::level::level;
 use crate::audio::opus::{Channels, OpusDecoder, OpusState};
-use crate::audio::{JitterConfig, Packet, Player};
+use crate::audio::{JitterConfig, Lateness, Packet, Player};
 use crate::room::Codec;
 use crate::rtp::{SequenceUnwrapper, TimestampUnwrapper, frame_samples};
 use crate::server::member::slots::SlotPacket;
@@ -20,14 +20,14 @@ const PACKETS: usize = 16;
 const PCM: usize = SampleRate::Hz48000.samples(FrameDuration::MAX_MS);
 /// Samples of a block at the highest rate.
 pub(super) const MAX_BLOCK: usize = SampleRate::Hz48000.samples(BLOCK_MS);
-/// The jitter of a talker's packets is not known at first. Listeners have buffers of their own behind this.
-const START_DELAY: Duration = Duration::from_millis(40);
 /// A talker that pauses for no longer counts as talking, so that its own mix stays its own.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// See the [module](self).
 pub(super) struct Voice {
     player: Player<OpusDecoder<Box<OpusState>>, PACKETS, MAX_PLAINTEXT, PCM>,
+    /// Of this talker alone: others come by other ways.
+    lateness: Lateness,
     sequences: SequenceUnwrapper,
     timestamps: TimestampUnwrapper,
     /// This tick's sound, and how loud it is.
@@ -45,12 +45,9 @@ impl Voice {
     /// `None` if there is no decoder for this rate.
     pub(super) fn new(rate: SampleRate) -> Option<Box<Self>> {
         let opus = OpusDecoder::boxed(rate, Channels::Stereo).ok()?;
-        let config = JitterConfig {
-            start_delay: START_DELAY,
-            ..JitterConfig::default()
-        };
         Some(Box::new(Self {
-            player: Player::new(Decoder::new(opus), config),
+            player: Player::new(Decoder::new(opus), JitterConfig::default()),
+            lateness: Lateness::new(),
             sequences: SequenceUnwrapper::new(),
             timestamps: TimestampUnwrapper::new(),
             block: [0; MAX_BLOCK],
@@ -77,6 +74,7 @@ impl Voice {
                 marker: place.stamp.marker,
                 payload,
             },
+            &mut self.lateness,
         );
     }
 
