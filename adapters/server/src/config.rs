@@ -62,6 +62,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Backups.
     pub backup: Backup,
+    /// The pages for admins.
+    pub portal: Portal,
 }
 
 /// The rooms.
@@ -158,6 +160,15 @@ pub struct Backup {
     pub folder: Option<PathBuf>,
 }
 
+/// The pages for admins, at `/portal/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Portal {
+    /// Whether admins log in with a password. Without it, everybody who reaches the server at an address of this machine may do
+    /// everything, so that a server that listens elsewhere does not start.
+    pub password: bool,
+}
+
 /// How long history is kept, in days. 0 is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -168,6 +179,12 @@ pub struct Retention {
     pub sessions_days: u32,
     /// The audit log.
     pub audit_days: u32,
+}
+
+impl Default for Portal {
+    fn default() -> Self {
+        Self { password: true }
+    }
 }
 
 impl Default for Retention {
@@ -351,6 +368,7 @@ impl Config {
             webhooks: Webhooks {
                 allow_private: true,
             },
+            portal: Portal { password: false },
             metrics: Metrics {
                 listen: Some((LOOPBACK, 9464).into()),
             },

@@ -110,6 +110,8 @@ pub(crate) enum Limit {
     Refreshes,
     /// Guests from an address.
     Guests,
+    /// Logins from an address, or of a name.
+    Logins,
     /// The time to send a body.
     Receive,
     /// The time to answer.
@@ -126,6 +128,7 @@ impl EncodeLabelValue for Limit {
             Self::Concurrency => "concurrency",
             Self::Refreshes => "refreshes",
             Self::Guests => "guests",
+            Self::Logins => "logins",
             Self::Receive => "receive_time",
             Self::Answer => "answer_time",
         };

@@ -9,6 +9,7 @@ mod counted;
 mod erasure;
 mod http;
 pub mod log;
+mod logins;
 mod metrics;
 pub mod registry;
 mod retention;

@@ -202,6 +202,21 @@ impl Registry {
         key.map(|Key { id, secret, .. }| format!("{id}.{secret}"))
     }
 
+    /// The id of the oldest key that signs tokens.
+    pub fn first_signer(&self) -> Option<String> {
+        let parts = self.read();
+        let mut keys = parts.keys.iter();
+        let key = keys.find(|key| key.scopes.allow(Scope::Tokens))?;
+        Some(key.id.clone())
+    }
+
+    /// Whether there is another key than this that signs tokens.
+    pub fn has_other_signer(&self, id: &str) -> bool {
+        let parts = self.read();
+        let mut keys = parts.keys.iter();
+        keys.any(|key| key.id != id && key.scopes.allow(Scope::Tokens))
+    }
+
     /// The scopes of the bearer of a key's secret; `None` if the secret is wrong.
     pub fn scopes(&self, id: &str, secret: &str, now: Timestamp) -> Option<Scopes> {
         let parts = self.read();

@@ -82,6 +82,12 @@ pub enum StartError {
     /// WebTransport cannot be offered.
     #[error(transparent)]
     Web(#[from] WebError),
+    /// Everybody could do everything.
+    #[error(
+        "`portal.password = false` lets everybody in, and {0} is not an address of this machine only: listen at 127.0.0.1, or let \
+         admins log in"
+    )]
+    PortalOpen(SocketAddr),
     /// The API's socket cannot be opened.
     #[error("cannot listen at {address} for HTTP: {source}; is another server running there?")]
     Http {
@@ -157,6 +163,9 @@ impl Running {
     ) -> Result<Self, StartError> {
         // Whoever speaks TLS in this process does it by this; an error says that it is set already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        if !config.portal.password && !config.http.listen.ip().is_loopback() {
+            return Err(StartError::PortalOpen(config.http.listen));
+        }
         let certificates = http::certificates(&config.http.tls)?;
         let place = config.place();
         let key_file = &config.media.key_file;
@@ -221,7 +230,9 @@ impl Running {
         };
         let webhooks = Webhooks::start(store.clone(), Arc::clone(&sealer), rules).await?;
         let eraser = Arc::clone(&sealer);
+        let logins = store.logins().await?;
         let app = App::new(store, registry, rooms, sealer, webhooks, web, config);
+        app.logins().fill(logins);
         let scribe = tokio::spawn(Scribe::new(&app).run());
         let sampler = tokio::spawn(Sampler::new(&app).run());
         // These end when the app does.

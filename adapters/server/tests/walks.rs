@@ -246,6 +246,8 @@ async fn every_operation_asks_for_its_scope() {
             "GET /healthz",
             "GET /readyz",
             "POST /v1/guests",
+            "GET /v1/login",
+            "POST /v1/login",
             "POST /v1/tokens/refresh"
         ]
     );

@@ -95,7 +95,7 @@ export async function slowly(target, network) {
 
 /** A room server in a folder of its own, with WebTransport behind a relay. `workers` are as many as the rooms' threads. */
 export class Server {
-  static async start({ workers = 1 } = {}) {
+  static async start({ workers = 1, environment = {} } = {}) {
     const server = new Server();
     server.folder = mkdtempSync(join(folder, "server-"));
     const [http, rooms, metrics] = [await freePort(), await freePort(), await freePort()];
@@ -109,6 +109,7 @@ export class Server {
       PARLOUR__MEDIA__WORKERS: String(workers),
       PARLOUR__WEB__ORIGINS: `["http://localhost:*", "http://127.0.0.1:${http}"]`,
       PARLOUR__WEB__WEBTRANSPORT__URL: `https://127.0.0.1:${server.network.port}`,
+      ...environment,
     };
     await server.run();
     return server;
@@ -143,7 +144,25 @@ export class Server {
 
   /** Starts a participant of the command line. */
   async join(room, id, ...options) {
-    return spawn(parlour, ["join", await this.ticket(room, id), ...options], { cwd: this.folder, stdio: "ignore" });
+    return this.joinBy(await this.ticket(room, id), ...options);
+  }
+
+  /** The same, with a ticket. */
+  joinBy(ticket, ...options) {
+    return spawn(parlour, ["join", ticket, ...options], { cwd: this.folder, stdio: "ignore" });
+  }
+
+  /** The API key that the server printed. */
+  key() {
+    return /key +(\S+)/.exec(this.told)[1];
+  }
+
+  /** Sets an admin's password. */
+  async setPassword(name, password) {
+    const child = spawn(parlour, ["admin", "password", name], { cwd: this.folder, stdio: ["pipe", "ignore", "inherit"] });
+    child.stdin.end(password);
+    const [code] = await once(child, "exit");
+    assert.equal(code, 0);
   }
 
   /** A participant of the command line that says a file over and over; `heard()` ends it and gives what it has heard. */
@@ -314,9 +333,18 @@ export async function visit(browser, url, { records = false, ...options } = {}) 
   page.on("pageerror", (error) => page.complaints.push(String(error)));
   page.on("console", (message) => { if (["error", "warning"].includes(message.type())) page.complaints.push(message.text()); });
   if (records) await tap(page);
+  if (process.env.PORTAL) await fromDisk(page);
   await page.goto(url);
   return page;
 }
+
+/** The portal as it is in the folder `PORTAL`, so that a change of it needs no build of the server. */
+const fromDisk = (page) => page.route(/\/portal\/[a-z.]*$/, async (route) => {
+  const response = await route.fetch();
+  const name = new URL(route.request().url()).pathname.slice(8) || "index.html";
+  const body = await readFile(join(process.env.PORTAL, name));
+  return route.fulfill({ response, status: 200, body, headers: { ...response.headers(), "content-type": { ...TYPES, ".css": "text/css" }[extname(name)], "content-encoding": "identity" } });
+});
 
 /** A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays. */
 export async function open(browser, url, unasked) {

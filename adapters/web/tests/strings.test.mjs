@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { strings } from "../page/strings.js";
+import { strings as ofPortal } from "../portal/strings.js";
+import { qr } from "./qr.mjs";
 
 const folder = join(import.meta.dirname, "../page");
 const files = readdirSync(folder).filter((name) => /\.(js|html)$/.test(name));
@@ -20,6 +22,22 @@ function keys(texts, at = "") {
 test("each language has the same keys, with places for the same values", () => {
   assert.deepEqual(keys(strings.de), keys(strings.en));
   assert.ok(keys(strings.en).length > 100);
+});
+
+test("the portal says the same in each language, and names no text that is missing", () => {
+  assert.deepEqual(keys(ofPortal.de), keys(ofPortal.en));
+  const portal = join(import.meta.dirname, "../portal");
+  const files = readdirSync(portal).filter((name) => /\.(js|html)$/.test(name) && name !== "uqr.js");
+  const source = files.map((name) => readFileSync(join(portal, name), "utf8")).join("\n");
+  const named = [...source.matchAll(/(?:\btext\(|data-(?:text|label)=)["']([a-z]+(?:\.\w+)+)["']/gi)].map(([, key]) => key);
+  assert.ok(named.length > 250, `${named.length}`);
+  for (const key of named) {
+    assert.ok(key.split(".").reduce((texts, part) => texts?.[part], ofPortal.en) !== undefined, `there is no text ${key}`);
+  }
+});
+
+test("the portal's code for QR codes is that of the package", async () => {
+  assert.equal(readFileSync(join(import.meta.dirname, "../portal/uqr.js"), "utf8"), await qr());
 });
 
 test("every text that the page names is there", () => {

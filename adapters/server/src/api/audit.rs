@@ -27,6 +27,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{Admin, Caller, authenticate, claimed};
 use super::extract::Query;
 use super::list::{List, Order, page_request};
+use super::login::Tried;
 use super::problem::{Kind, Problem};
 use super::{App, REQUEST_ID};
 use crate::store::{AuditFilter, AuditRow, DONE, Ledger, Store, StoreError};
@@ -51,7 +52,8 @@ pub(crate) struct AuditEntry {
     /// `aud_…`
     id: String,
     at: Timestamp,
-    /// The id of the key; empty for requests without a valid key that claim to have none that exists.
+    /// The id of the key, or `admin:` and the name of an admin; empty for requests without valid credentials that claim none
+    /// that exist.
     actor: String,
     /// Method and path as this description has them, such as `PUT /v1/rooms/{room}`; `authenticate` for requests without a
     /// valid key.
@@ -153,7 +155,19 @@ pub(super) async fn keep(State(app): State<App>, request: Request, next: Next) -
     let request = Request::from_parts(parts, body);
     let Ok(actor) = actor else {
         let response = next.run(request).await;
-        if response.status() == StatusCode::UNAUTHORIZED {
+        if let Some(Tried(admin)) = response.extensions().get() {
+            let (actor, result) = (admin.clone(), result(&response).to_owned());
+            let row = AuditRow {
+                actor,
+                result,
+                ..row
+            };
+            match response.status().is_success() {
+                true => app.recorder().keep(row),
+                // Anybody can try. Those who are not let in are counted, for each admin that there is.
+                false => app.recorder().count(row),
+            }
+        } else if response.status() == StatusCode::UNAUTHORIZED {
             app.recorder().count(AuditRow {
                 actor: claimed.unwrap_or_default(),
                 action: "authenticate".to_owned(),
@@ -251,9 +265,9 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
     counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Entries that are counted, of each actor one for the time of [`WINDOW`].
+/// Entries that are counted, of each actor, action and result one for the time of [`WINDOW`].
 #[derive(Debug, Default)]
-struct Counts(BTreeMap<String, Counted>);
+struct Counts(BTreeMap<[String; 3], Counted>);
 
 #[derive(Debug)]
 struct Counted {
@@ -263,7 +277,8 @@ struct Counted {
 
 impl Counts {
     fn add(&mut self, row: AuditRow) {
-        let counted = self.0.entry(row.actor.clone());
+        let kind = [&row.actor, &row.action, &row.result].map(String::clone);
+        let counted = self.0.entry(kind);
         let counted = counted
             .and_modify(|counted| counted.row.count += 1)
             .or_insert(Counted { row, written: 0 });

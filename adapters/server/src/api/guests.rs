@@ -164,7 +164,7 @@ pub(super) async fn create(
         room,
         grants: new.grants,
         lobby: new.lobby,
-        key: caller.key,
+        key: caller.signer(&app),
         issued_at: now,
         expires_at: now.after(Duration::from_secs(new.ttl_s.into())),
     };

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};
 
-use super::caller::authenticate;
+use super::caller::{authenticate, has_credentials};
 use super::limits::unreadable;
 use super::problem::{Kind, Problem};
 use super::{App, MAX_BODY};
@@ -26,7 +26,10 @@ pub(super) async fn answer_once(State(app): State<App>, request: Request, next: 
         return next.run(request).await;
     };
     // Without a key of the API the handler says what is missing, or needs none.
-    if request.method() != Method::POST || !request.headers().contains_key(header::AUTHORIZATION) {
+    let (parts, body) = request.into_parts();
+    let is_caller = parts.method == Method::POST && has_credentials(&parts);
+    let request = Request::from_parts(parts, body);
+    if !is_caller {
         return next.run(request).await;
     }
     let answered = answer(&app, &key, request, next).await;

@@ -160,6 +160,10 @@ pub(super) async fn delete(
         return Err(Problem::new(Kind::NotPossible, detail));
     }
     let _changing = app.changing().await;
+    if !app.registry().has_other_signer(&id) {
+        let detail = "without it no key would sign tokens: make another one with the scope `admin` or `tokens` first";
+        return Err(Problem::new(Kind::NotPossible, detail));
+    }
     let revoked = app.store().write(move |tx| {
         Box::pin(async move {
             if let Some(row) = tx.key(&id).await?.filter(|row| row.revoked_at.is_none()) {

@@ -33,6 +33,9 @@ use crate::http::Proxies;
 /// Addresses that are remembered before those are forgotten that have waited long enough.
 const REMEMBERED: usize = 10_000;
 
+/// So many times as many logins of one name are possible as from one address: who locks an admin out has to come from many.
+const OF_A_NAME: NonZeroU32 = NonZeroU32::new(4).unwrap();
+
 /// The address of a request's client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Client(pub(super) IpAddr);
@@ -62,6 +65,8 @@ pub(crate) struct Gate {
     keys: Rate<String>,
     refreshes: Rate<IpAddr>,
     guests: Rate<IpAddr>,
+    logins: Rate<IpAddr>,
+    names: Rate<String>,
     running: Arc<Running>,
 }
 
@@ -72,12 +77,17 @@ impl Gate {
         let keys = Quota::per_second(limits.requests_per_s);
         let refreshes = Quota::per_minute(limits.refreshes_per_min);
         let guests = Quota::per_minute(limits.guests_per_min);
+        let logins = Quota::per_minute(limits.logins_per_min);
+        let names = limits.logins_per_min.saturating_mul(OF_A_NAME);
+        let names = Quota::per_minute(names);
         Self {
             proxies: Proxies::new(config),
             is_tls: config.tls != Tls::Off,
             keys: RateLimiter::hashmap_with_clock(keys, ticks.clone()),
             refreshes: RateLimiter::hashmap_with_clock(refreshes, ticks.clone()),
             guests: RateLimiter::hashmap_with_clock(guests, ticks.clone()),
+            logins: RateLimiter::hashmap_with_clock(logins, ticks.clone()),
+            names: RateLimiter::hashmap_with_clock(names, ticks.clone()),
             running: Arc::default(),
             limits,
             ticks,
@@ -132,6 +142,25 @@ impl Gate {
                 self.limits.guests_per_min
             );
             (Limit::Guests, limited(detail, wait))
+        })
+    }
+
+    /// Counts a try to log in, by the client and by the name: one who tries from many addresses is slowed, too.
+    pub(super) fn admit_login(&self, client: IpAddr, name: &str) -> Result<(), Problem> {
+        let by_name = || {
+            if self.names.len() >= REMEMBERED {
+                self.names.retain_recent();
+            }
+            let counted = self.names.check_key(&name.to_owned());
+            counted.map_err(|not_yet| not_yet.wait_time_from(self.ticks.now()))
+        };
+        let counted = self.admit_from(&self.logins, client);
+        counted.and_then(|()| by_name()).map_err(|wait| {
+            let detail = format!(
+                "{} tries to log in are possible a minute: wait, and try again",
+                self.limits.logins_per_min
+            );
+            limited(detail, wait)
         })
     }
 
@@ -421,6 +450,24 @@ mod tests {
             "{}",
             gate.refreshes.len()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn logins_are_counted_by_address_and_by_name() {
+        let gate = gate("");
+        let is_in = |last: u8, name: &str| {
+            let client = Ipv4Addr::new(192, 0, 2, last).into();
+            gate.admit_login(client, name).is_ok()
+        };
+        for n in 0..6 {
+            assert_eq!(is_in(1, &format!("admin{n}")), n < 5, "{n}");
+        }
+        for n in 0..21 {
+            assert_eq!(is_in(10 + n, "anna"), n < 20, "{n}");
+        }
+        assert!(is_in(50, "ben"), "another name");
+        tokio::time::advance(Duration::from_secs(12)).await;
+        assert!(is_in(1, "ben") && !is_in(1, "ben") && is_in(51, "anna"));
     }
 
     #[tokio::test(start_paused = true)]

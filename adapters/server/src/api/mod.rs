@@ -3,6 +3,7 @@
 //! A handler reads its request strictly (`extract`), asks for a scope in its signature (`caller`), has the store's writer do
 //! the change, then changes the [registry](crate::registry), and then acts on the rooms.
 
+mod admins;
 mod audit;
 mod backup;
 mod bans;
@@ -20,6 +21,7 @@ mod keys;
 pub(crate) mod limits;
 mod list;
 mod lobby;
+mod login;
 mod measured;
 mod page;
 mod participants;
@@ -61,6 +63,7 @@ use utoipa_axum::routes;
 
 use crate::config::Config;
 use crate::counted::Counted;
+use crate::logins::Logins;
 use crate::registry::{Key, Registry};
 use crate::seal::{SealError, Sealer};
 use crate::store::{KeyRow, Place, Store};
@@ -89,6 +92,9 @@ pub(crate) struct Parts {
     web: Web,
     counted: Counted,
     gate: Gate,
+    logins: Logins,
+    /// Whether admins log in with a password.
+    asks_password: bool,
     started_at: Timestamp,
     /// What ends a drain that goes on.
     drain: Mutex<Option<drain::Deadline>>,
@@ -191,6 +197,8 @@ impl App {
             webhooks,
             counted: Counted::default(),
             gate: Gate::new(&config.http),
+            logins: Logins::default(),
+            asks_password: config.portal.password,
             started_at: Timestamp::now(),
             drain: Mutex::default(),
             is_stopping: AtomicBool::new(false),
@@ -234,6 +242,14 @@ impl App {
 
     fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    pub(crate) fn logins(&self) -> &Logins {
+        &self.0.logins
+    }
+
+    fn asks_password(&self) -> bool {
+        self.0.asks_password
     }
 
     pub(crate) fn counted(&self) -> &Counted {
@@ -440,6 +456,7 @@ pub fn reference() -> anyhow::Result<String> {
         (name = "events", description = "The journal: every fact, in the order in which it was committed."),
         (name = "webhooks", description = "A webhook sends events to a receiver: signed, at least once, and in order for each room."),
         (name = "keys", description = "An API key opens this API and signs participants' tokens."),
+        (name = "admins", description = "Those who may log in to the portal, and their logins."),
         (name = "audit", description = "Who did what by this API."),
         (name = "erasures", description = "Takes a participant's id and name out of history."),
         (name = "web", description = "How participants in browsers reach the server."),
@@ -493,6 +510,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
         .routes(routes!(audit::list))
+        .routes(routes!(admins::list))
+        .routes(routes!(admins::put, admins::delete))
+        .routes(routes!(login::get, login::log_in, login::log_out))
         .routes(routes!(erasures::list, erasures::create))
         .routes(routes!(erasures::get))
         .routes(routes!(keys::list, keys::create))

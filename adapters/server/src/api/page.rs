@@ -1,10 +1,11 @@
-//! The room page, and the package for browsers that it uses: files that are part of the program.
+//! The room page, the package for browsers that it uses, and the portal: files that are part of the program.
 //!
 //! | path | what |
 //! |---|---|
 //! | `/room/{name}` | the page, the same for every name: it does not tell which rooms there are |
 //! | `/web/…` | its scripts and styles, in `adapters/web/page` |
 //! | `/web/sdk/…` | the package, in `adapters/web/dist` |
+//! | `/portal/…` | the portal, in `adapters/web/portal`; its pages are fragments of `/portal/` |
 //!
 //! Ticket and guest link stand in the fragment of the page's address, which browsers do not send.
 
@@ -16,7 +17,7 @@ use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use flate2::Compression;
@@ -27,9 +28,15 @@ use super::App;
 use super::problem::Problem;
 use super::web::authority;
 
+const PORTAL: &str = "/portal/";
+
+/// What the portal may load and whereto it may speak: this server only. It needs neither WebAssembly nor sockets.
+const PORTAL_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                             base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// A file of the page.
 struct File {
-    /// Its path below `/web/`.
+    /// Its path below `/web/`, or below `/` for the portal.
     path: &'static str,
     content: &'static [u8],
     /// Of this content, and of no other.
@@ -83,6 +90,29 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "sdk/participant.wasm" = "dist/participant.wasm",
         "sdk/player.wasm" = "dist/player.wasm",
         "sdk/encoder.wasm" = "dist/encoder.wasm",
+        "portal/index.html" = "portal/index.html",
+        "portal/portal.css" = "portal/portal.css",
+        "portal/portal.js" = "portal/portal.js",
+        "portal/api.js" = "portal/api.js",
+        "portal/ui.js" = "portal/ui.js",
+        "portal/forms.js" = "portal/forms.js",
+        "portal/how.js" = "portal/how.js",
+        "portal/live.js" = "portal/live.js",
+        "portal/login.js" = "portal/login.js",
+        "portal/strings.js" = "portal/strings.js",
+        "portal/text.js" = "portal/text.js",
+        "portal/overview.js" = "portal/overview.js",
+        "portal/rooms.js" = "portal/rooms.js",
+        "portal/room.js" = "portal/room.js",
+        "portal/invite.js" = "portal/invite.js",
+        "portal/sessions.js" = "portal/sessions.js",
+        "portal/participants.js" = "portal/participants.js",
+        "portal/webhooks.js" = "portal/webhooks.js",
+        "portal/events.js" = "portal/events.js",
+        "portal/keys.js" = "portal/keys.js",
+        "portal/audit.js" = "portal/audit.js",
+        "portal/server.js" = "portal/server.js",
+        "portal/uqr.js" = "portal/uqr.js",
     ];
     let file = |(path, content)| File {
         path,
@@ -108,6 +138,9 @@ pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/room/{name}", get(page))
         .route("/web/{*path}", get(file))
+        .route("/portal", get(|| async { Redirect::permanent(PORTAL) }))
+        .route(PORTAL, get(portal))
+        .route("/portal/{*path}", get(portal_file))
 }
 
 /// The page of a room, whether there is one of that name or not.
@@ -115,7 +148,19 @@ async fn page(State(app): State<App>, parts: Parts) -> Response {
     answer(&app, "index.html", &parts)
 }
 
+/// The portal, for whoever comes: what it shows, the API decides.
+async fn portal(State(app): State<App>, parts: Parts) -> Response {
+    answer(&app, "portal/index.html", &parts)
+}
+
+async fn portal_file(State(app): State<App>, Path(path): Path<String>, parts: Parts) -> Response {
+    answer(&app, &format!("portal/{path}"), &parts)
+}
+
 async fn file(State(app): State<App>, Path(path): Path<String>, parts: Parts) -> Response {
+    if path.starts_with("portal/") {
+        return Problem::not_found("file", &path).into_response();
+    }
     answer(&app, &path, &parts)
 }
 
@@ -124,7 +169,10 @@ fn answer(app: &App, path: &str, parts: &Parts) -> Response {
         return Problem::not_found("file", path).into_response();
     };
     let mut headers = HeaderMap::new();
-    let policy = policy(app, parts);
+    let policy = match path.starts_with("portal/") {
+        true => PORTAL_POLICY.to_owned(),
+        false => policy(app, parts),
+    };
     let is_packed = takes_gzip(&parts.headers);
     // The two forms of a file are two representations.
     let tag = if is_packed {
@@ -257,7 +305,7 @@ mod tests {
     #[test]
     fn what_a_browser_loads_is_all_there() {
         let web = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
-        for (folder, prefix) in [("page", ""), ("dist", "sdk/")] {
+        for (folder, prefix) in [("page", ""), ("dist", "sdk/"), ("portal", "portal/")] {
             for entry in std::fs::read_dir(web.join(folder)).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
                 // For compilers and for React.
@@ -272,6 +320,13 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_portal_is_small() {
+        let portal = FILES.iter().filter(|file| file.path.starts_with("portal/"));
+        let bytes: usize = portal.map(|file| file.content.len()).sum();
+        assert!((1..=200 * 1_024).contains(&bytes), "{bytes}");
     }
 
     #[test]

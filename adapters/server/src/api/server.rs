@@ -49,6 +49,8 @@ struct ServerLimits {
     refreshes_per_min: u32,
     /// Guests a minute that join by a link, from one address.
     guests_per_min: u32,
+    /// Logins to the portal a minute from one address.
+    logins_per_min: u32,
 }
 
 impl ServerLimits {
@@ -63,6 +65,7 @@ impl ServerLimits {
             concurrent_requests: requests.concurrent.get(),
             refreshes_per_min: requests.refreshes_per_min.get(),
             guests_per_min: requests.guests_per_min.get(),
+            logins_per_min: requests.logins_per_min.get(),
         }
     }
 }

@@ -112,7 +112,7 @@ pub(super) async fn mint(
         name: new.name,
         grants: new.grants,
         lobby: new.lobby,
-        key: caller.key,
+        key: caller.signer(&app),
     };
     if claims.participant == SERVER {
         let detail = "this id is the sender of the API's messages: choose another";

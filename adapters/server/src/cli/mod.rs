@@ -15,6 +15,7 @@
 //! becomes the message on stderr and the exit code: use [`Failure::new`] for a certain [`Exit`], or `?` on an `anyhow::Result`
 //! for [`Exit::Failed`]. [`block_on`] runs what is `async`; [`progress::bar`] makes a progress bar.
 
+mod admin;
 mod api;
 mod ask;
 mod client;
@@ -116,6 +117,8 @@ enum Command {
     Event(Remote<tail::Event>),
     /// API keys.
     Key(Remote<Call<tables::Keys>>),
+    /// Admins: those who may log in to the portal.
+    Admin(Remote<admin::Admin>),
     /// Webhooks: events that are sent to a URL.
     Webhook(Remote<webhook::Webhook>),
     /// The audit log: who did what.
@@ -151,6 +154,7 @@ impl Command {
             Self::Token(command) => command.run(output),
             Self::Event(command) => command.run(output),
             Self::Key(command) => command.run(output),
+            Self::Admin(command) => command.run(output),
             Self::Webhook(command) => command.run(output),
             Self::Audit(command) => command.run(output),
             Self::Erasure(command) => command.run(output),
@@ -273,6 +277,7 @@ mod tests {
             verbs::<tables::Tokens>(),
             verbs::<tables::Events>(),
             verbs::<tables::Keys>(),
+            verbs::<tables::Admins>(),
             verbs::<tables::Audit>(),
             verbs::<tables::Erasures>(),
             verbs::<tables::Webhooks>(),

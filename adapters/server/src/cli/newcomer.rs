@@ -19,6 +19,7 @@ pub(super) fn introduction(context: &Context, page: &str) -> String {
     format!(
         "API      {url}/v1   described in {url}/openapi.json
 key      {key}
+portal   {url}/portal/   rooms, people and what happens, in a browser
 
 Talk in the room `kitchen` in a browser; each window is another guest:
   {url}{page}

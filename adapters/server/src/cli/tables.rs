@@ -88,6 +88,12 @@ tables! {
         Verb::new("revoke", "DELETE", "/v1/keys/{id}", "key revoke backend --yes").deleting(),
     ];
 
+    /// `parlour admin`
+    Admins: id "name", columns ["name", "created_at", "updated_at"], verbs [
+        Verb::new("list", "GET", "/v1/admins", "admin list"),
+        Verb::new("delete", "DELETE", "/v1/admins/{name}", "admin delete anna --yes").deleting(),
+    ];
+
     /// `parlour audit`
     Audit: id "id", columns ["at", "actor", "action", "target", "participant", "result", "request_id"], verbs [
         Verb::new("list", "GET", "/v1/audit", "audit list --at-after -7d --actor backend"),

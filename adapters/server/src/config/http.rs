@@ -105,6 +105,9 @@ pub struct Limits {
     pub refreshes_per_min: NonZeroU32,
     /// Guests a minute that join by a link, from one address or one IPv6 network of 64 bits.
     pub guests_per_min: NonZeroU32,
+    /// Logins to the portal a minute, right or wrong, from one address or one IPv6 network of 64 bits. Of one name four times as
+    /// many are possible from all addresses together.
+    pub logins_per_min: NonZeroU32,
     /// Seconds that a client may take to send a request: its head, and then its body.
     pub receive_s: NonZeroU32,
     /// Seconds until a request is answered, or the client is told to try again.
@@ -119,6 +122,7 @@ impl Default for Limits {
             concurrent: limit(100),
             refreshes_per_min: limit(5),
             guests_per_min: limit(30),
+            logins_per_min: limit(5),
             receive_s: limit(10),
             answer_s: limit(30),
         }

@@ -8,6 +8,7 @@
 //! Every change of a table is a *job* of the one writer, and tells the journal of it in the same transaction: what is listed has
 //! been told, and what is told can be listed. Times are milliseconds since 1970, JSON is text, flags are 0 or 1.
 
+mod admins;
 mod audit;
 mod backup;
 mod bans;
@@ -44,6 +45,7 @@ use tokio::sync::watch;
 
 use crate::time::Timestamp;
 
+pub use admins::{AdminRow, LoginRow};
 pub use audit::{AuditFilter, AuditRow, DONE, Ledger, audit_as, unaudited};
 pub use backup::{Backup, BackupError, Restored, back_up, restore};
 pub use bans::{Ban, Mark};

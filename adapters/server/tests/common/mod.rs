@@ -111,6 +111,7 @@ impl Home {
         config.http.limits.requests_per_s = NonZeroU32::MAX;
         config.http.limits.refreshes_per_min = NonZeroU32::MAX;
         config.http.limits.guests_per_min = NonZeroU32::MAX;
+        config.http.limits.logins_per_min = NonZeroU32::MAX;
         config
     }
 
