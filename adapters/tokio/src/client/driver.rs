@@ -73,6 +73,8 @@ pub(super) struct Driver {
     web: Option<ByWeb>,
     /// Whether there is no other.
     only_web: bool,
+    /// Whether the network has changed since the link was opened: another one is to take its place, though it may still answer.
+    is_outdated: bool,
     /// By what packets travel, as the application was told or prefers.
     told: Transport,
     /// The time since when the link has accepted nothing.
@@ -114,6 +116,7 @@ impl Driver {
             },
             web: ways.web.map(|web| ByWeb::new(web, ways.only_web)),
             only_web: ways.only_web,
+            is_outdated: false,
             stalled: None,
             looked: now,
         }
@@ -156,6 +159,7 @@ impl Driver {
                 Wakeup::Resolved(found) => self.resolved(found),
                 Wakeup::Timeout => self.handle_timeout(),
                 Wakeup::Rebind(reply) => {
+                    self.is_outdated = true;
                     self.route.network_changed(self.shared.clock.now());
                     drop(reply.send(self.act(&mut buffer).await));
                 }
@@ -261,6 +265,7 @@ impl Driver {
 
     fn use_link(&mut self, target: Target, link: Link) {
         self.link = Some((target, link));
+        self.is_outdated = false;
         self.stalled = None;
         let now = self.shared.clock.now();
         self.shared.lock().client.network_changed(now);
@@ -270,6 +275,7 @@ impl Driver {
         tracing::debug!(?target, %error, "cannot open");
         self.shared.lock().tried.note_failed(target, error);
         self.link = None;
+        self.is_outdated = false;
         self.route.failed(self.shared.clock.now());
     }
 
@@ -466,6 +472,9 @@ impl Driver {
 
     /// The link was answered: if that was for a session, or its lobby, it stays.
     fn settle(&mut self) {
+        if self.is_outdated {
+            return;
+        }
         let is_live = {
             let client = &self.shared.lock().client;
             client.is_joined() || client.is_waiting()
