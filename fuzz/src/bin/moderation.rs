@@ -322,12 +322,17 @@ fn is_where(world: &World, model: &Model, who: usize, device: Option<Handle>) ->
     };
     let device = world.device_of(handle);
     let (room, id) = (messages::room(0), messages::participant(who as u8));
-    let room = world.running_server().and_then(|server| server.room(&room));
-    let session = room.and_then(|room| room.session);
+    let Some(server) = world.running_server() else {
+        return false;
+    };
+    let session = server.room(&room).and_then(|room| room.session);
     let is_present = session.is_some_and(|(_, state)| state.participant(&id).is_some());
+    // On a bad network a device may be in a lobby which the server takes it out of, for a later join of it.
+    let is_waiting = server.waiting(&room).any(|guest| guest.participant == id);
     is_present == model.is_in(who)
         && device.is_joined() == is_present
-        && device.is_waiting() == model.is_waiting(who)
+        && is_waiting == model.is_waiting(who)
+        && device.is_waiting() == is_waiting
         && (is_present || device.is_waiting() || device.closed().is_some())
 }
 
