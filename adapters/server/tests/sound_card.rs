@@ -210,7 +210,7 @@ async fn cards_are_opened_by_their_names() {
     talks_and_listens(ELSEWHERE, names).await;
 }
 
-/// How loud, in dBov, ben hears himself after five seconds: anna's microphone hears her loudspeaker. She joins with such arguments, too.
+/// How loud, in dBov, ben hears himself after eighteen seconds: anna's microphone hears her loudspeaker. She joins with such arguments, too.
 async fn echo(arguments: &[&str]) -> Option<f64> {
     let (home, folder) = (Home::sqlite(), tempfile::tempdir().unwrap());
     let sound = Sound::start(folder.path(), ELSEWHERE).await?;
@@ -220,15 +220,16 @@ async fn echo(arguments: &[&str]) -> Option<f64> {
     let anna = sound.join(&anna, &[&cards[..], arguments].concat()).await;
     let heard = folder.path().join("heard.wav");
     let (said, record) = (voice("host"), heard.to_str().unwrap());
-    let play = ["--play", said.to_str().unwrap(), "--record", record];
+    let play = ["--loop", "--play", said.to_str().unwrap()];
+    let record = ["--for", "26", "--record", record];
     let ben = api.ticket("kitchen", "ben", Value::Null).await;
-    let mut ben = sound.join(&ben, &play).await;
+    let mut ben = sound.join(&ben, &[&play[..], &record].concat()).await;
     assert!(within(ben.wait()).await.unwrap().success());
     end(anna).await;
     api.stop().await;
     let (mut source, mut pcm) = (Source::open(&heard).unwrap(), Vec::new());
     while source.read(&mut pcm).unwrap() {}
-    let late = pcm.get(5 * 48_000..).expect("ten seconds");
+    let late = pcm.get(18 * 48_000..).expect("26 seconds");
     let power: f64 = late.iter().map(|sample| f64::from(*sample).powi(2)).sum();
     Some(10.0 * (power / late.len() as f64).log10() - 90.3)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -147,15 +148,9 @@ impl Gate {
 
     /// Counts a try to log in, by the client and by the name: one who tries from many addresses is slowed, too.
     pub(super) fn admit_login(&self, client: IpAddr, name: &str) -> Result<(), Problem> {
-        let by_name = || {
-            if self.names.len() >= REMEMBERED {
-                self.names.retain_recent();
-            }
-            let counted = self.names.check_key(&name.to_owned());
-            counted.map_err(|not_yet| not_yet.wait_time_from(self.ticks.now()))
-        };
         let counted = self.admit_from(&self.logins, client);
-        counted.and_then(|()| by_name()).map_err(|wait| {
+        let counted = counted.and_then(|()| self.count(&self.names, &name.to_owned()));
+        counted.map_err(|wait| {
             let detail = format!(
                 "{} tries to log in are possible a minute: wait, and try again",
                 self.limits.logins_per_min
@@ -166,10 +161,14 @@ impl Gate {
 
     /// How long the client has to wait, if it does.
     fn admit_from(&self, rate: &Rate<IpAddr>, client: IpAddr) -> Result<(), Duration> {
+        self.count(rate, &network(client))
+    }
+
+    fn count<K: Clone + Eq + Hash>(&self, rate: &Rate<K>, key: &K) -> Result<(), Duration> {
         if rate.len() >= REMEMBERED {
             rate.retain_recent();
         }
-        let counted = rate.check_key(&network(client));
+        let counted = rate.check_key(key);
         counted.map_err(|not_yet| not_yet.wait_time_from(self.ticks.now()))
     }
 }

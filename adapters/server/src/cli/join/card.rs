@@ -10,6 +10,10 @@
 //! Both run at a rate that the card has, and the loudspeaker's clock pulls what it plays.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use cpal::traits::{DeviceTrait as _, HostTrait as _, StreamTrait as _};
 use cpal::{
@@ -17,8 +21,9 @@ use cpal::{
     StreamConfig, SupportedStreamConfigRange,
 };
 use parlour_tokio::{AudioWriter, MixedReader, Room, SampleRate};
-use parlour_voice::{Options, Played, RateError, Voice};
+use parlour_voice::{Options, Played, Voice};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::ending;
 use crate::cli::failure::{Exit, Failure};
@@ -33,6 +38,8 @@ const RATES: [SampleRate; 6] = [
     SampleRate::Hz8000,
 ];
 const FORMATS: [SampleFormat; 2] = [SampleFormat::I16, SampleFormat::F32];
+/// Errors for so long without sound between them are the end. While a stream of PulseAudio starts, its delay is an error.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Pieces of a microphone that wait; they are of some milliseconds each.
 const PIECES: usize = 64;
 
@@ -94,6 +101,8 @@ struct Card {
     device: Device,
     direction: Direction,
     mode: Mode,
+    /// Whether there was sound since the last error.
+    sounded: Arc<AtomicBool>,
     failures: mpsc::Sender<cpal::Error>,
     failed: mpsc::Receiver<cpal::Error>,
 }
@@ -126,6 +135,7 @@ impl Card {
             device,
             direction,
             mode,
+            sounded: Arc::default(),
             failures,
             failed,
         })
@@ -134,7 +144,18 @@ impl Card {
     /// Tells of an error that ends the sound. The card makes up for others by itself.
     fn on_error(&self) -> impl FnMut(cpal::Error) + Send + 'static {
         let (failures, direction) = (self.failures.clone(), self.direction);
+        let sounded = Arc::clone(&self.sounded);
+        let mut since = Instant::now();
+        let mut is_passing = move || {
+            if sounded.swap(false, Relaxed) {
+                since = Instant::now();
+            }
+            since.elapsed() < PATIENCE
+        };
         move |error| match error.kind() {
+            ErrorKind::BackendError if is_passing() => {
+                tracing::debug!(%error, %direction, "the card may go on");
+            }
             ErrorKind::Xrun | ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => {
                 tracing::debug!(%error, %direction, "the card goes on");
             }
@@ -149,7 +170,9 @@ impl Card {
         i16: FromSample<T>,
     {
         let channels = usize::from(self.mode.channels);
+        let sounded = Arc::clone(&self.sounded);
         let callback = move |data: &[T], _: &_| {
+            sounded.store(true, Relaxed);
             let mono = data.chunks_exact(channels).map(|frame| {
                 let sum: i32 = frame
                     .iter()
@@ -174,7 +197,9 @@ impl Card {
     {
         let channels = usize::from(self.mode.channels);
         let mut pcm = Vec::new();
+        let sounded = Arc::clone(&self.sounded);
         let callback = move |data: &mut [T], _: &_| {
+            sounded.store(true, Relaxed);
             pcm.resize(data.len() / channels, 0);
             heard.read(&mut pcm);
             if let Some(played) = &mut played {
@@ -215,24 +240,17 @@ impl Microphone {
     ) -> Result<Self, Failure> {
         let card = Card::open(Direction::Microphone, name)?;
         let hz = card.mode.rate.hz();
-        let voice = match loudspeaker {
-            Some(loudspeaker) => {
-                let voice = Voice::new(hz, loudspeaker.card.mode.rate.hz(), options);
-                voice.map(|(voice, played)| {
-                    loudspeaker.played = Some(played);
-                    voice
-                })
-            }
-            None => {
-                let options = Options {
-                    echo: false,
-                    ..options
-                };
-                Voice::new(hz, hz, options).map(|(voice, _)| voice)
-            }
+        let far = loudspeaker.as_ref();
+        let far_hz = far.map_or(hz, |loudspeaker| loudspeaker.card.mode.rate.hz());
+        let options = Options {
+            echo: options.echo && far.is_some(),
+            ..options
         };
-        let voice =
-            voice.map_err(|error: RateError| Failure::new(Exit::Failed, error.to_string()))?;
+        let (voice, played) = Voice::new(hz, far_hz, options)
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        if let Some(loudspeaker) = loudspeaker {
+            loudspeaker.played = Some(played);
+        }
         let (tell, pieces) = mpsc::channel(PIECES);
         let stream = match card.mode.format {
             SampleFormat::F32 => card.capture::<f32>(tell),
