@@ -38,6 +38,7 @@ enum Act {
     Rebind(usize),
     NewSocket(usize),
     RestartServer,
+    Record(bool),
     Run(u64),
 }
 
@@ -69,6 +70,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => party().prop_map(Act::Rebind),
         1 => party().prop_map(Act::NewSocket),
         1 => Just(Act::RestartServer),
+        1 => any::<bool>().prop_map(Act::Record),
         12 => (1..3_000u64).prop_map(Act::Run),
         2 => (3_000..40_000u64).prop_map(Act::Run),
     ]
@@ -232,6 +234,7 @@ impl Play {
             Act::Rebind(p) => drop(self.world.rebind(self.party(p))),
             Act::NewSocket(p) => drop(self.world.new_socket(self.party(p))),
             Act::RestartServer => self.world.restart_server(),
+            Act::Record(recorded) => self.world.record("green", recorded),
             Act::Run(millis) => self.world.run_for(Duration::from_millis(millis)),
         }
     }

@@ -78,6 +78,7 @@ pub enum Call<'a> {
     SetGrants(RoomId, ParticipantId, Grants),
     CloseRoom(RoomId, CloseReason),
     RoomLimits(RoomId, LoggedLimits),
+    Record(RoomId, SessionId, bool),
 }
 
 /// A [`Path`], as a log keeps it.
@@ -180,6 +181,9 @@ impl Machine for server::Server {
             Call::CloseRoom(room, reason) => checksum.add(&self.close_room(now, &room, reason)),
             Call::RoomLimits(room, limits) => {
                 checksum.add(&self.set_room_limits(now, &room, limits.0));
+            }
+            Call::Record(room, session, recorded) => {
+                checksum.add(&self.record(now, &room, session, recorded));
             }
         }
     }
@@ -404,6 +408,19 @@ impl Server {
         let call = |_: &mut _| Call::RoomLimits(room.clone(), LoggedLimits(limits));
         self.call(Some(now), call, |server| {
             server.set_room_limits(now, room, limits)
+        })
+    }
+
+    pub fn record(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        session: SessionId,
+        recorded: bool,
+    ) -> Result<(), ModerateError> {
+        let call = |_: &mut _| Call::Record(room.clone(), session, recorded);
+        self.call(Some(now), call, |server| {
+            server.record(now, room, session, recorded)
         })
     }
 

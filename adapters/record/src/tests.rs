@@ -179,12 +179,15 @@ fn what_an_application_does_in_a_room_is_replayed() {
     let up = AttributeValue::new("up").unwrap();
     (server.set_attribute(now, room, alice, &hand, Some(&up))).unwrap();
     server.set_room_limits(now, room, limits).unwrap();
+    let (recorded, _) = server.room(room).unwrap().session.unwrap();
+    server.record(now, room, recorded, true).unwrap();
     let mic = StreamKey::new("mic").unwrap();
     let unpublished = server.unpublish(now, room, alice, &mic);
     assert_eq!(unpublished, Err(ModerateError::UnknownStream));
     let grants = Grants::SUBSCRIBE;
     server.set_grants(now, room, alice, grants).unwrap();
     session.run();
+    assert!(session.client.state().is_recorded());
     let (server, now) = (&mut session.server, session.now);
     let kick = Act::Kick { keep_out: false };
     let kicked = server.moderate(now, room, kick, &alice.into()).unwrap();

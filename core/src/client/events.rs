@@ -108,6 +108,9 @@ pub enum Event {
     FloorChanged(Option<ParticipantId>),
     /// The number of participants in the session.
     CountChanged(u32),
+    /// The application at the server records the session from now on, or no more. Told before
+    /// [`Synchronized`](Self::Synchronized) where the session is recorded already.
+    RecordingChanged(bool),
     /// One's own stream is published, under this SSRC: send.
     Published {
         /// The stream's key.

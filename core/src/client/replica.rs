@@ -168,6 +168,7 @@ impl Machine {
                 Some(Event::SpeakerChanged(participant.clone()))
             }
             (_, RoomUpdate::Floor { holder }) => Some(Event::FloorChanged(holder.clone())),
+            (_, RoomUpdate::Recorded { recorded }) => Some(Event::RecordingChanged(*recorded)),
             (change, _) => {
                 if let Change::Joined {
                     evicted: Some(evicted),
@@ -349,9 +350,10 @@ fn news_of(
             key: key.clone(),
         }),
         // The count is noticed with what follows from other changes.
-        RoomUpdate::Speaker { .. } | RoomUpdate::Floor { .. } | RoomUpdate::Count { .. } => {
-            return None;
-        }
+        RoomUpdate::Speaker { .. }
+        | RoomUpdate::Floor { .. }
+        | RoomUpdate::Count { .. }
+        | RoomUpdate::Recorded { .. } => return None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Rooms for property tests: few names and few SSRCs, so that they often meet.
 
-use alloc::format;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 
 use proptest::prelude::*;
 
@@ -106,6 +106,7 @@ pub(super) fn any_change() -> impl Strategy<Value = RoomUpdate> {
         2 => proptest::option::of(any_id())
             .prop_map(|participant| RoomUpdate::Speaker { participant }),
         1 => proptest::option::of(any_id()).prop_map(|holder| RoomUpdate::Floor { holder }),
+        1 => any::<bool>().prop_map(|recorded| RoomUpdate::Recorded { recorded }),
         8 => (any_id(), any_attribute(), any_value())
             .prop_map(|(participant, key, value)| RoomUpdate::Attribute { participant, key, value }),
     ]

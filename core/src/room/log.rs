@@ -94,7 +94,9 @@ fn is_removal(update: &RoomUpdate) -> bool {
 fn overtakes(later: &RoomUpdate, earlier: &RoomUpdate) -> bool {
     use RoomUpdate as U;
     match (later, earlier) {
-        (U::Speaker { .. }, U::Speaker { .. }) | (U::Floor { .. }, U::Floor { .. }) => return true,
+        (U::Speaker { .. }, U::Speaker { .. })
+        | (U::Floor { .. }, U::Floor { .. })
+        | (U::Recorded { .. }, U::Recorded { .. }) => return true,
         _ => {}
     }
     if later.participant().is_none() || later.participant() != earlier.participant() {

@@ -69,6 +69,8 @@ pub enum Change {
     Count,
     /// An attribute of the participant has another value, or is new, or gone.
     Attribute,
+    /// The session is recorded now, or no longer is.
+    Recorded,
 }
 
 /// An item that a snapshot has not mentioned.
@@ -99,6 +101,7 @@ struct Facts {
     speaker: Option<ParticipantId>,
     floor: Option<ParticipantId>,
     told_count: u32,
+    is_recorded: bool,
 }
 
 /// The current state of the room.
@@ -143,6 +146,7 @@ impl<R: Roster + Default> Default for RoomState<R> {
                 speaker: None,
                 floor: None,
                 told_count: 0,
+                is_recorded: false,
             },
         }
     }
@@ -311,6 +315,11 @@ impl<R: Roster> RoomState<R> {
         self.facts.floor.as_ref()
     }
 
+    /// Whether the application at the server says that the session is recorded.
+    pub fn is_recorded(&self) -> bool {
+        self.facts.is_recorded
+    }
+
     /// The participant that shares a screen: the publisher of the [`Screen`](StreamKind::Screen) stream with the
     /// highest SSRC among those not muted.
     ///
@@ -424,6 +433,9 @@ fn reduce(
         RoomUpdate::Floor { holder } => set(&mut facts.floor, holder.clone(), Change::Floor),
         RoomUpdate::Count { participants } => {
             set(&mut facts.told_count, *participants, Change::Count)
+        }
+        RoomUpdate::Recorded { recorded } => {
+            set(&mut facts.is_recorded, *recorded, Change::Recorded)
         }
         // There is no place for one: else it is not dealt with here.
         RoomUpdate::Attribute { .. } => Change::Nothing,

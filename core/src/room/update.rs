@@ -162,10 +162,16 @@ pub enum RoomUpdate {
         /// Its value; empty if there is no such attribute any more.
         value: AttributeValue,
     },
+    /// The session is recorded from now on, or no more.
+    Recorded {
+        /// Recorded or not.
+        recorded: bool,
+    },
 }
 
 impl RoomUpdate {
-    /// Whom the update is about; `None` if it is about the room as a whole (speaker, floor, count).
+    /// Whom the update is about; `None` if it is about the room as a whole (speaker, floor, count,
+    /// recorded or not).
     pub fn participant(&self) -> Option<&ParticipantId> {
         match self {
             Self::Joined(participant) => Some(&participant.id),
@@ -177,7 +183,10 @@ impl RoomUpdate {
             | Self::Muted { participant, .. }
             | Self::Censored { participant, .. }
             | Self::Attribute { participant, .. } => Some(participant),
-            Self::Speaker { .. } | Self::Floor { .. } | Self::Count { .. } => None,
+            Self::Speaker { .. }
+            | Self::Floor { .. }
+            | Self::Count { .. }
+            | Self::Recorded { .. } => None,
         }
     }
 }

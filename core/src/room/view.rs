@@ -91,6 +91,8 @@ enum Stage {
     Speaker,
     /// Within a snapshot: who holds the floor.
     Floor,
+    /// Within a snapshot: whether the session is recorded.
+    Recorded,
     /// The end of the snapshot.
     End,
     /// Nothing but changes.
@@ -323,6 +325,11 @@ impl View {
             Stage::Floor => {
                 let holder = state.floor().cloned();
                 let update = RoomUpdate::Floor { holder };
+                (Stage::Recorded, Told::Update { version, update })
+            }
+            Stage::Recorded => {
+                let recorded = state.is_recorded();
+                let update = RoomUpdate::Recorded { recorded };
                 (Stage::End, Told::Update { version, update })
             }
             Stage::End => {

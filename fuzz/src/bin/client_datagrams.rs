@@ -511,6 +511,9 @@ fn update(input: &mut Input<'_>) -> RoomUpdate {
             0 => RoomUpdate::Floor {
                 holder: (who & 0x80 == 0).then_some(participant),
             },
+            _ if who & 0x20 != 0 => RoomUpdate::Recorded {
+                recorded: who & 0x80 != 0,
+            },
             _ => RoomUpdate::Count {
                 participants: input.u32(),
             },

@@ -281,7 +281,7 @@ impl World {
         let room = messages::room(0);
         let (server, now) = (&mut self.server, self.now);
         let whom = Selection::from(&id(who));
-        let _ = match input.below(6) {
+        let _ = match input.below(7) {
             0 => server
                 .moderate(now, &room, Act::Kick { keep_out: true }, &whom)
                 .map(drop),
@@ -289,6 +289,13 @@ impl World {
             2 => server.moderate(now, &room, Act::Uncensor, &whom).map(drop),
             3 => server.moderate(now, &room, Act::Admit, &whom).map(drop),
             4 => server.moderate(now, &room, Act::Deny, &whom).map(drop),
+            5 => {
+                let known = server.room(&room).and_then(|room| room.session);
+                let session = known.map(|(session, _)| session);
+                session.map_or(Ok(()), |session| {
+                    server.record(now, &room, session, input.flag())
+                })
+            }
             _ => Ok(()),
         };
     }

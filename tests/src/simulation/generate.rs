@@ -42,7 +42,7 @@ const HABITS: [(u64, Habit); 25] = [
 ];
 
 /// The events for all, and how often they occur on average, in s.
-const EVENTS: [(u64, Event); 8] = [
+const EVENTS: [(u64, Event); 9] = [
     (400, Event::Restart),
     (1_000, Event::Storm),
     (500, Event::CutAddress),
@@ -51,6 +51,7 @@ const EVENTS: [(u64, Event); 8] = [
     (90, Event::Spoof),
     (60, Event::Flip),
     (200, Event::Hellos),
+    (120, Event::Record),
 ];
 
 /// In how many of 100 meetings the server mixes.
@@ -95,6 +96,7 @@ enum Event {
     Spoof,
     Flip,
     Hellos,
+    Record,
 }
 
 impl Plan {
@@ -318,6 +320,7 @@ impl Dice {
             Event::Spoof => Op::Spoof(self.number(1, 100) as u32),
             Event::Flip => Op::Flip(self.number(1, 100) as u32),
             Event::Hellos => Op::Hellos(self.number(1, 150) as u32),
+            Event::Record => Op::Record(self.percent(50)),
         }
     }
 }

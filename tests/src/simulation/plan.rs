@@ -111,6 +111,8 @@ pub enum Op {
     Flip(u32),
     /// An attacker sends this many recorded and made-up Hellos from other addresses.
     Hellos(u32),
+    /// The application records the session of the green room, or no longer does.
+    Record(bool),
 }
 
 impl Op {
@@ -150,7 +152,8 @@ impl Op {
             | Self::Release(_)
             | Self::Spoof(_)
             | Self::Flip(_)
-            | Self::Hellos(_) => Vec::new(),
+            | Self::Hellos(_)
+            | Self::Record(_) => Vec::new(),
         }
     }
 }

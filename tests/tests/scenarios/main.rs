@@ -26,6 +26,7 @@ mod overload;
 mod publish;
 mod raise_hand;
 mod reconnect_resume;
+mod recorded;
 mod redirect;
 mod replaced_by_newer_join;
 mod retry_cookie;

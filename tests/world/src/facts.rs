@@ -60,6 +60,8 @@ pub struct Facts {
     pub presenter: Option<ParticipantId>,
     /// The holder of the floor.
     pub floor: Option<ParticipantId>,
+    /// Whether the session is recorded.
+    pub recorded: bool,
     /// Whether a snapshot was completed, and none has begun since.
     pub complete: bool,
 }
@@ -82,6 +84,7 @@ impl Facts {
             speaker: state.active_speaker().cloned(),
             presenter: state.active_presenter().cloned(),
             floor: state.floor().cloned(),
+            recorded: state.is_recorded(),
             complete: state.is_complete(),
         }
     }
@@ -106,6 +109,10 @@ impl Facts {
         expect(self.count == authority.count, "counts otherwise")?;
         expect(self.speaker == authority.speaker, "hears another speaker")?;
         expect(self.floor == authority.floor, "sees the floor elsewhere")?;
+        expect(
+            self.recorded == authority.recorded,
+            "is told otherwise of the recording",
+        )?;
         expect(self.participants.contains_key(me), "does not track itself")?;
         let tracked = authority.participants.len().min(capacity);
         expect(

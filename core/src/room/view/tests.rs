@@ -240,6 +240,7 @@ impl<const N: usize> World<N> {
         }
         assert_eq!(self.replica.active_speaker(), state.active_speaker());
         assert_eq!(self.replica.floor(), state.floor());
+        assert_eq!(self.replica.is_recorded(), state.is_recorded());
         assert_eq!(self.replica.participant_count(), state.participant_count());
         if let Some(presenter) = presenter
             && tracked.contains(presenter)
@@ -353,6 +354,7 @@ fn names(told: &[Told]) -> Vec<&'static str> {
             RoomUpdate::Speaker { .. } => "speaker",
             RoomUpdate::Floor { .. } => "floor",
             RoomUpdate::Count { .. } => "count",
+            RoomUpdate::Recorded { .. } => "recorded",
             RoomUpdate::Attribute { .. } => "attribute",
             _ => "other",
         },
@@ -419,6 +421,7 @@ fn attributes_that_a_lost_connection_left_untold_come_with_the_snapshot() {
         "count",
         "speaker",
         "floor",
+        "recorded",
         "end",
     ];
     let mut sorted = names(&told);
@@ -443,7 +446,11 @@ fn a_small_device_follows_a_crowd_of_a_thousand() {
 
     let told = world.heal();
     world.check_healed();
-    assert_eq!(told.len(), 8 + 5, "begin, speaker, floor, count, end");
+    assert_eq!(
+        told.len(),
+        8 + 6,
+        "begin, speaker, floor, recorded, count, end"
+    );
     assert_eq!(world.replica.participant_count(), 1000);
     assert!(world.replica.participant(&named("p0")).is_some());
 
@@ -626,7 +633,7 @@ fn a_resumed_receiver_gets_what_it_missed_or_a_snapshot() {
     assert_eq!(
         names(&world.heal()),
         [
-            "begin", "joined", "joined", "joined", "joined", "speaker", "floor", "end"
+            "begin", "joined", "joined", "joined", "joined", "speaker", "floor", "recorded", "end"
         ]
     );
     world.check_healed();
@@ -666,7 +673,7 @@ fn changes_during_a_snapshot_fit_in() {
     assert_eq!(
         names(&world.heal()),
         [
-            "joined", "joined", "left", "joined", "joined", "speaker", "floor", "end"
+            "joined", "joined", "left", "joined", "joined", "speaker", "floor", "recorded", "end"
         ]
     );
     world.check_healed();

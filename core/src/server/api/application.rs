@@ -2,7 +2,8 @@
 
 use super::Server;
 use crate::room::{
-    AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, StreamKey, Topic,
+    AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, SessionId, StreamKey,
+    Topic,
 };
 use crate::server::context::Context;
 use crate::server::room::Room;
@@ -85,6 +86,24 @@ impl Server {
         self.in_room(now, room, |room, cx| {
             room.set_attribute(cx, participant, key, value)
         })
+    }
+
+    /// Tells all participants of a session, and those that join it later, that the application records it, or no longer
+    /// does. With the session that ends by itself.
+    ///
+    /// Call it before a recording begins: the server records nothing itself, and does not connect this with
+    /// [`set_tapped`](Self::set_tapped), which also serves what is no recording.
+    ///
+    /// # Errors
+    /// [`ModerateError::UnknownRoom`] if that session is not under way in the room.
+    pub fn record(
+        &mut self,
+        now: Instant,
+        room: &RoomId,
+        session: SessionId,
+        recorded: bool,
+    ) -> Result<(), ModerateError> {
+        self.in_room(now, room, |room, cx| room.record(cx, session, recorded))
     }
 
     /// Ends the current session of a room for all its participants. Those in the lobby go on waiting.

@@ -1,7 +1,9 @@
 //! Operations of the application in a room, beside moderation.
 
 use super::Room;
-use crate::room::{AttributeKey, AttributeValue, CloseReason, ParticipantId, StreamKey, Topic};
+use crate::room::{
+    AttributeKey, AttributeValue, CloseReason, ParticipantId, SessionId, StreamKey, Topic,
+};
 use crate::server::ModerateError;
 use crate::server::context::Context;
 use crate::signal::Recipients;
@@ -32,6 +34,19 @@ impl Room {
         let session = self.session.as_mut().ok_or(ModerateError::UnknownRoom)?;
         let value = value.cloned().unwrap_or_default();
         session.set_attribute(cx, participant.clone(), key.clone(), value)
+    }
+
+    /// Tells the participants of a session that it is recorded, or no longer is.
+    pub(crate) fn record(
+        &mut self,
+        cx: &mut Context,
+        session: SessionId,
+        recorded: bool,
+    ) -> Result<(), ModerateError> {
+        let current = self.session.as_mut().filter(|known| known.id == session);
+        let session = current.ok_or(ModerateError::UnknownRoom)?;
+        session.set_recorded(cx, recorded);
+        Ok(())
     }
 
     /// Ends a stream of a participant.

@@ -246,6 +246,7 @@ enum Step {
     Unpublish,
     EndSession,
     CloseRoom,
+    Record(bool),
     Limit(RoomLimits),
     Die,
     Live,
@@ -313,6 +314,7 @@ fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
         1 => Just(Step::Unpublish),
         1 => Just(Step::EndSession),
         1 => Just(Step::CloseRoom),
+        1 => any::<bool>().prop_map(Step::Record),
         1 => limits.prop_map(Step::Limit),
         1 => Just(Step::Die),
         1 => Just(Step::Live),
@@ -353,6 +355,12 @@ fn take(world: &mut World, peers: &mut [Option<usize>], who: usize, step: Step) 
         Step::Unpublish => drop(server.unpublish(now, &room, &id, &mic().key)),
         Step::EndSession => drop(server.end_session(now, &room)),
         Step::CloseRoom => drop(server.close_room(now, &room, CloseReason::SessionEnded)),
+        Step::Record(recorded) => {
+            let known = server.room(&room).and_then(|room| room.session);
+            if let Some((session, _)) = known {
+                server.record(now, &room, session, recorded).unwrap();
+            }
+        }
         Step::Limit(limits) => drop(server.set_room_limits(now, &room, limits)),
         Step::Die => {
             let path = peers[who].map(|peer| world.peers[peer].path);

@@ -12,6 +12,7 @@ mod media;
 #[cfg(feature = "opus-fullband")]
 mod mix;
 mod presence;
+mod recording;
 mod requests;
 mod resuming;
 mod tap;

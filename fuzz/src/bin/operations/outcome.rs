@@ -58,6 +58,7 @@ impl World {
             let state = state.expect("there is a session");
             assert_eq!(known.active_speaker(), state.active_speaker());
             assert_eq!(known.floor(), state.floor());
+            assert_eq!(known.is_recorded(), state.is_recorded());
             assert_eq!(known.participant_count(), state.participant_count());
             for id in known_participants.keys() {
                 assert!(

@@ -50,7 +50,7 @@ impl History {
             let before = last.changed.get(id).filter(|_| is_same);
             (id.clone(), before.copied().unwrap_or(version))
         });
-        let is_same = last.facts.speaker == facts.speaker && last.facts.floor == facts.floor;
+        let is_same = of_the_room(&last.facts) == of_the_room(&facts);
         let state = State {
             since: now,
             version,
@@ -101,7 +101,7 @@ impl History {
         let place = place.ok()?;
         let (room, last) = (&self.states.get(place)?.facts, self.last());
         let is_settled = last.room_changed <= version;
-        if is_settled && (replica.speaker != room.speaker || replica.floor != room.floor) {
+        if is_settled && of_the_room(replica) != of_the_room(room) {
             return Some(format!("is wrong about the room: {replica:#?}\n{room:#?}"));
         }
         let is_there = |state: &State| state.facts.participants.keys().eq(room.participants.keys());
@@ -166,6 +166,11 @@ impl History {
     }
 }
 
+/// What is told of the room as a whole, other than how many there are.
+fn of_the_room(facts: &Facts) -> (&Option<ParticipantId>, &Option<ParticipantId>, bool) {
+    (&facts.speaker, &facts.floor, facts.recorded)
+}
+
 #[cfg(test)]
 mod tests {
     use parlour_core::room::{ConnectionState, DisplayName, Participant};
@@ -192,6 +197,7 @@ mod tests {
             speaker: None,
             presenter: None,
             floor: None,
+            recorded: false,
             complete: true,
         }
     }

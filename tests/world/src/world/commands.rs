@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use parlour_core::client::{CommandError, Commands as _, RequestFailure};
 use parlour_core::rand_core::RngCore as _;
-use parlour_core::room::{Codec, StreamKey};
+use parlour_core::room::{Codec, RoomId, StreamKey};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::server::JoinId;
 use parlour_core::signal::{Outcome, RequestId};
@@ -146,6 +146,20 @@ impl World {
     pub fn server_and_clock(&mut self) -> (&mut Server, Instant) {
         let clock = self.server_clock();
         (self.server(), clock)
+    }
+
+    /// The application tells the session in `room`, if there is one, that it is recorded, or no longer is.
+    pub fn record(&mut self, room: &str, recorded: bool) {
+        let room = RoomId::new(room).expect("a name of a room");
+        let now = self.server_clock();
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let known = server.room(&room).and_then(|room| room.session);
+        if let Some((session, _)) = known {
+            let told = server.record(now, &room, session, recorded);
+            told.expect("the session goes on");
+        }
     }
 
     /// Lets the party talk into its stream `key` from now on for `time`.

@@ -1,7 +1,8 @@
 //! Moderation by the application.
 
 use parlour_core::room::{
-    AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, StreamKey, Topic,
+    AttributeKey, AttributeValue, CloseReason, Grants, ParticipantId, RoomId, SessionId, StreamKey,
+    Topic,
 };
 use parlour_core::server::{Act, ModerateError, Moderated, Selection};
 use parlour_core::signal::Recipients;
@@ -163,6 +164,39 @@ impl Server {
         let (key, value) = (key.clone(), value.cloned());
         self.in_room(room, move |server, now| {
             server.set_attribute(now, &id, &participant, &key, value.as_ref())
+        })
+        .await
+    }
+
+    /// Tells all participants of a session, and those that join it later, that you record it, or no longer do. With the
+    /// session that ends by itself.
+    ///
+    /// Call it before you open a [tap](Self::tap) to record: the server records nothing itself.
+    ///
+    /// ```no_run
+    /// # use parlour_tokio::{RoomId, Server};
+    /// # async fn example(server: &Server) -> Result<(), Box<dyn std::error::Error>> {
+    /// let room = RoomId::new("green-room")?;
+    /// if let Some(session) = server.room(&room).await.and_then(|room| room.session) {
+    ///     server.record(&room, session, true).await?;
+    ///     let tap = server.tap(&room, |_| true).await?;
+    ///     assert_eq!(tap.session(), session);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ModerateError::UnknownRoom`] if that session is not under way in the room.
+    pub async fn record(
+        &self,
+        room: &RoomId,
+        session: SessionId,
+        recorded: bool,
+    ) -> Result<(), ModerateError> {
+        let id = room.clone();
+        self.in_room(room, move |server, now| {
+            server.record(now, &id, session, recorded)
         })
         .await
     }

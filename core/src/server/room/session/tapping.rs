@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::forward::Live;
-use crate::room::ParticipantId;
+use crate::room::{ParticipantId, RoomUpdate};
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
 use crate::server::member::Publication;
@@ -11,6 +11,10 @@ use crate::server::{Tapped, TappedStream};
 impl Session {
     pub(in crate::server::room) fn set_tapped(&mut self, tapped: bool) {
         self.tapped = tapped;
+    }
+
+    pub(in crate::server::room) fn set_recorded(&mut self, cx: &mut Context, recorded: bool) {
+        self.change(cx, RoomUpdate::Recorded { recorded });
     }
 
     fn tapped_stream(&self, participant: &ParticipantId, stream: &Publication) -> TappedStream {

@@ -217,6 +217,7 @@ fn update() -> impl Strategy<Value = RoomUpdate> {
         option::of(participant_id()).prop_map(|participant| RoomUpdate::Speaker { participant }),
         option::of(participant_id()).prop_map(|holder| RoomUpdate::Floor { holder }),
         any::<u32>().prop_map(|participants| RoomUpdate::Count { participants }),
+        any::<bool>().prop_map(|recorded| RoomUpdate::Recorded { recorded }),
         (participant_id(), attribute_key(), attribute_value()).prop_map(
             |(participant, key, value)| RoomUpdate::Attribute {
                 participant,

@@ -56,7 +56,7 @@ variants! {
     }
     RoomUpdate {
         Joined, Left, Hidden, Connection, Published, Unpublished, Muted, Censored, Speaker, Floor,
-        Count, Attribute,
+        Count, Attribute, Recorded,
     }
     ConnectionState { Connected, Reconnecting }
     CloseReason {
@@ -366,6 +366,7 @@ fn server_messages() -> Named<ServerMessage<'static>> {
                 value: AttributeValue::default(),
             },
         ),
+        ("recorded", RoomUpdate::Recorded { recorded: true }),
     ]);
     let versions = [1, 128, u64::MAX].into_iter().cycle();
     let mut all: Named<ServerMessage> = updates
