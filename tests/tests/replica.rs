@@ -234,7 +234,7 @@ impl Play {
             Act::Rebind(p) => drop(self.world.rebind(self.party(p))),
             Act::NewSocket(p) => drop(self.world.new_socket(self.party(p))),
             Act::RestartServer => self.world.restart_server(),
-            Act::Record(recorded) => self.world.record("green", recorded),
+            Act::Record(recorded) => self.world.set_recorded("green", recorded),
             Act::Run(millis) => self.world.run_for(Duration::from_millis(millis)),
         }
     }

@@ -68,6 +68,9 @@ impl FileError {
             io::ErrorKind::AlreadyExists => Self::Exists {
                 path: path.to_owned(),
             },
+            io::ErrorKind::FileTooLarge => Self::Full {
+                path: path.to_owned(),
+            },
             _ => Self::Write {
                 path: path.to_owned(),
                 source,

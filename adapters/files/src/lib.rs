@@ -4,6 +4,7 @@
 //! WAV, Ogg Opus ──► Source ──► mono PCM at 48 kHz ──► AudioWriter ──► room
 //! room ──► MixedReader ──► mono PCM ──► WavFile
 //! room ──► FrameReader ──► frames ──► Tracks: Ogg Opus or WAV, one file for each stream
+//! server ──► MediaTap ──► packets ──► recording::StreamFile: the same
 //! ```
 //!
 //! A [`Source`] reads as much as it is asked for, so that a file of any length needs the same memory. Written files are whole up
@@ -14,7 +15,11 @@
 mod error;
 mod input;
 mod ogg_opus;
+mod ogg_page;
+pub mod recording;
 mod resample;
+mod riff;
+mod sink;
 mod source;
 mod tracks;
 mod wav;

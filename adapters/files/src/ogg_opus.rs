@@ -1,12 +1,12 @@
-//! Ogg Opus ([RFC 7845](https://www.rfc-editor.org/rfc/rfc7845)): read as PCM, written from packets.
+//! Ogg Opus ([RFC 7845](https://www.rfc-editor.org/rfc/rfc7845)), read as PCM.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use ogg::reading::OggReadError;
-use ogg::{Packet, PacketReader, PacketWriteEndInfo, PacketWriter};
+use ogg::{Packet, PacketReader};
 use ropus::{Channels, DecodeMode, Decoder};
 
 use crate::FileError;
@@ -160,58 +160,5 @@ impl fmt::Debug for OpusSource {
             .field("channels", &self.channels)
             .field("position", &self.position)
             .finish_non_exhaustive()
-    }
-}
-
-/// Packets of Opus on their way into an Ogg file: mono, one stream. The last one waits, since it ends the stream.
-pub(crate) struct OpusFile {
-    ogg: PacketWriter<'static, BufWriter<File>>,
-    waiting: Option<(Vec<u8>, u64)>,
-    page: u64,
-}
-
-impl OpusFile {
-    /// A page has a second at most.
-    const PAGE: u64 = 48_000;
-
-    pub(crate) fn new(file: BufWriter<File>) -> std::io::Result<Self> {
-        let mut ogg = PacketWriter::new(file);
-        // Version 1, one channel, nothing to skip, 48 kHz, no gain, mapping 0.
-        let head = b"OpusHead\x01\x01\x00\x00\x80\xbb\x00\x00\x00\x00\x00";
-        let tags = b"OpusTags\x07\x00\x00\x00parlour\x00\x00\x00\x00";
-        for header in [&head[..], &tags[..]] {
-            ogg.write_packet(header, 1, PacketWriteEndInfo::EndPage, 0)?;
-        }
-        Ok(Self {
-            ogg,
-            waiting: None,
-            page: 0,
-        })
-    }
-
-    /// Appends a packet that ends at `end`, in samples of 48 kHz.
-    pub(crate) fn push(&mut self, packet: &[u8], end: u64) -> std::io::Result<()> {
-        if let Some((former, former_end)) = self.waiting.replace((packet.to_vec(), end)) {
-            let is_full = end > self.page + Self::PAGE;
-            let info = if is_full {
-                PacketWriteEndInfo::EndPage
-            } else {
-                PacketWriteEndInfo::NormalPacket
-            };
-            self.ogg.write_packet(former, 1, info, former_end)?;
-            if is_full {
-                self.page = former_end;
-                self.ogg.inner_mut().flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn finish(mut self) -> std::io::Result<()> {
-        if let Some((last, end)) = self.waiting.take() {
-            self.ogg
-                .write_packet(last, 1, PacketWriteEndInfo::EndStream, end)?;
-        }
-        self.ogg.inner_mut().flush()
     }
 }

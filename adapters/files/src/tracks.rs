@@ -2,30 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use parlour_tokio::core::audio::g711::Law;
-use parlour_tokio::core::rtp::frame_samples;
 use parlour_tokio::{Codec, EncodedFrame, ParticipantId, StreamRef};
 use tokio::time::Instant;
 
-use crate::ogg_opus::OpusFile;
-use crate::{FileError, WavFile};
-
-/// How far ahead of its arrival a frame may stand: a second.
-const SLACK: u64 = 48_000;
-/// Samples of 48 kHz in one of G.711.
-const G711: u64 = 6;
+use crate::FileError;
+use crate::recording::{FileStart, RecordedPacket, StreamFile};
 
 /// Files of one participant, and in all.
 const FILES_OF_ONE: usize = 16;
 const FILES: usize = 256;
 
-/// A second of G.711's rate, to fill gaps with.
-const SILENCE: [i16; 8_000] = [0; 8_000];
+/// How often files go on whose streams are silent.
+const TICK: Duration = Duration::from_millis(200);
 
 /// The files of a recording, one for each stream: Opus becomes Ogg Opus, G.711 becomes WAV.
 ///
@@ -49,6 +41,8 @@ const SILENCE: [i16; 8_000] = [0; 8_000];
 pub struct Tracks {
     folder: PathBuf,
     started: Instant,
+    /// When the files were last told the time, since then.
+    ticked: Duration,
     tracks: BTreeMap<String, Track>,
 }
 
@@ -62,43 +56,60 @@ impl Tracks {
         Ok(Self {
             folder: folder.to_owned(),
             started: Instant::now(),
+            ticked: Duration::ZERO,
             tracks: BTreeMap::new(),
         })
     }
 
-    /// Writes a frame at its place; one that comes too late is left out. Tells if it is the first one of a file.
+    /// Writes a frame at its place, see [`recording`](crate::recording); one that comes too late is left out. Tells if it is
+    /// the first one of a file.
     ///
     /// # Errors
     /// [`FileError`]
     pub fn write(&mut self, frame: &EncodedFrame) -> Result<Option<&Path>, FileError> {
-        let arrived = frame.arrived.saturating_duration_since(self.started);
-        let piece = Piece {
-            codec: frame.codec,
-            timestamp: frame.timestamp,
-            duration: frame.duration.into(),
-            arrived: arrived.as_millis() as u64 * 48,
+        let packet = RecordedPacket {
+            // The low bits tell those that are close to each other apart.
+            sequence: frame.sequence as u16,
+            // A file has the clock of its codec; a frame has that of Opus, whatever its codec.
+            timestamp: match frame.codec {
+                Codec::Opus => frame.timestamp,
+                _ => frame.timestamp / 6,
+            } as u32,
             payload: &frame.payload,
         };
-        self.put(&frame.stream, &piece)
+        let at = frame.arrived.saturating_duration_since(self.started);
+        if at >= self.ticked + TICK {
+            self.ticked = at;
+            for track in self.tracks.values_mut() {
+                let ticked = track.file.tick(at);
+                ticked.map_err(FileError::write(&track.path))?;
+            }
+        }
+        self.put(&frame.stream, frame.codec, at, packet)
     }
 
-    fn put(&mut self, stream: &StreamRef, piece: &Piece<'_>) -> Result<Option<&Path>, FileError> {
-        let name = file_name(stream, piece.codec);
+    fn put(
+        &mut self,
+        stream: &StreamRef,
+        codec: Codec,
+        at: Duration,
+        packet: RecordedPacket<'_>,
+    ) -> Result<Option<&Path>, FileError> {
+        let name = file_name(stream, codec);
         if !self.tracks.contains_key(&name) && !self.has_room(&stream.participant) {
             return Ok(None);
         }
-        match self.tracks.entry(name) {
-            Entry::Occupied(track) => {
-                track.into_mut().write(piece)?;
-                Ok(None)
-            }
+        let (track, is_new) = match self.tracks.entry(name) {
+            Entry::Occupied(track) => (track.into_mut(), false),
             Entry::Vacant(place) => {
-                let track = Track::create(&self.folder, place.key(), stream, piece)?;
-                let track = place.insert(track);
-                track.write(piece)?;
-                Ok(Some(&track.path))
+                let participant = stream.participant.clone();
+                let track = Track::create(&self.folder, place.key(), participant, codec)?;
+                (place.insert(track), true)
             }
-        }
+        };
+        let written = track.file.packet(at, packet);
+        written.map_err(FileError::write(&track.path))?;
+        Ok(is_new.then_some(&track.path))
     }
 
     fn has_room(&self, participant: &ParticipantId) -> bool {
@@ -112,9 +123,11 @@ impl Tracks {
     /// # Errors
     /// The first [`FileError`].
     pub fn finish(self) -> Result<(), FileError> {
+        let now = self.started.elapsed();
         let mut finished = Ok(());
-        for track in self.tracks.into_values() {
-            finished = finished.and(track.finish());
+        for Track { path, file, .. } in self.tracks.into_values() {
+            let own = file.finish(now).map(drop);
+            finished = finished.and(own.map_err(FileError::write(&path)));
         }
         finished
     }
@@ -146,129 +159,43 @@ fn numbered(name: &str, number: u32) -> String {
     }
 }
 
-/// A frame. Times are in samples of 48 kHz.
-#[derive(Debug, Clone, Copy)]
-struct Piece<'a> {
-    codec: Codec,
-    /// Counted from the stream's first frame.
-    timestamp: u64,
-    duration: u64,
-    /// Counted from the beginning of the recording.
-    arrived: u64,
-    payload: &'a [u8],
-}
-
-/// The file of one stream. Places in it are in samples of 48 kHz, whatever the codec.
+/// The file of one stream.
+#[derive(Debug)]
 struct Track {
     participant: ParticipantId,
     path: PathBuf,
-    file: Format,
-    /// Where the stream's first frame stands.
-    begin: u64,
-    /// How far the file is written.
-    end: u64,
-}
-
-enum Format {
-    Opus(OpusFile),
-    Wav(WavFile),
+    file: StreamFile,
 }
 
 impl Track {
-    /// A new file that begins with this piece; earlier recordings in the folder stay.
+    /// A new file; earlier recordings in the folder stay.
     fn create(
         folder: &Path,
         name: &str,
-        stream: &StreamRef,
-        first: &Piece<'_>,
+        participant: ParticipantId,
+        codec: Codec,
     ) -> Result<Self, FileError> {
+        let start = FileStart {
+            codec,
+            serial: 1,
+            comments: &[],
+        };
         let mut number = 1;
         loop {
             let path = folder.join(numbered(name, number));
-            match Format::create(&path, first.codec) {
-                Err(FileError::Exists { .. }) => number += 1,
-                file => {
+            let file = File::create_new(&path).and_then(|file| StreamFile::create(file, &start));
+            match file.map_err(FileError::write(&path)) {
+                Ok(file) => {
                     return Ok(Self {
-                        participant: stream.participant.clone(),
-                        file: file?,
+                        participant,
                         path,
-                        begin: first.arrived,
-                        end: 0,
+                        file,
                     });
                 }
+                Err(FileError::Exists { .. }) => number += 1,
+                Err(error) => return Err(error),
             }
         }
-    }
-
-    fn write(&mut self, piece: &Piece<'_>) -> Result<(), FileError> {
-        // No participant can make a file longer than the recording by claiming a later time.
-        let place = self.begin.saturating_add(piece.timestamp);
-        let place = place.min(piece.arrived + SLACK);
-        let failed = FileError::write(&self.path);
-        match &mut self.file {
-            Format::Opus(opus) => {
-                // The configuration of the packet, and one frame of no bytes: the decoder conceals, or is silent.
-                let silence = [piece.payload.first().map_or(0, |toc| toc & 0xfc)];
-                let length = frame_samples(Codec::Opus, &silence);
-                let length = u64::from(length.map_err(|error| failed(io::Error::other(error)))?);
-                while self.end + length <= place {
-                    self.end += length;
-                    opus.push(&silence, self.end).map_err(&failed)?;
-                }
-            }
-            Format::Wav(wav) => {
-                while self.end < place {
-                    let missing = (place - self.end).div_ceil(G711);
-                    let some = missing.min(SILENCE.len() as u64);
-                    wav.write(&SILENCE[..some as usize])?;
-                    self.end += some * G711;
-                }
-            }
-        }
-        if place + piece.duration <= self.end {
-            return Ok(());
-        }
-        self.end += piece.duration;
-        match &mut self.file {
-            Format::Opus(opus) => opus.push(piece.payload, self.end).map_err(&failed),
-            Format::Wav(wav) => {
-                let law = if piece.codec == Codec::Pcma {
-                    Law::A
-                } else {
-                    Law::Mu
-                };
-                let pcm: Vec<i16> = piece.payload.iter().map(|code| law.decode(*code)).collect();
-                wav.write(&pcm)
-            }
-        }
-    }
-
-    fn finish(self) -> Result<(), FileError> {
-        match self.file {
-            Format::Opus(opus) => opus.finish().map_err(FileError::write(&self.path)),
-            Format::Wav(wav) => wav.finish(),
-        }
-    }
-}
-
-impl Format {
-    fn create(path: &Path, codec: Codec) -> Result<Self, FileError> {
-        if codec != Codec::Opus {
-            return Ok(Self::Wav(WavFile::create_new(path, 8_000)?));
-        }
-        let file = File::create_new(path).map_err(FileError::write(path))?;
-        let file = OpusFile::new(BufWriter::new(file));
-        Ok(Self::Opus(file.map_err(FileError::write(path))?))
-    }
-}
-
-impl fmt::Debug for Track {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Track")
-            .field("path", &self.path)
-            .field("begin", &self.begin)
-            .field("end", &self.end)
-            .finish_non_exhaustive()
     }
 }
 
@@ -286,19 +213,21 @@ mod tests {
         }
     }
 
-    /// 20 ms of a stream that begins a second after the recording; it comes `ms` after the recording has begun.
-    fn piece(codec: Codec, ms: u64) -> Piece<'static> {
-        Piece {
-            codec,
-            timestamp: (ms - 1_000) * 48,
-            duration: 960,
-            arrived: ms * 48,
+    /// Puts 20 ms of a stream that begins a second after the recording, and comes `ms` after the recording has begun.
+    fn put(tracks: &mut Tracks, stream: &StreamRef, codec: Codec, ms: u64) -> bool {
+        let number = (ms - 1_000) / 20;
+        let packet = RecordedPacket {
+            sequence: number as u16,
+            timestamp: number as u32 * codec.clock_rate() / 50,
             payload: match codec {
                 // CELT, 20 ms, mono, silent.
                 Codec::Opus => &[0xf8, 0xff, 0xfe],
                 _ => &[0x10; 160],
             },
-        }
+        };
+        let at = Duration::from_millis(ms);
+        let new = tracks.put(stream, codec, at, packet);
+        new.unwrap().is_some()
     }
 
     fn length(path: &Path) -> usize {
@@ -314,12 +243,12 @@ mod tests {
         // After 3 s a pause of 4 s.
         for ms in (1_000..3_000).chain(7_000..8_000).step_by(20) {
             for codec in [Codec::Opus, Codec::Pcmu] {
-                let new = tracks.put(&stream(), &piece(codec, ms)).unwrap();
-                assert_eq!(new.is_some(), ms == 1_000, "{codec:?} at {ms}");
+                let is_new = put(&mut tracks, &stream(), codec, ms);
+                assert_eq!(is_new, ms == 1_000, "{codec:?} at {ms}");
             }
         }
         // Once more.
-        tracks.put(&stream(), &piece(Codec::Opus, 7_980)).unwrap();
+        put(&mut tracks, &stream(), Codec::Opus, 7_980);
         tracks.finish().unwrap();
         let opus = folder.path().join("anna%2Fb-mic.opus");
         assert_eq!(length(&opus), 8 * 48_000);
@@ -339,25 +268,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_frame_makes_a_file_longer_than_the_recording() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut tracks = Tracks::create(folder.path()).unwrap();
-        let first = piece(Codec::Pcma, 1_000);
-        tracks.put(&stream(), &first).unwrap();
-        let ahead = Piece {
-            timestamp: u64::MAX,
-            ..first
-        };
-        tracks.put(&stream(), &ahead).unwrap();
-        tracks.finish().unwrap();
-        let samples = length(&folder.path().join("anna%2Fb-mic.wav"));
-        assert!(
-            (2 * 48_000..2 * 48_000 + 1_000).contains(&samples),
-            "{samples}"
-        );
-    }
-
-    #[tokio::test]
     async fn one_participant_fills_no_disk() {
         let folder = tempfile::tempdir().unwrap();
         let mut tracks = Tracks::create(folder.path()).unwrap();
@@ -366,8 +276,7 @@ mod tests {
                 participant: ParticipantId::new(participant).unwrap(),
                 key: StreamKey::new(&key.to_string()).unwrap(),
             };
-            let new = tracks.put(&stream, &piece(Codec::Opus, 1_000));
-            new.unwrap().is_some()
+            put(&mut tracks, &stream, Codec::Opus, 1_000)
         };
         let of_anna = (0..100).filter(|key| made("anna", *key)).count();
         assert_eq!(of_anna, FILES_OF_ONE);
@@ -386,7 +295,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..3 {
             let mut tracks = Tracks::create(folder.path()).unwrap();
-            tracks.put(&stream(), &piece(Codec::Opus, 1_000)).unwrap();
+            put(&mut tracks, &stream(), Codec::Opus, 1_000);
             tracks.finish().unwrap();
         }
         for name in [

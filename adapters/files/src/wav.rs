@@ -2,17 +2,17 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
-use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
+use hound::{SampleFormat, WavReader, WavSpec};
+use parlour_tokio::core::audio::g711::Law;
 
 use crate::FileError;
+use crate::riff::{Coding, Head, RiffFile};
 
 /// The rates that are read.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
-/// The most that a file holds, with some room for its head.
-const MOST_BYTES: u64 = u32::MAX as u64 - 1_024;
 
 /// A WAV file, as mono PCM at its own rate.
 pub struct WavSource {
@@ -28,6 +28,10 @@ enum Samples {
         bits: u16,
     },
     Floats(hound::WavIntoSamples<BufReader<File>, f32>),
+    G711 {
+        samples: io::Bytes<io::Take<BufReader<File>>>,
+        law: Law,
+    },
 }
 
 impl WavSource {
@@ -40,7 +44,22 @@ impl WavSource {
         Self::new(BufReader::new(file), path)
     }
 
-    pub(crate) fn new(file: BufReader<File>, path: &Path) -> Result<Self, FileError> {
+    pub(crate) fn new(mut file: BufReader<File>, path: &Path) -> Result<Self, FileError> {
+        let g711 = G711::find(&mut file).map_err(FileError::read(path))?;
+        if let Some(G711 {
+            law,
+            channels,
+            hz,
+            bytes,
+        }) = g711
+        {
+            let samples = Samples::G711 {
+                samples: file.take(bytes.into()).bytes(),
+                law,
+            };
+            return Self::of(samples, channels, hz, path);
+        }
+        file.rewind().map_err(FileError::read(path))?;
         let reader = WavReader::new(file).map_err(|error| match error {
             hound::Error::IoError(error) if !is_end(&error) => FileError::read(path)(error),
             hound::Error::Unsupported => FileError::unsupported(
@@ -55,12 +74,8 @@ impl WavSource {
             bits_per_sample: bits,
             sample_format,
         } = reader.spec();
-        if !RATES.contains(&hz) {
-            let problem = format!("is at {hz} Hz: resample it to 48 kHz");
-            return Err(FileError::unsupported(path, problem));
-        }
-        if channels == 0 || bits == 0 {
-            return Err(FileError::damaged(path, "it has no channels or no bits"));
+        if bits == 0 {
+            return Err(FileError::damaged(path, "it has no bits"));
         }
         let samples = match sample_format {
             SampleFormat::Float => Samples::Floats(reader.into_samples()),
@@ -69,6 +84,17 @@ impl WavSource {
                 bits,
             },
         };
+        Self::of(samples, channels, hz, path)
+    }
+
+    fn of(samples: Samples, channels: u16, hz: u32, path: &Path) -> Result<Self, FileError> {
+        if !RATES.contains(&hz) {
+            let problem = format!("is at {hz} Hz: resample it to 48 kHz");
+            return Err(FileError::unsupported(path, problem));
+        }
+        if channels == 0 {
+            return Err(FileError::damaged(path, "it has no channels"));
+        }
         Ok(Self {
             path: path.to_owned(),
             hz,
@@ -123,7 +149,72 @@ impl Samples {
                 16.. => (wide >> (*bits - 16)) as i16,
                 bits => (wide << (16 - bits)) as i16,
             })),
+            Self::G711 { samples, law } => {
+                let code = samples.next()?.map_err(hound::Error::IoError);
+                Some(code.map(|code| law.decode(code)))
+            }
         }
+    }
+}
+
+/// What the head of a WAV file with G.711 says. `hound` does not read these.
+struct G711 {
+    law: Law,
+    channels: u16,
+    hz: u32,
+    /// How many bytes of samples follow.
+    bytes: u32,
+}
+
+impl G711 {
+    /// Looks for the samples; `None` if they are of another kind, or there are none.
+    fn find(file: &mut BufReader<File>) -> io::Result<Option<Self>> {
+        let mut found = None;
+        let Some(_riff) = read_exactly::<12>(file)? else {
+            return Ok(None);
+        };
+        while let Some([a, b, c, d, size @ ..]) = read_exactly::<8>(file)? {
+            let size = u32::from_le_bytes(size);
+            let mut rest = i64::from(size) + i64::from(size % 2);
+            match &[a, b, c, d] {
+                b"data" => {
+                    return Ok(found.map(|(law, channels, hz)| Self {
+                        law,
+                        channels,
+                        hz,
+                        bytes: size,
+                    }));
+                }
+                b"fmt " => {
+                    let Some([tag, tag_high, channels, channels_high, hz @ ..]) =
+                        read_exactly::<8>(file)?
+                    else {
+                        return Ok(None);
+                    };
+                    let Some(Coding::G711(law)) =
+                        Coding::of_tag(u16::from_le_bytes([tag, tag_high]))
+                    else {
+                        return Ok(None);
+                    };
+                    let channels = u16::from_le_bytes([channels, channels_high]);
+                    found = Some((law, channels, u32::from_le_bytes(hz)));
+                    rest -= 8;
+                }
+                _ => {}
+            }
+            file.seek_relative(rest)?;
+        }
+        Ok(None)
+    }
+}
+
+/// The next bytes; `None` if there are not so many.
+fn read_exactly<const N: usize>(file: &mut BufReader<File>) -> io::Result<Option<[u8; N]>> {
+    let mut bytes = [0; N];
+    match file.read_exact(&mut bytes) {
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -142,12 +233,13 @@ fn is_end(error: &io::Error) -> bool {
     error.raw_os_error().is_none()
 }
 
-/// A WAV file under way: mono, 16 bits. Each second the size in its head is brought up to date.
+/// A WAV file under way: mono, 16 bits. Each second the sizes in its head are brought up to date.
+#[derive(Debug)]
 pub struct WavFile {
     path: PathBuf,
+    file: RiffFile,
     hz: u32,
-    writer: WavWriter<BufWriter<File>>,
-    unflushed: u32,
+    unflushed: usize,
 }
 
 impl WavFile {
@@ -168,18 +260,12 @@ impl WavFile {
     }
 
     fn new(file: io::Result<File>, path: &Path, hz: u32) -> Result<Self, FileError> {
-        let file = file.map_err(FileError::write(path))?;
-        let spec = WavSpec {
-            channels: 1,
-            sample_rate: hz,
-            bits_per_sample: 16,
-            sample_format: SampleFormat::Int,
-        };
-        let writer = WavWriter::new(BufWriter::new(file), spec);
+        let coding = Coding::Pcm16;
+        let file = file.and_then(|file| RiffFile::new(file, Head { coding, hz }));
         Ok(Self {
             path: path.to_owned(),
+            file: file.map_err(FileError::write(path))?,
             hz,
-            writer: writer.map_err(|error| failed(path, error))?,
             unflushed: 0,
         })
     }
@@ -194,20 +280,19 @@ impl WavFile {
     /// # Errors
     /// [`FileError`]
     pub fn write(&mut self, pcm: &[i16]) -> Result<(), FileError> {
-        for sample in pcm {
-            if u64::from(self.writer.len()) * 2 >= MOST_BYTES {
-                return Err(FileError::Full {
-                    path: self.path.clone(),
-                });
+        let mut bytes = [0; 1_024];
+        for piece in pcm.chunks(bytes.len() / 2) {
+            let places = bytes.chunks_exact_mut(2);
+            for (place, sample) in places.zip(piece) {
+                place.copy_from_slice(&sample.to_le_bytes());
             }
-            let written = self.writer.write_sample(*sample);
-            written.map_err(|error| failed(&self.path, error))?;
-            self.unflushed += 1;
+            let written = self.file.write(&bytes[..piece.len() * 2]);
+            written.map_err(FileError::write(&self.path))?;
         }
-        if self.unflushed >= self.hz {
+        self.unflushed += pcm.len();
+        if self.unflushed >= self.hz as usize {
             self.unflushed = 0;
-            let flushed = self.writer.flush();
-            flushed.map_err(|error| failed(&self.path, error))?;
+            self.file.flush().map_err(FileError::write(&self.path))?;
         }
         Ok(())
     }
@@ -217,24 +302,7 @@ impl WavFile {
     /// # Errors
     /// [`FileError`]
     pub fn finish(self) -> Result<(), FileError> {
-        let finished = self.writer.finalize();
-        finished.map_err(|error| failed(&self.path, error))
+        let finished = self.file.finish();
+        finished.map(drop).map_err(FileError::write(&self.path))
     }
-}
-
-impl fmt::Debug for WavFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WavFile")
-            .field("path", &self.path)
-            .field("samples", &self.writer.len())
-            .finish_non_exhaustive()
-    }
-}
-
-fn failed(path: &Path, error: hound::Error) -> FileError {
-    let error = match error {
-        hound::Error::IoError(error) => error,
-        error => io::Error::other(error),
-    };
-    FileError::write(path)(error)
 }

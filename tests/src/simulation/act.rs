@@ -154,7 +154,7 @@ impl Run<'_> {
             Op::Spoof(count) => hostile::spoof(&mut self.world, self.plan.seed, number, *count),
             Op::Flip(count) => hostile::flip(&mut self.world, self.plan.seed, number, *count),
             Op::Hellos(count) => hostile::hellos(&mut self.world, self.plan.seed, number, *count),
-            Op::Record(recorded) => self.world.record("green", *recorded),
+            Op::Record(recorded) => self.world.set_recorded("green", *recorded),
         }
     }
 

@@ -13,7 +13,7 @@ fn everybody_is_told_of_a_recording() {
     world.set_link(alice, LinkConfig::WEAK);
     world.partition(bob, true);
     world.run_for(s(20));
-    world.record("green", true);
+    world.set_recorded("green", true);
     let carol = world.joined("carol", Options::small());
     world.partition(bob, false);
     world.run_for(s(15));
@@ -31,7 +31,7 @@ fn everybody_is_told_of_a_recording() {
     assert_eq!(world.count_seen(alice, told(true)), 1);
     assert_eq!(world.count_seen(alice, told(false)), 0);
 
-    world.record("green", false);
+    world.set_recorded("green", false);
     world.run_until_agreed(&[alice, bob, carol], s(10));
     for one in [alice, bob, carol] {
         assert!(!world.facts(one).recorded);

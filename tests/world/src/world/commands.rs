@@ -149,7 +149,7 @@ impl World {
     }
 
     /// The application tells the session in `room`, if there is one, that it is recorded, or no longer is.
-    pub fn record(&mut self, room: &str, recorded: bool) {
+    pub fn set_recorded(&mut self, room: &str, recorded: bool) {
         let room = RoomId::new(room).expect("a name of a room");
         let now = self.server_clock();
         let Some(server) = &mut self.server else {
