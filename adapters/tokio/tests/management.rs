@@ -11,8 +11,8 @@ use parlour_tokio::core::server::{Event, ModerateError, Path, Refused};
 use parlour_tokio::core::signal::JoinRefusal;
 use parlour_tokio::{
     AttributeKey, AttributeValue, AudioOptions, CloseCause, CloseReason, Grants, JoinError, Lagged,
-    ParticipantId, Room, RoomId, RoomInfo, RoomLimits, Selection, Server, ServerConfig,
-    ServerEvent, ServerEvents, Snapshot, StreamKey, WriteError,
+    ParticipantId, Room, RoomEvent, RoomId, RoomInfo, RoomLimits, RoomState, Selection, Server,
+    ServerConfig, ServerEvent, ServerEvents, Snapshot, StreamKey, WriteError,
 };
 
 /// A participant, as events tell it and as a snapshot shows it.
@@ -343,6 +343,28 @@ async fn what_may_not_go_on_ends_at_once_and_is_told() {
     within(server.set_room_limits(&room, short)).await.unwrap();
     let cause = within(anna.closed()).await;
     assert_eq!(cause, CloseCause::Closed(CloseReason::SessionTooLong));
+}
+
+#[tokio::test]
+async fn participants_are_told_that_they_are_recorded() {
+    let server = serve();
+    let room = RoomId::new("room").unwrap();
+    let anna = within(Room::join(&ticket(&server, "room", "anna")))
+        .await
+        .unwrap();
+    let mut events = anna.events();
+    let session = within(server.room(&room)).await.unwrap().session.unwrap();
+    within(server.record(&room, session, true)).await.unwrap();
+    until_room(&mut events, RoomEvent::RecordingChanged(true)).await;
+    let ben = within(Room::join(&ticket(&server, "room", "ben")))
+        .await
+        .unwrap();
+    until_state(&ben, &mut ben.events(), RoomState::is_recorded).await;
+    assert!(anna.with_state(RoomState::is_recorded));
+    within(server.record(&room, session, false)).await.unwrap();
+    until_room(&mut events, RoomEvent::RecordingChanged(false)).await;
+    let other = within(server.record(&room, SessionId([7; 16]), true)).await;
+    assert_eq!(other, Err(ModerateError::UnknownRoom));
 }
 
 #[tokio::test]

@@ -156,6 +156,7 @@ class Stay {
   #dialog = null;
   #stop = new AbortController();
   #wasCensored = false;
+  #wasRecorded = false;
   /** The names of those who were here: what somebody wrote who has left is still theirs. @type {Map<string, string>} */
   #names = new Map();
 
@@ -220,6 +221,11 @@ class Stay {
     showKnocks(room);
     element("hand").setAttribute("aria-pressed", String(me?.attributes[HAND.key] === HAND.up));
     notice("grant", this.#voice.isAllowed ? null : text("notices.noGrant"));
+    element("recorded").hidden = !room.isRecorded;
+    if (room.isRecorded !== this.#wasRecorded) {
+      this.#wasRecorded = room.isRecorded;
+      announcer.say(text(room.isRecorded ? "announce.recorded" : "announce.unrecorded"));
+    }
     const censored = me?.censored ?? false;
     if (censored !== this.#wasCensored) {
       this.#wasCensored = censored;

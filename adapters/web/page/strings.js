@@ -40,6 +40,7 @@ export const strings = {
       more: { one: "and one more", other: "and {count} more" },
       alone: "Nobody else is here yet. Whoever opens the link comes in here.",
       title: "{room} – Parlour",
+      recorded: "Recorded",
     },
     state: {
       speaks: "speaks",
@@ -113,6 +114,8 @@ export const strings = {
       muted: "You are muted.",
       unmuted: "You are heard.",
       inRoom: "You are in the room {room}.",
+      recorded: "This meeting is recorded.",
+      unrecorded: "This meeting is no longer recorded.",
       and: "{some} and {last}",
     },
     end: {
@@ -190,6 +193,7 @@ export const strings = {
       more: { one: "und noch jemand", other: "und {count} weitere" },
       alone: "Noch ist niemand sonst hier. Wer den Link öffnet, kommt hierher.",
       title: "{room} – Parlour",
+      recorded: "Aufgezeichnet",
     },
     state: {
       speaks: "spricht",
@@ -263,6 +267,8 @@ export const strings = {
       muted: "Du bist stumm.",
       unmuted: "Man hört dich.",
       inRoom: "Du bist im Raum {room}.",
+      recorded: "Dieses Treffen wird aufgezeichnet.",
+      unrecorded: "Dieses Treffen wird nicht mehr aufgezeichnet.",
       and: "{some} und {last}",
     },
     end: {

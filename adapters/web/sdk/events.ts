@@ -37,6 +37,8 @@ export interface RoomEvents {
   mainChanged: { readonly participant: string | null };
   floorChanged: { readonly participant: string | null };
   countChanged: { readonly count: number };
+  /** The server records the session from now on, or no more: show it. It also comes at the join, if the session is recorded. */
+  recordingChanged: { readonly recorded: boolean };
   /** A stream of this page is published. */
   published: { readonly key: string };
   /** A stream of this page is not, or no longer, published. */

@@ -185,6 +185,11 @@ export class Room {
     return this.#find(this.#state.floor);
   }
 
+  /** Whether the session is recorded. Tell it to the user: in many places the law has you do so. */
+  get isRecorded(): boolean {
+    return this.#state.recorded;
+  }
+
   /** Those who wait in the lobby, if this participant may admit them. */
   get lobby(): readonly Waiting[] {
     return this.#state.lobby;

@@ -116,6 +116,7 @@ export interface State {
   readonly presenter: string | null;
   readonly main: string | null;
   readonly floor: string | null;
+  readonly recorded: boolean;
   readonly speakers: readonly string[];
   readonly lobby: readonly Waiting[];
   readonly waiting: number;
@@ -130,5 +131,5 @@ export interface Changes extends Partial<State> {
 /** @internal */
 export const NOTHING: State = {
   connection: "joining", me: null, session: null, grants: [], participants: [], count: 0, activeSpeaker: null, presenter: null,
-  main: null, floor: null, speakers: [], lobby: [], waiting: 0,
+  main: null, floor: null, recorded: false, speakers: [], lobby: [], waiting: 0,
 };

@@ -13,6 +13,7 @@ const PLACES: &[(&str, &str)] = &[
     ("tokio-src", "adapters/tokio/src"),
     ("server", "adapters/server/tests"),
     ("server-src", "adapters/server/src"),
+    ("files", "adapters/files/src"),
 ];
 
 fn root() -> PathBuf {

@@ -3,11 +3,12 @@
 use embassy_time::{Duration, Ticker};
 use parlour_core::audio::codec::SampleRate;
 use parlour_core::client::Event;
-use parlour_core::room::ParticipantId;
+use parlour_core::room::{ParticipantId, RoomId};
 use parlour_core::signal::{Outcome, Refusal};
 
 use super::sound::tone;
 use super::world::{World, mic};
+use crate::time::now;
 use crate::{AudioCodec, G711};
 
 fn id(name: &str) -> ParticipantId {
@@ -79,6 +80,23 @@ fn a_look_may_look_again() {
         me.filter(|_| room.is_joined() && room.closed().is_none())
     });
     assert_eq!(me, Some(id("anna")));
+}
+
+#[test]
+fn a_device_knows_that_it_is_recorded() {
+    let mut world = World::new();
+    let (anna, ben) = world.two::<G711>();
+    let session = anna.room.with_client(|client| client.session()).unwrap();
+    let room = RoomId::new("room").unwrap();
+    let told = world
+        .server
+        .borrow_mut()
+        .record(now(), &room, session, true);
+    told.unwrap();
+    for one in [&anna, &ben] {
+        one.wait(&mut world, |event| *event == Event::RecordingChanged(true));
+        assert!(one.room.with_state(|state| state.is_recorded()));
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ const OPEN: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub(super) struct G711File {
     wav: RiffFile,
-    silence: [u8; 256],
+    silence: u8,
     /// When sound came that is not flushed yet.
     opened: Option<Duration>,
 }
@@ -27,7 +27,7 @@ impl G711File {
         let coding = Coding::G711(law);
         Ok(Self {
             wav: RiffFile::new(file, Head { coding, hz: HZ })?,
-            silence: [law.encode(0); 256],
+            silence: law.encode(0),
             opened: None,
         })
     }
@@ -45,9 +45,10 @@ impl G711File {
     /// Fills up to `place` with silence.
     pub(super) fn fill(&mut self, place: u64) -> io::Result<()> {
         let mut missing = place.saturating_sub(self.end());
+        let silence = [self.silence; 256];
         while missing > 0 {
-            let some = missing.min(self.silence.len() as u64);
-            self.wav.write(&self.silence[..some as usize])?;
+            let some = missing.min(silence.len() as u64);
+            self.wav.write(&silence[..some as usize])?;
             missing -= some;
         }
         Ok(())

@@ -123,6 +123,9 @@ pub enum Event {
     CountChanged {
         count: u32,
     },
+    RecordingChanged {
+        recorded: bool,
+    },
     Published {
         key: String,
     },
@@ -245,6 +248,7 @@ impl From<Core> for Event {
                 participant: id.map(|id| id.to_string()),
             },
             Core::CountChanged(count) => Self::CountChanged { count },
+            Core::RecordingChanged(recorded) => Self::RecordingChanged { recorded },
             Core::Published { key, .. } => Self::Published {
                 key: key.to_string(),
             },

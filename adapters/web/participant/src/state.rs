@@ -35,6 +35,8 @@ pub struct State {
     pub main: Option<String>,
     /// The holder of the floor.
     pub floor: Option<String>,
+    /// Whether the session is recorded.
+    pub recorded: bool,
     /// Those who speak now.
     pub speakers: Vec<String>,
     /// Those who wait in the lobby, if one may admit them.
@@ -113,6 +115,8 @@ pub struct Changes {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub speakers: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lobby: Option<Vec<Waiting>>,
@@ -142,6 +146,7 @@ impl Changes {
             presenter: new(&before.presenter, &after.presenter),
             main: new(&before.main, &after.main),
             floor: new(&before.floor, &after.floor),
+            recorded: new(&before.recorded, &after.recorded),
             speakers: new(&before.speakers, &after.speakers),
             lobby: new(&before.lobby, &after.lobby),
             waiting: new(&before.waiting, &after.waiting),
@@ -168,6 +173,7 @@ impl Default for State {
             presenter: None,
             main: None,
             floor: None,
+            recorded: false,
             speakers: Vec::new(),
             lobby: Vec::new(),
             waiting: 0,
@@ -202,6 +208,7 @@ impl State {
             presenter: id(state.active_presenter()),
             main: id(client.main_participant()),
             floor: id(state.floor()),
+            recorded: state.is_recorded(),
             speakers: client.speakers().map(ToString::to_string).collect(),
             lobby: lobby.waiting.iter().map(waiting).collect(),
             waiting: lobby.count,

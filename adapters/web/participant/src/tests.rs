@@ -230,6 +230,27 @@ fn two_see_each_other_and_the_one_hears_the_other() {
 }
 
 #[test]
+fn a_page_knows_whether_it_is_recorded() {
+    let mut world = World::new();
+    let anna = world.join("anna");
+    let room = RoomId::new("room").unwrap();
+    let mut record = |recorded| {
+        let (session, _) = world.server.room(&room).unwrap().session.unwrap();
+        let told = (world.server).record(at(world.now), &room, session, recorded);
+        told.unwrap();
+        world.run(100);
+        let event = json!({ "type": "recordingChanged", "recorded": recorded });
+        assert_eq!(world.nodes[anna].find("recordingChanged"), Some(&event));
+        assert_eq!(world.nodes[anna].state()["recorded"], recorded);
+    };
+    record(true);
+    record(false);
+    record(true);
+    let ben = world.join("ben");
+    assert_eq!(world.nodes[ben].state()["recorded"], true);
+}
+
+#[test]
 fn requests_are_answered_by_number_with_what_they_did() {
     let mut world = World::new();
     let (anna, ben) = (world.join("Anna"), world.join("ben"));

@@ -185,6 +185,14 @@ impl<'a> Teller<'a> {
                 };
                 ("floor_changed", says, json!({"participant": holder}))
             }
+            RoomEvent::RecordingChanged(recorded) => {
+                let says = match recorded {
+                    true => "the session is recorded",
+                    false => "the session is no longer recorded",
+                };
+                let data = json!({"recorded": recorded});
+                ("recording_changed", says.to_owned(), data)
+            }
             RoomEvent::PublishRefused { key, refusal } => {
                 let says = format!("you do not publish {key} any more: {refusal}");
                 (
