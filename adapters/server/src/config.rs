@@ -20,6 +20,7 @@
 //! `PARLOUR__MEDIA__HOST=rooms.example.org` goes before what the file says. A name that does not exist is an error.
 
 mod http;
+mod recordings;
 mod web;
 
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ use url::Host;
 use crate::store::Place;
 
 pub use http::{Acme, Http, InvalidNetwork, Limits, Network, ProxyHeader, Tls};
+pub use recordings::{Recordings, StorePlace};
 pub(crate) use web::Site;
 pub use web::{InvalidOrigin, Origin, Web, WebTransport};
 
@@ -62,6 +64,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Backups.
     pub backup: Backup,
+    /// Recordings.
+    pub recordings: Recordings,
     /// The pages for admins.
     pub portal: Portal,
 }
@@ -179,6 +183,8 @@ pub struct Retention {
     pub sessions_days: u32,
     /// The audit log.
     pub audit_days: u32,
+    /// Recordings, as far as their room does not say otherwise.
+    pub recordings_days: u32,
 }
 
 impl Default for Portal {
@@ -193,6 +199,7 @@ impl Default for Retention {
             events_days: 30,
             sessions_days: 365,
             audit_days: 365,
+            recordings_days: 90,
         }
     }
 }
@@ -394,6 +401,18 @@ impl Config {
     pub fn backups(&self) -> PathBuf {
         let beside = || self.store.path.with_file_name("backups");
         self.backup.folder.clone().unwrap_or_else(beside)
+    }
+
+    /// Where recordings are written before they are stored.
+    pub fn spool(&self) -> PathBuf {
+        let beside = || self.store.path.with_file_name("spool");
+        self.recordings.spool.clone().unwrap_or_else(beside)
+    }
+
+    /// Where recordings are stored.
+    pub fn recordings_store(&self) -> StorePlace {
+        let beside = || StorePlace::Folder(self.store.path.with_file_name("recordings"));
+        self.recordings.store.clone().unwrap_or_else(beside)
     }
 
     /// Where the tables are.

@@ -161,6 +161,8 @@ pub(crate) struct Counted {
     pub(crate) sessions: Gauge,
     /// Events that the history learnt of by a snapshot only.
     pub(crate) history_missed: Counter,
+    /// Packets that are missing in recordings because they could not be written in time.
+    pub(crate) recordings_dropped: Counter,
     /// Webhooks whose receivers refuse events.
     pub(crate) webhooks_failing: Gauge,
     /// Events that receivers are owed.
@@ -183,6 +185,7 @@ impl Default for Counted {
             started: Counter::default(),
             sessions: Gauge::default(),
             history_missed: Counter::default(),
+            recordings_dropped: Counter::default(),
             webhooks_failing: Gauge::default(),
             webhook_backlog: Gauge::default(),
         }
@@ -325,6 +328,11 @@ impl Counted {
             "history_events_missed",
             "Events that came faster than history was written, and were made up for by a snapshot",
             self.history_missed.clone(),
+        );
+        registry.register(
+            "recordings_packets_missed",
+            "Packets that are missing in recordings because they could not be written in time",
+            self.recordings_dropped.clone(),
         );
         registry.register(
             "webhooks_failing",

@@ -14,6 +14,8 @@ use crate::store::{AuditFilter, ErasureRow, Order, PageRequest, Store, StoreErro
 
 /// How long to wait before an erasure is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How often to look whether the files of recordings are gone.
+const LOOK: Duration = Duration::from_millis(200);
 /// Entries of the audit log that one batch changes.
 const ENTRIES: u32 = 200;
 
@@ -22,17 +24,18 @@ pub(crate) async fn run(
     store: Store,
     sealer: Arc<Sealer>,
     begun: Arc<Notify>,
+    recordings: Arc<Notify>,
     mut closing: watch::Receiver<bool>,
 ) {
     tokio::select! {
-        () = finish_each(&store, &sealer, &begun) => {}
+        () = finish_each(&store, &sealer, &begun, &recordings) => {}
         _ = closing.wait_for(|is_closing| *is_closing) => {}
     }
 }
 
-async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify) {
+async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, recordings: &Notify) {
     loop {
-        match finish_all(store, sealer).await {
+        match finish_all(store, sealer, recordings).await {
             Ok(()) => begun.notified().await,
             Err(error) => {
                 tracing::error!(%error, "an erasure is not finished; trying again");
@@ -43,7 +46,11 @@ async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify) {
 }
 
 /// Finishes the erasures that have begun.
-pub(crate) async fn finish_all(store: &Store, sealer: &Sealer) -> Result<(), StoreError> {
+pub(crate) async fn finish_all(
+    store: &Store,
+    sealer: &Sealer,
+    recordings: &Notify,
+) -> Result<(), StoreError> {
     while let Some(erasure) = store.unfinished_erasure().await? {
         // One without a participant has nothing left but to be finished.
         if let Some(participant) = erasure.participant.clone() {
@@ -56,6 +63,7 @@ pub(crate) async fn finish_all(store: &Store, sealer: &Sealer) -> Result<(), Sto
             erasing.sessions().await?;
             erasing.audit().await?;
             erasing.answers(sealer).await?;
+            erasing.recordings(recordings).await?;
         }
         let id = erasure.id.clone();
         let finished: Result<(), StoreError> = store
@@ -129,6 +137,22 @@ impl Erasing<'_> {
             if page.after.is_none() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Deletes recordings; returns once their files are gone, too.
+    async fn recordings(&self, wake: &Notify) -> Result<(), StoreError> {
+        loop {
+            let (erasure, participant) = self.parts();
+            let left = self.store.write(move |tx| {
+                Box::pin(async move { tx.erase_recordings(&erasure, &participant).await })
+            });
+            let left: Result<usize, StoreError> = left.await;
+            if left? == 0 {
+                return Ok(());
+            }
+            wake.notify_one();
+            sleep(LOOK).await;
         }
     }
 

@@ -11,6 +11,7 @@ mod http;
 pub mod log;
 mod logins;
 mod metrics;
+mod recordings;
 pub mod registry;
 mod retention;
 pub mod rooms;

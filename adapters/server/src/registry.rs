@@ -13,7 +13,7 @@ use parlour_tokio::{Doorkeeper, Grants, JoinRequest, RefreshRequest};
 use tokio::sync::watch;
 
 use crate::auth::{Scope, Scopes, is_same_secret};
-use crate::rooms::{RoomSettings, RoomState};
+use crate::rooms::{RoomRecording, RoomSettings, RoomState};
 use crate::seal::Veil;
 use crate::store::{Ban, Mark};
 use crate::time::Timestamp;
@@ -106,6 +106,14 @@ impl Registry {
     /// A room exists no more, nor do its bans and marks.
     pub fn delete_room(&self, name: &str) {
         self.write().rooms.remove(name);
+    }
+
+    /// How a room is recorded.
+    pub fn recording(&self, name: &str) -> RoomRecording {
+        let parts = self.read();
+        let rules = parts.rooms.get(name);
+        let room = rules.and_then(|rules| rules.room.as_ref());
+        room.map(|room| room.recording.clone()).unwrap_or_default()
     }
 
     /// A participant is kept out from now on.

@@ -1,8 +1,9 @@
 //! Deletes history whose time is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::Retention;
@@ -13,7 +14,12 @@ const EVERY: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Sweeps now and then each hour, until the server closes.
-pub(crate) async fn hourly(store: Store, retention: Retention, mut closing: watch::Receiver<bool>) {
+pub(crate) async fn hourly(
+    store: Store,
+    retention: Retention,
+    recordings: Arc<Notify>,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut hours = interval(EVERY);
     hours.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -27,7 +33,11 @@ pub(crate) async fn hourly(store: Store, retention: Retention, mut closing: watc
         };
         match swept {
             Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "history whose time is over was deleted"),
+            Ok(rows) => {
+                tracing::info!(rows, "history whose time is over was deleted");
+                // Files go after their rows.
+                recordings.notify_one();
+            }
             Err(error) => tracing::warn!(%error, "history is not swept; trying again in an hour"),
         }
     }
@@ -39,6 +49,7 @@ enum Part {
     Events,
     Sessions,
     Audit,
+    Recordings,
 }
 
 /// Deletes what is too old at that time; says how many rows.
@@ -52,11 +63,16 @@ pub(crate) async fn sweep(
         (Part::Events, retention.events_days),
         (Part::Sessions, retention.sessions_days),
         (Part::Audit, retention.audit_days),
+        // Each has its own end.
+        (Part::Recordings, 1),
     ] {
         if days == 0 {
             continue;
         }
-        let before = now.before(DAY.saturating_mul(days));
+        let before = match part {
+            Part::Recordings => now,
+            _ => now.before(DAY.saturating_mul(days)),
+        };
         loop {
             // Each batch is a job of its own: others get their turn in between.
             let batch = store.write(move |tx| Box::pin(part.sweep(tx, before)));
@@ -75,6 +91,7 @@ impl Part {
             Self::Events => tx.sweep_events(before).await,
             Self::Sessions => tx.sweep_sessions(before).await,
             Self::Audit => tx.sweep_audit(before).await,
+            Self::Recordings => tx.sweep_recordings(before).await,
         }
     }
 }
@@ -187,6 +204,7 @@ mod tests {
                 events_days: 30,
                 sessions_days: 60,
                 audit_days: 0,
+                ..Retention::default()
             };
             let events = async || {
                 let events = store.events(&EventFilter::default(), &PAGE).await.unwrap();
@@ -219,6 +237,7 @@ mod tests {
                 events_days: 0,
                 sessions_days: 0,
                 audit_days: 50,
+                ..Retention::default()
             };
             assert_eq!(sweep(store, &retention, day(1_000)).await.unwrap(), 2);
             assert_eq!(sessions().await, ["open", "new"]);

@@ -49,6 +49,27 @@ impl From<OnDuplicate> for server::OnDuplicate {
     }
 }
 
+/// What of a room's sessions is recorded from their beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingMode {
+    /// Nothing.
+    #[default]
+    Off,
+    /// All audio streams.
+    Audio,
+}
+
+/// How a room is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoomRecording {
+    /// What is recorded from the beginning of a session. A session that goes on is not changed.
+    pub mode: RecordingMode,
+    /// How many days its recordings are kept, 0 for ever; without a value, as long as the server's configuration says.
+    pub retention_days: Option<u32>,
+}
+
 /// The settings of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -74,6 +95,8 @@ pub struct RoomSettings {
     /// The session ends after so many seconds; without a value, it does not.
     #[schema(minimum = 1)]
     pub max_session_s: Option<u32>,
+    /// How it is recorded.
+    pub recording: RoomRecording,
     /// Texts of the application's own, at most 4 KiB together.
     pub attributes: BTreeMap<String, String>,
 }

@@ -21,6 +21,7 @@ use crate::config::{Config, Tls};
 pub use crate::http::TlsError;
 use crate::http::{self, Certificates};
 use crate::metrics::{self, Source};
+use crate::recordings::{self, Spool};
 use crate::registry::Registry;
 use crate::scribe::{self, Scribe};
 use crate::seal::{Sealer, Veil};
@@ -88,6 +89,9 @@ pub enum StartError {
          admins log in"
     )]
     PortalOpen(SocketAddr),
+    /// There is no thread to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// The API's socket cannot be opened.
     #[error("cannot listen at {address} for HTTP: {source}; is another server running there?")]
     Http {
@@ -198,7 +202,8 @@ impl Running {
         let keys = keys.map_err(|error| StartError::Keys(error.to_string()))?;
         registry.set_keys(keys.valid, keys.revoked);
         fill(&registry, &store).await?;
-        scribe::recover(&store).await?;
+        let found = recordings::find(&store, &Spool::new(config.spool())).await?;
+        scribe::recover(&store, found).await?;
         let address = config.http.listen;
         let refused = |source| StartError::Http { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
@@ -239,14 +244,17 @@ impl Running {
         tokio::spawn(retention::hourly(
             app.store().clone(),
             config.retention,
+            Arc::clone(app.recordings().wake()),
             app.closing(),
         ));
         tokio::spawn(erasure::run(
             app.store().clone(),
             eraser,
             Arc::clone(app.erasure_begun()),
+            Arc::clone(app.recordings().wake()),
             app.closing(),
         ));
+        app.recordings().begin(&app).map_err(StartError::Thread)?;
         let source = Source {
             parts: app.downgrade(),
             certificates: certificates.clone(),
@@ -371,12 +379,14 @@ impl Running {
         }
         let webhooks = self.app.webhooks().clone();
         let web = self.app.web().clone();
+        let recordings = self.app.recordings().clone();
         let store = self.app.shut_down_rooms().await;
         // Participants are told by the rooms, and these bring it to them.
         web.ended(LINGER).await;
         if let Some(transport) = self.transport {
             transport.close(LINGER).await;
         }
+        recordings.shut_down(LINGER).await;
         // Nor does a database that fails: what it lacks is made up for at the next start.
         if timeout(LINGER, self.scribe).await.is_err() {
             tracing::error!("the end of the history is not written");

@@ -31,7 +31,7 @@ macro_rules! required {
         }
     )*};
 }
-required!(Read Rooms Tokens Moderate Webhooks Admin);
+required!(Read Rooms Tokens Moderate Recordings Webhooks Admin);
 
 /// The header with the CSRF token of a login.
 pub(super) const CSRF: &str = "x-csrf-token";

@@ -26,6 +26,7 @@ mod measured;
 mod page;
 mod participants;
 pub mod problem;
+mod recordings;
 mod reference;
 mod rooms;
 mod server;
@@ -64,6 +65,7 @@ use utoipa_axum::routes;
 use crate::config::Config;
 use crate::counted::Counted;
 use crate::logins::Logins;
+use crate::recordings::Recordings;
 use crate::registry::{Key, Registry};
 use crate::seal::{SealError, Sealer};
 use crate::store::{KeyRow, Place, Store};
@@ -103,6 +105,7 @@ pub(crate) struct Parts {
     in_progress: Mutex<BTreeSet<(String, String)>>,
     closing: watch::Sender<bool>,
     recorder: audit::Recorder,
+    recordings: Recordings,
     erasure_begun: Arc<Notify>,
     backups: Backups,
     /// Held from a change of the tables until registry and rooms have it, so that all three change in one order.
@@ -146,6 +149,14 @@ impl Parts {
         &self.store
     }
 
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn rooms(&self) -> &parlour_tokio::Server {
+        &self.rooms
+    }
+
     /// Whether no session may begin.
     pub(crate) fn is_draining(&self) -> bool {
         self.rooms.is_draining()
@@ -185,7 +196,9 @@ impl App {
         web: Web,
         config: &Config,
     ) -> Self {
+        let counted = Counted::default();
         Self(Arc::new(Parts {
+            recordings: Recordings::new(config, counted.clone()),
             backups: Backups::new(config),
             web,
             recorder: audit::Recorder::new(store.clone()),
@@ -195,7 +208,7 @@ impl App {
             rooms,
             sealer,
             webhooks,
-            counted: Counted::default(),
+            counted,
             gate: Gate::new(&config.http),
             logins: Logins::default(),
             asks_password: config.portal.password,
@@ -271,6 +284,10 @@ impl App {
 
     fn recorder(&self) -> &audit::Recorder {
         &self.0.recorder
+    }
+
+    pub(crate) fn recordings(&self) -> &Recordings {
+        &self.0.recordings
     }
 
     pub(crate) fn webhooks(&self) -> &Webhooks {
@@ -452,6 +469,7 @@ pub fn reference() -> anyhow::Result<String> {
         (name = "bans", description = "A banned participant is kept out of a room, whatever token it brings."),
         (name = "lobby", description = "The participants that wait to be let into a room."),
         (name = "sessions", description = "One run of a room: from the first join until all have left, or it is ended."),
+        (name = "recordings", description = "The media of sessions as files, each stream of each stay one."),
         (name = "participants", description = "The participants of sessions, past and present, their stays and streams."),
         (name = "events", description = "The journal: every fact, in the order in which it was committed."),
         (name = "webhooks", description = "A webhook sends events to a receiver: signed, at least once, and in order for each room."),
@@ -503,6 +521,15 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sessions::uncensor))
         .routes(routes!(sessions::message))
         .routes(routes!(statistics::list))
+        .routes(routes!(
+            recordings::status,
+            recordings::start,
+            recordings::stop
+        ))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::delete_many))
+        .routes(routes!(recordings::get, recordings::delete))
+        .routes(routes!(recordings::content))
         .routes(routes!(participants::search))
         .routes(routes!(participants::list))
         .routes(routes!(participants::get, participants::patch))

@@ -61,13 +61,16 @@ kinds! {
     Exists = CONFLICT, "exists", "There is one of that name already";
     SessionEnded = CONFLICT, "session-ended", "The session is over";
     RoomDisabled = CONFLICT, "room-disabled", "The room is disabled";
+    RecordingActive = CONFLICT, "recording-active", "It is still being recorded";
     InProgress = CONFLICT, "in-progress", "The same request is being answered";
     NotPossible = CONFLICT, "not-possible", "That is not possible now";
     EtagMismatch = PRECONDITION_FAILED, "etag-mismatch", "The resource has changed";
+    RangeNotSatisfiable = RANGE_NOT_SATISFIABLE, "range-not-satisfiable", "The file has no such range";
     TooLarge = PAYLOAD_TOO_LARGE, "too-large", "The request is too large";
     TooSlow = REQUEST_TIMEOUT, "too-slow", "The request did not come in time";
     RateLimited = TOO_MANY_REQUESTS, "rate-limited", "Too many requests";
     StorageUnavailable = SERVICE_UNAVAILABLE, "storage-unavailable", "The database does not work";
+    StoreUnavailable = SERVICE_UNAVAILABLE, "store-unavailable", "The store of recordings does not work";
     Draining = SERVICE_UNAVAILABLE, "draining", "The server is being drained";
     NoPlace = SERVICE_UNAVAILABLE, "no-place", "All places for connections are taken";
     TimedOut = SERVICE_UNAVAILABLE, "timed-out", "The server did not answer in time";

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use base64ct::{Base64, Encoding as _};
 use parlour_tokio::core::server::ModerateError;
 use parlour_tokio::core::signal::ParticipantList;
-use parlour_tokio::{Moderated, ParticipantId, Recipients, RoomId, Selection, Topic};
+use parlour_tokio::{Moderated, ParticipantId, Recipients, RoomId, Selection, SessionId, Topic};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -163,6 +163,11 @@ pub(super) async fn room_of(app: &App, id: &str) -> Result<RoomId, Problem> {
     }
 }
 
+/// A session's id.
+pub(super) fn session_id(hex: &str) -> Option<SessionId> {
+    crate::scribe::session_id(hex)
+}
+
 /// The problem of an action in a session that is over.
 pub(super) fn ended(error: ModerateError) -> Problem {
     Problem::new(Kind::SessionEnded, error.to_string())
@@ -237,7 +242,7 @@ impl Default for Ids {
     }
 }
 
-fn ids(pointer: &str, ids: &[String]) -> Result<Vec<ParticipantId>, Problem> {
+pub(super) fn ids(pointer: &str, ids: &[String]) -> Result<Vec<ParticipantId>, Problem> {
     let id = |(index, id): (usize, &String)| {
         let invalid = |error: parlour_tokio::core::room::IdError| {
             Problem::invalid_member(&format!("{pointer}/{index}"), error.to_string())

@@ -46,6 +46,11 @@ impl Request {
         }
     }
 
+    /// Goes on with the path by one part.
+    pub(crate) fn push(&mut self, part: &str) {
+        self.path.push(part.to_owned());
+    }
+
     /// `GET` of a path whose parts are separated by `/`.
     pub(crate) fn get(path: &str) -> Self {
         Self::new(Method::GET, path.split('/').map(str::to_owned).collect())
@@ -178,6 +183,18 @@ impl Client {
     /// As [`Client::send`].
     pub(crate) async fn stream(&self, request: &Request, after: i64) -> Result<Response, Failure> {
         let prepared = self.prepare(request, "").header("last-event-id", after);
+        self.begin(prepared).await
+    }
+
+    /// Sends a request whose answer is read in pieces.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub(crate) async fn open(&self, request: &Request) -> Result<Response, Failure> {
+        self.begin(self.prepare(request, "")).await
+    }
+
+    async fn begin(&self, prepared: reqwest::RequestBuilder) -> Result<Response, Failure> {
         let sent = timeout(self.patience, prepared.send()).await.map_err(|_| {
             let detail = format!("{} did not answer in time", self.url);
             Failure::new(Exit::TimedOut, detail)
@@ -211,7 +228,7 @@ impl Client {
     /// If there is none.
     pub(crate) async fn session_of(&self, room: &str) -> Result<String, Failure> {
         let mut request = Request::get("v1/rooms");
-        request.path.push(room.to_owned());
+        request.push(room);
         let answer = self.send(&request).await?;
         answer["active_session"].as_str().map(str::to_owned).ok_or_else(|| {
             let detail = format!(

@@ -32,6 +32,7 @@ mod newcomer;
 mod output;
 mod parameters;
 mod progress;
+mod recording;
 mod serve;
 mod tables;
 mod tail;
@@ -105,6 +106,8 @@ enum Command {
     Room(Remote<Call<tables::Rooms>>),
     /// Sessions: the runs of rooms, present and past, and moderation.
     Session(Remote<Call<tables::Sessions>>),
+    /// Recordings: the media of sessions as files.
+    Recording(Remote<recording::Recording>),
     /// Participants of sessions.
     Participant(Remote<Call<tables::Participants>>),
     /// Those who wait to be let into a room.
@@ -148,6 +151,7 @@ impl Command {
             Self::Context(command) => command.run(output),
             Self::Room(command) => command.run(output),
             Self::Session(command) => command.run(output),
+            Self::Recording(command) => command.run(output),
             Self::Participant(command) => command.run(output),
             Self::Lobby(command) => command.run(output),
             Self::Ban(command) => command.run(output),
@@ -271,6 +275,7 @@ mod tests {
         let commands = [
             verbs::<tables::Rooms>(),
             verbs::<tables::Sessions>(),
+            verbs::<tables::Recordings>(),
             verbs::<tables::Participants>(),
             verbs::<tables::Lobby>(),
             verbs::<tables::Bans>(),

@@ -26,6 +26,11 @@ const DELIVERIES: View = View {
     ],
 };
 
+const SESSION_RECORDING: View = View {
+    id: "since",
+    columns: &["active", "kinds", "participants", "since"],
+};
+
 tables! {
     /// `parlour room`
     Rooms: id "name", columns ["name", "state", "active_session", "max_participants", "lobby", "title"], verbs [
@@ -51,6 +56,20 @@ tables! {
         Verb::new("censor", "POST", "/v1/sessions/{session}/censor", "session censor kitchen --all --except anna"),
         Verb::new("uncensor", "POST", "/v1/sessions/{session}/uncensor", "session uncensor kitchen bob"),
         Verb::new("message", "POST", "/v1/sessions/{session}/messages", "session message kitchen --all --topic chat --body Welcome"),
+    ];
+
+    /// `parlour recording`
+    Recordings: id "id", columns ["id", "room", "participant", "stream", "state", "started_at", "duration_ms", "size", "error"], verbs [
+        Verb::new("list", "GET", "/v1/recordings", "recording list --room kitchen --state ready"),
+        Verb::new("get", "GET", "/v1/recordings/{id}", "recording get rec_01JC3"),
+        Verb::new("start", "PUT", "/v1/sessions/{session}/recording", "recording start kitchen --all").shown(SESSION_RECORDING),
+        Verb::new("status", "GET", "/v1/sessions/{session}/recording", "recording status kitchen").shown(SESSION_RECORDING),
+        Verb::new("stop", "DELETE", "/v1/sessions/{session}/recording", "recording stop kitchen"),
+        Verb::new("delete", "DELETE", "/v1/recordings/{id}", "recording delete rec_01JC3 --yes").deleting(),
+        Verb::new("delete-many", "POST", "/v1/recordings/delete", "recording delete-many --ids rec_01JC3 --dry-run --yes").deleting().shown(View {
+            id: "deleted",
+            columns: &["deleted", "bytes"],
+        }),
     ];
 
     /// `parlour participant`

@@ -27,12 +27,14 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::api::{App, Parts};
 use crate::counted::Counted;
+use crate::recordings::Found;
 use crate::registry::Registry;
 use crate::store::{NewEvent, RoomRow, Store, StoreError, Tx};
 use crate::time::Timestamp;
 
 use backlog::{Backlog, Next};
 pub(crate) use names::{grants_of, names_of, path, snake};
+pub(crate) use reconcile::session_id;
 
 /// Events in one transaction.
 const BATCH: usize = 256;
@@ -41,12 +43,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often this process notes that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Ends what a former process has left open.
+/// Ends what a former process has left open: sessions, and the recordings that were found.
 ///
 /// # Errors
 /// [`StoreError`]
-pub(crate) async fn recover(store: &Store) -> Result<(), StoreError> {
-    store.write(|tx| Box::pin(reconcile::recover(tx))).await
+pub(crate) async fn recover(store: &Store, found: Found) -> Result<(), StoreError> {
+    store
+        .write(|tx| Box::pin(async move { reconcile::recover(tx, &found).await }))
+        .await
 }
 
 /// See the [module](self).

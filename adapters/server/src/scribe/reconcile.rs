@@ -7,11 +7,12 @@ use serde_json::json;
 
 use super::about_server;
 use super::teller::{Joined, Teller};
+use crate::recordings::Found;
 use crate::store::{RoomRow, SessionRow, StoreError, Tx};
 use crate::time::Moment;
 
-/// Ends the sessions that a former process has left open, at the last sign of its life.
-pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
+/// Ends the sessions that a former process has left open, at the last sign of its life, and takes over its recordings.
+pub(super) async fn recover(tx: &mut Tx, found: &Found) -> Result<(), StoreError> {
     let open = tx.open_sessions().await?;
     let died = tx.last_sign_of_life().await?.unwrap_or(tx.now());
     for session in &open {
@@ -22,8 +23,10 @@ pub(super) async fn recover(tx: &mut Tx) -> Result<(), StoreError> {
         let died = Moment { at, up: None };
         end(tx, session, died, "server_lost").await?;
     }
-    if !open.is_empty() {
-        let event = about_server(tx, "server.recovered", json!({"sessions": open.len()}));
+    found.write(tx).await?;
+    if !open.is_empty() || found.repaired > 0 {
+        let data = json!({"sessions": open.len(), "recordings": found.repaired});
+        let event = about_server(tx, "server.recovered", data);
         tx.tell(event).await?;
     }
     let started = about_server(
@@ -124,7 +127,7 @@ async fn compare_room(
     Ok(created)
 }
 
-fn session_id(hex: &str) -> Option<SessionId> {
+pub(crate) fn session_id(hex: &str) -> Option<SessionId> {
     let bytes = hex.as_bytes().chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;
         u8::from_str_radix(pair, 16).ok()

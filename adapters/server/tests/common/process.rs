@@ -22,11 +22,16 @@ pub struct Process {
 impl Process {
     /// Starts one, and waits until it serves. While PostgreSQL still believes in a former one, it is started again.
     pub async fn start(home: &Home, config: &Config) -> Self {
+        Self::start_with(home, config, &[]).await
+    }
+
+    /// The same, with more in its environment.
+    pub async fn start_with(home: &Home, config: &Config, environment: &[(&str, &str)]) -> Self {
         let file = home.path().join("parlour.toml");
         fs::write(&file, toml::to_string(config).unwrap()).unwrap();
         let patience = Instant::now() + PATIENCE;
         loop {
-            match timeout_at(patience, Self::try_start(&file)).await {
+            match timeout_at(patience, Self::try_start(&file, environment)).await {
                 Ok(Ok(started)) => return started,
                 Ok(Err(log)) if Instant::now() >= patience => panic!("it does not start:\n{log}"),
                 Ok(Err(_)) => {}
@@ -36,11 +41,12 @@ impl Process {
     }
 
     /// What it has logged, if it ends before it serves.
-    async fn try_start(config: &Path) -> Result<Self, String> {
+    async fn try_start(config: &Path, environment: &[(&str, &str)]) -> Result<Self, String> {
         let output = config.with_extension("stdout");
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlour"));
         command.args(["serve", "--config"]).arg(config);
         command.env("NO_COLOR", "1").env_remove("PARLOUR_LOG");
+        command.envs(environment.iter().copied());
         command
             .stdin(Stdio::null())
             .stdout(File::create(&output).unwrap())

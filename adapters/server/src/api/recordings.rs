@@ -1,0 +1,749 @@
+//! Recordings: which sessions are recorded, and the files of it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use axum::Json;
+use axum::body::Body as Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use parlour_tokio::{ParticipantId, SessionId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use super::caller::{Caller, Read, Recordings};
+use super::extract::{Body, Path, Query};
+use super::list::{List, Order, page_request};
+use super::problem::{Kind, Problem, Problems, kind};
+use super::sessions::{All, Ids, ids, room_of, session_id};
+use crate::recordings::{RecordError, Recorded, Wanted, file_name, path};
+use crate::store::{RecordingFilter, RecordingRow};
+use crate::time::Timestamp;
+
+/// Recordings that one request deletes by their ids.
+const MAX_IDS: usize = 1_000;
+
+/// One stream of one stay, as a file.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Recording {
+    /// `rec_…`
+    id: String,
+    room: String,
+    session: String,
+    participant: String,
+    /// The stream's key.
+    stream: String,
+    kind: String,
+    /// The stream's codec.
+    codec: String,
+    container: Container,
+    state: RecordingState,
+    /// When its first packet arrived.
+    started_at: Timestamp,
+    #[schema(required)]
+    ended_at: Option<Timestamp>,
+    #[schema(required)]
+    duration_ms: Option<i64>,
+    /// Bytes.
+    #[schema(required)]
+    size: Option<i64>,
+    /// The hash of the file, in hexadecimal, once it is stored.
+    #[schema(required)]
+    sha256: Option<String>,
+    /// How much of it was lost on the way, or could not be written in time.
+    #[schema(required)]
+    lost_ms: Option<i64>,
+    /// How much of it nothing was sent for.
+    #[schema(required)]
+    silent_ms: Option<i64>,
+    /// When it will be deleted.
+    #[schema(required)]
+    expires_at: Option<Timestamp>,
+    /// Why it is `failed`: `disk-full`, `write-failed`, `damaged` or `file-missing`.
+    #[schema(required)]
+    error: Option<String>,
+}
+
+/// The form of a file.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Container {
+    /// Ogg, for Opus.
+    Ogg,
+    /// WAV, for G.711.
+    Wav,
+}
+
+impl Container {
+    fn of(codec: &str) -> Self {
+        match codec {
+            "opus" => Self::Ogg,
+            _ => Self::Wav,
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Ogg => "audio/ogg",
+            Self::Wav => "audio/wav",
+        }
+    }
+}
+
+/// How far a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RecordingState {
+    /// Its file grows.
+    Recording,
+    /// Its file is closed, and on its way to the store.
+    Storing,
+    /// The store has it.
+    Ready,
+    /// It is not whole; the store has what there is of it.
+    Failed,
+}
+
+impl RecordingState {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Storing => "storing",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn of(name: &str) -> Self {
+        match name {
+            "recording" => Self::Recording,
+            "storing" => Self::Storing,
+            "ready" => Self::Ready,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// The kind of a recorded stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RecordedKind {
+    /// Sound.
+    Audio,
+}
+
+impl From<RecordingRow> for Recording {
+    fn from(row: RecordingRow) -> Self {
+        Self {
+            container: Container::of(&row.codec),
+            state: RecordingState::of(&row.state),
+            id: row.id,
+            room: row.room,
+            session: row.session,
+            participant: row.participant,
+            stream: row.stream,
+            kind: row.kind,
+            codec: row.codec,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            duration_ms: row.duration_ms,
+            size: row.size,
+            sha256: row.sha256,
+            lost_ms: row.lost_ms,
+            silent_ms: row.silent_ms,
+            expires_at: row.expires_at,
+            error: row.error,
+        }
+    }
+}
+
+/// What of a session is recorded.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NewSessionRecording {
+    /// The kinds of streams; all that can be recorded, if there are none.
+    kinds: Vec<RecordedKind>,
+    #[schema(required)]
+    participants: Ids,
+}
+
+/// How a session is recorded.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionRecording {
+    /// Whether it is.
+    active: bool,
+    /// The kinds of its streams that are recorded.
+    kinds: Vec<RecordedKind>,
+    participants: Ids,
+    /// Since when.
+    #[schema(required)]
+    since: Option<Timestamp>,
+}
+
+impl From<Option<Recorded>> for SessionRecording {
+    fn from(recorded: Option<Recorded>) -> Self {
+        let Some(Recorded { wanted, since }) = recorded else {
+            return Self {
+                active: false,
+                kinds: Vec::new(),
+                participants: Ids::default(),
+                since: None,
+            };
+        };
+        let only = wanted.participants.map(|only| {
+            let texts = only.iter().map(|id| id.as_str().to_owned());
+            Ids::Only(texts.collect())
+        });
+        Self {
+            active: true,
+            kinds: vec![RecordedKind::Audio],
+            participants: only.unwrap_or(Ids::All(All::All)),
+            since: Some(since),
+        }
+    }
+}
+
+impl From<RecordError> for Problem {
+    fn from(error: RecordError) -> Self {
+        let kind = match error {
+            RecordError::SessionEnded => Kind::SessionEnded,
+            RecordError::DiskFull => Kind::NotPossible,
+            RecordError::ShutDown => Kind::Draining,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+/// Records a session, or another part of it than before
+///
+/// Its participants are told that it is recorded before the first packet is. Each audio stream of each stay becomes a file of its
+/// own. What others may not hear is not recorded.
+#[utoipa::path(put, path = "/v1/sessions/{session}/recording", tag = "recordings",
+    operation_id = "record_session", security(("key" = ["recordings"])),
+    params(("session" = String, Path)),
+    request_body(content = NewSessionRecording, example = json!({"kinds": ["audio"], "participants": "all"})), responses(
+    (status = OK, body = SessionRecording),
+    Problems<(kind::NotFound, kind::SessionEnded, kind::NotPossible, kind::Draining)>,
+))]
+pub(super) async fn start(
+    _: Caller<Recordings>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Body(new): Body<NewSessionRecording>,
+) -> Result<Json<SessionRecording>, Problem> {
+    let participants: Option<BTreeSet<ParticipantId>> = match &new.participants {
+        Ids::All(All::All) => None,
+        Ids::Only(only) if only.is_empty() => {
+            let detail = "name the participants, or say \"all\"";
+            return Err(Problem::invalid_member("/participants", detail));
+        }
+        Ids::Only(only) => Some(ids("/participants", only)?.into_iter().collect()),
+    };
+    let room = room_of(&app, &id).await?;
+    let session = session_id(&id).ok_or_else(|| Problem::not_found("session", &id))?;
+    let days = app.registry().recording(room.as_str()).retention_days;
+    let wanted = Wanted { participants };
+    let recorded = app
+        .recordings()
+        .record(app.rooms(), &room, session, wanted, days);
+    Ok(Json(Some(recorded.await?).into()))
+}
+
+/// Reads how a session is recorded
+#[utoipa::path(get, path = "/v1/sessions/{session}/recording", tag = "recordings",
+    operation_id = "get_session_recording", security(("key" = ["read"])),
+    params(("session" = String, Path)), responses(
+    (status = OK, body = SessionRecording),
+    Problems<(kind::NotFound,)>,
+))]
+pub(super) async fn status(
+    _: Caller<Read>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<SessionRecording>, Problem> {
+    let session = known(&app, &id).await?;
+    Ok(Json(app.recordings().of(session).into()))
+}
+
+/// Records a session no more
+///
+/// Its participants are told after the last packet.
+#[utoipa::path(delete, path = "/v1/sessions/{session}/recording", tag = "recordings",
+    operation_id = "stop_recording_session", security(("key" = ["recordings"])),
+    params(("session" = String, Path)), responses(
+    (status = NO_CONTENT),
+    Problems<(kind::NotFound,)>,
+))]
+pub(super) async fn stop(
+    _: Caller<Recordings>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let session = known(&app, &id).await?;
+    app.recordings().stop(app.rooms(), session).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn known(app: &App, id: &str) -> Result<SessionId, Problem> {
+    let is_known = app.store().session(id).await?.is_some();
+    let session = session_id(id).filter(|_| is_known);
+    session.ok_or_else(|| Problem::not_found("session", id))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RecordingQuery {
+    /// Recordings of these rooms.
+    #[serde(default)]
+    room: Vec<String>,
+    /// Recordings of these sessions.
+    #[serde(default)]
+    session: Vec<String>,
+    /// Recordings of these participants.
+    #[serde(default)]
+    participant: Vec<String>,
+    /// Recordings of streams of these kinds.
+    #[serde(default)]
+    kind: Vec<RecordedKind>,
+    /// Recordings in these states.
+    #[serde(default)]
+    state: Vec<RecordingState>,
+    /// At least so long.
+    #[param(minimum = 0)]
+    min_duration_ms: Option<u32>,
+    /// Begun at this time or later.
+    started_after: Option<Timestamp>,
+    /// Begun before this time.
+    started_before: Option<Timestamp>,
+    /// Ended at this time or later. With this or `ended_before`, and without `started_after` and `started_before`, the
+    /// list is sorted by the end.
+    ended_after: Option<Timestamp>,
+    /// Ended before this time.
+    ended_before: Option<Timestamp>,
+    /// Entries at most; 50, if it is left out.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Which end comes first; the newest, if it is left out.
+    order: Option<Order>,
+}
+
+fn kinds(kinds: &[RecordedKind]) -> Vec<String> {
+    let name = |kind: &RecordedKind| match kind {
+        RecordedKind::Audio => "audio".to_owned(),
+    };
+    kinds.iter().map(name).collect()
+}
+
+fn states(states: &[RecordingState]) -> Vec<String> {
+    states.iter().map(|state| state.name().to_owned()).collect()
+}
+
+/// Lists recordings
+#[utoipa::path(get, path = "/v1/recordings", tag = "recordings",
+    operation_id = "list_recordings", security(("key" = ["read"])),
+    params(RecordingQuery), responses(
+    (status = OK, body = List<Recording>),
+))]
+pub(super) async fn list(
+    _: Caller<Read>,
+    State(app): State<App>,
+    Query(query): Query<RecordingQuery>,
+) -> Result<Json<List<Recording>>, Problem> {
+    let filter = RecordingFilter {
+        rooms: query.room,
+        sessions: query.session,
+        participants: query.participant,
+        kinds: kinds(&query.kind),
+        states: states(&query.state),
+        min_duration_ms: query.min_duration_ms.map(Into::into),
+        started_after: query.started_after,
+        started_before: query.started_before,
+        ended_after: query.ended_after,
+        ended_before: query.ended_before,
+    };
+    let (cursor, order) = (query.cursor.as_deref(), query.order);
+    let page = page_request(query.limit, cursor, order, filter.sort())?;
+    let page = app.store().recordings(&filter, &page).await?;
+    Ok(Json(List::new(page, Recording::from)))
+}
+
+async fn found(app: &App, id: &str) -> Result<RecordingRow, Problem> {
+    let row = app.store().recording(id).await?;
+    let row = row.filter(|row| row.deleted_at.is_none());
+    row.ok_or_else(|| Problem::not_found("recording", id))
+}
+
+/// Reads a recording
+#[utoipa::path(get, path = "/v1/recordings/{id}", tag = "recordings",
+    operation_id = "get_recording", security(("key" = ["read"])),
+    params(("id" = String, Path, description = "The recording's id.", example = "rec_01JC3V5Z8Q4M2K7N9P0R1S2T3U")), responses(
+    (status = OK, body = Recording),
+    Problems<(kind::NotFound,)>,
+))]
+pub(super) async fn get(
+    _: Caller<Read>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Recording>, Problem> {
+    Ok(Json(found(&app, &id).await?.into()))
+}
+
+fn active(id: &str) -> Problem {
+    let detail = format!(
+        "{id} is still being recorded: end that with `DELETE /v1/sessions/{{session}}/recording`, and try again"
+    );
+    Problem::new(Kind::RecordingActive, detail)
+}
+
+/// Deletes a recording
+///
+/// From then on it is nowhere in this API; its file goes as soon as the store lets it.
+#[utoipa::path(delete, path = "/v1/recordings/{id}", tag = "recordings",
+    operation_id = "delete_recording", security(("key" = ["recordings"])),
+    params(("id" = String, Path, description = "The recording's id.", example = "rec_01JC3V5Z8Q4M2K7N9P0R1S2T3U")), responses(
+    (status = NO_CONTENT),
+    Problems<(kind::RecordingActive,)>,
+))]
+pub(super) async fn delete(
+    _: Caller<Recordings>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let written = app.store().write(move |tx| {
+        Box::pin(async move {
+            let rows = tx.recordings_of(&[id]).await?;
+            if let Some(row) = rows.iter().find(|row| row.is_active()) {
+                return Err(active(&row.id));
+            }
+            tx.delete_recordings(&rows).await?;
+            Ok::<_, Problem>(())
+        })
+    });
+    written.await?;
+    app.recordings().wake().notify_one();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The recordings to delete: either `ids` or `filter`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordingsToDelete {
+    /// At most 1,000.
+    #[serde(default)]
+    ids: Vec<String>,
+    filter: Option<DeletionFilter>,
+    /// Only says what would be deleted.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Which recordings to delete: those that match all of it. At least one member is needed.
+#[derive(Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DeletionFilter {
+    /// Recordings of any of these rooms.
+    room: Vec<String>,
+    /// Recordings of any of these sessions.
+    session: Vec<String>,
+    /// Recordings of any of these participants.
+    participant: Vec<String>,
+    /// Recordings of streams of any of these kinds.
+    kind: Vec<RecordedKind>,
+    /// Recordings in any of these states.
+    state: Vec<RecordingState>,
+    /// At least so long.
+    #[schema(minimum = 0)]
+    min_duration_ms: Option<u32>,
+    /// Begun at this time or later.
+    started_after: Option<Timestamp>,
+    /// Begun before this time.
+    started_before: Option<Timestamp>,
+    /// Ended at this time or later.
+    ended_after: Option<Timestamp>,
+    /// Ended before this time.
+    ended_before: Option<Timestamp>,
+}
+
+/// What was deleted, or would be.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct DeletedRecordings {
+    /// How many recordings.
+    deleted: i64,
+    /// Their bytes.
+    bytes: i64,
+}
+
+impl DeletedRecordings {
+    fn add(&mut self, rows: &[RecordingRow]) {
+        self.deleted += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        self.bytes += rows.iter().filter_map(|row| row.size).sum::<i64>();
+    }
+}
+
+/// Deletes many recordings
+///
+/// With `dry_run` it only counts them. If any of them is still being recorded, nothing is deleted.
+#[utoipa::path(post, path = "/v1/recordings/delete", tag = "recordings",
+    operation_id = "delete_recordings", security(("key" = ["recordings"])),
+    request_body(content = RecordingsToDelete, example = json!({"filter": {"room": ["kitchen"], "ended_before": "2026-11-05T09:00:00.000Z"}, "dry_run": true})), responses(
+    (status = OK, body = DeletedRecordings),
+    Problems<(kind::RecordingActive,)>,
+))]
+pub(super) async fn delete_many(
+    _: Caller<Recordings>,
+    State(app): State<App>,
+    Body(what): Body<RecordingsToDelete>,
+) -> Result<Json<DeletedRecordings>, Problem> {
+    let RecordingsToDelete {
+        ids,
+        filter,
+        dry_run,
+    } = what;
+    let deleted = match filter {
+        None if ids.is_empty() => {
+            let detail = "name the recordings, or filter them with `filter`";
+            return Err(Problem::invalid_member("/ids", detail));
+        }
+        None if ids.len() > MAX_IDS => {
+            let detail = format!("{} are more than {MAX_IDS}: ask more than once", ids.len());
+            return Err(Problem::invalid_member("/ids", detail));
+        }
+        None => delete_ids(&app, ids, dry_run).await?,
+        Some(_) if !ids.is_empty() => {
+            let detail = "send either `ids` or `filter`";
+            return Err(Problem::invalid_member("/filter", detail));
+        }
+        Some(filter) if filter == DeletionFilter::default() => {
+            let detail = "it would be all recordings: name at least one member";
+            return Err(Problem::invalid_member("/filter", detail));
+        }
+        Some(filter) => delete_filtered(&app, filter, dry_run).await?,
+    };
+    app.recordings().wake().notify_one();
+    Ok(Json(deleted))
+}
+
+async fn delete_ids(
+    app: &App,
+    ids: Vec<String>,
+    dry_run: bool,
+) -> Result<DeletedRecordings, Problem> {
+    let written = app.store().write(move |tx| {
+        Box::pin(async move {
+            let mut rows = tx.recordings_of(&ids).await?;
+            if let Some(row) = rows.iter().find(|row| row.is_active()) {
+                return Err(active(&row.id));
+            }
+            if !dry_run {
+                rows = tx.delete_recordings(&rows).await?;
+            }
+            let mut deleted = DeletedRecordings::default();
+            deleted.add(&rows);
+            Ok::<_, Problem>(deleted)
+        })
+    });
+    written.await
+}
+
+async fn delete_filtered(
+    app: &App,
+    filter: DeletionFilter,
+    dry_run: bool,
+) -> Result<DeletedRecordings, Problem> {
+    let filter = RecordingFilter {
+        rooms: filter.room,
+        sessions: filter.session,
+        participants: filter.participant,
+        kinds: kinds(&filter.kind),
+        states: states(&filter.state),
+        min_duration_ms: filter.min_duration_ms.map(Into::into),
+        started_after: filter.started_after,
+        started_before: filter.started_before,
+        ended_after: filter.ended_after,
+        ended_before: filter.ended_before,
+    };
+    let totals = app.store().recording_totals(&filter).await?;
+    if totals.active > 0 {
+        let detail = format!(
+            "{} of them are still being recorded: end that, or leave them out with `state`",
+            totals.active
+        );
+        return Err(Problem::new(Kind::RecordingActive, detail));
+    }
+    let mut deleted = DeletedRecordings::default();
+    if dry_run {
+        deleted.deleted = totals.count;
+        deleted.bytes = totals.bytes;
+        return Ok(deleted);
+    }
+    loop {
+        let filter = filter.clone();
+        let batch = app.store().write(move |tx| {
+            Box::pin(async move {
+                let rows = tx.deletable_recordings(&filter).await?;
+                Ok::<_, Problem>(tx.delete_recordings(&rows).await?)
+            })
+        });
+        let batch = batch.await?;
+        deleted.add(&batch);
+        if batch.is_empty() {
+            return Ok(deleted);
+        }
+    }
+}
+
+/// The bytes of a file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it describes what is sent in pieces")]
+pub(crate) struct FileBytes(Vec<u8>);
+
+/// Downloads a recording
+///
+/// One range of bytes can be asked for with `Range`.
+#[utoipa::path(get, path = "/v1/recordings/{id}/content", tag = "recordings",
+    operation_id = "get_recording_content", security(("key" = ["recordings"])),
+    params(
+        ("id" = String, Path, description = "The recording's id.", example = "rec_01JC3V5Z8Q4M2K7N9P0R1S2T3U"),
+        ("Range" = Option<String>, Header, description = "One range of bytes, such as `bytes=0-1023`."),
+    ), responses(
+    (status = OK, description = "The file.", content((FileBytes = "audio/ogg"), (FileBytes = "audio/wav"))),
+    (status = PARTIAL_CONTENT, description = "The range of it.", content((FileBytes = "audio/ogg"), (FileBytes = "audio/wav"))),
+    Problems<(kind::NotFound, kind::NotPossible, kind::RangeNotSatisfiable, kind::StoreUnavailable)>,
+))]
+pub(super) async fn content(
+    _: Caller<Recordings>,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let row = found(&app, &id).await?;
+    let size = row.size.and_then(|size| u64::try_from(size).ok());
+    let (true, Some(size)) = (row.is_stored, size) else {
+        let detail = match row.state.as_str() {
+            "failed" => format!("there is no file: {}", row.error.unwrap_or_default()),
+            state => format!("it is {state:?}: wait for the event `recording.ready`"),
+        };
+        return Err(Problem::new(Kind::NotPossible, detail));
+    };
+    let tag = format!("\"{}\"", row.sha256.as_deref().unwrap_or_default());
+    let asked = headers
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok());
+    let is_same = |if_range: &HeaderValue| if_range.as_bytes() == tag.as_bytes();
+    let asked = asked.filter(|_| headers.get(header::IF_RANGE).is_none_or(is_same));
+    let range = match asked.map_or(Asked::All, |asked| range_of(asked, size)) {
+        Asked::All => None,
+        Asked::Part(range) => Some(range),
+        Asked::Outside => {
+            let detail = format!("the file has {size} bytes");
+            let mut problem = Problem::new(Kind::RangeNotSatisfiable, detail).into_response();
+            put(
+                &mut problem,
+                header::CONTENT_RANGE,
+                &format!("bytes */{size}"),
+            );
+            return Ok(problem);
+        }
+    };
+    let unavailable = |error: crate::recordings::ArchiveError| {
+        tracing::error!(recording = id, %error, "a recording cannot be read");
+        Problem::new(Kind::StoreUnavailable, "the log says why; try again later")
+    };
+    let whole = 0..size;
+    let bytes = range.clone().unwrap_or_else(|| whole.clone());
+    let length = bytes.end - bytes.start;
+    let place = path(&row).map_err(unavailable)?;
+    let stream = app.recordings().archive().read(place, bytes).await;
+    let body = Bytes::from_stream(stream.map_err(unavailable)?);
+    let mut response = (StatusCode::OK, body).into_response();
+    if let Some(range) = range {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let last = range.end.saturating_sub(1);
+        let says = format!("bytes {}-{last}/{size}", range.start);
+        put(&mut response, header::CONTENT_RANGE, &says);
+    }
+    let container = Container::of(&row.codec);
+    for (name, value) in [
+        (header::CONTENT_TYPE, container.content_type()),
+        (header::CONTENT_LENGTH, &length.to_string()),
+        (header::ACCEPT_RANGES, "bytes"),
+        (header::ETAG, &tag),
+        (
+            header::CONTENT_DISPOSITION,
+            &format!("attachment; filename=\"{}\"", file_name(&row)),
+        ),
+    ] {
+        put(&mut response, name, value);
+    }
+    Ok(response)
+}
+
+/// Sets a header. All of these are plain text.
+fn put(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// What a request wants of a file.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    All,
+    Part(Range<u64>),
+    Outside,
+}
+
+/// The range that `Range` asks for, as [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-14.2) has it. Whoever asks for
+/// several gets the whole file, and so does who asks for something else than bytes.
+fn range_of(asked: &str, size: u64) -> Asked {
+    let Some((first, last)) = asked
+        .strip_prefix("bytes=")
+        .and_then(|range| range.trim().split_once('-'))
+    else {
+        return Asked::All;
+    };
+    let range = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last => first..size.min(last.saturating_add(1)),
+        (Ok(first), Err(_)) if last.is_empty() => first..size,
+        (Err(_), Ok(last)) if first.is_empty() => size.saturating_sub(last)..size,
+        _ => return Asked::All,
+    };
+    match range.start < range.end {
+        true => Asked::Part(range),
+        false => Asked::Outside,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_read_as_http_has_it() {
+        for (asked, expected) in [
+            ("bytes=0-9", Asked::Part(0..10)),
+            ("bytes=90-", Asked::Part(90..100)),
+            ("bytes=90-1000", Asked::Part(90..100)),
+            ("bytes=-10", Asked::Part(90..100)),
+            ("bytes=-1000", Asked::Part(0..100)),
+            ("bytes=99-99", Asked::Part(99..100)),
+            ("bytes=100-", Asked::Outside),
+            ("bytes=100-200", Asked::Outside),
+            ("bytes=-0", Asked::Outside),
+            ("bytes=9-8", Asked::All),
+            ("bytes=0-1,5-6", Asked::All),
+            ("items=0-1", Asked::All),
+            ("bytes=-", Asked::All),
+            ("bytes=0-18446744073709551615", Asked::Part(0..100)),
+        ] {
+            assert_eq!(range_of(asked, 100), expected, "{asked}");
+        }
+        assert_eq!(range_of("bytes=0-", 0), Asked::Outside);
+    }
+}
