@@ -14,7 +14,7 @@ use parlour_files::Source;
 use parlour_server::config::{Config, StorePlace};
 use parlour_tokio::core::audio::codec::SampleRate;
 use parlour_tokio::core::audio::level::level;
-use parlour_tokio::{AudioOptions, AudioWriter, Room, RoomEvent};
+use parlour_tokio::{AudioOptions, AudioWriter, Event, Room, RoomEvent};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -157,13 +157,13 @@ async fn what_two_say_is_in_their_files_at_its_place() {
         let (status, recorded) = record(&api, &session, json!("all")).await;
         assert_eq!((status, &recorded["active"]), (200, &json!(true)));
         assert_eq!(recorded["kinds"], json!(["audio"]));
+        let about = api.get(&format!("/v1/sessions/{session}")).await;
+        assert_eq!(about["recording"], true);
         within(async {
             loop {
-                match events.next().await.unwrap() {
-                    parlour_tokio::Event::Room(RoomEvent::RecordingChanged(is_recorded)) => {
-                        return assert!(is_recorded);
-                    }
-                    _ => {}
+                let event = events.next().await.unwrap();
+                if let Event::Room(RoomEvent::RecordingChanged(is_recorded)) = event {
+                    return assert!(is_recorded);
                 }
             }
         })
@@ -275,6 +275,8 @@ async fn a_room_is_recorded_by_its_settings_and_files_are_given_and_deleted() {
         let (status, _) = api.call(Method::DELETE, &path, Value::Null).await;
         assert_eq!(status, 204);
         assert_eq!(api.get(&path).await["active"], false);
+        let about = api.get(&format!("/v1/sessions/{session}")).await;
+        assert_eq!(about["recording"], false);
         let ready = recordings(&api, "ready", 2).await;
         for recording in &ready {
             let time = |member: &str| {

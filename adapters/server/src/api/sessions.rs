@@ -38,6 +38,8 @@ pub(crate) struct Session {
     peak_participants: i64,
     /// Participants that were ever in it.
     unique_participants: i64,
+    /// Whether it is recorded now.
+    recording: bool,
 }
 
 /// Whether a session goes on.
@@ -48,9 +50,11 @@ pub(crate) enum SessionState {
     Ended,
 }
 
-impl From<SessionRow> for Session {
-    fn from(row: SessionRow) -> Self {
+impl Session {
+    fn new(app: &App, row: SessionRow) -> Self {
+        let recorded = session_id(&row.id).and_then(|id| app.recordings().of(id));
         Self {
+            recording: recorded.is_some(),
             id: row.id,
             room: row.room,
             state: if row.ended_at.is_none() {
@@ -121,7 +125,7 @@ pub(super) async fn list(
     let (cursor, order) = (query.cursor.as_deref(), query.order);
     let page = page_request(query.limit, cursor, order, filter.sort())?;
     let page = app.store().sessions(&filter, &page).await?;
-    Ok(Json(List::new(page, Session::from)))
+    Ok(Json(List::new(page, |row| Session::new(&app, row))))
 }
 
 /// Reads a session
@@ -138,7 +142,7 @@ pub(super) async fn get(
 ) -> Result<Json<Session>, Problem> {
     let session = app.store().session(&id).await?;
     let session = session.ok_or_else(|| Problem::not_found("session", &id))?;
-    Ok(Json(session.into()))
+    Ok(Json(Session::new(&app, session)))
 }
 
 /// The room of a session that goes on.

@@ -86,8 +86,9 @@ impl Archive {
             StorePlace::Folder(folder) => {
                 create_folder(folder)?;
                 let store = LocalFileSystem::new_with_prefix(folder)?;
-                // The spool's file is removed once it is here.
-                Ok(Arc::new(store.with_fsync(true)))
+                // The spool's file is removed once it is here. Folders go with the last file in them.
+                let store = store.with_fsync(true).with_automatic_cleanup(true);
+                Ok(Arc::new(store))
             }
             StorePlace::S3 { bucket, prefix } => {
                 let mut builder = AmazonS3Builder::from_env()

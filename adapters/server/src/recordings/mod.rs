@@ -96,7 +96,7 @@ struct Active {
     since: Timestamp,
     wanted: Arc<RwLock<Wanted>>,
     stop: CancellationToken,
-    /// There is something once the last packet has been handed on.
+    /// Answers once the last packet has been handed on.
     stopped: oneshot::Receiver<()>,
 }
 
@@ -230,7 +230,7 @@ impl Recordings {
         let shared = Arc::clone(&self.0);
         self.0.taps.spawn(async move {
             shared.take(tap, &about, &wanted, &stop).await;
-            // The receiver is there as long as the session is listed.
+            // Nobody waits if the session has ended.
             let _ = done.send(());
         });
         tracing::info!(room = room.as_str(), %session, "a session is recorded");
@@ -258,7 +258,7 @@ impl Recordings {
         }
     }
 
-    /// The bytes of a stored recording from one to another.
+    /// The store.
     pub(crate) fn archive(&self) -> &Archive {
         &self.0.archive
     }
