@@ -131,8 +131,13 @@ def both_ways(**more: Any) -> ParlourParams:
     return ParlourParams(audio_in_enabled=True, audio_out_enabled=True, codec=AudioCodec.OPUS, **more)
 
 
-@scenario
-async def test_a_pipeline_hears_the_room_answers_and_is_interrupted() -> None:
+def test_a_pipeline_hears_the_room_answers_and_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # So much waits in the room's writer that to empty pipecat's own queue is not enough.
+    monkeypatch.setattr("parlour.pipecat.AHEAD", 3.0)
+    scenario(interrupted)()
+
+
+async def interrupted() -> None:
     async with meeting("anna") as (server, [anna]):
         mic = await anna.publish_audio(sample_rate=RATE, codec="opus")
         heard = anna.audio("bot", sample_rate=RATE)
@@ -151,8 +156,9 @@ async def test_a_pipeline_hears_the_room_answers_and_is_interrupted() -> None:
             assert silent_after < 0.5
             await interrupting
             assert mind.bot == ["started", "stopped"]
+            # 3 s had been handed over at least.
             voice = transport.output()._voice
-            assert voice is not None and voice.played < ANSWER / 2
+            assert voice is not None and voice.played < 2
 
             # It is of use again, and nothing of the former answer is left.
             await say(mic, 440)
@@ -173,8 +179,8 @@ async def test_an_answer_is_heard_whole_before_the_pipeline_ends() -> None:
             while anna.participants:
                 frame = await anext(heard)
                 loud += amplitude(frame.pcm, 1_000) > 3_000
-            # 2 s are 100 frames; the last 100 ms may be cut off by the end.
-            assert 90 <= loud <= 102
+            # 2 s are 100 frames; the last 40 ms may be cut off by the end.
+            assert 97 <= loud <= 102
 
 
 @scenario
@@ -199,7 +205,7 @@ async def test_one_participant_is_heard_by_name_and_messages_go_both_ways() -> N
 
             messages = anna.messages()
             await anna.send_message('{"lamp": "on"}', topic="pipecat")
-            await anna.send_message("hi", topic="chat")
+            await anna.send_message("7", topic="chat")
             await anna.send_message("no json", topic="pipecat")
             assert await anext(messages) == Message("bot", "pipecat", b'{"echo": {"lamp": "on"}}')
             assert mind.messages == [{"lamp": "on"}]
@@ -207,7 +213,7 @@ async def test_one_participant_is_heard_by_name_and_messages_go_both_ways() -> N
             await until(lambda: ("on_participant_left", "ben", CloseReason.LEFT) in told)
             assert told[0] == ("on_joined",)
             assert {("on_participant_joined", "anna"), ("on_participant_joined", "ben")} <= set(told)
-            assert ("on_message", Message("anna", "chat", b"hi")) in told
+            assert ("on_message", Message("anna", "chat", b"7")) in told
             assert ("on_message", Message("anna", "pipecat", b"no json")) in told
 
 
@@ -220,13 +226,16 @@ async def test_a_bot_that_is_kicked_is_told() -> None:
             _ = transport.room
         causes: list[CloseCause] = []
 
-        async def closed(_: ParlourTransport, cause: CloseCause) -> None:
-            causes.append(cause)
+        async with bot(ticket, both_ways(), transport) as (_, _ears, _mind, worker):
 
-        transport.add_event_handler("on_closed", closed)
-        async with bot(ticket, both_ways(), transport):
+            async def closed(_: ParlourTransport, cause: CloseCause) -> None:
+                causes.append(cause)
+                await worker.cancel()
+
+            transport.add_event_handler("on_closed", closed)
             await until(lambda: [one.id for one in anna.participants] == ["bot"])
             assert isinstance(transport.room, Room)
             await anna.kick("bot")
             await until(lambda: bool(causes))
             assert causes[0].reason is CloseReason.KICKED
+            await until(worker.has_finished)

@@ -20,10 +20,22 @@ def threads() -> set[str]:
     return {task.name for task in Path("/proc/self/task").iterdir()}
 
 
-def run(script: str) -> subprocess.CompletedProcess[str]:
-    script = "import asyncio, sys\nfrom pathlib import Path\nfrom parlour import *\n" + textwrap.dedent(script)
+def run(script: str, first: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a script, and something before it imports the package."""
+    parts = [LOOK, first, "from parlour import *", script]
+    script = "\n".join(map(textwrap.dedent, parts))
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
 
+
+LOOK = """
+import asyncio, atexit
+from pathlib import Path
+
+def threads():
+    return sorted(Path(f"{task}/comm").read_text().strip() for task in Path("/proc/self/task").iterdir())
+
+before = threads() if Path("/proc/self/task").exists() else []
+"""
 
 EXIT = """
     server = Server("127.0.0.1:0", ApiKey("test", "x" * 32))
@@ -56,30 +68,32 @@ def test_a_program_that_never_leaves_exits_at_once_and_silently(last: str) -> No
 def test_no_thread_is_left_at_the_end() -> None:
     ended = run(
         """
-        from parlour import _parlour
-
-        def threads():
-            return sorted(Path(f"{task}/comm").read_text().strip() for task in Path("/proc/self/task").iterdir())
-
-        before = threads()
-
         async def main():
             async with Server("127.0.0.1:0", ApiKey("test", "x" * 32)) as server:
-                async with await Room.join(server.ticket("kitchen", "anna")) as room:
-                    await anext(room.audio())
-            assert "parlour-asyncio" in threads()
+                room = await Room.join(server.ticket("kitchen", "anna"))
+                await anext(room.audio())
+                assert "parlour-asyncio" in threads()
+            return room
 
-        asyncio.run(main())
-        _parlour.shutdown()  # what Python calls when it exits
-        assert threads() == before, threads()
-        try:
-            asyncio.run(Room.join("parlour://x"))
-        except RuntimeError as error:
-            print(error)
-        """
+        room = asyncio.run(main())
+
+        @atexit.register  # the last that is registered is the first that is called
+        def before_the_end():
+            assert "parlour-asyncio" in threads()
+        """,
+        # It is the first that is registered.
+        first="""
+        @atexit.register
+        def at_the_end():
+            print(threads() == before)
+            try:
+                asyncio.run(Room.join("parlour://x"))
+            except RuntimeError as error:
+                print(error)
+        """,
     )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == "Python is exiting\n"
+    assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    assert ended.stdout == "True\nPython is exiting\n"
 
 
 @on_linux

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -200,6 +201,9 @@ class ParlourOutputTransport(BaseOutputTransport):
     async def stop(self, frame: EndFrame) -> None:
         """Leaves when all is said, if the other end has, too."""
         await super().stop(frame)
+        if self._voice is not None:
+            with suppress(WriteError):
+                await self._voice.play(b"")  # returns when what was ahead is said
         await self._leave()
 
     async def cancel(self, frame: CancelFrame) -> None:

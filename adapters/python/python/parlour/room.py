@@ -80,7 +80,7 @@ class Room:
             await mic.play(pcm)
 
     The participant leaves at the end of ``async with``, with `leave`, or when this object and all that it has made
-    are gone. All methods belong to the thread of the event loop.
+    are gone. What is no coroutine may be called from any thread.
     """
 
     def __init__(self, room: _parlour.Room) -> None:
