@@ -97,18 +97,23 @@ impl AudioWriter {
     pub async fn play(&mut self, pcm: &[i16]) -> Result<(), WriteError> {
         for piece in pcm.chunks(self.input.rate().samples(PIECE_MS)) {
             self.write(piece)?;
-            self.wait_for(AHEAD).await;
+            self.sent(AHEAD).await;
         }
-        self.wait_for(Duration::ZERO).await;
+        self.sent(Duration::ZERO).await;
         Ok(())
     }
 
-    /// Waits until what was handed over is sent, but for so much of it.
-    async fn wait_for(&self, ahead: Duration) {
+    /// Waits until what was handed over is sent, but for the last `ahead` of it.
+    ///
+    /// The future does not borrow the writer: another task may [`write`](Self::write) or [`clear`](Self::clear) meanwhile. It
+    /// waits for what had been handed over when it was made.
+    pub fn sent(&self, ahead: Duration) -> impl Future<Output = ()> + Send + use<> {
         let clock = self.stream.shared.clock;
         let due = self.talker.due(clock.now());
-        if due > clock.now() + ahead {
-            tokio::time::sleep_until(clock.at(due) - ahead).await;
+        async move {
+            if due > clock.now() + ahead {
+                tokio::time::sleep_until(clock.at(due) - ahead).await;
+            }
         }
     }
 

@@ -1,0 +1,1 @@
+"""Small programs: ``python -m parlour.examples.echo TICKET``."""
