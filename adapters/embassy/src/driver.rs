@@ -3,6 +3,8 @@
 use core::future::{Future, ready};
 
 use parlour_core::audio::codec::SampleRate;
+use parlour_core::audio::level::level;
+use parlour_core::audio::{EchoFilter, HalfDuplex};
 
 /// A microphone: an I2S or PDM driver, or a file.
 ///
@@ -77,4 +79,62 @@ pub struct NoEchoCanceller;
 
 impl EchoCanceller for NoEchoCanceller {
     fn process(&mut self, _microphone: &mut [i16], _reference: &[i16]) {}
+}
+
+/// The core's adaptive filter. Loudspeaker and microphone need one clock.
+///
+/// Its delay is what the loudspeaker's ring holds when it gets a frame, and what the microphone's ring holds when a frame
+/// is read from it. Take up to 3 ms less, so that the first sound is not missed.
+///
+/// ```
+/// use parlour_embassy::core::audio::EchoFilter;
+/// const TAPS: usize = 256; // 32 ms at 8 kHz
+/// const DELAY: usize = 20 * 8; // two rings that are half full: 10 ms each
+/// let echo_canceller = EchoFilter::<TAPS, { TAPS + DELAY }>::new();
+/// # let _: &dyn parlour_embassy::EchoCanceller = &echo_canceller;
+/// ```
+impl<const TAPS: usize, const HISTORY: usize> EchoCanceller for EchoFilter<TAPS, HISTORY> {
+    fn process(&mut self, microphone: &mut [i16], reference: &[i16]) {
+        self.process(microphone, reference);
+    }
+}
+
+/// Silences the microphone while the loudspeaker can be heard, unless a voice is well above the echo: see
+/// [`HalfDuplex`]. What `E` leaves of the echo is not sent then, and a [`TalkGate`](crate::TalkGate) behind it stays
+/// closed.
+///
+/// ```
+/// use parlour_embassy::core::audio::EchoFilter;
+/// use parlour_embassy::{EchoCanceller, HalfDuplexCanceller, NoEchoCanceller};
+/// // For a chip that can afford a filter, and for one that cannot.
+/// let good = HalfDuplexCanceller::new(EchoFilter::<256, 416>::new());
+/// let mut cheap = HalfDuplexCanceller::new(NoEchoCanceller);
+/// let mut microphone = [1_000; 160];
+/// cheap.process(&mut microphone, &[4_000; 160]);
+/// assert_eq!(microphone, [0; 160]);
+/// # let _: &dyn EchoCanceller = &good;
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HalfDuplexCanceller<E = NoEchoCanceller> {
+    canceller: E,
+    duplex: HalfDuplex,
+}
+
+impl<E> HalfDuplexCanceller<E> {
+    /// Behind `canceller`.
+    pub const fn new(canceller: E) -> Self {
+        Self {
+            canceller,
+            duplex: HalfDuplex::new(),
+        }
+    }
+}
+
+impl<E: EchoCanceller> EchoCanceller for HalfDuplexCanceller<E> {
+    fn process(&mut self, microphone: &mut [i16], reference: &[i16]) {
+        self.canceller.process(microphone, reference);
+        if !self.duplex.hear(level(microphone), level(reference)) {
+            microphone.fill(0);
+        }
+    }
 }

@@ -97,6 +97,8 @@ mod room;
 mod runner;
 mod setup;
 mod shared;
+#[cfg(feature = "speech")]
+mod speech;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -112,7 +114,7 @@ use parlour_core::secure::Generator;
 use parlour_core::ticket::Ticket;
 
 pub use config::Config;
-pub use driver::{AudioIn, AudioOut, EchoCanceller, NoEchoCanceller};
+pub use driver::{AudioIn, AudioOut, EchoCanceller, HalfDuplexCanceller, NoEchoCanceller};
 pub use duplex::{Duplex, DuplexError, RateMismatch, SoundEvent, SoundStatistics};
 pub use error::{JoinError, PublishError, SetupError, WriteError};
 pub use events::Events;
@@ -131,6 +133,8 @@ pub use setup::{
     AudioWriterOf, DuplexOf, EncodedWriterOf, EventsOf, ProfileOf, RoomOf, RunnerOf, Setup,
 };
 use shared::Shared;
+#[cfg(feature = "speech")]
+pub use speech::SpeechGate;
 pub use writer::{AudioCodec, AudioWriter, EncodedWriter};
 
 /// The duration of one packet.

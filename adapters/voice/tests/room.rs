@@ -1,11 +1,11 @@
 //! A microphone in a simulated room: reflections, a loudspeaker that distorts, clocks that differ, sound that moves, a fan.
 
-use std::path::Path;
+mod simulated;
 
 use parlour_core::audio::codec::SampleRate;
-use parlour_core::audio::resample::Resampler;
 use parlour_examples::measure;
 use parlour_voice::{Options, Voice};
+use simulated::{Random, Room, level, mixed};
 
 const HZ: usize = 16_000;
 const PIECE: usize = HZ / 100;
@@ -13,108 +13,6 @@ const ECHO: Options = Options {
     echo: true,
     ..Options::OFF
 };
-
-/// Numbers that are the same each time.
-struct Random(u64);
-
-impl Random {
-    /// From −1 to 1.
-    fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
-}
-
-/// From a loudspeaker to a microphone.
-#[derive(Clone, Copy)]
-struct Room {
-    seed: u64,
-    /// Until reflections are 60 dB down, in seconds.
-    reverberation: f64,
-    /// From the callback that plays to the microphone, in samples.
-    delay: usize,
-    /// From here on the delay is 20 ms longer, in samples.
-    moves: usize,
-    /// By how much the microphone's clock is faster.
-    ppm: f64,
-    distorts: bool,
-}
-
-impl Room {
-    const LIVING: Self = Self {
-        seed: 1,
-        reverberation: 0.3,
-        delay: 60 * HZ / 1_000,
-        moves: usize::MAX,
-        ppm: 0.0,
-        distorts: false,
-    };
-
-    /// Delay and strength of each reflection: the direct sound, then one each 0.5 ms.
-    fn reflections(&self) -> Vec<(usize, f64)> {
-        let mut random = Random(self.seed);
-        let decay = -6.9 / (self.reverberation * HZ as f64);
-        let later = (1..(self.reverberation * 2_000.0) as usize).map(|index| {
-            let place = index * 8 + (random.next().abs() * 7.0) as usize;
-            (place, 0.1 * random.next() * (decay * place as f64).exp())
-        });
-        std::iter::once((0, 0.3)).chain(later).collect()
-    }
-
-    /// What of `far` the microphone hears, as long as `far` is.
-    fn echo(&self, far: &[i16]) -> Vec<f64> {
-        let played: Vec<f64> = far.iter().map(|sample| self.loudspeaker(*sample)).collect();
-        let reflections = self.reflections();
-        let mut heard = vec![0.0; far.len()];
-        for (place, heard) in heard.iter_mut().enumerate() {
-            let moved = if place >= self.moves {
-                20 * HZ / 1_000
-            } else {
-                0
-            };
-            for (later, strength) in &reflections {
-                let Some(from) = place.checked_sub(self.delay + moved + later) else {
-                    break;
-                };
-                *heard += strength * played[from];
-            }
-        }
-        let at = |place: usize| heard.get(place).copied().unwrap_or_default();
-        (0..heard.len())
-            .map(|place| {
-                let exact = place as f64 / (1.0 + self.ppm * 1e-6);
-                let (before, part) = (exact as usize, exact.fract());
-                at(before) * (1.0 - part) + at(before + 1) * part
-            })
-            .collect()
-    }
-
-    fn loudspeaker(&self, sample: i16) -> f64 {
-        let sample = f64::from(sample);
-        if !self.distorts {
-            return sample;
-        }
-        let full = 12_000.0;
-        full * (sample / full).tanh()
-    }
-}
-
-/// A voice of the examples, again and again for so many seconds, at [`HZ`].
-fn speech(name: &str, seconds: usize) -> Vec<i16> {
-    let file =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/assets/{name}.wav"));
-    let mut file = hound::WavReader::open(file).unwrap();
-    let mut pcm: Vec<i16> = file.samples().map(Result::unwrap).collect();
-    if file.spec().sample_rate == 48_000 {
-        let mut resampler = Resampler::new(SampleRate::Hz48000, SampleRate::Hz16000);
-        let mut out = vec![0; pcm.len() / 3];
-        resampler.process(&pcm[..out.len() * 3], &mut out).unwrap();
-        pcm = out;
-    }
-    pcm.into_iter().cycle().take(seconds * HZ).collect()
-}
 
 fn noise(seed: u64, len: usize, dbov: f64) -> Vec<i16> {
     let mut random = Random(seed);
@@ -130,13 +28,9 @@ fn noise(seed: u64, len: usize, dbov: f64) -> Vec<i16> {
         .collect()
 }
 
-fn mixed(echo: &[f64], near: &[i16]) -> Vec<i16> {
-    let near = near.iter().copied().chain(std::iter::repeat(0));
-    let sum = echo
-        .iter()
-        .zip(near)
-        .map(|(echo, near)| (echo + f64::from(near)) as i16);
-    sum.collect()
+/// A voice at [`HZ`].
+fn speech(name: &str, seconds: usize) -> Vec<i16> {
+    simulated::speech(name, seconds, SampleRate::Hz16000)
 }
 
 /// What becomes of `microphone` while `far` is played, and when somebody speaks: one for each piece.
@@ -151,12 +45,6 @@ fn process(options: Options, far: &[i16], microphone: &[i16]) -> (Vec<i16>, Vec<
         });
     }
     (out, voices)
-}
-
-/// dB of the mean power.
-fn level(pcm: &[i16]) -> f64 {
-    let power: f64 = pcm.iter().map(|sample| f64::from(*sample).powi(2)).sum();
-    10.0 * (power / pcm.len() as f64 + 0.1).log10()
 }
 
 /// dB by which the echo becomes quieter in these seconds, for whom nobody speaks near.

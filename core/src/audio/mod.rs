@@ -10,9 +10,11 @@ mod activity;
 pub mod codec;
 mod comfort;
 pub mod decoder;
+mod echo;
 pub mod encoder;
 mod follow;
 pub mod g711;
+mod half_duplex;
 mod jitter;
 pub mod level;
 pub mod mixer;
@@ -28,7 +30,9 @@ mod synth;
 mod talker;
 
 pub use activity::Activity;
+pub use echo::EchoFilter;
 pub use follow::{Follower, Place};
+pub use half_duplex::HalfDuplex;
 pub use jitter::{
     Frame, JitterBuffer, JitterConfig, JitterStatistics, Lateness, Packet, Pull, PushError,
 };

@@ -197,6 +197,11 @@ impl Report {
             ("resample 16 to 8 kHz", "resample-16-to-8"),
             ("resample 8 to 16 kHz", "resample-8-to-16"),
             ("level of 320 samples", "level"),
+            ("echo filter, 8 kHz, 128 taps: 16 ms", "echo-8-16"),
+            ("echo filter, 8 kHz, 256 taps: 32 ms", "echo-8-32"),
+            ("echo filter, 8 kHz, 512 taps: 64 ms", "echo-8-64"),
+            ("echo filter, 16 kHz, 512 taps: 32 ms", "echo-16-32"),
+            ("speech gate", "speech"),
             (
                 "joining, once: key generation, two X25519, the handshake",
                 "join",

@@ -10,13 +10,13 @@ use parlour_core::audio::opus::{
     Channels, EncoderConfig, MAX_PAYLOAD, OpusDecoder, OpusEncoder, OpusMemory,
 };
 use parlour_core::audio::resample::Resampler;
-use parlour_core::audio::{JitterBuffer, JitterConfig, Lateness, Packet, Pull};
+use parlour_core::audio::{EchoFilter, JitterBuffer, JitterConfig, Lateness, Packet, Pull};
 use parlour_core::client::{Client, Commands as _, Incoming};
 use parlour_core::room::Codec;
 use parlour_core::server::Path;
 use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::MAX_DATAGRAM;
-use parlour_embassy::Device;
+use parlour_embassy::{Device, SpeechGate, TalkGate as _};
 
 use crate::board::println;
 use crate::meter::{Meter, figure};
@@ -27,11 +27,18 @@ use crate::speech::{FRAME, RATE, Speech};
 const FRAMES: u64 = 100;
 const TWENTY_MS: Duration = Duration::from_millis(20);
 const NARROW: usize = SampleRate::Hz8000.samples(20);
+/// From loudspeaker to microphone: 20 ms at 8 kHz.
+const DELAY: usize = NARROW;
 
 pub fn print() {
     transport();
     jitter();
     g711();
+    narrow_echo::<128, { 128 + DELAY }>("parts/echo-8-16");
+    narrow_echo::<256, { 256 + DELAY }>("parts/echo-8-32");
+    narrow_echo::<512, { 512 + DELAY }>("parts/echo-8-64");
+    echo::<512, { 512 + 2 * DELAY }, FRAME>("parts/echo-16-32");
+    speech();
 }
 
 /// Sealing and opening, as the client does them.
@@ -170,6 +177,38 @@ fn g711() {
     ] {
         figure(name, meter.read(), FRAMES);
     }
+}
+
+fn narrow_echo<const TAPS: usize, const HISTORY: usize>(name: &str) {
+    echo::<TAPS, HISTORY, NARROW>(name);
+}
+
+/// A far end that talks without end, and its echo: no sample is spared.
+fn echo<const TAPS: usize, const HISTORY: usize, const SAMPLES: usize>(name: &str) {
+    let mut filter = Box::new(EchoFilter::<TAPS, HISTORY>::new());
+    let rate = SampleRate::from_hz(50 * SAMPLES as u32).expect("8 or 16 kHz");
+    let (mut speech, cost) = (Speech::new(rate), Meter::new());
+    let (mut played, mut before) = ([0; SAMPLES], [0; SAMPLES]);
+    for _ in 0..FRAMES {
+        speech.read(&mut played);
+        let mut microphone = before.map(|sample: i16| sample / 2);
+        cost.count(|| filter.process(&mut microphone, &played));
+        core::hint::black_box(&microphone);
+        before = played;
+    }
+    figure(name, cost.read(), FRAMES);
+}
+
+fn speech() {
+    let mut gate = Box::new(SpeechGate::new(RATE));
+    let (mut speech, cost, mut frame) = (Speech::new(RATE), Meter::new(), [0; FRAME]);
+    let mut open = 0;
+    for _ in 0..FRAMES {
+        speech.read(&mut frame);
+        open += u64::from(cost.count(|| gate.is_open(&frame)));
+    }
+    println!("figure parts/speech-open {open}");
+    figure("parts/speech", cost.read(), FRAMES);
 }
 
 /// Opus at 16 kHz and 24 kb/s.
