@@ -4,6 +4,8 @@
 //! participants, [`network`] loses and delays their datagrams, and [`measure`] checks whether they heard each other.
 //!
 //! `parrot` is a room server with one participant, which repeats what a device says: [`mod@parrot`].
+//!
+//! `talk` is a voice client for a desktop; [`talk`] is its window.
 
 pub mod device;
 pub mod ear;
@@ -19,6 +21,7 @@ pub mod recording;
 pub mod report;
 pub mod script;
 pub mod speech;
+pub mod talk;
 pub mod timeline;
 pub mod verdict;
 pub mod wav;

@@ -1,4 +1,4 @@
-//! The five applications as processes: a meeting that `tickets` opens, in which the others play their parts.
+//! The six applications as processes: a meeting that `tickets` opens, in which the others play their parts.
 #![expect(clippy::disallowed_methods, reason = "processes live in real time")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -148,6 +148,10 @@ fn loud(path: &Path) -> f32 {
     let pcm: Vec<i16> = pairs
         .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
         .collect();
+    loud_seconds(&pcm)
+}
+
+fn loud_seconds(pcm: &[i16]) -> f32 {
     let is_loud = |frame: &&[i16]| level(frame) < 50;
     pcm.chunks(960).filter(is_loud).count() as f32 / 50.0
 }
@@ -165,7 +169,7 @@ fn ogg(path: &Path) -> (f32, usize) {
 }
 
 #[test]
-fn five_applications_hold_a_meeting() {
+fn six_applications_hold_a_meeting() {
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("recording");
     let speech = wav::read(
@@ -246,6 +250,25 @@ fn five_applications_hold_a_meeting() {
         "{heard} s of {whole} s"
     );
 
+    // Two desktops without sound cards say what is in files, and hear each other.
+    let desks = ["left", "right"].map(|who| {
+        let said = format!("{}/assets/host.wav", env!("CARGO_MANIFEST_DIR"));
+        let heard = folder.path().join(format!("{who}-heard.wav"));
+        let files = ["--input", &said, "--output", heard.to_str().unwrap()];
+        let ticket = ticket(who);
+        let arguments = [&[&*ticket], &files[..]].concat();
+        let talk = Application::start("talk", &arguments, Stdio::null(), None);
+        (talk, heard)
+    });
+    for (talk, heard) in desks {
+        talk.line("greeter is here");
+        talk.end();
+        let heard = wav::read(&heard, RATE).unwrap();
+        let seconds = loud_seconds(&heard);
+        assert!(seconds > 0.3 * whole, "{seconds} s of {whole} s");
+    }
+    moderator.line("left left");
+
     // One who waits in the lobby is let in, and interrupts the greeting.
     let (ben, _) = walkie_talkie(folder.path(), "ben", &ticket("ben?lobby=true"), &speech);
     moderator.line("ben waits in the lobby");
@@ -280,6 +303,7 @@ fn five_applications_hold_a_meeting() {
         "{seconds} s in {packets} packets"
     );
     assert!(ogg(&recording.join("ben-mic.opus")).0 > 0.5);
+    assert!(ogg(&recording.join("left-mic.opus")).0 > whole - 0.5);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use parlour_files::Source;
 use parlour_tokio::core::audio::codec::SampleRate;
 use parlour_tokio::core::audio::level::level;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 
 /// Three sinks without a card: what is played to `voice` is what the microphone `mic` hears.
 const SERVER: &str = "\
@@ -116,13 +116,43 @@ impl Sound {
         status.await.unwrap().success()
     }
 
+    /// Records a source, as WAV.
+    fn record(&self, device: &str, file: &str) -> Child {
+        let device = format!("--device={device}");
+        let mut command = Command::new("parecord");
+        command.args([
+            &device,
+            "--file-format=wav",
+            "--rate=48000",
+            "--channels=1",
+            file,
+        ]);
+        Self::run(&self.folder, &mut command).spawn().unwrap()
+    }
+
+    /// Takes a sink out.
+    async fn unload_sink(&self, name: &str) {
+        let mut command = Command::new("pactl");
+        let command = Self::run(&self.folder, command.args(["list", "short", "modules"]));
+        let listed = command.stdout(Stdio::piped()).output().await.unwrap();
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let name = format!("sink_name={name}");
+        let module = listed.lines().find(|line| line.contains(&name));
+        let index = module.and_then(|line| line.split('\t').next()).unwrap();
+        assert!(self.done("pactl", &["unload-module", index]).await);
+    }
+
     /// `parlour join`, which is there when this returns.
     async fn join(&self, ticket: &str, arguments: &[&str]) -> Child {
+        self.join_with(ticket, arguments, Stdio::null()).await
+    }
+
+    async fn join_with(&self, ticket: &str, arguments: &[&str], stderr: Stdio) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlour"));
         command
             .args(["join", "--output", "jsonl", ticket])
             .args(arguments);
-        let command = Self::run(&self.folder, &mut command);
+        let command = Self::run(&self.folder, &mut command).stderr(stderr);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         within(async {
@@ -155,6 +185,94 @@ fn similarity(said: &Path, heard: &Path) -> f64 {
     measure::find(&said, &heard).similarity
 }
 
+/// Waits until a line of the process has all of these parts.
+async fn says(lines: &mut Lines<BufReader<ChildStderr>>, parts: &[&str]) {
+    within(async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it goes on");
+            if parts.iter().all(|part| line.contains(part)) {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_that_are_unplugged_are_used_again_when_they_are_back() {
+    let (home, folder) = (Home::sqlite(), tempfile::tempdir().unwrap());
+    let Some(sound) = Sound::start(folder.path(), ELSEWHERE).await else {
+        return;
+    };
+    let api = home.serve().await;
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (heard, played) = (path("heard.wav"), path("played.wav"));
+    let anna = api.ticket("kitchen", "anna", Value::Null).await;
+    let cards = ["--microphone=parlour_mic", "--loudspeaker=parlour_headset"];
+    let mut anna = sound.join_with(&anna, &cards, Stdio::piped()).await;
+    let mut lines = BufReader::new(anna.stderr.take().unwrap()).lines();
+    let found = [
+        ["the microphone is", "parlour_mic"],
+        ["the loudspeaker is", "parlour_headset"],
+    ];
+    within(async {
+        // In any order.
+        let mut missing = found.to_vec();
+        while !missing.is_empty() {
+            let line = lines.next_line().await.unwrap().expect("it goes on");
+            missing.retain(|parts| !parts.iter().all(|part| line.contains(part)));
+        }
+    })
+    .await;
+
+    assert!(
+        sound
+            .done("pactl", &["unload-module", "module-remap-source"])
+            .await
+    );
+    says(&mut lines, &["the microphone does not work"]).await;
+    let back = [
+        "load-module",
+        "module-remap-source",
+        "master=voice.monitor",
+        "source_name=mic",
+    ];
+    assert!(sound.done("pactl", &back).await);
+    says(&mut lines, &found[0]).await;
+    let ben = api.ticket("kitchen", "ben", Value::Null).await;
+    let ben = sound.join(&ben, &["--record", &heard]).await;
+    let said = voice("device");
+    let play = ["--device=voice", said.to_str().unwrap()];
+    assert!(within(sound.done("paplay", &play)).await);
+    end(ben).await;
+    let alike = similarity(&said, Path::new(&heard));
+    assert!(alike > 0.7, "{alike}");
+
+    sound.unload_sink("headset").await;
+    says(&mut lines, &["the loudspeaker does not work"]).await;
+    let back = [
+        "load-module",
+        "module-null-sink",
+        "sink_name=headset",
+        "rate=48000",
+        "channels=2",
+    ];
+    assert!(sound.done("pactl", &back).await);
+    says(&mut lines, &found[1]).await;
+    let recording = sound.record("headset.monitor", &played);
+    let carol = api.ticket("kitchen", "carol", Value::Null).await;
+    let said = voice("host");
+    let mut carol = sound
+        .join(&carol, &["--play", said.to_str().unwrap()])
+        .await;
+    assert!(within(carol.wait()).await.unwrap().success());
+    end(recording).await;
+    let alike = similarity(&said, Path::new(&played));
+    assert!(alike > 0.7, "{alike}");
+    end(anna).await;
+    api.stop().await;
+}
+
 /// One who joins with such arguments says what `mic` hears, and has `headset` play what others say.
 async fn talks_and_listens(defaults: &str, with_cards: [&str; 2]) {
     let (home, folder) = (Home::sqlite(), tempfile::tempdir().unwrap());
@@ -175,17 +293,7 @@ async fn talks_and_listens(defaults: &str, with_cards: [&str; 2]) {
     let alike = similarity(&said, Path::new(&heard));
     assert!(alike > 0.7, "{alike}");
 
-    let mut command = Command::new("parecord");
-    let record = [
-        "--device=headset.monitor",
-        "--file-format=wav",
-        "--rate=48000",
-        "--channels=1",
-        &played,
-    ];
-    let recording = Sound::run(folder.path(), command.args(record))
-        .spawn()
-        .unwrap();
+    let recording = sound.record("headset.monitor", &played);
     let carol = api.ticket("kitchen", "carol", Value::Null).await;
     let said = voice("host");
     let mut carol = sound

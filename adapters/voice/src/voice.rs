@@ -67,17 +67,20 @@ impl Options {
 /// 10 ms of a microphone's sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece<'a> {
-    /// Mono PCM at the microphone's rate.
+    /// Mono PCM at the rate of the first microphone.
     pub pcm: &'a [i16],
     /// Whether somebody speaks, as [`Detector`] finds.
     pub is_voice: bool,
 }
 
-/// What one microphone hears.
+/// What one microphone hears, or one after the other that takes its place.
 pub struct Voice {
     processing: AudioProcessing,
     heard: Heard,
     detector: Detector,
+    microphone: StreamConfig,
+    loudspeaker: StreamConfig,
+    given: StreamConfig,
     /// 10 ms: as they are heard, and as they are given.
     input: Vec<i16>,
     output: Vec<i16>,
@@ -96,16 +99,21 @@ impl Voice {
         options: Options,
     ) -> Result<(Self, Played), RateError> {
         let (len, far) = (samples(microphone_hz)?, samples(loudspeaker_hz)?);
+        let microphone = StreamConfig::new(microphone_hz, 1);
+        let loudspeaker = StreamConfig::new(loudspeaker_hz, 1);
         let processing = AudioProcessing::builder()
             .config(options.config())
-            .capture_config(StreamConfig::new(microphone_hz, 1))
-            .render_config(StreamConfig::new(loudspeaker_hz, 1))
+            .capture_config(microphone)
+            .render_config(loudspeaker)
             .build();
         let (played, heard) = played::ring(far);
         let voice = Self {
             processing,
             heard,
             detector: Detector::new(microphone_hz)?,
+            microphone,
+            loudspeaker,
+            given: microphone,
             input: Vec::with_capacity(len),
             output: vec![0; len],
             unchanged: vec![0; far],
@@ -113,9 +121,34 @@ impl Voice {
         Ok((voice, played))
     }
 
+    /// Another microphone is heard from now on, of so many samples per second. What is handed over keeps its rate.
+    ///
+    /// # Errors
+    /// [`RateError`]: the microphone stays.
+    pub fn set_microphone(&mut self, hz: u32) -> Result<(), RateError> {
+        let len = samples(hz)?;
+        self.microphone = StreamConfig::new(hz, 1);
+        self.input.clear();
+        self.input.reserve(len);
+        Ok(())
+    }
+
+    /// Another loudspeaker plays from now on, of so many samples per second. The former one's [`Played`] tells nothing any more.
+    ///
+    /// # Errors
+    /// [`RateError`]: the loudspeaker stays.
+    pub fn set_loudspeaker(&mut self, hz: u32) -> Result<Played, RateError> {
+        let far = samples(hz)?;
+        let (played, heard) = played::ring(far);
+        self.heard = heard;
+        self.loudspeaker = StreamConfig::new(hz, 1);
+        self.unchanged = vec![0; far];
+        Ok(played)
+    }
+
     /// Hears mono PCM of any length, and hands over what has become of it, 10 ms at a time. Less than that stays for the next call.
     pub fn hear(&mut self, pcm: &[i16], mut take: impl FnMut(Piece<'_>)) {
-        let len = self.output.len();
+        let len = self.microphone.num_frames();
         let mut rest = pcm;
         while !rest.is_empty() {
             let (piece, later) = rest.split_at((len - self.input.len()).min(rest.len()));
@@ -135,13 +168,18 @@ impl Voice {
     fn process(&mut self) {
         while let Some(far) = self.heard.next() {
             // The rates were checked: neither this nor what follows fails.
-            let _ = self.processing.process_render_i16(far, &mut self.unchanged);
+            let (config, unchanged) = (&self.loudspeaker, &mut self.unchanged);
+            let _ =
+                (self.processing).process_render_i16_with_config(far, config, config, unchanged);
         }
-        let done = self
-            .processing
-            .process_capture_i16(&self.input, &mut self.output);
+        let done = self.processing.process_capture_i16_with_config(
+            &self.input,
+            &self.microphone,
+            &self.given,
+            &mut self.output,
+        );
         if done.is_err() {
-            self.output.copy_from_slice(&self.input);
+            self.output.fill(0);
         }
         self.input.clear();
     }
@@ -186,6 +224,40 @@ mod tests {
             prop_assert_eq!(whole.len(), pcm.len() / 80 * 80);
             prop_assert_eq!(processed(&pcm, lengths.into_iter().cycle()), whole);
         }
+    }
+
+    /// The frequency of `pcm` at 48 kHz, by how often it rises through zero.
+    fn hz(pcm: &[i16]) -> usize {
+        let rises = pcm.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0);
+        rises.count() * 48_000 / pcm.len()
+    }
+
+    #[test]
+    fn other_cards_take_their_places_at_other_rates() {
+        let (mut voice, mut played) = Voice::new(48_000, 48_000, Options::OFF).unwrap();
+        for (hz_in, far_hz) in [(48_000, 48_000), (16_000, 44_100), (44_100, 8_000)] {
+            voice.set_microphone(hz_in).unwrap();
+            played = match far_hz {
+                48_000 => played,
+                _ => voice.set_loudspeaker(far_hz).unwrap(),
+            };
+            let tone = |n: u32| {
+                let phase = n as f32 * 500.0 / hz_in as f32;
+                ((phase * std::f32::consts::TAU).sin() * 8_000.0) as i16
+            };
+            let mut out = Vec::new();
+            for n in 0..200 {
+                played.play(&vec![0; far_hz as usize / 100]);
+                let from = n * hz_in / 100;
+                let pcm: Vec<_> = (from..from + hz_in / 100).map(tone).collect();
+                voice.hear(&pcm, |piece| out.extend_from_slice(piece.pcm));
+            }
+            assert_eq!(out.len(), 96_000, "{hz_in}");
+            let heard = hz(&out[48_000..]);
+            assert!((499..=501).contains(&heard), "{hz_in}: {heard} Hz");
+        }
+        assert_eq!(voice.set_microphone(11_025), Err(RateError { hz: 11_025 }));
+        assert!(voice.set_loudspeaker(0).is_err());
     }
 
     #[test]

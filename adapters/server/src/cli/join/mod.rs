@@ -9,13 +9,12 @@
 //! All parts run side by side until the first of them ends the stay: the sound is played, the time is up, the user has pressed
 //! Ctrl-C, the server has closed the room, a file cannot be written. Then the participant leaves, and its files are completed.
 
-#[cfg(feature = "sound-card")]
-mod card;
 mod ending;
 mod recording;
 mod sound;
 mod telling;
 
+use std::convert::Infallible;
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -225,12 +224,14 @@ impl Join {
         let Some(name) = &self.microphone else {
             return Ok(None);
         };
-        let options = parlour_voice::Options {
+        let options = parlour_devices::Options {
             echo: !self.no_echo_cancellation,
             noise: !self.no_noise_suppression,
             gain: !self.no_gain,
         };
-        let microphone = card::Microphone::open(name, options, ears.loudspeaker.as_mut())?;
+        let loudspeaker = ears.loudspeaker.as_ref();
+        let microphone = parlour_devices::Microphone::open(named(name), options, loudspeaker)
+            .map_err(no_card)?;
         Ok(Some(Sound::Microphone(Box::new(microphone))))
     }
 
@@ -260,8 +261,9 @@ impl Join {
         Ok(Ears {
             #[cfg(feature = "sound-card")]
             loudspeaker: (self.loudspeaker.as_deref())
-                .map(card::Loudspeaker::open)
-                .transpose()?,
+                .map(|name| parlour_devices::Loudspeaker::open(named(name)))
+                .transpose()
+                .map_err(no_card)?,
         })
     }
 
@@ -299,7 +301,7 @@ impl Join {
             ended = teller.tell() => ended,
             failure = recorders.record(&room) => Err(failure),
             ended = self.act(&room, sound, output) => ended,
-            failure = ears.listen(&room) => Err(failure),
+            never = ears.listen(&room) => match never {},
             () = self.time_up() => Ok(()),
             () = asked_to_end() => Ok(()),
         };
@@ -341,21 +343,38 @@ impl Join {
 /// Where the mix goes beside its recording.
 struct Ears {
     #[cfg(feature = "sound-card")]
-    loudspeaker: Option<card::Loudspeaker>,
+    loudspeaker: Option<parlour_devices::Loudspeaker>,
 }
 
 impl Ears {
-    /// Plays what is heard until the card fails; for ever, if there is none.
+    /// Plays what is heard.
     #[cfg(feature = "sound-card")]
-    async fn listen(&mut self, room: &Room) -> Failure {
+    async fn listen(&mut self, room: &Room) -> Infallible {
         match &mut self.loudspeaker {
-            Some(loudspeaker) => loudspeaker.play(room).await,
+            Some(loudspeaker) => loudspeaker.play(room, |change| eprintln!("{change}")).await,
             None => std::future::pending().await,
         }
     }
 
     #[cfg(not(feature = "sound-card"))]
-    async fn listen(&mut self, _: &Room) -> Failure {
+    async fn listen(&mut self, _: &Room) -> Infallible {
         std::future::pending().await
     }
+}
+
+/// The id that the user has given, if any.
+#[cfg(feature = "sound-card")]
+fn named(id: &str) -> Option<&str> {
+    (!id.is_empty()).then_some(id)
+}
+
+#[cfg(feature = "sound-card")]
+fn no_card(error: parlour_devices::CardError) -> Failure {
+    use parlour_devices::CardError;
+
+    let exit = match error {
+        CardError::None { .. } | CardError::Unknown { .. } => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, error.to_string())
 }

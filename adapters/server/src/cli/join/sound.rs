@@ -3,12 +3,12 @@
 use std::f32::consts::TAU;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "sound-card")]
+use parlour_devices::Microphone;
 use parlour_files::{FileError, Source, raw_pcm};
 use parlour_tokio::{AudioOptions, AudioWriter, SampleRate};
 use tokio::sync::mpsc;
 
-#[cfg(feature = "sound-card")]
-use super::card::Microphone;
 use super::ending;
 use crate::cli::failure::{Exit, Failure};
 
@@ -58,7 +58,7 @@ impl Sound {
     pub(super) fn options(&self) -> AudioOptions {
         match self {
             #[cfg(feature = "sound-card")]
-            Self::Microphone(microphone) => AudioOptions::opus_voice(microphone.rate()),
+            Self::Microphone(microphone) => microphone.audio_options(),
             // Not for voices only: a tone and music are no noise.
             _ => AudioOptions::opus(SampleRate::Hz48000),
         }
@@ -68,7 +68,8 @@ impl Sound {
     pub(super) async fn play(&mut self, mic: &mut AudioWriter) -> Result<(), Failure> {
         #[cfg(feature = "sound-card")]
         if let Self::Microphone(microphone) = self {
-            return Err(microphone.talk(mic).await);
+            let talked = microphone.talk(mic, |change| eprintln!("{change}")).await;
+            return talked.map_err(ending::not_written);
         }
         let mut pcm = Vec::new();
         while self.next(&mut pcm).await? {
