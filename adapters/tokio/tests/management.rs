@@ -348,12 +348,17 @@ async fn what_may_not_go_on_ends_at_once_and_is_told() {
 #[tokio::test]
 async fn participants_are_told_that_they_are_recorded() {
     let server = serve();
+    let mut happened = server.events();
     let room = RoomId::new("room").unwrap();
     let anna = within(Room::join(&ticket(&server, "room", "anna")))
         .await
         .unwrap();
     let mut events = anna.events();
-    let session = within(server.room(&room)).await.unwrap().session.unwrap();
+    let started = |event: &Event| match event {
+        Event::SessionStarted { session, .. } => Some(*session),
+        _ => None,
+    };
+    let session = happens(&mut happened, started).await;
     within(server.record(&room, session, true)).await.unwrap();
     until_room(&mut events, RoomEvent::RecordingChanged(true)).await;
     let ben = within(Room::join(&ticket(&server, "room", "ben")))

@@ -19,6 +19,7 @@ import * as events from "./events.js";
 import * as keys from "./keys.js";
 import * as overview from "./overview.js";
 import * as participants from "./participants.js";
+import * as recordings from "./recordings.js";
 import * as room from "./room.js";
 import * as rooms from "./rooms.js";
 import * as server from "./server.js";
@@ -33,6 +34,7 @@ const PAGES = {
   rooms: { list: rooms.render, one: room.render },
   sessions: { list: session.render, one: session.renderOne },
   participants: { list: participants.render },
+  recordings: { list: recordings.render, one: recordings.renderOne },
   webhooks: { list: webhooks.render, one: webhooks.renderOne },
   events: { list: events.render },
   keys: { list: keys.render },

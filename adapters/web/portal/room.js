@@ -62,6 +62,7 @@ async function now(main, name, first, show) {
   let session = first.active_session;
   /** @type {string | null} */
   let speaker = null;
+  let isRecorded = false;
   /** @type {Map<string, any>} */
   const known = new Map();
   /** @type {Map<string, any>} */
@@ -94,22 +95,34 @@ async function now(main, name, first, show) {
     const [room, waiting] = await Promise.all([get(at(name), { quiet: true }), get(`${at(name)}/lobby`, { quiet: true })]);
     const present = room.active_session ? await get(`/participants${query({ session: room.active_session, state: ["connected", "reconnecting"], limit: 200, order: "asc" })}`, { quiet: true }) : { data: [] };
     const details = await Promise.all(present.data.slice(0, DETAILED).map((/** @type {any} */ one) => get(`/sessions/${one.session}/participants/${encodeURIComponent(one.participant)}`, { quiet: true }).catch(() => one)));
+    const recording = room.active_session ? await get(`/sessions/${room.active_session}/recording`, { quiet: true }).catch(() => null) : null;
     if (mine !== reading) return;
     session = room.active_session;
+    isRecorded = recording?.active ?? false;
+    sign.hidden = !isRecorded;
+    record.textContent = text(isRecorded ? "room.unrecord" : "room.record");
     known.clear();
     for (const one of [...details, ...present.data.slice(DETAILED)]) known.set(one.participant, one);
     show(room);
     showLobby(lobby, name, waiting.data);
     draw();
   };
-  await read();
+  const record = doing("", async () => {
+    const at = `/sessions/${session}/recording`;
+    if (isRecorded) await ask("DELETE", at);
+    else await ask("PUT", at, { participants: "all" });
+    await read();
+  });
+  const sign = h("p", { class: "recorded", hidden: true }, badge(text("room.recorded"), "bad"));
   const all = [
+    record,
     doing(text("room.messageAll"), async () => message(session, "all")),
     doing(text("room.silenceAll"), () => target(session, "censor", "all")),
     button(text("room.end"), () => confirm(text("room.end"), text("room.endText"), text("room.end"), () => ask("POST", `/sessions/${session}/end`)), { class: "away" }),
   ];
+  await read();
   bar.append(...all);
-  main.append(lobby, section(text("room.people"), bar, people), h("p", {}, link(`/sessions?room=${encodeURIComponent(name)}`, text("room.history")), " · ", link(`/events?room=${encodeURIComponent(name)}`, text("room.journal"))));
+  main.append(lobby, sign, section(text("room.people"), bar, people), h("p", {}, link(`/sessions?room=${encodeURIComponent(name)}`, text("room.history")), " · ", link(`/events?room=${encodeURIComponent(name)}`, text("room.journal"))));
   const soon = settled(150, () => void read().catch((error) => { if (error instanceof Problem && error.kind === "not-found") location.hash = "/rooms"; }));
   live(query({ room: name, speaker: "1" }), (event) => {
     if (event.type !== "speaker.changed") return soon();
@@ -208,6 +221,9 @@ function showLobby(place, room, waiting) {
   place.replaceChildren(h("section", { class: "knocks" }, h("h2", { text: text("room.waiting", { count: waiting.length }) }), h("ul", {}, ...items), whole));
 }
 
+/** Whether two values of a setting say the same. @param {any} a @param {any} b @returns {boolean} */
+const isSame = (a, b) => a instanceof Object && b instanceof Object ? Object.keys(a).every((key) => isSame(a[key], b[key])) : a === b;
+
 /** @param {any} room */
 function settings(room) {
   let etag = room.etag;
@@ -219,9 +235,12 @@ function settings(room) {
     { name: "empty_timeout_s", label: text("rooms.emptyTimeout"), kind: "number", min: 0, value: room.empty_timeout_s, hint: text("rooms.secondsHint") },
     { name: "solo_timeout_s", label: text("rooms.soloTimeout"), kind: "number", min: 0, value: room.solo_timeout_s, hint: text("rooms.secondsHint") },
     { name: "max_session_s", label: text("rooms.maxSession"), kind: "number", min: 0, value: room.max_session_s, hint: text("rooms.secondsHint") },
-  ], text("ui.save"), async (values) => {
+    { name: "mode", pointer: "/recording/mode", label: text("rooms.recording"), kind: "select", options: [["off", text("rooms.recordNot")], ["audio", text("rooms.recordAll")]], value: room.recording.mode, hint: text("rooms.recordHint") },
+    { name: "retention_days", pointer: "/recording/retention_days", label: text("rooms.retention"), kind: "number", min: 0, value: room.recording.retention_days, hint: text("rooms.retentionHint") },
+  ], text("ui.save"), async ({ mode, retention_days, ...others }) => {
+    const values = { ...others, recording: { mode, retention_days } };
     // What is as it was need not be sent: another admin may have changed it.
-    const changed = Object.fromEntries(Object.entries(values).filter(([key, value]) => value !== room[key]));
+    const changed = Object.fromEntries(Object.entries(values).filter(([key, value]) => !isSame(value, room[key])));
     if (Object.keys(changed).length === 0) return say(text("ui.same"));
     try {
       const saved = await ask("PATCH", at(room.name), changed, { headers: { "if-match": etag } });
@@ -232,7 +251,7 @@ function settings(room) {
       if (!(error instanceof Problem && error.kind === "etag-mismatch")) throw error;
       const present = await get(at(room.name), { quiet: true });
       etag = present.etag;
-      const theirs = Object.keys(values).filter((key) => present[key] !== room[key]);
+      const theirs = Object.keys(values).filter((key) => !isSame(present[key], room[key]));
       Object.assign(room, present);
       throw new Error(text("rooms.changed", { what: theirs.join(", ") || "–" }));
     }

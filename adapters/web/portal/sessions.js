@@ -2,6 +2,7 @@
 import { ask, get, query } from "./api.js";
 import { filters } from "./forms.js";
 import { live } from "./live.js";
+import { EVENTS, recordingTable } from "./recordings.js";
 import { more } from "./rooms.js";
 import { badge, button, confirm, empty, facts, h, head, link, path, section, settled, table, time } from "./ui.js";
 import { clockTime, number, span, text, word } from "./text.js";
@@ -43,10 +44,10 @@ const lengthOf = ({ started_at, ended_at }) => span((ended_at ? Date.parse(ended
 /** @param {HTMLElement} main @param {string[]} parts */
 export async function renderOne(main, [id = ""]) {
   const session = await get(path("sessions", id));
-  const line = h("div"), people = h("div"), mark = h("span"), known = h("div");
+  const line = h("div"), people = h("div"), recorded = h("div"), mark = h("span"), known = h("div");
   const end = button(text("room.end"), () => confirm(text("room.end"), text("room.endText"), text("room.end"), () => ask("POST", `${path("sessions", id)}/end`)), { class: "away" });
   const read = async (quiet = true) => {
-    const [now, present] = await Promise.all([get(path("sessions", id), { quiet: true }), get(`/participants${query({ session: id, limit: PEOPLE, order: "asc" })}`, { quiet })]);
+    const [now, sounds, present] = await Promise.all([get(path("sessions", id), { quiet: true }), get(`/recordings${query({ session: id, limit: 50, order: "asc" })}`, { quiet: true }), get(`/participants${query({ session: id, limit: PEOPLE, order: "asc" })}`, { quiet })]);
     const details = await inTurns(present.data.map((/** @type {any} */ { participant }) => () => get(`${path("sessions", id)}/participants/${encodeURIComponent(participant)}`, { quiet: true })));
     end.hidden = now.state !== "active";
     mark.replaceChildren(now.state === "active" ? badge(text("rooms.live"), "good") : badge(word("endReason", now.end_reason)));
@@ -54,6 +55,7 @@ export async function renderOne(main, [id = ""]) {
       [text("words.room"), link(path("rooms", now.room), now.room)], [text("words.started"), time(now.started_at)], [text("words.ended"), time(now.ended_at)],
       [text("words.length"), lengthOf(now)], [text("sessions.peak"), number(now.peak_participants)], [text("sessions.uniques"), number(now.unique_participants)],
     ]));
+    recorded.replaceChildren(...sounds.data.length === 0 ? [] : [section(text("nav.recordings"), recordingTable(sounds.data).table, sounds.next_cursor ? h("p", {}, link(`/recordings?session=${id}`, text("ui.showAll"))) : "")]);
     line.replaceChildren(timeline(now, details), present.next_cursor ? h("p", { class: "hint", text: text("sessions.first", { count: PEOPLE }) }) : "");
     people.replaceChildren(table(text("room.people"), [
       { name: text("words.name"), cell: ({ name, participant }) => h("div", {}, link(`/participants?participant=${encodeURIComponent(participant)}`, name || participant), name && name !== participant ? h("div", {}, h("code", { class: "faint", text: participant })) : null) },
@@ -67,9 +69,9 @@ export async function renderOne(main, [id = ""]) {
   await read(false);
   const events = await get(`/events${query({ session: id, limit: 100, order: "asc" })}`);
   main.append(head(text("sessions.one", { room: session.room }), { over: link("/sessions", text("nav.sessions")), badge: mark, actions: [end] }), known,
-    section(text("sessions.timeline"), line), section(text("room.people"), people),
+    section(text("sessions.timeline"), line), section(text("room.people"), people), recorded,
     section(text("nav.events"), eventList(events.data), h("p", {}, link(`/events?session=${id}`, text("sessions.allEvents")))), h("p", { class: "hint" }, h("code", { text: id })));
-  if (session.state === "active") live(query({ session: id }), settled(300, () => void read().catch(() => undefined)), read);
+  live(query({ session: id, type: session.state === "active" ? [] : EVENTS }), settled(300, () => void read().catch(() => undefined)), read);
 }
 
 /**

@@ -5,7 +5,7 @@
 
 export const strings = {
   en: {
-    nav: { skip: "To the content", menu: "Menu", label: "Pages", overview: "Overview", rooms: "Rooms", sessions: "Sessions", participants: "Participants", webhooks: "Webhooks", events: "Events", keys: "Keys", audit: "Audit", server: "Server" },
+    nav: { skip: "To the content", menu: "Menu", label: "Pages", overview: "Overview", rooms: "Rooms", sessions: "Sessions", participants: "Participants", recordings: "Recordings", webhooks: "Webhooks", events: "Events", keys: "Keys", audit: "Audit", server: "Server" },
     ui: {
       actions: "Actions", close: "Close", cancel: "Cancel", copy: "Copy", copied: "Copied.", secret: "Secret", kept: "I have kept it", save: "Save", saved: "Saved.", same: "Nothing was changed.",
       all: "All", yes: "Yes", no: "No", more: "Show more", filter: "Filter", showAll: "Show all", look: "Look", missing: "This is needed.",
@@ -26,7 +26,7 @@ export const strings = {
       make: "New room", name: "Name", nameHint: "Letters, digits and . _ ~ -. It stands in links and cannot be changed.", title: "Title", titleHint: "For people; may be left out.", max: "Places", maxHint: "Without a number there is no limit but the server’s.",
       lobby: "Everybody waits in the lobby", lobbyHint: "Until somebody who may lets them in.", prefix: "Name begins with", active: "Use", inUse: "In use", notInUse: "Not in use", live: "Live", idle: "Empty", noLimit: "No limit",
       empty: "No rooms yet", emptyText: "A room is a name that people meet in. Make one, and invite people by a link.",
-      duplicate: "The same participant joins a second time", replace: "The newer takes over", refuse: "The newer is refused", emptyTimeout: "Ends when empty for (seconds)", soloTimeout: "Ends when one is alone for (seconds)", maxSession: "Longest session (seconds)", secondsHint: "Empty: the server’s default.",
+      duplicate: "The same participant joins a second time", replace: "The newer takes over", refuse: "The newer is refused", emptyTimeout: "Ends when empty for (seconds)", soloTimeout: "Ends when one is alone for (seconds)", maxSession: "Longest session (seconds)", recording: "Recording", recordNot: "Only when somebody begins it", recordAll: "Every session, all sound", recordHint: "Holds from the next session on. Everybody in the room is told.", retention: "Recordings are kept for (days)", retentionHint: "Empty: the server’s default. 0: for ever.", secondsHint: "Empty: the server’s default.",
       changed: "Somebody else has changed this meanwhile ({what}). What you have typed is still here: look at it, and save again.",
       grave: "Take care", disable: "Disable the room", disableText: "The session ends, the lobby is emptied, and nobody gets in until the room is enabled again.", enable: "Enable the room",
       delete: "Delete the room", deleteText: "The room {room} ends for everybody, and its settings and bans are gone. Its history stays.", revoke: "Void all invitations", revokeText: "All tickets and links to this room stop working, and everybody who is in it is removed.",
@@ -34,7 +34,7 @@ export const strings = {
     roomState: { enabled: "Enabled", disabled: "Disabled" },
     room: {
       live: "Live", invite: "Invite", settings: "Settings", bans: "Bans", join: "Join as moderator", people: "People", count: { one: "One person is here.", other: "{count} people are here." }, nobody: "Nobody is here", nobodyText: "Invite people by a link or a ticket. They show up here as they come.",
-      history: "Former sessions", journal: "What happened", messageAll: "Message to all", messageTo: "Message to {name}", messageOne: "Message", silenceAll: "Silence all", end: "End for all", endText: "Everybody is removed, and the session is over.",
+      history: "Former sessions", journal: "What happened", messageAll: "Message to all", messageTo: "Message to {name}", messageOne: "Message", record: "Record", unrecord: "Stop recording", recorded: "This session is recorded", silenceAll: "Silence all", end: "End for all", endText: "Everybody is removed, and the session is over.",
       gone: "Not there any more: {names}", censorDone: { one: "One person is silenced.", other: "{count} people are silenced." }, uncensorDone: { one: "One person is heard again.", other: "{count} people are heard again." }, kickDone: { one: "One person was removed.", other: "{count} people were removed." },
       message: "Text", topic: "Topic", topicHint: "“chat” shows it in the chat of the room page.", send: "Send", sent: { one: "Sent to one person.", other: "Sent to {count} people." },
       censor: "Silence", uncensor: "Let speak", kick: "Remove", kickTitle: "Remove {name}", how: "And then", kickOnce: "May come back at once", kickSession: "Stays out for this session", kickBan: "Stays out for good",
@@ -57,6 +57,12 @@ export const strings = {
     participants: { empty: "Nobody was here yet", emptyText: "Everybody who joins a room is listed here, also after leaving." },
     erase: { button: "Erase a person", title: "Erase a person", text: "Id and name are replaced by a pseudonym wherever they are in the history. The person leaves the rooms, and its tickets stop working. This cannot be undone.", roomsHint: "In these rooms only; empty: in all.", begun: "The erasure has begun.", list: "Erasures", now: "Pseudonym", everywhere: "All" },
     erasure: { running: "Under way", done: "Done" },
+    recordings: {
+      one: "Recording of {name}", empty: "No recordings yet", emptyText: "“Record” on the page of a room writes a file for each microphone. Everybody in the room is told.", stream: "Stream", sound: "Sound", play: "Recording of {name}", download: "Download", lost: "Lost", silent: "Silent", expires: "Deleted on", never: "Never", error: "What went wrong",
+      notYet: "It can be heard when it is complete.", nothing: "Nothing of it is left.", delete: "Delete", deleteText: "The file is deleted, and nothing brings it back.", deleteAll: "Delete all of these", deleteAllText: { one: "One recording with {size} is deleted, and nothing brings it back. What is still being written stays.", other: "{count} recordings with {size} are deleted, and nothing brings them back. What is still being written stays." },
+    },
+    recordingState: { recording: "Recording", storing: "Being stored", ready: "Ready", failed: "Failed" },
+    recordingError: { "disk-full": "The disk was full", "write-failed": "It could not be written", "damaged": "The file was damaged", "file-missing": "The file was gone" },
     webhooks: {
       make: "New webhook", empty: "No webhooks yet", emptyText: "A webhook sends events to your own server as they happen: signed, at least once, and in order for each room.", url: "Address", urlHint: "https://… of a server that answers 2xx.", failover: "Second address", failoverHint: "Tried when the first one fails.", eventsHint: "Types such as participant.joined, separated by commas. Empty: all.", roomsHint: "Names, separated by commas. Empty: all.", timeout: "Time to answer (seconds)",
       secret: "The webhook’s secret", secretText: "It signs what is sent, and is not shown again. Give it to the receiver.", backlog: "Waiting", oldest: "Oldest that waits", success: "Last success", off: "Paused", pause: "Pause", resume: "Resume", test: "Send a test", testDone: "The receiver took it: {status} after {ms} ms.", testFailed: "The test was not taken", answered: "The receiver answered {status}.",
@@ -81,7 +87,7 @@ export const strings = {
     },
   },
   de: {
-    nav: { skip: "Zum Inhalt", menu: "Menü", label: "Seiten", overview: "Überblick", rooms: "Räume", sessions: "Sitzungen", participants: "Teilnehmer", webhooks: "Webhooks", events: "Ereignisse", keys: "Schlüssel", audit: "Protokoll", server: "Server" },
+    nav: { skip: "Zum Inhalt", menu: "Menü", label: "Seiten", overview: "Überblick", rooms: "Räume", sessions: "Sitzungen", participants: "Teilnehmer", recordings: "Aufzeichnungen", webhooks: "Webhooks", events: "Ereignisse", keys: "Schlüssel", audit: "Protokoll", server: "Server" },
     ui: {
       actions: "Aktionen", close: "Schließen", cancel: "Abbrechen", copy: "Kopieren", copied: "Kopiert.", secret: "Geheimnis", kept: "Ich habe es aufbewahrt", save: "Speichern", saved: "Gespeichert.", same: "Nichts wurde geändert.",
       all: "Alle", yes: "Ja", no: "Nein", more: "Mehr zeigen", filter: "Filtern", showAll: "Alle zeigen", look: "Ansehen", missing: "Das wird gebraucht.",
@@ -102,7 +108,7 @@ export const strings = {
       make: "Neuer Raum", name: "Name", nameHint: "Buchstaben, Ziffern und . _ ~ -. Er steht in Links und lässt sich nicht ändern.", title: "Titel", titleHint: "Für Menschen; kann fehlen.", max: "Plätze", maxHint: "Ohne Zahl gilt nur die Grenze des Servers.",
       lobby: "Alle warten in der Lobby", lobbyHint: "Bis jemand sie einlässt, der das darf.", prefix: "Name beginnt mit", active: "Nutzung", inUse: "Benutzt", notInUse: "Nicht benutzt", live: "Live", idle: "Leer", noLimit: "Unbegrenzt",
       empty: "Noch keine Räume", emptyText: "Ein Raum ist ein Name, unter dem man sich trifft. Lege einen an und lade mit einem Link ein.",
-      duplicate: "Derselbe Teilnehmer kommt ein zweites Mal", replace: "Der Neuere übernimmt", refuse: "Der Neuere wird abgewiesen", emptyTimeout: "Endet, wenn leer seit (Sekunden)", soloTimeout: "Endet, wenn einer allein ist seit (Sekunden)", maxSession: "Längste Sitzung (Sekunden)", secondsHint: "Leer: Vorgabe des Servers.",
+      duplicate: "Derselbe Teilnehmer kommt ein zweites Mal", replace: "Der Neuere übernimmt", refuse: "Der Neuere wird abgewiesen", emptyTimeout: "Endet, wenn leer seit (Sekunden)", soloTimeout: "Endet, wenn einer allein ist seit (Sekunden)", maxSession: "Längste Sitzung (Sekunden)", recording: "Aufzeichnung", recordNot: "Nur, wenn jemand sie beginnt", recordAll: "Jede Sitzung, aller Ton", recordHint: "Gilt von der nächsten Sitzung an. Alle im Raum erfahren es.", retention: "Aufzeichnungen bleiben (Tage)", retentionHint: "Leer: wie der Server es vorgibt. 0: für immer.", secondsHint: "Leer: Vorgabe des Servers.",
       changed: "Jemand anders hat das inzwischen geändert ({what}). Was du getippt hast, steht noch da: Sieh es an und speichere noch einmal.",
       grave: "Mit Bedacht", disable: "Raum sperren", disableText: "Die Sitzung endet, die Lobby wird geleert, und niemand kommt herein, bis der Raum wieder offen ist.", enable: "Raum öffnen",
       delete: "Raum löschen", deleteText: "Der Raum {room} endet für alle; Einstellungen und Sperren sind weg. Die Geschichte bleibt.", revoke: "Alle Einladungen aufheben", revokeText: "Alle Tickets und Links zu diesem Raum gelten nicht mehr, und alle, die darin sind, werden entfernt.",
@@ -110,7 +116,7 @@ export const strings = {
     roomState: { enabled: "Offen", disabled: "Gesperrt" },
     room: {
       live: "Live", invite: "Einladen", settings: "Einstellungen", bans: "Sperren", join: "Als Moderator dazu", people: "Menschen", count: { one: "Ein Mensch ist hier.", other: "{count} Menschen sind hier." }, nobody: "Niemand ist hier", nobodyText: "Lade mit einem Link oder einem Ticket ein. Wer kommt, erscheint hier.",
-      history: "Frühere Sitzungen", journal: "Was geschah", messageAll: "Nachricht an alle", messageTo: "Nachricht an {name}", messageOne: "Nachricht", silenceAll: "Alle stummschalten", end: "Für alle beenden", endText: "Alle werden entfernt, und die Sitzung ist vorbei.",
+      history: "Frühere Sitzungen", journal: "Was geschah", messageAll: "Nachricht an alle", messageTo: "Nachricht an {name}", messageOne: "Nachricht", record: "Aufzeichnen", unrecord: "Nicht mehr aufzeichnen", recorded: "Diese Sitzung wird aufgezeichnet", silenceAll: "Alle stummschalten", end: "Für alle beenden", endText: "Alle werden entfernt, und die Sitzung ist vorbei.",
       gone: "Nicht mehr da: {names}", censorDone: { one: "Ein Mensch ist stummgeschaltet.", other: "{count} Menschen sind stummgeschaltet." }, uncensorDone: { one: "Ein Mensch wird wieder gehört.", other: "{count} Menschen werden wieder gehört." }, kickDone: { one: "Ein Mensch wurde entfernt.", other: "{count} Menschen wurden entfernt." },
       message: "Text", topic: "Thema", topicHint: "Mit „chat“ steht sie im Chat der Raumseite.", send: "Senden", sent: { one: "An einen Menschen gesendet.", other: "An {count} Menschen gesendet." },
       censor: "Stummschalten", uncensor: "Sprechen lassen", kick: "Entfernen", kickTitle: "{name} entfernen", how: "Und dann", kickOnce: "Darf sofort wiederkommen", kickSession: "Bleibt für diese Sitzung draußen", kickBan: "Bleibt für immer draußen",
@@ -133,6 +139,12 @@ export const strings = {
     participants: { empty: "Noch niemand war hier", emptyText: "Wer einen Raum betritt, steht hier, auch nachdem er gegangen ist." },
     erase: { button: "Jemanden löschen", title: "Jemanden löschen", text: "Kennung und Name werden überall in der Geschichte durch ein Pseudonym ersetzt. Der Mensch verlässt die Räume, und seine Tickets gelten nicht mehr. Das lässt sich nicht rückgängig machen.", roomsHint: "Nur in diesen Räumen; leer: in allen.", begun: "Die Löschung hat begonnen.", list: "Löschungen", now: "Pseudonym", everywhere: "Alle" },
     erasure: { running: "Läuft", done: "Fertig" },
+    recordings: {
+      one: "Aufzeichnung von {name}", empty: "Noch keine Aufzeichnungen", emptyText: "„Aufzeichnen“ auf der Seite eines Raums schreibt für jedes Mikrofon eine Datei. Alle im Raum erfahren es.", stream: "Strom", sound: "Ton", play: "Aufzeichnung von {name}", download: "Herunterladen", lost: "Verloren", silent: "Still", expires: "Gelöscht am", never: "Nie", error: "Was schiefging",
+      notYet: "Zu hören, sobald sie vollständig ist.", nothing: "Nichts davon ist übrig.", delete: "Löschen", deleteText: "Die Datei wird gelöscht, und nichts bringt sie zurück.", deleteAll: "Alle diese löschen", deleteAllText: { one: "Eine Aufzeichnung mit {size} wird gelöscht, und nichts bringt sie zurück. Was noch geschrieben wird, bleibt.", other: "{count} Aufzeichnungen mit {size} werden gelöscht, und nichts bringt sie zurück. Was noch geschrieben wird, bleibt." },
+    },
+    recordingState: { recording: "Läuft", storing: "Wird abgelegt", ready: "Fertig", failed: "Misslungen" },
+    recordingError: { "disk-full": "Die Platte war voll", "write-failed": "Sie ließ sich nicht schreiben", "damaged": "Die Datei war beschädigt", "file-missing": "Die Datei war weg" },
     webhooks: {
       make: "Neuer Webhook", empty: "Noch keine Webhooks", emptyText: "Ein Webhook sendet Ereignisse an deinen eigenen Server, wenn sie geschehen: signiert, mindestens einmal und je Raum in der Reihenfolge.", url: "Adresse", urlHint: "https://… eines Servers, der mit 2xx antwortet.", failover: "Zweite Adresse", failoverHint: "Wird versucht, wenn die erste scheitert.", eventsHint: "Arten wie participant.joined, mit Kommas getrennt. Leer: alle.", roomsHint: "Namen, mit Kommas getrennt. Leer: alle.", timeout: "Zeit für die Antwort (Sekunden)",
       secret: "Das Geheimnis des Webhooks", secretText: "Es signiert, was gesendet wird, und wird nicht wieder gezeigt. Gib es dem Empfänger.", backlog: "Wartet", oldest: "Ältestes, das wartet", success: "Letzter Erfolg", off: "Angehalten", pause: "Anhalten", resume: "Fortsetzen", test: "Probe senden", testDone: "Der Empfänger hat es angenommen: {status} nach {ms} ms.", testFailed: "Die Probe wurde nicht angenommen", answered: "Der Empfänger hat mit {status} geantwortet.",

@@ -203,6 +203,25 @@ test("a moderator mutes and removes, and the page says so", { timeout: 120_000 }
   await close(anna, ben);
 });
 
+test("everybody sees and hears that the session is recorded, also who comes later", { timeout: 120_000 }, async () => {
+  const one = await entered("choir", "anna");
+  const sign = (page) => page.locator("#recorded");
+  assert.ok(await sign(one).isHidden());
+  await server.command("recording", "start", "choir", "--all");
+  await sign(one).waitFor();
+  assert.equal((await sign(one).innerText()).trim(), "Recorded");
+  await one.locator("#announcements", { hasText: "This meeting is recorded." }).waitFor({ state: "attached" });
+  await accessible(one, "recorded");
+  const other = await entered("choir", "ben", { options: { locale: "de-DE" } });
+  await sign(other).waitFor();
+  assert.equal((await sign(other).innerText()).trim(), "Aufgezeichnet");
+  await server.command("recording", "stop", "choir");
+  await sign(one).waitFor({ state: "hidden" });
+  await sign(other).waitFor({ state: "hidden" });
+  await one.locator("#announcements", { hasText: "This meeting is no longer recorded." }).waitFor({ state: "attached" });
+  await close(one, other);
+});
+
 test("who waits in the lobby is let in by who may, or turned away", { timeout: 120_000 }, async () => {
   const anna = await entered("salon", "anna", { grants: ["--grants", "moderator,participant"] });
   const link = await guestLink("salon", "--lobby");

@@ -265,6 +265,67 @@ test("events come live; keys are made, exchanged and revoked; the audit log has 
   await close(page);
 });
 
+test("a session is recorded and everybody knows; its recordings are heard, fetched and deleted", { timeout: 120_000 }, async () => {
+  await server.command("room", "create", "studio");
+  const [anna, ben] = [await server.join("studio", "anna", "--tone", "440"), await server.join("studio", "ben", "--tone", "330")];
+  const page = await open("/rooms/studio");
+  await person(page, "anna").waitFor();
+  await person(page, "ben").waitFor();
+  await button(page, "Record").click();
+  await page.getByText("This session is recorded").waitFor();
+  const { active_session: session } = await json("room", "get", "studio");
+  assert.equal((await json("recording", "status", session)).active, true);
+  const list = await open("/recordings?room=studio");
+  await list.locator("tbody tr", { hasText: "anna" }).filter({ hasText: "Recording" }).waitFor();
+  await accessible(list, "recordings");
+  await sleep(4_000);
+  await button(page, "Stop recording").click();
+  await page.getByText("This session is recorded").waitFor({ state: "hidden" });
+  // Those who look at the list see it become ready.
+  await list.locator("tbody tr", { hasText: "anna" }).filter({ hasText: "Ready" }).waitFor();
+  await list.locator("tbody tr", { hasText: "ben" }).filter({ hasText: "Ready" }).waitFor();
+  await list.locator("tbody tr", { hasText: "anna" }).getByRole("link").first().click();
+  await list.getByRole("heading", { name: "Recording of anna", level: 1 }).waitFor();
+  await accessible(list, "recording");
+  const heard = await list.locator("audio").evaluate(async (audio) => {
+    audio.muted = true;
+    await audio.play();
+    await new Promise((resolve) => { setTimeout(resolve, 1_500); });
+    return { at: audio.currentTime, duration: audio.duration, error: audio.error?.message };
+  });
+  assert.equal(heard.error, undefined);
+  assert.ok(heard.at > .5 && heard.duration > 3.5 && heard.duration < 15, JSON.stringify(heard));
+  const [download] = await Promise.all([list.waitForEvent("download"), list.getByRole("link", { name: "Download" }).click()]);
+  assert.match(download.suggestedFilename(), /\.opus$/);
+  assert.equal(readFileSync(await download.path()).subarray(0, 4).toString(), "OggS");
+  await go(list, `/sessions/${session}`);
+  await list.getByRole("region", { name: "Recordings" }).locator("tbody tr").nth(1).waitFor();
+  // One is deleted by itself, the other as all that the filter shows.
+  await go(list, "/recordings?room=studio");
+  await list.locator("tbody tr", { hasText: "ben" }).getByRole("link").first().click();
+  await list.getByRole("heading", { name: "Recording of ben", level: 1 }).waitFor();
+  await button(list, "Delete").click();
+  await list.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await list.locator('#main[data-page="#/recordings"]').waitFor();
+  await go(list, "/recordings?room=studio");
+  assert.equal(await list.locator("tbody tr").count(), 1);
+  await button(list, "Delete all of these").click();
+  await list.getByRole("dialog").getByText("One recording with").waitFor();
+  await list.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await list.getByText("Nothing matches the filter").waitFor();
+  assert.deepEqual((await json("recording", "list", "--room", "studio")).data ?? await json("recording", "list", "--room", "studio"), []);
+  // Each session of a room, by its settings.
+  await go(page, "/rooms/studio/settings");
+  await page.getByLabel("Recording", { exact: true }).selectOption("audio");
+  await page.getByLabel("Recordings are kept for (days)", { exact: true }).fill("7");
+  await button(page, "Save").click();
+  await page.locator(".toast", { hasText: "Saved." }).waitFor();
+  assert.deepEqual((await json("room", "get", "studio")).recording, { mode: "audio", retention_days: 7 });
+  await end(anna);
+  await end(ben);
+  await close(page, list);
+});
+
 test("the server is drained, and not; a backup is made", { timeout: 60_000 }, async () => {
   const page = await open("/server");
   await button(page, "Drain").click();
@@ -342,7 +403,7 @@ test("nothing that people call themselves, write or send is more than a text, on
   await person(page, "p5").waitFor();
   await api("POST", `/sessions/${(await api("GET", "/rooms/hostile")).body.active_session}/messages`, { to: "all", topic: "<b>t</b>", body: PAYLOADS[4] });
   const session = (await api("GET", "/rooms/hostile")).body.active_session, [webhook] = (await api("GET", "/webhooks")).body.data;
-  const pages = ["/rooms/hostile", "/rooms/hostile/invite", "/rooms/hostile/settings", "/rooms/hostile/bans", "/", "/rooms", "/rooms?prefix=%3Cimg", "/sessions", `/sessions/${session}`, "/participants", "/participants?participant=%3Cb%3E", "/webhooks", `/webhooks/${webhook.id}`, "/events", "/keys", "/audit", "/server", "/<img src=x onerror=alert(8)>", "/rooms/%3Cimg%20src=x%20onerror=alert(9)%3E"];
+  const pages = ["/rooms/hostile", "/rooms/hostile/invite", "/rooms/hostile/settings", "/rooms/hostile/bans", "/", "/rooms", "/rooms?prefix=%3Cimg", "/sessions", `/sessions/${session}`, "/participants", "/participants?participant=%3Cb%3E", "/recordings?room=%3Cimg", "/webhooks", `/webhooks/${webhook.id}`, "/events", "/keys", "/audit", "/server", "/<img src=x onerror=alert(8)>", "/rooms/%3Cimg%20src=x%20onerror=alert(9)%3E"];
   for (const to of pages) {
     await page.goto(`${server.url}/portal/#${to}`);
     await page.locator("#main[data-page]").waitFor();
@@ -363,7 +424,7 @@ test("nothing that people call themselves, write or send is more than a text, on
 
 test("every page can be used by screen readers, by keyboard, on a phone, in German", { timeout: 120_000 }, async () => {
   const page = await open("/");
-  const pages = ["/", "/rooms", "/rooms/green-room/invite", "/rooms/green-room/settings", "/rooms/green-room/bans", "/sessions", "/participants", "/webhooks", "/events", "/keys", "/audit", "/server"];
+  const pages = ["/", "/rooms", "/rooms/green-room/invite", "/rooms/green-room/settings", "/rooms/green-room/bans", "/sessions", "/participants", "/recordings", "/webhooks", "/events", "/keys", "/audit", "/server"];
   for (const to of pages) {
     if (to !== "/") await go(page, to);
     await accessible(page, to);

@@ -79,6 +79,7 @@ impl Machine {
             Gone::Attribute(participant, key) => {
                 events.push(Event::AttributeChanged { participant, key });
             }
+            Gone::Recording => events.push(Event::RecordingChanged(false)),
         });
         if ended.is_err() {
             self.count_bad_frame();

@@ -81,6 +81,8 @@ pub(crate) enum Gone {
         allow(dead_code, reason = "only a client looks")
     )]
     Attribute(ParticipantId, AttributeKey),
+    /// The session is not recorded any more.
+    Recording,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +104,8 @@ struct Facts {
     floor: Option<ParticipantId>,
     told_count: u32,
     is_recorded: bool,
+    /// False only during a snapshot that has not said so far that the session is recorded.
+    recorded_mentioned: bool,
 }
 
 /// The current state of the room.
@@ -147,6 +151,7 @@ impl<R: Roster + Default> Default for RoomState<R> {
                 floor: None,
                 told_count: 0,
                 is_recorded: false,
+                recorded_mentioned: false,
             },
         }
     }
@@ -214,11 +219,12 @@ impl<R: Roster> RoomState<R> {
         self.facts.version = version;
         self.facts.phase = Phase::Snapshot;
         self.facts.told_count = 0;
+        self.facts.recorded_mentioned = false;
     }
 
     /// Ends a snapshot. Participants that it did not mention are removed, and named to `gone` in
     /// the order of their ids: they left or are hidden, the snapshot does not say which. Attributes that it did not
-    /// mention are removed.
+    /// mention are removed. If it did not say that the session is recorded, it is not.
     ///
     /// # Errors
     /// [`ApplyError::NoSnapshot`] without [`begin_snapshot`](Self::begin_snapshot),
@@ -435,6 +441,7 @@ fn reduce(
             set(&mut facts.told_count, *participants, Change::Count)
         }
         RoomUpdate::Recorded { recorded } => {
+            facts.recorded_mentioned = true;
             set(&mut facts.is_recorded, *recorded, Change::Recorded)
         }
         // There is no place for one: else it is not dealt with here.
@@ -566,6 +573,10 @@ fn finish(
         }
     }
     attribute::sweep(roster, gone);
+    if facts.is_recorded && !facts.recorded_mentioned {
+        facts.is_recorded = false;
+        gone(Gone::Recording);
+    }
     facts.version = version;
     facts.phase = Phase::Complete;
     Ok(())

@@ -91,7 +91,7 @@ enum Stage {
     Speaker,
     /// Within a snapshot: who holds the floor.
     Floor,
-    /// Within a snapshot: whether the session is recorded.
+    /// Within a snapshot: that the session is recorded, if it is.
     Recorded,
     /// The end of the snapshot.
     End,
@@ -327,12 +327,11 @@ impl View {
                 let update = RoomUpdate::Floor { holder };
                 (Stage::Recorded, Told::Update { version, update })
             }
-            Stage::Recorded => {
-                let recorded = state.is_recorded();
-                let update = RoomUpdate::Recorded { recorded };
+            Stage::Recorded if state.is_recorded() => {
+                let update = RoomUpdate::Recorded { recorded: true };
                 (Stage::End, Told::Update { version, update })
             }
-            Stage::End => {
+            Stage::Recorded | Stage::End => {
                 if let Scope::All(described) = &mut self.scope {
                     *described = Described::All;
                 }

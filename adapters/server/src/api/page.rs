@@ -31,8 +31,8 @@ use super::web::authority;
 const PORTAL: &str = "/portal/";
 
 /// What the portal may load and whereto it may speak: this server only. It needs neither WebAssembly nor sockets.
-const PORTAL_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                             base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const PORTAL_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
+                             connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A file of the page.
 struct File {
@@ -107,6 +107,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "portal/invite.js" = "portal/invite.js",
         "portal/sessions.js" = "portal/sessions.js",
         "portal/participants.js" = "portal/participants.js",
+        "portal/recordings.js" = "portal/recordings.js",
         "portal/webhooks.js" = "portal/webhooks.js",
         "portal/events.js" = "portal/events.js",
         "portal/keys.js" = "portal/keys.js",

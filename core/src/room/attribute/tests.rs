@@ -156,6 +156,7 @@ fn a_snapshot_replaces_what_it_does_not_mention() {
     let ended = state.end_snapshot_with(Version(9), &mut |what| match what {
         Gone::Attribute(participant, key) => gone.push((participant, key)),
         Gone::Participant(id) => panic!("{id}"),
+        Gone::Recording => panic!("there was none"),
     });
     ended.unwrap();
     assert_eq!(gone, [(named("b"), key("hand"))]);

@@ -421,7 +421,6 @@ fn attributes_that_a_lost_connection_left_untold_come_with_the_snapshot() {
         "count",
         "speaker",
         "floor",
-        "recorded",
         "end",
     ];
     let mut sorted = names(&told);
@@ -446,11 +445,7 @@ fn a_small_device_follows_a_crowd_of_a_thousand() {
 
     let told = world.heal();
     world.check_healed();
-    assert_eq!(
-        told.len(),
-        8 + 6,
-        "begin, speaker, floor, recorded, count, end"
-    );
+    assert_eq!(told.len(), 8 + 5, "begin, speaker, floor, count, end");
     assert_eq!(world.replica.participant_count(), 1000);
     assert!(world.replica.participant(&named("p0")).is_some());
 
@@ -633,7 +628,7 @@ fn a_resumed_receiver_gets_what_it_missed_or_a_snapshot() {
     assert_eq!(
         names(&world.heal()),
         [
-            "begin", "joined", "joined", "joined", "joined", "speaker", "floor", "recorded", "end"
+            "begin", "joined", "joined", "joined", "joined", "speaker", "floor", "end"
         ]
     );
     world.check_healed();
@@ -673,7 +668,7 @@ fn changes_during_a_snapshot_fit_in() {
     assert_eq!(
         names(&world.heal()),
         [
-            "joined", "joined", "left", "joined", "joined", "speaker", "floor", "recorded", "end"
+            "joined", "joined", "left", "joined", "joined", "speaker", "floor", "end"
         ]
     );
     world.check_healed();
