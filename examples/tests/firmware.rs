@@ -86,6 +86,23 @@ mod driver {
 }
 
 #[rustfmt::skip]
+mod hands_free {
+    use super::board::{Loudspeaker, Microphone};
+
+    // <<< guide:echo
+    use parlour_embassy::core::audio::EchoFilter;
+    use parlour_embassy::{Device, Duplex, HalfDuplexCanceller, VoiceGate};
+
+    const TAPS: usize = 256; // 32 ms at 8 kHz
+    const DELAY: usize = 160; // 20 ms: what both rings hold
+
+    /// The echo is filtered, and what is left of it is silenced; the gate opens at a voice.
+    type Canceller = HalfDuplexCanceller<EchoFilter<TAPS, { TAPS + DELAY }>>;
+    type HandsFree = Duplex<'static, Microphone, Loudspeaker, Canceller, VoiceGate, Device, 160>;
+    // >>>
+}
+
+#[rustfmt::skip]
 mod device {
     // <<< guide:room
     use embassy_executor::{SpawnError, Spawner};
@@ -349,7 +366,9 @@ mod display {
 
 #[test]
 fn the_guide_shows_code_that_compiles() {
-    for name in ["room", "driver", "sizes", "listener", "voices", "display"] {
+    for name in [
+        "room", "driver", "echo", "sizes", "listener", "voices", "display",
+    ] {
         shown::assert_shown(GUIDE, SOURCE, &format!("guide:{name}"));
     }
 }

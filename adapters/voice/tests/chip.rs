@@ -216,5 +216,5 @@ fn half_duplex_lets_no_echo_out_and_a_voice_through_where_a_filter_is() {
     let [leaked, passed] = half_duplex(None);
     println!("alone: {leaked:.1} % of the echo, {passed:.1} % of the voice");
     assert!(leaked <= 5.0, "{leaked} %");
-    assert!(passed >= 45.0, "{passed} %");
+    assert!(passed >= 35.0, "{passed} %");
 }

@@ -102,8 +102,8 @@ impl<const TAPS: usize, const HISTORY: usize> EchoFilter<TAPS, HISTORY> {
         HISTORY - TAPS
     }
 
-    /// Cleans `microphone`. `reference` is what the loudspeaker is given in the same time: as many samples, of which
-    /// missing ones are silence.
+    /// Cleans `microphone`. `reference` is what the loudspeaker is given in the same time: as many samples.
+    /// Missing ones are silence, and more are ignored.
     pub fn process(&mut self, microphone: &mut [i16], reference: &[i16]) {
         let mut reference = reference.chunks(PIECE);
         for microphone in microphone.chunks_mut(PIECE) {
