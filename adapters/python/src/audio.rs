@@ -165,8 +165,8 @@ impl Voice {
         writer.and_then(act).map_err(errors::write)
     }
 
-    /// Plays `pcm` until all but the last `ahead` of it is sent; false if it was cleared meanwhile. A future that is dropped has handed over up to 200 ms, as
-    /// `AudioWriter::play` has.
+    /// Plays `pcm` until all but the last `ahead` of it is sent; false if it was cleared meanwhile. A future that is dropped
+    /// has handed over up to 200 ms, or `ahead` and 100 ms if that is more.
     async fn play(
         &self,
         pcm: &[i16],
@@ -262,9 +262,11 @@ impl AudioWriter {
 
     /// In seconds; `None` once it is unpublished.
     #[getter]
-    fn played(&self) -> Option<f64> {
-        let writer = self.voice.lock();
-        writer.as_ref().map(|writer| writer.played().as_secs_f64())
+    fn played(&self, py: Python<'_>) -> Option<f64> {
+        py.detach(|| {
+            let writer = self.voice.lock();
+            writer.as_ref().map(|writer| writer.played().as_secs_f64())
+        })
     }
 
     fn write(&self, pcm: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -294,10 +296,12 @@ impl AudioWriter {
         })
     }
 
-    fn set_voice(&self, voice: bool) -> PyResult<()> {
-        self.voice.with(|writer| {
-            writer.set_voice(voice);
-            Ok(())
+    fn set_voice(&self, py: Python<'_>, voice: bool) -> PyResult<()> {
+        py.detach(|| {
+            self.voice.with(|writer| {
+                writer.set_voice(voice);
+                Ok(())
+            })
         })
     }
 

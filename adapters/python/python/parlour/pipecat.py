@@ -107,12 +107,12 @@ class ParlourInputTransport(BaseInputTransport):
             return
         room = await self._stay.begin()
         self._begun = True
+        await self._transport.tell("on_joined")
         await self.set_transport_ready(frame)
         self._tasks.append(self.create_task(self._watch(room)))
         self._tasks.append(self.create_task(self._read_messages(room)))
         if self._params.audio_in_enabled:
             self._tasks.append(self.create_task(self._listen(room)))
-        await self._transport.tell("on_joined")
 
     async def stop(self, frame: EndFrame) -> None:
         """Leaves, if the other end has, too."""
