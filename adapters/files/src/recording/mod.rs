@@ -139,7 +139,7 @@ pub struct StreamFile {
 
 #[derive(Debug)]
 enum Format {
-    Opus(OpusFile),
+    Opus(Box<OpusFile>),
     G711(G711File),
 }
 
@@ -152,7 +152,7 @@ impl StreamFile {
         let (format, hz) = match start.codec {
             Codec::Opus => {
                 let opus = OpusFile::new(file, start.serial, start.comments)?;
-                (Format::Opus(opus), opus::HZ)
+                (Format::Opus(Box::new(opus)), opus::HZ)
             }
             Codec::Pcmu => (Format::G711(G711File::new(file, Law::Mu)?), g711::HZ),
             Codec::Pcma => (Format::G711(G711File::new(file, Law::A)?), g711::HZ),
@@ -263,7 +263,7 @@ impl StreamFile {
     #[cfg(test)]
     fn memory(&self) -> usize {
         let format = match &self.format {
-            Format::Opus(file) => file.size(),
+            Format::Opus(file) => size_of::<OpusFile>() + file.size(),
             Format::G711(file) => file.size(),
         };
         size_of::<Self>() + format + self.order.size() + self.notes.size()
