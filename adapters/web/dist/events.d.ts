@@ -84,6 +84,10 @@ export interface RoomEvents {
     countChanged: {
         readonly count: number;
     };
+    /** The server records the session from now on, or no more: show it. It also comes at the join, if the session is recorded. */
+    recordingChanged: {
+        readonly recorded: boolean;
+    };
     /** A stream of this page is published. */
     published: {
         readonly key: string;

@@ -53,6 +53,8 @@ export declare class Room {
     get main(): Participant | null;
     /** The participant that holds the floor, in rooms that use it. */
     get floor(): Participant | null;
+    /** Whether the session is recorded. Tell it to the user: in many places the law has you do so. */
+    get isRecorded(): boolean;
     /** Those who wait in the lobby, if this participant may admit them. */
     get lobby(): readonly Waiting[];
     /** How many wait in the lobby; not all of them may be in {@link lobby}. */
