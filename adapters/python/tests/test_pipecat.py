@@ -48,7 +48,9 @@ class Ears(FrameProcessor):
     def __init__(self) -> None:
         super().__init__()
         self.users: set[str] = set()
-        self._heard: dict[float, int] = {440: 0, 1_500: 0}
+        # Frames with each tone, until there have been so many without it: on a busy machine, a tone may have gaps.
+        self._loud = {440: 0, 1_500: 0}
+        self._quiet = {440: 0, 1_500: 0}
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -57,13 +59,21 @@ class Ears(FrameProcessor):
             return
         if isinstance(frame, UserAudioRawFrame):
             self.users.add(frame.user_id)
-        for hz in self._heard:
-            loud = amplitude(frame.audio, hz, frame.sample_rate) > 3_000
-            self._heard[hz] = self._heard[hz] + 1 if loud else 0
-        if self._heard[440] == 5:
+        if self._begins(frame, 440):
             await self.push_frame(TranscriptionFrame("hello", "anna", ""))
-        if self._heard[1_500] == 5:
+        if self._begins(frame, 1_500):
             await self.broadcast_interruption()  # type: ignore[no-untyped-call]
+
+    def _begins(self, frame: InputAudioRawFrame, hz: int) -> bool:
+        """Whether this is the third frame of a tone."""
+        if amplitude(frame.audio, hz, frame.sample_rate) > 3_000:
+            self._loud[hz] += 1
+            self._quiet[hz] = 0
+            return self._loud[hz] == 3
+        self._quiet[hz] += 1
+        if self._quiet[hz] == 20:
+            self._loud[hz] = 0
+        return False
 
 
 class Mind(FrameProcessor):

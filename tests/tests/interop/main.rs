@@ -10,6 +10,7 @@ mod ffmpeg;
 mod flow;
 mod gstreamer;
 mod peer;
+mod recording;
 mod room;
 mod tshark;
 
