@@ -127,6 +127,9 @@ fn room_event(event: &RoomEvent) -> Described {
         RoomEvent::MainChanged(participant) => ("MainChanged", vec![participant.into()]),
         RoomEvent::FloorChanged(participant) => ("FloorChanged", vec![participant.into()]),
         RoomEvent::CountChanged(count) => ("CountChanged", vec![Field::Number((*count).into())]),
+        RoomEvent::RecordingChanged(recorded) => {
+            ("RecordingChanged", vec![Field::Truth(*recorded)])
+        }
         RoomEvent::Published { key, ssrc } => {
             ("Published", vec![text(key), Field::Number((*ssrc).into())])
         }

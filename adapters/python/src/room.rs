@@ -145,6 +145,11 @@ impl Room {
     }
 
     #[getter]
+    fn is_recorded(&self) -> bool {
+        self.0.with_state(|state| state.is_recorded())
+    }
+
+    #[getter]
     fn main_participant(&self) -> Option<String> {
         self.0.main_participant().map(|id| id.to_string())
     }

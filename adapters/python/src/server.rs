@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parlour_tokio::core::server::{Config, MixConfig};
+use parlour_tokio::core::server::{Config, MixConfig, ModerateError};
 use parlour_tokio::{ParticipantId, RoomId, Selection, Server as Running, ServerConfig, Topic};
 use pyo3::prelude::*;
 use tokio::sync::RwLock;
@@ -140,6 +140,24 @@ impl Server {
             let server = server.read().await;
             let server = server.as_ref().ok_or_else(shut_down)?;
             server.end_session(&room).await.map_err(errors::moderate)
+        })
+    }
+
+    fn record<'py>(
+        &self,
+        py: Python<'py>,
+        room: &str,
+        recorded: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let room = room_id(room)?;
+        let server = Arc::clone(&self.server);
+        awaitable(py, async move {
+            let server = server.read().await;
+            let server = server.as_ref().ok_or_else(shut_down)?;
+            let session = server.room(&room).await.and_then(|room| room.session);
+            let session = session.ok_or_else(|| errors::moderate(ModerateError::UnknownRoom))?;
+            let told = server.record(&room, session, recorded).await;
+            told.map_err(errors::moderate)
         })
     }
 

@@ -160,6 +160,22 @@ async def test_the_server_moderates() -> None:
 
 
 @scenario
+async def test_participants_know_that_they_are_recorded() -> None:
+    async with meeting("anna") as (server, [anna]):
+        with pytest.raises(parlour.ModerateError):
+            await server.record("hall")
+        assert not anna.is_recorded
+        events = anna.events()
+        for recorded in (True, False):
+            await server.record("kitchen", recorded)
+            async for event in events:
+                if isinstance(event, parlour.RecordingChanged):
+                    break
+            assert event == parlour.RecordingChanged(recorded)
+            assert anna.is_recorded is recorded
+
+
+@scenario
 async def test_a_join_that_fails_says_why() -> None:
     with pytest.raises(parlour.JoinError, match="ticket"):
         await Room.join("not a ticket")

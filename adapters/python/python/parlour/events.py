@@ -169,6 +169,13 @@ class CountChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingChanged(Event):
+    """Whether the server's application records the session from now on."""
+
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Published(Event):
     """One's own stream is published."""
 

@@ -160,6 +160,11 @@ class Room:
         return None if described is None else _participant(described)
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether the session is recorded, by the word of the server's application."""
+        return self._room.is_recorded
+
+    @property
     def main_participant(self) -> str | None:
         """The participant to show large."""
         return self._room.main_participant

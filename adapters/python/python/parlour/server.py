@@ -137,6 +137,13 @@ class Server:
         """
         await self._server.end_session(room)
 
+    async def record(self, room: str, recorded: bool = True) -> None:
+        """Tells everybody in the session of a room that you record it, or no longer do. Say so before you begin.
+
+        :raises ModerateError: there is no session in that room
+        """
+        await self._server.record(room, recorded)
+
     async def send_message(
         self, room: str, body: bytes | str, *, sender: str, topic: str = "chat", to: Whom = ALL
     ) -> int:
