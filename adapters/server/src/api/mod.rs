@@ -522,14 +522,14 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sessions::message))
         .routes(routes!(statistics::list))
         .routes(routes!(
-            recordings::status,
-            recordings::start,
-            recordings::stop
+            recordings::session::status,
+            recordings::session::start,
+            recordings::session::stop
         ))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::delete_many))
         .routes(routes!(recordings::get, recordings::delete))
-        .routes(routes!(recordings::content))
+        .routes(routes!(recordings::content::content))
         .routes(routes!(participants::search))
         .routes(routes!(participants::list))
         .routes(routes!(participants::get, participants::patch))
