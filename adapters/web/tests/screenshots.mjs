@@ -23,7 +23,7 @@ const receiver = createServer((request, response) => {
 await once(receiver, "listening");
 const hooks = `http://127.0.0.1:${receiver.address().port}`;
 
-for (const [name, title, more] of [["kitchen", "Kitchen", {}], ["green-room", "Green room, for speakers", { max_participants: 12, lobby: true }], ["standup", "Daily stand-up", { max_session_s: 900 }], ["nursery", "Baby phone", {}], ["archive", "", { state: "disabled" }]]) {
+for (const [name, title, more] of [["kitchen", "Kitchen", {}], ["green-room", "Green room, for speakers", { max_participants: 12, lobby: true }], ["standup", "Daily stand-up", { max_session_s: 900, recording: { mode: "audio" } }], ["nursery", "Baby phone", {}], ["archive", "", { state: "disabled" }]]) {
   await api("POST", "/rooms", { name, ...(title && { title }), ...more });
 }
 const { id: webhook } = await api("POST", "/webhooks", { url: `${hooks}/crm`, events: ["participant.joined", "participant.left"] });
@@ -51,8 +51,10 @@ await sleep(2_500);
 await api("POST", "/rooms/kitchen/tokens", { participant: "late" });
 const { active_session: session } = await api("GET", "/rooms/kitchen");
 await api("POST", `/sessions/${session}/censor`, { participants: ["ben"] });
+await api("PUT", `/sessions/${session}/recording`, { participants: "all" });
 const [{ id: past }] = (await api("GET", "/sessions?room=standup")).data;
 await sleep(12_000);
+const [{ id: recording }] = (await api("GET", "/recordings?room=standup&participant=mia")).data;
 
 /** Pages, and what is done before the picture. */
 const pages = {
@@ -71,6 +73,8 @@ const pages = {
   "sessions": ["/sessions"],
   "session": [`/sessions/${past}`],
   "participants": ["/participants"],
+  "recordings": ["/recordings"],
+  "recording": [`/recordings/${recording}`],
   "webhooks": ["/webhooks"],
   "webhook": [`/webhooks/${webhook}`],
   "events": ["/events"],
