@@ -79,9 +79,11 @@ async fn main() -> anyhow::Result<()> {
     let (tell, told) = mpsc::unbounded_channel();
     let tell = |line: String| drop(tell.send(line));
     let stayed = tokio::select! {
+        // A room that is closed takes no sound either: first the reason.
+        biased;
+        ended = window.show(&room, told) => ended,
         said = mouth.talk(&mut mic, tell) => said,
         heard = ear.listen(&room, tell) => heard,
-        ended = window.show(&room, told) => ended,
     };
     drop(window);
     room.leave().await;

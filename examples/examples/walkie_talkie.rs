@@ -68,9 +68,11 @@ async fn main() -> anyhow::Result<()> {
         .publish_audio("mic", AudioOptions::opus_voice(RATE))
         .await?;
     tokio::select! {
+        // A room that is closed takes no sound either: first the reason.
+        biased;
+        () = tell(room.events()) => return Ok(()),
         talked = talk(mic) => talked?,
         listened = listen(room.mixed_audio(RATE)?) => listened?,
-        () = tell(room.events()) => return Ok(()),
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     room.leave().await;
