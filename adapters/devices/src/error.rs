@@ -49,11 +49,11 @@ pub enum CardError {
         direction: Direction,
     },
     /// The card gives nothing, or takes nothing.
-    #[error("the {direction} does not work: no sound within {seconds} s of its start")]
+    #[error("the {direction} does not work: no sound for {seconds} s")]
     Silent {
         /// The card's direction.
         direction: Direction,
-        /// How long it had.
+        /// For how long.
         seconds: u64,
     },
     /// The system says that it does not work.

@@ -1,9 +1,8 @@
 //! A place where a card is plugged in, taken out, and plugged in again.
 
 use std::fmt;
-use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use cpal::traits::StreamTrait as _;
@@ -16,8 +15,8 @@ use crate::{Card, CardError, Direction};
 
 /// Errors for so long without sound between them are the end. While a stream of PulseAudio starts, its delay is an error.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a card may take until its first sound.
-const START: Duration = Duration::from_secs(3);
+/// How long a card may give or take no sound.
+const SILENCE: Duration = Duration::from_secs(3);
 /// From one try to the next, while no card works.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often the card that was asked for is looked for, while another one has its place.
@@ -54,7 +53,8 @@ impl fmt::Display for Change {
 #[derive(Debug, Clone)]
 pub(crate) struct Signs {
     direction: Direction,
-    sounded: Arc<AtomicBool>,
+    /// How often there was sound.
+    pieces: Arc<AtomicU32>,
     first: Arc<Notify>,
     failures: mpsc::Sender<CardError>,
 }
@@ -62,18 +62,19 @@ pub(crate) struct Signs {
 impl Signs {
     /// For the callback that gives or takes sound. Never waits.
     pub(crate) fn sounds(&self) {
-        if !self.sounded.swap(true, Relaxed) {
+        if self.pieces.fetch_add(1, Relaxed) == 0 {
             self.first.notify_one();
         }
     }
 
     /// The callback for errors: it tells of one that ends the sound. The card makes up for others by itself.
     pub(crate) fn on_error(&self) -> impl FnMut(cpal::Error) + Send + 'static {
-        let (signs, direction) = (self.clone(), self.direction);
-        let mut since = Instant::now();
+        let (pieces, direction) = (Arc::clone(&self.pieces), self.direction);
+        let (mut known, mut since) = (0, Instant::now());
         let mut is_passing = move || {
-            if signs.sounded.swap(false, Relaxed) {
-                since = Instant::now();
+            let pieces = pieces.load(Relaxed);
+            if pieces != known {
+                (known, since) = (pieces, Instant::now());
             }
             since.elapsed() < PATIENCE
         };
@@ -95,18 +96,32 @@ impl Signs {
 struct Running {
     card: Card,
     _stream: Stream,
+    pieces: Arc<AtomicU32>,
     first: Arc<Notify>,
     failures: mpsc::Receiver<CardError>,
-    since: Instant,
     has_sounded: bool,
+    /// How often there had been sound, and when that was.
+    known: u32,
+    since: Instant,
 }
 
 impl Running {
-    async fn failed(failures: &mut mpsc::Receiver<CardError>) -> CardError {
-        match failures.recv().await {
-            Some(error) => error,
-            // The stream holds a sender for as long as it is there.
-            None => pending().await,
+    /// Waits until it says that it has failed, or is silent for too long. Cancellation-safe.
+    async fn failed(&mut self) -> CardError {
+        loop {
+            tokio::select! {
+                Some(error) = self.failures.recv() => return error,
+                () = sleep_until(self.since + SILENCE) => {
+                    let pieces = self.pieces.load(Relaxed);
+                    if pieces == self.known {
+                        return CardError::Silent {
+                            direction: self.card.direction,
+                            seconds: SILENCE.as_secs(),
+                        };
+                    }
+                    (self.known, self.since) = (pieces, Instant::now());
+                }
+            }
         }
     }
 }
@@ -141,7 +156,7 @@ impl Plug {
         let (tell, failures) = mpsc::channel(1);
         let signs = Signs {
             direction: self.direction,
-            sounded: Arc::default(),
+            pieces: Arc::default(),
             first: Arc::default(),
             failures: tell,
         };
@@ -150,10 +165,12 @@ impl Plug {
         self.running = Some(Running {
             card: found.card,
             _stream: stream,
+            pieces: signs.pieces,
             first: signs.first,
             failures,
-            since: Instant::now(),
             has_sounded: false,
+            known: 0,
+            since: Instant::now(),
         });
         self.look = Instant::now() + LOOK;
         Ok(())
@@ -188,16 +205,13 @@ impl Plug {
                 continue;
             };
             if !running.has_sounded {
+                let first = Arc::clone(&running.first);
                 let error = tokio::select! {
-                    () = running.first.notified() => {
+                    () = first.notified() => {
                         running.has_sounded = true;
                         return Change::Found { card: running.card.clone() };
                     }
-                    error = Running::failed(&mut running.failures) => error,
-                    () = sleep_until(running.since + START) => CardError::Silent {
-                        direction: self.direction,
-                        seconds: START.as_secs(),
-                    },
+                    error = running.failed() => error,
                 };
                 tracing::debug!(%error, direction = %self.direction, "this card does not start");
                 self.running = None;
@@ -206,7 +220,7 @@ impl Plug {
             }
             let is_other = self.asked.as_ref().is_some_and(|id| *id != running.card.id);
             let error = tokio::select! {
-                error = Running::failed(&mut running.failures) => Some(error),
+                error = running.failed() => Some(error),
                 () = sleep_until(self.look), if is_other => None,
             };
             match error {
