@@ -72,8 +72,9 @@ async function unsteady() {
     if (requests === 1) setTimeout(() => response.destroy(), 800);
     else setTimeout(send, requests === 2 ? 1_000 : 0);
   }).listen(0, "127.0.0.1");
+  const asked = once(proxy, "request");
   await once(proxy, "listening");
-  return { url: `http://127.0.0.1:${proxy.address().port}`, close: () => { proxy.closeAllConnections(); proxy.close(); } };
+  return { url: `http://127.0.0.1:${proxy.address().port}`, asked, close: () => { proxy.closeAllConnections(); proxy.close(); } };
 }
 
 test("through nginx, below a path, by WebSocket", { timeout: 120_000 }, async () => {
@@ -175,8 +176,10 @@ test("a network that comes back while the page connects does not end that", { ti
   const slow = await unsteady();
   try {
     const page = await open(chromium, site.url);
-    await page.evaluate(() => setTimeout(() => dispatchEvent(new Event("online")), 400));
-    await joins(page, await server.ticket("yard", "anna"), { server: slow.url });
+    const joined = joins(page, await server.ticket("yard", "anna"), { server: slow.url });
+    await slow.asked;
+    await page.evaluate(() => void dispatchEvent(new Event("online")));
+    await joined;
     assert.equal(await page.evaluate(() => room.connection), "joined");
   } finally {
     slow.close();
