@@ -16,6 +16,7 @@
 //! Sound cards are behind the feature `sound-card`: on Linux it is built with ALSA's headers (`libasound2-dev`, `pkg-config`).
 //!
 //! ```no_run
+//! # #[cfg(feature = "sound-card")]
 //! # async fn example(ticket: &str) -> Result<(), Box<dyn std::error::Error>> {
 //! use parlour_devices::{Loudspeaker, Microphone, Options, microphones};
 //! use parlour_tokio::Room;

@@ -41,10 +41,9 @@ const LOSSES: core::ops::RangeInclusive<i32> = -20 * STEP..=60 * STEP;
 /// use parlour_core::audio::HalfDuplex;
 /// use parlour_core::audio::level::level;
 ///
-/// let mut duplex = HalfDuplex::new();
 /// let (voice, silence) = (level(&[3_000; 160]), level(&[0; 160]));
-/// assert!(duplex.hear(voice, silence)); // nobody else talks
-/// assert!(!duplex.hear(voice, voice)); // that may be an echo
+/// assert!(HalfDuplex::new().hear(voice, silence)); // nobody else talks
+/// assert!(!HalfDuplex::new().hear(voice, voice)); // that may be an echo
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HalfDuplex {
