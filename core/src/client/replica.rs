@@ -1,12 +1,15 @@
 //! Processes the server's messages: into the replica, and out again as events.
 
 use super::CloseCause;
-use super::events::Event;
+use super::events::{Event, Events};
 use super::machine::{Machine, Status};
 use super::profile::Parts;
+use super::publications::Publication;
 use super::subscriptions::Listening;
 use super::voices::{Whose, end_speech};
-use crate::room::{Change, Gone, Grants, Participant, ParticipantId, RoomUpdate, Stream, Version};
+use crate::room::{
+    Change, Gone, Grants, Participant, ParticipantId, RoomUpdate, Stream, StreamKey, Version,
+};
 use crate::signal::{
     Outcome, Refusal, RequestId, ServerMessage, StreamRef, SubscribePolicy, decode,
 };
@@ -110,6 +113,9 @@ impl Machine {
         if let (Change::Refreshed | Change::Unpublished, Some(before)) = (&change, &before) {
             self.lose_streams(parts, before);
         }
+        if let (Change::Nothing, RoomUpdate::Unpublished { participant, key }) = (&change, update) {
+            self.lose_untold(parts, participant, key);
+        }
         let evicted = match &change {
             Change::Joined { evicted } => evicted.as_ref(),
             _ => None,
@@ -131,19 +137,21 @@ impl Machine {
         if me != Some(&before.id) {
             return;
         }
-        let events = &mut self.events;
-        parts.publications.retain(|publication| {
+        let is_ended = |publication: &Publication| {
             let ssrc = publication.ssrc().filter(|_| publication.is_known());
             let is_in = |it: &Participant| it.streams.iter().any(|on| Some(on.ssrc) == ssrc);
-            let is_ended = is_in(before) && !is_in(after);
-            if is_ended {
-                events.push(Event::PublishRefused {
-                    key: publication.publish.key.clone(),
-                    refusal: Refusal::UnknownStream,
-                });
-            }
-            !is_ended
-        });
+            is_in(before) && !is_in(after)
+        };
+        give_up(parts.publications, &mut self.events, is_ended);
+    }
+
+    /// Gives up a stream of one's own that the server has ended before the room showed it here.
+    fn lose_untold(&mut self, parts: &mut Parts<'_>, participant: &ParticipantId, key: &StreamKey) {
+        let me = self.membership.as_ref().map(|membership| &membership.me);
+        if me == Some(participant) {
+            let is_ended = |it: &Publication| it.publish.key == *key && it.is_known();
+            give_up(parts.publications, &mut self.events, is_ended);
+        }
     }
 
     /// Turns a change into events.
@@ -358,7 +366,25 @@ fn news_of(
     })
 }
 
-fn stream_ref(participant: &ParticipantId, key: &crate::room::StreamKey) -> StreamRef {
+/// Gives up those streams of one's own that the server has ended.
+fn give_up(
+    publications: &mut heapless::VecView<Publication>,
+    events: &mut Events,
+    is_ended: impl Fn(&Publication) -> bool,
+) {
+    publications.retain(|publication| {
+        let is_ended = is_ended(publication);
+        if is_ended {
+            events.push(Event::PublishRefused {
+                key: publication.publish.key.clone(),
+                refusal: Refusal::UnknownStream,
+            });
+        }
+        !is_ended
+    });
+}
+
+fn stream_ref(participant: &ParticipantId, key: &StreamKey) -> StreamRef {
     StreamRef {
         participant: participant.clone(),
         key: key.clone(),

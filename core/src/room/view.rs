@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::relevance::most_relevant;
-use super::{AttributeKey, Authority, Participant, ParticipantId, RoomUpdate, Version};
+use super::{AttributeKey, Authority, Participant, ParticipantId, RoomUpdate, StreamKey, Version};
 
 /// How many things a receiver that is behind is told of the present between two batches of changes.
 const TURNS: u8 = 8;
@@ -196,14 +196,14 @@ impl View {
             return Some(self.begin(head));
         }
         if self.cursor < self.batch {
-            let told = self.poll_change(authority);
+            let told = self.poll_change(authority, me);
             if told.is_some() {
                 return told;
             }
         }
         if self.cursor < head && self.turns == 0 {
             self.batch = head;
-            let told = self.poll_change(authority);
+            let told = self.poll_change(authority, me);
             if told.is_some() {
                 return told;
             }
@@ -215,7 +215,7 @@ impl View {
         }
         let told = told.or_else(|| {
             self.batch = head;
-            self.poll_change(authority)
+            self.poll_change(authority, me)
         });
         if self.cursor == head {
             self.turns = 0;
@@ -224,7 +224,7 @@ impl View {
     }
 
     /// The next change of the batch; `None` if that is told.
-    fn poll_change(&mut self, authority: &Authority) -> Option<Told> {
+    fn poll_change(&mut self, authority: &Authority, me: &ParticipantId) -> Option<Told> {
         let head = authority.state().version();
         for change in authority.log().since(self.cursor, head)? {
             if change.version > self.batch {
@@ -233,7 +233,14 @@ impl View {
             self.cursor = change.version;
             let update = &change.update;
             let is_to_come = (self.describing.as_ref()).is_some_and(|it| it.will_tell(update));
-            if is_to_come || change.is_moot(self.known) || !self.scope.concerns(update) {
+            // A receiver knows its own streams by the answers to it, and may publish one anew before it is told of an end.
+            let is_needless = match update {
+                RoomUpdate::Unpublished { participant, key } if participant == me => {
+                    is_published(authority, participant, key)
+                }
+                _ => change.is_moot(self.known),
+            };
+            if is_to_come || is_needless || !self.scope.concerns(update) {
                 continue;
             }
             // Should it be back, what it has comes as changes.
@@ -493,6 +500,11 @@ impl Selection {
             && self.arriving.is_empty()
             && self.told_count == Some(state.participant_count())
     }
+}
+
+fn is_published(authority: &Authority, participant: &ParticipantId, key: &StreamKey) -> bool {
+    let publisher = authority.state().participant(participant);
+    publisher.is_some_and(|publisher| publisher.stream(key).is_some())
 }
 
 #[cfg(test)]

@@ -136,6 +136,8 @@ struct World {
     refusal: Option<JoinRefusal>,
     /// The tokens of the joins.
     tokens: Vec<String>,
+    /// Whether the server's application ends each stream as soon as it is published.
+    ends_streams: bool,
     /// Where every join is sent.
     redirect: Option<core::net::SocketAddr>,
     nodes: Vec<Node>,
@@ -160,6 +162,7 @@ impl World {
             lobby: false,
             refusal: None,
             tokens: Vec::new(),
+            ends_streams: false,
             redirect: None,
             nodes: Vec::new(),
             flying: Vec::new(),
@@ -323,6 +326,15 @@ impl World {
                         let admission = self.admission(&token);
                         self.server.admit(now, join, admission).unwrap();
                     }
+                }
+                server::Event::StreamPublished {
+                    room,
+                    participant,
+                    stream,
+                    ..
+                } if self.ends_streams => {
+                    let ended = (self.server).unpublish(self.now, &room, &participant, &stream.key);
+                    ended.unwrap();
                 }
                 server::Event::RefreshRequested { refresh, token, .. } => {
                     let admission = self.admission(&token);

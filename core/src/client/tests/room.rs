@@ -64,6 +64,41 @@ fn others_come_publish_mute_and_go() {
 }
 
 #[test]
+fn a_stream_that_is_ended_before_the_room_shows_it_is_given_up() {
+    let mut world = World::new();
+    let bob = world.joined("bob");
+    world.ends_streams = true;
+    let published = world.client_mut(bob).publish(screen()).unwrap().unwrap();
+    world.run(ms(100));
+    let node = world.node(bob);
+    assert!(matches!(
+        node.reply(published),
+        Ok(Outcome::Published { .. })
+    ));
+    assert!(node.has(&Event::PublishRefused {
+        key: key("screen"),
+        refusal: Refusal::UnknownStream
+    }));
+    assert_eq!(node.client.published_ssrc(&key("screen")), None);
+
+    // One's own change of mind is none of the server's.
+    world.ends_streams = false;
+    world.node(bob).events.clear();
+    let client = world.client_mut(bob);
+    client.publish(screen()).unwrap();
+    client.unpublish(&key("screen")).unwrap();
+    client.publish(screen()).unwrap();
+    world.run(ms(100));
+    let node = world.node(bob);
+    let refused = |event: &Event| matches!(event, Event::PublishRefused { .. });
+    assert_eq!(node.count(refused), 0);
+    let ssrc = node.client.published_ssrc(&key("screen"));
+    let shown = node.client.room().participant(&pid("bob")).unwrap();
+    let shown = shown.stream(&key("screen")).map(|stream| stream.ssrc);
+    assert!(ssrc.is_some() && shown == ssrc);
+}
+
+#[test]
 fn a_silent_participant_is_reconnecting_and_then_lost() {
     let mut world = World::new();
     let (ann, bob) = (world.joined("ann"), world.joined("bob"));
