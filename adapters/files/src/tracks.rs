@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parlour_tokio::{Codec, EncodedFrame, ParticipantId, StreamRef};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::Instant;
 
 use crate::FileError;
@@ -136,13 +137,7 @@ impl Tracks {
 /// The name of a stream's file without its number. All but letters and digits are percent-encoded, so that no two streams share
 /// one.
 fn file_name(stream: &StreamRef, codec: Codec) -> String {
-    let encode = |name: &str| -> String {
-        let character = |byte: u8| match byte.is_ascii_alphanumeric() {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
-        };
-        name.bytes().map(character).collect()
-    };
+    let encode = |name| utf8_percent_encode(name, NON_ALPHANUMERIC);
     let extension = if codec == Codec::Opus { "opus" } else { "wav" };
     let (participant, key) = (
         encode(stream.participant.as_str()),

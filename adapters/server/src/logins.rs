@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 pub(crate) const LASTS: Duration = Duration::from_secs(12 * 3_600);
 /// Passwords that are hashed at a time: each takes 19 MiB and some 20 ms of a core.
 const AT_ONCE: usize = 2;
-/// Bytes of a password.
+/// Characters of a password.
 pub(crate) const PASSWORD: std::ops::RangeInclusive<usize> = 10..=256;
 
 /// Whether admins may have this name.

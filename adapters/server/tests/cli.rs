@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use common::recorded::files;
 use common::*;
 use parlour_server::config::Tls;
 use parlour_server::time::Timestamp;
@@ -705,6 +706,7 @@ async fn a_doctor_names_what_is_wrong_and_what_to_do() {
         "browsers",
         "key file",
         "store",
+        "recordings",
     ] {
         assert_eq!(of(&lines, check).0, "ok", "{lines}");
     }
@@ -714,8 +716,17 @@ async fn a_doctor_names_what_is_wrong_and_what_to_do() {
     let busy = free.replacen("127.0.0.1:0", &taken.0.to_string(), 1);
     std::fs::write(file("parlour.toml"), busy).unwrap();
     std::fs::write(file("parlour.db"), "not a database at all").unwrap();
+    assert!(files(&file("recordings")).is_empty());
+    std::fs::remove_dir_all(file("recordings")).unwrap();
+    std::fs::write(file("recordings"), "no folder").unwrap();
     let (code, lines) = look().await;
     assert_eq!(code, Some(1));
+    let (recordings, says) = of(&lines, "recordings");
+    assert!(
+        recordings == "failed" && says.contains("recordings.store"),
+        "{says}"
+    );
+    std::fs::remove_file(file("recordings")).unwrap();
     let (port, says) = of(&lines, "HTTP port");
     assert!(port == "failed" && says.contains("another port"), "{says}");
     let (store, says) = of(&lines, "store");

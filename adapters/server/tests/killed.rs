@@ -13,14 +13,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::process::Process;
+use common::random::{Random, number};
 use common::tables::History;
 use common::*;
 use parlour_server::config::Config;
 use parlour_server::store::Place;
 use parlour_tokio::token::{ApiKey, Claims, mint_token};
 use parlour_tokio::{AudioOptions, Room, SampleRate};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use tokio::task::JoinSet;
@@ -28,28 +27,6 @@ use tokio::time::sleep;
 
 const ROOMS: u64 = 4;
 const PEOPLE: u64 = 12;
-
-/// The same numbers from the same seed.
-struct Random(ChaCha8Rng);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(ChaCha8Rng::seed_from_u64(seed))
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0.next_u64() % end
-    }
-
-    async fn pause(&mut self, most_ms: u64) {
-        sleep(Duration::from_millis(self.below(most_ms))).await;
-    }
-}
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(otherwise, |text| text.parse().expect(name))
-}
 
 /// All of a ticket but its token.
 async fn ticket_base(process: &Process, key: &str) -> String {
@@ -205,7 +182,7 @@ async fn a_killed_server_starts_again_with_a_whole_history() {
             let base = ticket_base(&process, &key).await;
             let mut people = JoinSet::new();
             for person in 0..PEOPLE {
-                let random = Random::new(random.0.next_u64());
+                let random = random.another();
                 people.spawn(come_and_go(base.clone(), signing.clone(), person, random));
             }
             // Until something has been written, and then for a while.

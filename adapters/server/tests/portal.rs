@@ -309,6 +309,8 @@ async fn a_new_password_or_no_admin_ends_logins_and_streams() {
     assert_eq!(api.get("/v1/admins").await["data"], json!([]));
     for (name, password) in [
         ("anna", "too short"),
+        // Characters count, not bytes.
+        ("anna", "ÄÖÜäöü123"),
         ("anna", &*"x".repeat(257)),
         ("an%20na", PASSWORD),
     ] {

@@ -4,59 +4,23 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use base16ct::lower::encode_string;
 use common::process::Process;
+use common::recorded::*;
 use common::*;
 use parlour_examples::{measure, wav};
-use parlour_files::Source;
-use parlour_server::config::{Config, StorePlace};
+use parlour_server::config::StorePlace;
 use parlour_tokio::core::audio::codec::SampleRate;
 use parlour_tokio::core::audio::level::level;
-use parlour_tokio::{AudioOptions, AudioWriter, Event, Room, RoomEvent};
-use reqwest::{Method, Response};
+use parlour_tokio::{Event, Room, RoomEvent};
+use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{MissedTickBehavior, interval, sleep};
-
-/// Samples of 20 ms.
-const FRAME: usize = 960;
-
-fn config(home: &Home) -> Config {
-    let mut config = home.config();
-    // However full the disk of this machine is.
-    (
-        config.recordings.keep_free_mib,
-        config.recordings.keep_free_percent,
-    ) = (0, 0);
-    config
-}
-
-/// What somebody says, at 48 kHz.
-fn speech(asset: &str) -> Vec<i16> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/assets");
-    wav::read(&path.join(asset), SampleRate::Hz48000).unwrap()
-}
-
-/// Says it in real time, in a stream of its own.
-async fn say(room: &Room, stream: &str, pcm: &[i16]) -> AudioWriter {
-    let options = AudioOptions::opus_voice(SampleRate::Hz48000);
-    let mut mic = within(room.publish_audio(stream, options)).await.unwrap();
-    let mut clock = interval(Duration::from_millis(20));
-    clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    for piece in pcm.chunks(FRAME) {
-        clock.tick().await;
-        mic.write(piece).unwrap();
-    }
-    mic
-}
-
-fn decoded(path: &Path) -> Vec<i16> {
-    let (mut source, mut pcm) = (Source::open(path).unwrap(), Vec::new());
-    while source.read(&mut pcm).unwrap() {}
-    pcm
-}
+use tokio::process::Command;
+use tokio::time::sleep;
 
 /// Where the first sound is, in seconds.
 fn first_sound(pcm: &[i16]) -> f32 {
@@ -70,46 +34,6 @@ fn similarity(said: &[i16], heard: &[i16]) -> f64 {
     measure::find(&from(said), &from(heard)).similarity
 }
 
-async fn content(api: &Api, recording: &Value, range: Option<&str>) -> Response {
-    let id = recording["id"].as_str().unwrap();
-    let request = api
-        .http
-        .get(format!("{}/v1/recordings/{id}/content", api.url));
-    let mut request = request.bearer_auth(&api.key);
-    if let Some(range) = range {
-        request = request.header("range", range);
-    }
-    within(request.send()).await.unwrap()
-}
-
-async fn download(api: &Api, home: &Home, recording: &Value) -> PathBuf {
-    let response = content(api, recording, None).await;
-    assert_eq!(response.status(), 200);
-    let bytes = within(response.bytes()).await.unwrap();
-    assert_eq!(recording["size"], bytes.len());
-    assert_eq!(recording["sha256"], hex(&Sha256::digest(&bytes)));
-    let path = home.path().join(recording["id"].as_str().unwrap());
-    let path = path.with_extension("opus");
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-async fn record(api: &Api, session: &str, participants: Value) -> (u16, Value) {
-    let path = format!("/v1/sessions/{session}/recording");
-    let body = json!({"participants": participants});
-    api.call(Method::PUT, &path, body).await
-}
-
-/// Waits until there are as many recordings in that state.
-async fn recordings(api: &Api, state: &str, count: usize) -> Vec<Value> {
-    let path = format!("/v1/recordings?order=asc&state={state}");
-    api.until(&path, |list| list.len() == count).await
-}
-
 async fn session_of(api: &Api, room: &Room) -> String {
     let id = room.session().unwrap().to_string();
     api.until("/v1/sessions?state=active", |list| {
@@ -117,27 +41,6 @@ async fn session_of(api: &Api, room: &Room) -> String {
     })
     .await;
     id
-}
-
-fn files(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut files: Vec<_> = entries
-        .flat_map(|entry| {
-            let entry = entry.unwrap();
-            let name = entry.file_name().into_string().unwrap();
-            match entry.path().is_dir() {
-                true => files(&entry.path())
-                    .into_iter()
-                    .map(|below| format!("{name}/{below}"))
-                    .collect(),
-                false => vec![name],
-            }
-        })
-        .collect();
-    files.sort();
-    files
 }
 
 /// Two talk over each other by streams of the same key, and are told that they are recorded. Each is a file of its own that has
@@ -224,7 +127,7 @@ async fn what_two_say_is_in_their_files_at_its_place() {
         assert_eq!(listed.len(), 2);
         for (listed, recording) in listed.iter().zip(&ready) {
             let bytes = std::fs::read(folder.join(listed["file"].as_str().unwrap())).unwrap();
-            assert_eq!(recording["sha256"], hex(&Sha256::digest(bytes)));
+            assert_eq!(recording["sha256"], encode_string(&Sha256::digest(bytes)));
         }
         let apart = listed[1]["from_ms"].as_i64().unwrap() - listed[0]["from_ms"].as_i64().unwrap();
         assert_eq!(apart, at(&ready[1]).as_millis() - at(&ready[0]).as_millis());
@@ -448,6 +351,56 @@ async fn a_file_of_a_killed_server_is_whole() {
     }
 }
 
+/// A file that was copied while the server wrote it is made whole without the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_file_that_is_written_is_repaired() {
+    let home = Home::sqlite();
+    let api = Api::start(config(&home)).await;
+    let anna = api.join("kitchen", "anna").await;
+    let session = session_of(&api, &anna).await;
+    assert_eq!(record(&api, &session, json!("all")).await.0, 200);
+    let mic = say(&anna, "mic", &speech("host.wav")[..48_000 * 3]).await;
+    let spool = api.config.spool();
+    let name = files(&spool)
+        .into_iter()
+        .find(|name| name.ends_with(".opus"));
+    let whole = std::fs::read(spool.join(name.unwrap())).unwrap();
+    let copy = home.path().join("copy.opus");
+    std::fs::write(&copy, &whole[..whole.len() - 7]).unwrap();
+    let repair = async |file: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlour"));
+        command
+            .args(["recording", "repair", "-o", "json"])
+            .arg(file);
+        within(command.output()).await.unwrap()
+    };
+    let output = repair(&copy).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let length = told["duration_ms"].as_f64().unwrap();
+    assert!((500.0..=3_200.0).contains(&length), "{told}");
+    assert_eq!(told["size"], std::fs::metadata(&copy).unwrap().len());
+    assert!((decoded(&copy).len() as f64 / 48.0 - length).abs() < 50.0);
+    // Again, nothing is left to do; what is no recording stays as it is.
+    let output = repair(&copy).await;
+    assert_eq!(
+        serde_json::from_slice::<Value>(&output.stdout).unwrap(),
+        told
+    );
+    std::fs::write(&copy, "a letter").unwrap();
+    let output = repair(&copy).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("nothing to repair"),
+        "{said}"
+    );
+    assert_eq!(std::fs::read(&copy).unwrap(), b"a letter");
+    drop(mic);
+    within(anna.leave()).await;
+    api.stop().await;
+}
+
 /// A server that ends closes its files, and stores them at its next start if it had no time for that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_ends_closes_its_files() {
@@ -488,6 +441,37 @@ async fn a_full_disk_is_told() {
             .contains("keep_free_mib")
     );
     within(anna.leave()).await;
+    api.stop().await;
+}
+
+/// While more than the limit waits to be stored, what is recorded goes on, and nothing else begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_spool_is_told() {
+    let home = Home::sqlite();
+    let mut config = config(&home);
+    config.recordings.spool_limit_mib = Some(0);
+    // A file where the store's folder would be.
+    let store = home.path().join("store");
+    std::fs::write(&store, []).unwrap();
+    config.recordings.store = Some(StorePlace::Folder(store));
+    let api = Api::start(config).await;
+    let anna = api.join("kitchen", "anna").await;
+    let session = session_of(&api, &anna).await;
+    assert_eq!(record(&api, &session, json!("all")).await.0, 200);
+    let mic = say(&anna, "mic", &speech("host.wav")[..48_000]).await;
+    recordings(&api, "recording", 1).await;
+    let ben = api.join("hall", "ben").await;
+    let other = session_of(&api, &ben).await;
+    let (status, refused) = record(&api, &other, json!("all")).await;
+    assert_eq!(status, 409);
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("spool_limit_mib"), "{detail}");
+    // Another part of what is recorded can be chosen, and it can end.
+    assert_eq!(record(&api, &session, json!(["anna"])).await.0, 200);
+    drop(mic);
+    within(anna.leave()).await;
+    recordings(&api, "storing", 1).await;
+    within(ben.leave()).await;
     api.stop().await;
 }
 

@@ -38,7 +38,7 @@ impl From<AdminRow> for Admin {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
-    /// 10 to 256 bytes.
+    /// 10 to 256 characters.
     #[schema(min_length = 10, max_length = 256)]
     password: String,
 }
@@ -79,10 +79,10 @@ pub(super) async fn put(
         let detail = "a name has 1 to 32 of `A-Z a-z 0-9 . _ -`";
         return Err(Problem::invalid_member("/name", detail));
     }
-    let bytes = new.password.len();
-    if !PASSWORD.contains(&bytes) {
+    let length = new.password.chars().count();
+    if !PASSWORD.contains(&length) {
         let detail = format!(
-            "it has {bytes} bytes; {} to {} are possible",
+            "it has {length} characters; {} to {} are possible",
             PASSWORD.start(),
             PASSWORD.end()
         );

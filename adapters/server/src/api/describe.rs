@@ -283,6 +283,9 @@ fn tell_defaults(schema: &mut Schema) {
 
 fn tell_default(member: &mut RefOr<Schema>) {
     unsigned(member);
+    if let RefOr::T(inner) = member {
+        tell_defaults(inner);
+    }
     let (default, description) = match member {
         RefOr::T(Schema::Object(member)) => (member.default.take(), &mut member.description),
         RefOr::T(Schema::Array(member)) => (member.default.take(), &mut member.description),
@@ -314,11 +317,19 @@ fn in_words(default: &Value) -> Option<String> {
 }
 
 /// The schema of a merge patch ([RFC 7396](https://www.rfc-editor.org/rfc/rfc7396)) of what has this schema: nothing is
-/// required, nothing has a default, and `null` resets.
-pub(super) fn change_of(mut schema: RefOr<Schema>) -> RefOr<Schema> {
+/// required, nothing has a default, and `null` resets. `inner` are its members that are objects with members of their own.
+pub(super) fn change_of<const N: usize>(
+    mut schema: RefOr<Schema>,
+    inner: [(&str, RefOr<Schema>); N],
+) -> RefOr<Schema> {
     if let RefOr::T(Schema::Object(object)) = &mut schema {
         object.required.clear();
         object.description = Some("Changes: what is left out stays, `null` resets.".to_owned());
+        for (name, member) in inner {
+            object
+                .properties
+                .insert(name.to_owned(), change_of(member, []));
+        }
         for member in object.properties.values_mut() {
             *member = nullable(member.clone());
         }

@@ -28,7 +28,9 @@ mod participants;
 pub mod problem;
 mod recordings;
 mod reference;
+mod requests;
 mod rooms;
+mod routes;
 mod server;
 mod sessions;
 mod speakers;
@@ -46,21 +48,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use parlour_tokio::WorkerLoad;
 use parlour_tokio::token::ApiKey;
 use tokio::sync::{Notify, watch};
-use tower_http::request_id::{
-    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
-};
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::config::Config;
 use crate::counted::Counted;
@@ -72,13 +66,12 @@ use crate::store::{KeyRow, Place, Store};
 use crate::time::Timestamp;
 use crate::web::{self as carriages, Web};
 use crate::webhooks::Webhooks;
-use limits::{Client, Gate};
+use limits::Gate;
 use problem::{Kind, Problem};
+use requests::{REQUEST_ID, Ulids, detached, identified, secure_headers, span, without_odd_id};
 
 /// Bytes of a request's body.
 const MAX_BODY: usize = 1 << 20;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The state that the handlers share. Clones are the same.
 #[derive(Debug, Clone)]
@@ -364,7 +357,7 @@ impl App {
 
     /// The service that answers requests.
     pub fn router(self) -> Router {
-        let (routes, mut openapi) = described().split_for_parts();
+        let (routes, mut openapi) = routes::described().split_for_parts();
         describe::complete(&mut openapi);
         let parameters = (self.clone(), Arc::new(strict::Parameters::of(&mut openapi)));
         let openapi = Arc::new(openapi);
@@ -446,7 +439,7 @@ pub(crate) fn open_keys(rows: Vec<KeyRow>, sealer: &Sealer) -> Result<Keys, Seal
 
 /// The API's description as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut openapi = described().split_for_parts().1;
+    let mut openapi = routes::described().split_for_parts().1;
     describe::complete(&mut openapi);
     openapi
 }
@@ -457,189 +450,4 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// If it cannot be written, which does not happen.
 pub fn reference() -> anyhow::Result<String> {
     Ok(reference::markdown(&serde_json::to_value(openapi())?)?)
-}
-
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Parlour", description = "Rooms, tokens and history of a Parlour server.", license(name = "MIT OR Apache-2.0")),
-    components(schemas(problem::ProblemBody, list::Order, events::Switch)),
-    tags(
-        (name = "rooms", description = "A room is a long-lived name with settings; what goes on in it is a session."),
-        (name = "tokens", description = "A participant joins with a token, or with a ticket, which holds one."),
-        (name = "bans", description = "A banned participant is kept out of a room, whatever token it brings."),
-        (name = "lobby", description = "The participants that wait to be let into a room."),
-        (name = "sessions", description = "One run of a room: from the first join until all have left, or it is ended."),
-        (name = "recordings", description = "The media of sessions as files, each stream of each stay one."),
-        (name = "participants", description = "The participants of sessions, past and present, their stays and streams."),
-        (name = "events", description = "The journal: every fact, in the order in which it was committed."),
-        (name = "webhooks", description = "A webhook sends events to a receiver: signed, at least once, and in order for each room."),
-        (name = "keys", description = "An API key opens this API and signs participants' tokens."),
-        (name = "admins", description = "Those who may log in to the portal, and their logins."),
-        (name = "audit", description = "Who did what by this API."),
-        (name = "erasures", description = "Takes a participant's id and name out of history."),
-        (name = "web", description = "How participants in browsers reach the server."),
-        (name = "server", description = "The server itself."),
-    ),
-    modifiers(&Security)
-)]
-struct Description;
-
-struct Security;
-
-impl Modify for Security {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let mut bearer = Http::new(HttpAuthScheme::Bearer);
-        bearer.description = Some(
-            "`<id>.<secret>` of an API key. The scope that a key needs stands with each operation; a key with the scope \
-             `admin` may do everything."
-                .to_owned(),
-        );
-        let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("key", SecurityScheme::Http(bearer));
-    }
-}
-
-fn described() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(rooms::list, rooms::create))
-        .routes(routes!(rooms::get, rooms::put, rooms::patch, rooms::delete))
-        .routes(routes!(tokens::mint))
-        .routes(routes!(tokens::refresh))
-        .routes(routes!(tokens::revoke))
-        .routes(routes!(guests::create))
-        .routes(routes!(guests::join))
-        .routes(routes!(bans::list))
-        .routes(routes!(bans::put, bans::delete))
-        .routes(routes!(lobby::list))
-        .routes(routes!(lobby::admit))
-        .routes(routes!(lobby::deny))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::get))
-        .routes(routes!(sessions::end))
-        .routes(routes!(sessions::kick))
-        .routes(routes!(sessions::censor))
-        .routes(routes!(sessions::uncensor))
-        .routes(routes!(sessions::message))
-        .routes(routes!(statistics::list))
-        .routes(routes!(
-            recordings::session::status,
-            recordings::session::start,
-            recordings::session::stop
-        ))
-        .routes(routes!(recordings::list))
-        .routes(routes!(recordings::delete_many))
-        .routes(routes!(recordings::get, recordings::delete))
-        .routes(routes!(recordings::content::content))
-        .routes(routes!(participants::search))
-        .routes(routes!(participants::list))
-        .routes(routes!(participants::get, participants::patch))
-        .routes(routes!(participants::unpublish))
-        .routes(routes!(events::list))
-        .routes(routes!(events::stream))
-        .routes(routes!(audit::list))
-        .routes(routes!(admins::list))
-        .routes(routes!(admins::put, admins::delete))
-        .routes(routes!(login::get, login::log_in, login::log_out))
-        .routes(routes!(erasures::list, erasures::create))
-        .routes(routes!(erasures::get))
-        .routes(routes!(keys::list, keys::create))
-        .routes(routes!(keys::delete))
-        .routes(routes!(keys::rotate))
-        .routes(routes!(webhooks::list, webhooks::create))
-        .routes(routes!(webhooks::get, webhooks::patch, webhooks::delete))
-        .routes(routes!(webhooks::rotate))
-        .routes(routes!(webhooks::test))
-        .routes(routes!(webhooks::replay))
-        .routes(routes!(deliveries::list))
-        .routes(routes!(deliveries::retry))
-        .routes(routes!(server::get))
-        .routes(routes!(backup::create))
-        .routes(routes!(web::describe))
-        .routes(routes!(stats::get))
-        .routes(routes!(drain::begin, drain::end))
-        .routes(routes!(server::health))
-        .routes(routes!(server::readiness))
-}
-
-/// Numbers requests.
-#[derive(Debug, Clone, Copy)]
-struct Ulids;
-
-impl MakeRequestId for Ulids {
-    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
-        let id = ulid::Ulid::generate().to_string();
-        HeaderValue::from_str(&id).ok().map(RequestId::new)
-    }
-}
-
-fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
-    let id = request.headers().get(&REQUEST_ID);
-    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let client = request.extensions().get::<Client>();
-    let client = client.map(|Client(address)| tracing::field::display(address));
-    // The path, but not the query: it may hold what is nobody's business.
-    tracing::info_span!("request", id, client, method = %request.method(), path = request.uri().path())
-}
-
-/// Answers in a task of its own: a client that goes away does not leave tables, registry and rooms at odds.
-async fn detached(request: Request, next: Next) -> Response {
-    let answered = tokio::spawn(next.run(request)).await;
-    answered.unwrap_or_else(|_| Problem::new(Kind::Internal, "the log says why").into_response())
-}
-
-/// The longest id of a request that a client may choose.
-const MAX_REQUEST_ID: usize = 128;
-
-/// Leaves a request's id to the server, unless it is one that can be logged and given back.
-async fn without_odd_id(mut request: Request) -> Request {
-    let id = request
-        .headers()
-        .get(&REQUEST_ID)
-        .map(HeaderValue::as_bytes);
-    let is_odd = |id: &[u8]| {
-        !(1..=MAX_REQUEST_ID).contains(&id.len()) || !id.iter().all(u8::is_ascii_graphic)
-    };
-    if id.is_some_and(is_odd) {
-        request.headers_mut().remove(&REQUEST_ID);
-    }
-    request
-}
-
-/// Has a problem name its request.
-async fn identified(request: Request, next: Next) -> Response {
-    let id = request.headers().get(&REQUEST_ID).cloned();
-    let response = next.run(request).await;
-    match id {
-        Some(id) => problem::with_instance(&id, response).await,
-        None => response,
-    }
-}
-
-/// Headers of every answer. Those of the API are for programs: nothing may embed, guess or keep them.
-async fn secure_headers(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_head_or_get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
-    ] {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
-    if app.gate().is_tls() {
-        let only = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, only);
-    }
-    if is_head_or_get {
-        headers
-            .entry(header::CACHE_CONTROL)
-            .or_insert(HeaderValue::from_static("no-store"));
-    }
-    response
 }

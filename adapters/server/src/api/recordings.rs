@@ -386,7 +386,9 @@ pub(super) async fn delete_many(
         }
         Some(filter) => delete_filtered(&app, filter, dry_run).await?,
     };
-    app.recordings().wake().notify_one();
+    if !dry_run {
+        app.recordings().wake().notify_one();
+    }
     Ok(Json(deleted))
 }
 

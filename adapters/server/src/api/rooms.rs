@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base16ct::lower::encode_string;
 use parlour_tokio::{CloseReason, RoomId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use super::extract::{Body, Path, Query, from_json};
 use super::list::{List, Order, page_request};
 use super::problem::{Kind, Problem, Problems, kind};
 use crate::registry::is_plain;
-use crate::rooms::{RoomSettings, RoomState};
+use crate::rooms::{RoomRecording, RoomSettings, RoomState};
 use crate::store::{NewEvent, RoomFilter, RoomRow, Tx, audit_as};
 use crate::time::Timestamp;
 
@@ -60,12 +61,9 @@ impl Room {
     fn etag(&self) -> String {
         let settings = serde_json::to_vec(&(&self.settings, self.updated_at)).unwrap_or_default();
         let hash = Sha256::digest(&settings);
-        let hex: String = hash
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("\"{hex}\"")
+        let mut hash = encode_string(&hash);
+        hash.truncate(16);
+        format!("\"{hash}\"")
     }
 
     fn respond(self, status: StatusCode) -> Response {
@@ -106,7 +104,10 @@ pub(crate) struct RoomChange;
 
 impl PartialSchema for RoomChange {
     fn schema() -> RefOr<Schema> {
-        change_of(RoomSettings::schema())
+        change_of(
+            RoomSettings::schema(),
+            [("recording", RoomRecording::schema())],
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use base64ct::{Base64, Encoding as _};
 use parlour_tokio::core::server::ModerateError;
 use parlour_tokio::core::signal::ParticipantList;
-use parlour_tokio::{Moderated, ParticipantId, Recipients, RoomId, Selection, SessionId, Topic};
+use parlour_tokio::{Moderated, ParticipantId, Recipients, RoomId, Selection, Topic};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -16,6 +16,7 @@ use super::extract::{Body, Path, Query};
 use super::list::{List, Order, page_request};
 use super::problem::{Kind, Problem, Problems, kind};
 use crate::registry::SERVER;
+use crate::scribe::session_id;
 use crate::store::{SessionFilter, SessionRow};
 use crate::time::Timestamp;
 
@@ -165,11 +166,6 @@ pub(super) async fn room_of(app: &App, id: &str) -> Result<RoomId, Problem> {
         Some(live) if live.to_string() == id => Ok(room),
         _ => Err(over()),
     }
-}
-
-/// A session's id.
-pub(super) fn session_id(hex: &str) -> Option<SessionId> {
-    crate::scribe::session_id(hex)
 }
 
 /// The problem of an action in a session that is over.

@@ -113,7 +113,7 @@ pub(crate) struct WebhookChange;
 
 impl PartialSchema for WebhookChange {
     fn schema() -> RefOr<Schema> {
-        change_of(WebhookSettings::schema())
+        change_of(WebhookSettings::schema(), [])
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use parlour_server::config::{Config, Http, Tls};
+use parlour_server::disk::{Space, space};
+use parlour_server::recordings::try_store;
 use parlour_server::store::Place;
 use parlour_server::time::Timestamp;
 use parlour_tokio::load_or_create_key;
@@ -129,8 +131,10 @@ impl Doctor {
         findings.push(key_file(&config));
         findings.push(store(&config.place()).await);
         if let Place::Sqlite(path) = config.place() {
-            findings.extend(disk(folder_of(&path)));
+            let folder = folder_of(&path);
+            findings.extend(space(folder).map(|space| room_on_disk(folder, space)));
         }
+        findings.push(recordings(&config).await);
         findings.push(ffmpeg("ffmpeg").await);
         findings
     }
@@ -410,21 +414,9 @@ fn is_sqlite(file: &mut std::fs::File) -> io::Result<bool> {
     Ok(head.is_empty() || head == b"SQLite format 3\0")
 }
 
-#[cfg(unix)]
-fn disk(folder: &Path) -> Option<Finding> {
-    let about = rustix::fs::statvfs(folder).ok()?;
-    let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
-    Some(space(folder, bytes(about.f_bavail), bytes(about.f_blocks)))
-}
-
-#[cfg(not(unix))]
-fn disk(_: &Path) -> Option<Finding> {
-    None
-}
-
-fn space(folder: &Path, free: u64, all: u64) -> Finding {
+fn room_on_disk(folder: &Path, Space { free, size }: Space) -> Finding {
     let of = "disk";
-    let percent = free.saturating_mul(100).checked_div(all).unwrap_or(0);
+    let percent = free.saturating_mul(100).checked_div(size).unwrap_or(0);
     let says = format!(
         "{} MiB ({percent} %) are free at {}",
         free >> 20,
@@ -435,6 +427,22 @@ fn space(folder: &Path, free: u64, all: u64) -> Finding {
         return Finding::new(of, Verdict::Warning, detail);
     }
     Finding::new(of, Verdict::Ok, says)
+}
+
+async fn recordings(config: &Config) -> Finding {
+    let (of, place) = ("recordings", config.recordings_store());
+    match timeout(PATIENCE, try_store(config)).await {
+        Ok(Ok(())) => Finding::new(of, Verdict::Ok, place.to_string()),
+        Ok(Err(error)) => {
+            let detail =
+                format!("{place}: {error}; see `recordings.store` and `recordings.endpoint`");
+            Finding::new(of, Verdict::Failed, detail)
+        }
+        Err(_) => {
+            let detail = format!("{place} does not answer; see `recordings.endpoint`");
+            Finding::new(of, Verdict::Failed, detail)
+        }
+    }
 }
 
 async fn ffmpeg(program: &str) -> Finding {
@@ -484,10 +492,10 @@ mod tests {
     fn figures_are_judged() {
         assert_eq!(buffers(BUFFER, BUFFER).verdict, Verdict::Ok);
         assert_eq!(buffers(212_992, BUFFER).verdict, Verdict::Warning);
-        let folder = Path::new(".");
-        assert_eq!(space(folder, 10 << 30, 100 << 30).verdict, Verdict::Ok);
-        assert_eq!(space(folder, 4 << 30, 100 << 30).verdict, Verdict::Warning);
-        assert_eq!(space(folder, 1 << 20, 10 << 20).verdict, Verdict::Warning);
+        let of = |free, size| room_on_disk(Path::new("."), Space { free, size });
+        assert_eq!(of(10 << 30, 100 << 30).verdict, Verdict::Ok);
+        assert_eq!(of(4 << 30, 100 << 30).verdict, Verdict::Warning);
+        assert_eq!(of(1 << 20, 10 << 20).verdict, Verdict::Warning);
         let now = Timestamp::from_millis(1_000_000_000);
         for (seconds, verdict) in [
             (0, Verdict::Ok),

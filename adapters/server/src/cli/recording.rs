@@ -1,20 +1,24 @@
 //! `parlour recording`.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use base16ct::lower::encode_string;
 use clap::{Args, Subcommand};
 use futures_util::StreamExt as _;
+use parlour_files::recording::repair;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio::task::spawn_blocking;
 
 use super::api::{Call, Run, Table as _};
 use super::client::{Client, Request};
 use super::context::Connection;
 use super::failure::{Exit, Failure};
-use super::output::Output;
+use super::output::{Output, View};
 use super::progress;
 use super::tables::Recordings;
 
@@ -22,6 +26,7 @@ use super::tables::Recordings;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Recording {
     Download(Download),
+    Repair(Repair),
     #[command(flatten)]
     Api(Call<Recordings>),
 }
@@ -30,6 +35,7 @@ impl Run for Recording {
     async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         match self {
             Self::Download(download) => download.run(&connection.client()?, output).await,
+            Self::Repair(repair) => repair.run(output).await,
             Self::Api(call) => call.run(connection, output).await,
         }
     }
@@ -80,6 +86,37 @@ impl Download {
     }
 }
 
+/// Makes a recording's file whole that was cut off, such as one that was copied while it was written. The file is changed: what
+/// comes after its last whole second is cut off. It needs no server.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  parlour recording repair anna.opus")]
+pub(crate) struct Repair {
+    /// The file: Ogg Opus or WAV, as the server writes them.
+    file: PathBuf,
+}
+
+impl Repair {
+    async fn run(&self, output: &Output) -> Result<(), Failure> {
+        let path = self.file.clone();
+        let repaired = spawn_blocking(move || -> anyhow::Result<_> {
+            let opened = OpenOptions::new().read(true).write(true).open(path);
+            Ok(repair(&mut opened?)?)
+        });
+        let repaired = repaired.await.context("the repair ended")?;
+        let repaired = repaired.with_context(|| self.file.display().to_string())?;
+        let entry = json!({
+            "file": self.file.display().to_string(),
+            "duration_ms": u64::try_from(repaired.duration.as_millis()).unwrap_or(u64::MAX),
+            "size": repaired.size,
+        });
+        let view = View {
+            id: "file",
+            columns: &["file", "duration_ms", "size"],
+        };
+        output.entry(&view, &entry)
+    }
+}
+
 async fn fetch(
     client: &Client,
     request: &Request,
@@ -99,11 +136,7 @@ async fn fetch(
     }
     file.sync_all().await.with_context(cannot)?;
     bar.finish_and_clear();
-    let hash: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = encode_string(&hash.finalize());
     if recording["sha256"] != hash.as_str() {
         let detail = "the file is another one than the server has stored: try again";
         return Err(Failure::new(Exit::Failed, detail));

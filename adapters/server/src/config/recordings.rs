@@ -29,6 +29,9 @@ pub struct Recordings {
     pub keep_free_mib: u64,
     /// Nor while it has less of itself free than this, in percent.
     pub keep_free_percent: u8,
+    /// No recording begins while files of more MiB than this wait in the spool folder; without it, half of its disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spool_limit_mib: Option<u64>,
 }
 
 impl Default for Recordings {
@@ -40,6 +43,7 @@ impl Default for Recordings {
             region: None,
             keep_free_mib: 1_024,
             keep_free_percent: 5,
+            spool_limit_mib: None,
         }
     }
 }

@@ -4,7 +4,6 @@
 //! listener of the API shows a proof. So no second listener and no port 80 is needed.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::tls::{Certificate, Certificates, TlsError, read};
 use crate::config::Acme;
+use crate::disk;
 use crate::time::Timestamp;
 
 /// The files in the folder: the key and the certificate with its chain; and the account.
@@ -236,18 +236,7 @@ fn client(config: &Acme) -> Result<AccountBuilder, instant_acme::Error> {
 
 /// Writes a file that only its owner may read: as a whole, or not at all.
 fn keep(path: &Path, content: &str) -> Result<(), TlsError> {
-    let write = || -> io::Result<()> {
-        let new = path.with_extension("new");
-        let mut options = fs::File::options();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&new)?;
-        file.write_all(content.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().map_err(|source| TlsError::Cache {
+    disk::replace(path, content.as_bytes()).map_err(|source| TlsError::Cache {
         path: path.to_owned(),
         source,
     })

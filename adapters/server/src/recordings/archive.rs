@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path;
 use std::sync::Arc;
 
+use base16ct::lower::encode_string;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
@@ -16,9 +17,10 @@ use thiserror::Error;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
+use ulid::Ulid;
 
-use super::spool::create_folder;
-use crate::config::{Recordings, StorePlace};
+use crate::config::{Config, Recordings, StorePlace};
+use crate::disk;
 
 /// Bytes that are read or written at a time: S3 takes parts of 5 MiB and more.
 const PART: usize = 8 << 20;
@@ -84,7 +86,7 @@ impl Archive {
     fn open(&self) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
         match &self.place {
             StorePlace::Folder(folder) => {
-                create_folder(folder)?;
+                disk::create_folder(folder)?;
                 let store = LocalFileSystem::new_with_prefix(folder)?;
                 // The spool's file is removed once it is here. Folders go with the last file in them.
                 let store = store.with_fsync(true).with_automatic_cleanup(true);
@@ -149,7 +151,7 @@ impl Archive {
         }
         let stored = Stored {
             size,
-            sha256: hex(&hash.finalize()),
+            sha256: encode_string(&hash.finalize()),
         };
         (self.read_back(to).await? == stored)
             .then_some(stored)
@@ -167,7 +169,7 @@ impl Archive {
         }
         Ok(Stored {
             size,
-            sha256: hex(&hash.finalize()),
+            sha256: encode_string(&hash.finalize()),
         })
     }
 
@@ -212,13 +214,26 @@ impl Archive {
     }
 }
 
+/// Writes, reads and deletes a file of the store that a configuration names.
+///
+/// # Errors
+/// Why that is not possible.
+pub async fn try_store(config: &Config) -> anyhow::Result<()> {
+    let archive = Archive::new(config.recordings_store(), config.recordings.clone());
+    let path = Path::from(format!("parlour-doctor-{}", Ulid::generate()));
+    let content = b"parlour doctor looks whether this store works; delete it if it is still here";
+    archive.put(&path, content.to_vec()).await?;
+    let read = archive.store().await?.get(&path).await?.bytes().await?;
+    archive.delete(&path).await?;
+    match read.as_ref() == content {
+        true => Ok(()),
+        false => Err(ArchiveError::Differs(path).into()),
+    }
+}
+
 /// The next bytes of a file; fewer than [`PART`] at its end.
 async fn part_of(file: &mut File) -> io::Result<Vec<u8>> {
     let mut part = Vec::new();
     file.take(PART as u64).read_to_end(&mut part).await?;
     Ok(part)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,6 +14,7 @@ use ulid::Ulid;
 use super::inbox::{About, Batch, Inbox, Item, StreamId, Waiting, Word};
 use super::recover::repaired;
 use super::spool::{Closed, Sidecar, Spool};
+use crate::disk::Space;
 use crate::scribe::snake;
 use crate::time::Timestamp;
 
@@ -48,15 +49,15 @@ pub(super) struct KeepFree {
 }
 
 impl KeepFree {
-    /// Whether there is less, of free bytes and all bytes.
-    fn is_short(self, (free, all): (u64, u64)) -> bool {
-        let share = u128::from(all) * u128::from(self.percent);
+    /// Whether there is less.
+    fn is_short(self, Space { free, size }: Space) -> bool {
+        let share = u128::from(size) * u128::from(self.percent);
         free < self.bytes || u128::from(free) * 100 < share
     }
 
     /// Whether so little of a folder's disk is free that nothing may be recorded.
     pub(super) fn is_full(self, spool: &Spool) -> bool {
-        spool.free().is_some_and(|free| self.is_short(free))
+        spool.space().is_some_and(|space| self.is_short(space))
     }
 }
 
@@ -463,8 +464,9 @@ mod tests {
             bytes: 100,
             percent: 5,
         };
-        assert!(keep.is_short((99, 1_000)) && keep.is_short((149, 3_000)));
-        assert!(!keep.is_short((100, 1_000)) && !keep.is_short((150, 3_000)));
-        assert!(!ALL.is_short((0, 0)));
+        let space = |free, size| Space { free, size };
+        assert!(keep.is_short(space(99, 1_000)) && keep.is_short(space(149, 3_000)));
+        assert!(!keep.is_short(space(100, 1_000)) && !keep.is_short(space(150, 3_000)));
+        assert!(!ALL.is_short(space(0, 0)));
     }
 }

@@ -103,6 +103,7 @@ impl Inbox {
     /// Puts in what a stream sends; gives the number of packets that had to make room for it.
     pub(super) fn put(&self, about: &Arc<About>, stream: &TappedStream, item: Item) -> u64 {
         let mut batch = self.lock();
+        let is_first = batch.is_empty();
         let waiting = batch.streams.entry(stream.into());
         let waiting = waiting.or_insert_with(|| Waiting {
             about: Arc::clone(about),
@@ -122,14 +123,24 @@ impl Inbox {
         }
         waiting.items.push_back(item);
         drop(batch);
-        self.changed.notify_one();
+        self.announce(is_first);
         dropped
     }
 
     /// Says something of a session.
     pub(super) fn say(&self, word: Word) {
-        self.lock().words.push(word);
-        self.changed.notify_one();
+        let mut batch = self.lock();
+        let is_first = batch.is_empty();
+        batch.words.push(word);
+        drop(batch);
+        self.announce(is_first);
+    }
+
+    /// A thread that [waits](Self::wait) is woken by what comes first; it takes the rest without being told.
+    fn announce(&self, is_first: bool) {
+        if is_first {
+            self.changed.notify_one();
+        }
     }
 
     /// Nothing is put in any more.

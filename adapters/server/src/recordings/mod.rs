@@ -42,6 +42,7 @@ use crate::counted::Counted;
 use crate::store::RecordingRow;
 use crate::time::Timestamp;
 
+pub use archive::try_store;
 pub(crate) use archive::{Archive, ArchiveError};
 use desk::{Desk, KeepFree};
 use inbox::{About, Inbox, Item, Word};
@@ -69,6 +70,11 @@ pub(crate) enum RecordError {
         "the disk of the spool folder is almost full: make room there, or lower `recordings.keep_free_mib` and `recordings.keep_free_percent`"
     )]
     DiskFull,
+    /// Too much waits to be stored.
+    #[error(
+        "too many files wait in the spool folder to be stored: look at the log why the store does not take them, or raise `recordings.spool_limit_mib`"
+    )]
+    SpoolFull,
     /// No file is opened any more.
     #[error("the server shuts down")]
     ShutDown,
@@ -109,6 +115,8 @@ struct Shared {
     spool: Spool,
     archive: Archive,
     keep_free: KeepFree,
+    /// How many bytes may wait in the spool folder; half of its disk without a value.
+    spool_limit: Option<u64>,
     /// How many days recordings are kept whose room does not say.
     retention_days: u32,
     inbox: Inbox,
@@ -119,6 +127,15 @@ struct Shared {
     wake: Arc<Notify>,
     counted: Counted,
     clerk: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Shared {
+    fn is_spool_full(&self) -> bool {
+        let half = || self.spool.space().map(|space| space.size / 2);
+        let limit = self.spool_limit.or_else(half);
+        // A folder that cannot be read is told by what writes to it.
+        limit.is_some_and(|limit| self.spool.used().is_ok_and(|used| used > limit))
+    }
 }
 
 impl Recordings {
@@ -132,6 +149,7 @@ impl Recordings {
             spool: Spool::new(config.spool()),
             archive: Archive::new(config.recordings_store(), config.recordings.clone()),
             keep_free,
+            spool_limit: (config.recordings.spool_limit_mib).map(|mib| mib.saturating_mul(1 << 20)),
             retention_days: config.retention.recordings_days,
             inbox: Inbox::default(),
             active: Mutex::default(),
@@ -202,6 +220,9 @@ impl Recordings {
         }
         if self.0.keep_free.is_full(&self.0.spool) {
             return Err(RecordError::DiskFull);
+        }
+        if self.0.is_spool_full() {
+            return Err(RecordError::SpoolFull);
         }
         rooms.record(room, session, true).await?;
         let wanted = Arc::new(RwLock::new(wanted));

@@ -2,29 +2,27 @@
 //!
 //! Rooms, participants and streams are named by clients. A name of theirs is one part of a path at most.
 
-use std::fmt::Write as _;
-
 use object_store::path::Path;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::store::RecordingRow;
 
 /// The name of the file with all recordings of a session.
 const MANIFEST: &str = "manifest.json";
 
-/// A name as a part of a path: all but `A-Z a-z 0-9 . _ ~ -` is percent-encoded, and so are dots that would mean a folder or
-/// hide it.
+/// All but `A-Z a-z 0-9 . _ ~ -`.
+const CODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'-');
+
+/// A name as a part of a path. A dot at its begin is percent-encoded, too: it would mean a folder, or hide a file.
 fn part(name: &str) -> String {
-    let mut part = String::new();
-    for (index, byte) in name.bytes().enumerate() {
-        let is_plain = byte.is_ascii_alphanumeric() || b"_~-".contains(&byte);
-        if is_plain || (byte == b'.' && index > 0) {
-            part.push(char::from(byte));
-        } else {
-            // Writing to a text does not fail.
-            let _ = write!(part, "%{byte:02X}");
-        }
+    match name.strip_prefix('.') {
+        Some(rest) => format!("%2E{}", utf8_percent_encode(rest, CODED)),
+        None => utf8_percent_encode(name, CODED).to_string(),
     }
-    part
 }
 
 /// How the names of files of that codec end.

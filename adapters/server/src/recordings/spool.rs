@@ -3,14 +3,15 @@
 //! A recording is two files there, named by its id, so that no name of a client's comes near the file system: the media, and
 //! beside it what is known of it. The latter is first, so that what is found after a crash can be told of.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::names::ending;
+use crate::disk::{self, Space};
 use crate::store::{ClosedRecording, RecordingRow};
 use crate::time::Timestamp;
 
@@ -113,21 +114,14 @@ impl Spool {
 
     /// Makes a recording's files.
     pub(crate) fn create(&self, sidecar: &Sidecar) -> io::Result<File> {
-        create_folder(&self.folder)?;
+        disk::create_folder(&self.folder)?;
         self.write(sidecar)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        private(&mut options).open(self.media(&sidecar.id, &sidecar.codec))
+        disk::create(&self.media(&sidecar.id, &sidecar.codec))
     }
 
     /// Replaces what is known of a recording, at once or not at all.
     pub(crate) fn write(&self, sidecar: &Sidecar) -> io::Result<()> {
-        let new = self.folder.join(format!("{}.new", sidecar.id));
-        let mut options = OpenOptions::new();
-        let mut file = private(options.write(true).create(true).truncate(true)).open(&new)?;
-        file.write_all(&serde_json::to_vec(sidecar)?)?;
-        file.sync_all()?;
-        fs::rename(new, self.sidecar(&sidecar.id))
+        disk::replace(&self.sidecar(&sidecar.id), &serde_json::to_vec(sidecar)?)
     }
 
     /// What is known of a recording, if it is here.
@@ -152,12 +146,8 @@ impl Spool {
 
     /// The ids of all recordings that are here.
     pub(crate) fn list(&self) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
         let mut ids = Vec::new();
-        for entry in entries {
+        for entry in self.entries()? {
             let name = entry?.file_name();
             let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
             ids.extend(id.map(str::to_owned));
@@ -166,45 +156,26 @@ impl Spool {
         Ok(ids)
     }
 
-    /// How much of its disk is free, and how large that is, in bytes; `None` where that is not known.
-    #[cfg(unix)]
-    pub(crate) fn free(&self) -> Option<(u64, u64)> {
-        // The folder may not be there yet.
-        let mut folders = self
-            .folder
-            .ancestors()
-            .map(|folder| match folder.as_os_str() {
-                empty if empty.is_empty() => Path::new("."),
-                _ => folder,
-            });
-        let about = folders.find_map(|folder| rustix::fs::statvfs(folder).ok())?;
-        Some((
-            about.f_bavail.saturating_mul(about.f_frsize),
-            about.f_blocks.saturating_mul(about.f_frsize),
-        ))
+    /// How many bytes its files have.
+    pub(crate) fn used(&self) -> io::Result<u64> {
+        let mut used = 0;
+        for entry in self.entries()? {
+            // One that is stored meanwhile is none any more.
+            used += entry?.metadata().map_or(0, |about| about.len());
+        }
+        Ok(used)
     }
 
-    #[cfg(not(unix))]
-    pub(crate) fn free(&self) -> Option<(u64, u64)> {
-        None
+    fn entries(&self) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>> + use<>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            entries => Some(entries?),
+        };
+        Ok(entries.into_iter().flatten())
     }
-}
 
-/// Nobody else may hear what is in it.
-fn private(options: &mut OpenOptions) -> &OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
-}
-
-/// Makes a folder that only this user may read, unless it is there.
-pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
+    /// The room on its disk; `None` where that is not known.
+    pub(crate) fn space(&self) -> Option<Space> {
+        disk::space(&self.folder)
     }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }

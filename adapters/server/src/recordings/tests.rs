@@ -20,9 +20,9 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
-/// A recording that begins.
-pub(crate) fn row(id: &str) -> RecordingRow {
-    RecordingRow {
+/// What is known of a recording that begins.
+fn sidecar(id: &str) -> Sidecar {
+    Sidecar {
         id: id.to_owned(),
         room: "kitchen".to_owned(),
         session: SessionId([7; 16]).to_string(),
@@ -30,20 +30,15 @@ pub(crate) fn row(id: &str) -> RecordingRow {
         stream: "mic".to_owned(),
         kind: "audio".to_owned(),
         codec: "opus".to_owned(),
-        state: "recording".to_owned(),
         started_at: Timestamp::from_millis(1_000),
-        ended_at: None,
-        duration_ms: None,
-        size: None,
-        sha256: None,
-        lost_ms: None,
-        silent_ms: None,
-        expires_at: None,
-        error: None,
-        is_spooled: true,
-        is_stored: false,
-        deleted_at: None,
+        retention_days: 1,
+        closed: None,
     }
+}
+
+/// A recording that begins.
+pub(crate) fn row(id: &str) -> RecordingRow {
+    sidecar(id).row()
 }
 
 /// A microphone.
@@ -183,15 +178,6 @@ impl ObjectStore for Flaky {
 async fn closed(store: &Store, spool: &Spool, id: &str, content: &[u8]) {
     let recording = row(id);
     let about = Sidecar {
-        id: recording.id.clone(),
-        room: recording.room.clone(),
-        session: recording.session.clone(),
-        participant: recording.participant.clone(),
-        stream: recording.stream.clone(),
-        kind: recording.kind.clone(),
-        codec: recording.codec.clone(),
-        started_at: recording.started_at,
-        retention_days: 1,
         closed: Some(Closed {
             ended_at: recording.started_at.after(Duration::from_secs(2)),
             duration_ms: 2_000,
@@ -202,6 +188,7 @@ async fn closed(store: &Store, spool: &Spool, id: &str, content: &[u8]) {
             gaps: json!([]),
             anchors: json!([]),
         }),
+        ..sidecar(id)
     };
     let mut file = spool.create(&about).unwrap();
     std::io::Write::write_all(&mut file, content).unwrap();

@@ -8,7 +8,7 @@
 //! A copy may be made while a server uses the database: it is of one moment, and holds up no writes. PostgreSQL has tools of its
 //! own.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -22,6 +22,7 @@ use tokio::time::interval;
 use super::keys::key;
 use super::lock::Lock;
 use super::{KeyRow, LockError, OpenError, Place, connect, migrate};
+use crate::disk;
 use crate::seal::Sealer;
 use crate::time::Timestamp;
 
@@ -130,19 +131,10 @@ fn stamp(at: Timestamp) -> String {
     at.to_string().replace(':', "-")
 }
 
-/// A file that only its owner may read. It must not exist.
-pub(super) fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
 /// Copies a file to one that only its owner may read, and has it on the disk.
 fn copy(from: &Path, to: &Path, mut progress: impl FnMut(u64)) -> Result<u64, BackupError> {
     let mut source = File::open(from).map_err(on(from))?;
-    let mut target = create_private(to).map_err(on(to))?;
+    let mut target = disk::create(to).map_err(on(to))?;
     let mut chunk = vec![0; CHUNK];
     let mut copied = 0;
     loop {
@@ -215,7 +207,7 @@ pub async fn back_up(
     let key_copy = path.with_extension("key");
     let [part, key_part] = [with(&path, ".part"), with(&key_copy, ".part")];
     // SQLite fills an empty file, and so leaves its mode.
-    create_private(&part).map_err(on(&part))?;
+    disk::create(&part).map_err(on(&part))?;
     let mut unfinished = Unfinished(vec![part.clone(), key_part.clone()]);
     copy(key_file, &key_part, |_| {})?;
     let mut connection = connect(&Place::Sqlite(database.clone())).await?;

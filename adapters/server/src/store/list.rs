@@ -7,6 +7,7 @@ use sqlx::{Any, Row as _};
 
 use super::row::{self, Entry};
 use super::{Engine, Store, StoreError};
+use crate::time::Timestamp;
 
 /// Most values of a column for which a list is put together of their parts.
 const MOST_PARTS: usize = 100;
@@ -45,6 +46,15 @@ impl Sort {
         });
         kinds.eq(self.0.iter().map(|(_, kind)| *kind))
     }
+}
+
+/// From when on, and before when.
+pub(super) type Times = [Option<Timestamp>; 2];
+
+/// Whether entries that begin and end are sorted by their end: if only that is asked for.
+pub(super) fn is_by_end(began: Times, ended: Times) -> bool {
+    let is_any = |times: Times| times.iter().any(Option::is_some);
+    is_any(ended) && !is_any(began)
 }
 
 /// Which part of a list.
@@ -203,6 +213,12 @@ impl Select {
         if let Some(before) = before {
             self.compare(less, before);
         }
+    }
+
+    /// The same for a column of times.
+    pub(super) fn times(&mut self, column: [&'static str; 2], [from, before]: Times) {
+        let [from, before] = [from, before].map(|time| time.map(Timestamp::as_millis));
+        self.range(column, from, before);
     }
 
     /// Sorted, and no more of it than one page and an entry.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use sqlx::{AnyConnection, Connection as _, Executor as _, Row as _};
 
-use super::backup::create_private;
 use super::{OpenError, Place};
+use crate::disk;
 
 /// The statements that make version `n + 1` of version `n`, at place `n`. This list only grows.
 const MIGRATIONS: &[&str] = &[
@@ -94,7 +94,7 @@ pub(super) async fn version(
 
 async fn copy_to(connection: &mut AnyConnection, path: PathBuf) -> Result<(), OpenError> {
     // SQLite fills an empty file.
-    if let Err(error) = create_private(&path) {
+    if let Err(error) = disk::create(&path) {
         let source = error.into();
         return Err(OpenError::Copy { path, source });
     }

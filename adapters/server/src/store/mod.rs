@@ -246,7 +246,7 @@ impl Store {
             && !path.exists()
         {
             // With the files beside it, which SQLite makes alike. What is wrong, the connection tells.
-            let _ = backup::create_private(path);
+            let _ = crate::disk::create(path);
         }
         // A pool would try again, and not say why it cannot connect.
         let mut first = AnyConnection::connect_with(&options).await?;

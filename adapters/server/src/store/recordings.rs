@@ -7,85 +7,22 @@
 //! any but `recording` ──► delete: told, and listed no more ──► the file is gone ──► forget
 //! ```
 
+mod row;
+
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::list::{Column, Select, Sort};
-use super::row::{Columns, Entry};
-use super::{
-    ErasureRow, NewEvent, Order, Page, PageRequest, Store, StoreError, Tx, at, flag, maybe_at,
-};
+use super::list::{Column, Select, Sort, Times, is_by_end};
+use super::row::Entry as _;
+use super::{ErasureRow, Order, Page, PageRequest, Store, StoreError, Tx};
 use crate::time::Timestamp;
+
+pub use row::{ClosedRecording, RecordingRow};
 
 /// Recordings that one transaction deletes.
 const BATCH: u32 = 500;
-
-/// A recording as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordingRow {
-    /// Its id, `rec_…`.
-    pub id: String,
-    /// The room.
-    pub room: String,
-    /// The session.
-    pub session: String,
-    /// Whose stream it is.
-    pub participant: String,
-    /// The stream's key.
-    pub stream: String,
-    /// `audio`.
-    pub kind: String,
-    /// The stream's codec.
-    pub codec: String,
-    /// `recording`, `storing`, `ready` or `failed`.
-    pub state: String,
-    /// When its first packet arrived.
-    pub started_at: Timestamp,
-    /// When it was closed.
-    pub ended_at: Option<Timestamp>,
-    /// How long it is.
-    pub duration_ms: Option<i64>,
-    /// Its bytes.
-    pub size: Option<i64>,
-    /// The hash of its bytes, in hexadecimal, once the store has it.
-    pub sha256: Option<String>,
-    /// How much of it is missing.
-    pub lost_ms: Option<i64>,
-    /// How much of it nothing was sent for.
-    pub silent_ms: Option<i64>,
-    /// When retention deletes it.
-    pub expires_at: Option<Timestamp>,
-    /// Why it is `failed`.
-    pub error: Option<String>,
-    /// Whether its file lies in the spool folder.
-    pub is_spooled: bool,
-    /// Whether the store has its file.
-    pub is_stored: bool,
-    /// Since when it is to be gone.
-    pub deleted_at: Option<Timestamp>,
-}
-
-/// What is known of a recording when its file is closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClosedRecording {
-    /// When.
-    pub ended_at: Timestamp,
-    /// How long it is.
-    pub duration_ms: i64,
-    /// Its bytes.
-    pub size: i64,
-    /// How much of it is missing.
-    pub lost_ms: Option<i64>,
-    /// How much of it nothing was sent for.
-    pub silent_ms: Option<i64>,
-    /// When retention deletes it.
-    pub expires_at: Option<Timestamp>,
-    /// Why it is not whole.
-    pub error: Option<String>,
-}
 
 /// Which recordings. Those that match all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -123,98 +60,17 @@ pub struct RecordingTotals {
     pub active: i64,
 }
 
-impl Entry for RecordingRow {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "room",
-        "session",
-        "participant",
-        "stream",
-        "kind",
-        "codec",
-        "state",
-        "started_at",
-        "ended_at",
-        "duration_ms",
-        "size",
-        "sha256",
-        "lost_ms",
-        "silent_ms",
-        "expires_at",
-        "error",
-        "spooled",
-        "stored",
-        "deleted_at",
-    ];
-
-    fn of(row: &impl Columns) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.field("id")?,
-            room: row.field("room")?,
-            session: row.field("session")?,
-            participant: row.field("participant")?,
-            stream: row.field("stream")?,
-            kind: row.field("kind")?,
-            codec: row.field("codec")?,
-            state: row.field("state")?,
-            started_at: at(row, "started_at")?,
-            ended_at: maybe_at(row, "ended_at")?,
-            duration_ms: row.field("duration_ms")?,
-            size: row.field("size")?,
-            sha256: row.field("sha256")?,
-            lost_ms: row.field("lost_ms")?,
-            silent_ms: row.field("silent_ms")?,
-            expires_at: maybe_at(row, "expires_at")?,
-            error: row.field("error")?,
-            is_spooled: flag(row, "spooled")?,
-            is_stored: flag(row, "stored")?,
-            deleted_at: maybe_at(row, "deleted_at")?,
-        })
-    }
-}
-
-impl RecordingRow {
-    /// Whether its file is still being written.
-    pub fn is_active(&self) -> bool {
-        self.state == "recording"
-    }
-
-    /// What the journal says of it.
-    fn event(&self, kind: &'static str, at: Timestamp) -> NewEvent {
-        let recording: Value = json!({
-            "id": self.id,
-            "stream": self.stream,
-            "kind": self.kind,
-            "codec": self.codec,
-            "started_at": self.started_at,
-            "ended_at": self.ended_at,
-            "duration_ms": self.duration_ms,
-            "size": self.size,
-            "sha256": self.sha256,
-            "lost_ms": self.lost_ms,
-            "silent_ms": self.silent_ms,
-            "expires_at": self.expires_at,
-            "error": self.error,
-        });
-        NewEvent {
-            kind,
-            at,
-            room: Some(self.room.clone()),
-            session: Some(self.session.clone()),
-            participant: Some(self.participant.clone()),
-            data: json!({"recording": recording}),
-        }
-    }
-}
-
-fn is_any(range: [Option<Timestamp>; 2]) -> bool {
-    range.iter().any(Option::is_some)
-}
-
 impl RecordingFilter {
+    fn times(&self) -> [Times; 2] {
+        [
+            [self.started_after, self.started_before],
+            [self.ended_after, self.ended_before],
+        ]
+    }
+
     fn is_by_end(&self) -> bool {
-        is_any([self.ended_after, self.ended_before])
-            && !is_any([self.started_after, self.started_before])
+        let [started, ended] = self.times();
+        is_by_end(started, ended)
     }
 
     /// How the list is sorted: by the begin, or by the end if only that is asked for.
@@ -225,14 +81,16 @@ impl RecordingFilter {
         }
     }
 
-    fn ranges(&self, select: &mut Select) {
-        let [started, ended] = [
-            [self.started_after, self.started_before],
-            [self.ended_after, self.ended_before],
-        ]
-        .map(|range| range.map(|time| time.map(Timestamp::as_millis)));
-        select.range(["started_at >=", "started_at <"], started[0], started[1]);
-        select.range(["ended_at >=", "ended_at <"], ended[0], ended[1]);
+    /// Adds its conditions; `any_of` is [`Select::each_of`] for a list that is sorted, else [`Select::any_of`].
+    fn restrict(&self, select: &mut Select, any_of: fn(&mut Select, &'static str, &[String])) {
+        any_of(select, "room", &self.rooms);
+        any_of(select, "session", &self.sessions);
+        any_of(select, "participant", &self.participants);
+        any_of(select, "kind", &self.kinds);
+        any_of(select, "state", &self.states);
+        let [started, ended] = self.times();
+        select.times(["started_at >=", "started_at <"], started);
+        select.times(["ended_at >=", "ended_at <"], ended);
         if let Some(least) = self.min_duration_ms {
             select.compare("duration_ms >=", least);
         }
@@ -241,12 +99,7 @@ impl RecordingFilter {
 
     pub(super) fn select(&self, page: &PageRequest) -> Select {
         let mut select = Select::new("SELECT * FROM recordings");
-        select.each_of("room", &self.rooms);
-        select.each_of("session", &self.sessions);
-        select.each_of("participant", &self.participants);
-        select.each_of("kind", &self.kinds);
-        select.each_of("state", &self.states);
-        self.ranges(&mut select);
+        self.restrict(&mut select, Select::each_of);
         select.sorted(self.sort(), page)
     }
 
@@ -255,12 +108,7 @@ impl RecordingFilter {
             "SELECT COUNT(*) AS recordings, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes, \
              CAST(COALESCE(SUM(CASE WHEN state = 'recording' THEN 1 ELSE 0 END), 0) AS BIGINT) AS active FROM recordings",
         );
-        select.any_of("room", &self.rooms);
-        select.any_of("session", &self.sessions);
-        select.any_of("participant", &self.participants);
-        select.any_of("kind", &self.kinds);
-        select.any_of("state", &self.states);
-        self.ranges(&mut select);
+        self.restrict(&mut select, Select::any_of);
         select
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::list::{Column, Select, Sort};
+use super::list::{Column, Select, Sort, Times, is_by_end};
 use super::row::{Columns, Entry};
 use super::{Page, PageRequest, Store, StoreError, at, flag, json, maybe_at};
 use crate::time::Timestamp;
@@ -186,14 +186,17 @@ impl Entry for ParticipantRow {
     }
 }
 
-fn is_any(range: [Option<Timestamp>; 2]) -> bool {
-    range.iter().any(Option::is_some)
-}
-
 impl SessionFilter {
+    fn times(&self) -> [Times; 2] {
+        [
+            [self.started_after, self.started_before],
+            [self.ended_after, self.ended_before],
+        ]
+    }
+
     fn is_by_end(&self) -> bool {
-        is_any([self.ended_after, self.ended_before])
-            && !is_any([self.started_after, self.started_before])
+        let [started, ended] = self.times();
+        is_by_end(started, ended)
     }
 
     /// How the list is sorted: by the begin, or by the end if only that is asked for.
@@ -216,21 +219,24 @@ impl SessionFilter {
             "id IN (SELECT session FROM participants WHERE participant",
             &self.participants,
         );
-        let [started, ended] = [
-            [self.started_after, self.started_before],
-            [self.ended_after, self.ended_before],
-        ]
-        .map(|range| range.map(|time| time.map(Timestamp::as_millis)));
-        select.range(["started_at >=", "started_at <"], started[0], started[1]);
-        select.range(["ended_at >=", "ended_at <"], ended[0], ended[1]);
+        let [started, ended] = self.times();
+        select.times(["started_at >=", "started_at <"], started);
+        select.times(["ended_at >=", "ended_at <"], ended);
         select.sorted(self.sort(), page)
     }
 }
 
 impl ParticipantFilter {
+    fn times(&self) -> [Times; 2] {
+        [
+            [self.joined_after, self.joined_before],
+            [self.left_after, self.left_before],
+        ]
+    }
+
     fn is_by_end(&self) -> bool {
-        is_any([self.left_after, self.left_before])
-            && !is_any([self.joined_after, self.joined_before])
+        let [joined, left] = self.times();
+        is_by_end(joined, left)
     }
 
     /// How the list is sorted: by the time of coming, or by that of leaving if only that is asked for.
@@ -256,13 +262,9 @@ impl ParticipantFilter {
         select.each_of("participant", &self.participants);
         select.each_of("name", &self.names);
         select.each_of("state", &self.states);
-        let [joined, left] = [
-            [self.joined_after, self.joined_before],
-            [self.left_after, self.left_before],
-        ]
-        .map(|range| range.map(|time| time.map(Timestamp::as_millis)));
-        select.range(["joined_at >=", "joined_at <"], joined[0], joined[1]);
-        select.range(["left_at >=", "left_at <"], left[0], left[1]);
+        let [joined, left] = self.times();
+        select.times(["joined_at >=", "joined_at <"], joined);
+        select.times(["left_at >=", "left_at <"], left);
         select.sorted(self.sort(), page)
     }
 }

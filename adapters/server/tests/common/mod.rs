@@ -9,7 +9,9 @@ pub mod carried;
 #[path = "../../../tokio/tests/common/relay.rs"]
 pub mod datagrams;
 pub mod process;
+pub mod random;
 pub mod receiver;
+pub mod recorded;
 pub mod relay;
 pub mod tables;
 

@@ -14,8 +14,9 @@ use crate::api::App;
 use crate::api::caller::{Caller, Read, Recordings};
 use crate::api::extract::{Body, Path};
 use crate::api::problem::{Kind, Problem, Problems, kind};
-use crate::api::sessions::{All, Ids, ids, room_of, session_id};
+use crate::api::sessions::{All, Ids, ids, room_of};
 use crate::recordings::{RecordError, Recorded, Wanted};
+use crate::scribe::session_id;
 use crate::time::Timestamp;
 
 /// What of a session is recorded.
@@ -68,7 +69,7 @@ impl From<RecordError> for Problem {
     fn from(error: RecordError) -> Self {
         let kind = match error {
             RecordError::SessionEnded => Kind::SessionEnded,
-            RecordError::DiskFull => Kind::NotPossible,
+            RecordError::DiskFull | RecordError::SpoolFull => Kind::NotPossible,
             RecordError::ShutDown => Kind::Draining,
         };
         Self::new(kind, error.to_string())
