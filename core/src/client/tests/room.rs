@@ -93,7 +93,7 @@ fn a_stream_that_is_ended_before_the_room_shows_it_is_given_up() {
     let refused = |event: &Event| matches!(event, Event::PublishRefused { .. });
     assert_eq!(node.count(refused), 0);
     let ssrc = node.client.published_ssrc(&key("screen"));
-    let shown = node.client.room().participant(&pid("bob")).unwrap();
+    let shown = node.client.state().participant(&pid("bob")).unwrap();
     let shown = shown.stream(&key("screen")).map(|stream| stream.ssrc);
     assert!(ssrc.is_some() && shown == ssrc);
 }
