@@ -23,6 +23,7 @@ pub(super) struct Mixdown<'a> {
 #[derive(Debug)]
 struct Playing<'a> {
     voice: Voice,
+    participant: &'a str,
     channels: &'a [usize],
     block: Vec<i16>,
 }
@@ -99,6 +100,12 @@ impl<'a> Mixdown<'a> {
         Ok(true)
     }
 
+    /// The participants of the block that was given last, and what they say in it.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (&'a str, &[i16])> {
+        let playing = self.playing.iter();
+        playing.map(|playing| (playing.participant, playing.block.as_slice()))
+    }
+
     /// Opens what begins within the next block; or earlier, as far as its clock may be wrong.
     fn open(&mut self) -> Result<(), ComposeError> {
         const EARLY: i64 = 5 * 48_000;
@@ -110,6 +117,7 @@ impl<'a> Mixdown<'a> {
             }
             self.playing.push(Playing {
                 voice: Voice::open(&input.path, Clock::new(&input.anchors), start)?,
+                participant: &input.participant,
                 channels,
                 block: vec![0; BLOCK],
             });

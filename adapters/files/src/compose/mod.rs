@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! recordings ──► Source ──► Clock: drift undone ──► Mixdown: 20 ms at a time ──► Ogg Opus or WAV
+//!                                                         │
+//!                                                         └──► levels ──► video: plates ──► ffmpeg ──► MP4 or WebM
 //! ```
 //!
 //! * **Place.** A recording stands where its beginning on the session's clock says. The clocks of its publisher and of the
@@ -10,7 +12,7 @@
 //!   that sample by sample (saturation), as it is for those who listen in the room.
 //! * **Memory** does not grow with the length: only the recordings of the moment are open, each with less than a second of sound.
 //! * **The file** has exactly the length that is asked for, whatever the recordings say, and never more than
-//!   [`max_bytes`](Job::max_bytes). A packet that cannot be decoded is silence. A recording that is no sound file is an error.
+//!   [`max_bytes`](Job::max_bytes). M4A, MP4 and WebM are made by the program `ffmpeg`, version 5 or later. A packet that cannot be decoded is silence. A recording that is no sound file is an error.
 //!
 //! ```no_run
 //! use parlour_files::compose::{Audio, Format, Input, Job, compose};
@@ -19,14 +21,18 @@
 //! let input = |path: &str, participant: &str, start_ms| Input {
 //!     path: path.into(),
 //!     participant: participant.to_owned(),
+//!     name: String::new(),
 //!     stream: "mic".to_owned(),
 //!     start_ms,
+//!     duration_ms: 60_000,
 //!     anchors: Vec::new(),
 //! };
 //! let job = Job {
 //!     output: "meeting.ogg".into(),
 //!     format: Format::Ogg,
 //!     audio: Audio::Mix,
+//!     video: None,
+//!     ffmpeg: "ffmpeg".into(),
 //!     from_ms: 0,
 //!     to_ms: 60_000,
 //!     max_bytes: 1 << 30,
@@ -39,12 +45,14 @@
 //! ```
 
 mod clock;
+mod ffmpeg;
 mod mixdown;
 mod output;
+mod video;
 mod voice;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -52,11 +60,16 @@ use thiserror::Error;
 use crate::FileError;
 use mixdown::Mixdown;
 use output::Output;
+pub use video::{
+    HEIGHTS, Layout, MAX_CELLS, MAX_REGIONS, RATES, Region, Video, VideoError, WIDTHS,
+};
 
 /// Samples that are mixed at a time: 20 ms.
 const BLOCK: usize = 960;
 /// Channels of a file at most.
 pub const MAX_TRACKS: usize = 32;
+/// How much of the work on a picture with sound the sound is.
+const SOUND: f32 = 0.2;
 /// The longest composition: a week.
 const LONGEST_MS: i64 = 7 * 24 * 3_600_000;
 
@@ -70,6 +83,12 @@ pub struct Job {
     pub format: Format,
     /// Its channels.
     pub audio: Audio,
+    /// Its picture: for MP4 and WebM.
+    #[serde(default)]
+    pub video: Option<Video>,
+    /// The program that makes M4A, MP4 and WebM.
+    #[serde(default = "ffmpeg_program")]
+    pub ffmpeg: PathBuf,
     /// When it begins.
     pub from_ms: i64,
     /// When it ends.
@@ -88,13 +107,23 @@ pub struct Input {
     pub path: PathBuf,
     /// Whose stream it is.
     pub participant: String,
+    /// Its name, as others see it; without one, its id is shown.
+    #[serde(default)]
+    pub name: String,
     /// The stream's key.
     pub stream: String,
     /// When it begins.
     pub start_ms: i64,
+    /// How long it is, in ms. Its participant is seen for so long.
+    #[serde(default)]
+    pub duration_ms: u64,
     /// Places in it and their times, in their order; none if they are not known.
     #[serde(default)]
     pub anchors: Vec<Anchor>,
+}
+
+fn ffmpeg_program() -> PathBuf {
+    "ffmpeg".into()
 }
 
 /// A place in a recording, and when that was recorded.
@@ -114,6 +143,24 @@ pub enum Format {
     Ogg,
     /// WAV at 48 kHz with 16 bits. A file holds 4 GiB: 12 hours in mono.
     Wav,
+    /// AAC in MP4, with the index first: 96 kb/s in mono, 128 kb/s in stereo.
+    M4a,
+    /// H.264 and AAC in MP4, with the index first.
+    Mp4,
+    /// VP8 and Opus in WebM.
+    Webm,
+}
+
+impl Format {
+    /// Whether it has a picture.
+    pub fn has_video(self) -> bool {
+        matches!(self, Self::Mp4 | Self::Webm)
+    }
+
+    /// Whether it is made by ffmpeg.
+    pub fn needs_ffmpeg(self) -> bool {
+        matches!(self, Self::M4a | Self::Mp4 | Self::Webm)
+    }
 }
 
 /// The channels of a composition.
@@ -189,7 +236,7 @@ pub enum ComposeError {
     TooManyTracks(usize),
     /// Tracks are for WAV only.
     #[error("tracks need the format `wav`")]
-    TracksInOgg,
+    TracksNeedWav,
     /// The file has or would have more bytes than it may.
     #[error(
         "the file would have more than {most} bytes: choose a shorter time, fewer channels, or `ogg`"
@@ -201,6 +248,18 @@ pub enum ComposeError {
     /// The encoder refuses, which it never does for the sound that it is given here.
     #[error("the encoder has failed: {0}")]
     Encoder(String),
+    /// The format has a picture, and the job says nothing of it.
+    #[error("a file with a picture needs `video`")]
+    NoVideo,
+    /// The job has a picture, and the format has none.
+    #[error("the format has no picture: choose `mp4` or `webm`")]
+    NoPicture,
+    /// The picture cannot be made so.
+    #[error("the picture cannot be made: {0}")]
+    Video(#[from] VideoError),
+    /// `ffmpeg` is not there, or has failed: it says why on the stderr of this process.
+    #[error("ffmpeg has failed: {0}")]
+    Ffmpeg(String),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -229,7 +288,7 @@ impl Job {
                 });
                 Ok((2, of.collect()))
             }
-            Audio::Tracks if self.format != Format::Wav => Err(ComposeError::TracksInOgg),
+            Audio::Tracks if self.format != Format::Wav => Err(ComposeError::TracksNeedWav),
             Audio::Tracks => {
                 let mut begins: Vec<_> = inputs.collect();
                 begins.sort_by_key(|input| (input.start_ms, &input.participant, &input.stream));
@@ -258,11 +317,11 @@ impl Job {
     }
 }
 
-/// Composes a file. `progress` is told how much is done, from 0 to 1, after each second of sound.
+/// Composes a file. `progress` is told how much is done, from 0 to 1, after each second.
 ///
 /// # Errors
 /// [`ComposeError`]; there is no file then.
-pub fn compose(job: &Job, progress: impl FnMut(f32)) -> Result<Composed, ComposeError> {
+pub fn compose(job: &Job, mut progress: impl FnMut(f32)) -> Result<Composed, ComposeError> {
     let length = job.to_ms.saturating_sub(job.from_ms);
     if !(1..=LONGEST_MS).contains(&length) {
         return Err(ComposeError::Window {
@@ -271,30 +330,69 @@ pub fn compose(job: &Job, progress: impl FnMut(f32)) -> Result<Composed, Compose
         });
     }
     let (channels, of) = job.channels()?;
-    // At most 32, and not negative.
-    let (wide, total) = (channels as u16, samples(length) as u64);
-    let output = Output::create(&job.output, job.format, wide, total, job.max_bytes)?;
-    let mixdown = Mixdown::new(job, channels, &of);
-    let written = write(mixdown, output, total, progress);
-    let size = written.and_then(|()| {
-        let about = fs::metadata(&job.output).map_err(FileError::read(&job.output))?;
-        Ok(about.len())
-    });
-    if size.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&job.output);
+    let total = samples(length).unsigned_abs();
+    let hear = |path: &Path, format, progress: &mut dyn FnMut(f32)| {
+        // At most 32.
+        let output = Output::create(job, path, format, channels as u16, total)?;
+        let heard = write(Mixdown::new(job, channels, &of), output, total, progress);
+        removed_if_failed(path, heard)
+    };
+    match (&job.video, job.format) {
+        (None, Format::Mp4 | Format::Webm) => return Err(ComposeError::NoVideo),
+        (None, format) => hear(&job.output, format, &mut progress)?,
+        (Some(_), Format::Ogg | Format::Wav | Format::M4a) => return Err(ComposeError::NoPicture),
+        (Some(video), format) => {
+            video.check()?;
+            let sound = video::beside(&job.output, "sound");
+            let of_sound = match format {
+                Format::Webm => Format::Ogg,
+                _ => Format::M4a,
+            };
+            hear(&sound, of_sound, &mut |done| progress(done * SOUND))?;
+            let filmed = reserve(&job.output).and_then(|()| {
+                let progress = |done: f32| progress(SOUND + done * (1.0 - SOUND));
+                let filmed = video::film(job, video, &sound, progress);
+                removed_if_failed(&job.output, filmed)
+            });
+            // It is in the file.
+            let _ = fs::remove_file(&sound);
+            filmed?;
+        }
+    }
+    let about = fs::metadata(&job.output).map_err(FileError::read(&job.output));
+    let size = about.map(|about| about.len())?;
+    // ffmpeg ends a file before the packet with which it would be too large.
+    if job.format.needs_ffmpeg() && size.saturating_add(size / 64) >= job.max_bytes {
+        let most = job.max_bytes;
+        return removed_if_failed(&job.output, Err(ComposeError::TooLarge { most }));
     }
     Ok(Composed {
         duration_ms: length.unsigned_abs(),
-        size: size?,
+        size,
     })
+}
+
+/// Makes a file that another program writes, unless it is there.
+fn reserve(path: &Path) -> Result<(), ComposeError> {
+    let made = fs::File::create_new(path).map_err(FileError::write(path));
+    Ok(made.map(drop)?)
+}
+
+/// Removes a file that is not whole.
+fn removed_if_failed<T>(path: &Path, done: Result<T, ComposeError>) -> Result<T, ComposeError> {
+    let is_own = !matches!(done, Err(ComposeError::File(FileError::Exists { .. })));
+    if done.is_err() && is_own {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(path);
+    }
+    done
 }
 
 fn write(
     mut mixdown: Mixdown<'_>,
     mut output: Output,
     total: u64,
-    mut progress: impl FnMut(f32),
+    progress: &mut dyn FnMut(f32),
 ) -> Result<(), ComposeError> {
     let mut block = Vec::new();
     let mut blocks: u64 = 0;

@@ -1,5 +1,6 @@
 //! The file of a composition.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 use hound::{SampleFormat, WavSpec, WavWriter};
 use ropus::{Application, Bitrate, Channels, Encoder};
 
-use super::{BLOCK, ComposeError, Format};
+use super::ffmpeg::Ffmpeg;
+use super::{BLOCK, ComposeError, Format, Job, removed_if_failed, reserve};
 use crate::FileError;
 use crate::ogg_page::{FIRST, LAST, PageWriter};
 
@@ -28,6 +30,8 @@ const WAV_HEAD: u64 = 100;
 pub(super) enum Output {
     Ogg(Box<OggOutput>),
     Wav(Box<WavOutput>),
+    /// And the bytes of a block.
+    Ffmpeg(Ffmpeg, Vec<u8>),
 }
 
 impl Output {
@@ -36,12 +40,13 @@ impl Output {
     /// # Errors
     /// If it is there already, or is too large.
     pub(super) fn create(
+        job: &Job,
         path: &Path,
         format: Format,
         channels: u16,
         samples: u64,
-        max_bytes: u64,
     ) -> Result<Self, ComposeError> {
+        let max_bytes = job.max_bytes;
         Ok(match format {
             Format::Ogg if max_bytes < OGG_HEAD => {
                 return Err(ComposeError::TooLarge { most: max_bytes });
@@ -55,6 +60,13 @@ impl Output {
                 }
                 Self::Wav(Box::new(WavOutput::create(path, channels)?))
             }
+            // The sound of a file with a picture is made before that.
+            Format::M4a | Format::Mp4 | Format::Webm => {
+                reserve(path)?;
+                let ffmpeg = Ffmpeg::start(&job.ffmpeg, aac(path, channels, max_bytes));
+                let ffmpeg = removed_if_failed(path, ffmpeg)?;
+                Self::Ffmpeg(ffmpeg, Vec::new())
+            }
         })
     }
 
@@ -63,6 +75,11 @@ impl Output {
         match self {
             Self::Ogg(ogg) => ogg.write(block),
             Self::Wav(wav) => Ok(wav.write(block)?),
+            Self::Ffmpeg(ffmpeg, bytes) => {
+                bytes.clear();
+                bytes.extend(block.iter().flat_map(|sample| sample.to_le_bytes()));
+                ffmpeg.write(bytes)
+            }
         }
     }
 
@@ -71,6 +88,7 @@ impl Output {
         match self {
             Self::Ogg(ogg) => ogg.finish(),
             Self::Wav(wav) => Ok(wav.finish()?),
+            Self::Ffmpeg(ffmpeg, _) => ffmpeg.finish(),
         }
     }
 }
@@ -80,8 +98,40 @@ impl fmt::Debug for Output {
         f.write_str(match self {
             Self::Ogg(_) => "Ogg",
             Self::Wav(_) => "Wav",
+            Self::Ffmpeg(..) => "Ffmpeg",
         })
     }
+}
+
+/// What ffmpeg is to do: samples come on its stdin.
+fn aac(path: &Path, channels: u16, max_bytes: u64) -> Vec<OsString> {
+    let bitrate = if channels == 1 { "96k" } else { "128k" };
+    let (hz, channels, most) = (HZ.to_string(), channels.to_string(), max_bytes.to_string());
+    let mut arguments: Vec<OsString> = [
+        "-f",
+        "s16le",
+        "-ar",
+        &hz,
+        "-ac",
+        &channels,
+        "-i",
+        "pipe:0",
+        "-c:a",
+        "aac",
+        "-b:a",
+        bitrate,
+        "-movflags",
+        "+faststart",
+        "-fs",
+        &most,
+        "-f",
+        "mp4",
+        "-y",
+    ]
+    .map(Into::into)
+    .to_vec();
+    arguments.push(path.into());
+    arguments
 }
 
 /// Ogg Opus ([RFC 7845](https://www.rfc-editor.org/rfc/rfc7845)) in mono or stereo.
@@ -109,7 +159,7 @@ impl OggOutput {
         let (layout, bitrate) = match channels {
             1 => (Channels::Mono, MONO_BITRATE),
             2 => (Channels::Stereo, STEREO_BITRATE),
-            _ => return Err(ComposeError::TracksInOgg),
+            _ => return Err(ComposeError::TracksNeedWav),
         };
         let encoder = Encoder::builder(HZ, layout, Application::Audio)
             .bitrate(Bitrate::Bits(bitrate))
