@@ -19,23 +19,23 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Entries of the audit log that one batch changes.
 const ENTRIES: u32 = 200;
 
-/// Finishes erasures as they begin, until the server closes.
+/// Finishes erasures as they begin, until the server closes. `wake` has files go whose rows are to be gone.
 pub(crate) async fn run(
     store: Store,
     sealer: Arc<Sealer>,
     begun: Arc<Notify>,
-    recordings: Arc<Notify>,
+    wake: impl Fn(),
     mut closing: watch::Receiver<bool>,
 ) {
     tokio::select! {
-        () = finish_each(&store, &sealer, &begun, &recordings) => {}
+        () = finish_each(&store, &sealer, &begun, &wake) => {}
         _ = closing.wait_for(|is_closing| *is_closing) => {}
     }
 }
 
-async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, recordings: &Notify) {
+async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, wake: &impl Fn()) {
     loop {
-        match finish_all(store, sealer, recordings).await {
+        match finish_all(store, sealer, wake).await {
             Ok(()) => begun.notified().await,
             Err(error) => {
                 tracing::error!(%error, "an erasure is not finished; trying again");
@@ -49,7 +49,7 @@ async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, recordings:
 pub(crate) async fn finish_all(
     store: &Store,
     sealer: &Sealer,
-    recordings: &Notify,
+    wake: &impl Fn(),
 ) -> Result<(), StoreError> {
     while let Some(erasure) = store.unfinished_erasure().await? {
         // One without a participant has nothing left but to be finished.
@@ -63,7 +63,7 @@ pub(crate) async fn finish_all(
             erasing.sessions().await?;
             erasing.audit().await?;
             erasing.answers(sealer).await?;
-            erasing.recordings(recordings).await?;
+            erasing.files(wake).await?;
         }
         let id = erasure.id.clone();
         let finished: Result<(), StoreError> = store
@@ -140,18 +140,22 @@ impl Erasing<'_> {
         }
     }
 
-    /// Deletes recordings; returns once their files are gone, too.
-    async fn recordings(&self, wake: &Notify) -> Result<(), StoreError> {
+    /// Deletes recordings, and compositions with them; returns once their files are gone, too.
+    async fn files(&self, wake: &impl Fn()) -> Result<(), StoreError> {
         loop {
             let (erasure, participant) = self.parts();
             let left = self.store.write(move |tx| {
-                Box::pin(async move { tx.erase_recordings(&erasure, &participant).await })
+                Box::pin(async move {
+                    let recordings = tx.erase_recordings(&erasure, &participant).await?;
+                    let compositions = tx.erase_compositions(&erasure, &participant).await?;
+                    Ok(recordings + compositions)
+                })
             });
             let left: Result<usize, StoreError> = left.await;
             if left? == 0 {
                 return Ok(());
             }
-            wake.notify_one();
+            wake();
             sleep(LOOK).await;
         }
     }

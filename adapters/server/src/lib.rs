@@ -4,9 +4,11 @@
 
 pub mod api;
 pub mod auth;
+mod compositions;
 pub mod config;
 mod counted;
 mod erasure;
+pub mod ffmpeg;
 mod http;
 pub mod log;
 mod logins;

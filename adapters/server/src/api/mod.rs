@@ -9,12 +9,14 @@ mod backup;
 mod bans;
 mod caller;
 mod change;
+mod compositions;
 mod deliveries;
 mod describe;
 mod drain;
 mod erasures;
 mod events;
 mod extract;
+mod file;
 mod guests;
 mod idempotency;
 mod keys;
@@ -62,6 +64,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::compositions::Compositions;
 use crate::config::Config;
 use crate::counted::Counted;
 use crate::logins::Logins;
@@ -106,6 +109,7 @@ pub(crate) struct Parts {
     closing: watch::Sender<bool>,
     recorder: audit::Recorder,
     recordings: Recordings,
+    compositions: Compositions,
     erasure_begun: Arc<Notify>,
     backups: Backups,
     /// Held from a change of the tables until registry and rooms have it, so that all three change in one order.
@@ -197,8 +201,10 @@ impl App {
         config: &Config,
     ) -> Self {
         let counted = Counted::default();
+        let recordings = Recordings::new(config, counted.clone());
         Self(Arc::new(Parts {
-            recordings: Recordings::new(config, counted.clone()),
+            compositions: Compositions::new(config, recordings.clone()),
+            recordings,
             backups: Backups::new(config),
             web,
             recorder: audit::Recorder::new(store.clone()),
@@ -288,6 +294,10 @@ impl App {
 
     pub(crate) fn recordings(&self) -> &Recordings {
         &self.0.recordings
+    }
+
+    pub(crate) fn compositions(&self) -> &Compositions {
+        &self.0.compositions
     }
 
     pub(crate) fn webhooks(&self) -> &Webhooks {
@@ -470,6 +480,7 @@ pub fn reference() -> anyhow::Result<String> {
         (name = "lobby", description = "The participants that wait to be let into a room."),
         (name = "sessions", description = "One run of a room: from the first join until all have left, or it is ended."),
         (name = "recordings", description = "The media of sessions as files, each stream of each stay one."),
+        (name = "compositions", description = "The recordings of a session as one file."),
         (name = "participants", description = "The participants of sessions, past and present, their stays and streams."),
         (name = "events", description = "The journal: every fact, in the order in which it was committed."),
         (name = "webhooks", description = "A webhook sends events to a receiver: signed, at least once, and in order for each room."),
@@ -530,6 +541,10 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(recordings::delete_many))
         .routes(routes!(recordings::get, recordings::delete))
         .routes(routes!(recordings::content::content))
+        .routes(routes!(compositions::list, compositions::create))
+        .routes(routes!(compositions::get, compositions::delete))
+        .routes(routes!(compositions::content))
+        .routes(routes!(compositions::cancel))
         .routes(routes!(participants::search))
         .routes(routes!(participants::list))
         .routes(routes!(participants::get, participants::patch))

@@ -198,7 +198,7 @@ fn private(options: &mut OpenOptions) -> &OpenOptions {
 }
 
 /// Makes a folder that only this user may read, unless it is there.
-pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
