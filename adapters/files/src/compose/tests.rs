@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::ogg_page::{FIRST, PageWriter};
 use crate::recording::{FileStart, RecordedPacket, StreamFile};
 use crate::{Source, WavFile};
 
@@ -663,4 +664,38 @@ fn other_layouts_are_drawn_and_impossible_ones_are_refused() {
         compose(&heard, |_| {}),
         Err(ComposeError::NoPicture)
     ));
+}
+
+/// A recorder of another version may have written packets whose frames are longer than they are. They are silence.
+#[test]
+fn a_packet_that_cannot_be_decoded_is_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut page = PageWriter::new(1, 0);
+    page.push(b"OpusHead\x01\x01\x00\x00\x80\xbb\x00\x00\x00\x00\x00");
+    let mut bytes = page.take(0, FIRST);
+    page.push(b"OpusTags\x00\x00\x00\x00\x00\x00\x00\x00");
+    bytes.extend(page.take(0, 0));
+    // Two frames of 20 ms, the first of which is longer than the packet.
+    for packet in [
+        &[0xf8, 0xff, 0xfe][..],
+        &[0xfa, 200, 1],
+        &[0xf8, 0xff, 0xfe],
+    ] {
+        page.push(packet);
+    }
+    bytes.extend(page.take(10_000, 0));
+    let path = folder.path().join("recorded");
+    fs::write(&path, bytes).unwrap();
+    let read = |mut source: Source| {
+        let mut pcm = Vec::new();
+        while source.read(&mut pcm)? {}
+        Ok::<_, FileError>(pcm.len())
+    };
+    let strict = read(Source::open(&path).unwrap());
+    assert!(
+        matches!(strict, Err(FileError::Damaged { .. })),
+        "{strict:?}"
+    );
+    let lenient = read(Source::open_recording(&path).unwrap()).unwrap();
+    assert!(lenient >= 2 * BLOCK, "{lenient}");
 }
