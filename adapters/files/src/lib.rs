@@ -5,6 +5,7 @@
 //! room ──► MixedReader ──► mono PCM ──► WavFile
 //! room ──► FrameReader ──► frames ──► Tracks: Ogg Opus or WAV, one file for each stream
 //! server ──► MediaTap ──► packets ──► recording::StreamFile: the same
+//! recordings of a session ──► compose::compose ──► Ogg Opus or WAV, one file for all of them
 //! ```
 //!
 //! A [`Source`] reads as much as it is asked for, so that a file of any length needs the same memory. Written files are whole up
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod compose;
 mod error;
 mod input;
 mod ogg_opus;

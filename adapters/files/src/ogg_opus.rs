@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use ogg::reading::OggReadError;
 use ogg::{Packet, PacketReader};
+use parlour_tokio::Codec;
+use parlour_tokio::core::rtp::frame_samples;
 use ropus::{Channels, DecodeMode, Decoder};
 
 use crate::FileError;
@@ -30,10 +32,16 @@ pub(crate) struct OpusSource {
     /// Whether that beginning is known, which the first page tells.
     is_placed: bool,
     is_over: bool,
+    /// Whether what cannot be decoded is silence, and no error.
+    is_lenient: bool,
 }
 
 impl OpusSource {
-    pub(crate) fn new(file: BufReader<File>, path: &Path) -> Result<Self, FileError> {
+    pub(crate) fn new(
+        file: BufReader<File>,
+        path: &Path,
+        is_lenient: bool,
+    ) -> Result<Self, FileError> {
         let mut packets = PacketReader::new(file);
         let head = loop {
             let Some(packet) = next(&mut packets, path)? else {
@@ -93,6 +101,7 @@ impl OpusSource {
             position: 0,
             is_placed: false,
             is_over: false,
+            is_lenient,
         })
     }
 
@@ -117,7 +126,16 @@ impl OpusSource {
         let decoded = self
             .decoder
             .decode(&packet.data, &mut self.buffer, DecodeMode::Normal);
-        let samples = decoded.map_err(|error| FileError::damaged(&self.path, error))?;
+        let samples = match decoded {
+            Ok(samples) => samples,
+            Err(_) if self.is_lenient => {
+                let samples = frame_samples(Codec::Opus, &packet.data).unwrap_or(0);
+                let samples = LONGEST.min(samples as usize);
+                self.buffer.fill(0);
+                samples
+            }
+            Err(error) => return Err(FileError::damaged(&self.path, error)),
+        };
         self.position += samples as u64;
         let end = packet.absgp_page();
         let mut heard = samples;

@@ -30,6 +30,7 @@ const RATE: u32 = 48_000;
 pub struct Source {
     path: PathBuf,
     format: Format,
+    is_lenient: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +49,19 @@ impl Source {
     /// # Errors
     /// [`FileError`]
     pub fn open(path: &Path) -> Result<Self, FileError> {
+        Self::open_as(path, false)
+    }
+
+    /// Opens a recording of what others have sent. A packet of theirs that cannot be decoded is silence for as long as it says
+    /// that it lasts: nobody makes the whole file unreadable by sending one.
+    ///
+    /// # Errors
+    /// [`FileError`]
+    pub fn open_recording(path: &Path) -> Result<Self, FileError> {
+        Self::open_as(path, true)
+    }
+
+    fn open_as(path: &Path, is_lenient: bool) -> Result<Self, FileError> {
         let read = FileError::read(path);
         let mut file = BufReader::new(File::open(path).map_err(&read)?);
         let mut magic = [0; 4];
@@ -66,14 +80,18 @@ impl Source {
                     piece: Vec::new(),
                 }
             }
-            b"OggS" => Format::Opus(Box::new(OpusSource::new(file, path)?)),
+            b"OggS" => Format::Opus(Box::new(OpusSource::new(file, path, is_lenient)?)),
             _ => {
                 let problem = "is neither WAV nor Ogg Opus: convert it, for example by `ffmpeg -i FILE FILE.opus`";
                 return Err(FileError::unsupported(path, problem));
             }
         };
         let path = path.to_owned();
-        Ok(Self { path, format })
+        Ok(Self {
+            path,
+            format,
+            is_lenient,
+        })
     }
 
     /// Appends the next piece, about 100 ms, to `pcm`: `false` at the end of the file, with nothing appended.
@@ -110,7 +128,7 @@ impl Source {
     /// # Errors
     /// [`FileError`]
     pub fn rewind(&mut self) -> Result<(), FileError> {
-        *self = Self::open(&self.path)?;
+        *self = Self::open_as(&self.path, self.is_lenient)?;
         Ok(())
     }
 }

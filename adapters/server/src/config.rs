@@ -19,6 +19,7 @@
 //!
 //! `PARLOUR__MEDIA__HOST=rooms.example.org` goes before what the file says. A name that does not exist is an error.
 
+mod compositions;
 mod http;
 mod recordings;
 mod web;
@@ -33,6 +34,7 @@ use url::Host;
 
 use crate::store::Place;
 
+pub use compositions::Compositions;
 pub use http::{Acme, Http, InvalidNetwork, Limits, Network, ProxyHeader, Tls};
 pub use recordings::{Recordings, StorePlace};
 pub(crate) use web::Site;
@@ -66,6 +68,8 @@ pub struct Config {
     pub backup: Backup,
     /// Recordings.
     pub recordings: Recordings,
+    /// Compositions.
+    pub compositions: Compositions,
     /// The pages for admins.
     pub portal: Portal,
 }

@@ -1,8 +1,10 @@
-//! Erases participants from history, one erasure at a time.
+//! Erases participants from history, one erasure after the other. Only for files that the store has yet to delete does no other
+//! erasure wait: a store may be away for long.
 //!
 //! What has to be done stands in the tables until it is done, and each step may be done again: a server that was killed goes on
 //! with it at its next start.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,23 +21,23 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Entries of the audit log that one batch changes.
 const ENTRIES: u32 = 200;
 
-/// Finishes erasures as they begin, until the server closes.
+/// Finishes erasures as they begin, until the server closes. `wake` has files go whose rows are to be gone.
 pub(crate) async fn run(
     store: Store,
     sealer: Arc<Sealer>,
     begun: Arc<Notify>,
-    recordings: Arc<Notify>,
+    wake: impl Fn(),
     mut closing: watch::Receiver<bool>,
 ) {
     tokio::select! {
-        () = finish_each(&store, &sealer, &begun, &recordings) => {}
+        () = finish_each(&store, &sealer, &begun, &wake) => {}
         _ = closing.wait_for(|is_closing| *is_closing) => {}
     }
 }
 
-async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, recordings: &Notify) {
+async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, wake: &impl Fn()) {
     loop {
-        match finish_all(store, sealer, recordings).await {
+        match finish_all(store, sealer, wake).await {
             Ok(()) => begun.notified().await,
             Err(error) => {
                 tracing::error!(%error, "an erasure is not finished; trying again");
@@ -45,34 +47,44 @@ async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, recordings:
     }
 }
 
-/// Finishes the erasures that have begun.
-pub(crate) async fn finish_all(
-    store: &Store,
-    sealer: &Sealer,
-    recordings: &Notify,
-) -> Result<(), StoreError> {
-    while let Some(erasure) = store.unfinished_erasure().await? {
-        // One without a participant has nothing left but to be finished.
-        if let Some(participant) = erasure.participant.clone() {
-            let erasing = Erasing {
-                store,
-                erasure: &erasure,
-                participant: &participant,
-            };
-            erasing.events().await?;
-            erasing.sessions().await?;
-            erasing.audit().await?;
-            erasing.answers(sealer).await?;
-            erasing.recordings(recordings).await?;
+/// Finishes the erasures that have begun, and those that begin meanwhile.
+async fn finish_all(store: &Store, sealer: &Sealer, wake: &impl Fn()) -> Result<(), StoreError> {
+    // Those that wait for nothing but files.
+    let mut erased = BTreeSet::new();
+    loop {
+        let mut waits = false;
+        for erasure in store.unfinished_erasures().await? {
+            // One without a participant has nothing left but to be finished.
+            if let Some(participant) = &erasure.participant {
+                let erasing = Erasing {
+                    store,
+                    erasure: &erasure,
+                    participant,
+                };
+                if erased.insert(erasure.id.clone()) {
+                    erasing.events().await?;
+                    erasing.sessions().await?;
+                    erasing.audit().await?;
+                    erasing.answers(sealer).await?;
+                }
+                if !erasing.files().await? {
+                    wake();
+                    waits = true;
+                    continue;
+                }
+            }
+            let id = erasure.id.clone();
+            let finished: Result<(), StoreError> = store
+                .write(|tx| Box::pin(async move { tx.finish_erasure(&id).await }))
+                .await;
+            finished?;
+            tracing::info!(erasure = erasure.id, "a participant was erased");
         }
-        let id = erasure.id.clone();
-        let finished: Result<(), StoreError> = store
-            .write(|tx| Box::pin(async move { tx.finish_erasure(&id).await }))
-            .await;
-        finished?;
-        tracing::info!(erasure = erasure.id, "a participant was erased");
+        if !waits {
+            return Ok(());
+        }
+        sleep(LOOK).await;
     }
-    Ok(())
 }
 
 struct Erasing<'a> {
@@ -140,20 +152,18 @@ impl Erasing<'_> {
         }
     }
 
-    /// Deletes recordings; returns once their files are gone, too.
-    async fn recordings(&self, wake: &Notify) -> Result<(), StoreError> {
-        loop {
-            let (erasure, participant) = self.parts();
-            let left = self.store.write(move |tx| {
-                Box::pin(async move { tx.erase_recordings(&erasure, &participant).await })
-            });
-            let left: Result<usize, StoreError> = left.await;
-            if left? == 0 {
-                return Ok(());
-            }
-            wake.notify_one();
-            sleep(LOOK).await;
-        }
+    /// Deletes recordings, and compositions with them; says whether their files are gone, too.
+    async fn files(&self) -> Result<bool, StoreError> {
+        let (erasure, participant) = self.parts();
+        let left = self.store.write(move |tx| {
+            Box::pin(async move {
+                let recordings = tx.erase_recordings(&erasure, &participant).await?;
+                let compositions = tx.erase_compositions(&erasure, &participant).await?;
+                Ok(recordings + compositions)
+            })
+        });
+        let left: Result<usize, StoreError> = left.await;
+        Ok(left? == 0)
     }
 
     /// Forgets answers that are kept for their `Idempotency-Key` and name the participant.

@@ -4,10 +4,12 @@
 
 pub mod api;
 pub mod auth;
+mod compositions;
 pub mod config;
 mod counted;
 pub mod disk;
 mod erasure;
+pub mod ffmpeg;
 mod http;
 pub mod log;
 mod logins;

@@ -1,9 +1,8 @@
 //! Deletes history whose time is over.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::Retention;
@@ -13,11 +12,11 @@ use crate::time::Timestamp;
 const EVERY: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// Sweeps now and then each hour, until the server closes.
+/// Sweeps now and then each hour, until the server closes. `wake` has files go whose rows are to be gone.
 pub(crate) async fn hourly(
     store: Store,
     retention: Retention,
-    recordings: Arc<Notify>,
+    wake: impl Fn(),
     mut closing: watch::Receiver<bool>,
 ) {
     let mut hours = interval(EVERY);
@@ -36,7 +35,7 @@ pub(crate) async fn hourly(
             Ok(rows) => {
                 tracing::info!(rows, "history whose time is over was deleted");
                 // Files go after their rows.
-                recordings.notify_one();
+                wake();
             }
             Err(error) => tracing::warn!(%error, "history is not swept; trying again in an hour"),
         }
@@ -50,6 +49,7 @@ enum Part {
     Sessions,
     Audit,
     Recordings,
+    Compositions,
 }
 
 /// Deletes what is too old at that time; says how many rows.
@@ -65,12 +65,13 @@ pub(crate) async fn sweep(
         (Part::Audit, retention.audit_days),
         // Each has its own end.
         (Part::Recordings, 1),
+        (Part::Compositions, 1),
     ] {
         if days == 0 {
             continue;
         }
         let before = match part {
-            Part::Recordings => now,
+            Part::Recordings | Part::Compositions => now,
             _ => now.before(DAY.saturating_mul(days)),
         };
         loop {
@@ -92,6 +93,7 @@ impl Part {
             Self::Sessions => tx.sweep_sessions(before).await,
             Self::Audit => tx.sweep_audit(before).await,
             Self::Recordings => tx.sweep_recordings(before).await,
+            Self::Compositions => tx.sweep_compositions(before).await,
         }
     }
 }

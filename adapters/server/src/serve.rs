@@ -240,21 +240,32 @@ impl Running {
         app.logins().fill(logins);
         let scribe = tokio::spawn(Scribe::new(&app).run());
         let sampler = tokio::spawn(Sampler::new(&app).run());
+        let wake = {
+            let (recordings, compositions) = (
+                Arc::clone(app.recordings().wake()),
+                app.compositions().clone(),
+            );
+            move || {
+                recordings.notify_one();
+                compositions.wake();
+            }
+        };
         // These end when the app does.
         tokio::spawn(retention::hourly(
             app.store().clone(),
             config.retention,
-            Arc::clone(app.recordings().wake()),
+            wake.clone(),
             app.closing(),
         ));
         tokio::spawn(erasure::run(
             app.store().clone(),
             eraser,
             Arc::clone(app.erasure_begun()),
-            Arc::clone(app.recordings().wake()),
+            wake,
             app.closing(),
         ));
         app.recordings().begin(&app).map_err(StartError::Thread)?;
+        app.compositions().begin(&app);
         let source = Source {
             parts: app.downgrade(),
             certificates: certificates.clone(),
@@ -380,6 +391,7 @@ impl Running {
         let webhooks = self.app.webhooks().clone();
         let web = self.app.web().clone();
         let recordings = self.app.recordings().clone();
+        let compositions = self.app.compositions().clone();
         let store = self.app.shut_down_rooms().await;
         // Participants are told by the rooms, and these bring it to them.
         web.ended(LINGER).await;
@@ -387,6 +399,7 @@ impl Running {
             transport.close(LINGER).await;
         }
         recordings.shut_down(LINGER).await;
+        compositions.shut_down(LINGER).await;
         // Nor does a database that fails: what it lacks is made up for at the next start.
         if timeout(LINGER, self.scribe).await.is_err() {
             tracing::error!("the end of the history is not written");

@@ -492,16 +492,32 @@ async fn an_erasure_deletes_recordings() {
         recordings(&api, "ready", 2).await;
         api.until("/v1/participants?state=left", |left| left.len() == 2)
             .await;
-        let erasure = api
-            .post("/v1/erasures", json!({"participant": "anna-7f3a"}))
+        let erase = async |participant: &str| {
+            let erasure = json!({"participant": participant});
+            let erasure = api.post("/v1/erasures", erasure).await;
+            format!("/v1/erasures/{}", erasure["id"].as_str().unwrap())
+        };
+        let done = async |path: &str| {
+            within(async {
+                while api.get(path).await["state"] != "done" {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            })
             .await;
-        let path = format!("/v1/erasures/{}", erasure["id"].as_str().unwrap());
-        within(async {
-            while api.get(&path).await["state"] != "done" {
-                sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        };
+        // While the store is away, only those wait whose files it has.
+        let (there, away) = (
+            home.path().join("recordings/kitchen"),
+            home.path().join("away"),
+        );
+        std::fs::rename(&there, &away).unwrap();
+        std::fs::write(&there, "no folder").unwrap();
+        let path = erase("anna-7f3a").await;
+        done(&erase("carol").await).await;
+        assert_ne!(api.get(&path).await["state"], "done");
+        std::fs::remove_file(&there).unwrap();
+        std::fs::rename(&away, &there).unwrap();
+        done(&path).await;
         let left = recordings(&api, "ready", 1).await;
         assert_eq!(left[0]["participant"], "ben");
         let stored = files(&home.path().join("recordings"));

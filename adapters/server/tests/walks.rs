@@ -507,8 +507,9 @@ async fn every_problem_is_as_it_is_described() {
     seen.extend([Kind::RateLimited, Kind::TooSlow, Kind::TimedOut]);
     // All places would have to be held by participants, and no test has so many.
     seen.insert(Kind::NoPlace);
-    // `recordings.rs` has these.
+    // `recordings.rs` and `compositions.rs` have these.
     seen.extend([
+        Kind::ComposerUnavailable,
         Kind::RecordingActive,
         Kind::RangeNotSatisfiable,
         Kind::StoreUnavailable,

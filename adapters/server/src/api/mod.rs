@@ -9,12 +9,14 @@ mod backup;
 mod bans;
 mod caller;
 mod change;
+mod compositions;
 mod deliveries;
 mod describe;
 mod drain;
 mod erasures;
 mod events;
 mod extract;
+mod file;
 mod guests;
 mod idempotency;
 mod keys;
@@ -56,6 +58,7 @@ use tokio::sync::{Notify, watch};
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
+use crate::compositions::Compositions;
 use crate::config::Config;
 use crate::counted::Counted;
 use crate::logins::Logins;
@@ -99,6 +102,7 @@ pub(crate) struct Parts {
     closing: watch::Sender<bool>,
     recorder: audit::Recorder,
     recordings: Recordings,
+    compositions: Compositions,
     erasure_begun: Arc<Notify>,
     backups: Backups,
     /// Held from a change of the tables until registry and rooms have it, so that all three change in one order.
@@ -190,8 +194,10 @@ impl App {
         config: &Config,
     ) -> Self {
         let counted = Counted::default();
+        let recordings = Recordings::new(config, counted.clone());
         Self(Arc::new(Parts {
-            recordings: Recordings::new(config, counted.clone()),
+            compositions: Compositions::new(config, recordings.clone()),
+            recordings,
             backups: Backups::new(config),
             web,
             recorder: audit::Recorder::new(store.clone()),
@@ -281,6 +287,10 @@ impl App {
 
     pub(crate) fn recordings(&self) -> &Recordings {
         &self.0.recordings
+    }
+
+    pub(crate) fn compositions(&self) -> &Compositions {
+        &self.0.compositions
     }
 
     pub(crate) fn webhooks(&self) -> &Webhooks {

@@ -64,6 +64,7 @@ kinds! {
     RecordingActive = CONFLICT, "recording-active", "It is still being recorded";
     InProgress = CONFLICT, "in-progress", "The same request is being answered";
     NotPossible = CONFLICT, "not-possible", "That is not possible now";
+    ComposerUnavailable = CONFLICT, "composer-unavailable", "The server has no ffmpeg that can be used";
     EtagMismatch = PRECONDITION_FAILED, "etag-mismatch", "The resource has changed";
     RangeNotSatisfiable = RANGE_NOT_SATISFIABLE, "range-not-satisfiable", "The file has no such range";
     TooLarge = PAYLOAD_TOO_LARGE, "too-large", "The request is too large";

@@ -6,9 +6,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    App, admins, audit, backup, bans, deliveries, drain, erasures, events, guests, keys, list,
-    lobby, login, participants, problem, recordings, rooms, server, sessions, statistics, stats,
-    tokens, web, webhooks,
+    App, admins, audit, backup, bans, compositions, deliveries, drain, erasures, events, guests,
+    keys, list, lobby, login, participants, problem, recordings, rooms, server, sessions,
+    statistics, stats, tokens, web, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -22,6 +22,7 @@ use super::{
         (name = "lobby", description = "The participants that wait to be let into a room."),
         (name = "sessions", description = "One run of a room: from the first join until all have left, or it is ended."),
         (name = "recordings", description = "The media of sessions as files, each stream of each stay one."),
+        (name = "compositions", description = "The recordings of a session as one file."),
         (name = "participants", description = "The participants of sessions, past and present, their stays and streams."),
         (name = "events", description = "The journal: every fact, in the order in which it was committed."),
         (name = "webhooks", description = "A webhook sends events to a receiver: signed, at least once, and in order for each room."),
@@ -83,6 +84,10 @@ pub(super) fn described() -> OpenApiRouter<App> {
         .routes(routes!(recordings::delete_many))
         .routes(routes!(recordings::get, recordings::delete))
         .routes(routes!(recordings::content::content))
+        .routes(routes!(compositions::list, compositions::create))
+        .routes(routes!(compositions::get, compositions::delete))
+        .routes(routes!(compositions::content))
+        .routes(routes!(compositions::cancel))
         .routes(routes!(participants::search))
         .routes(routes!(participants::list))
         .routes(routes!(participants::get, participants::patch))

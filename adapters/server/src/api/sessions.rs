@@ -230,7 +230,7 @@ pub(crate) enum Ids {
     Only(Vec<String>),
 }
 
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum All {
     All,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use parlour_server::config::{Config, Http, Tls};
 use parlour_server::disk::{Space, space};
+use parlour_server::ffmpeg;
 use parlour_server::recordings::try_store;
 use parlour_server::store::Place;
 use parlour_server::time::Timestamp;
@@ -15,7 +16,6 @@ use parlour_tokio::load_or_create_key;
 use parlour_tokio::token::LEEWAY;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
-use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::block_on;
@@ -34,9 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Less free space than this, or than this part of the disk, is soon none.
 const FREE: u64 = 1 << 30;
 const FREE_PERCENT: u64 = 5;
-
-/// The oldest ffmpeg that makes compositions.
-const FFMPEG: u32 = 5;
 
 /// Looks for what keeps a server from working well on this machine.
 ///
@@ -135,7 +132,7 @@ impl Doctor {
             findings.extend(space(folder).map(|space| room_on_disk(folder, space)));
         }
         findings.push(recordings(&config).await);
-        findings.push(ffmpeg("ffmpeg").await);
+        findings.push(composer(&config.compositions.ffmpeg).await);
         findings
     }
 
@@ -445,43 +442,17 @@ async fn recordings(config: &Config) -> Finding {
     }
 }
 
-async fn ffmpeg(program: &str) -> Finding {
+async fn composer(program: &Path) -> Finding {
     let of = "ffmpeg";
-    let needed = "it is needed for compositions with video only";
-    let mut command = Command::new(program);
-    command.arg("-version").kill_on_drop(true);
-    let said = match timeout(PATIENCE, command.output()).await {
-        Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
-        _ => {
-            return Finding::new(
-                of,
-                Verdict::Warning,
-                format!("it is not there: install it; {needed}"),
-            );
-        }
-    };
-    match version_of(&said) {
-        Some((version, text)) if version >= FFMPEG => {
-            Finding::new(of, Verdict::Ok, format!("version {text}"))
-        }
-        Some((_, text)) => {
+    match ffmpeg::version(program).await {
+        Ok(Some(version)) => Finding::new(of, Verdict::Ok, format!("version {version}")),
+        Ok(None) => Finding::new(of, Verdict::Ok, "it does not say which version it is"),
+        Err(error) => {
             let detail =
-                format!("version {text} is too old: install version {FFMPEG} or later; {needed}");
+                format!("{error}; it is needed for compositions in M4A, MP4 and WebM only");
             Finding::new(of, Verdict::Warning, detail)
         }
-        None => Finding::new(of, Verdict::Ok, "it does not say which version it is"),
     }
-}
-
-/// The version that ffmpeg says: its first number, and the whole. Builds of a branch say a letter first.
-fn version_of(said: &str) -> Option<(u32, &str)> {
-    let text = said
-        .strip_prefix("ffmpeg version ")?
-        .split_whitespace()
-        .next()?;
-    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let number = digits.split(|c: char| !c.is_ascii_digit()).next()?;
-    Some((number.parse().ok()?, text))
 }
 
 #[cfg(test)]
@@ -538,18 +509,9 @@ mod tests {
         assert_ne!(browsers(&config, true).verdict, Verdict::Warning);
     }
 
-    #[test]
-    fn versions_are_read() {
-        let of = |said| version_of(said).map(|(version, _)| version);
-        assert_eq!(of("ffmpeg version 6.1.1-3ubuntu5 Copyright"), Some(6));
-        assert_eq!(of("ffmpeg version n7.0 Copyright"), Some(7));
-        assert_eq!(of("ffmpeg version git-abc"), None);
-        assert_eq!(of("other"), None);
-    }
-
     #[tokio::test]
     async fn a_program_that_is_not_there_is_a_warning() {
-        let finding = ffmpeg("/nowhere/ffmpeg").await;
+        let finding = composer(Path::new("/nowhere/ffmpeg")).await;
         assert_eq!(finding.verdict, Verdict::Warning);
     }
 }

@@ -20,10 +20,13 @@ mod api;
 mod ask;
 mod client;
 mod completion;
+mod compose_job;
+mod composition;
 mod config;
 mod context;
 mod db;
 mod doctor;
+mod download;
 mod failure;
 mod join;
 #[cfg(target_os = "linux")]
@@ -108,6 +111,8 @@ enum Command {
     Session(Remote<Call<tables::Sessions>>),
     /// Recordings: the media of sessions as files.
     Recording(Remote<recording::Recording>),
+    /// Compositions: the recordings of a session as one file.
+    Composition(Remote<composition::Composition>),
     /// Participants of sessions.
     Participant(Remote<Call<tables::Participants>>),
     /// Those who wait to be let into a room.
@@ -135,6 +140,7 @@ enum Command {
     #[cfg(target_os = "linux")]
     Load(Box<load::Load>),
     Completion(completion::Completion),
+    ComposeJob(compose_job::ComposeJob),
 }
 
 impl Command {
@@ -152,6 +158,7 @@ impl Command {
             Self::Room(command) => command.run(output),
             Self::Session(command) => command.run(output),
             Self::Recording(command) => command.run(output),
+            Self::Composition(command) => command.run(output),
             Self::Participant(command) => command.run(output),
             Self::Lobby(command) => command.run(output),
             Self::Ban(command) => command.run(output),
@@ -168,6 +175,7 @@ impl Command {
             #[cfg(target_os = "linux")]
             Self::Load(command) => command.run(output),
             Self::Completion(command) => command.run(output),
+            Self::ComposeJob(command) => command.run(),
         }
     }
 }
@@ -276,6 +284,7 @@ mod tests {
             verbs::<tables::Rooms>(),
             verbs::<tables::Sessions>(),
             verbs::<tables::Recordings>(),
+            verbs::<tables::Compositions>(),
             verbs::<tables::Participants>(),
             verbs::<tables::Lobby>(),
             verbs::<tables::Bans>(),

@@ -1,25 +1,19 @@
 //! `parlour recording`.
 
 use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use base16ct::lower::encode_string;
 use clap::{Args, Subcommand};
-use futures_util::StreamExt as _;
 use parlour_files::recording::repair;
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt as _;
+use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use super::api::{Call, Run, Table as _};
-use super::client::{Client, Request};
 use super::context::Connection;
-use super::failure::{Exit, Failure};
+use super::download::Target;
+use super::failure::Failure;
 use super::output::{Output, View};
-use super::progress;
 use super::tables::Recordings;
 
 /// Recordings: the media of sessions as files.
@@ -34,7 +28,15 @@ pub(crate) enum Recording {
 impl Run for Recording {
     async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         match self {
-            Self::Download(download) => download.run(&connection.client()?, output).await,
+            Self::Download(Download { target }) => {
+                let (client, resource) =
+                    (connection.client()?, ("v1/recordings", &Recordings::VIEW));
+                let ending = |recording: &serde_json::Value| match recording["container"].as_str() {
+                    Some("wav") => "wav",
+                    _ => "opus",
+                };
+                target.download(&client, output, resource, ending).await
+            }
             Self::Repair(repair) => repair.run(output).await,
             Self::Api(call) => call.run(connection, output).await,
         }
@@ -45,45 +47,8 @@ impl Run for Recording {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  parlour recording download rec_01JC3 --to anna.opus")]
 pub(crate) struct Download {
-    /// Its id.
-    id: String,
-    /// The file to write, which must not be there; without it, one in this folder that is named by the recording's id.
-    #[arg(long, value_name = "FILE")]
-    to: Option<PathBuf>,
-}
-
-impl Download {
-    async fn run(&self, client: &Client, output: &Output) -> Result<(), Failure> {
-        let mut request = Request::get("v1/recordings");
-        request.push(&self.id);
-        let mut recording = client.send(&request).await?;
-        let ending = match recording["container"].as_str() {
-            Some("wav") => "wav",
-            _ => "opus",
-        };
-        let own = || Path::new(&self.id).with_extension(ending);
-        let to = self.to.clone().unwrap_or_else(own);
-        if self.to.is_none() && to.components().count() != 1 {
-            let detail = format!("{:?} is no id: name the file with --to", self.id);
-            return Err(Failure::new(Exit::Usage, detail));
-        }
-        if to.exists() {
-            let detail = format!("{} is there already", to.display());
-            return Err(Failure::new(Exit::Conflict, detail));
-        }
-        request.push("content");
-        let part = to.with_extension(format!("{ending}.part"));
-        let fetched = fetch(client, &request, &part, &recording).await;
-        if fetched.is_err() {
-            // There may be none.
-            let _ = tokio::fs::remove_file(&part).await;
-        }
-        fetched?;
-        let renamed = tokio::fs::rename(&part, &to).await;
-        renamed.with_context(|| format!("cannot write {}", to.display()))?;
-        recording["file"] = json!(to.display().to_string());
-        output.entry(&Recordings::VIEW, &recording)
-    }
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Makes a recording's file whole that was cut off, such as one that was copied while it was written. The file is changed: what
@@ -115,31 +80,4 @@ impl Repair {
         };
         output.entry(&view, &entry)
     }
-}
-
-async fn fetch(
-    client: &Client,
-    request: &Request,
-    to: &Path,
-    recording: &Value,
-) -> Result<(), Failure> {
-    let response = client.open(request).await?;
-    let cannot = || format!("cannot write {}", to.display());
-    let mut file = File::create(to).await.with_context(cannot)?;
-    let bar = progress::bar(response.content_length().unwrap_or(0), "bytes");
-    let (mut hash, mut pieces) = (Sha256::new(), response.bytes_stream());
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.context("the download broke off")?;
-        hash.update(&piece);
-        file.write_all(&piece).await.with_context(cannot)?;
-        bar.inc(piece.len() as u64);
-    }
-    file.sync_all().await.with_context(cannot)?;
-    bar.finish_and_clear();
-    let hash = encode_string(&hash.finalize());
-    if recording["sha256"] != hash.as_str() {
-        let detail = "the file is another one than the server has stored: try again";
-        return Err(Failure::new(Exit::Failed, detail));
-    }
-    Ok(())
 }

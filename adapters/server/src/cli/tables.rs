@@ -72,6 +72,16 @@ tables! {
         }),
     ];
 
+    /// `parlour composition`
+    Compositions: id "id", columns ["id", "room", "session", "format", "state", "progress", "created_at", "duration_ms", "size", "error"], verbs [
+        Verb::new("list", "GET", "/v1/compositions", "composition list --room kitchen --state ready"),
+        Verb::new("get", "GET", "/v1/compositions/{id}", "composition get cmp_01JC3"),
+        Verb::new("create", "POST", "/v1/compositions", "composition create 9f0c4b7a5d2e4f6189ab3c5d7e9f0a1b --format ogg --to 10m")
+            .positional(&["session"]),
+        Verb::new("cancel", "POST", "/v1/compositions/{id}/cancel", "composition cancel cmp_01JC3"),
+        Verb::new("delete", "DELETE", "/v1/compositions/{id}", "composition delete cmp_01JC3 --yes").deleting(),
+    ];
+
     /// `parlour participant`
     Participants: id "participant", columns ["participant", "name", "room", "session", "state", "joined_at", "left_at", "path"], verbs [
         Verb::new("list", "GET", "/v1/participants", "participant list --room kitchen --state connected"),

@@ -44,6 +44,13 @@ pub(crate) enum ArchiveError {
     Differs(Path),
 }
 
+impl ArchiveError {
+    /// Whether the store works, but does not have the file.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Store(Error::NotFound { .. }))
+    }
+}
+
 /// What the store has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
@@ -119,7 +126,7 @@ impl Archive {
     }
 
     /// Stores a file, and reads back what the store has of it.
-    pub(super) async fn put_file(
+    pub(crate) async fn put_file(
         &self,
         to: &Path,
         from: &path::Path,
@@ -179,8 +186,15 @@ impl Archive {
         Ok(())
     }
 
+    /// A small file as a whole: a larger one is cut off after 1 MiB.
+    pub(crate) async fn read_small(&self, path: &Path) -> Result<bytes::Bytes, ArchiveError> {
+        let store = self.store().await?;
+        let size = store.head(path).await?.size.min(CHUNK);
+        Ok(store.get_range(path, 0..size).await?)
+    }
+
     /// Deletes a file, if it is there.
-    pub(super) async fn delete(&self, path: &Path) -> Result<(), ArchiveError> {
+    pub(crate) async fn delete(&self, path: &Path) -> Result<(), ArchiveError> {
         match self.store().await?.delete(path).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),

@@ -41,7 +41,7 @@ impl From<object_store::path::Error> for KeepError {
 
 /// The time before each next try: doubled from a second to an hour.
 #[derive(Debug)]
-pub(super) struct Backoff(Duration);
+pub(crate) struct Backoff(Duration);
 
 impl Default for Backoff {
     fn default() -> Self {

@@ -39,15 +39,16 @@ use tokio_util::task::TaskTracker;
 use crate::api::App;
 use crate::config::Config;
 use crate::counted::Counted;
-use crate::store::RecordingRow;
+use crate::store::{CompositionRow, RecordingRow};
 use crate::time::Timestamp;
 
 pub use archive::try_store;
-pub(crate) use archive::{Archive, ArchiveError};
+pub(crate) use archive::{Archive, ArchiveError, Stored};
 use desk::{Desk, KeepFree};
 use inbox::{About, Inbox, Item, Word};
+pub(crate) use keeper::Backoff;
 use keeper::Keeper;
-pub(crate) use names::file_name;
+pub(crate) use names::{composition_name, ending, file_name};
 pub(crate) use recover::{Found, find};
 pub(crate) use spool::Spool;
 pub(crate) use wanted::Wanted;
@@ -55,7 +56,7 @@ pub(crate) use wanted::Wanted;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// When a recording is deleted that ended then.
-fn expiry(ended_at: Timestamp, retention_days: u32) -> Option<Timestamp> {
+pub(crate) fn expiry(ended_at: Timestamp, retention_days: u32) -> Option<Timestamp> {
     (retention_days > 0).then(|| ended_at.after(DAY.saturating_mul(retention_days)))
 }
 
@@ -279,6 +280,16 @@ impl Recordings {
         }
     }
 
+    /// Whether so little of the spool's disk is free that nothing may be written to it.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.0.keep_free.is_full(&self.0.spool)
+    }
+
+    /// How many days recordings are kept whose room does not say.
+    pub(crate) fn retention_days(&self) -> u32 {
+        self.0.retention_days
+    }
+
     /// The store.
     pub(crate) fn archive(&self) -> &Archive {
         &self.0.archive
@@ -367,6 +378,16 @@ fn read(wanted: &RwLock<Wanted>) -> std::sync::RwLockReadGuard<'_, Wanted> {
 /// Where the store has a recording.
 pub(crate) fn path(row: &RecordingRow) -> Result<Path, ArchiveError> {
     Ok(names::path(row)?)
+}
+
+/// Where the store has what is known of a recording.
+pub(crate) fn sidecar_path(row: &RecordingRow) -> Result<Path, ArchiveError> {
+    Ok(names::sidecar(row)?)
+}
+
+/// Where the store has a composition.
+pub(crate) fn composition_path(row: &CompositionRow) -> Result<Path, ArchiveError> {
+    Ok(names::composition(row)?)
 }
 
 #[cfg(test)]

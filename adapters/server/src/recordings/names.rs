@@ -5,7 +5,7 @@
 use object_store::path::Path;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::store::RecordingRow;
+use crate::store::{CompositionRow, RecordingRow};
 
 /// The name of the file with all recordings of a session.
 const MANIFEST: &str = "manifest.json";
@@ -55,7 +55,21 @@ pub(super) fn manifest(row: &RecordingRow) -> Result<Path, object_store::path::E
 }
 
 fn in_session(row: &RecordingRow, name: &str) -> Result<Path, object_store::path::Error> {
-    Path::parse(format!("{}/{}/{name}", part(&row.room), part(&row.session)))
+    of_session(&row.room, &row.session, name)
+}
+
+fn of_session(room: &str, session: &str, name: &str) -> Result<Path, object_store::path::Error> {
+    Path::parse(format!("{}/{}/{name}", part(room), part(session)))
+}
+
+/// The name of a composition's file, without its folders.
+pub(crate) fn composition_name(row: &CompositionRow) -> String {
+    format!("{}.{}", row.id, row.format)
+}
+
+/// Where the store has it.
+pub(super) fn composition(row: &CompositionRow) -> Result<Path, object_store::path::Error> {
+    of_session(&row.room, &row.session, &composition_name(row))
 }
 
 #[cfg(test)]

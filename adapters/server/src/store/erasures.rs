@@ -105,16 +105,15 @@ impl Store {
         select.page(self, page, key).await
     }
 
-    /// The oldest erasure that is not finished.
+    /// The erasures that are not finished, the oldest first.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn unfinished_erasure(&self) -> Result<Option<ErasureRow>, StoreError> {
-        let row = sqlx::query(
-            "SELECT * FROM erasures WHERE finished_at IS NULL ORDER BY created_at, id LIMIT 1",
-        );
-        let row = row.fetch_optional(&self.readers).await?;
-        row.as_ref().map(ErasureRow::of).transpose()
+    pub async fn unfinished_erasures(&self) -> Result<Vec<ErasureRow>, StoreError> {
+        let rows =
+            sqlx::query("SELECT * FROM erasures WHERE finished_at IS NULL ORDER BY created_at, id");
+        let rows = rows.fetch_all(&self.readers).await?;
+        rows.iter().map(ErasureRow::of).collect()
     }
 }
 

@@ -11,6 +11,9 @@ use crate::time::Timestamp;
 
 /// The types of all events.
 pub const KINDS: &[&str] = &[
+    "composition.deleted",
+    "composition.failed",
+    "composition.ready",
     "floor.changed",
     "participant.attribute_changed",
     "participant.banned",

@@ -11,6 +11,7 @@ use super::*;
 use crate::rooms::{RoomSettings, RoomState as State};
 use crate::time::Timestamp;
 
+mod composed;
 mod listed;
 mod plans;
 
