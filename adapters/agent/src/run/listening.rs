@@ -95,8 +95,8 @@ impl Run {
                 }
                 // The words of a turn that is over are waited for; they do not change whose turn it is.
                 let speaks = matches!(self.turns.state(), State::Speaking | State::Interrupted);
-                let counts = !text.is_empty() && !(speaks && is_backchannel(&text));
-                if listening.stage != Stage::Ended && counts {
+                let says_nothing = text.is_empty() || speaks && is_backchannel(&text);
+                if listening.stage != Stage::Ended && !says_nothing {
                     self.turns.handle_transcript(now, &who, words.is_final);
                     self.obey();
                 }
