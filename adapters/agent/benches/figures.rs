@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{Answers, Heard, Hears, Person, RATE, Sings, join, question, serve, until};
 use parlour_agent::{Agent, AgentEvent, turns};
-use parlour_tokio::{AudioOptions, Room, SampleRate, Server};
+use parlour_tokio::{AudioOptions, Room, Server};
 use tokio::time::Instant;
 
 const ROUNDS: usize = 10;
@@ -141,7 +141,8 @@ async fn interruptions() {
         let tones: Vec<&Heard> = heard.iter().filter(|heard| heard.is_tone).collect();
         let last = tones.last().expect("a story").at + Duration::from_millis(20);
         silent.push(ms(last.saturating_duration_since(begins)));
-        errors.push(tones.len() as f64 * 20.0 - ms(speech.heard()));
+        let heard: usize = heard.iter().map(|heard| heard.ms).sum();
+        errors.push(heard as f64 - ms(speech.heard()));
     }
     println!(
         "first sound of an interruption to silence at the one who interrupts, ms: {}",
@@ -190,21 +191,19 @@ async fn many(count: usize) {
     );
 }
 
-/// Asks so many times, in a codec that costs nothing.
+/// Asks so many times.
 async fn asks(room: Room, cycles: usize) {
-    let rate = SampleRate::Hz8000;
+    let options = AudioOptions::opus_voice(RATE);
     let mut mic = room
-        .publish_audio("mic", AudioOptions::pcmu(rate))
+        .publish_audio("mic", options)
         .await
         .expect("a microphone");
-    // One of six samples; the telephone's band is left over.
-    let question: Vec<i16> = question()
-        .chunks(6)
-        .map(|six| (six.iter().map(|s| i32::from(*s)).sum::<i32>() / 6) as i16)
-        .collect();
+    let mut question = question();
+    // A microphone does not end with the last sound of a word.
+    question.resize(RATE.samples(2_000), 0);
     for _ in 0..cycles {
         mic.play(&question).await.expect("a question");
-        tokio::time::sleep(Duration::from_millis(6_000 - 1_300)).await;
+        tokio::time::sleep(Duration::from_millis(6_000 - 2_000)).await;
     }
 }
 

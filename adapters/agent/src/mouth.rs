@@ -11,6 +11,9 @@ use crate::turns::Epoch;
 const AHEAD_MS: u16 = 100;
 /// As much sound of a reply waits here; more stays with the engine.
 const WAITING_MS: u16 = 1_000;
+/// The silence behind a reply that stops. Without it, listeners would take what does not come for lost, and conceal it by
+/// more of the same voice.
+const FADE_MS: u16 = 40;
 
 /// The voice of an agent.
 #[derive(Debug)]
@@ -55,9 +58,10 @@ impl Mouth {
     /// Begins a reply. It takes the place of the one before.
     pub(crate) fn begin(&mut self, epoch: Epoch) {
         self.stop();
+        self.writer.clear();
         self.reply = Some(Playing {
             epoch,
-            base: self.writer.played(),
+            base: self.sent(),
             waiting: VecDeque::new(),
             sent: VecDeque::new(),
             heard: 0,
@@ -88,7 +92,7 @@ impl Mouth {
 
     /// Hands over what is due.
     pub(crate) fn play(&mut self) -> Result<Option<Progress>, WriteError> {
-        self.take_note();
+        self.take_note(self.writer.played());
         let (frame, ahead) = (self.rate.samples(20), self.rate.samples(AHEAD_MS));
         let Some(reply) = &mut self.reply else {
             return Ok(None);
@@ -115,17 +119,21 @@ impl Mouth {
     /// Falls silent, and keeps what was not heard.
     pub(crate) fn hold(&mut self) {
         self.writer.clear();
-        self.take_note();
-        let frame = self.rate.samples(20);
-        if let Some(reply) = &mut self.reply {
-            reply.is_held = true;
-            // The packet that is heard now has gone out as a whole.
-            let rest = reply.heard.next_multiple_of(frame) - reply.heard;
-            let rest = rest.min(reply.sent.len());
-            reply.sent.drain(..rest);
-            reply.heard += rest;
-            std::mem::swap(&mut reply.sent, &mut reply.waiting);
-            reply.waiting.append(&mut reply.sent);
+        let sent = self.sent();
+        self.take_note(sent);
+        let Some(reply) = &mut self.reply else {
+            return;
+        };
+        let was_held = std::mem::replace(&mut reply.is_held, true);
+        std::mem::swap(&mut reply.sent, &mut reply.waiting);
+        reply.waiting.append(&mut reply.sent);
+        if was_held {
+            return;
+        }
+        let silence = vec![0; self.rate.samples(FADE_MS)];
+        // If it fails, there is nobody who could hear it.
+        if self.writer.write(&silence).is_ok() {
+            reply.base += Duration::from_millis(FADE_MS.into());
         }
     }
 
@@ -147,9 +155,14 @@ impl Mouth {
         Duration::from_micros(samples as u64 * 1_000_000 / u64::from(self.rate.hz()))
     }
 
-    /// Moves what has been heard meanwhile.
-    fn take_note(&mut self) {
-        let played = self.writer.played();
+    /// What has gone out once the rest is cleared: whole packets, as the one that is heard now is heard to its end.
+    fn sent(&self) -> Duration {
+        let packets = self.writer.played().as_micros().div_ceil(20_000);
+        Duration::from_millis(20) * packets as u32
+    }
+
+    /// Moves what has been heard of all that was `played`.
+    fn take_note(&mut self, played: Duration) {
         if let Some(reply) = &mut self.reply {
             let micros = played.saturating_sub(reply.base).as_micros() as u64;
             let samples = (micros * u64::from(self.rate.hz()) / 1_000_000) as usize;

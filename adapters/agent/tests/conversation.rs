@@ -19,7 +19,7 @@ async fn meet(server: &Server) -> (Room, Person) {
 }
 
 fn tone(heard: &[Heard]) -> usize {
-    20 * heard.iter().filter(|heard| heard.is_tone).count()
+    heard.iter().map(|heard| heard.ms).sum()
 }
 
 #[tokio::test]

@@ -101,7 +101,9 @@ pub struct Person {
 #[derive(Debug, Clone, Copy)]
 pub struct Heard {
     pub at: Instant,
+    /// Whether there is [`TONE`] in it, and for how many ms.
     pub is_tone: bool,
+    pub ms: usize,
 }
 
 impl Person {
@@ -150,6 +152,10 @@ impl Person {
         Heard {
             at,
             is_tone: amplitude(&pcm) > 400.0,
+            ms: 2 * pcm
+                .chunks(PERIOD)
+                .filter(|pcm| amplitude(pcm) > 400.0)
+                .count(),
         }
     }
 
@@ -167,7 +173,7 @@ impl Person {
     }
 }
 
-/// The part of [`TONE`] in 20 ms.
+/// How much of [`TONE`] is in whole periods.
 fn amplitude(pcm: &[i16]) -> f64 {
     let (mut re, mut im) = (0.0, 0.0);
     for (n, sample) in pcm.iter().enumerate() {
@@ -180,6 +186,8 @@ fn amplitude(pcm: &[i16]) -> f64 {
 
 /// The pitch of an agent.
 pub const TONE: f64 = 500.0;
+/// Samples of one of its periods, 2 ms.
+const PERIOD: usize = RATE.hz() as usize / 500;
 
 /// A recognizer that gives these texts, one for each turn, or does something worse.
 #[derive(Default)]
