@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::{Answers, Heard, Hears, Person, RATE, Sings, join, question, serve, until};
+use parlour_agent::parlour_core::rtp::AudioLevel;
 use parlour_agent::{Agent, AgentEvent, turns};
-use parlour_tokio::{AudioOptions, Room, Server};
+use parlour_tokio::{AudioOptions, EncodedFrame, Room, Server};
 use tokio::time::Instant;
 
 const ROUNDS: usize = 10;
+/// How often somebody asks.
+const CYCLE: Duration = Duration::from_secs(6);
 /// What the engines take.
 const STT: Duration = Duration::from_millis(100);
 const LLM: Duration = Duration::from_millis(150);
@@ -24,9 +27,9 @@ fn main() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
+        many(100).await;
         replies().await;
         interruptions().await;
-        many(100).await;
     });
 }
 
@@ -158,6 +161,7 @@ async fn interruptions() {
 async fn many(count: usize) {
     const CYCLES: usize = 5;
     let server = serve();
+    let packets = Arc::new(packets(&server).await);
     let mut people = Vec::new();
     for number in 0..count {
         people.push(join(&server, &format!("room{number}"), "anna").await);
@@ -172,9 +176,17 @@ async fn many(count: usize) {
     });
     is_ready.await.expect("the agents have started");
     let began = Instant::now();
-    let asking = people
-        .into_iter()
-        .map(|room| tokio::spawn(asks(room, CYCLES)));
+    // Not all at once: people do not, either.
+    let asking = people.into_iter().enumerate().map(|(number, room)| {
+        let (packets, at) = (
+            Arc::clone(&packets),
+            began + CYCLE * number as u32 / count as u32,
+        );
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            asks(room, packets, CYCLES).await;
+        })
+    });
     for asking in asking.collect::<Vec<_>>() {
         asking.await.expect("somebody who asks");
     }
@@ -191,19 +203,40 @@ async fn many(count: usize) {
     );
 }
 
+/// A question as packets, so that those who ask cost nothing: what one participant says to another.
+async fn packets(server: &Server) -> Vec<EncodedFrame> {
+    let mut anna = Person::join(server, "recording", "anna").await;
+    let ben = join(server, "recording", "ben").await;
+    let mut frames = ben.frames();
+    anna.hears(500).await;
+    let saying = async {
+        anna.says(&question(), 2_000).await;
+    };
+    let mut all = Vec::new();
+    tokio::pin!(saying);
+    loop {
+        tokio::select! {
+            () = &mut saying => return all,
+            frame = frames.next() => all.extend(frame),
+        }
+    }
+}
+
 /// Asks so many times.
-async fn asks(room: Room, cycles: usize) {
+async fn asks(room: Room, packets: Arc<Vec<EncodedFrame>>, cycles: usize) {
     let options = AudioOptions::opus_voice(RATE);
     let mut mic = room
         .publish_audio("mic", options)
         .await
         .expect("a microphone");
-    let mut question = question();
-    // A microphone does not end with the last sound of a word.
-    question.resize(RATE.samples(2_000), 0);
     for _ in 0..cycles {
-        mic.play(&question).await.expect("a question");
-        tokio::time::sleep(Duration::from_millis(6_000 - 2_000)).await;
+        let began = Instant::now();
+        for (number, packet) in packets.iter().enumerate() {
+            tokio::time::sleep_until(began + Duration::from_millis(20) * number as u32).await;
+            let level = packet.level.unwrap_or(AudioLevel::SILENCE);
+            mic.write_encoded(&packet.payload, level).expect("a packet");
+        }
+        tokio::time::sleep_until(began + CYCLE).await;
     }
 }
 
