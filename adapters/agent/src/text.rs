@@ -138,6 +138,7 @@ mod tests {
     fn texts_of_programs_are_made_tame() {
         assert_eq!(cleaned(" a\u{1b}[31m b\0\n c ", 100), "a [31m b c");
         assert_eq!(cleaned("one two three", 8), "one two");
+        assert_eq!(cleaned("one two", 6), "one");
     }
 
     proptest! {

@@ -209,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_is_missing_is_noticed_and_escapes_are_counted() {
+        let quotes = said(1, &"\"".repeat(2_000)).to_messages();
+        assert!(quotes.len() > 2 && quotes.iter().all(|body| body.len() <= MAX_BODY));
+        let mut transcripts = Transcripts::default();
+        let without_second = quotes.iter().enumerate().filter(|(part, _)| *part != 1);
+        for (_, body) in without_second {
+            assert_eq!(transcripts.take(&id("anna"), body), None);
+        }
+    }
+
+    #[test]
     fn a_sender_without_end_is_dropped() {
         let mut transcripts = Transcripts::default();
         for part in 0..1_000_u32 {

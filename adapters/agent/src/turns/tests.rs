@@ -161,6 +161,14 @@ fn backchannels_are_false_interruptions() {
         all += 1;
         resumed += usize::from(talk.silence(200) == [Action::Resume { epoch }]);
         assert_eq!(talk.turns.state(), State::Speaking);
+        // The next one is another.
+        talk.silence(1_000);
+        let who = id("ben");
+        let again = talk.voices(&["ben"], 100);
+        assert_eq!(
+            again,
+            [Action::StartListening { who }, Action::Duck { epoch }]
+        );
     }
     println!("{resumed} of {all} backchannels are false interruptions, and the reply goes on");
     assert_eq!(resumed, all);
