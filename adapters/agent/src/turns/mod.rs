@@ -18,18 +18,18 @@
 //! use parlour_agent::turns::{Action, Config, Reply, TurnTaking};
 //! use parlour_agent::parlour_core::{room::ParticipantId, time::Instant};
 //!
-//! let at = |ms| Instant::from_micros(ms * 1_000);
+//! let at = |ms: u64| Instant::from_micros(ms * 1_000);
 //! let anna = ParticipantId::new("anna")?;
 //! let mut turns = TurnTaking::new(Config::default());
 //! turns.handle_voice(at(0), &anna, true);
 //! assert_eq!(turns.poll_action(), Some(Action::StartListening { who: anna.clone() }));
-//! turns.handle_voice(at(900), &anna, false);
-//! // Her voice ended at the latest when she was heard last.
+//! turns.handle_voice(at(20), &anna, true);
+//! turns.handle_voice(at(40), &anna, false);
 //! let end = turns.poll_timeout().expect("the turn ends by itself");
 //! turns.handle_timeout(end);
 //! let Some(Action::EndOfTurn { who, epoch }) = turns.poll_action() else { panic!() };
 //! assert_eq!(who, anna);
-//! turns.handle_reply(at(2_500), epoch, Reply::Ready);
+//! turns.handle_reply(at(1_500), epoch, Reply::Ready);
 //! assert_eq!(turns.poll_action(), Some(Action::Speak { epoch }));
 //! # Ok::<(), parlour_agent::parlour_core::room::IdError>(())
 //! ```
