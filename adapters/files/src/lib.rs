@@ -28,6 +28,7 @@ mod wav;
 
 pub use error::FileError;
 pub use input::raw_pcm;
+pub use resample::Resampler;
 pub use source::Source;
 pub use tracks::Tracks;
 pub use wav::{WavFile, WavSource};

@@ -6,7 +6,21 @@ use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _};
 
 /// One channel from one rate to another, without a delay: sample 0 of the output is sample 0 of the input.
-pub(crate) struct Resampler {
+///
+/// ```
+/// let mut resampler = parlour_files::Resampler::new(22_050, 24_000).expect("the rates differ");
+/// let (mut input, mut output) = (vec![0; 22_050], Vec::new());
+/// while input.len() >= resampler.wants() {
+///     let rest = input.split_off(resampler.wants());
+///     resampler.convert(&input, &mut output);
+///     input = rest;
+/// }
+/// while resampler.convert(&input, &mut output) {
+///     input.clear();
+/// }
+/// assert_eq!(output.len(), 24_000);
+/// ```
+pub struct Resampler {
     fft: Fft<f32>,
     from: u64,
     to: u64,
@@ -19,13 +33,13 @@ pub(crate) struct Resampler {
 }
 
 impl Resampler {
-    /// `None` where nothing is to be converted.
-    pub(crate) fn new(from: u32, to: u32) -> Option<Self> {
+    /// From `from` to `to` samples per second; `None` where nothing is to be converted.
+    pub fn new(from: u32, to: u32) -> Option<Self> {
         if from == to {
             return None;
         }
         let chunk = from as usize / 20;
-        // It refuses rates of zero only, which no file here has.
+        // It refuses rates of zero only, which nothing here has.
         let fft = Fft::new(from as usize, to as usize, chunk, 1, FixedSync::Both).ok()?;
         Some(Self {
             from: from.into(),
@@ -40,13 +54,13 @@ impl Resampler {
     }
 
     /// How many samples [`convert`](Self::convert) takes at a time.
-    pub(crate) fn wants(&self) -> usize {
+    pub fn wants(&self) -> usize {
         self.input.len()
     }
 
     /// Converts what it [wants](Self::wants), or less, at the end of the sound, and appends what comes of it. `false` when all is
     /// given; until then, ask with nothing.
-    pub(crate) fn convert(&mut self, pcm: &[i16], out: &mut Vec<i16>) -> bool {
+    pub fn convert(&mut self, pcm: &[i16], out: &mut Vec<i16>) -> bool {
         self.taken += pcm.len() as u64;
         let owed = (self.taken * self.to).div_ceil(self.from) - self.given;
         let is_end = pcm.len() < self.input.len();
