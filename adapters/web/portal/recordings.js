@@ -101,7 +101,12 @@ export async function renderOne(main, [id = ""]) {
   const first = await read(false);
   main.append(head(text("recordings.one", { name: first.participant }), { over: link("/recordings", text("nav.recordings")), badge: mark, actions: [remove] }), known,
     section(text("recordings.sound"), sound), h("p", { class: "hint" }, h("code", { text: id })));
-  live(query({ session: first.session, type: EVENTS }), settled(200, () => void read().catch(() => undefined)), read);
+  const again = settled(200, () => void read().catch(() => undefined));
+  live(query({ session: first.session, type: EVENTS }), ({ type, data }) => {
+    // There is nothing left to read, whoever has deleted it.
+    if (type === "recording.deleted" && data.recording.id === id) location.hash = "/recordings";
+    else again();
+  }, read);
 }
 
 /**
