@@ -67,6 +67,8 @@ pub struct View {
     batch: Version,
     /// When the batch began, the receiver knew nothing that is later than this.
     known: Version,
+    /// What it last applied, if it goes on within this batch: what came after that may have arrived.
+    resumed: Option<Version>,
     /// How many more things may be told before the next batch, although the room has changed.
     turns: u8,
     stage: Stage,
@@ -147,6 +149,7 @@ impl View {
             cursor: version,
             batch: version,
             known: version,
+            resumed: None,
             turns: 0,
             stage: Stage::Begin,
             scope,
@@ -166,6 +169,7 @@ impl View {
             self.batch = version;
             // Some of what was told after that may have arrived.
             self.known = Version(u64::MAX);
+            self.resumed = Some(version);
             self.turns = 0;
             self.stage = Stage::Live;
         }
@@ -233,10 +237,12 @@ impl View {
             self.cursor = change.version;
             let update = &change.update;
             let is_to_come = (self.describing.as_ref()).is_some_and(|it| it.will_tell(update));
-            // A receiver knows its own streams by the answers to it, and may publish one anew before it is told of an end.
             let is_needless = match update {
+                // It knows its own streams by the answers to it, and is told of their end though it was not shown them here;
+                // not of one that is published anew, which it would give up.
                 RoomUpdate::Unpublished { participant, key } if participant == me => {
-                    is_published(authority, participant, key)
+                    change.is_moot(self.resumed.unwrap_or(self.known))
+                        && is_published(authority, participant, key)
                 }
                 _ => change.is_moot(self.known),
             };
@@ -260,6 +266,7 @@ impl View {
     fn end_batch(&mut self) {
         self.cursor = self.batch;
         self.known = self.batch;
+        self.resumed = None;
         self.turns = TURNS;
     }
 
@@ -308,6 +315,7 @@ impl View {
         self.cursor = head;
         self.batch = head;
         self.known = head;
+        self.resumed = None;
         self.turns = 0;
         self.stage = Stage::Speaker;
         self.describing = None;

@@ -8,7 +8,7 @@ use super::*;
 use crate::room::arbitrary::{any_change, any_id, ids, named, plain, stream};
 use crate::room::{
     AttributeKey, AttributeValue, Change, ChangeError, CloseReason, Growing, MAX_ATTRIBUTES,
-    Replica, RoomState, StreamKind,
+    Replica, RoomState, StreamKey, StreamKind,
 };
 
 /// As many as all participants of these tests may have.
@@ -644,6 +644,76 @@ fn a_resumed_receiver_gets_what_it_missed_or_a_snapshot() {
     capped.reconnect();
     assert_eq!(names(&capped.heal())[0], "begin");
     capped.check_healed();
+}
+
+/// A publisher with as many streams as there is room for.
+fn publisher() -> World<8> {
+    let mut world = crowd::<8>(1, 8);
+    for (ssrc, key) in (1..).zip(["a", "b", "c", "d"]) {
+        world.change(published(key, ssrc));
+    }
+    world.heal();
+    world
+}
+
+fn published(key: &str, ssrc: u32) -> RoomUpdate {
+    RoomUpdate::Published {
+        participant: named("p0"),
+        stream: stream(key, StreamKind::Audio, ssrc),
+    }
+}
+
+fn unpublished(key: &str) -> RoomUpdate {
+    RoomUpdate::Unpublished {
+        participant: named("p0"),
+        key: StreamKey::new(key).unwrap(),
+    }
+}
+
+#[test]
+fn ones_own_streams_that_are_exchanged_at_once_fit_in_at_each_step() {
+    for resumes in [false, true] {
+        let mut world = publisher();
+        for update in [
+            unpublished("a"),
+            published("e", 5),
+            unpublished("b"),
+            published("a", 6),
+        ] {
+            world.change(update);
+        }
+        if resumes {
+            world.reconnect();
+        }
+        world.heal();
+        world.check_healed();
+    }
+}
+
+#[test]
+fn the_end_of_ones_own_stream_is_told_though_it_was_never_shown() {
+    for resumes in [false, true] {
+        let mut world = crowd::<8>(1, 8);
+        world.change(published("a", 1));
+        world.change(unpublished("a"));
+        if resumes {
+            world.reconnect();
+        }
+        let version = world.authority.state().version();
+        let update = unpublished("a");
+        assert_eq!(world.heal(), [Told::Update { version, update }]);
+        // Of one that is published anew only that is told.
+        for update in [published("b", 2), unpublished("b"), published("b", 3)] {
+            world.change(update);
+        }
+        if resumes {
+            world.reconnect();
+        }
+        let version = world.authority.state().version();
+        let update = published("b", 3);
+        assert_eq!(world.heal(), [Told::Update { version, update }]);
+        world.check_healed();
+    }
 }
 
 #[test]
