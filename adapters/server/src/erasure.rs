@@ -1,5 +1,5 @@
-//! Erases participants from history, one erasure after the other. Only for files that the store has yet to delete does no other
-//! erasure wait: a store may be away for long.
+//! Erases participants from history, one erasure after the other. One that waits until the store has deleted its files does not
+//! hold up the others: a store may be away for long.
 //!
 //! What has to be done stands in the tables until it is done, and each step may be done again: a server that was killed goes on
 //! with it at its next start.
@@ -16,7 +16,7 @@ use crate::store::{AuditFilter, ErasureRow, Order, PageRequest, Store, StoreErro
 
 /// How long to wait before an erasure is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How often to look whether the files of recordings are gone.
+/// How long to wait at first before it is looked whether files are gone; doubled up to [`PAUSE`].
 const LOOK: Duration = Duration::from_millis(200);
 /// Entries of the audit log that one batch changes.
 const ENTRIES: u32 = 200;
@@ -37,7 +37,7 @@ pub(crate) async fn run(
 
 async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, wake: &impl Fn()) {
     loop {
-        match finish_all(store, sealer, wake).await {
+        match finish_all(store, sealer, begun, wake).await {
             Ok(()) => begun.notified().await,
             Err(error) => {
                 tracing::error!(%error, "an erasure is not finished; trying again");
@@ -48,9 +48,15 @@ async fn finish_each(store: &Store, sealer: &Sealer, begun: &Notify, wake: &impl
 }
 
 /// Finishes the erasures that have begun, and those that begin meanwhile.
-async fn finish_all(store: &Store, sealer: &Sealer, wake: &impl Fn()) -> Result<(), StoreError> {
+async fn finish_all(
+    store: &Store,
+    sealer: &Sealer,
+    begun: &Notify,
+    wake: &impl Fn(),
+) -> Result<(), StoreError> {
     // Those that wait for nothing but files.
     let mut erased = BTreeSet::new();
+    let mut pause = LOOK;
     loop {
         let mut waits = false;
         for erasure in store.unfinished_erasures().await? {
@@ -83,7 +89,10 @@ async fn finish_all(store: &Store, sealer: &Sealer, wake: &impl Fn()) -> Result<
         if !waits {
             return Ok(());
         }
-        sleep(LOOK).await;
+        tokio::select! {
+            () = sleep(pause) => pause = PAUSE.min(pause * 2),
+            () = begun.notified() => {}
+        }
     }
 }
 

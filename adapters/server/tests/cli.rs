@@ -716,8 +716,12 @@ async fn a_doctor_names_what_is_wrong_and_what_to_do() {
     let busy = free.replacen("127.0.0.1:0", &taken.0.to_string(), 1);
     std::fs::write(file("parlour.toml"), busy).unwrap();
     std::fs::write(file("parlour.db"), "not a database at all").unwrap();
+    // It makes no folder, and leaves no file in one that is there.
+    assert!(!file("recordings").exists());
+    std::fs::create_dir(file("recordings")).unwrap();
+    assert_eq!(of(&look().await.1, "recordings").0, "ok");
     assert!(files(&file("recordings")).is_empty());
-    std::fs::remove_dir_all(file("recordings")).unwrap();
+    std::fs::remove_dir(file("recordings")).unwrap();
     std::fs::write(file("recordings"), "no folder").unwrap();
     let (code, lines) = look().await;
     assert_eq!(code, Some(1));

@@ -37,8 +37,7 @@ test("twenty in a room, of whom four talk, for a minute", { timeout: 180_000 }, 
       + `the longest pause is ${pause} ms; ${slots.map(({ received, lost, concealed }) => `${received}/${lost}/${concealed.toFixed(0)} ms`).join(", ")}`);
     assert.equal(slots.length, 4);
     assert.ok(played.length > (SECONDS - 5) * 48_000, "the sound card was served all the time");
-    // Where nothing else runs it is below 50 ms. What builds beside it costs some hundred.
-    assert.ok(pause <= 1_000, `a pause of ${pause} ms`);
+    assert.ok(pause <= 50, `a pause of ${pause} ms`);
     // Four times what it takes where nothing else runs: a page that spins takes more.
     assert.ok(share("page") < 1, `${share("page")} cores`);
     await page.context().close();

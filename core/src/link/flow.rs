@@ -20,7 +20,7 @@ type HalfMicros = u32;
 /// The time that a silent peer has to answer, or four round-trip times if that is longer.
 const PATIENCE: HalfMicros = 2 * 900_000;
 /// On a path that loses more than one packet in `LOSSY` the peer has three times as long, since bursts may last.
-const LOSSY: u64 = 8;
+const LOSSY: u64 = 16;
 const LOSSY_PATIENCE: u32 = 3;
 const MAX_PATIENCE: HalfMicros = 2 * 4_000_000;
 /// Repetitions of the ping within that time. One answer is enough; even on a bad path rarely all are lost.

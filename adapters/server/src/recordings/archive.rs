@@ -228,12 +228,17 @@ impl Archive {
     }
 }
 
-/// Writes, reads and deletes a file of the store that a configuration names.
+/// Writes, reads and deletes a file of the store that a configuration names. A folder that is still to be made is left to the server:
+/// made here, it would belong to whoever looks.
 ///
 /// # Errors
 /// Why that is not possible.
 pub async fn try_store(config: &Config) -> anyhow::Result<()> {
-    let archive = Archive::new(config.recordings_store(), config.recordings.clone());
+    let place = config.recordings_store();
+    if matches!(&place, StorePlace::Folder(folder) if !folder.exists()) {
+        return Ok(());
+    }
+    let archive = Archive::new(place, config.recordings.clone());
     let path = Path::from(format!("parlour-doctor-{}", Ulid::generate()));
     let content = b"parlour doctor looks whether this store works; delete it if it is still here";
     archive.put(&path, content.to_vec()).await?;
