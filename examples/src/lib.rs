@@ -11,7 +11,6 @@ pub mod device;
 pub mod ear;
 pub mod events;
 pub mod impair;
-pub mod measure;
 pub mod network;
 pub mod options;
 pub mod parrot;
@@ -25,6 +24,8 @@ pub mod talk;
 pub mod timeline;
 pub mod verdict;
 pub mod wav;
+
+pub use parlour_measure as measure;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/APPLICATIONS.md")]

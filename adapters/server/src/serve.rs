@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum_server::Handle;
+use futures_util::future::BoxFuture;
 use parlour_tokio::{
     BindError, Doorkeeper, KeyFileError, Server, ServerConfig, load_or_create_key,
 };
@@ -32,6 +33,9 @@ use crate::web::{self, Transport, Web, WebError};
 use crate::webhooks::Webhooks;
 use crate::webhooks::target::Rules;
 use crate::{erasure, retention};
+
+// What starts and serves is boxed here, and so compiled once: an `async fn` is compiled again in each program that awaits it, and with
+// it all that it starts.
 
 /// How long an end waits for those who do not come to theirs.
 const LINGER: Duration = Duration::from_secs(5);
@@ -156,8 +160,8 @@ impl Running {
     ///
     /// # Errors
     /// [`StartError`]
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
-        Self::guarded(config, |registry| registry).await
+    pub fn start(config: &Config) -> BoxFuture<'_, Result<Self, StartError>> {
+        Box::pin(Self::guarded(config, |registry| registry))
     }
 
     /// Starts what `config` says, with a doorkeeper before or in place of the registry.
@@ -333,10 +337,26 @@ impl Running {
     ///
     /// # Errors
     /// [`ServeError`]
-    pub async fn until(
+    pub fn until(
         self,
-        end: impl Future<Output = ()>,
-        now: impl Future<Output = ()>,
+        end: impl Future<Output = ()> + Send + 'static,
+        now: impl Future<Output = ()> + Send + 'static,
+    ) -> BoxFuture<'static, Result<(), ServeError>> {
+        self.serve(Box::pin(end), Box::pin(now))
+    }
+
+    fn serve(
+        self,
+        end: BoxFuture<'static, ()>,
+        now: BoxFuture<'static, ()>,
+    ) -> BoxFuture<'static, Result<(), ServeError>> {
+        Box::pin(self.served(end, now))
+    }
+
+    async fn served(
+        self,
+        end: BoxFuture<'static, ()>,
+        now: BoxFuture<'static, ()>,
     ) -> Result<(), ServeError> {
         let handle = Handle::new();
         let router = self.app.clone().router();

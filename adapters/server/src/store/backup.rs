@@ -255,7 +255,7 @@ pub async fn restore(
             key_file: key_file.to_owned(),
         });
     };
-    let _lock = Lock::prepare(place)?;
+    let _lock = Lock::prepare(place).await?;
     let beside = copied.with_extension("key");
     let copied_key = if beside.exists() { &beside } else { key_file };
     check_copy(copied, copied_key, &beside).await?;

@@ -19,6 +19,8 @@ const HOLDER: &str = "SELECT COALESCE(MIN(pid), 0) FROM pg_locks WHERE locktype 
     AND objsubid = 1 AND (CAST(CAST(classid AS BIGINT) << 32 AS BIGINT) | CAST(objid AS BIGINT)) = $1";
 /// Between two tries to take it.
 const PAUSE: Duration = Duration::from_millis(20);
+/// So often the file's lock is tried: a process that is killed while it starts another one leaves it to that one for a moment.
+const FILE_TRIES: u32 = 25;
 
 /// Why this process does not get the database.
 #[derive(Debug, Error)]
@@ -74,12 +76,12 @@ struct Session {
 
 impl Lock {
     /// Takes the database, or, of PostgreSQL, prepares that a [hold](Self::hold) does.
-    pub(super) fn prepare(place: &Place) -> Result<Self, LockError> {
+    pub(super) async fn prepare(place: &Place) -> Result<Self, LockError> {
         match place {
             Place::Sqlite(path) => {
                 let mut path = path.clone().into_os_string();
                 path.push(".lock");
-                Self::take_file(path.into())
+                Self::take_file(path.into()).await
             }
             Place::Postgres(_) => Ok(Self::Advisory(Advisory::default())),
         }
@@ -114,7 +116,7 @@ impl Lock {
         }
     }
 
-    fn take_file(path: PathBuf) -> Result<Self, LockError> {
+    async fn take_file(path: PathBuf) -> Result<Self, LockError> {
         let failed = |source| LockError::File {
             path: path.clone(),
             source,
@@ -122,15 +124,22 @@ impl Lock {
         let mut options = File::options();
         let options = options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                let holder = holder.trim().to_owned();
-                return Err(LockError::Held { holder });
+        let mut tries = 1;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries < FILE_TRIES => {
+                    tries += 1;
+                    sleep(PAUSE).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    let _ = file.read_to_string(&mut holder);
+                    let holder = holder.trim().to_owned();
+                    return Err(LockError::Held { holder });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let number = || -> io::Result<()> {
             file.set_len(0)?;

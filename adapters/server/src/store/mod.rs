@@ -230,7 +230,7 @@ impl Store {
 
     async fn open_any(place: &Place) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
-        let mut lock = Lock::prepare(place)?;
+        let mut lock = Lock::prepare(place).await?;
         let options = connect_options(place, "rwc")?;
         let connections = |most| {
             AnyPoolOptions::new()

@@ -2,15 +2,27 @@ use std::path::Path;
 
 use parlour_core::audio::codec::{AudioDecoder as _, AudioEncoder as _};
 use parlour_core::audio::opus::{Channels, EncoderConfig, MAX_PAYLOAD, OpusDecoder, OpusEncoder};
+use parlour_core::audio::resample::Resampler;
+use parlour_files::WavSource;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
 use super::*;
-use crate::wav;
 
+/// Speech of the examples, at [`RATE`].
 fn speech(who: &str) -> Vec<i16> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/{who}.wav"));
-    wav::read(&path, RATE).unwrap()
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/assets");
+    let mut file = WavSource::open(&assets.join(format!("{who}.wav"))).unwrap();
+    let from = SampleRate::from_hz(file.hz()).unwrap();
+    let mut pcm = Vec::new();
+    file.read(usize::MAX, &mut pcm).unwrap();
+    let mut resampler = Resampler::new(from, RATE);
+    let mut block = vec![0; RATE.samples(20)];
+    let resampled = pcm.chunks_exact(from.samples(20)).flat_map(|pcm| {
+        resampler.process(pcm, &mut block).unwrap();
+        block.clone()
+    });
+    resampled.collect()
 }
 
 /// Three seconds of `pcm`, from `second` on.
