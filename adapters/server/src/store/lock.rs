@@ -229,3 +229,25 @@ impl Session {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_held_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Sqlite(folder.path().join("parlour.db"));
+        let former = Lock::prepare(&place).await.unwrap();
+        let child = tokio::spawn(async {
+            sleep(PAUSE * 10).await;
+            drop(former);
+        });
+        let lock = Lock::prepare(&place).await.unwrap();
+        child.await.unwrap();
+        let error = Lock::prepare(&place).await.unwrap_err();
+        let own = std::process::id().to_string();
+        assert!(matches!(error, LockError::Held { holder } if holder == own));
+        drop(lock);
+    }
+}
