@@ -137,6 +137,7 @@ pub mod ticket;
 pub mod time;
 #[cfg(test)]
 mod vectors;
+pub mod video;
 pub mod wire;
 
 pub use rand_core;
