@@ -211,7 +211,7 @@ impl PicturePackets<'_> {
         self.tag
     }
 
-    /// Writes the next packet to the start of `out`; returns its length, or `None` behind the last one. 1,008 bytes are
+    /// Writes the next packet to the start of `out`; returns its length, or `None` behind the last one. 980 bytes are
     /// enough for any.
     ///
     /// # Errors

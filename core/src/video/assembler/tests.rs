@@ -322,6 +322,51 @@ fn what_calls_itself_a_key_picture_has_to_be_one() {
 }
 
 #[test]
+fn packets_of_two_pictures_make_none() {
+    let packets = stream(&[(true, 0, 2), (true, 0, 2), (true, 0, 1)]);
+    let mut assembler = assembler(64);
+    let spliced = [&packets[0][0], &packets[1][1], &packets[2][0]];
+    for (sequence, packet) in (7_u16..).zip(spliced) {
+        let mut packet = packet.clone();
+        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+        put(&mut assembler, &packet);
+    }
+    assert_eq!(numbers(&mut assembler), [2]);
+}
+
+#[test]
+fn a_frame_of_vp8_begins_with_its_first_packet() {
+    let mut packet = stream(&[(true, 0, 1)])[0][0].clone();
+    let mut assembler = assembler(64);
+    packet[20] &= !0x10;
+    put(&mut assembler, &packet);
+    assert_eq!(numbers(&mut assembler), []);
+    assert_eq!(assembler.wants_key(), Some(0));
+}
+
+#[test]
+fn a_packet_that_is_missing_of_a_known_picture_is_of_no_other() {
+    let packets = stream(&[(true, 0, 1), (false, 2, 1), (false, 2, 2), (false, 0, 1)]);
+    let mut assembler = assembler(64);
+    // The server leaves number 1 out, and of number 2 the first packet is lost.
+    let arriving = [
+        (0, &packets[0][0]),
+        (2, &packets[2][1]),
+        (3, &packets[3][0]),
+    ];
+    for (sequence, packet) in arriving {
+        let mut packet = packet.clone();
+        packet[2..4].copy_from_slice(&u16::to_be_bytes(sequence));
+        put(&mut assembler, &packet);
+    }
+    let given: Vec<u16> = flushed(&mut assembler)
+        .iter()
+        .map(|(number, _)| *number)
+        .collect();
+    assert_eq!(given, [0, 3]);
+}
+
+#[test]
 fn without_slots_nothing_is_held() {
     let mut assembler = assembler(0);
     for packet in layered().iter().flatten() {
