@@ -85,6 +85,7 @@
 //! | [`client`] | a participant: joins, publishes, receives, restores its connection; begin with `Client` |
 //! | [`server`] | the rooms: admits, forwards, mixes, moderates; begin with `Server` |
 //! | [`audio`] | codecs, jitter buffer, levels, resampling, mixing, speaker detection: from PCM to payloads and back |
+//! | [`video`] | encoded pictures of cameras and screens: cut into packets, and put together again |
 //! | [`rtp`] | RTP and RTCP: packets, frames, sequence arithmetic, statistics |
 //! | [`ticket`] | server address, server key and token as one string |
 //! | [`signal`] | messages between the ends, and their encoding |
@@ -137,6 +138,7 @@ pub mod ticket;
 pub mod time;
 #[cfg(test)]
 mod vectors;
+pub mod video;
 pub mod wire;
 
 pub use rand_core;

@@ -30,6 +30,7 @@ macro_rules! with_targets {
             operations,
             opus_decode,
             packet_parse,
+            pictures,
             rtp_rtcp,
             server_datagrams,
             signal_decode,

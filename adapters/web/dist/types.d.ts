@@ -15,7 +15,7 @@ export interface Stream {
     readonly key: string;
     /** The kind of media. This version hears audio; the others are shown in the state only. */
     readonly kind: "audio" | "video" | "screen";
-    readonly codec: "opus" | "pcmu" | "pcma" | "vp8" | "h264";
+    readonly codec: "opus" | "pcmu" | "pcma" | "vp8" | "h264" | "jpeg";
     /** Silenced by its publisher. */
     readonly muted: boolean;
 }

@@ -38,10 +38,19 @@ pub enum Codec {
     Vp8,
     /// H.264, forwarded as RTP by [RFC 6184](https://www.rfc-editor.org/rfc/rfc6184).
     H264,
+    /// Single pictures of JPEG: a packet's payload is the next part of the file, without a header of its own.
+    Jpeg,
 }
 
 impl Codec {
-    const ALL: [Self; 5] = [Self::Opus, Self::Pcmu, Self::Pcma, Self::Vp8, Self::H264];
+    const ALL: [Self; 6] = [
+        Self::Opus,
+        Self::Pcmu,
+        Self::Pcma,
+        Self::Vp8,
+        Self::H264,
+        Self::Jpeg,
+    ];
 
     /// The RTP payload type that this codec always has in Parlour: the static numbers of
     /// [RFC 3551 section 6](https://www.rfc-editor.org/rfc/rfc3551#section-6) for G.711, and for
@@ -52,6 +61,7 @@ impl Codec {
             Self::Pcma => 8,
             Self::Vp8 => 96,
             Self::H264 => 102,
+            Self::Jpeg => 103,
             Self::Opus => 111,
         }
     }
@@ -69,7 +79,7 @@ impl Codec {
         match self {
             Self::Opus => 48_000,
             Self::Pcmu | Self::Pcma => 8_000,
-            Self::Vp8 | Self::H264 => 90_000,
+            Self::Vp8 | Self::H264 | Self::Jpeg => 90_000,
         }
     }
 
@@ -77,7 +87,9 @@ impl Codec {
     pub const fn carries(self, kind: StreamKind) -> bool {
         match self {
             Self::Opus | Self::Pcmu | Self::Pcma => matches!(kind, StreamKind::Audio),
-            Self::Vp8 | Self::H264 => matches!(kind, StreamKind::Video | StreamKind::Screen),
+            Self::Vp8 | Self::H264 | Self::Jpeg => {
+                matches!(kind, StreamKind::Video | StreamKind::Screen)
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn frame_samples(codec: Codec, payload: &[u8]) -> Result<u32, FrameError> {
             Ok(samples) if samples <= codec.clock_rate() / 1000 * MAX_FRAME_MILLIS => Ok(samples),
             _ => Err(FrameError::TooLong),
         },
-        Codec::Vp8 | Codec::H264 => Err(FrameError::NotAudio),
+        Codec::Vp8 | Codec::H264 | Codec::Jpeg => Err(FrameError::NotAudio),
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn video_is_no_sound() {
-        for codec in [Codec::Vp8, Codec::H264] {
+        for codec in [Codec::Vp8, Codec::H264, Codec::Jpeg] {
             assert_eq!(frame_samples(codec, &[0; 10]), Err(FrameError::NotAudio));
         }
     }

@@ -25,6 +25,7 @@ mod ntp;
 mod opus;
 mod packet;
 mod packetizer;
+mod picture;
 mod quality;
 mod rtcp;
 mod sequence;
@@ -44,6 +45,7 @@ pub(crate) use opus::frame_at;
 pub(crate) use packet::Stamp;
 pub use packet::{Contributors, MAX_CSRCS, RtpHeader, RtpPacket, RtpParseError, RtpWriteError};
 pub use packetizer::{PacketizeError, Packetizer};
+pub use picture::{PICTURE_TAG_ID, PictureTag};
 pub use quality::quality;
 pub use rtcp::{
     Report, ReportBlock, RtcpCompound, RtcpParseError, RtcpWriteError, SenderInfo, report_len,

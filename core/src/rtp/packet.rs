@@ -20,21 +20,24 @@
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! ```
 //!
-//! [`RtpPacket`] reads such bytes where they lie. [`RtpHeader`] writes them: without padding, and
-//! with no extension but the audio level, since Parlour sends nothing else.
+//! [`RtpPacket`] reads such bytes where they lie. [`RtpHeader`] writes them: without padding, and with no extension but
+//! the audio level of sound or the [`PictureTag`] of video, since Parlour sends nothing else.
 
 use thiserror::Error;
 
 use super::extension::{ExtensionElements, ONE_BYTE_PROFILE};
 use super::level::{AUDIO_LEVEL_ID, AudioLevel};
+use super::picture::{PICTURE_TAG_ID, PictureTag};
 
 /// How many contributing sources one packet can name.
 pub const MAX_CSRCS: usize = 15;
 
 const VERSION: u8 = 2;
 const FIXED_LEN: usize = 12;
-/// Four bytes of extension header, and the element of two bytes padded to a word.
-const LEVEL_EXTENSION_LEN: usize = 8;
+/// One element with its header, padded to the word that the extension's length counts in.
+type Element = [u8; 4];
+/// Four bytes of extension header, and one element.
+const EXTENSION_LEN: usize = 4 + size_of::<Element>();
 
 /// Why bytes are not an RTP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -192,6 +195,12 @@ impl<'a> RtpPacket<'a> {
         }
     }
 
+    /// What a packet of video says of its picture, if its publisher sent it.
+    pub fn picture_tag(&self) -> Option<PictureTag> {
+        let bytes = self.extension_element(PICTURE_TAG_ID)?;
+        Some(PictureTag::from_bytes(*bytes.as_array()?))
+    }
+
     /// The encoded media, without padding. May be empty.
     pub const fn payload(&self) -> &'a [u8] {
         self.payload
@@ -265,11 +274,12 @@ pub struct RtpHeader<'a> {
 impl RtpHeader<'_> {
     /// Bytes that the header takes.
     pub const fn header_len(&self) -> usize {
-        let extension = match self.audio_level {
-            Some(_) => LEVEL_EXTENSION_LEN,
-            None => 0,
-        };
-        FIXED_LEN + size_of_val(self.csrcs) + extension
+        self.len_with(self.audio_level.is_some())
+    }
+
+    /// Bytes that the header takes with the tag of a picture.
+    pub const fn picture_header_len(&self) -> usize {
+        self.len_with(true)
     }
 
     /// Writes header and `payload` to the start of `out`; returns how many bytes that took.
@@ -278,16 +288,7 @@ impl RtpHeader<'_> {
     /// [`RtpWriteError`] if the header is invalid, or `out` is too small for it and the payload; `out` is then
     /// unchanged.
     pub fn write(&self, payload: &[u8], out: &mut [u8]) -> Result<usize, RtpWriteError> {
-        let header_len = self.header_len();
-        let needed = header_len.saturating_add(payload.len());
-        let too_small = RtpWriteError::BufferTooSmall { needed };
-        let out = out.get_mut(..needed).ok_or(too_small)?;
-        self.write_header(out)?;
-        let body = out.get_mut(header_len..);
-        body.filter(|body| body.len() == payload.len())
-            .ok_or(too_small)?
-            .copy_from_slice(payload);
-        Ok(needed)
+        self.write_with(self.level_element(), payload, out)
     }
 
     /// Writes only the header, of [`header_len`](Self::header_len) bytes, to the start of `out`,
@@ -296,6 +297,68 @@ impl RtpHeader<'_> {
     /// # Errors
     /// [`RtpWriteError`] if the header is invalid, or `out` is too small for it; `out` is then unchanged.
     pub fn write_header(&self, out: &mut [u8]) -> Result<usize, RtpWriteError> {
+        self.write_header_with(self.level_element(), out)
+    }
+
+    /// [`write`](Self::write) for a packet of video: with `tag` in the place of an audio level.
+    ///
+    /// # Errors
+    /// As those of [`write`](Self::write).
+    pub fn write_picture(
+        &self,
+        tag: PictureTag,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, RtpWriteError> {
+        self.write_with(Some(tag_element(tag)), payload, out)
+    }
+
+    /// [`write_header`](Self::write_header) for a packet of video: of
+    /// [`picture_header_len`](Self::picture_header_len) bytes, with `tag` in the place of an audio level.
+    ///
+    /// # Errors
+    /// As those of [`write_header`](Self::write_header).
+    pub fn write_picture_header(
+        &self,
+        tag: PictureTag,
+        out: &mut [u8],
+    ) -> Result<usize, RtpWriteError> {
+        self.write_header_with(Some(tag_element(tag)), out)
+    }
+
+    const fn len_with(&self, has_element: bool) -> usize {
+        let extension = if has_element { EXTENSION_LEN } else { 0 };
+        FIXED_LEN + size_of_val(self.csrcs) + extension
+    }
+
+    fn level_element(&self) -> Option<Element> {
+        let level = self.audio_level?;
+        Some([AUDIO_LEVEL_ID << 4, level.to_byte(), 0, 0])
+    }
+
+    fn write_with(
+        &self,
+        element: Option<Element>,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, RtpWriteError> {
+        let header_len = self.len_with(element.is_some());
+        let needed = header_len.saturating_add(payload.len());
+        let too_small = RtpWriteError::BufferTooSmall { needed };
+        let out = out.get_mut(..needed).ok_or(too_small)?;
+        self.write_header_with(element, out)?;
+        let body = out.get_mut(header_len..);
+        body.filter(|body| body.len() == payload.len())
+            .ok_or(too_small)?
+            .copy_from_slice(payload);
+        Ok(needed)
+    }
+
+    fn write_header_with(
+        &self,
+        element: Option<Element>,
+        out: &mut [u8],
+    ) -> Result<usize, RtpWriteError> {
         if self.payload_type > 0x7F {
             return Err(RtpWriteError::PayloadType);
         }
@@ -303,12 +366,12 @@ impl RtpHeader<'_> {
             Ok(count) if usize::from(count) <= MAX_CSRCS => count,
             _ => return Err(RtpWriteError::TooManyCsrcs),
         };
-        let needed = self.header_len();
+        let needed = self.len_with(element.is_some());
         let too_small = RtpWriteError::BufferTooSmall { needed };
         let out = out.get_mut(..needed).ok_or(too_small)?;
 
         let (fixed, rest) = out.split_first_chunk_mut::<FIXED_LEN>().ok_or(too_small)?;
-        let flags = VERSION << 6 | u8::from(self.audio_level.is_some()) << 4 | csrc_count;
+        let flags = VERSION << 6 | u8::from(element.is_some()) << 4 | csrc_count;
         let [s0, s1] = self.sequence.to_be_bytes();
         let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
         let [r0, r1, r2, r3] = self.ssrc.to_be_bytes();
@@ -332,14 +395,19 @@ impl RtpHeader<'_> {
         for (word, csrc) in csrcs.as_chunks_mut().0.iter_mut().zip(self.csrcs) {
             *word = csrc.to_be_bytes();
         }
-        if let Some(level) = self.audio_level {
+        if let Some([e0, e1, e2, e3]) = element {
             let [p0, p1] = ONE_BYTE_PROFILE.to_be_bytes();
             *extension
-                .first_chunk_mut::<LEVEL_EXTENSION_LEN>()
-                .ok_or(too_small)? = [p0, p1, 0, 1, AUDIO_LEVEL_ID << 4, level.to_byte(), 0, 0];
+                .first_chunk_mut::<EXTENSION_LEN>()
+                .ok_or(too_small)? = [p0, p1, 0, 1, e0, e1, e2, e3];
         }
         Ok(needed)
     }
+}
+
+fn tag_element(tag: PictureTag) -> Element {
+    let [flags, n0, n1] = tag.to_bytes();
+    [PICTURE_TAG_ID << 4 | 2, flags, n0, n1]
 }
 
 /// The header fields that a forwarder changes for each receiver of a packet.

@@ -22,6 +22,7 @@ fn main() -> std::io::Result<()> {
     tickets(&seeds)?;
     handshakes(&seeds)?;
     rtp(&seeds)?;
+    pictures(&seeds)?;
     jitter(&seeds)?;
     opus(&seeds)?;
     servers(&seeds)?;
@@ -159,6 +160,43 @@ fn handshakes(seeds: &Seeds) -> std::io::Result<()> {
             talk = talk.bytes(&[from]).short(b"frames").bytes(how);
         }
         seeds.write("handshake", name, &talk.0)?;
+    }
+    Ok(())
+}
+
+/// Pictures of each codec: all of them whole, and a stream that loses, delays, repeats and damages packets.
+fn pictures(seeds: &Seeds) -> std::io::Result<()> {
+    const KEY: u8 = 1;
+    const LEFT_OUT: u8 = 4;
+    const POLL: [u8; 3] = [4, 0xFF, 0xFF];
+    const FATES: [u8; 4] = [0, 160, 180, 200];
+    for (codec, name) in [(0, "vp8"), (1, "h264"), (2, "jpeg")] {
+        let picture = |program: Program, how: u8, fates: &[u8]| {
+            let program = program.bytes(&[0, how, 7, 0xC4, 0x09, 0, 0, 0, 0]);
+            program.bytes(fates)
+        };
+        let begun = Program::default().bytes(&[codec, 64, 0xFE, 0xFF]);
+        let mut whole = picture(begun.clone(), KEY, &[0; 3]);
+        for how in [2 | LEFT_OUT | 2 << 3, 2 | 1 << 3, 2 | LEFT_OUT | 2 << 3, 2] {
+            whole = picture(whole, how, &[0; 3]).bytes(&POLL);
+        }
+        seeds.write("pictures", &format!("{name}-whole"), &whole.0)?;
+        for fate in FATES {
+            let mut program = picture(begun.clone(), KEY, &[0; 3]).bytes(&POLL);
+            program = picture(program, 2, &[0, fate, 0]);
+            program = picture(program, 2, &[0; 3]).bytes(&POLL).bytes(&[5]);
+            program = program.bytes(&POLL).bytes(&[3]).bytes(&POLL).bytes(&[6]);
+            program = picture(program, KEY | 1 << 5, &[0; 3]);
+            seeds.write("pictures", &format!("{name}-{fate}"), &program.0)?;
+        }
+        // A flipped bit of the tag, and a packet of nobody's picture.
+        let damaged = picture(begun, KEY, &[220, 1, 17, 0, 6, 0, 0]);
+        let made_up = damaged.bytes(&[2, 1, 0xFE, 0xFF, 0, 0, 0, 0, 0xC0, 0, 9]);
+        seeds.write(
+            "pictures",
+            &format!("{name}-made-up"),
+            &made_up.short(&[1; 9]).bytes(&[6]).0,
+        )?;
     }
     Ok(())
 }

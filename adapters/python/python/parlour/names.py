@@ -95,6 +95,7 @@ class Codec(StrEnum):
     PCMA = "pcma"
     VP8 = "vp8"
     H264 = "h264"
+    JPEG = "jpeg"
 
 
 class AudioCodec(StrEnum):

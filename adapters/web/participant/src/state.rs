@@ -70,7 +70,7 @@ pub struct Stream {
     pub key: String,
     /// `audio`, `video` or `screen`.
     pub kind: String,
-    /// `opus`, `pcmu`, `pcma`, `vp8` or `h264`.
+    /// `opus`, `pcmu`, `pcma`, `vp8`, `h264` or `jpeg`.
     pub codec: String,
     /// Silenced by its publisher.
     pub muted: bool,

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 
 use crate::room::StreamKind;
-use crate::rtp::{RtpHeader, RtpPacket, Stamp};
+use crate::rtp::{PictureTag, RtpHeader, RtpPacket, Stamp};
 use crate::server::pool::{Payload, Pool};
 use crate::time::{Duration, Instant, micros};
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, MAX_PLAINTEXT};
@@ -18,10 +18,15 @@ const MAX_HEADER: usize = 12 + 4 * MAX_CONTRIBUTORS + 8;
 pub(crate) fn keep_packet(
     pool: &mut Pool,
     header: &RtpHeader<'_>,
+    tag: Option<PictureTag>,
     payload: &[u8],
 ) -> Option<Payload> {
     let mut bytes = [0; MAX_HEADER];
-    let len = header.write_header(&mut bytes).ok()?;
+    let len = match tag {
+        Some(tag) => header.write_picture_header(tag, &mut bytes),
+        None => header.write_header(&mut bytes),
+    }
+    .ok()?;
     if FRAME_HEADER + len + payload.len() > MAX_PLAINTEXT {
         return None;
     }
@@ -204,7 +209,7 @@ mod tests {
         let mut queue = MediaQueue::new(lens.len(), Duration::from_millis(100));
         for (n, len) in lens.iter().enumerate() {
             let payload = alloc::vec![n as u8; *len];
-            let packet = keep_packet(pool, &header(&[9]), &payload).unwrap();
+            let packet = keep_packet(pool, &header(&[9]), None, &payload).unwrap();
             assert!(queue.push(queued(packet, Some(stamp(n as u16))), pool));
         }
         queue
@@ -264,7 +269,7 @@ mod tests {
     fn what_is_not_wanted_any_more_is_taken_back() {
         let mut pool = Pool::new(8);
         let mut queue = queue_with(&mut pool, &[1, 2]);
-        let picture = keep_packet(&mut pool, &header(&[]), b"picture").unwrap();
+        let picture = keep_packet(&mut pool, &header(&[]), None, b"picture").unwrap();
         let stamp = Stamp {
             ssrc: 7,
             ..stamp(3)
@@ -287,10 +292,10 @@ mod tests {
     fn what_never_fits_is_not_kept() {
         let mut pool = Pool::new(2);
         let largest = [0; MAX_PLAINTEXT - FRAME_HEADER - 12 - 4 - 8 + 1];
-        let too_long = keep_packet(&mut pool, &header(&[9]), &largest);
+        let too_long = keep_packet(&mut pool, &header(&[9]), None, &largest);
         assert_eq!((too_long, pool.used()), (None, 0));
-        assert!(keep_packet(&mut pool, &header(&[9]), &largest[1..]).is_some());
+        assert!(keep_packet(&mut pool, &header(&[9]), None, &largest[1..]).is_some());
         let most = [0; MAX_CONTRIBUTORS];
-        assert!(keep_packet(&mut pool, &header(&most), b"mix").is_some());
+        assert!(keep_packet(&mut pool, &header(&most), None, b"mix").is_some());
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::rtp::{ReceptionStats, RtcpCompound, write_report};
+use crate::rtp::{PictureTag, ReceptionStats, RtcpCompound, write_report};
 use crate::server::Gather;
 
 /// The streams that were heard, each once, in order.
@@ -232,6 +232,35 @@ fn video_goes_unchanged_to_those_who_asked() {
         [(ssrc, None, sequence, timestamp)]
     );
     assert_eq!(world.peers[carl].take_media(), []);
+}
+
+#[test]
+fn a_packet_of_video_keeps_the_tag_of_its_picture() {
+    let mut world = World::new();
+    let hello = Hello {
+        publish: Vec::from([camera()]),
+        ..Hello::new("room/anna")
+    };
+    let anna = world.join(&hello);
+    let ben = world.join(&Hello::new("room/ben"));
+    world
+        .ask(ben, Operation::Subscribe(stream("anna", "cam")))
+        .unwrap();
+    let header = RtpHeader {
+        marker: true,
+        payload_type: 96,
+        sequence: 7,
+        timestamp: 90_000,
+        ssrc: world.peers[anna].ssrc(),
+        csrcs: &[],
+        audio_level: None,
+    };
+    let tag = PictureTag::from_bytes([0xF4, 1, 2]);
+    let mut bytes = [0; 100];
+    let len = header.write_picture(tag, b"picture", &mut bytes).unwrap();
+    world.peers[anna].outbox.push((true, bytes[..len].to_vec()));
+    world.run();
+    assert_eq!(world.peers[ben].media, [bytes[..len].to_vec()]);
 }
 
 #[test]

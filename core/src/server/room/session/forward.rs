@@ -4,7 +4,7 @@
 use super::Session;
 use crate::audio::Score;
 use crate::room::{CloseReason, StreamKind};
-use crate::rtp::{AudioLevel, RtpHeader, RtpPacket, Stamp};
+use crate::rtp::{AudioLevel, PictureTag, RtpHeader, RtpPacket, Stamp};
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
 #[cfg(feature = "opus-fullband")]
@@ -26,6 +26,7 @@ pub(super) struct Live<'p> {
     pub(super) arriving: Arriving,
     payload_type: u8,
     pub(super) audio_level: Option<AudioLevel>,
+    picture_tag: Option<PictureTag>,
     pub(super) payload: &'p [u8],
 }
 
@@ -111,7 +112,8 @@ impl Live<'_> {
             csrcs: if is_audio { &source } else { &[] },
             audio_level: self.audio_level.filter(|_| is_audio),
         };
-        keep_packet(&mut cx.pool, &header, self.payload)
+        let tag = self.picture_tag.filter(|_| !is_audio);
+        keep_packet(&mut cx.pool, &header, tag, self.payload)
     }
 }
 
@@ -203,6 +205,7 @@ impl Member {
             },
             payload_type: packet.payload_type(),
             audio_level,
+            picture_tag: packet.picture_tag(),
             payload: packet.payload(),
         }))
     }

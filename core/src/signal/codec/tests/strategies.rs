@@ -75,6 +75,7 @@ fn codec() -> impl Strategy<Value = Codec> {
         Codec::Pcma,
         Codec::Vp8,
         Codec::H264,
+        Codec::Jpeg,
     ])
 }
 

@@ -49,7 +49,7 @@ variants! {
     Moderation { Kick, Censor, Uncensor, Admit, Deny }
     SubscribePolicy { All, None, Mix, MixPcmu }
     StreamKind { Audio, Video, Screen }
-    Codec { Opus, Pcmu, Pcma, Vp8, H264 }
+    Codec { Opus, Pcmu, Pcma, Vp8, H264, Jpeg }
     ServerMessage {
         SnapshotBegin, Update, SnapshotEnd, Reply, Deliver, Missed, Admitted, Knock, KnockEnded,
         TokenExpiring, Closed, GrantsChanged, Lobby,
@@ -246,6 +246,10 @@ fn requests() -> Named<Request<'static>> {
                 key: AttributeKey::new("hand").unwrap(),
                 value: AttributeValue::default(),
             },
+        ),
+        (
+            "publish pictures of JPEG",
+            Operation::Publish(publish("door", StreamKind::Video, Codec::Jpeg)),
         ),
     ]));
     all.into_iter()

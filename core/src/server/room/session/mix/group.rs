@@ -105,7 +105,7 @@ impl Group {
                 level: level(mixed),
             }),
         };
-        self.sound = encoded.and_then(|payload| keep_packet(pool, &header, payload));
+        self.sound = encoded.and_then(|payload| keep_packet(pool, &header, None, payload));
         true
     }
 

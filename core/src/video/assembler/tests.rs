@@ -1,0 +1,589 @@
+use super::*;
+use crate::video::synthetic::{Sample, packets, streams};
+use crate::video::{Picture, PicturePacketizer};
+use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
+
+type Held = Assembler<Vec<Slot>>;
+
+fn assembler(slots: usize) -> Held {
+    Assembler::new(vec![Slot::EMPTY; slots])
+}
+
+fn put(assembler: &mut Held, bytes: &[u8]) {
+    let packet = RtpPacket::parse(bytes).unwrap();
+    assembler.handle_packet(&packet).unwrap();
+}
+
+/// Numbers and bytes of the pictures that can be given out now.
+fn polled(assembler: &mut Held) -> Vec<(u16, Vec<u8>)> {
+    let mut out = vec![0; 12_000];
+    let mut pictures = Vec::new();
+    while let Some(picture) = assembler.poll_picture(&mut out).unwrap() {
+        pictures.push((picture.number, picture.bytes.to_vec()));
+    }
+    pictures
+}
+
+fn numbers(assembler: &mut Held) -> Vec<u16> {
+    polled(assembler)
+        .into_iter()
+        .map(|(number, _)| number)
+        .collect()
+}
+
+/// The same when nothing more will come.
+fn flushed(assembler: &mut Held) -> Vec<(u16, Vec<u8>)> {
+    let mut pictures = polled(assembler);
+    while assembler.skip_unneeded() || assembler.skip_missing() {
+        pictures.extend(polled(assembler));
+    }
+    pictures
+}
+
+/// A stream of VP8: of each picture whether it is a key picture, its temporal layer, and how many packets it has.
+fn stream(pictures: &[(bool, u8, usize)]) -> Vec<Vec<Vec<u8>>> {
+    let sample = |&(key, temporal_layer, packets): &(bool, u8, usize)| {
+        Sample::new(Codec::Vp8, key, temporal_layer, packets * 950 - 20, 1)
+    };
+    let samples: Vec<Sample> = pictures.iter().map(sample).collect();
+    packets(Codec::Vp8, 65_530, &samples)
+}
+
+/// Two periods of three temporal layers.
+fn layered() -> Vec<Vec<Vec<u8>>> {
+    let delta = |temporal_layer| (false, temporal_layer, 2);
+    stream(&[
+        (true, 0, 3),
+        delta(2),
+        delta(1),
+        delta(2),
+        delta(0),
+        delta(2),
+        delta(1),
+        delta(2),
+        delta(0),
+    ])
+}
+
+#[test]
+fn a_picture_has_what_its_packets_said() {
+    let sample = Sample::new(Codec::H264, true, 0, 2_000, 9);
+    let mut assembler = assembler(8);
+    for packet in &packets(Codec::H264, 7, core::slice::from_ref(&sample))[0] {
+        assert_eq!(assembler.poll_picture(&mut []), Ok(None));
+        put(&mut assembler, packet);
+    }
+    let needed = sample.bytes.len();
+    let refused = Err(PollPictureError::BufferTooSmall { needed });
+    assert_eq!(assembler.poll_picture(&mut vec![0; needed - 1]), refused);
+    let mut out = vec![0; needed];
+    let picture = assembler.poll_picture(&mut out).unwrap().unwrap();
+    let expected = AssembledPicture {
+        bytes: &sample.bytes,
+        codec: Codec::H264,
+        timestamp: (1 << 32) + (u64::from(u32::MAX) - 8_999),
+        key: true,
+        discardable: false,
+        temporal_layer: 0,
+        layer: 0,
+        number: 0,
+    };
+    assert_eq!(picture, expected);
+    assert_eq!(assembler.poll_picture(&mut []), Ok(None));
+}
+
+#[test]
+fn what_is_no_packet_of_a_picture_is_refused() {
+    let mut assembler = assembler(4);
+    let header = crate::rtp::RtpHeader {
+        marker: true,
+        payload_type: 96,
+        sequence: 1,
+        timestamp: 1,
+        ssrc: 1,
+        csrcs: &[],
+        audio_level: None,
+    };
+    let sound = crate::rtp::RtpHeader {
+        payload_type: 111,
+        ..header
+    };
+    let tag = PictureTag::from_bytes([0x80, 0, 0]);
+    let mut refusal = |write: &dyn Fn(&mut [u8]) -> usize| {
+        let mut out = [0; 1_200];
+        let len = write(&mut out);
+        assembler
+            .handle_packet(&RtpPacket::parse(&out[..len]).unwrap())
+            .unwrap_err()
+    };
+    let untagged = refusal(&|out| header.write(&[1], out).unwrap());
+    assert_eq!(untagged, AssembleError::NoTag);
+    let other = refusal(&|out| sound.write_picture(tag, &[1], out).unwrap());
+    assert_eq!(other, AssembleError::NotVideo);
+    for len in [0, 961] {
+        let payload = vec![1; len];
+        let wrong = refusal(&|out| header.write_picture(tag, &payload, out).unwrap());
+        assert_eq!(wrong, AssembleError::PayloadLength);
+    }
+    assert_eq!(assembler.wants_key(), None);
+}
+
+#[test]
+fn a_late_discardable_picture_is_left_out_and_others_are_waited_for() {
+    let packets = layered();
+    let mut assembler = assembler(64);
+    for (n, packet) in packets.iter().enumerate() {
+        // The second half of number 1, which is discardable, and of number 2 is late.
+        let late = usize::from(n == 1 || n == 2);
+        for bytes in &packet[..packet.len() - late] {
+            if n < 4 {
+                put(&mut assembler, bytes);
+            }
+        }
+    }
+    assert_eq!(numbers(&mut assembler), [0]);
+    assert!(!assembler.skip_unneeded(), "number 2 is not complete");
+    put(&mut assembler, &packets[2][1]);
+    assert_eq!(numbers(&mut assembler), []);
+    assert!(assembler.skip_unneeded());
+    assert_eq!(numbers(&mut assembler), [2, 3]);
+    put(&mut assembler, &packets[1][1]);
+    assert_eq!(numbers(&mut assembler), []);
+    assert!(!assembler.skip_unneeded() && !assembler.skip_missing());
+}
+
+#[test]
+fn a_temporal_layer_that_is_lost_comes_back_with_the_next_picture_of_layer_0() {
+    let packets = layered();
+    let mut assembler = assembler(64);
+    for packet in packets[..2].iter().chain(&packets[3..4]).flatten() {
+        put(&mut assembler, packet);
+    }
+    put(&mut assembler, &packets[2][0]);
+    assert_eq!(numbers(&mut assembler), [0, 1]);
+    assert!(!assembler.skip_unneeded(), "number 3 needs number 2");
+    for packet in packets[4..].iter().flatten() {
+        put(&mut assembler, packet);
+    }
+    assert_eq!(numbers(&mut assembler), []);
+    assert!(assembler.skip_unneeded());
+    assert_eq!(numbers(&mut assembler), [4, 5, 6, 7, 8]);
+    assert_eq!(assembler.wants_key(), None);
+}
+
+#[test]
+fn without_its_references_no_picture_is_given_out_before_a_key_picture() {
+    let packets = stream(&[
+        (true, 0, 1),
+        (false, 0, 2),
+        (false, 0, 1),
+        (true, 0, 2),
+        (false, 0, 1),
+    ]);
+    let mut assembler = assembler(64);
+    put(&mut assembler, &packets[0][0]);
+    put(&mut assembler, &packets[1][0]);
+    put(&mut assembler, &packets[2][0]);
+    assert_eq!(numbers(&mut assembler), [0]);
+    assert!(!assembler.skip_unneeded());
+    assert_eq!(assembler.wants_key(), None);
+    assert!(assembler.skip_missing());
+    assert_eq!(numbers(&mut assembler), []);
+    assert_eq!(assembler.wants_key(), Some(0));
+    for packet in packets[3..].iter().flatten() {
+        put(&mut assembler, packet);
+    }
+    assert_eq!(numbers(&mut assembler), [3, 4]);
+    assert_eq!(assembler.wants_key(), None);
+}
+
+#[test]
+fn a_picture_of_which_nothing_came_counts_as_needed() {
+    let packets = stream(&[(true, 0, 1), (false, 2, 1), (false, 0, 1)]);
+    let mut assembler = assembler(64);
+    put(&mut assembler, &packets[0][0]);
+    put(&mut assembler, &packets[2][0]);
+    assert_eq!(flushed(&mut assembler).len(), 1);
+    assert_eq!(assembler.wants_key(), Some(0));
+}
+
+#[test]
+fn pictures_that_the_server_leaves_out_are_not_missed() {
+    let packets = layered();
+    let mut assembler = assembler(64);
+    let mut sequence = 65_000;
+    for n in [0, 4, 8] {
+        for packet in &packets[n] {
+            let mut packet = packet.clone();
+            packet[2..4].copy_from_slice(&u16::to_be_bytes(sequence));
+            sequence += 1;
+            put(&mut assembler, &packet);
+        }
+    }
+    assert_eq!(numbers(&mut assembler), [0, 4, 8]);
+}
+
+#[test]
+fn who_joins_in_the_middle_waits_for_a_key_picture() {
+    let packets = stream(&[(true, 0, 2), (false, 0, 2), (false, 0, 1), (true, 0, 2)]);
+    let mut assembler = assembler(64);
+    for packet in packets.iter().flatten().skip(1) {
+        assert_eq!(numbers(&mut assembler), []);
+        put(&mut assembler, packet);
+    }
+    assert_eq!(assembler.wants_key(), Some(0));
+    assert!(assembler.skip_unneeded());
+    // The first complete one that is not decodable goes by itself.
+    assert_eq!(numbers(&mut assembler), [3]);
+}
+
+#[test]
+fn another_layer_begins_with_its_key_picture() {
+    let mut packetizer = PicturePacketizer::new(Codec::Vp8, 1, 1);
+    let mut assembler = assembler(64);
+    let mut given = Vec::new();
+    for (n, (layer, key)) in [(0, true), (0, false), (1, false), (1, true), (1, false)]
+        .into_iter()
+        .enumerate()
+    {
+        let sample = Sample::new(Codec::Vp8, key, 0, 100, 1);
+        let picture = Picture {
+            layer,
+            ..sample.picture(n)
+        };
+        let mut out = [0; 1_008];
+        let len = packetizer
+            .packetize(&picture)
+            .unwrap()
+            .write_next(&mut out)
+            .unwrap()
+            .unwrap();
+        put(&mut assembler, &out[..len]);
+        let mut out = [0; 200];
+        let picture = assembler.poll_picture(&mut out).unwrap();
+        given.push(picture.map(|picture| (picture.layer, picture.number)));
+        assert_eq!(assembler.wants_key(), (n == 2).then_some(1));
+    }
+    assert_eq!(
+        given,
+        [Some((0, 0)), Some((0, 1)), None, Some((1, 1)), Some((1, 2))]
+    );
+}
+
+#[test]
+fn a_picture_that_never_ends_or_is_too_large_goes_for_what_follows() {
+    let packets = stream(&[(true, 0, 1), (false, 0, 12), (true, 0, 2), (false, 0, 1)]);
+    let mut assembler = assembler(8);
+    put(&mut assembler, &packets[0][0]);
+    assert_eq!(numbers(&mut assembler), [0]);
+    for packet in &packets[1] {
+        put(&mut assembler, packet);
+        assert_eq!(numbers(&mut assembler), []);
+    }
+    assert_eq!(assembler.wants_key(), Some(0));
+    for packet in packets[2..].iter().flatten() {
+        put(&mut assembler, packet);
+    }
+    assert_eq!(flushed(&mut assembler).len(), 2);
+}
+
+#[test]
+fn of_too_many_pictures_the_oldest_go() {
+    let pictures: Vec<(bool, u8, usize)> = (0..20).map(|_| (true, 0, 1)).collect();
+    let packets = stream(&pictures);
+    let mut assembler = assembler(64);
+    for packet in packets.iter().flatten() {
+        put(&mut assembler, packet);
+    }
+    assert_eq!(numbers(&mut assembler), (8..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_calls_itself_a_key_picture_has_to_be_one() {
+    let packets = stream(&[(true, 0, 1), (false, 0, 2), (false, 0, 1), (true, 0, 1)]);
+    let mut assembler = assembler(64);
+    for (n, picture) in packets.iter().enumerate() {
+        for packet in picture {
+            let mut packet = packet.clone();
+            // The second picture is lost, the third says that it needs nothing.
+            packet[17] |= if n == 2 { 0x40 } else { 0 };
+            if n != 1 {
+                put(&mut assembler, &packet);
+            }
+        }
+    }
+    let given: Vec<u16> = flushed(&mut assembler)
+        .iter()
+        .map(|(number, _)| *number)
+        .collect();
+    assert_eq!(given, [0, 3]);
+}
+
+#[test]
+fn packets_of_two_pictures_make_none() {
+    let packets = stream(&[(true, 0, 2), (true, 0, 2), (true, 0, 1)]);
+    let mut assembler = assembler(64);
+    let spliced = [&packets[0][0], &packets[1][1], &packets[2][0]];
+    for (sequence, packet) in (7_u16..).zip(spliced) {
+        let mut packet = packet.clone();
+        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+        put(&mut assembler, &packet);
+    }
+    assert_eq!(numbers(&mut assembler), [2]);
+}
+
+#[test]
+fn a_frame_of_vp8_begins_with_its_first_packet() {
+    let mut packet = stream(&[(true, 0, 1)])[0][0].clone();
+    let mut assembler = assembler(64);
+    packet[20] &= !0x10;
+    put(&mut assembler, &packet);
+    assert_eq!(numbers(&mut assembler), []);
+    assert_eq!(assembler.wants_key(), Some(0));
+}
+
+#[test]
+fn a_packet_that_is_missing_of_a_known_picture_is_of_no_other() {
+    let packets = stream(&[(true, 0, 1), (false, 2, 1), (false, 2, 2), (false, 0, 1)]);
+    let mut assembler = assembler(64);
+    // The server leaves number 1 out, and of number 2 the first packet is lost.
+    let arriving = [
+        (0, &packets[0][0]),
+        (2, &packets[2][1]),
+        (3, &packets[3][0]),
+    ];
+    for (sequence, packet) in arriving {
+        let mut packet = packet.clone();
+        packet[2..4].copy_from_slice(&u16::to_be_bytes(sequence));
+        put(&mut assembler, &packet);
+    }
+    let given: Vec<u16> = flushed(&mut assembler)
+        .iter()
+        .map(|(number, _)| *number)
+        .collect();
+    assert_eq!(given, [0, 3]);
+}
+
+#[test]
+fn without_slots_nothing_is_held() {
+    let mut assembler = assembler(0);
+    for packet in layered().iter().flatten() {
+        put(&mut assembler, packet);
+    }
+    assert_eq!(flushed(&mut assembler), []);
+}
+
+#[test]
+fn a_stream_that_jumps_goes_on_behind_the_jump() {
+    let packets = stream(&[(true, 0, 1), (false, 0, 1), (true, 0, 1), (false, 0, 1)]);
+    let mut assembler = assembler(8);
+    for (n, picture) in packets.iter().enumerate() {
+        let mut packet = picture[0].clone();
+        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+        let jumped = sequence.wrapping_add(if n > 1 { 30_000 } else { 0 });
+        packet[2..4].copy_from_slice(&jumped.to_be_bytes());
+        put(&mut assembler, &packet);
+    }
+    // The jump is further than the slots reach: what was held is gone.
+    let given: Vec<u16> = flushed(&mut assembler)
+        .iter()
+        .map(|(number, _)| *number)
+        .collect();
+    assert_eq!(given, [2, 3]);
+}
+
+/// The numbers of the pictures that can be decoded if those of `lost` are not there. Of some of these something has come,
+/// which tells what they were; who has seen nothing of one takes it for one of temporal layer 0.
+fn decodable(samples: &[Sample], lost: &[Loss]) -> Vec<u16> {
+    let mut numbers = Vec::new();
+    let mut whole = 0;
+    for (n, (sample, loss)) in samples.iter().zip(lost).enumerate() {
+        let is_there = *loss == Loss::None && (sample.key || sample.temporal_layer < whole);
+        if is_there {
+            numbers.push(n as u16);
+            if sample.temporal_layer == 0 {
+                whole = 4;
+            }
+        } else if *loss == Loss::All {
+            whole = 0;
+        } else if !sample.discardable {
+            whole = whole.min(sample.temporal_layer);
+        }
+    }
+    numbers
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    None,
+    Some,
+    All,
+}
+
+proptest! {
+    #[test]
+    fn any_order_with_duplicates_gives_the_same_pictures(
+        (codec, samples) in streams(12),
+        sequence: u16,
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..100),
+    ) {
+        let packets: Vec<Vec<u8>> = packets(codec, sequence, &samples).concat();
+        let mut shuffled = packets.clone();
+        for (n, index) in order.iter().enumerate() {
+            let (a, b) = (n % packets.len(), index.index(packets.len()));
+            shuffled.swap(a, b);
+            shuffled.push(packets[b].clone());
+        }
+        let expected: Vec<(u16, Vec<u8>)> =
+            (0..).zip(samples.iter().map(|sample| sample.bytes.clone())).collect();
+
+        let mut all = assembler(64);
+        for packet in &shuffled {
+            put(&mut all, packet);
+        }
+        prop_assert_eq!(polled(&mut all), expected.clone());
+
+        // Polled after every packet, which never goes back: the first one is known to be that.
+        let (mut each, mut given) = (assembler(64), Vec::new());
+        for packet in packets[..1].iter().chain(&shuffled) {
+            put(&mut each, packet);
+            given.extend(polled(&mut each));
+        }
+        prop_assert_eq!(given, expected);
+    }
+
+    #[test]
+    fn a_loss_costs_exactly_the_pictures_that_need_it(
+        (codec, samples) in streams(12),
+        losses in prop::collection::vec((any::<prop::sample::Index>(), prop::bool::weighted(0.2)), 1..4),
+        skips in prop::collection::vec(any::<bool>(), 12),
+    ) {
+        let mut packets = packets(codec, 65_500, &samples);
+        let whole: Vec<usize> = packets.iter().map(Vec::len).collect();
+        for (index, all) in losses {
+            // The first picture stays, or there is no stream.
+            let n = index.index(packets.len());
+            if n > 0 && !packets[n].is_empty() {
+                let k = index.index(packets[n].len());
+                packets[n].remove(k);
+                if all {
+                    packets[n].clear();
+                }
+            }
+        }
+        let loss = |(packets, len): (&Vec<Vec<u8>>, &usize)| match packets.len() {
+            0 => Loss::All,
+            there if there < *len => Loss::Some,
+            _ => Loss::None,
+        };
+        let mut lost: Vec<Loss> = packets.iter().zip(&whole).map(loss).collect();
+        // Behind the end nobody knows that there was more.
+        while lost.last() == Some(&Loss::All) {
+            lost.pop();
+        }
+        let expected = decodable(&samples, &lost);
+
+        let mut at_the_end = assembler(64);
+        let (mut eager, mut given) = (assembler(64), Vec::new());
+        for (picture, skip) in packets.iter().zip(skips) {
+            for packet in picture {
+                put(&mut at_the_end, packet);
+                put(&mut eager, packet);
+                given.extend(polled(&mut eager));
+                while skip && eager.skip_unneeded() {
+                    given.extend(polled(&mut eager));
+                }
+            }
+        }
+        let mut pictures = Vec::new();
+        pictures.extend(polled(&mut at_the_end));
+        while at_the_end.skip_missing() {
+            pictures.extend(polled(&mut at_the_end));
+        }
+        let shown: Vec<u16> = pictures.iter().map(|(number, _)| *number).collect();
+        prop_assert_eq!(&shown, &expected);
+        given.extend(flushed(&mut eager));
+        // Who does not wait leaves out more, but nothing that comes needs it.
+        for (number, bytes) in &given {
+            prop_assert!(expected.contains(number));
+            prop_assert_eq!(bytes, &samples[usize::from(*number)].bytes);
+        }
+        for number in expected {
+            let sample = &samples[usize::from(number)];
+            let is_given = given.iter().any(|(given, _)| *given == number);
+            prop_assert!(is_given || !sample.key && sample.temporal_layer > 0);
+        }
+    }
+
+    #[test]
+    fn no_flipped_bit_and_no_prefix_makes_another_picture(
+        (codec, samples) in streams(5), packet: prop::sample::Index, bit: prop::sample::Index, prefix: bool,
+    ) {
+        let mut packets: Vec<Vec<u8>> = packets(codec, 5, &samples).concat();
+        let n = packet.index(packets.len());
+        let place = bit.index(packets[n].len() * 8);
+        if prefix {
+            packets[n].truncate(place / 8);
+        } else {
+            packets[n][place / 8] ^= 1 << (place % 8);
+        }
+        let mut assembler = assembler(64);
+        let mut given = Vec::new();
+        for bytes in &packets {
+            if let Ok(packet) = RtpPacket::parse(bytes) {
+                let _ = assembler.handle_packet(&packet);
+            }
+            given.extend(polled(&mut assembler));
+        }
+        given.extend(flushed(&mut assembler));
+        // The numbers of a packet, its time, its SSRC and its tag decide what it is part of, not what it is. The marker
+        // alone says where a picture ends.
+        let decides = !prefix && matches!(place / 8, 2..12 | 17..20);
+        for (number, bytes) in &given {
+            if decides {
+                prop_assert!(samples.iter().any(|sample| sample.bytes == *bytes));
+            }
+            let sample = samples.get(usize::from(*number));
+            prop_assert!(sample.is_none_or(|sample| bytes.len() <= sample.bytes.len().max(4_000)));
+        }
+    }
+
+    #[test]
+    fn any_packets_are_held_within_the_slots(
+        slots in 0usize..20,
+        steps in prop::collection::vec(
+            (any::<u8>(), prop_oneof![0u16..40, any::<u16>()], any::<u8>(), 0u16..6, prop::collection::vec(any::<u8>(), 1..20)),
+            0..60),
+    ) {
+        let mut assembler = assembler(slots);
+        for (what, sequence, flags, number, payload) in steps {
+            let header = crate::rtp::RtpHeader {
+                marker: what & 1 != 0,
+                payload_type: [96, 102, 103, 111][usize::from(what >> 1 & 3)],
+                sequence,
+                timestamp: u32::from(what >> 6),
+                ssrc: 1,
+                csrcs: &[],
+                audio_level: None,
+            };
+            let [n0, n1] = number.to_be_bytes();
+            let mut out = [0; 64];
+            let len = header.write_picture(PictureTag::from_bytes([flags, n0, n1]), &payload, &mut out).unwrap();
+            let _ = assembler.handle_packet(&RtpPacket::parse(&out[..len]).unwrap());
+            prop_assert!(assembler.end - assembler.next <= slots as u64);
+            prop_assert!(assembler.markers <= MAX_PICTURES);
+            let held = assembler.slots.iter().filter(|slot| slot.len > 0 && slot.marker).count();
+            prop_assert_eq!(held, usize::from(assembler.markers));
+            match what >> 3 & 7 {
+                0 => drop(polled(&mut assembler)),
+                1 => drop(assembler.skip_unneeded()),
+                2 => drop(assembler.skip_missing()),
+                _ => {}
+            }
+        }
+        let _ = flushed(&mut assembler);
+        prop_assert!(assembler.slots.iter().all(|slot| slot.len == 0));
+    }
+}

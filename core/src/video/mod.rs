@@ -1,0 +1,36 @@
+//! Pictures of cameras and screens: encoded ones to RTP packets and back.
+//!
+//! A *picture* is one encoded image, a *layer* one of the encodings of the same camera, a *temporal layer* a part of one
+//! encoding that can be left out from above. [`PicturePacketizer`] cuts a picture into packets, each with a
+//! [`PictureTag`](crate::rtp::PictureTag); [`Assembler`] puts them together again and never gives out a picture whose
+//! references are missing. Neither encodes nor decodes, owns a clock, or allocates.
+//!
+//! ```text
+//! picture ─ PicturePacketizer ─ PicturePackets::write_next ─▶ bytes ─▶ RtpPacket::parse ─ Assembler ─ picture
+//!                                            ▲ write_again, for who asks for a lost packet
+//! ```
+//!
+//! | codec | a picture is | its packets |
+//! |---|---|---|
+//! | VP8 | one frame ([RFC 6386](https://www.rfc-editor.org/rfc/rfc6386)) | [RFC 7741](https://www.rfc-editor.org/rfc/rfc7741) |
+//! | H.264 | one access unit with start codes (H.264 Annex B) | [RFC 6184](https://www.rfc-editor.org/rfc/rfc6184), mode 1: single units, STAP-A, FU-A |
+//! | JPEG | one file | slices of the file |
+//!
+//! # References
+//!
+//! A picture may refer to pictures as `L1T1`, `L1T2` and `L1T3` of
+//! [WebRTC's scalability modes](https://www.w3.org/TR/webrtc-svc/#scalabilitymodes*) do: one of temporal layer 0 to the one of
+//! layer 0 before it, any other to the last of layer 0 and to those since then that are not discardable and not of a
+//! higher temporal layer. A key picture refers to none.
+
+mod assembler;
+mod h264;
+mod packetizer;
+mod picture;
+#[cfg(test)]
+mod synthetic;
+mod vp8;
+
+pub use assembler::{AssembleError, Assembler, MAX_PICTURES, PollPictureError, Slot};
+pub use packetizer::{PacketizePictureError, PicturePacketizer, PicturePackets};
+pub use picture::{AssembledPicture, MAX_PICTURE, MAX_PICTURE_PAYLOAD, Picture};
