@@ -1,0 +1,87 @@
+/**
+ * All that the portal says, in English. Each language has the same keys; `{name}` stands for a value, and an object with
+ * `one` and `other` for a text that depends on `{count}`.
+ */
+
+export const strings = {
+  nav: { skip: "To the content", menu: "Menu", label: "Pages", overview: "Overview", rooms: "Rooms", sessions: "Sessions", participants: "Participants", recordings: "Recordings", webhooks: "Webhooks", events: "Events", keys: "Keys", audit: "Audit", server: "Server" },
+  ui: {
+    actions: "Actions", close: "Close", cancel: "Cancel", copy: "Copy", copied: "Copied.", secret: "Secret", kept: "I have kept it", save: "Save", saved: "Saved.", same: "Nothing was changed.",
+    all: "All", yes: "Yes", no: "No", more: "Show more", filter: "Filter", showAll: "Show all", look: "Look", missing: "This is needed.",
+    failed: "The server answered {status}.", unreachable: "The server cannot be reached. Check the connection, and try again.", failedPage: "This page could not be read", notThere: "There is no such thing",
+    noPage: "There is no such page", noPageText: "The link may be old. The navigation leads to all pages.", noMatch: "Nothing matches the filter", noMatchText: "Change the filter, or show all.",
+  },
+  units: { d: "{n} d", h: "{n} h", min: "{n} min", s: "{n} s", ms: "{n} ms" },
+  words: { room: "Room", rooms: "Rooms", session: "Session", participant: "Participant", people: "People", name: "Name", state: "State", started: "Started", ended: "Ended", length: "Length", made: "Made", since: "Since", time: "Time", places: "Places", lobby: "Lobby", joined: "Joined", left: "Left", way: "Connection" },
+  login: { title: "Log in", first: "This portal is for the admins of this server.", over: "Your login is over. Log in again; what you have typed stays, and goes on by itself.", name: "Name", password: "Password", in: "Log in", out: "Log out", anybody: "No login on this machine", hint: "“parlour admin password NAME” sets a password." },
+  how: { title: "The same by request and command", text: "This page has sent these requests. $KEY is an API key; the commands use the context that “parlour context add” makes." },
+  overview: {
+    rooms: "Rooms in use", sessions: "Sessions", people: "People", refused: "Joins refused since the start", load: "Load of the busiest worker", now: "Now", days: "The last {count} days", quiet: "Nobody is in a room", quietText: "A session begins when the first person joins a room.", toRooms: "To the rooms",
+    draining: "The server is being drained: no session begins here any more.", failing: "The webhook {url} does not take what it is sent; {count} events wait.", gone: "The receiver of the webhook {url} says that it is gone for good. Nothing is sent to it.",
+    store: "{count} transactions of the database have failed since the start.", busy: "The worker {address} is busy: {percent} %.", drops: "The socket of the worker {address} has dropped {count} packets.",
+    bar: "{sessions} sessions, {people} people", barHint: "Sessions that began on each day.", more: "More sessions than are counted here: only the newest {count} are.",
+  },
+  rooms: {
+    make: "New room", name: "Name", nameHint: "Letters, digits and . _ ~ -. It stands in links and cannot be changed.", title: "Title", titleHint: "For people; may be left out.", max: "Places", maxHint: "Without a number there is no limit but the server’s.",
+    lobby: "Everybody waits in the lobby", lobbyHint: "Until somebody who may lets them in.", prefix: "Name begins with", active: "Use", inUse: "In use", notInUse: "Not in use", live: "Live", idle: "Empty", noLimit: "No limit",
+    empty: "No rooms yet", emptyText: "A room is a name that people meet in. Make one, and invite people by a link.",
+    duplicate: "The same participant joins a second time", replace: "The newer takes over", refuse: "The newer is refused", emptyTimeout: "Ends when empty for (seconds)", soloTimeout: "Ends when one is alone for (seconds)", maxSession: "Longest session (seconds)", recording: "Recording", recordNot: "Only when somebody begins it", recordAll: "Every session, all sound", recordHint: "Holds from the next session on. Everybody in the room is told.", retention: "Recordings are kept for (days)", retentionHint: "Empty: the server’s default. 0: for ever.", secondsHint: "Empty: the server’s default.",
+    changed: "Somebody else has changed this meanwhile ({what}). What you have typed is still here: look at it, and save again.",
+    grave: "Take care", disable: "Disable the room", disableText: "The session ends, the lobby is emptied, and nobody gets in until the room is enabled again.", enable: "Enable the room",
+    delete: "Delete the room", deleteText: "The room {room} ends for everybody, and its settings and bans are gone. Its history stays.", revoke: "Void all invitations", revokeText: "All tickets and links to this room stop working, and everybody who is in it is removed.",
+  },
+  roomState: { enabled: "Enabled", disabled: "Disabled" },
+  room: {
+    live: "Live", invite: "Invite", settings: "Settings", bans: "Bans", join: "Join as moderator", people: "People", count: { one: "One person is here.", other: "{count} people are here." }, nobody: "Nobody is here", nobodyText: "Invite people by a link or a ticket. They show up here as they come.",
+    history: "Former sessions", journal: "What happened", messageAll: "Message to all", messageTo: "Message to {name}", messageOne: "Message", record: "Record", unrecord: "Stop recording", recorded: "This session is recorded", silenceAll: "Silence all", end: "End for all", endText: "Everybody is removed, and the session is over.",
+    gone: "Not there any more: {names}", censorDone: { one: "One person is silenced.", other: "{count} people are silenced." }, uncensorDone: { one: "One person is heard again.", other: "{count} people are heard again." }, kickDone: { one: "One person was removed.", other: "{count} people were removed." },
+    message: "Text", topic: "Topic", topicHint: "“chat” shows it in the chat of the room page.", send: "Send", sent: { one: "Sent to one person.", other: "Sent to {count} people." },
+    censor: "Silence", uncensor: "Let speak", kick: "Remove", kickTitle: "Remove {name}", how: "And then", kickOnce: "May come back at once", kickSession: "Stays out for this session", kickBan: "Stays out for good",
+    stop: "Stop", quality: "quality {quality} of 100", since: "here for {span}", waiting: { one: "One person waits in the lobby", other: "{count} people wait in the lobby" }, admit: "Let in", deny: "Turn away", admitAll: "Let all in", denyAll: "Turn all away",
+  },
+  person: { speaks: "speaks", on: "microphone on", muted: "muted", censored: "silenced", listens: "only listens", reconnecting: "reconnecting", there: "there" },
+  presence: { censored: "Silenced", connected: "There", reconnecting: "Reconnecting", left: "Left" },
+  kind: { audio: "Microphone", video: "Camera", screen: "Screen" },
+  way: { udp: "UDP", stream: "TCP or web" },
+  roles: { participant: "Participant: speaks and listens", moderator: "Moderator", listener: "Listener: hears only" },
+  invite: {
+    guests: "A link for guests", guestsText: "Everybody who has the link comes in as somebody of their own, under a name of their choice.", makeLink: "Make a link", person: "A ticket for one person", personText: "A ticket lets in one participant, in a browser, by the command or on a device.", makeTicket: "Make a ticket",
+    id: "Participant’s id", idHint: "Who has the same id is the same participant.", name: "Name that others see", role: "Role", validFor: "Valid for", minutes: "10 minutes", hour: "1 hour", day: "1 day", week: "1 week", month: "30 days", waits: "Waits in the lobby",
+    link: "Link", ticket: "Ticket", pageLink: "Link to the room page", command: "Command", until: "Valid until {at}.", qrLink: "QR code of the link", qrTicket: "QR code of the ticket", local: "This server is reached on this machine only, and so are its links and tickets.",
+  },
+  bans: { empty: "Nobody is banned", emptyText: "Who is banned stays out, whatever ticket they bring, over sessions and restarts.", until: "Until", untilHint: "Empty: for good.", ever: "For good", reason: "Reason", lift: "Let in again", add: "Ban somebody" },
+  sessions: { ended: "Ended", peak: "Most at once", uniques: "People in all", empty: "No sessions yet", emptyText: "A session is one run of a room: from the first who joins until all have left.", one: "Session in {room}", timeline: "Timeline", timelineLabel: { one: "Stays and streams of one person; the table below tells them", other: "Stays and streams of {count} people; the table below tells them" }, stay: "In the room", picture: "Camera or screen", now: "now", reason: "Left because", quality: "Quality", figures: "{quality} of 100 · {loss} % lost · {trip} ms", first: "The first {count} people are shown.", allEvents: "All events of this session", nobody: "Nobody was here", nobodyText: "The history of this session is empty." },
+  endReason: { left: "All left", session_ended: "Ended by hand", alone_too_long: "One was alone", session_too_long: "Longest time reached", connection_lost: "Connections lost", server_shutdown: "Server shut down", server_lost: "Server failed" },
+  leftReason: { left: "left", kicked: "removed", session_ended: "session ended", replaced: "joined again", token_expired: "ticket expired", room_full: "room full", connection_lost: "connection lost", server_shutdown: "server shut down", server_lost: "server failed", protocol_error: "faulty program", denied: "turned away", alone_too_long: "was alone", session_too_long: "longest time reached" },
+  participants: { empty: "Nobody was here yet", emptyText: "Everybody who joins a room is listed here, also after leaving." },
+  erase: { button: "Erase a person", title: "Erase a person", text: "Id and name are replaced by a pseudonym wherever they are in the history. The person leaves the rooms, and its tickets stop working. This cannot be undone.", roomsHint: "In these rooms only; empty: in all.", begun: "The erasure has begun.", list: "Erasures", now: "Pseudonym", everywhere: "All" },
+  erasure: { running: "Under way", done: "Done" },
+  recordings: {
+    one: "Recording of {name}", empty: "No recordings yet", emptyText: "“Record” on the page of a room writes a file for each microphone. Everybody in the room is told.", stream: "Stream", sound: "Sound", play: "Recording of {name}", download: "Download", lost: "Lost", silent: "Silent", expires: "Deleted on", never: "Never", error: "What went wrong",
+    notYet: "It can be heard when it is complete.", nothing: "Nothing of it is left.", delete: "Delete", deleteText: "The file is deleted, and nothing brings it back.", deleteAll: "Delete all of these", deleteAllText: { one: "One recording with {size} is deleted, and nothing brings it back. What is still being written stays.", other: "{count} recordings with {size} are deleted, and nothing brings them back. What is still being written stays." },
+  },
+  recordingState: { recording: "Recording", storing: "Being stored", ready: "Ready", failed: "Failed" },
+  recordingError: { "disk-full": "The disk was full", "write-failed": "It could not be written", "damaged": "The file was damaged", "file-missing": "The file was gone" },
+  webhooks: {
+    make: "New webhook", empty: "No webhooks yet", emptyText: "A webhook sends events to your own server as they happen: signed, at least once, and in order for each room.", url: "Address", urlHint: "https://… of a server that answers 2xx.", failover: "Second address", failoverHint: "Tried when the first one fails.", eventsHint: "Types such as participant.joined, separated by commas. Empty: all.", roomsHint: "Names, separated by commas. Empty: all.", timeout: "Time to answer (seconds)",
+    secret: "The webhook’s secret", secretText: "It signs what is sent, and is not shown again. Give it to the receiver.", backlog: "Waiting", oldest: "Oldest that waits", success: "Last success", off: "Paused", pause: "Pause", resume: "Resume", test: "Send a test", testDone: "The receiver took it: {status} after {ms} ms.", testFailed: "The test was not taken", answered: "The receiver answered {status}.",
+    deliveries: "Deliveries", none: "Nothing to show", noneText: "As soon as something happens it is sent, and stands here with the receiver’s answer.", tries: "Tries", answer: "Answer", body: "What the receiver said", next: "Next try", retry: "Try now", replay: "Send again", replayText: "Everything from this event on is sent once more, in order.", fromSeq: "From number", delete: "Delete", deleteText: "Nothing is sent any more, and what waits is gone.",
+  },
+  webhookState: { healthy: "Works", failing: "Failing", gone: "Gone" },
+  delivery: { pending: "Waiting", retrying: "Tried again", delivered: "Taken", failed: "Given up" },
+  events: { seq: "No.", type: "Type", data: "More", hold: "Hold", goOn: "Go on", empty: "Nothing has happened yet", emptyText: "Every join, leave and change is written here as it happens." },
+  keys: {
+    text: "A key opens the API and signs tickets.", make: "New key", id: "Id", idHint: "May be left out. It stands in tickets and in the audit log.", scopes: "May", valid: "Valid", revoked: "Revoked", both: "Valid, former secret too", secret: "The key", secretText: "It is not shown again. Keep it where only your programs find it.",
+    rotate: "New secret", rotateTitle: "New secret for {id}", rotateText: "Programs that use the key need the new secret.", keepFormer: "The former secret still works for", notAtAll: "Not at all", revoke: "Revoke", revokeTitle: "Revoke {id}", revokeText: "It opens nothing any more, and the tickets that it has signed are void. People who are in a room stay.",
+  },
+  scopeNames: { read: "read", rooms: "rooms", tokens: "tokens", moderate: "moderate", recordings: "recordings", webhooks: "webhooks", admin: "admin" },
+  scopes: { read: "sees all but keys and the audit log", rooms: "makes, changes and deletes rooms", tokens: "invites people", moderate: "silences, removes, bans, ends", recordings: "records", webhooks: "makes and changes webhooks", admin: "everything" },
+  admins: { title: "Admins", text: "Admins log in here, and may do everything.", empty: "No admins yet", emptyText: "Without one, only this machine gets in, or nobody. Add yourself.", add: "Add an admin", set: "Set password", password: "Password set", passwordHint: "At least 10 characters.", delete: "Delete", deleteTitle: "Delete {name}", deleteText: "Whoever is logged in by this name is logged out." },
+  audit: { actor: "Who", key: "key {id}", nobody: "nobody known", action: "Did", target: "To", result: "Result", actorHint: "A key’s id, or admin:NAME.", empty: "Nothing was done yet", emptyText: "Whoever changes something by the API, a command or this portal is written down here." },
+  results: { "done": "Done", "replayed": "Answered again", "unauthenticated": "No valid login", "scope-missing": "Not allowed", "not-found": "Not found", "exists": "Exists already", "validation": "Not valid", "not-possible": "Not possible", "rate-limited": "Too often", "etag-mismatch": "Changed meanwhile" },
+  server: {
+    works: "Works", draining: "Draining", version: "Version", uptime: "Running for", joined: "Joined since the start", perRoom: "Most people in a room", rate: "Requests a second of one key", ticketBase: "Tickets begin with", workers: "Workers", load: "Load", address: "Address", received: "Received", sent: "Sent", drops: "Dropped packets", buffers: "Buffers",
+    database: "Database", journal: "Newest event", writes: "Writes", mean: "A write takes", queued: "Waiting", failedWrites: "Failed", backup: "Make a backup", backupText: "Copies the database and its key file into the server’s folder for backups. Both files together open everything.", backedUp: "The backup is made.", file: "Database", keyFile: "Key file", size: "Size",
+    drain: "Drain", drainHint: "Before the server is shut down: no session begins here any more, those that go on may end by themselves.", drainText: "No session begins here any more. Sessions that go on may be joined.", endDrain: "Stop draining", deadline: "Sessions end at", deadlineField: "Sessions end after (seconds)", deadlineHint: "Empty: they may go on for as long as they like.",
+  },
+};
