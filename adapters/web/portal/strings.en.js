@@ -62,6 +62,7 @@ export const strings = {
   },
   recordingState: { recording: "Recording", storing: "Being stored", ready: "Ready", failed: "Failed" },
   recordingError: { "disk-full": "The disk was full", "write-failed": "It could not be written", "damaged": "The file was damaged", "file-missing": "The file was gone" },
+  player: { place: "Place in it", at: "{at} of {of}", tooLong: "Longer than {minutes} minutes or larger than {size} MB: there is no waveform, but a click leads to each place.", noWave: "This browser cannot draw the waveform; a click leads to each place." },
   webhooks: {
     make: "New webhook", empty: "No webhooks yet", emptyText: "A webhook sends events to your own server as they happen: signed, at least once, and in order for each room.", url: "Address", urlHint: "https://… of a server that answers 2xx.", failover: "Second address", failoverHint: "Tried when the first one fails.", eventsHint: "Types such as participant.joined, separated by commas. Empty: all.", roomsHint: "Names, separated by commas. Empty: all.", timeout: "Time to answer (seconds)",
     secret: "The webhook’s secret", secretText: "It signs what is sent, and is not shown again. Give it to the receiver.", backlog: "Waiting", oldest: "Oldest that waits", success: "Last success", off: "Paused", pause: "Pause", resume: "Resume", test: "Send a test", testDone: "The receiver took it: {status} after {ms} ms.", testFailed: "The test was not taken", answered: "The receiver answered {status}.",

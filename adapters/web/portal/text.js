@@ -82,6 +82,16 @@ export function span(ms) {
   return text("units.s", { n: s });
 }
 
+/**
+ * A place in a file, as players write it: `1:02:03`.
+ * @param {number} ms
+ */
+export function position(ms) {
+  const seconds = Math.round(ms / 1_000), two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  const [h, m, s] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
 /** @param {number} bytes */
 export function size(bytes) {
   for (const [unit, factor] of /** @type {const} */ ([["GB", 1e9], ["MB", 1e6], ["kB", 1e3]])) {

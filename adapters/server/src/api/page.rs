@@ -109,6 +109,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "portal/sessions.js" = "portal/sessions.js",
         "portal/participants.js" = "portal/participants.js",
         "portal/recordings.js" = "portal/recordings.js",
+        "portal/player.js" = "portal/player.js",
         "portal/webhooks.js" = "portal/webhooks.js",
         "portal/events.js" = "portal/events.js",
         "portal/keys.js" = "portal/keys.js",
