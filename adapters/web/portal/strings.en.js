@@ -4,7 +4,7 @@
  */
 
 export const strings = {
-  nav: { skip: "To the content", menu: "Menu", label: "Pages", overview: "Overview", rooms: "Rooms", sessions: "Sessions", participants: "Participants", recordings: "Recordings", webhooks: "Webhooks", events: "Events", keys: "Keys", audit: "Audit", server: "Server" },
+  nav: { skip: "To the content", menu: "Menu", label: "Pages", overview: "Overview", rooms: "Rooms", sessions: "Sessions", participants: "Participants", recordings: "Recordings", compositions: "Compositions", webhooks: "Webhooks", events: "Events", keys: "Keys", audit: "Audit", server: "Server" },
   ui: {
     actions: "Actions", close: "Close", cancel: "Cancel", copy: "Copy", copied: "Copied.", secret: "Secret", kept: "I have kept it", save: "Save", saved: "Saved.", same: "Nothing was changed.",
     all: "All", yes: "Yes", no: "No", more: "Show more", filter: "Filter", showAll: "Show all", look: "Look", missing: "This is needed.",
@@ -57,12 +57,24 @@ export const strings = {
   erase: { button: "Erase a person", title: "Erase a person", text: "Id and name are replaced by a pseudonym wherever they are in the history. The person leaves the rooms, and its tickets stop working. This cannot be undone.", roomsHint: "In these rooms only; empty: in all.", begun: "The erasure has begun.", list: "Erasures", now: "Pseudonym", everywhere: "All" },
   erasure: { running: "Under way", done: "Done" },
   recordings: {
-    one: "Recording of {name}", empty: "No recordings yet", emptyText: "“Record” on the page of a room writes a file for each microphone. Everybody in the room is told.", stream: "Stream", sound: "Sound", play: "Recording of {name}", download: "Download", lost: "Lost", silent: "Silent", expires: "Deleted on", never: "Never", error: "What went wrong",
+    one: "Recording of {name}", empty: "No recordings yet", emptyText: "“Record” on the page of a room writes a file for each microphone. Everybody in the room is told.", stream: "Stream", sound: "Sound", play: "Recording of {name}", download: "Download", compose: "Compose the session", lost: "Lost", silent: "Silent", expires: "Deleted on", never: "Never", error: "What went wrong",
     notYet: "It can be heard when it is complete.", nothing: "Nothing of it is left.", delete: "Delete", deleteText: "The file is deleted, and nothing brings it back.", deleteAll: "Delete all of these", deleteAllText: { one: "One recording with {size} is deleted, and nothing brings it back. What is still being written stays.", other: "{count} recordings with {size} are deleted, and nothing brings them back. What is still being written stays." },
   },
   recordingState: { recording: "Recording", storing: "Being stored", ready: "Ready", failed: "Failed" },
   recordingError: { "disk-full": "The disk was full", "write-failed": "It could not be written", "damaged": "The file was damaged", "file-missing": "The file was gone" },
   player: { place: "Place in it", at: "{at} of {of}", tooLong: "Longer than {minutes} minutes or larger than {size} MB: there is no waveform, but a click leads to each place.", noWave: "This browser cannot draw the waveform; a click leads to each place." },
+  compositions: {
+    one: "Composition of {room}", make: "New composition", makeOf: "Compose a session in {room}", go: "Compose", choose: "Of which session?", empty: "No compositions yet", emptyText: "A composition is the recordings of a session as one file: all voices mixed, side by side, or with a picture of who speaks.", none: "Nothing is composed of this session yet.", asked: "Asked for", kind: "What", format: "Format", picture: "Picture", of: "Part of the session", whole: "All that is recorded", part: "{from} to {to}", end: "the end", sides: "Left: {left} · right: {right}", figures: "{layout} · {width} × {height} · {fps} a second", result: "The file", progress: "How much is done",
+    queued: "It waits for its turn, or for recordings that are still being stored.", running: "It is being composed.", cancelled: "It was cancelled, so there is no file.", again: "Make it again", cancel: "Cancel", delete: "Delete", deleteText: "The file is deleted, and nothing brings it back. The recordings stay.",
+    left: "On the left", right: "On the right", sideHint: "Without a choice on one side: everybody who is not on the other.", regions: "Who stands where", regionsHint: "A line for each part: pixels from the left, from above, width, height; then ids with commas, “all”, or “rest” for those in no other part.", width: "Width (pixels)", height: "Height (pixels)", fps: "Pictures a second", from: "Begins at", fromHint: "As minutes:seconds of the session. Empty: with the first recording.", to: "Ends at", toHint: "Empty: with the last recording.", drawing: "The picture", drawingText: "Everybody is a plate with the name. Around who speaks there is a frame.",
+    noComposer: "This server has no ffmpeg of version 5 or later, which this format needs. Choose Ogg or WAV, or have it installed.", noMoment: "Write it as minutes:seconds, such as 2:30.", noRegion: "Line {line} is not four numbers and then who.",
+  },
+  compositionState: { queued: "Waiting", running: "Being composed", ready: "Ready", failed: "Failed", cancelled: "Cancelled" },
+  compositionError: { "nothing-recorded": "Nothing was recorded in this part", "recording-missing": "A recording was gone", "compose-failed": "It could not be composed", "timed-out": "It took too long", "crashed": "The program that composes has crashed", "write-failed": "It could not be written" },
+  format: { ogg: "Sound, Ogg", wav: "Sound, WAV", m4a: "Sound, M4A", mp4: "Video, MP4", webm: "Video, WebM" },
+  mode: { mix: "All voices in one channel", dual: "Some left, some right", tracks: "A channel for each voice (WAV only)" },
+  layout: { grid: "All in a grid", speaker: "Speaker large, others beside", single: "Speaker only", regions: "By regions" },
+  side: { all: "everybody", rest: "everybody else" },
   webhooks: {
     make: "New webhook", empty: "No webhooks yet", emptyText: "A webhook sends events to your own server as they happen: signed, at least once, and in order for each room.", url: "Address", urlHint: "https://… of a server that answers 2xx.", failover: "Second address", failoverHint: "Tried when the first one fails.", eventsHint: "Types such as participant.joined, separated by commas. Empty: all.", roomsHint: "Names, separated by commas. Empty: all.", timeout: "Time to answer (seconds)",
     secret: "The webhook’s secret", secretText: "It signs what is sent, and is not shown again. Give it to the receiver.", backlog: "Waiting", oldest: "Oldest that waits", success: "Last success", off: "Paused", pause: "Pause", resume: "Resume", test: "Send a test", testDone: "The receiver took it: {status} after {ms} ms.", testFailed: "The test was not taken", answered: "The receiver answered {status}.",

@@ -367,7 +367,7 @@ test("nothing that people call themselves, write or send is more than a text, on
   await person(page, "p5").waitFor();
   await api("POST", `/sessions/${(await api("GET", "/rooms/hostile")).body.active_session}/messages`, { to: "all", topic: "<b>t</b>", body: PAYLOADS[4] });
   const session = (await api("GET", "/rooms/hostile")).body.active_session, [webhook] = (await api("GET", "/webhooks")).body.data;
-  const pages = ["/rooms/hostile", "/rooms/hostile/invite", "/rooms/hostile/settings", "/rooms/hostile/bans", "/", "/rooms", "/rooms?prefix=%3Cimg", "/sessions", `/sessions/${session}`, "/participants", "/participants?participant=%3Cb%3E", "/recordings?room=%3Cimg", "/webhooks", `/webhooks/${webhook.id}`, "/events", "/keys", "/audit", "/server", "/<img src=x onerror=alert(8)>", "/rooms/%3Cimg%20src=x%20onerror=alert(9)%3E"];
+  const pages = ["/rooms/hostile", "/rooms/hostile/invite", "/rooms/hostile/settings", "/rooms/hostile/bans", "/", "/rooms", "/rooms?prefix=%3Cimg", "/sessions", `/sessions/${session}`, "/participants", "/participants?participant=%3Cb%3E", "/recordings?room=%3Cimg", "/compositions?room=%3Cimg", "/webhooks", `/webhooks/${webhook.id}`, "/events", "/keys", "/audit", "/server", "/<img src=x onerror=alert(8)>", "/rooms/%3Cimg%20src=x%20onerror=alert(9)%3E"];
   for (const to of pages) {
     await page.goto(`${server.url}/portal/#${to}`);
     await page.locator("#main[data-page]").waitFor();
@@ -388,7 +388,7 @@ test("nothing that people call themselves, write or send is more than a text, on
 
 test("every page can be used by screen readers, by keyboard, on a phone, in German", { timeout: 120_000 }, async () => {
   const page = await open("/");
-  const pages = ["/", "/rooms", "/rooms/green-room/invite", "/rooms/green-room/settings", "/rooms/green-room/bans", "/sessions", "/participants", "/recordings", "/webhooks", "/events", "/keys", "/audit", "/server"];
+  const pages = ["/", "/rooms", "/rooms/green-room/invite", "/rooms/green-room/settings", "/rooms/green-room/bans", "/sessions", "/participants", "/recordings", "/compositions", "/compositions/new", "/webhooks", "/events", "/keys", "/audit", "/server"];
   for (const to of pages) {
     if (to !== "/") await go(page, to);
     await accessible(page, to);
