@@ -10,18 +10,19 @@ import { number, text, word } from "./text.js";
 /** @param {HTMLElement} main @param {URLSearchParams} search */
 export async function renderNew(main, search) {
   const session = search.get("session");
-  const { data } = await get(`/recordings${query({ session, limit: 200 })}`);
+  const { data, next_cursor } = await get(`/recordings${query({ session, limit: 200 })}`);
   const over = link("/compositions", text("nav.compositions"));
   if (data.length === 0) return main.append(head(text("compositions.make"), { over }), empty(text("recordings.empty"), text("recordings.emptyText"), link("/rooms", text("overview.toRooms"), { class: "button" })));
-  if (session === null) return main.append(head(text("compositions.make"), { over }), section(text("compositions.choose"), sessions(data)));
+  if (session === null) return main.append(head(text("compositions.make"), { over }), section(text("compositions.choose"), sessions(data), next_cursor ? h("p", { class: "hint", text: text("compositions.older") }) : null));
   const people = [...new Set(data.map((/** @type {any} */ { participant }) => String(participant)))].sort();
   const [{ room }] = data;
   const picture = h("div", { class: "picture" });
   const made = fields(session, people);
+  made.querySelector("[name=regions]")?.closest(".field")?.after(picture);
   const change = () => arrange(made, picture, people);
   made.addEventListener("input", change);
   change();
-  main.append(head(text("compositions.makeOf", { room }), { over }), h("p", {}, link(path("sessions", session), text("sessions.one", { room }))), h("div", { class: "beside" }, made, picture));
+  main.append(head(text("compositions.make"), { over }), h("p", {}, link(path("sessions", session), text("sessions.one", { room })), " · ", time(data.at(-1).started_at)), made);
 }
 
 /**
@@ -45,16 +46,16 @@ function fields(session, people) {
   const words = (group, names) => names.map((name) => [name, word(group, name)]);
   return form([
     { name: "format", label: text("compositions.format"), kind: "select", options: words("format", ["ogg", "wav", "m4a", ...PICTURES]) },
-    { name: "mode", label: text("recordings.sound"), kind: "select", options: words("mode", ["mix", "dual", "tracks"]), pointer: "/audio/mode" },
-    { name: "left", label: text("compositions.left"), kind: "checks", options: choices, pointer: "/audio/left" },
-    { name: "right", label: text("compositions.right"), kind: "checks", options: choices, pointer: "/audio/right", hint: text("compositions.sideHint") },
+    { name: "mode", label: text("recordings.sound"), kind: "select", options: words("mode", ["mix", "dual", "tracks"]), pointer: "/audio/mode", hint: text("compositions.modeHint") },
+    { name: "left", label: text("compositions.left"), kind: "checks", options: choices, pointer: "/audio/left", width: "half" },
+    { name: "right", label: text("compositions.right"), kind: "checks", options: choices, pointer: "/audio/right", hint: text("compositions.sideHint"), width: "half" },
     { name: "layout", label: text("compositions.picture"), kind: "select", options: words("layout", ["grid", "speaker", "single", "regions"]), pointer: "/video/layout" },
     { name: "regions", label: text("compositions.regions"), kind: "area", pointer: "/video/regions", hint: text("compositions.regionsHint"), value: `0 0 960 720 ${people[0]}\n960 0 320 720 rest` },
-    { name: "width", label: text("compositions.width"), kind: "number", value: 1_280, pointer: "/video/width" },
-    { name: "height", label: text("compositions.height"), kind: "number", value: 720, pointer: "/video/height" },
-    { name: "fps", label: text("compositions.fps"), kind: "number", value: 25, pointer: "/video/fps" },
-    { name: "from_ms", label: text("compositions.from"), placeholder: "0:00", hint: text("compositions.fromHint") },
-    { name: "to_ms", label: text("compositions.to"), placeholder: "1:00:00", hint: text("compositions.toHint") },
+    { name: "width", label: text("compositions.width"), kind: "number", value: 1_280, pointer: "/video/width", width: "third" },
+    { name: "height", label: text("compositions.height"), kind: "number", value: 720, pointer: "/video/height", width: "third" },
+    { name: "fps", label: text("compositions.fps"), kind: "number", value: 25, pointer: "/video/fps", width: "third" },
+    { name: "from_ms", label: text("compositions.from"), placeholder: "0:00", hint: text("compositions.fromHint"), width: "half" },
+    { name: "to_ms", label: text("compositions.to"), placeholder: "1:00:00", hint: text("compositions.toHint"), width: "half" },
   ], text("compositions.go"), async (values) => {
     const { format, mode, left, right, layout, width, height, fps } = values;
     /** @param {string[]} ids */
@@ -72,7 +73,7 @@ function fields(session, people) {
       if (error instanceof Problem && error.kind === "composer-unavailable") throw wrong("/format", text("compositions.noComposer"));
       throw error;
     }
-  });
+  }, { class: "form compose" });
 }
 
 /** A problem of a field, as the API has them. @param {string} pointer @param {string} detail */

@@ -64,7 +64,7 @@ export function compositionList(wanted, nothing, withRoom = false) {
       { name: text("words.state"), cell: (one) => {
         const bar = h("span", { class: "progress" }, ...far(one));
         bars.set(one.id, bar);
-        return h("div", { class: "actions" }, stateOf(one), bar);
+        return h("span", { class: "progress" }, stateOf(one), bar);
       } },
       { name: text("words.length"), cell: ({ duration_ms }) => duration_ms === null ? "–" : span(duration_ms), class: "figure" },
       { name: text("server.size"), cell: ({ size: bytes }) => bytes === null ? "–" : size(bytes), class: "figure" },
@@ -131,8 +131,8 @@ export async function renderOne(main, [id = ""]) {
     return one;
   };
   const first = await read(false);
-  main.append(head(text("compositions.one", { room: first.room }), { over: link("/compositions", text("nav.compositions")), badge: mark, actions: [again, cancel, remove] }), known,
-    section(text("compositions.result"), result), h("p", { class: "hint" }, h("code", { text: id })));
+  main.append(head(text("compositions.one", { room: first.room }), { over: link("/compositions", text("nav.compositions")), badge: mark, actions: [again, cancel, remove] }),
+    section(text("compositions.result"), result), known, h("p", { class: "hint" }, h("code", { text: id })));
   const later = settled(200, () => void read().catch(() => undefined));
   live(query({ session: first.session, type: EVENTS }), ({ type, data }) => {
     // There is nothing left to read, whoever has deleted it.

@@ -103,8 +103,8 @@ export async function renderOne(main, [id = ""]) {
   };
   const first = await read(false);
   const compose = link(`/compositions/new${query({ session: first.session })}`, text("recordings.compose"), { class: "button" });
-  main.append(head(text("recordings.one", { name: first.participant }), { over: link("/recordings", text("nav.recordings")), badge: mark, actions: [compose, remove] }), known,
-    section(text("recordings.sound"), sound), h("p", { class: "hint" }, h("code", { text: id })));
+  main.append(head(text("recordings.one", { name: first.participant }), { over: link("/recordings", text("nav.recordings")), badge: mark, actions: [compose, remove] }),
+    section(text("recordings.sound"), sound), known, h("p", { class: "hint" }, h("code", { text: id })));
   const again = settled(200, () => void read().catch(() => undefined));
   live(query({ session: first.session, type: EVENTS }), ({ type, data }) => {
     // There is nothing left to read, whoever has deleted it.

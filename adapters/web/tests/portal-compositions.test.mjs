@@ -1,21 +1,13 @@
 // Compositions and the player in the portal: a meeting is recorded, composed, heard, fetched, cancelled and deleted.
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { accessible, button, close, fits, go, open, test } from "./portal.mjs";
-import { assets, browser, end, folder, host, looped, recorded, Server, SIMILAR, similarity } from "./rig.mjs";
+import { accessible, button, close, fits, go, open, slowFfmpeg, test } from "./portal.mjs";
+import { assets, browser, end, host, looped, recorded, Server, SIMILAR, similarity } from "./rig.mjs";
 
 let server, poor, chromium, session;
-
-/** An ffmpeg that takes what it is given no faster than it lasts, so that it can be seen at work. */
-function slowFfmpeg() {
-  const path = join(folder, "ffmpeg-slow");
-  writeFileSync(path, '#!/bin/sh\ncase "$*" in *libx264*) exec ffmpeg -re "$@" ;; esac\nexec ffmpeg "$@"\n');
-  chmodSync(path, 0o755);
-  return path;
-}
 
 /** Records a meeting of two, of whom anna says the text of `host.wav` and ben gives a tone. */
 async function meeting(at, room, ms) {
@@ -81,7 +73,7 @@ test("a session is composed: from its page, by the form, to a file that is heard
   const page = await open(chromium, server, `/sessions/${session}`, { records: true });
   await page.getByText("Nothing is composed of this session yet.").waitFor();
   await page.getByRole("link", { name: "New composition" }).click();
-  await page.getByRole("heading", { name: "Compose a session in studio", level: 1 }).waitFor();
+  await page.locator(`#main[data-page="#/compositions/new?session=${session}"]`).waitFor();
   await page.getByLabel("Format", { exact: true }).selectOption("ogg");
   assert.equal(await page.getByLabel("Width (pixels)").isVisible(), false, "sound has no picture");
   // What the API checks stands at its field.
@@ -141,12 +133,19 @@ test("a picture is composed: its progress is seen, one that waits is cancelled a
     await page.getByLabel("Height (pixels)").fill("360");
     await page.getByLabel("Pictures a second").fill("10");
     await page.getByLabel("Who stands where").fill("0 0 320 360 anna\n320 0 320 360 rest");
+    await page.getByLabel("Begins at", { exact: true }).fill("0:01");
   };
   await choose();
   assert.deepEqual(await page.locator(".picture text").allTextContents(), ["anna", "ben"]);
   await accessible(page, "form of a picture");
   await compose(page);
   await page.locator(".field", { hasText: "Width (pixels)" }).locator(".problem:not(:empty)").waitFor();
+  // The command that the page shows does the same.
+  const line = await page.locator("#how code", { hasText: "parlour composition create" }).textContent();
+  const words = line.replaceAll("641", "640").match(/'[^']*'|\S+/g).map((word) => word.replaceAll("'", "")).slice(1);
+  const commanded = JSON.parse(await server.command(...words, "--output", "json"));
+  assert.deepEqual([commanded.from_ms, commanded.format, commanded.video.width, commanded.video.regions[1].sources], [1_000, "mp4", 640, "rest"]);
+  await server.command("composition", "delete", commanded.id, "--yes");
   await page.getByLabel("Width (pixels)").fill("640");
   await page.getByLabel("Who stands where").fill("0 0 320 360 anna\n600 0 320 360 rest");
   await compose(page);

@@ -1,9 +1,10 @@
 // What the tests of the portal have in common: its pages, and what each of them has to be like.
 import assert from "node:assert/strict";
 import { test as run } from "node:test";
-import { readFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { visit } from "./rig.mjs";
+import { join } from "node:path";
+import { folder, visit } from "./rig.mjs";
 
 /** The portal is part of the server. With another package there is nothing to find here. */
 export const test = process.env.DIST ? run.skip : run;
@@ -42,6 +43,14 @@ export async function accessible(page, what) {
     assert.ok(passes.length > 10);
   }
   await page.emulateMedia({ colorScheme: null, reducedMotion: null });
+}
+
+/** An ffmpeg that takes what it is given no faster than it lasts, so that it can be seen at work. */
+export function slowFfmpeg() {
+  const path = join(folder, "ffmpeg-slow");
+  writeFileSync(path, '#!/bin/sh\ncase "$*" in *libx264*) exec ffmpeg -re "$@" ;; esac\nexec ffmpeg "$@"\n');
+  chmodSync(path, 0o755);
+  return path;
 }
 
 /** Fails if the page is wider than the window. */
