@@ -263,7 +263,11 @@ test("what is composed fits a phone, in German", { timeout: 60_000 }, async () =
   await fits(page, "composition");
   await accessible(page, "composition");
   await go(page, "/compositions");
+  // So does one under way.
+  const slow = (await server.command("composition", "create", session, "--format", "mp4", "--output", "id")).trim();
+  await page.locator("tbody progress").waitFor();
   await fits(page, "compositions");
+  await server.command("composition", "delete", slow, "--yes");
   await go(page, `/compositions/new?session=${session}`);
   await page.getByLabel("Format", { exact: true }).selectOption("webm");
   await page.getByLabel("Bild", { exact: true }).selectOption("regions");
