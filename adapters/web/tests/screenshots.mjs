@@ -62,7 +62,7 @@ await compose("wav", { audio: { mode: "tracks" } });
 const { id: mixed } = await compose("ogg", { audio: { mode: "dual", left: ["mia"], right: "rest" } });
 const { id: film } = await compose("mp4", { video: { layout: "speaker" } });
 while ((await api("GET", "/compositions?state=queued&state=running")).data.length) await sleep(500);
-/** One that is seen at work, at most once. */
+/** The one that is seen at work. */
 let long = null;
 
 /** Pages, and what is done before the picture. */
@@ -87,7 +87,7 @@ const pages = {
   "compositions": ["/compositions", async (page) => {
     if (long) await api("DELETE", `/compositions/${long}`);
     ({ id: long } = await compose("mp4"));
-    await page.waitForFunction(() => Number(document.querySelector("progress")?.value) > 20);
+    await page.waitForFunction((id) => Number(document.querySelector(`tr:has(a[href$="${id}"]) progress`)?.value) > 20, long);
   }],
   "composition": [`/compositions/${mixed}`],
   "composition-video": [`/compositions/${film}`],
