@@ -8,7 +8,7 @@ import { text } from "./text.js";
  *   name: string, label: string, hint?: string, pointer?: string,
  *   kind?: "text" | "number" | "check" | "select" | "password" | "checks" | "datetime-local" | "area" | "search",
  *   options?: [string, string][], value?: any, placeholder?: string, required?: boolean, autocomplete?: string, min?: number, max?: number,
- *   width?: "small",
+ *   width?: "small" | "half" | "third",
  * }} Field
  */
 
@@ -33,7 +33,7 @@ function control({ name, label, hint, kind = "text", options = [], value, placeh
       return { input, element: h("label", { class: "check" }, input, h("span", { text: what })) };
     });
     return {
-      element: h("fieldset", { class: "field", "aria-describedby": described }, h("legend", { text: label }), h("div", { class: "checks" }, ...boxes.map(({ element }) => element)), told, problem),
+      element: h("fieldset", { class: `field ${width ?? ""}`, "aria-describedby": described }, h("legend", { text: label }), h("div", { class: "checks" }, ...boxes.map(({ element }) => element)), told, problem),
       read: () => boxes.filter(({ input }) => input.checked).map(({ input }) => input.value), problem, focus: () => boxes[0]?.input.focus(),
     };
   }

@@ -37,6 +37,13 @@ const COMMANDS = [
   ["GET", "/v1/recordings", "recording list"],
   ["GET", "/v1/recordings/{}", "recording get"],
   ["DELETE", "/v1/recordings/{}", "recording delete"],
+  ["GET", "/v1/recordings/{}/content", "recording download"],
+  ["GET", "/v1/compositions", "composition list"],
+  ["POST", "/v1/compositions", "composition create", ["session"]],
+  ["GET", "/v1/compositions/{}", "composition get"],
+  ["GET", "/v1/compositions/{}/content", "composition download"],
+  ["POST", "/v1/compositions/{}/cancel", "composition cancel"],
+  ["DELETE", "/v1/compositions/{}", "composition delete"],
   ["PUT", "/v1/sessions/{}/recording", "recording start", ["participants"]],
   ["GET", "/v1/sessions/{}/recording", "recording status"],
   ["DELETE", "/v1/sessions/{}/recording", "recording stop"],
@@ -87,8 +94,8 @@ function option(name, value) {
   if (value === false) return [`${flag}=false`];
   if (value === null) return [flag, "none"];
   if (Array.isArray(value)) return value.length ? [flag, quoted(value.join(","))] : [];
-  if (typeof value === "object") return [];
-  return [flag, quoted(`${value}${name.endsWith("_s") ? "s" : ""}`)];
+  if (typeof value === "object") return [flag, quoted(JSON.stringify(value))];
+  return [flag, quoted(`${value}${/_(m?s)$/.exec(name)?.[1] ?? ""}`)];
 }
 
 /**
@@ -119,6 +126,7 @@ export function command({ method, path, body }) {
 export function curl({ method, path, body }) {
   const words = ["curl -H \"Authorization: Bearer $KEY\""];
   if (path.includes("/stream")) words.push("-N");
+  if (path.endsWith("/content")) words.push("-OJ");
   const data = body && JSON.stringify("password" in body ? { ...body, password: "…" } : body);
   if (data) words.push(`--json ${quoted(data)}`);
   if (method !== (data ? "POST" : "GET")) words.push(`-X ${method}`);

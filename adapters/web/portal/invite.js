@@ -1,7 +1,7 @@
 /** How people come into a room: tickets, links for guests, and commands. */
 import { ask, get } from "./api.js";
 import { form } from "./forms.js";
-import { copyable, h, section } from "./ui.js";
+import { copyable, h, section, svg } from "./ui.js";
 import { text, wholeDate } from "./text.js";
 import { encode } from "./uqr.js";
 
@@ -15,15 +15,8 @@ export const ROLES = { participant: ["participant"], moderator: ["participant", 
  */
 export function qr(value, label) {
   const { size, data } = encode(value, { ecc: "L", border: 4 });
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg"), lines = document.createElementNS(space, "path");
-  svg.setAttribute("viewBox", `0 0 ${size} ${size}`);
-  svg.setAttribute("class", "qr");
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", label);
-  lines.setAttribute("d", data.flatMap((row, y) => row.map((dark, x) => dark ? `M${x} ${y}h1v1h-1z` : "")).join(""));
-  svg.append(lines);
-  return svg;
+  const d = data.flatMap((row, y) => row.map((dark, x) => dark ? `M${x} ${y}h1v1h-1z` : "")).join("");
+  return svg("svg", { viewBox: `0 0 ${size} ${size}`, class: "qr", role: "img", "aria-label": label }, svg("path", { d }));
 }
 
 /** The address of a room's page. @param {string} room @param {string} kind @param {string} secret */

@@ -15,6 +15,8 @@ import { prepare } from "./login.js";
 import { element, empty, h, head, link } from "./ui.js";
 import { fill, text } from "./text.js";
 import * as audit from "./audit.js";
+import { renderNew } from "./compose.js";
+import * as compositions from "./compositions.js";
 import * as events from "./events.js";
 import * as keys from "./keys.js";
 import * as overview from "./overview.js";
@@ -35,6 +37,7 @@ const PAGES = {
   sessions: { list: session.render, one: session.renderOne },
   participants: { list: participants.render },
   recordings: { list: recordings.render, one: recordings.renderOne },
+  compositions: { list: compositions.render, one: (main, parts, search) => parts[0] === "new" ? renderNew(main, search) : compositions.renderOne(main, parts) },
   webhooks: { list: webhooks.render, one: webhooks.renderOne },
   events: { list: events.render },
   keys: { list: keys.render },

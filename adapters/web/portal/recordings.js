@@ -1,7 +1,9 @@
 /** Recordings: a list to search and tidy up, and one of them to listen to. */
 import { ask, get, query } from "./api.js";
 import { filters } from "./forms.js";
+import { show } from "./how.js";
 import { live } from "./live.js";
+import { player } from "./player.js";
 import { more } from "./rooms.js";
 import { badge, confirm, doing, empty, facts, h, head, link, path, section, settled, table, time } from "./ui.js";
 import { number, size, span, text, word } from "./text.js";
@@ -69,7 +71,7 @@ async function deleteAll({ state, ...others }) {
 /** @param {HTMLElement} main @param {string[]} parts */
 export async function renderOne(main, [id = ""]) {
   const at = path("recordings", id);
-  const mark = h("span"), known = h("div"), sound = h("div", { class: "player" });
+  const mark = h("span"), known = h("div"), sound = h("div", { class: "sound" });
   const remove = doing(text("recordings.delete"), async () => confirm(text("recordings.delete"), text("recordings.deleteText"), text("recordings.delete"), async () => {
     await ask("DELETE", at);
     location.hash = "/recordings";
@@ -92,15 +94,17 @@ export async function renderOne(main, [id = ""]) {
     if (shown === state) return recording;
     shown = state;
     const src = `/v1${at}/content`;
+    if (isThere) show({ method: "GET", path: src });
     sound.replaceChildren(...isThere ? [
-      h("audio", { controls: true, preload: "metadata", src, "aria-label": text("recordings.play", { name: participant }) }),
+      player({ src, label: text("recordings.play", { name: participant }), duration_ms: recording.duration_ms ?? 0, size: recording.size ?? 0 }),
       h("p", {}, h("a", { href: src, download: `${id}.${container === "wav" ? "wav" : "opus"}`, text: text("recordings.download") })),
     ] : [h("p", { class: "hint", text: text(state === "failed" ? "recordings.nothing" : "recordings.notYet") })]);
     return recording;
   };
   const first = await read(false);
-  main.append(head(text("recordings.one", { name: first.participant }), { over: link("/recordings", text("nav.recordings")), badge: mark, actions: [remove] }), known,
-    section(text("recordings.sound"), sound), h("p", { class: "hint" }, h("code", { text: id })));
+  const compose = link(`/compositions/new${query({ session: first.session })}`, text("recordings.compose"), { class: "button" });
+  main.append(head(text("recordings.one", { name: first.participant }), { over: link("/recordings", text("nav.recordings")), badge: mark, actions: [compose, remove] }),
+    section(text("recordings.sound"), sound), known, h("p", { class: "hint" }, h("code", { text: id })));
   const again = settled(200, () => void read().catch(() => undefined));
   live(query({ session: first.session, type: EVENTS }), ({ type, data }) => {
     // There is nothing left to read, whoever has deleted it.

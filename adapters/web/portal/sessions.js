@@ -1,7 +1,8 @@
 /** Sessions, present and past, and what happened in one of them. */
 import { ask, get, query } from "./api.js";
+import { compositionList, EVENTS as COMPOSITION_EVENTS } from "./compositions.js";
 import { filters } from "./forms.js";
-import { live } from "./live.js";
+import { every, live } from "./live.js";
 import { EVENTS, recordingTable } from "./recordings.js";
 import { more } from "./rooms.js";
 import { badge, button, confirm, empty, facts, h, head, link, path, section, settled, table, time } from "./ui.js";
@@ -44,8 +45,9 @@ const lengthOf = ({ started_at, ended_at }) => span((ended_at ? Date.parse(ended
 /** @param {HTMLElement} main @param {string[]} parts */
 export async function renderOne(main, [id = ""]) {
   const session = await get(path("sessions", id));
-  const line = h("div"), people = h("div"), recorded = h("div"), mark = h("span"), known = h("div");
+  const line = h("div"), people = h("div"), recorded = h("div", { class: "page" }), mark = h("span"), known = h("div");
   const end = button(text("room.end"), () => confirm(text("room.end"), text("room.endText"), text("room.end"), () => ask("POST", `${path("sessions", id)}/end`)), { class: "away" });
+  const composed = compositionList({ session: id, limit: 50 }, () => h("p", { class: "hint", text: text("compositions.none") }));
   const read = async (quiet = true) => {
     const [now, sounds, present] = await Promise.all([get(path("sessions", id), { quiet: true }), get(`/recordings${query({ session: id, limit: 50, order: "asc" })}`, { quiet: true }), get(`/participants${query({ session: id, limit: PEOPLE, order: "asc" })}`, { quiet })]);
     const details = await inTurns(present.data.map((/** @type {any} */ { participant }) => () => get(`${path("sessions", id)}/participants/${encodeURIComponent(participant)}`, { quiet: true })));
@@ -55,7 +57,10 @@ export async function renderOne(main, [id = ""]) {
       [text("words.room"), link(path("rooms", now.room), now.room)], [text("words.started"), time(now.started_at)], [text("words.ended"), time(now.ended_at)],
       [text("words.length"), lengthOf(now)], [text("sessions.peak"), number(now.peak_participants)], [text("sessions.uniques"), number(now.unique_participants)],
     ]));
-    recorded.replaceChildren(...sounds.data.length === 0 ? [] : [section(text("nav.recordings"), recordingTable(sounds.data).table, sounds.next_cursor ? h("p", {}, link(`/recordings?session=${id}`, text("ui.showAll"))) : "")]);
+    recorded.replaceChildren(...sounds.data.length === 0 ? [] : [
+      section(text("nav.recordings"), recordingTable(sounds.data).table, sounds.next_cursor ? h("p", {}, link(`/recordings?session=${id}`, text("ui.showAll"))) : ""),
+      section(text("nav.compositions"), composed.place, h("p", {}, link(`/compositions/new${query({ session: id })}`, text("compositions.make"), { class: "button" }))),
+    ]);
     line.replaceChildren(timeline(now, details), present.next_cursor ? h("p", { class: "hint", text: text("sessions.first", { count: PEOPLE }) }) : "");
     people.replaceChildren(table(text("room.people"), [
       { name: text("words.name"), cell: ({ name, participant }) => h("div", {}, link(`/participants?participant=${encodeURIComponent(participant)}`, name || participant), name && name !== participant ? h("div", {}, h("code", { class: "faint", text: participant })) : null) },
@@ -66,12 +71,13 @@ export async function renderOne(main, [id = ""]) {
       { name: text("sessions.quality"), cell: ({ stats }) => stats ? text("sessions.figures", { quality: stats.quality, loss: number(stats.uplink_loss * 100), trip: stats.round_trip_ms ?? "–" }) : "–" },
     ], details).table);
   };
-  await read(false);
+  await Promise.all([read(false), composed.read()]);
   const events = await get(`/events${query({ session: id, limit: 100, order: "asc" })}`);
   main.append(head(text("sessions.one", { room: session.room }), { over: link("/sessions", text("nav.sessions")), badge: mark, actions: [end] }), known,
     section(text("sessions.timeline"), line), section(text("room.people"), people), recorded,
     section(text("nav.events"), eventList(events.data), h("p", {}, link(`/events?session=${id}`, text("sessions.allEvents")))), h("p", { class: "hint" }, h("code", { text: id })));
-  live(query({ session: id, type: session.state === "active" ? [] : EVENTS }), settled(300, () => void read().catch(() => undefined)), read);
+  live(query({ session: id, type: session.state === "active" ? [] : [...EVENTS, ...COMPOSITION_EVENTS] }), settled(300, () => void read().catch(() => undefined)), read);
+  every(2_000, composed.read);
 }
 
 /**

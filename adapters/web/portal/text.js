@@ -1,10 +1,10 @@
 /** The portal's texts, and dates and lengths as the browser's language and zone have them. */
-import { strings } from "./strings.js";
 
 /** @typedef {Record<string, string | number>} Values */
 
 /** The language in use. @type {"en" | "de"} */
-export const language = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => Object.hasOwn(strings, tag)) === "de" ? "de" : "en";
+export const language = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => ["en", "de"].includes(tag)) === "de" ? "de" : "en";
+const { strings } = await (language === "de" ? import("./strings.de.js") : import("./strings.en.js"));
 // Dates follow the preferred variant of the language in use, such as that of Austria.
 const locale = navigator.languages.find((tag) => tag.slice(0, 2).toLowerCase() === language) ?? language;
 const plurals = new Intl.PluralRules(language);
@@ -15,7 +15,7 @@ const plurals = new Intl.PluralRules(language);
  */
 function find(key) {
   /** @type {any} */
-  let found = strings[language];
+  let found = strings;
   for (const part of key.split(".")) found = found?.[part];
   return found;
 }
@@ -80,6 +80,16 @@ export function span(ms) {
   if (h) return `${text("units.h", { n: h })} ${text("units.min", { n: m })}`;
   if (m) return `${text("units.min", { n: m })} ${text("units.s", { n: s })}`;
   return text("units.s", { n: s });
+}
+
+/**
+ * A place in a file, as players write it: `1:02:03`.
+ * @param {number} ms
+ */
+export function position(ms) {
+  const seconds = Math.round(ms / 1_000), two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  const [h, m, s] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
 /** @param {number} bytes */

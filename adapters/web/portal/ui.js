@@ -25,6 +25,21 @@ export function h(name, options = {}, ...children) {
 }
 
 /**
+ * A new element of a drawing, with attributes as they are.
+ * @template {keyof SVGElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Record<string, string | number>} options
+ * @param {...Child} children
+ * @returns {SVGElementTagNameMap[Name]}
+ */
+export function svg(name, options, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(options)) made.setAttribute(key, String(value));
+  made.append(...children.map((child) => child || ""));
+  return made;
+}
+
+/**
  * @param {string} id
  * @returns {HTMLElement}
  */

@@ -1,21 +1,18 @@
 // The portal: what admins do, with people in rooms who come by browser and by command; and what may go wrong meanwhile.
 import assert from "node:assert/strict";
-import { after, before, test as run } from "node:test";
+import { after, before } from "node:test";
 import { readFileSync } from "node:fs";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
+import { accessible, button, close, fits, go, open as openPage, test } from "./portal.mjs";
 import { browser, end, Server, visit } from "./rig.mjs";
 
-/** The portal is part of the server. With another package there is nothing to find here. */
-const test = process.env.DIST ? run.skip : run;
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PASSWORD = "correct horse battery";
 let server, guarded, chromium;
 
 before(async () => {
-  if (test === run.skip) return;
+  if (process.env.DIST) return;
   [server, guarded, chromium] = await Promise.all([Server.start(), Server.start({ environment: { PARLOUR__PORTAL__PASSWORD: "true", PARLOUR__HTTP__LIMITS__LOGINS_PER_MIN: "1000" } }), browser()]);
   await guarded.command("room", "create", "kitchen");
 });
@@ -27,43 +24,10 @@ after(async () => {
   }
 });
 
-/** A page of the portal that has been read. */
-async function open(page, { at = server, options = {} } = {}) {
-  const shown = await visit(chromium, `${at.url}/portal/#${page}`, options);
-  await shown.locator("#main[data-page] h1").waitFor();
-  return shown;
-}
-
-/** Leads to another page, and waits for it. */
-async function go(page, to) {
-  await page.evaluate((to) => { location.hash = to; }, to);
-  await page.locator(`#main[data-page="#${to}"] h1`).waitFor();
-}
-
-/** Ends pages that have to have complained of nothing. */
-async function close(...pages) {
-  for (const page of pages) {
-    assert.deepEqual(page.complaints, []);
-    await page.context().close();
-  }
-}
-
-const button = (page, name) => page.getByRole("button", { name, exact: true });
+const open = (page, { at = server, options } = {}) => openPage(chromium, at, page, options);
 const person = (page, id) => page.locator(`.person[data-id="${id}"]`);
 const state = (page, id, state) => page.locator(`.person[data-id="${id}"][data-state="${state}"]`).waitFor();
 const json = async (...words) => JSON.parse(await server.command(...words, "--output", "json"));
-
-/** Fails if axe finds something on what the page shows now, in either scheme. */
-async function accessible(page, what) {
-  await page.evaluate(`${axe}; undefined`);
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    const { violations, passes } = await page.evaluate(() => window.axe.run(document));
-    assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`), [], `${what}, ${colorScheme}`);
-    assert.ok(passes.length > 10);
-  }
-  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
-}
 
 test("a room is made, people are invited, come, and are moderated in each way", { timeout: 120_000 }, async () => {
   assert.match(server.told, /portal +http:\S+\/portal\//, "the start says where the portal is");
@@ -403,7 +367,7 @@ test("nothing that people call themselves, write or send is more than a text, on
   await person(page, "p5").waitFor();
   await api("POST", `/sessions/${(await api("GET", "/rooms/hostile")).body.active_session}/messages`, { to: "all", topic: "<b>t</b>", body: PAYLOADS[4] });
   const session = (await api("GET", "/rooms/hostile")).body.active_session, [webhook] = (await api("GET", "/webhooks")).body.data;
-  const pages = ["/rooms/hostile", "/rooms/hostile/invite", "/rooms/hostile/settings", "/rooms/hostile/bans", "/", "/rooms", "/rooms?prefix=%3Cimg", "/sessions", `/sessions/${session}`, "/participants", "/participants?participant=%3Cb%3E", "/recordings?room=%3Cimg", "/webhooks", `/webhooks/${webhook.id}`, "/events", "/keys", "/audit", "/server", "/<img src=x onerror=alert(8)>", "/rooms/%3Cimg%20src=x%20onerror=alert(9)%3E"];
+  const pages = ["/rooms/hostile", "/rooms/hostile/invite", "/rooms/hostile/settings", "/rooms/hostile/bans", "/", "/rooms", "/rooms?prefix=%3Cimg", "/sessions", `/sessions/${session}`, "/participants", "/participants?participant=%3Cb%3E", "/recordings?room=%3Cimg", "/compositions?room=%3Cimg", "/webhooks", `/webhooks/${webhook.id}`, "/events", "/keys", "/audit", "/server", "/<img src=x onerror=alert(8)>", "/rooms/%3Cimg%20src=x%20onerror=alert(9)%3E"];
   for (const to of pages) {
     await page.goto(`${server.url}/portal/#${to}`);
     await page.locator("#main[data-page]").waitFor();
@@ -411,6 +375,14 @@ test("nothing that people call themselves, write or send is more than a text, on
     assert.equal(await page.locator("#main img, #main script, #main b i, #main iframe, #how img, #main a[href^='javascript']").count(), 0, to);
     assert.ok(await page.locator("#main h1").count() === 1, to);
   }
+  // So are the ids in the drawing of a composition.
+  await api("PUT", `/sessions/${session}/recording`, { participants: "all" });
+  await go(page, `/recordings?session=${session}`);
+  await page.locator("tbody tr").nth(PAYLOADS.length - 1).waitFor();
+  await go(page, `/compositions/new?session=${session}`);
+  await page.getByLabel("Format", { exact: true }).selectOption("mp4");
+  assert.ok((await page.locator(".picture text").allTextContents()).includes("<b>&\"'</b>"));
+  assert.equal(await page.locator("#main b, #main svg b").count(), 0);
   await go(page, "/participants");
   assert.equal(await page.getByText(PAYLOADS[1].slice(0, 32), { exact: true }).count() > 0, true, "it is shown as it is");
   assert.deepEqual(alerts, []);
@@ -424,7 +396,7 @@ test("nothing that people call themselves, write or send is more than a text, on
 
 test("every page can be used by screen readers, by keyboard, on a phone, in German", { timeout: 120_000 }, async () => {
   const page = await open("/");
-  const pages = ["/", "/rooms", "/rooms/green-room/invite", "/rooms/green-room/settings", "/rooms/green-room/bans", "/sessions", "/participants", "/recordings", "/webhooks", "/events", "/keys", "/audit", "/server"];
+  const pages = ["/", "/rooms", "/rooms/green-room/invite", "/rooms/green-room/settings", "/rooms/green-room/bans", "/sessions", "/participants", "/recordings", "/compositions", "/compositions/new", "/webhooks", "/events", "/keys", "/audit", "/server"];
   for (const to of pages) {
     if (to !== "/") await go(page, to);
     await accessible(page, to);
@@ -443,8 +415,7 @@ test("every page can be used by screen readers, by keyboard, on a phone, in Germ
   const phone = await open("/", { options: { locale: "de-DE", viewport: { width: 360, height: 740 } } });
   for (const to of pages) {
     if (to !== "/") await go(phone, to);
-    const { scroll, width } = await phone.evaluate(() => ({ scroll: document.documentElement.scrollWidth, width: document.documentElement.clientWidth }));
-    assert.ok(scroll <= width, `${to} is wider than a phone: ${scroll} > ${width}`);
+    await fits(phone, to);
   }
   assert.equal(await phone.evaluate(() => document.documentElement.lang), "de");
   await button(phone, "Menü").click();

@@ -4,12 +4,13 @@ import { mkdirSync } from "node:fs";
 import { createServer } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { slowFfmpeg } from "./portal.mjs";
 import { assets, browser, end, Server, visit } from "./rig.mjs";
 
 const out = resolve(import.meta.dirname, "../../../docs/portal");
 const HOST = join(assets, "host.wav");
 mkdirSync(out, { recursive: true });
-const [server, chromium] = [await Server.start(), await browser()];
+const [server, chromium] = [await Server.start({ environment: { PARLOUR__COMPOSITIONS__FFMPEG: slowFfmpeg() } }), await browser()];
 const key = server.key();
 const api = async (method, path, body) => {
   const answer = await fetch(`${server.url}/v1${path}`, { method, headers: { authorization: `Bearer ${key}`, "content-type": "application/json" }, body: body && JSON.stringify(body) });
@@ -55,6 +56,14 @@ await api("PUT", `/sessions/${session}/recording`, { participants: "all" });
 const [{ id: past }] = (await api("GET", "/sessions?room=standup")).data;
 await sleep(12_000);
 const [{ id: recording }] = (await api("GET", "/recordings?room=standup&participant=mia")).data;
+const compose = (format, more) => api("POST", "/compositions", { session: past, format, ...more });
+const { id: failed } = await compose("ogg", { from_ms: 600_000 });
+await compose("wav", { audio: { mode: "tracks" } });
+const { id: mixed } = await compose("ogg", { audio: { mode: "dual", left: ["mia"], right: "rest" } });
+const { id: film } = await compose("mp4", { video: { layout: "speaker" } });
+while ((await api("GET", "/compositions?state=queued&state=running")).data.length) await sleep(500);
+/** The one that is seen at work. */
+let long = null;
 
 /** Pages, and what is done before the picture. */
 const pages = {
@@ -75,6 +84,18 @@ const pages = {
   "participants": ["/participants"],
   "recordings": ["/recordings"],
   "recording": [`/recordings/${recording}`],
+  "compositions": ["/compositions", async (page) => {
+    if (long) await api("DELETE", `/compositions/${long}`);
+    ({ id: long } = await compose("mp4"));
+    await page.waitForFunction((id) => Number(document.querySelector(`tr:has(a[href$="${id}"]) progress`)?.value) > 20, long);
+  }],
+  "composition": [`/compositions/${mixed}`],
+  "composition-video": [`/compositions/${film}`],
+  "composition-failed": [`/compositions/${failed}`],
+  "compose": [`/compositions/new?session=${past}`, async (page) => {
+    await page.getByLabel("Format", { exact: true }).selectOption("mp4");
+    await page.getByLabel("Picture", { exact: true }).selectOption("speaker");
+  }],
   "webhooks": ["/webhooks"],
   "webhook": [`/webhooks/${webhook}`],
   "events": ["/events"],

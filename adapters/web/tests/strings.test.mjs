@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { strings } from "../page/strings.js";
-import { strings as ofPortal } from "../portal/strings.js";
+import { strings as german } from "../portal/strings.de.js";
+import { strings as english } from "../portal/strings.en.js";
 import { qr } from "./qr.mjs";
 
 const folder = join(import.meta.dirname, "../page");
@@ -25,14 +26,14 @@ test("each language has the same keys, with places for the same values", () => {
 });
 
 test("the portal says the same in each language, and names no text that is missing", () => {
-  assert.deepEqual(keys(ofPortal.de), keys(ofPortal.en));
+  assert.deepEqual(keys(german), keys(english));
   const portal = join(import.meta.dirname, "../portal");
   const files = readdirSync(portal).filter((name) => /\.(js|html)$/.test(name) && name !== "uqr.js");
   const source = files.map((name) => readFileSync(join(portal, name), "utf8")).join("\n");
   const named = [...source.matchAll(/(?:\btext\(|data-(?:text|label)=)["']([a-z]+(?:\.\w+)+)["']/gi)].map(([, key]) => key);
   assert.ok(named.length > 250, `${named.length}`);
   for (const key of named) {
-    assert.ok(key.split(".").reduce((texts, part) => texts?.[part], ofPortal.en) !== undefined, `there is no text ${key}`);
+    assert.ok(key.split(".").reduce((texts, part) => texts?.[part], english) !== undefined, `there is no text ${key}`);
   }
 });
 

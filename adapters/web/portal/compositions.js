@@ -1,0 +1,143 @@
+/** Compositions: the recordings of a session as one file. A list, how far each is, and one of them to play. */
+import { ask, get, query } from "./api.js";
+import { filters } from "./forms.js";
+import { show } from "./how.js";
+import { every, live } from "./live.js";
+import { player } from "./player.js";
+import { more } from "./rooms.js";
+import { badge, confirm, doing, empty, facts, h, head, link, path, section, settled, table, time } from "./ui.js";
+import { position, size, span, text, word } from "./text.js";
+
+/** What tells of compositions. Nothing tells that one is asked for, begun, cancelled, or how far it is. */
+export const EVENTS = ["composition.ready", "composition.failed", "composition.deleted"];
+const TONES = /** @type {const} */ ({ queued: "warn", running: "warn", ready: "good", failed: "bad", cancelled: "" });
+const UNDER_WAY = ["queued", "running"];
+/** Formats with a picture. */
+export const PICTURES = ["mp4", "webm"];
+
+/** @param {any} composition */
+const stateOf = ({ state }) => badge(word("compositionState", state), TONES[/** @type {keyof typeof TONES} */ (state)] ?? "");
+
+/** How far one is. @param {any} composition */
+function far({ state, progress }) {
+  if (state !== "running") return [];
+  return [h("progress", { max: 100, value: progress, "aria-label": text("compositions.progress") }), h("span", { class: "figure", text: `${progress} %` })];
+}
+
+/** @param {HTMLElement} main @param {string[]} _ @param {URLSearchParams} search */
+export async function render(main, _, search) {
+  const wanted = { room: search.get("room"), session: search.get("session"), state: search.get("state") };
+  const nothing = () => Object.values(wanted).some(Boolean) ? empty(text("ui.noMatch"), text("ui.noMatchText"), link("/compositions", text("ui.showAll"))) : empty(text("compositions.empty"), text("compositions.emptyText"), link("/compositions/new", text("compositions.make"), { class: "button" }));
+  const { place, read } = compositionList({ ...wanted, limit: 50 }, nothing, true);
+  await read(false);
+  main.append(head(text("nav.compositions"), { actions: [link("/compositions/new", text("compositions.make"), { class: "button main" })] }), filters([
+    { name: "room", label: text("words.room"), kind: "search" },
+    { name: "state", label: text("words.state"), kind: "select", options: [["", text("ui.all")], ...Object.keys(TONES).map((state) => /** @type {[string, string]} */ ([state, word("compositionState", state)]))] },
+  ], search, "/compositions"), place);
+  live(query({ type: EVENTS }), settled(200, () => void read().catch(() => undefined)), read);
+  every(2_000, read);
+}
+
+/**
+ * A list that is read again and again: while the same are in the same states, only how far they are changes.
+ * @param {Record<string, any>} wanted
+ * @param {() => HTMLElement} nothing What stands there without any.
+ * @param {boolean} [withRoom]
+ */
+export function compositionList(wanted, nothing, withRoom = false) {
+  const place = h("div");
+  /** @type {Map<string, HTMLElement>} */
+  const bars = new Map();
+  let shown = "";
+  const read = async (quiet = true) => {
+    const { data, next_cursor } = await get(`/compositions${query(wanted)}`, { quiet });
+    for (const one of data) bars.get(one.id)?.replaceChildren(...far(one));
+    const now = JSON.stringify(data.map((/** @type {any} */ { id, state }) => [id, state]));
+    if (shown === now) return;
+    shown = now;
+    bars.clear();
+    if (data.length === 0) return place.replaceChildren(nothing());
+    const list = table(text("nav.compositions"), [
+      { name: text("compositions.asked"), cell: ({ id, created_at }) => h("a", { href: `#${path("compositions", id)}` }, time(created_at)) },
+      ...(withRoom ? [{ name: text("words.room"), cell: (/** @type {any} */ { room }) => link(path("rooms", room), room) }] : []),
+      { name: text("compositions.kind"), cell: (one) => h("div", {}, word("format", one.format), h("div", { class: "faint", text: kindOf(one) })) },
+      { name: text("words.state"), cell: (one) => {
+        const bar = h("span", { class: "progress" }, ...far(one));
+        bars.set(one.id, bar);
+        return h("span", { class: "progress" }, stateOf(one), bar);
+      } },
+      { name: text("words.length"), cell: ({ duration_ms }) => duration_ms === null ? "–" : span(duration_ms), class: "figure" },
+      { name: text("server.size"), cell: ({ size: bytes }) => bytes === null ? "–" : size(bytes), class: "figure" },
+    ], data);
+    place.replaceChildren(list.table, more(next_cursor, list, (cursor) => get(`/compositions${query({ ...wanted, cursor })}`, { quiet: true })));
+  };
+  return { place, read };
+}
+
+/** How the sound, or the picture, is arranged. @param {any} composition */
+const kindOf = ({ audio, video }) => video ? word("layout", video.layout) : word("mode", audio.mode);
+
+/** Who is on a side. @param {any} side */
+const sideOf = (side) => Array.isArray(side) ? side.join(", ") : word("side", side);
+
+/** The part of the session, as it was asked for. @param {any} composition */
+const partOf = ({ from_ms, to_ms }) => from_ms === null && to_ms === null ? text("compositions.whole") : text("compositions.part", { from: position(from_ms ?? 0), to: to_ms === null ? text("compositions.end") : position(to_ms) });
+
+/** @param {HTMLElement} main @param {string[]} parts */
+export async function renderOne(main, [id = ""]) {
+  const at = path("compositions", id);
+  const mark = h("span"), known = h("div"), result = h("div", { class: "sound" });
+  const again = doing(text("compositions.again"), async () => {
+    const { session, format, audio, video, from_ms, to_ms } = await get(at, { quiet: true });
+    const given = Object.entries({ video, from_ms, to_ms }).filter(([, value]) => value !== null);
+    const made = await ask("POST", "/compositions", { session, format, audio, ...Object.fromEntries(given) });
+    location.hash = path("compositions", made.id);
+  }, { class: "main" });
+  const cancel = doing(text("compositions.cancel"), async () => {
+    await ask("POST", `${at}/cancel`);
+    await read();
+  });
+  const remove = doing(text("compositions.delete"), async () => confirm(text("compositions.delete"), text("compositions.deleteText"), text("compositions.delete"), async () => {
+    await ask("DELETE", at);
+    location.hash = "/compositions";
+  }), { class: "away" });
+  const bar = h("p", { class: "progress under-way" });
+  let shown = "";
+  const read = async (quiet = true) => {
+    const one = await get(at, { quiet });
+    const { room, session, format, audio, video, state, error } = one;
+    bar.replaceChildren(...far(one));
+    // Who listens is not interrupted by what changes nothing.
+    if (shown === state) return one;
+    shown = state;
+    mark.replaceChildren(stateOf(one));
+    again.hidden = !["failed", "cancelled"].includes(state);
+    cancel.hidden = !UNDER_WAY.includes(state);
+    known.replaceChildren(facts([
+      [text("words.room"), link(path("rooms", room), room)], [text("words.session"), link(path("sessions", session), `${session.slice(0, 8)}…`)], [text("compositions.format"), word("format", format)],
+      [text("recordings.sound"), audio.mode === "dual" ? text("compositions.sides", { left: sideOf(audio.left), right: sideOf(audio.right) }) : word("mode", audio.mode)],
+      ...(video ? [/** @type {[string, string]} */ ([text("compositions.picture"), text("compositions.figures", { layout: word("layout", video.layout), width: video.width, height: video.height, fps: video.fps })])] : []),
+      [text("compositions.of"), partOf(one)], [text("compositions.asked"), time(one.created_at)], [text("words.ended"), time(one.ended_at)],
+      [text("words.length"), one.duration_ms === null ? "–" : span(one.duration_ms)], [text("server.size"), one.size === null ? "–" : size(one.size)],
+      [text("recordings.expires"), one.expires_at ? time(one.expires_at) : text("recordings.never")],
+    ]));
+    const src = `/v1${at}/content`;
+    if (state === "ready") show({ method: "GET", path: src });
+    result.replaceChildren(...state === "ready" ? [
+      player({ src, label: text("compositions.one", { room }), duration_ms: one.duration_ms, size: one.size, picture: PICTURES.includes(format) }),
+      h("p", {}, h("a", { href: src, download: `${id}.${format}`, text: text("recordings.download") })),
+    ] : error ? [h("p", { class: "notice", text: word("compositionError", error.code) }), h("pre", { tabindex: "0", text: error.detail })]
+      : [h("p", { class: "hint", text: text(`compositions.${state}`) }), bar]);
+    return one;
+  };
+  const first = await read(false);
+  main.append(head(text("compositions.one", { room: first.room }), { over: link("/compositions", text("nav.compositions")), badge: mark, actions: [again, cancel, remove] }),
+    section(text("compositions.result"), result), known, h("p", { class: "hint" }, h("code", { text: id })));
+  const later = settled(200, () => void read().catch(() => undefined));
+  live(query({ session: first.session, type: EVENTS }), ({ type, data }) => {
+    // There is nothing left to read, whoever has deleted it.
+    if (type === "composition.deleted" && data.composition.id === id) location.hash = "/compositions";
+    else later();
+  }, read);
+  every(1_000, async () => { if (UNDER_WAY.includes(shown)) await read(); });
+}
