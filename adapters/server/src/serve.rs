@@ -34,9 +34,6 @@ use crate::webhooks::Webhooks;
 use crate::webhooks::target::Rules;
 use crate::{erasure, retention};
 
-// What starts and serves is boxed here, and so compiled once: an `async fn` is compiled again in each program that awaits it, and with
-// it all that it starts.
-
 /// How long an end waits for those who do not come to theirs.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -161,6 +158,7 @@ impl Running {
     /// # Errors
     /// [`StartError`]
     pub fn start(config: &Config) -> BoxFuture<'_, Result<Self, StartError>> {
+        // Boxed here, it is compiled once: an `async fn` is compiled in each program that awaits it, with all that it starts.
         Box::pin(Self::guarded(config, |registry| registry))
     }
 
@@ -345,6 +343,7 @@ impl Running {
         self.serve(Box::pin(end), Box::pin(now))
     }
 
+    /// [`until`](Self::until), compiled once for all futures.
     fn serve(
         self,
         end: BoxFuture<'static, ()>,
