@@ -21,12 +21,20 @@ export class Problem extends Error {
 }
 
 let csrf = "";
+/** What the page that is shown waits for. */
+let page = new AbortController();
 /** Asks for a login, which another request may wait for, too. @type {() => Promise<void>} */
 let logIn = () => Promise.reject(new Error("nobody is asked"));
 /** @type {Promise<void> | null} */
 let waiting = null;
 /** Told of each request of the page that is shown. @type {(asked: Asked) => void} */
 let told = () => undefined;
+
+/** What the page has asked for is not answered any more: another one is shown. */
+export function leavePage() {
+  page.abort();
+  page = new AbortController();
+}
 
 /** @param {() => Promise<void>} ask */
 export const onLoginNeeded = (ask) => { logIn = ask; };
@@ -41,22 +49,27 @@ export function login() {
   return waiting;
 }
 
+/** @returns {Promise<never>} */
+const never = () => new Promise(() => undefined);
+
 /**
  * @param {string} method
  * @param {string} path
  * @param {any} [body]
  * @param {Record<string, string>} [headers]
+ * @param {AbortSignal} [signal]
  * @returns {Promise<Response>}
  */
-async function send(method, path, body, headers = {}) {
+async function send(method, path, body, headers = {}, signal = undefined) {
   try {
     return await fetch(path, {
       method,
       headers: { ...headers, ...(body !== undefined && { "content-type": "application/json" }), ...(method !== "GET" && { "x-csrf-token": csrf }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
-      cache: "no-store",
+      cache: "no-store", signal,
     });
   } catch {
+    if (signal?.aborted) return never();
     throw new Error(text("ui.unreachable"));
   }
 }
@@ -71,13 +84,15 @@ async function send(method, path, body, headers = {}) {
  */
 export async function ask(method, path, body, { headers = {}, quiet = false } = {}) {
   if (!quiet) told({ method, path: `/v1${path}`, body });
+  const signal = method === "GET" ? page.signal : undefined;
   for (let tries = 0; ; tries++) {
-    const response = await send(method, `/v1${path}`, body, headers);
+    const response = await send(method, `/v1${path}`, body, headers, signal);
     if (response.status === 401 && tries < 3) {
       await login();
       continue;
     }
     const answer = response.status === 204 ? null : await response.json().catch(() => ({}));
+    if (signal?.aborted) return never();
     if (!response.ok) throw new Problem(answer, response.status);
     const etag = response.headers.get("etag");
     if (etag && answer) Object.defineProperty(answer, "etag", { value: etag });
@@ -87,6 +102,20 @@ export async function ask(method, path, body, { headers = {}, quiet = false } = 
 
 /** @param {string} path @param {{ quiet?: boolean }} [options] */
 export const get = (path, options) => ask("GET", path, undefined, options);
+
+/**
+ * Reads again what a page shows; leads to `list` if it is gone, whoever has deleted it.
+ * @param {() => Promise<unknown>} read
+ * @param {string} list
+ */
+export const unlessGone = (read, list) => async () => {
+  try {
+    await read();
+  } catch (error) {
+    if (!(error instanceof Problem && error.kind === "not-found")) throw error;
+    location.hash = list;
+  }
+};
 
 /**
  * The query of a list; what is empty is left out.

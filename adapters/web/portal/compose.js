@@ -2,19 +2,21 @@
 import { ask, get, Problem, query } from "./api.js";
 import { PICTURES } from "./compositions.js";
 import { form } from "./forms.js";
+import { COMPOSABLE } from "./recordings.js";
 import { empty, h, head, link, path, section, svg, table, time } from "./ui.js";
 import { number, text, word } from "./text.js";
 
 /** @typedef {{ x: number, y: number, width: number, height: number, sources: string | string[] }} Region */
+/** Somebody who was recorded. @typedef {{ id: string, name: string }} Person */
 
 /** @param {HTMLElement} main @param {URLSearchParams} search */
 export async function renderNew(main, search) {
   const session = search.get("session");
-  const { data, next_cursor } = await get(`/recordings${query({ session, limit: 200 })}`);
+  const { data, next_cursor } = await get(`/recordings${query({ session, state: COMPOSABLE, limit: 200 })}`);
   const over = link("/compositions", text("nav.compositions"));
   if (data.length === 0) return main.append(head(text("compositions.make"), { over }), empty(text("recordings.empty"), text("recordings.emptyText"), link("/rooms", text("overview.toRooms"), { class: "button" })));
   if (session === null) return main.append(head(text("compositions.make"), { over }), section(text("compositions.choose"), sessions(data), next_cursor ? h("p", { class: "hint", text: text("compositions.older") }) : null));
-  const people = [...new Set(data.map((/** @type {any} */ { participant }) => String(participant)))].sort();
+  const people = await peopleOf(session, next_cursor ? null : new Set(data.map((/** @type {any} */ { participant }) => participant)));
   const [{ room }] = data;
   const picture = h("div", { class: "picture" });
   const made = fields(session, people);
@@ -23,6 +25,18 @@ export async function renderNew(main, search) {
   made.addEventListener("input", change);
   change();
   main.append(head(text("compositions.make"), { over }), h("p", {}, link(path("sessions", session), text("sessions.one", { room })), " · ", time(data.at(-1).started_at)), made);
+}
+
+/**
+ * Those who were recorded, in the order in which they came.
+ * @param {string} session
+ * @param {Set<string> | null} recorded Their ids; `null`: too many recordings to know, so all who were there.
+ * @returns {Promise<Person[]>}
+ */
+async function peopleOf(session, recorded) {
+  const { data } = await get(`/participants${query({ session, limit: 200, order: "asc" })}`, { quiet: true });
+  const people = data.filter((/** @type {any} */ { participant }) => !recorded || recorded.has(participant));
+  return people.map((/** @type {any} */ { participant, name }) => ({ id: participant, name: name || participant }));
 }
 
 /**
@@ -39,9 +53,9 @@ function sessions(recordings) {
   ], [...found.values()]).table;
 }
 
-/** @param {string} session @param {string[]} people */
+/** @param {string} session @param {Person[]} people */
 function fields(session, people) {
-  const choices = people.map((id) => /** @type {[string, string]} */ ([id, id]));
+  const choices = people.map(({ id, name }) => /** @type {[string, string]} */ ([id, name === id ? id : `${name} (${id})`]));
   /** @param {string} group @param {string[]} names @returns {[string, string][]} */
   const words = (group, names) => names.map((name) => [name, word(group, name)]);
   return form([
@@ -50,7 +64,7 @@ function fields(session, people) {
     { name: "left", label: text("compositions.left"), kind: "checks", options: choices, pointer: "/audio/left", width: "half" },
     { name: "right", label: text("compositions.right"), kind: "checks", options: choices, pointer: "/audio/right", hint: text("compositions.sideHint"), width: "half" },
     { name: "layout", label: text("compositions.picture"), kind: "select", options: words("layout", ["grid", "speaker", "single", "regions"]), pointer: "/video/layout" },
-    { name: "regions", label: text("compositions.regions"), kind: "area", pointer: "/video/regions", hint: text("compositions.regionsHint"), value: `0 0 960 720 ${people[0]}\n960 0 320 720 rest` },
+    { name: "regions", label: text("compositions.regions"), kind: "area", pointer: "/video/regions", hint: text("compositions.regionsHint"), value: `0 0 960 720 ${people[0]?.id ?? "all"}\n960 0 320 720 rest` },
     { name: "width", label: text("compositions.width"), kind: "number", value: 1_280, pointer: "/video/width", width: "third" },
     { name: "height", label: text("compositions.height"), kind: "number", value: 720, pointer: "/video/height", width: "third" },
     { name: "fps", label: text("compositions.fps"), kind: "number", value: 25, pointer: "/video/fps", width: "third" },
@@ -63,7 +77,7 @@ function fields(session, people) {
     const [from_ms, to_ms] = ["from_ms", "to_ms"].map((name) => moment(name, values[name]));
     const asked = {
       session, format, audio: { mode, ...(mode === "dual" && { left: side(left), right: side(right) }) },
-      ...(PICTURES.includes(format) && { video: { layout, width: width ?? undefined, height: height ?? undefined, fps: fps ?? undefined, ...(layout === "regions" && { regions: regionsOf(values.regions) }) } }),
+      ...(PICTURES.includes(format) && { video: { layout, width: width ?? undefined, height: height ?? undefined, fps: fps ?? undefined, ...(layout === "regions" && { regions: regionsOf(values.regions, people) }) } }),
       ...(from_ms !== null && { from_ms }), ...(to_ms !== null && { to_ms }),
     };
     try {
@@ -93,13 +107,17 @@ function moment(name, value) {
 /**
  * Regions as they are written, one in each line.
  * @param {string} lines
+ * @param {Person[]} people
  * @returns {Region[]}
  */
-function regionsOf(lines) {
+function regionsOf(lines, people) {
   return lines.split("\n").filter((line) => line.trim()).map((line, n) => {
     const [, x, y, width, height, who = ""] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\S.*)$/.exec(line) ?? [];
     if (!who) throw wrong("/video/regions", text("compositions.noRegion", { line: n + 1 }));
-    return { x: Number(x), y: Number(y), width: Number(width), height: Number(height), sources: ["all", "rest"].includes(who.trim()) ? who.trim() : who.split(",").map((id) => id.trim()).filter(Boolean) };
+    const sources = ["all", "rest"].includes(who.trim()) ? who.trim() : who.split(",").map((id) => id.trim()).filter(Boolean);
+    const stranger = Array.isArray(sources) && sources.find((id) => !people.some((one) => one.id === id));
+    if (stranger) throw wrong("/video/regions", text("compositions.noPerson", { line: n + 1, id: stranger }));
+    return { x: Number(x), y: Number(y), width: Number(width), height: Number(height), sources };
   });
 }
 
@@ -107,7 +125,7 @@ function regionsOf(lines) {
  * Shows the fields that the choices need, and draws the picture that they make.
  * @param {HTMLFormElement} made
  * @param {HTMLElement} place
- * @param {string[]} people
+ * @param {Person[]} people
  */
 function arrange(made, place, people) {
   /** @param {string} name */
@@ -124,10 +142,10 @@ function arrange(made, place, people) {
   /** @type {Region[]} */
   let regions = [];
   try {
-    regions = regionsOf(value("regions"));
+    regions = regionsOf(value("regions"), people);
   } catch { /* It is drawn when it is written to the end; the form says what is wrong. */ }
   const tiles = tilesOf(value("layout"), width, height, people, regions);
-  place.replaceChildren(svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${text("compositions.drawing")}: ${word("layout", value("layout"))}` },
+  place.replaceChildren(svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${text("compositions.drawing")}: ${word("layout", value("layout"))}: ${tiles.map(({ who }) => who).join(", ")}` },
     ...tiles.map(({ x, y, width: wide, height: high, who }, n) => {
       const size = Math.min(high / 5, wide / Math.max(6, who.length));
       const line = Math.max(2, width / 160);
@@ -140,23 +158,23 @@ function arrange(made, place, people) {
  * @param {string} layout
  * @param {number} width
  * @param {number} height
- * @param {string[]} people
+ * @param {Person[]} people
  * @param {Region[]} regions
  */
 function tilesOf(layout, width, height, people, regions) {
-  /** @param {Omit<Region, "sources">} all @param {string[]} who @param {number} columns @param {number} rows */
+  /** @param {Omit<Region, "sources">} all @param {Person[]} who @param {number} columns @param {number} rows */
   const cells = ({ x, y, width: wide, height: high }, who, columns, rows) => who.slice(0, columns * rows).map((one, n) => (
-    { x: x + wide * (n % columns) / columns, y: y + high * Math.floor(n / columns) / rows, width: wide / columns, height: high / rows, who: one }
+    { x: x + wide * (n % columns) / columns, y: y + high * Math.floor(n / columns) / rows, width: wide / columns, height: high / rows, who: one.name }
   ));
-  /** @param {Omit<Region, "sources">} all @param {string[]} who */
+  /** @param {Omit<Region, "sources">} all @param {Person[]} who */
   const grid = (all, who) => {
     const columns = Math.max(1, Math.ceil(Math.sqrt(who.length)));
     return cells(all, who, columns, Math.max(1, Math.ceil(who.length / columns)));
   };
-  const all = { x: 0, y: 0, width, height }, [first = "", ...others] = people;
+  const all = { x: 0, y: 0, width, height }, [first, ...others] = people;
   if (layout === "grid") return grid(all, people);
   const beside = layout === "speaker" && others.length ? width / 4 : 0;
-  if (layout !== "regions") return [...cells({ ...all, width: width - beside }, [first], 1, 1), ...beside ? cells({ ...all, x: width - beside, width: beside }, others, 1, Math.max(4, Math.min(6, others.length))) : []];
+  if (layout !== "regions") return [...cells({ ...all, width: width - beside }, first ? [first] : [], 1, 1), ...beside ? cells({ ...all, x: width - beside, width: beside }, others, 1, Math.max(4, Math.min(6, others.length))) : []];
   const named = new Set(regions.flatMap(({ sources }) => Array.isArray(sources) ? sources : []));
-  return regions.flatMap((region) => grid(region, people.filter((id) => region.sources === "all" || (region.sources === "rest" ? !named.has(id) : region.sources.includes(id)))));
+  return regions.flatMap((region) => grid(region, people.filter(({ id }) => region.sources === "all" || (region.sources === "rest" ? !named.has(id) : region.sources.includes(id)))));
 }

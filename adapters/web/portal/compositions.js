@@ -1,5 +1,5 @@
 /** Compositions: the recordings of a session as one file. A list, how far each is, and one of them to play. */
-import { ask, get, query } from "./api.js";
+import { ask, get, query, unlessGone } from "./api.js";
 import { filters } from "./forms.js";
 import { show } from "./how.js";
 import { every, live } from "./live.js";
@@ -12,6 +12,8 @@ import { position, size, span, text, word } from "./text.js";
 export const EVENTS = ["composition.ready", "composition.failed", "composition.deleted"];
 const TONES = /** @type {const} */ ({ queued: "warn", running: "warn", ready: "good", failed: "bad", cancelled: "" });
 const UNDER_WAY = ["queued", "running"];
+/** Errors of which the program's own words say more. */
+const DETAILED = ["compose-failed", "crashed", "write-failed"];
 /** Formats with a picture. */
 export const PICTURES = ["mp4", "webm"];
 
@@ -28,7 +30,7 @@ function far({ state, progress }) {
 export async function render(main, _, search) {
   const wanted = { room: search.get("room"), session: search.get("session"), state: search.get("state") };
   const nothing = () => Object.values(wanted).some(Boolean) ? empty(text("ui.noMatch"), text("ui.noMatchText"), link("/compositions", text("ui.showAll"))) : empty(text("compositions.empty"), text("compositions.emptyText"), link("/compositions/new", text("compositions.make"), { class: "button" }));
-  const { place, read } = compositionList({ ...wanted, limit: 50 }, nothing, true);
+  const { place, read } = compositionList(wanted, nothing, true);
   await read(false);
   main.append(head(text("nav.compositions"), { actions: [link("/compositions/new", text("compositions.make"), { class: "button main" })] }), filters([
     { name: "room", label: text("words.room"), kind: "search" },
@@ -38,40 +40,62 @@ export async function render(main, _, search) {
   every(2_000, read);
 }
 
+/** How many a list shows at first, and at most when it is read again. */
+const PAGE = 50, MOST = 200;
+
 /**
- * A list that is read again and again: while the same are in the same states, only how far they are changes.
+ * A list that is read again and again: while it has the same entries, only what has changed of them is written anew.
  * @param {Record<string, any>} wanted
  * @param {() => HTMLElement} nothing What stands there without any.
  * @param {boolean} [withRoom]
  */
 export function compositionList(wanted, nothing, withRoom = false) {
   const place = h("div");
-  /** @type {Map<string, HTMLElement>} */
-  const bars = new Map();
-  let shown = "";
+  /** What changes of each: the writing of it, and whether more is to come. @type {Map<string, { write: (one: any) => void, state: string }>} */
+  const rows = new Map();
+  let shown = "", asked = 0, answered = 0;
+  /** @param {any} one @param {string} name @param {(one: any) => (Node | string)[]} content */
+  const cell = (one, name, content) => {
+    const made = h("span", { class: name }, ...content(one)), former = rows.get(one.id)?.write;
+    rows.set(one.id, { state: one.state, write: (now) => {
+      former?.(now);
+      made.replaceChildren(...content(now));
+    } });
+    return made;
+  };
   const read = async (quiet = true) => {
-    const { data, next_cursor } = await get(`/compositions${query(wanted)}`, { quiet });
-    for (const one of data) bars.get(one.id)?.replaceChildren(...far(one));
-    const now = JSON.stringify(data.map((/** @type {any} */ { id, state }) => [id, state]));
-    if (shown === now) return;
+    const mine = ++asked;
+    const { data, next_cursor } = await get(`/compositions${query({ ...wanted, limit: Math.min(MOST, Math.max(PAGE, rows.size)) })}`, { quiet });
+    // An answer that was overtaken tells what was before.
+    if (mine < answered) return rows.size;
+    answered = mine;
+    const now = JSON.stringify(data.map((/** @type {any} */ { id }) => id));
+    if (shown === now) {
+      for (const one of data) {
+        const row = rows.get(one.id);
+        row?.write(one);
+        if (row) row.state = one.state;
+      }
+      return rows.size;
+    }
     shown = now;
-    bars.clear();
-    if (data.length === 0) return place.replaceChildren(nothing());
+    rows.clear();
+    if (data.length === 0) {
+      place.replaceChildren(nothing());
+      return 0;
+    }
     const list = table(text("nav.compositions"), [
       { name: text("compositions.asked"), cell: ({ id, created_at }) => h("a", { href: `#${path("compositions", id)}` }, time(created_at)) },
       ...(withRoom ? [{ name: text("words.room"), cell: (/** @type {any} */ { room }) => link(path("rooms", room), room) }] : []),
       { name: text("compositions.kind"), cell: (one) => h("div", {}, word("format", one.format), h("div", { class: "faint", text: kindOf(one) })) },
-      { name: text("words.state"), cell: (one) => {
-        const bar = h("span", { class: "progress" }, ...far(one));
-        bars.set(one.id, bar);
-        return h("span", { class: "progress" }, stateOf(one), bar);
-      } },
-      { name: text("words.length"), cell: ({ duration_ms }) => duration_ms === null ? "–" : span(duration_ms), class: "figure" },
-      { name: text("server.size"), cell: ({ size: bytes }) => bytes === null ? "–" : size(bytes), class: "figure" },
+      { name: text("words.state"), cell: (one) => cell(one, "progress", (now) => [stateOf(now), ...far(now)]) },
+      { name: text("words.length"), cell: (one) => cell(one, "", ({ duration_ms }) => [duration_ms === null ? "–" : span(duration_ms)]), class: "figure" },
+      { name: text("server.size"), cell: (one) => cell(one, "", ({ size: bytes }) => [bytes === null ? "–" : size(bytes)]), class: "figure" },
     ], data);
-    place.replaceChildren(list.table, more(next_cursor, list, (cursor) => get(`/compositions${query({ ...wanted, cursor })}`, { quiet: true })));
+    place.replaceChildren(list.table, more(next_cursor, list, (cursor) => get(`/compositions${query({ ...wanted, limit: PAGE, cursor })}`, { quiet: true })));
+    return rows.size;
   };
-  return { place, read };
+  return { place, read, isUnderWay: () => [...rows.values()].some(({ state }) => UNDER_WAY.includes(state)) };
 }
 
 /** How the sound, or the picture, is arranged. @param {any} composition */
@@ -102,9 +126,12 @@ export async function renderOne(main, [id = ""]) {
     location.hash = "/compositions";
   }), { class: "away" });
   const bar = h("p", { class: "progress under-way" });
-  let shown = "";
+  let shown = "", asked = 0, answered = 0;
   const read = async (quiet = true) => {
+    const mine = ++asked;
     const one = await get(at, { quiet });
+    if (mine < answered) return one;
+    answered = mine;
     const { room, session, format, audio, video, state, error } = one;
     bar.replaceChildren(...far(one));
     // Who listens is not interrupted by what changes nothing.
@@ -126,18 +153,19 @@ export async function renderOne(main, [id = ""]) {
     result.replaceChildren(...state === "ready" ? [
       player({ src, label: text("compositions.one", { room }), duration_ms: one.duration_ms, size: one.size, picture: PICTURES.includes(format) }),
       h("p", {}, h("a", { href: src, download: `${id}.${format}`, text: text("recordings.download") })),
-    ] : error ? [h("p", { class: "notice", text: word("compositionError", error.code) }), h("pre", { tabindex: "0", text: error.detail })]
+    ] : error ? [h("p", { class: "notice", text: word("compositionError", error.code) }), DETAILED.includes(error.code) ? h("pre", { tabindex: "0", text: error.detail }) : ""]
       : [h("p", { class: "hint", text: text(`compositions.${state}`) }), bar]);
     return one;
   };
   const first = await read(false);
   main.append(head(text("compositions.one", { room: first.room }), { over: link("/compositions", text("nav.compositions")), badge: mark, actions: [again, cancel, remove] }),
     section(text("compositions.result"), result), known, h("p", { class: "hint" }, h("code", { text: id })));
-  const later = settled(200, () => void read().catch(() => undefined));
+  const reread = unlessGone(read, "/compositions");
+  const later = settled(200, () => void reread().catch(() => undefined));
   live(query({ session: first.session, type: EVENTS }), ({ type, data }) => {
     // There is nothing left to read, whoever has deleted it.
     if (type === "composition.deleted" && data.composition.id === id) location.hash = "/compositions";
     else later();
-  }, read);
-  every(1_000, async () => { if (UNDER_WAY.includes(shown)) await read(); });
+  }, reread);
+  every(1_000, async () => { if (UNDER_WAY.includes(shown)) await reread(); });
 }

@@ -1,5 +1,5 @@
 /** What happens, as it happens: one stream of events for the page that is shown, and questions that are asked again. */
-import { login, whoIsIn } from "./api.js";
+import { leavePage, login, whoIsIn } from "./api.js";
 import { show } from "./how.js";
 
 /** @typedef {{ type: string, at: string, seq: number, room: string | null, session: string | null, participant: string | null, data: any }} Event */
@@ -12,6 +12,7 @@ const running = new Set();
 
 /** Ends all that the former page has begun. */
 export function endAll() {
+  leavePage();
   for (const end of running) end();
   running.clear();
 }

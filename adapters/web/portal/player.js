@@ -1,4 +1,5 @@
 /** A player of sound, or of a picture with it: what it sounds like at a glance, and every moment of it by a click or a key. */
+import { atEnd } from "./live.js";
 import { h, svg } from "./ui.js";
 import { position, span, text } from "./text.js";
 
@@ -19,9 +20,10 @@ export function player({ src, label, duration_ms, size, picture = false }) {
   const all = svg("svg", { viewBox: `0 0 ${BARS} 2`, preserveAspectRatio: "none", "aria-hidden": "true" });
   const played = /** @type {SVGSVGElement} */ (all.cloneNode()), head = h("i");
   const wave = h("div", { class: "wave", role: "slider", tabindex: "0", "aria-label": text("player.place"), "aria-valuemin": "0" }, all, h("span", { class: "played" }, played), head);
-  const show = () => {
-    const share = `${100 * Math.min(1, media.currentTime / seconds())}%`;
-    wave.style.setProperty("--played", share);
+  const show = () => wave.style.setProperty("--played", `${seconds() > 0 ? 100 * Math.min(1, media.currentTime / seconds()) : 0}%`);
+  // Not while it plays: a screen reader would talk over it.
+  const tell = () => {
+    show();
     wave.setAttribute("aria-valuemax", String(Math.round(seconds())));
     wave.setAttribute("aria-valuenow", String(Math.round(media.currentTime)));
     wave.setAttribute("aria-valuetext", text("player.at", { at: span(media.currentTime * 1_000), of: span(seconds() * 1_000) }));
@@ -29,7 +31,7 @@ export function player({ src, label, duration_ms, size, picture = false }) {
   /** @param {number} to */
   const seek = (to) => {
     media.currentTime = Math.max(0, Math.min(to, seconds()));
-    show();
+    tell();
   };
   /** @param {PointerEvent} event */
   const point = ({ clientX }) => {
@@ -48,13 +50,19 @@ export function player({ src, label, duration_ms, size, picture = false }) {
     event.preventDefault();
     seek(media.currentTime + step);
   });
-  for (const type of ["timeupdate", "seeked", "loadedmetadata"]) media.addEventListener(type, show);
-  show();
+  media.addEventListener("timeupdate", show);
+  media.addEventListener("loadedmetadata", tell);
+  wave.addEventListener("focus", tell);
+  tell();
   const hint = h("p", { class: "hint", hidden: true });
-  const isShort = duration_ms <= LONGEST_MS && size <= LARGEST;
-  void (isShort ? peaksOf(src) : Promise.resolve(null)).then((peaks) => {
+  const isLarge = duration_ms > LONGEST_MS || size > LARGEST;
+  const aborter = new AbortController();
+  atEnd(() => aborter.abort());
+  // Of a damaged file nobody knows how long it is.
+  void (duration_ms > 0 && !isLarge ? peaksOf(src, aborter.signal) : Promise.resolve(null)).then((peaks) => {
     hint.hidden = peaks !== null;
-    hint.textContent = isShort ? text("player.noWave") : text("player.tooLong", { minutes: LONGEST_MS / 60_000, size: LARGEST / 1e6 });
+    hint.textContent = isLarge ? text("player.tooLong", { minutes: LONGEST_MS / 60_000, size: LARGEST / 1e6 }) : text("player.noWave");
+    wave.classList.toggle("bare", peaks === null);
     if (peaks) for (const place of [all, played]) place.append(svg("path", { d: outline(peaks) }));
   });
   const scale = h("p", { class: "scale" }, ...[0, .5, 1].map((part) => h("span", { text: position(duration_ms * part) })));
@@ -62,17 +70,20 @@ export function player({ src, label, duration_ms, size, picture = false }) {
 }
 
 /**
- * The highest sample of each bar, whichever channel it is in; `null` if the browser cannot decode the file.
+ * The highest sample of each bar, whichever channel it is in; `null` if the file cannot be had or decoded.
  * @param {string} src
+ * @param {AbortSignal} signal
  * @returns {Promise<number[] | null>}
  */
-async function peaksOf(src) {
+async function peaksOf(src, signal) {
   const peaks = new Array(BARS).fill(0);
   try {
-    const answer = await fetch(src);
+    const answer = await fetch(src, { signal });
     if (!answer.ok) return null;
+    const file = await answer.arrayBuffer();
+    if (signal.aborted) return null;
     // A low rate is enough for what is drawn.
-    const sound = await new OfflineAudioContext(1, 1, 8_000).decodeAudioData(await answer.arrayBuffer());
+    const sound = await new OfflineAudioContext(1, 1, 8_000).decodeAudioData(file);
     for (let channel = 0; channel < sound.numberOfChannels; channel++) {
       sound.getChannelData(channel).forEach((sample, n, { length }) => {
         const bar = Math.floor(BARS * n / length);

@@ -1,5 +1,5 @@
 /** Recordings: a list to search and tidy up, and one of them to listen to. */
-import { ask, get, query } from "./api.js";
+import { ask, get, query, unlessGone } from "./api.js";
 import { filters } from "./forms.js";
 import { show } from "./how.js";
 import { live } from "./live.js";
@@ -12,6 +12,8 @@ import { number, size, span, text, word } from "./text.js";
 export const EVENTS = ["recording.started", "recording.ready", "recording.failed", "recording.deleted"];
 /** Those that can be deleted. */
 const COMPLETE = ["ready", "failed"];
+/** Those that a composition is made of. */
+export const COMPOSABLE = ["ready", "storing"];
 const TONES = /** @type {const} */ ({ recording: "warn", storing: "", ready: "good", failed: "bad" });
 
 /** @param {any} recording */
@@ -76,6 +78,7 @@ export async function renderOne(main, [id = ""]) {
     await ask("DELETE", at);
     location.hash = "/recordings";
   }), { class: "away" });
+  const compose = h("a", { class: "button", text: text("recordings.compose") });
   let shown = "";
   const read = async (quiet = true) => {
     const recording = await get(at, { quiet });
@@ -83,6 +86,8 @@ export async function renderOne(main, [id = ""]) {
     const isThere = COMPLETE.includes(state) && sha256 !== null;
     mark.replaceChildren(stateOf(recording));
     remove.hidden = !COMPLETE.includes(state);
+    compose.hidden = !COMPOSABLE.includes(state);
+    compose.setAttribute("href", `#/compositions/new${query({ session })}`);
     known.replaceChildren(facts([
       [text("words.room"), link(path("rooms", room), room)], [text("words.session"), link(path("sessions", session), `${session.slice(0, 8)}…`)], [text("words.participant"), h("code", { text: participant })],
       [text("recordings.stream"), `${stream} · ${codec}`], [text("words.started"), time(recording.started_at)], [text("words.ended"), time(recording.ended_at)],
@@ -102,15 +107,15 @@ export async function renderOne(main, [id = ""]) {
     return recording;
   };
   const first = await read(false);
-  const compose = link(`/compositions/new${query({ session: first.session })}`, text("recordings.compose"), { class: "button" });
   main.append(head(text("recordings.one", { name: first.participant }), { over: link("/recordings", text("nav.recordings")), badge: mark, actions: [compose, remove] }),
     section(text("recordings.sound"), sound), known, h("p", { class: "hint" }, h("code", { text: id })));
-  const again = settled(200, () => void read().catch(() => undefined));
+  const reread = unlessGone(read, "/recordings");
+  const again = settled(200, () => void reread().catch(() => undefined));
   live(query({ session: first.session, type: EVENTS }), ({ type, data }) => {
     // There is nothing left to read, whoever has deleted it.
     if (type === "recording.deleted" && data.recording.id === id) location.hash = "/recordings";
     else again();
-  }, read);
+  }, reread);
 }
 
 /**

@@ -47,7 +47,9 @@ export async function renderOne(main, [id = ""]) {
   const session = await get(path("sessions", id));
   const line = h("div"), people = h("div"), recorded = h("div", { class: "page" }), mark = h("span"), known = h("div");
   const end = button(text("room.end"), () => confirm(text("room.end"), text("room.endText"), text("room.end"), () => ask("POST", `${path("sessions", id)}/end`)), { class: "away" });
-  const composed = compositionList({ session: id, limit: 50 }, () => h("p", { class: "hint", text: text("compositions.none") }));
+  const composed = compositionList({ session: id }, () => h("p", { class: "hint", text: text("compositions.none") }));
+  const compositions = section(text("nav.compositions"), composed.place, h("p", {}, link(`/compositions/new${query({ session: id })}`, text("compositions.make"), { class: "button" })));
+  const compose = async (quiet = true) => { compositions.hidden = await composed.read(quiet) === 0 && recorded.childElementCount === 0; };
   const read = async (quiet = true) => {
     const [now, sounds, present] = await Promise.all([get(path("sessions", id), { quiet: true }), get(`/recordings${query({ session: id, limit: 50, order: "asc" })}`, { quiet: true }), get(`/participants${query({ session: id, limit: PEOPLE, order: "asc" })}`, { quiet })]);
     const details = await inTurns(present.data.map((/** @type {any} */ { participant }) => () => get(`${path("sessions", id)}/participants/${encodeURIComponent(participant)}`, { quiet: true })));
@@ -59,7 +61,6 @@ export async function renderOne(main, [id = ""]) {
     ]));
     recorded.replaceChildren(...sounds.data.length === 0 ? [] : [
       section(text("nav.recordings"), recordingTable(sounds.data).table, sounds.next_cursor ? h("p", {}, link(`/recordings?session=${id}`, text("ui.showAll"))) : ""),
-      section(text("nav.compositions"), composed.place, h("p", {}, link(`/compositions/new${query({ session: id })}`, text("compositions.make"), { class: "button" }))),
     ]);
     line.replaceChildren(timeline(now, details), present.next_cursor ? h("p", { class: "hint", text: text("sessions.first", { count: PEOPLE }) }) : "");
     people.replaceChildren(table(text("room.people"), [
@@ -71,13 +72,20 @@ export async function renderOne(main, [id = ""]) {
       { name: text("sessions.quality"), cell: ({ stats }) => stats ? text("sessions.figures", { quality: stats.quality, loss: number(stats.uplink_loss * 100), trip: stats.round_trip_ms ?? "–" }) : "–" },
     ], details).table);
   };
-  await Promise.all([read(false), composed.read()]);
+  await read(false);
+  await compose(false);
   const events = await get(`/events${query({ session: id, limit: 100, order: "asc" })}`);
   main.append(head(text("sessions.one", { room: session.room }), { over: link("/sessions", text("nav.sessions")), badge: mark, actions: [end] }), known,
-    section(text("sessions.timeline"), line), section(text("room.people"), people), recorded,
+    section(text("sessions.timeline"), line), section(text("room.people"), people), recorded, compositions,
     section(text("nav.events"), eventList(events.data), h("p", {}, link(`/events?session=${id}`, text("sessions.allEvents")))), h("p", { class: "hint" }, h("code", { text: id })));
-  live(query({ session: id, type: session.state === "active" ? [] : [...EVENTS, ...COMPOSITION_EVENTS] }), settled(300, () => void read().catch(() => undefined)), read);
-  every(2_000, composed.read);
+  const [again, composeAgain] = [read, compose].map((act) => settled(300, () => void act().catch(() => undefined)));
+  live(query({ session: id, type: session.state === "active" ? [] : [...EVENTS, ...COMPOSITION_EVENTS] }), ({ type }) => type.startsWith("composition.") ? composeAgain?.() : again?.(), async () => {
+    await read();
+    await compose();
+  });
+  // No event tells how far one is, nor that one is asked for.
+  every(2_000, async () => { if (composed.isUnderWay()) await compose(); });
+  every(10_000, compose);
 }
 
 /**

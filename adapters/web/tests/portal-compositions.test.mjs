@@ -153,6 +153,9 @@ test("a picture is composed: its progress is seen, one that waits is cancelled a
   await page.getByLabel("Who stands where").fill("0 0 320 360 anna\n320 0 three");
   await compose(page);
   await page.getByText("Line 2 is not four numbers and then who.").waitFor();
+  await page.getByLabel("Who stands where").fill("0 0 320 360 anna, carl\n320 0 320 360 rest");
+  await compose(page);
+  await page.getByText("Line 1: carl was not in this session.").waitFor();
   await make(page, async () => {
     await choose();
     await page.getByLabel("Width (pixels)").fill("640");
@@ -190,10 +193,18 @@ test("a picture is composed: its progress is seen, one that waits is cancelled a
   await second.waitForFunction((former) => location.hash !== former, former);
   await badge(second, "Ready");
   await second.getByText("Sound, WAV").waitFor();
-  // Deleted elsewhere: the page leaves what is not there any more.
+  // Deleted elsewhere: the page leaves what is not there any more, whether it is told or not.
+  const gone = await open(chromium, server, new URL(second.url()).hash.slice(1));
+  await gone.route("**/v1/events/stream*", (route) => route.abort());
+  await gone.reload();
+  await badge(gone, "Ready");
   const id = new URL(second.url()).hash.split("/").at(-1);
   await server.command("composition", "delete", id, "--yes");
   await second.locator('#main[data-page="#/compositions"]').waitFor();
+  await gone.unroute("**/v1/events/stream*");
+  await gone.locator('#main[data-page="#/compositions"]').waitFor();
+  gone.complaints = [];
+  await close(gone);
   page.complaints = page.complaints.filter((text) => !text.includes("422"));
   await close(page, list, second);
 });
@@ -240,6 +251,25 @@ test("every place of a recording is reached by a click and by keys", { timeout: 
   assert.equal(await long.locator(".wave path").count(), 0);
   await long.locator(".wave").click();
   await close(long);
+});
+
+test("a page that is left before it is there asks for nothing more", { timeout: 60_000 }, async () => {
+  const page = await open(chromium, server, "/");
+  let asked = 0, answer;
+  const held = new Promise((resolve) => { answer = resolve; });
+  await page.route("**/v1/compositions?*", async (route) => {
+    asked++;
+    await held;
+    await route.continue().catch(() => undefined);
+  });
+  await page.evaluate(() => { location.hash = "/compositions"; });
+  while (asked === 0) await sleep(20);
+  await go(page, "/keys");
+  answer();
+  // A list asks again every two seconds.
+  await sleep(3_000);
+  assert.equal(asked, 1);
+  await close(page);
 });
 
 test("a server without ffmpeg says so at the format, and composes sound", { timeout: 60_000 }, async () => {

@@ -70,7 +70,7 @@ struct Numbers {
 /// let picture = Picture { bytes: &file, timestamp: 90_000, discardable: true, temporal_layer: 0, layer: 0 };
 /// let mut packets = packetizer.packetize(&picture)?;
 /// let mut out = [0; 1_000];
-/// let mut payload = Vec::new();
+/// let mut payload: Vec<u8> = Vec::new();
 /// while let Some(len) = packets.write_next(&mut out)? {
 ///     let packet = RtpPacket::parse(&out[..len])?; // in earnest: send it
 ///     payload.extend(packet.payload());
