@@ -99,7 +99,11 @@ mod tests {
 
     /// Speech of the examples at this rate, in frames of 20 ms.
     fn speech(rate: SampleRate) -> Vec<Vec<i16>> {
-        let wav = include_bytes!("../../../examples/assets/device.wav");
+        let wav = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../examples/assets/device.wav"
+        );
+        let wav = std::fs::read(wav).unwrap();
         let pcm: Vec<i16> = wav[44..]
             .chunks_exact(2)
             .map(|bytes| i16::from_le_bytes([bytes[0], bytes[1]]))
