@@ -375,13 +375,18 @@ test("nothing that people call themselves, write or send is more than a text, on
     assert.equal(await page.locator("#main img, #main script, #main b i, #main iframe, #how img, #main a[href^='javascript']").count(), 0, to);
     assert.ok(await page.locator("#main h1").count() === 1, to);
   }
-  // So are the ids in the drawing of a composition.
+  // So are the names in the drawing of a composition, and the ids beside them in its form.
   await api("PUT", `/sessions/${session}/recording`, { participants: "all" });
   await go(page, `/recordings?session=${session}`);
   await page.locator("tbody tr").nth(PAYLOADS.length - 1).waitFor();
+  await api("DELETE", `/sessions/${session}/recording`);
+  await go(page, `/recordings?session=${session}&state=ready`);
+  await page.locator("tbody tr").nth(PAYLOADS.length - 1).waitFor();
   await go(page, `/compositions/new?session=${session}`);
   await page.getByLabel("Format", { exact: true }).selectOption("mp4");
-  assert.ok((await page.locator(".picture text").allTextContents()).includes("<b>&\"'</b>"));
+  assert.ok((await page.locator(".picture text").allTextContents()).includes(PAYLOADS[0].slice(0, 32)));
+  await page.getByLabel("Sound", { exact: true }).selectOption("dual");
+  await page.getByText(`${PAYLOADS[0].slice(0, 32)} (<b>&"'</b>)`).first().waitFor();
   assert.equal(await page.locator("#main b, #main svg b").count(), 0);
   await go(page, "/participants");
   assert.equal(await page.getByText(PAYLOADS[1].slice(0, 32), { exact: true }).count() > 0, true, "it is shown as it is");
