@@ -1,14 +1,16 @@
 //! RTP packets to complete pictures that can be decoded.
 
 mod references;
+mod slot;
 
 use thiserror::Error;
 
 use self::references::References;
+pub use self::slot::Slot;
 use super::picture::{AssembledPicture, MAX_PICTURE_PAYLOAD, is_key};
 use super::{h264, vp8};
 use crate::room::{Codec, StreamKind};
-use crate::rtp::{PictureTag, RtpPacket, SequenceUnwrapper, TimestampUnwrapper};
+use crate::rtp::{RtpPacket, SequenceUnwrapper, TimestampUnwrapper};
 
 /// Most pictures that an [`Assembler`] holds, whatever slots it has; one more, and the oldest goes.
 pub const MAX_PICTURES: u8 = 12;
@@ -21,7 +23,7 @@ pub enum AssembleError {
     /// Not of a video codec.
     #[error("the packet's payload type is not that of a video codec")]
     NotVideo,
-    /// Without a [`PictureTag`], which nothing can be assembled without.
+    /// Without a [`PictureTag`](crate::rtp::PictureTag), which nothing can be assembled without.
     #[error("the packet has no picture tag: its publisher has to send one with every packet")]
     NoTag,
     /// An empty payload, or one of more than [`MAX_PICTURE_PAYLOAD`] bytes.
@@ -40,52 +42,6 @@ pub enum PollPictureError {
         /// Bytes that the picture has.
         needed: usize,
     },
-}
-
-/// Room for one packet that waits for the others of its picture.
-#[derive(Debug, Clone)]
-pub struct Slot {
-    sequence: u64,
-    timestamp: u32,
-    tag: PictureTag,
-    codec: Codec,
-    marker: bool,
-    /// Of the payload; 0 if the slot is free.
-    len: u16,
-    payload: [u8; MAX_PICTURE_PAYLOAD],
-}
-
-impl Slot {
-    /// A free one.
-    pub const EMPTY: Self = Self {
-        sequence: 0,
-        timestamp: 0,
-        tag: PictureTag {
-            first: false,
-            key: false,
-            discardable: false,
-            temporal_layer: 0,
-            layer: 0,
-            number: 0,
-        },
-        codec: Codec::Vp8,
-        marker: false,
-        len: 0,
-        payload: [0; MAX_PICTURE_PAYLOAD],
-    };
-
-    fn payload(&self) -> &[u8] {
-        self.payload.get(..self.len.into()).unwrap_or_default()
-    }
-
-    /// Whether a packet behind this one, and not the first of its picture, is of the same one.
-    fn is_continued_by(&self, next: &Self) -> bool {
-        let tag = PictureTag {
-            first: false,
-            ..self.tag
-        };
-        (tag, self.timestamp, self.codec) == (next.tag, next.timestamp, next.codec)
-    }
 }
 
 /// How far the picture is there that begins with a certain packet.

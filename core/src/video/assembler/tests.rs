@@ -1,4 +1,5 @@
 use super::*;
+use crate::rtp::PictureTag;
 use crate::video::synthetic::{Sample, packets, streams};
 use crate::video::{Picture, PicturePacketizer};
 use proptest::prelude::*;
