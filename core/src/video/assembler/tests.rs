@@ -201,6 +201,18 @@ fn without_its_references_no_picture_is_given_out_before_a_key_picture() {
 }
 
 #[test]
+fn a_key_picture_under_repair_is_waited_for() {
+    let packets = stream(&[(true, 0, 3), (false, 0, 1)]);
+    let mut assembler = assembler(8);
+    for packet in [&packets[0][0], &packets[0][2], &packets[1][0]] {
+        put(&mut assembler, packet);
+    }
+    assert!(!assembler.skip_unneeded());
+    put(&mut assembler, &packets[0][1]);
+    assert_eq!(numbers(&mut assembler), [0, 1]);
+}
+
+#[test]
 fn a_picture_of_which_nothing_came_counts_as_needed() {
     let packets = stream(&[(true, 0, 1), (false, 2, 1), (false, 0, 1)]);
     let mut assembler = assembler(64);
