@@ -104,6 +104,8 @@ pub struct Assembler<S> {
     began: bool,
     /// Last packets of pictures among those held.
     markers: u8,
+    /// Packets of key pictures among those held.
+    keys: usize,
     references: References,
     /// The layer of the newest packet.
     layer: Option<u8>,
@@ -122,6 +124,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             scanned: 0,
             began: false,
             markers: 0,
+            keys: 0,
             references: References::new(),
             layer: None,
         }
@@ -165,6 +168,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             *to = *from;
         }
         self.markers += u8::from(packet.marker());
+        self.keys += usize::from(tag.key);
         while self.markers > MAX_PICTURES {
             let held = (self.next..self.end).find(|&at| self.get(at).is_some_and(|p| p.marker));
             self.leave_out(held.map_or(self.end, |at| at + 1));
@@ -299,10 +303,11 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
         true
     }
 
-    /// Whether a key picture is to be asked for, and of which layer: the stream has begun, and nothing can be decoded until
-    /// one comes.
+    /// Whether a key picture is to be asked for, and of which layer: the stream has begun, nothing can be decoded until one
+    /// comes, and none is arriving.
     pub fn wants_key(&self) -> Option<u8> {
-        self.layer.filter(|_| self.references.are_lost())
+        self.layer
+            .filter(|_| self.references.are_lost() && self.keys == 0)
     }
 
     /// Whether the next poll gives out or leaves out a picture by itself.
@@ -420,6 +425,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             {
                 slot.len = 0;
                 self.markers -= u8::from(slot.marker);
+                self.keys -= usize::from(slot.tag.key);
             }
         }
         self.next = to;

@@ -240,16 +240,37 @@ fn pictures_that_the_server_leaves_out_are_not_missed() {
 
 #[test]
 fn who_joins_in_the_middle_waits_for_a_key_picture() {
-    let packets = stream(&[(true, 0, 2), (false, 0, 2), (false, 0, 1), (true, 0, 2)]);
+    let packets = stream(&[(false, 0, 2), (false, 0, 1), (true, 0, 2)]);
     let mut assembler = assembler(64);
-    for packet in packets.iter().flatten().skip(1) {
+    for (n, packet) in packets.iter().flatten().skip(1).enumerate() {
         assert_eq!(numbers(&mut assembler), []);
         put(&mut assembler, packet);
+        // The second packet of number 0, number 1, and both of the key picture.
+        assert_eq!(assembler.wants_key(), (n < 2).then_some(0));
     }
-    assert_eq!(assembler.wants_key(), Some(0));
     assert!(assembler.skip_unneeded());
     // The first complete one that is not decodable goes by itself.
-    assert_eq!(numbers(&mut assembler), [3]);
+    assert_eq!(numbers(&mut assembler), [2]);
+    assert_eq!(assembler.wants_key(), None);
+}
+
+#[test]
+fn no_key_picture_is_asked_for_while_one_is_arriving() {
+    let packets = stream(&[(true, 0, 1), (false, 0, 2), (true, 0, 3), (true, 0, 1)]);
+    let mut assembler = assembler(64);
+    put(&mut assembler, &packets[0][0]);
+    put(&mut assembler, &packets[1][0]);
+    assert_eq!(numbers(&mut assembler), [0]);
+    assert!(assembler.skip_missing());
+    assert_eq!(assembler.wants_key(), Some(0));
+    put(&mut assembler, &packets[2][1]);
+    assert_eq!(assembler.wants_key(), None);
+    assert!(assembler.skip_missing());
+    assert_eq!(assembler.wants_key(), Some(0), "too late for a repair");
+    put(&mut assembler, &packets[3][0]);
+    assert_eq!(assembler.wants_key(), None, "it is there");
+    assert_eq!(flushed(&mut assembler).len(), 1);
+    assert_eq!(assembler.wants_key(), None);
 }
 
 #[test]
@@ -589,6 +610,8 @@ proptest! {
             prop_assert!(assembler.markers <= MAX_PICTURES);
             let held = assembler.slots.iter().filter(|slot| slot.len > 0 && slot.marker).count();
             prop_assert_eq!(held, usize::from(assembler.markers));
+            let keys = assembler.slots.iter().filter(|slot| slot.len > 0 && slot.tag.key).count();
+            prop_assert_eq!(keys, assembler.keys);
             match what >> 3 & 7 {
                 0 => drop(polled(&mut assembler)),
                 1 => drop(assembler.skip_unneeded()),
