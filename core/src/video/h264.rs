@@ -237,6 +237,7 @@ impl Joiner {
     }
 
     fn aggregate(&self, mut rest: &[u8], put: &mut impl FnMut(&[u8])) -> Option<()> {
+        (!rest.is_empty()).then_some(())?;
         while !rest.is_empty() {
             let (&size, behind) = rest.split_first_chunk()?;
             let (unit, behind) = behind.split_at_checked(u16::from_be_bytes(size).into())?;
