@@ -248,9 +248,9 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
 
     /// Leaves out what [`poll_picture`](Self::poll_picture) waits for, if a picture behind it is complete and nothing from
     /// there on needs what is missing. That is so if only discardable pictures are missing, if what is missing could not
-    /// be decoded anyway, and before a key picture or one of temporal layer 0 that can be decoded. A key picture is waited
-    /// for if one of its packets came. If none did while nothing can be decoded, nobody knows of it, and it is left out at
-    /// once. Returns whether anything was left out: poll again then.
+    /// be decoded anyway, and before a key picture or one of temporal layer 0 that can be decoded and is not discardable. A
+    /// key picture is waited for if one of its packets came. If none did while nothing can be decoded, nobody knows of it,
+    /// and it is left out at once. Returns whether anything was left out: poll again then.
     pub fn skip_unneeded(&mut self) -> bool {
         let mut references = self.references;
         // A part of a key picture came: a repair gains something even if nothing can be decoded now.
@@ -269,7 +269,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             {
                 let mut after = references;
                 after.passed(tag);
-                let is_base = tag.temporal_layer == 0 && after.are_there(tag);
+                let is_base =
+                    tag.temporal_layer == 0 && !tag.discardable && after.are_there(tag);
                 let loses_nothing = !awaits_key && after.loses_no_more_than(&self.references);
                 if tag.key || is_base || loses_nothing {
                     self.leave_out(at);

@@ -126,6 +126,8 @@ impl PicturePacketizer {
         let numbers = self.layers.get_mut(usize::from(picture.layer));
         let numbers = numbers.ok_or(PacketizePictureError::Layer)?;
         let key = is_key(self.codec, picture.bytes)?;
+        // Of a key picture that would be wrong: what follows refers to it. JPEG has no other pictures.
+        let discardable = picture.discardable && (!key || self.codec == Codec::Jpeg);
         let base = numbers
             .base
             .wrapping_add(u8::from(picture.temporal_layer == 0));
@@ -138,7 +140,7 @@ impl PicturePacketizer {
             Codec::Vp8 => Payloads::slices(
                 picture.bytes,
                 Some(Descriptor {
-                    discardable: picture.discardable,
+                    discardable,
                     picture_id: numbers.picture & 0x7FFF,
                     tl0_pic_idx: base,
                     temporal_layer: picture.temporal_layer,
@@ -161,7 +163,7 @@ impl PicturePacketizer {
             tag: PictureTag {
                 first: false,
                 key,
-                discardable: picture.discardable,
+                discardable,
                 temporal_layer: picture.temporal_layer,
                 layer: picture.layer,
                 number: numbers.picture,

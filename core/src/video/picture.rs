@@ -16,7 +16,8 @@ pub struct Picture<'a> {
     pub bytes: &'a [u8],
     /// When the picture was taken, in units of 1/90,000 s, modulo 2^32.
     pub timestamp: u32,
-    /// No later picture refers to this one, as to those of an encoder's highest temporal layer.
+    /// No later picture refers to this one, as to those of an encoder's highest temporal layer, if it has more than one.
+    /// It is not looked at for a key picture of VP8 or H.264: later ones refer to it.
     pub discardable: bool,
     /// The temporal layer that the encoder put it in, 0 to 3.
     pub temporal_layer: u8,

@@ -14,7 +14,8 @@ struct Passed {
 /// What a decoder that has got all pictures given out still has for reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct References {
-    /// Temporal layers below this number are whole since the last picture of temporal layer 0. 0: a key picture is needed.
+    /// Temporal layers below this number are whole since the last picture of temporal layer 0 that is not discardable. 0: a
+    /// key picture is needed.
     whole: u8,
     last: Option<Passed>,
     /// Packets missing since then.
@@ -79,7 +80,7 @@ impl References {
 
     /// A picture was given out.
     pub(super) const fn gave_out(&mut self, tag: PictureTag) {
-        if tag.key || tag.temporal_layer == 0 {
+        if tag.key || tag.temporal_layer == 0 && !tag.discardable {
             self.whole = ALL;
         }
         self.at(tag, true);

@@ -175,6 +175,32 @@ fn a_temporal_layer_that_is_lost_comes_back_with_the_next_picture_of_layer_0() {
 }
 
 #[test]
+fn a_discardable_picture_of_temporal_layer_0_brings_nothing_back() {
+    let temporal_layers = [0, 1, 0, 1, 0, 1];
+    let sample = |(n, &temporal_layer): (usize, &u8)| Sample {
+        discardable: n == 2,
+        ..Sample::new(Codec::Vp8, n == 0, temporal_layer, 1_500, 1)
+    };
+    let samples: Vec<Sample> = temporal_layers.iter().enumerate().map(sample).collect();
+    let packets = packets(Codec::Vp8, 7, &samples);
+    let mut assembler = assembler(64);
+    for packet in packets[0].iter().chain(&packets[1][..1]) {
+        put(&mut assembler, packet);
+    }
+    for packet in packets[2..4].iter().flatten() {
+        put(&mut assembler, packet);
+    }
+    assert_eq!(numbers(&mut assembler), [0]);
+    assert!(!assembler.skip_unneeded(), "number 3 needs number 1");
+    assert!(assembler.skip_missing());
+    assert_eq!(numbers(&mut assembler), [2]);
+    for packet in packets[4..].iter().flatten() {
+        put(&mut assembler, packet);
+    }
+    assert_eq!(numbers(&mut assembler), [4, 5]);
+}
+
+#[test]
 fn without_its_references_no_picture_is_given_out_before_a_key_picture() {
     let packets = stream(&[
         (true, 0, 1),
@@ -437,7 +463,7 @@ fn decodable(samples: &[Sample], lost: &[Loss]) -> Vec<u16> {
         let is_there = *loss == Loss::None && (sample.key || sample.temporal_layer < whole);
         if is_there {
             numbers.push(n as u16);
-            if sample.temporal_layer == 0 {
+            if sample.key || sample.temporal_layer == 0 && !sample.discardable {
                 whole = 4;
             }
         } else if *loss == Loss::All {

@@ -42,6 +42,27 @@ fn pictures_of_a_layer_are_numbered_and_those_of_temporal_layer_0_counted() {
 }
 
 #[test]
+fn a_key_picture_is_discardable_only_in_jpeg() {
+    for codec in CODECS {
+        for key in [true, false] {
+            let mut sample = Sample::new(codec, key, 0, 100, 1);
+            sample.discardable = true;
+            let mut packetizer = PicturePacketizer::new(codec, 1, 0);
+            let mut packets = packetizer.packetize(&sample.picture(0)).unwrap();
+            let expected = codec == Codec::Jpeg || !key;
+            assert_eq!(packets.tag().discardable, expected);
+            let mut out = [0; 1_008];
+            let len = packets.write_next(&mut out).unwrap().unwrap();
+            let packet = RtpPacket::parse(&out[..len]).unwrap();
+            assert_eq!(packet.picture_tag().unwrap().discardable, expected);
+            if codec == Codec::Vp8 {
+                assert_eq!(packet.payload()[0] & 0x20 != 0, expected);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_picture_uses_no_number() {
     use PacketizePictureError::{Layer, Malformed, NoParameterSets, NotVideo, TooLong};
     let long = bytes(Codec::Vp8, false, MAX_PICTURE, 0);
