@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use self::references::References;
 pub use self::slot::Slot;
-use super::picture::{AssembledPicture, MAX_PICTURE_PAYLOAD, is_key};
+use super::picture::{AssembledPicture, MAX_PICTURE, MAX_PICTURE_PAYLOAD, is_key};
 use super::{h264, vp8};
 use crate::room::{Codec, StreamKind};
 use crate::rtp::{RtpPacket, SequenceUnwrapper, TimestampUnwrapper};
@@ -177,7 +177,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
     }
 
     /// The next picture in the order of decoding, written to the start of `out`; `None` if a packet is missing, or if
-    /// there is no key picture to begin with. Call it until then after every packet.
+    /// there is no key picture to begin with. Call it until then after every packet. [`MAX_PICTURE`] bytes of `out` are
+    /// enough for any picture: a longer one is left out.
     ///
     /// # Errors
     /// [`PollPictureError::BufferTooSmall`]: the picture is given out by a call with a larger `out`.
@@ -216,7 +217,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
                 self.leave_out(end);
                 continue;
             }
-            let Some(needed) = self.join(codec, end, out) else {
+            let joined = self.join(codec, end, out);
+            let Some(needed) = joined.filter(|&len| len <= MAX_PICTURE) else {
                 self.leave_out(end);
                 continue;
             };

@@ -27,7 +27,7 @@ pub enum PacketizePictureError {
     /// An H.264 key picture without SPS and PPS, so that nobody could begin to decode with it.
     #[error("the H.264 key picture has no SPS and PPS: put those of the encoder before it")]
     NoParameterSets,
-    /// More than [`MAX_PICTURE`] bytes.
+    /// More than [`MAX_PICTURE`] bytes. The start codes of H.264 count as four bytes each, as they have when they arrive.
     #[error("the picture has more than 2 MiB: encode it smaller")]
     TooLong,
     /// A layer or temporal layer beyond 3.
@@ -40,6 +40,7 @@ impl From<Unfit> for PacketizePictureError {
         match unfit {
             Unfit::Malformed => Self::Malformed,
             Unfit::NoParameterSets => Self::NoParameterSets,
+            Unfit::TooLong => Self::TooLong,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::room::Codec;
 /// The largest payload of a packet of video, bytes: with all headers it fits a datagram of 1,024.
 pub const MAX_PICTURE_PAYLOAD: usize = 960;
 
-/// The largest picture, bytes. A screen full of text has about 550,000.
+/// The largest picture, bytes; of H.264 with start codes of four bytes. A screen full of text has about 550,000.
 pub const MAX_PICTURE: usize = 2 << 20;
 
 /// An encoded picture to be sent.
@@ -53,6 +53,8 @@ pub(super) enum Unfit {
     Malformed,
     /// An H.264 key picture without SPS and PPS before it.
     NoParameterSets,
+    /// Of H.264, with start codes of four bytes longer than [`MAX_PICTURE`].
+    TooLong,
 }
 
 /// Whether `bytes` are a key picture of `codec`.

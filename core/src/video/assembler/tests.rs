@@ -350,6 +350,36 @@ fn a_picture_that_never_ends_or_is_too_large_goes_for_what_follows() {
 }
 
 #[test]
+fn the_largest_output_is_enough_for_any_picture() {
+    // Units of one byte, each of which becomes five.
+    let units = [&[0x58][..], &[0, 1, 0x41].repeat(319)].concat();
+    let count = MAX_PICTURE / (319 * 5) + 1;
+    let key = Sample::new(Codec::H264, true, 0, 100, 1);
+    let behind = packets(Codec::H264, count as u16, core::slice::from_ref(&key));
+    let mut assembler = assembler(count + 1);
+    for n in 0..count {
+        let header = crate::rtp::RtpHeader {
+            marker: n + 1 == count,
+            payload_type: Codec::H264.payload_type(),
+            sequence: n as u16,
+            timestamp: 1,
+            ssrc: 1,
+            csrcs: &[],
+            audio_level: None,
+        };
+        let first = u8::from(n == 0) << 7;
+        let tag = PictureTag::from_bytes([first | 0x40, 0, 0]);
+        let mut out = [0; 1_008];
+        let len = header.write_picture(tag, &units, &mut out).unwrap();
+        put(&mut assembler, &out[..len]);
+    }
+    put(&mut assembler, &behind[0][0]);
+    let mut out = vec![0; MAX_PICTURE];
+    let picture = assembler.poll_picture(&mut out).unwrap().unwrap();
+    assert_eq!(picture.bytes, key.bytes);
+}
+
+#[test]
 fn of_too_many_pictures_the_oldest_go() {
     let pictures: Vec<(bool, u8, usize)> = (0..20).map(|_| (true, 0, 1)).collect();
     let packets = stream(&pictures);

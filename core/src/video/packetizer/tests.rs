@@ -66,6 +66,8 @@ fn a_key_picture_is_discardable_only_in_jpeg() {
 fn what_is_no_picture_uses_no_number() {
     use PacketizePictureError::{Layer, Malformed, NoParameterSets, NotVideo, TooLong};
     let long = bytes(Codec::Vp8, false, MAX_PICTURE, 0);
+    // Each unit is a byte longer when it arrives.
+    let grows = [0, 0, 1, 0x41, 1].repeat(MAX_PICTURE / 5);
     let with = |bytes| Picture { bytes, ..SMALL };
     let cases = [
         (Codec::Opus, SMALL, NotVideo),
@@ -81,6 +83,7 @@ fn what_is_no_picture_uses_no_number() {
             Layer,
         ),
         (Codec::H264, SMALL, Malformed),
+        (Codec::H264, with(&grows), TooLong),
         (Codec::H264, with(&[0, 0, 1]), Malformed),
         (Codec::H264, with(&[0, 0, 1, 0x65, 1]), NoParameterSets),
         (Codec::Jpeg, SMALL, Malformed),
