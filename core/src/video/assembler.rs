@@ -393,7 +393,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             match codec {
                 Codec::Vp8 => {
                     let (begins, part) = vp8::split(payload)?;
-                    (begins || at > self.next).then_some(())?;
+                    (begins == (at == self.next)).then_some(())?;
                     put(part);
                 }
                 Codec::H264 => units.join(payload, &mut put)?,

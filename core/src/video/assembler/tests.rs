@@ -426,12 +426,16 @@ fn packets_of_two_pictures_make_none() {
 
 #[test]
 fn a_frame_of_vp8_begins_with_its_first_packet() {
-    let mut packet = stream(&[(true, 0, 1)])[0][0].clone();
-    let mut assembler = assembler(64);
-    packet[20] &= !0x10;
-    put(&mut assembler, &packet);
-    assert_eq!(numbers(&mut assembler), []);
-    assert_eq!(assembler.wants_key(), Some(0));
+    for begins in [[true, false], [false, false], [true, true]] {
+        let mut assembler = assembler(64);
+        for (mut packet, begins) in stream(&[(true, 0, 2)]).concat().into_iter().zip(begins) {
+            packet[20] = packet[20] & !0x10 | u8::from(begins) << 4;
+            put(&mut assembler, &packet);
+        }
+        let is_frame = begins == [true, false];
+        assert_eq!(numbers(&mut assembler).len(), usize::from(is_frame));
+        assert_eq!(assembler.wants_key(), (!is_frame).then_some(0));
+    }
 }
 
 #[test]
