@@ -98,6 +98,8 @@ pub struct Assembler<S> {
     next: u64,
     /// The one behind the highest that came.
     end: u64,
+    /// The packet before this one had this number, which was too old.
+    too_old: Option<u64>,
     /// The numbers from `next` up to here are of one picture without a gap.
     scanned: u64,
     /// Whether anything was decided. Before, a packet may be older than `next`.
@@ -121,6 +123,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             timestamps: TimestampUnwrapper::new(),
             next: 0,
             end: 0,
+            too_old: None,
             scanned: 0,
             began: false,
             markers: 0,
@@ -131,7 +134,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
     }
 
     /// Takes a packet, which must be of this stream: the caller checks its SSRC. One that came before, or is of a picture
-    /// that was given out or left out, changes nothing.
+    /// that was given out or left out, changes nothing. Two in a row whose numbers follow each other, and lie further back
+    /// than there are slots, are of a stream that has jumped: it begins anew with the second one.
     ///
     /// # Errors
     /// [`AssembleError`] if it is no packet of a picture; nothing has changed then.
@@ -144,7 +148,11 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             len @ 1..=MAX_PICTURE_PAYLOAD => len as u16,
             _ => return Err(AssembleError::PayloadLength),
         };
-        let sequence = self.sequences.extend(packet.sequence());
+        let mut sequence = self.sequences.extend(packet.sequence());
+        if self.has_jumped(sequence) {
+            self.restart();
+            sequence = self.sequences.extend(packet.sequence());
+        }
         if !self.make_room(sequence) {
             return Ok(());
         }
@@ -319,6 +327,26 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             let can_begin = self.began || first.tag.first && first.tag.key;
             can_begin && !matches!(self.run(self.next), Run::Incomplete(_))
         })
+    }
+
+    /// Whether this number and the one before it are too old to be those of late packets. A jump of half the range ahead
+    /// looks like one back; [RFC 3550, appendix A.1](https://www.rfc-editor.org/rfc/rfc3550#appendix-A.1) does the same.
+    fn has_jumped(&mut self, sequence: u64) -> bool {
+        let most = self.slots.as_ref().len() as u64;
+        let is_too_old = self.next.saturating_sub(sequence) > most;
+        let before = self.too_old.take();
+        self.too_old = is_too_old.then_some(sequence);
+        is_too_old && before.is_some_and(|before| before.saturating_add(1) == sequence)
+    }
+
+    /// Gives up all that is held: the next packet is the first one, whatever its number.
+    fn restart(&mut self) {
+        self.release(self.end);
+        self.sequences.restart();
+        self.references = References::new();
+        self.too_old = None;
+        self.began = false;
+        self.layer = None;
     }
 
     /// Moves the numbers that are held so that `sequence` is one of them; false if it is too old.

@@ -469,16 +469,23 @@ fn without_slots_nothing_is_held() {
     assert_eq!(flushed(&mut assembler), []);
 }
 
+/// A packet under another number, so much further.
+fn moved(packet: &[u8], by: u16) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    let sequence = u16::from_be_bytes([packet[2], packet[3]]).wrapping_add(by);
+    packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+    packet
+}
+
 #[test]
 fn a_stream_that_jumps_goes_on_behind_the_jump() {
     let packets = stream(&[(true, 0, 1), (false, 0, 1), (true, 0, 1), (false, 0, 1)]);
     let mut assembler = assembler(8);
     for (n, picture) in packets.iter().enumerate() {
-        let mut packet = picture[0].clone();
-        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
-        let jumped = sequence.wrapping_add(if n > 1 { 30_000 } else { 0 });
-        packet[2..4].copy_from_slice(&jumped.to_be_bytes());
-        put(&mut assembler, &packet);
+        put(
+            &mut assembler,
+            &moved(&picture[0], if n > 1 { 30_000 } else { 0 }),
+        );
     }
     // The jump is further than the slots reach: what was held is gone.
     let given: Vec<u16> = flushed(&mut assembler)
@@ -486,6 +493,51 @@ fn a_stream_that_jumps_goes_on_behind_the_jump() {
         .map(|(number, _)| *number)
         .collect();
     assert_eq!(given, [2, 3]);
+}
+
+#[test]
+fn a_stream_that_jumps_half_the_range_begins_anew() {
+    let delta = (false, 0, 1);
+    let packets = stream(&[(true, 0, 1), delta, delta, delta, (true, 0, 1), delta]).concat();
+    let mut assembler = assembler(8);
+    put(&mut assembler, &packets[0]);
+    put(&mut assembler, &packets[1]);
+    assert_eq!(numbers(&mut assembler), [0, 1]);
+    // The first number looks like a late one, the second one tells what it was.
+    put(&mut assembler, &moved(&packets[2], 40_000));
+    assert_eq!(assembler.wants_key(), None);
+    put(&mut assembler, &moved(&packets[3], 40_000));
+    assert_eq!(assembler.wants_key(), Some(0));
+    put(&mut assembler, &moved(&packets[4], 40_000));
+    put(&mut assembler, &moved(&packets[5], 40_000));
+    assert!(assembler.skip_unneeded());
+    assert_eq!(numbers(&mut assembler), [4, 5]);
+}
+
+#[test]
+fn late_packets_are_no_jump() {
+    let packets = stream(&[(true, 0, 1), (false, 0, 1), (false, 0, 1), (false, 0, 1)]).concat();
+    let mut assembler = assembler(8);
+    put(&mut assembler, &packets[0]);
+    assert_eq!(numbers(&mut assembler), [0]);
+    // Too old, but another one came between; one after the other, but not too old; the same one twice.
+    let back = |by: u16| moved(&packets[0], by.wrapping_neg());
+    let late = [
+        back(20),
+        packets[1].clone(),
+        back(19),
+        back(7),
+        back(6),
+        back(30),
+        back(30),
+        packets[2].clone(),
+    ];
+    for packet in &late {
+        put(&mut assembler, packet);
+    }
+    assert_eq!(numbers(&mut assembler), [1, 2]);
+    put(&mut assembler, &packets[3]);
+    assert_eq!(numbers(&mut assembler), [3]);
 }
 
 /// The numbers of the pictures that can be decoded if those of `lost` are not there. Of some of these something has come,
