@@ -12,7 +12,8 @@ use super::{h264, vp8};
 use crate::room::{Codec, StreamKind};
 use crate::rtp::{RtpPacket, SequenceUnwrapper, TimestampUnwrapper};
 
-/// Most pictures that an [`Assembler`] holds, whatever slots it has; one more, and the oldest goes.
+/// Most pictures of which an [`Assembler`] holds the first packet, and most of which it holds the last one, whatever slots
+/// it has. One more, and the oldest goes.
 pub const MAX_PICTURES: u8 = 12;
 
 /// Why a packet was not taken.
@@ -104,6 +105,8 @@ pub struct Assembler<S> {
     scanned: u64,
     /// Whether anything was decided. Before, a packet may be older than `next`.
     began: bool,
+    /// First packets of pictures among those held.
+    firsts: u8,
     /// Last packets of pictures among those held.
     markers: u8,
     /// Packets of key pictures among those held.
@@ -126,6 +129,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             too_old: None,
             scanned: 0,
             began: false,
+            firsts: 0,
             markers: 0,
             keys: 0,
             references: References::new(),
@@ -175,11 +179,16 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
         for (to, from) in slot.payload.iter_mut().zip(packet.payload()) {
             *to = *from;
         }
+        self.firsts += u8::from(tag.first);
         self.markers += u8::from(packet.marker());
         self.keys += usize::from(tag.key);
-        while self.markers > MAX_PICTURES {
-            let held = (self.next..self.end).find(|&at| self.get(at).is_some_and(|p| p.marker));
-            self.leave_out(held.map_or(self.end, |at| at + 1));
+        while self.firsts.max(self.markers) > MAX_PICTURES {
+            let ends = |&at: &u64| {
+                self.get(at).is_some_and(|packet| packet.marker)
+                    || self.get(at + 1).is_some_and(|packet| packet.tag.first)
+            };
+            let last = (self.next..self.end).find(ends);
+            self.leave_out(last.map_or(self.end, |at| at + 1));
         }
         Ok(())
     }
@@ -455,6 +464,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
                 && slot.len > 0
             {
                 slot.len = 0;
+                self.firsts -= u8::from(slot.tag.first);
                 self.markers -= u8::from(slot.marker);
                 self.keys -= usize::from(slot.tag.key);
             }

@@ -391,6 +391,23 @@ fn of_too_many_pictures_the_oldest_go() {
 }
 
 #[test]
+fn of_too_many_pictures_that_are_not_complete_the_oldest_go() {
+    let pictures: Vec<(bool, u8, usize)> = (0..20).map(|_| (true, 0, 2)).collect();
+    let packets = stream(&pictures);
+    let mut assembler = assembler(64);
+    for picture in &packets {
+        put(&mut assembler, &picture[0]);
+    }
+    put(&mut assembler, &packets[0][1]);
+    put(&mut assembler, &packets[7][1]);
+    assert_eq!(numbers(&mut assembler), []);
+    for picture in &packets[8..] {
+        put(&mut assembler, &picture[1]);
+    }
+    assert_eq!(numbers(&mut assembler), (8..20).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_calls_itself_a_key_picture_has_to_be_one() {
     let packets = stream(&[(true, 0, 1), (false, 0, 2), (false, 0, 1), (true, 0, 1)]);
     let mut assembler = assembler(64);
@@ -719,11 +736,13 @@ proptest! {
             let len = header.write_picture(PictureTag::from_bytes([flags, n0, n1]), &payload, &mut out).unwrap();
             let _ = assembler.handle_packet(&RtpPacket::parse(&out[..len]).unwrap());
             prop_assert!(assembler.end - assembler.next <= slots as u64);
-            prop_assert!(assembler.markers <= MAX_PICTURES);
-            let held = assembler.slots.iter().filter(|slot| slot.len > 0 && slot.marker).count();
-            prop_assert_eq!(held, usize::from(assembler.markers));
-            let keys = assembler.slots.iter().filter(|slot| slot.len > 0 && slot.tag.key).count();
-            prop_assert_eq!(keys, assembler.keys);
+            prop_assert!(assembler.firsts <= MAX_PICTURES && assembler.markers <= MAX_PICTURES);
+            let held = |is: fn(&Slot) -> bool| {
+                assembler.slots.iter().filter(|slot| slot.len > 0 && is(slot)).count()
+            };
+            prop_assert_eq!(held(|slot| slot.tag.first), usize::from(assembler.firsts));
+            prop_assert_eq!(held(|slot| slot.marker), usize::from(assembler.markers));
+            prop_assert_eq!(held(|slot| slot.tag.key), assembler.keys);
             match what >> 3 & 7 {
                 0 => drop(polled(&mut assembler)),
                 1 => drop(assembler.skip_unneeded()),
