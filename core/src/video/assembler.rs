@@ -229,7 +229,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             };
             let (tag, codec, timestamp) = (first.tag, first.codec, first.timestamp);
             let mut references = self.references;
-            references.passed(tag);
+            references.passed(tag, codec);
             if !references.are_there(tag) {
                 self.leave_out(end);
                 continue;
@@ -247,7 +247,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
                 self.leave_out(end);
                 continue;
             }
-            references.gave_out(tag);
+            references.gave_out(tag, codec);
             self.release(end);
             self.references = references;
             break ((tag, codec, timestamp), needed);
@@ -281,13 +281,13 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
                 at += 1;
                 continue;
             };
-            let tag = packet.tag;
+            let (tag, codec) = (packet.tag, packet.codec);
             if tag.first
                 && at > self.next
                 && let Run::Complete(end) = self.run_of(at, at)
             {
                 let mut after = references;
-                after.passed(tag);
+                after.passed(tag, codec);
                 let is_base =
                     tag.temporal_layer == 0 && !tag.discardable && after.are_there(tag);
                 let loses_nothing = !awaits_key && after.loses_no_more_than(&self.references);
@@ -296,7 +296,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
                     return true;
                 }
                 while at < end {
-                    references.left_out(tag, at + 1 == end);
+                    references.left_out(tag, codec, at + 1 == end);
                     at += 1;
                 }
                 continue;
@@ -304,7 +304,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             if at == self.next && self.is_ready() {
                 return false;
             }
-            references.left_out(tag, packet.marker);
+            references.left_out(tag, codec, packet.marker);
             awaits_key |= tag.key;
             at += 1;
         }
@@ -446,8 +446,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
         for at in self.next..held {
             match self.get(at) {
                 Some(packet) => {
-                    let (tag, marker) = (packet.tag, packet.marker);
-                    self.references.left_out(tag, marker);
+                    let (tag, codec, marker) = (packet.tag, packet.codec, packet.marker);
+                    self.references.left_out(tag, codec, marker);
                 }
                 None => self.references.missed(1),
             }

@@ -30,7 +30,7 @@ pub struct Picture<'a> {
 pub struct AssembledPicture<'a> {
     /// What the decoder takes: a VP8 frame, an H.264 access unit with start codes of four bytes, or a JPEG file.
     pub bytes: &'a [u8],
-    /// The codec of the bytes. It may change at a key picture.
+    /// The codec of the bytes. It changes at a key picture only.
     pub codec: Codec,
     /// When the picture was taken, in units of 1/90,000 s; never wraps.
     pub timestamp: u64,

@@ -333,6 +333,22 @@ fn another_layer_begins_with_its_key_picture() {
 }
 
 #[test]
+fn another_codec_begins_with_its_key_picture() {
+    let key = Sample::new(Codec::Vp8, true, 0, 100, 1);
+    let other = [false, true, false].map(|key| Sample::new(Codec::H264, key, 0, 100, 1));
+    // Numbers of pictures and packets go on without a gap.
+    let before = packets(Codec::Vp8, 0, &[key]);
+    let behind = packets(Codec::H264, 1, &other);
+    let mut assembler = assembler(8);
+    for (number, packet) in (0..).zip(before.iter().chain(&behind).flatten()) {
+        let mut packet = packet.clone();
+        packet[19] = number;
+        put(&mut assembler, &packet);
+    }
+    assert_eq!(numbers(&mut assembler), [0, 2, 3]);
+}
+
+#[test]
 fn a_picture_that_never_ends_or_is_too_large_goes_for_what_follows() {
     let packets = stream(&[(true, 0, 1), (false, 0, 12), (true, 0, 2), (false, 0, 1)]);
     let mut assembler = assembler(8);
