@@ -68,7 +68,8 @@ enum Run {
 ///   for a repair. [`wants_key`](Self::wants_key) tells whether a key picture is to be asked for then.
 ///
 /// The slots are the memory: as many as the packets of the largest picture, and of what comes while one of them is
-/// repaired. 2,184 of them are 2 MiB. When a packet has no slot, the oldest pictures go.
+/// repaired. [`MAX_PICTURE_PACKETS`](super::MAX_PICTURE_PACKETS) of them hold any picture. When a packet has no slot, the
+/// oldest pictures go.
 ///
 /// ```
 /// use parlour_core::room::Codec;

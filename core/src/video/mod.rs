@@ -33,4 +33,6 @@ mod vp8;
 
 pub use assembler::{AssembleError, Assembler, MAX_PICTURES, PollPictureError, Slot};
 pub use packetizer::{PacketizePictureError, PicturePacketizer, PicturePackets};
-pub use picture::{AssembledPicture, MAX_PICTURE, MAX_PICTURE_PAYLOAD, Picture};
+pub use picture::{
+    AssembledPicture, MAX_PICTURE, MAX_PICTURE_PACKETS, MAX_PICTURE_PAYLOAD, Picture,
+};

@@ -3,7 +3,9 @@
 use thiserror::Error;
 
 use super::h264;
-use super::picture::{MAX_PICTURE, MAX_PICTURE_PAYLOAD, Picture, Unfit, is_key};
+use super::picture::{
+    MAX_PICTURE, MAX_PICTURE_PACKETS, MAX_PICTURE_PAYLOAD, Picture, Unfit, is_key,
+};
 use super::vp8::{DESCRIPTOR_LEN, Descriptor};
 use crate::room::{Codec, StreamKind};
 use crate::rtp::{PictureTag, RtpHeader, RtpWriteError};
@@ -27,8 +29,11 @@ pub enum PacketizePictureError {
     /// An H.264 key picture without SPS and PPS, so that nobody could begin to decode with it.
     #[error("the H.264 key picture has no SPS and PPS: put those of the encoder before it")]
     NoParameterSets,
-    /// More than [`MAX_PICTURE`] bytes. The start codes of H.264 count as four bytes each, as they have when they arrive.
-    #[error("the picture has more than 2 MiB: encode it smaller")]
+    /// More than [`MAX_PICTURE`] bytes or [`MAX_PICTURE_PACKETS`] packets. The start codes of H.264 count as four bytes each,
+    /// as they have when they arrive.
+    #[error(
+        "the picture has more than 2 MiB or 2,200 packets: encode it smaller, or in fewer slices"
+    )]
     TooLong,
     /// A layer or temporal layer beyond 3.
     #[error("layers and temporal layers are numbered from 0 to 3")]
@@ -71,7 +76,7 @@ struct Numbers {
 /// let picture = Picture { bytes: &file, timestamp: 90_000, discardable: true, temporal_layer: 0, layer: 0 };
 /// let mut packets = packetizer.packetize(&picture)?;
 /// let mut out = [0; 1_000];
-/// let mut payload = Vec::new();
+/// let mut payload: Vec<u8> = Vec::new();
 /// while let Some(len) = packets.write_next(&mut out)? {
 ///     let packet = RtpPacket::parse(&out[..len])?; // in earnest: send it
 ///     payload.extend(packet.payload());
@@ -149,8 +154,10 @@ impl PicturePacketizer {
             ),
             _ => Payloads::slices(picture.bytes, None),
         };
-        let count = payloads.clone().count();
-        let count = u16::try_from(count).map_err(|_| PacketizePictureError::TooLong)?;
+        let count = u16::try_from(payloads.clone().count())
+            .ok()
+            .filter(|&count| count <= MAX_PICTURE_PACKETS)
+            .ok_or(PacketizePictureError::TooLong)?;
         let packets = PicturePackets {
             header: RtpHeader {
                 marker: false,

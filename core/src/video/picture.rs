@@ -9,6 +9,10 @@ pub const MAX_PICTURE_PAYLOAD: usize = 960;
 /// The largest picture, bytes; of H.264 with start codes of four bytes. A screen full of text has about 550,000.
 pub const MAX_PICTURE: usize = 2 << 20;
 
+/// The most packets of a picture. Those of VP8 and JPEG never have more; H.264 may, in many units that just do not fit a
+/// packet.
+pub const MAX_PICTURE_PACKETS: u16 = 2_200;
+
 /// An encoded picture to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picture<'a> {

@@ -112,11 +112,29 @@ fn an_output_that_is_too_small_costs_nothing() {
 #[test]
 fn the_largest_picture_fits_the_slots_that_are_advised() {
     for codec in CODECS {
-        let sample = Sample::new(codec, true, 0, MAX_PICTURE - 40, 7);
+        let around = bytes(codec, true, 1, 7).len() - 1;
+        let sample = Sample::new(codec, true, 0, MAX_PICTURE - around, 7);
+        assert_eq!(sample.bytes.len(), MAX_PICTURE);
         let mut packetizer = PicturePacketizer::new(codec, 1, 0);
         let count = packetizer.packetize(&sample.picture(0)).unwrap().count();
-        assert!((2_180..2_200).contains(&count), "{count}");
+        assert!((2_180..=MAX_PICTURE_PACKETS).contains(&count), "{count}");
     }
+}
+
+#[test]
+fn a_picture_of_more_packets_is_refused() {
+    // Two packets each.
+    let unit = [&[0, 0, 0, 1][..], &[0x41; 961]].concat();
+    let count = usize::from(MAX_PICTURE_PACKETS / 2);
+    let mut packetizer = PicturePacketizer::new(Codec::H264, 1, 0);
+    let most = unit.repeat(count);
+    let with = |bytes| Picture { bytes, ..SMALL };
+    let packets = packetizer.packetize(&with(&most)).unwrap();
+    assert_eq!(packets.count(), MAX_PICTURE_PACKETS);
+    let more = unit.repeat(count + 1);
+    assert!(more.len() < MAX_PICTURE);
+    let refused = packetizer.packetize(&with(&more));
+    assert_eq!(refused, Err(PacketizePictureError::TooLong));
 }
 
 proptest! {
