@@ -270,11 +270,13 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
     /// there on needs what is missing. That is so if only discardable pictures are missing, if what is missing could not
     /// be decoded anyway, and before a key picture or one of temporal layer 0 that can be decoded and is not discardable. A
     /// key picture is waited for if one of its packets came. If none did while nothing can be decoded, nobody knows of it,
-    /// and it is left out at once. Returns whether anything was left out: poll again then.
+    /// and it is left out at once. Returns whether anything was left out: poll and call it again then.
     pub fn skip_unneeded(&mut self) -> bool {
         let mut references = self.references;
         // A part of a key picture came: a repair gains something even if nothing can be decoded now.
         let mut awaits_key = false;
+        // Where the first complete picture begins that can be decoded without what is missing.
+        let mut decodable = None;
         let mut at = self.next;
         while at < self.end {
             let Some(packet) = self.get(at) else {
@@ -289,11 +291,13 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             {
                 let mut after = references;
                 after.passed(tag, codec);
-                let is_base =
-                    tag.temporal_layer == 0 && !tag.discardable && after.are_there(tag);
+                if decodable.is_none() && after.are_there(tag) {
+                    decodable = Some(at);
+                }
+                let is_base = tag.temporal_layer == 0 && !tag.discardable && after.are_there(tag);
                 let loses_nothing = !awaits_key && after.loses_no_more_than(&self.references);
                 if tag.key || is_base || loses_nothing {
-                    self.leave_out(at);
+                    self.leave_out(decodable.unwrap_or(at));
                     return true;
                 }
                 while at < end {

@@ -201,6 +201,29 @@ fn a_discardable_picture_of_temporal_layer_0_brings_nothing_back() {
 }
 
 #[test]
+fn what_is_complete_and_can_be_decoded_is_not_left_out_with_what_is_missing() {
+    let pictures = [(true, 0, 1), (false, 2, 2), (false, 1, 1), (false, 0, 1)];
+    let sample = |&(key, temporal_layer, packets): &(bool, u8, usize)| Sample {
+        discardable: false,
+        ..Sample::new(Codec::Vp8, key, temporal_layer, packets * 950 - 20, 1)
+    };
+    let samples: Vec<Sample> = pictures.iter().map(sample).collect();
+    let packets = packets(Codec::Vp8, 7, &samples);
+    let mut assembler = assembler(64);
+    put(&mut assembler, &packets[0][0]);
+    put(&mut assembler, &packets[1][0]);
+    put(&mut assembler, &packets[2][0]);
+    assert_eq!(numbers(&mut assembler), [0]);
+    assert!(
+        !assembler.skip_unneeded(),
+        "a picture of temporal layer 2 may need number 1"
+    );
+    put(&mut assembler, &packets[3][0]);
+    assert!(assembler.skip_unneeded());
+    assert_eq!(numbers(&mut assembler), [2, 3]);
+}
+
+#[test]
 fn without_its_references_no_picture_is_given_out_before_a_key_picture() {
     let packets = stream(&[
         (true, 0, 1),
