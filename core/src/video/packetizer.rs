@@ -112,10 +112,12 @@ impl PicturePacketizer {
         }
     }
 
-    /// Gives the picture its number in its layer, and its packets theirs in the flow. Reads the picture once.
+    /// Gives the picture its number in its layer, and its packets theirs in the flow. Of H.264 it reads the picture two to
+    /// three times, to find its units; of others only the beginning and the end.
     ///
     /// # Errors
-    /// [`PacketizePictureError`] if `picture` is not one of the stream's codec, or too long; no number is then used.
+    /// [`PacketizePictureError`] if `picture` is not one of the stream's codec, or too long, or of a layer that there is
+    /// not; no number is then used.
     pub fn packetize<'a>(
         &mut self,
         picture: &Picture<'a>,

@@ -36,7 +36,8 @@ pub struct AssembledPicture<'a> {
     pub bytes: &'a [u8],
     /// The codec of the bytes. It changes at a key picture only.
     pub codec: Codec,
-    /// When the picture was taken, in units of 1/90,000 s; never wraps.
+    /// When the picture was taken, in units of 1/90,000 s. It does not wrap: right if it is less than 2^31, 6 hours, from
+    /// the highest before.
     pub timestamp: u64,
     /// It refers to no picture before it: a decoder can begin here.
     pub key: bool,
