@@ -1,16 +1,19 @@
 //! RTP packets to complete pictures that can be decoded.
 
 mod references;
+mod slot;
 
 use thiserror::Error;
 
 use self::references::References;
-use super::picture::{AssembledPicture, MAX_PICTURE_PAYLOAD, is_key};
+pub use self::slot::Slot;
+use super::picture::{AssembledPicture, MAX_PICTURE, MAX_PICTURE_PAYLOAD, is_key};
 use super::{h264, vp8};
 use crate::room::{Codec, StreamKind};
-use crate::rtp::{PictureTag, RtpPacket, SequenceUnwrapper, TimestampUnwrapper};
+use crate::rtp::{RtpPacket, SequenceUnwrapper, TimestampUnwrapper};
 
-/// Most pictures that an [`Assembler`] holds, whatever slots it has; one more, and the oldest goes.
+/// Most pictures of which an [`Assembler`] holds the first packet, and most of which it holds the last one, whatever slots
+/// it has. One more, and the oldest goes.
 pub const MAX_PICTURES: u8 = 12;
 
 /// Why a packet was not taken.
@@ -21,7 +24,7 @@ pub enum AssembleError {
     /// Not of a video codec.
     #[error("the packet's payload type is not that of a video codec")]
     NotVideo,
-    /// Without a [`PictureTag`], which nothing can be assembled without.
+    /// Without a [`PictureTag`](crate::rtp::PictureTag), which nothing can be assembled without.
     #[error("the packet has no picture tag: its publisher has to send one with every packet")]
     NoTag,
     /// An empty payload, or one of more than [`MAX_PICTURE_PAYLOAD`] bytes.
@@ -40,52 +43,6 @@ pub enum PollPictureError {
         /// Bytes that the picture has.
         needed: usize,
     },
-}
-
-/// Room for one packet that waits for the others of its picture.
-#[derive(Debug, Clone)]
-pub struct Slot {
-    sequence: u64,
-    timestamp: u32,
-    tag: PictureTag,
-    codec: Codec,
-    marker: bool,
-    /// Of the payload; 0 if the slot is free.
-    len: u16,
-    payload: [u8; MAX_PICTURE_PAYLOAD],
-}
-
-impl Slot {
-    /// A free one.
-    pub const EMPTY: Self = Self {
-        sequence: 0,
-        timestamp: 0,
-        tag: PictureTag {
-            first: false,
-            key: false,
-            discardable: false,
-            temporal_layer: 0,
-            layer: 0,
-            number: 0,
-        },
-        codec: Codec::Vp8,
-        marker: false,
-        len: 0,
-        payload: [0; MAX_PICTURE_PAYLOAD],
-    };
-
-    fn payload(&self) -> &[u8] {
-        self.payload.get(..self.len.into()).unwrap_or_default()
-    }
-
-    /// Whether a packet behind this one, and not the first of its picture, is of the same one.
-    fn is_continued_by(&self, next: &Self) -> bool {
-        let tag = PictureTag {
-            first: false,
-            ..self.tag
-        };
-        (tag, self.timestamp, self.codec) == (next.tag, next.timestamp, next.codec)
-    }
 }
 
 /// How far the picture is there that begins with a certain packet.
@@ -111,7 +68,8 @@ enum Run {
 ///   for a repair. [`wants_key`](Self::wants_key) tells whether a key picture is to be asked for then.
 ///
 /// The slots are the memory: as many as the packets of the largest picture, and of what comes while one of them is
-/// repaired. 2,184 of them are 2 MiB. When a packet has no slot, the oldest pictures go.
+/// repaired. [`MAX_PICTURE_PACKETS`](super::MAX_PICTURE_PACKETS) of them hold any picture. When a packet has no slot, the
+/// oldest pictures go.
 ///
 /// ```
 /// use parlour_core::room::Codec;
@@ -142,12 +100,18 @@ pub struct Assembler<S> {
     next: u64,
     /// The one behind the highest that came.
     end: u64,
+    /// The packet before this one had this number, which was too old.
+    too_old: Option<u64>,
     /// The numbers from `next` up to here are of one picture without a gap.
     scanned: u64,
     /// Whether anything was decided. Before, a packet may be older than `next`.
     began: bool,
+    /// First packets of pictures among those held.
+    firsts: u8,
     /// Last packets of pictures among those held.
     markers: u8,
+    /// Packets of key pictures among those held.
+    keys: usize,
     references: References,
     /// The layer of the newest packet.
     layer: Option<u8>,
@@ -163,16 +127,20 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             timestamps: TimestampUnwrapper::new(),
             next: 0,
             end: 0,
+            too_old: None,
             scanned: 0,
             began: false,
+            firsts: 0,
             markers: 0,
+            keys: 0,
             references: References::new(),
             layer: None,
         }
     }
 
     /// Takes a packet, which must be of this stream: the caller checks its SSRC. One that came before, or is of a picture
-    /// that was given out or left out, changes nothing.
+    /// that was given out or left out, changes nothing. Two in a row whose numbers follow each other, and lie further back
+    /// than there are slots, are of a stream that has jumped: it begins anew with the second one.
     ///
     /// # Errors
     /// [`AssembleError`] if it is no packet of a picture; nothing has changed then.
@@ -185,7 +153,11 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             len @ 1..=MAX_PICTURE_PAYLOAD => len as u16,
             _ => return Err(AssembleError::PayloadLength),
         };
-        let sequence = self.sequences.extend(packet.sequence());
+        let mut sequence = self.sequences.extend(packet.sequence());
+        if self.has_jumped(sequence) {
+            self.restart();
+            sequence = self.sequences.extend(packet.sequence());
+        }
         if !self.make_room(sequence) {
             return Ok(());
         }
@@ -208,16 +180,23 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
         for (to, from) in slot.payload.iter_mut().zip(packet.payload()) {
             *to = *from;
         }
+        self.firsts += u8::from(tag.first);
         self.markers += u8::from(packet.marker());
-        while self.markers > MAX_PICTURES {
-            let held = (self.next..self.end).find(|&at| self.get(at).is_some_and(|p| p.marker));
-            self.leave_out(held.map_or(self.end, |at| at + 1));
+        self.keys += usize::from(tag.key);
+        while self.firsts.max(self.markers) > MAX_PICTURES {
+            let ends = |&at: &u64| {
+                self.get(at).is_some_and(|packet| packet.marker)
+                    || self.get(at + 1).is_some_and(|packet| packet.tag.first)
+            };
+            let last = (self.next..self.end).find(ends);
+            self.leave_out(last.map_or(self.end, |at| at + 1));
         }
         Ok(())
     }
 
     /// The next picture in the order of decoding, written to the start of `out`; `None` if a packet is missing, or if
-    /// there is no key picture to begin with. Call it until then after every packet.
+    /// there is no key picture to begin with. Call it until then after every packet. [`MAX_PICTURE`] bytes of `out` are
+    /// enough for any picture: a longer one is left out.
     ///
     /// # Errors
     /// [`PollPictureError::BufferTooSmall`]: the picture is given out by a call with a larger `out`.
@@ -251,12 +230,13 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             };
             let (tag, codec, timestamp) = (first.tag, first.codec, first.timestamp);
             let mut references = self.references;
-            references.passed(tag);
+            references.passed(tag, codec);
             if !references.are_there(tag) {
                 self.leave_out(end);
                 continue;
             }
-            let Some(needed) = self.join(codec, end, out) else {
+            let joined = self.join(codec, end, out);
+            let Some(needed) = joined.filter(|&len| len <= MAX_PICTURE) else {
                 self.leave_out(end);
                 continue;
             };
@@ -268,7 +248,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
                 self.leave_out(end);
                 continue;
             }
-            references.gave_out(tag);
+            references.gave_out(tag, codec);
             self.release(end);
             self.references = references;
             break ((tag, codec, timestamp), needed);
@@ -288,10 +268,15 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
 
     /// Leaves out what [`poll_picture`](Self::poll_picture) waits for, if a picture behind it is complete and nothing from
     /// there on needs what is missing. That is so if only discardable pictures are missing, if what is missing could not
-    /// be decoded anyway, and before a key picture or one of temporal layer 0 that can be decoded. Returns whether anything
-    /// was left out: poll again then.
+    /// be decoded anyway, and before a key picture or one of temporal layer 0 that can be decoded and is not discardable. A
+    /// key picture is waited for if one of its packets came. If none did while nothing can be decoded, nobody knows of it,
+    /// and it is left out at once. Returns whether anything was left out: poll and call it again then.
     pub fn skip_unneeded(&mut self) -> bool {
         let mut references = self.references;
+        // A part of a key picture came: a repair gains something even if nothing can be decoded now.
+        let mut awaits_key = false;
+        // Where the first complete picture begins that can be decoded without what is missing.
+        let mut decodable = None;
         let mut at = self.next;
         while at < self.end {
             let Some(packet) = self.get(at) else {
@@ -299,20 +284,24 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
                 at += 1;
                 continue;
             };
-            let tag = packet.tag;
+            let (tag, codec) = (packet.tag, packet.codec);
             if tag.first
                 && at > self.next
                 && let Run::Complete(end) = self.run_of(at, at)
             {
                 let mut after = references;
-                after.passed(tag);
-                let is_base = tag.temporal_layer == 0 && after.are_there(tag);
-                if tag.key || is_base || after.loses_no_more_than(&self.references) {
-                    self.leave_out(at);
+                after.passed(tag, codec);
+                if decodable.is_none() && after.are_there(tag) {
+                    decodable = Some(at);
+                }
+                let is_base = tag.temporal_layer == 0 && !tag.discardable && after.are_there(tag);
+                let loses_nothing = !awaits_key && after.loses_no_more_than(&self.references);
+                if tag.key || is_base || loses_nothing {
+                    self.leave_out(decodable.unwrap_or(at));
                     return true;
                 }
                 while at < end {
-                    references.left_out(tag, at + 1 == end);
+                    references.left_out(tag, codec, at + 1 == end);
                     at += 1;
                 }
                 continue;
@@ -320,7 +309,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             if at == self.next && self.is_ready() {
                 return false;
             }
-            references.left_out(tag, packet.marker);
+            references.left_out(tag, codec, packet.marker);
+            awaits_key |= tag.key;
             at += 1;
         }
         false
@@ -338,10 +328,11 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
         true
     }
 
-    /// Whether a key picture is to be asked for, and of which layer: the stream has begun, and nothing can be decoded until
-    /// one comes.
+    /// Whether a key picture is to be asked for, and of which layer: the stream has begun, nothing can be decoded until one
+    /// comes, and none is arriving.
     pub fn wants_key(&self) -> Option<u8> {
-        self.layer.filter(|_| self.references.are_lost())
+        self.layer
+            .filter(|_| self.references.are_lost() && self.keys == 0)
     }
 
     /// Whether the next poll gives out or leaves out a picture by itself.
@@ -350,6 +341,26 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             let can_begin = self.began || first.tag.first && first.tag.key;
             can_begin && !matches!(self.run(self.next), Run::Incomplete(_))
         })
+    }
+
+    /// Whether this number and the one before it are too old to be those of late packets. A jump of half the range ahead
+    /// looks like one back; [RFC 3550, appendix A.1](https://www.rfc-editor.org/rfc/rfc3550#appendix-A.1) does the same.
+    fn has_jumped(&mut self, sequence: u64) -> bool {
+        let most = self.slots.as_ref().len() as u64;
+        let is_too_old = self.next.saturating_sub(sequence) > most;
+        let before = self.too_old.take();
+        self.too_old = is_too_old.then_some(sequence);
+        is_too_old && before.is_some_and(|before| before.saturating_add(1) == sequence)
+    }
+
+    /// Gives up all that is held: the next packet is the first one, whatever its number.
+    fn restart(&mut self) {
+        self.release(self.end);
+        self.sequences.restart();
+        self.references = References::new();
+        self.too_old = None;
+        self.began = false;
+        self.layer = None;
     }
 
     /// Moves the numbers that are held so that `sequence` is one of them; false if it is too old.
@@ -424,7 +435,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             match codec {
                 Codec::Vp8 => {
                     let (begins, part) = vp8::split(payload)?;
-                    (begins || at > self.next).then_some(())?;
+                    (begins == (at == self.next)).then_some(())?;
                     put(part);
                 }
                 Codec::H264 => units.join(payload, &mut put)?,
@@ -440,8 +451,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
         for at in self.next..held {
             match self.get(at) {
                 Some(packet) => {
-                    let (tag, marker) = (packet.tag, packet.marker);
-                    self.references.left_out(tag, marker);
+                    let (tag, codec, marker) = (packet.tag, packet.codec, packet.marker);
+                    self.references.left_out(tag, codec, marker);
                 }
                 None => self.references.missed(1),
             }
@@ -458,7 +469,9 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
                 && slot.len > 0
             {
                 slot.len = 0;
+                self.firsts -= u8::from(slot.tag.first);
                 self.markers -= u8::from(slot.marker);
+                self.keys -= usize::from(slot.tag.key);
             }
         }
         self.next = to;

@@ -8,7 +8,7 @@
 //!
 //! A unit begins with the byte `|F|NRI| type |`; an access unit with start codes is what encoders and decoders take.
 
-use super::picture::{MAX_PICTURE_PAYLOAD, Unfit};
+use super::picture::{MAX_PICTURE, MAX_PICTURE_PAYLOAD, Unfit};
 
 const IDR: u8 = 5;
 const SPS: u8 = 7;
@@ -70,15 +70,16 @@ const fn is_unit(header: u8) -> bool {
     matches!(header & TYPE, 1..STAP_A) && header & 0x80 == 0
 }
 
-/// Whether an access unit is a key picture: one with an IDR slice, and SPS and PPS before it.
+/// Whether an access unit is a key picture: one with an IDR slice, and SPS and PPS before it. One that is too long when it
+/// has been joined is none.
 pub(super) fn is_key(access_unit: &[u8]) -> Result<bool, Unfit> {
-    let (mut sps, mut pps, mut key, mut is_empty) = (false, false, false, true);
+    let (mut sps, mut pps, mut key, mut len) = (false, false, false, 0);
     for unit in Units::new(access_unit).ok_or(Unfit::Malformed)? {
         let header = *unit.first().ok_or(Unfit::Malformed)?;
         if !is_unit(header) {
             return Err(Unfit::Malformed);
         }
-        is_empty = false;
+        len += START_CODE.len() + unit.len();
         match header & TYPE {
             SPS => sps = true,
             PPS => pps = true,
@@ -87,10 +88,10 @@ pub(super) fn is_key(access_unit: &[u8]) -> Result<bool, Unfit> {
             _ => {}
         }
     }
-    if is_empty {
-        Err(Unfit::Malformed)
-    } else {
-        Ok(key)
+    match len {
+        0 => Err(Unfit::Malformed),
+        1..=MAX_PICTURE => Ok(key),
+        _ => Err(Unfit::TooLong),
     }
 }
 
@@ -237,6 +238,7 @@ impl Joiner {
     }
 
     fn aggregate(&self, mut rest: &[u8], put: &mut impl FnMut(&[u8])) -> Option<()> {
+        (!rest.is_empty()).then_some(())?;
         while !rest.is_empty() {
             let (&size, behind) = rest.split_first_chunk()?;
             let (unit, behind) = behind.split_at_checked(u16::from_be_bytes(size).into())?;

@@ -19,9 +19,9 @@
 //! # References
 //!
 //! A picture may refer to pictures as `L1T1`, `L1T2` and `L1T3` of
-//! [WebRTC's scalability modes](https://www.w3.org/TR/webrtc-svc/#scalabilitymodes*) do: one of temporal layer 0 to the one of
-//! layer 0 before it, any other to the last of layer 0 and to those since then that are not discardable and not of a
-//! higher temporal layer. A key picture refers to none.
+//! [WebRTC's scalability modes](https://www.w3.org/TR/webrtc-svc/#scalabilitymodes*) do: one of temporal layer 0 to the last of
+//! temporal layer 0 that is not discardable; any other to that one, too, and to those since then that are not discardable
+//! and not of a higher temporal layer. A key picture refers to none.
 
 mod assembler;
 mod h264;
@@ -33,4 +33,6 @@ mod vp8;
 
 pub use assembler::{AssembleError, Assembler, MAX_PICTURES, PollPictureError, Slot};
 pub use packetizer::{PacketizePictureError, PicturePacketizer, PicturePackets};
-pub use picture::{AssembledPicture, MAX_PICTURE, MAX_PICTURE_PAYLOAD, Picture};
+pub use picture::{
+    AssembledPicture, MAX_PICTURE, MAX_PICTURE_PACKETS, MAX_PICTURE_PAYLOAD, Picture,
+};

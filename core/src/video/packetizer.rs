@@ -3,7 +3,9 @@
 use thiserror::Error;
 
 use super::h264;
-use super::picture::{MAX_PICTURE, MAX_PICTURE_PAYLOAD, Picture, Unfit, is_key};
+use super::picture::{
+    MAX_PICTURE, MAX_PICTURE_PACKETS, MAX_PICTURE_PAYLOAD, Picture, Unfit, is_key,
+};
 use super::vp8::{DESCRIPTOR_LEN, Descriptor};
 use crate::room::{Codec, StreamKind};
 use crate::rtp::{PictureTag, RtpHeader, RtpWriteError};
@@ -27,8 +29,11 @@ pub enum PacketizePictureError {
     /// An H.264 key picture without SPS and PPS, so that nobody could begin to decode with it.
     #[error("the H.264 key picture has no SPS and PPS: put those of the encoder before it")]
     NoParameterSets,
-    /// More than [`MAX_PICTURE`] bytes.
-    #[error("the picture has more than 2 MiB: encode it smaller")]
+    /// More than [`MAX_PICTURE`] bytes or [`MAX_PICTURE_PACKETS`] packets. The start codes of H.264 count as four bytes each,
+    /// as they have when they arrive.
+    #[error(
+        "the picture has more than 2 MiB or 2,200 packets: encode it smaller, or in fewer slices"
+    )]
     TooLong,
     /// A layer or temporal layer beyond 3.
     #[error("layers and temporal layers are numbered from 0 to 3")]
@@ -40,6 +45,7 @@ impl From<Unfit> for PacketizePictureError {
         match unfit {
             Unfit::Malformed => Self::Malformed,
             Unfit::NoParameterSets => Self::NoParameterSets,
+            Unfit::TooLong => Self::TooLong,
         }
     }
 }
@@ -106,10 +112,12 @@ impl PicturePacketizer {
         }
     }
 
-    /// Gives the picture its number in its layer, and its packets theirs in the flow. Reads the picture once.
+    /// Gives the picture its number in its layer, and its packets theirs in the flow. Of H.264 it reads the picture two to
+    /// three times, to find its units; of others only the beginning and the end.
     ///
     /// # Errors
-    /// [`PacketizePictureError`] if `picture` is not one of the stream's codec, or too long; no number is then used.
+    /// [`PacketizePictureError`] if `picture` is not one of the stream's codec, or too long, or of a layer that there is
+    /// not; no number is then used.
     pub fn packetize<'a>(
         &mut self,
         picture: &Picture<'a>,
@@ -126,6 +134,8 @@ impl PicturePacketizer {
         let numbers = self.layers.get_mut(usize::from(picture.layer));
         let numbers = numbers.ok_or(PacketizePictureError::Layer)?;
         let key = is_key(self.codec, picture.bytes)?;
+        // Of a key picture that would be wrong: what follows refers to it. JPEG has no other pictures.
+        let discardable = picture.discardable && (!key || self.codec == Codec::Jpeg);
         let base = numbers
             .base
             .wrapping_add(u8::from(picture.temporal_layer == 0));
@@ -138,7 +148,7 @@ impl PicturePacketizer {
             Codec::Vp8 => Payloads::slices(
                 picture.bytes,
                 Some(Descriptor {
-                    discardable: picture.discardable,
+                    discardable,
                     picture_id: numbers.picture & 0x7FFF,
                     tl0_pic_idx: base,
                     temporal_layer: picture.temporal_layer,
@@ -146,8 +156,10 @@ impl PicturePacketizer {
             ),
             _ => Payloads::slices(picture.bytes, None),
         };
-        let count = payloads.clone().count();
-        let count = u16::try_from(count).map_err(|_| PacketizePictureError::TooLong)?;
+        let count = u16::try_from(payloads.clone().count())
+            .ok()
+            .filter(|&count| count <= MAX_PICTURE_PACKETS)
+            .ok_or(PacketizePictureError::TooLong)?;
         let packets = PicturePackets {
             header: RtpHeader {
                 marker: false,
@@ -161,7 +173,7 @@ impl PicturePacketizer {
             tag: PictureTag {
                 first: false,
                 key,
-                discardable: picture.discardable,
+                discardable,
                 temporal_layer: picture.temporal_layer,
                 layer: picture.layer,
                 number: numbers.picture,

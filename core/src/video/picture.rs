@@ -6,8 +6,12 @@ use crate::room::Codec;
 /// The largest payload of a packet of video, bytes: with all headers it fits a datagram of 1,024.
 pub const MAX_PICTURE_PAYLOAD: usize = 960;
 
-/// The largest picture, bytes. A screen full of text has about 550,000.
+/// The largest picture, bytes; of H.264 with start codes of four bytes. A screen full of text has about 550,000.
 pub const MAX_PICTURE: usize = 2 << 20;
+
+/// The most packets of a picture. Those of VP8 and JPEG never have more; H.264 may, in many units that just do not fit a
+/// packet.
+pub const MAX_PICTURE_PACKETS: u16 = 2_200;
 
 /// An encoded picture to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +20,8 @@ pub struct Picture<'a> {
     pub bytes: &'a [u8],
     /// When the picture was taken, in units of 1/90,000 s, modulo 2^32.
     pub timestamp: u32,
-    /// No later picture refers to this one, as to those of an encoder's highest temporal layer.
+    /// No later picture refers to this one, as to those of an encoder's highest temporal layer, if it has more than one.
+    /// It is not looked at for a key picture of VP8 or H.264: later ones refer to it.
     pub discardable: bool,
     /// The temporal layer that the encoder put it in, 0 to 3.
     pub temporal_layer: u8,
@@ -29,9 +34,10 @@ pub struct Picture<'a> {
 pub struct AssembledPicture<'a> {
     /// What the decoder takes: a VP8 frame, an H.264 access unit with start codes of four bytes, or a JPEG file.
     pub bytes: &'a [u8],
-    /// The codec of the bytes. It may change at a key picture.
+    /// The codec of the bytes. It changes at a key picture only.
     pub codec: Codec,
-    /// When the picture was taken, in units of 1/90,000 s; never wraps.
+    /// When the picture was taken, in units of 1/90,000 s. It does not wrap: right if it is less than 2^31, 6 hours, from
+    /// the highest before.
     pub timestamp: u64,
     /// It refers to no picture before it: a decoder can begin here.
     pub key: bool,
@@ -52,6 +58,8 @@ pub(super) enum Unfit {
     Malformed,
     /// An H.264 key picture without SPS and PPS before it.
     NoParameterSets,
+    /// Of H.264, with start codes of four bytes longer than [`MAX_PICTURE`].
+    TooLong,
 }
 
 /// Whether `bytes` are a key picture of `codec`.

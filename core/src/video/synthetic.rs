@@ -80,20 +80,29 @@ pub(super) fn packets(codec: Codec, sequence: u16, samples: &[Sample]) -> Vec<Ve
     samples.iter().enumerate().map(cut).collect()
 }
 
-/// A codec, and a stream of it in three temporal layers; the first is a key picture, and some others.
+/// A codec, and a stream of it in three temporal layers; the first is a key picture, and some others. Mostly those of
+/// temporal layer 2 are discardable, but any may be that or not: only key pictures never are, and pictures of JPEG always.
 pub(super) fn streams(most: usize) -> impl Strategy<Value = (Codec, Vec<Sample>)> {
-    let sample = (prop::bool::weighted(0.1), 1usize..3_500);
+    let sample = (
+        prop::bool::weighted(0.1),
+        1usize..3_500,
+        prop::bool::weighted(0.2),
+    );
     let codec = prop::sample::select(CODECS.to_vec());
     (codec, prop::collection::vec(sample, 1..most)).prop_map(|(codec, samples)| {
         let mut since_key = 0;
-        let sample = |(n, (key, len)): (usize, (bool, usize))| {
+        let sample = |(n, (key, len, is_odd)): (usize, (bool, usize, bool))| {
             let key = key || n == 0;
             since_key = if key { 0 } else { since_key + 1 };
             let temporal_layer = match codec {
                 Codec::Jpeg => 0,
                 _ => [0, 2, 1, 2][since_key % 4],
             };
-            Sample::new(codec, key, temporal_layer, len, n as u8 * 2)
+            let sample = Sample::new(codec, key, temporal_layer, len, n as u8 * 2);
+            Sample {
+                discardable: sample.discardable ^ (is_odd && !sample.key),
+                ..sample
+            }
         };
         (codec, samples.into_iter().enumerate().map(sample).collect())
     })

@@ -3,7 +3,7 @@
 //! ```text
 //!  0 1 2 3 4 5 6 7
 //! +-+-+-+-+-+-+-+-+
-//! |X|R|N|S|R| PID |   N: not a reference; S: a partition begins; PID: which one
+//! |X|R|N|S|R| PID |   N: not a reference; S: a partition begins; PID: which one; R: not looked at
 //! +-+-+-+-+-+-+-+-+
 //! |I|L|T|K|  RSV  |   if X: which of the following there are
 //! +-+-+-+-+-+-+-+-+
@@ -55,7 +55,7 @@ pub(super) fn split(payload: &[u8]) -> Option<(bool, &[u8])> {
         let others = usize::from(fields & 0x40 != 0) + usize::from(fields & 0x30 != 0);
         rest = rest.get(others..)?;
     }
-    (!rest.is_empty()).then_some((flags & 0x1F == 0x10, rest))
+    (!rest.is_empty()).then_some((flags & 0x17 == 0x10, rest))
 }
 
 /// Whether a frame is a key frame, by its
@@ -94,6 +94,9 @@ mod tests {
             (&[0x10, 9][..], Some((true, &[9][..]))),
             (&[0x00, 9], Some((false, &[9]))),
             (&[0x11, 9], Some((false, &[9]))),
+            // The reserved bits are not looked at.
+            (&[0x18, 9], Some((true, &[9]))),
+            (&[0x50, 9], Some((true, &[9]))),
             (&[0x90, 0x80, 0x05, 9], Some((true, &[9]))),
             (&[0x90, 0x80, 0x85, 5, 9], Some((true, &[9]))),
             (&[0x90, 0x40, 5, 9], Some((true, &[9]))),

@@ -5,11 +5,10 @@
 
 use parlour_core::room::Codec;
 use parlour_core::rtp::{PictureTag, RtpHeader, RtpPacket};
-use parlour_core::video::{Assembler, Picture, PicturePacketizer, PollPictureError, Slot};
+use parlour_core::video::{
+    Assembler, MAX_PICTURE, Picture, PicturePacketizer, PollPictureError, Slot,
+};
 use parlour_fuzz::input::Input;
-
-/// Room for a picture in all the slots there are.
-const MAX_OUT: usize = 64 * 1_000;
 
 struct Watcher {
     assembler: Assembler<Vec<Slot>>,
@@ -34,7 +33,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut packetizer = PicturePacketizer::new(codec, 1, input.u16());
     let mut watcher = Watcher {
         assembler: Assembler::new(vec![Slot::EMPTY; slots]),
-        out: vec![0; MAX_OUT],
+        out: vec![0; MAX_PICTURE],
         sent: Vec::new(),
         is_honest: true,
         last: None,
@@ -57,9 +56,9 @@ pub(crate) fn run(data: &[u8]) {
             }
         }
     }
-    watcher.poll(MAX_OUT);
+    watcher.poll(MAX_PICTURE);
     while watcher.assembler.skip_unneeded() || watcher.assembler.skip_missing() {
-        watcher.poll(MAX_OUT);
+        watcher.poll(MAX_PICTURE);
     }
 }
 
@@ -162,13 +161,13 @@ impl Watcher {
 
     /// Takes the pictures out that there are, with a buffer of `room` bytes or, if that is too small, of as many as needed.
     fn poll(&mut self, room: usize) {
-        let mut room = room.min(MAX_OUT);
+        let mut room = room.min(MAX_PICTURE);
         loop {
             let picture = match self.assembler.poll_picture(&mut self.out[..room]) {
                 Ok(Some(picture)) => picture,
                 Ok(None) => return,
                 Err(PollPictureError::BufferTooSmall { needed }) => {
-                    assert!(room < needed && needed <= MAX_OUT);
+                    assert!(room < needed && needed <= MAX_PICTURE);
                     room = needed;
                     continue;
                 }

@@ -1,11 +1,13 @@
 //! Which pictures can be decoded after those that were given out.
 
+use crate::room::Codec;
 use crate::rtp::PictureTag;
 
 /// The last packet that was passed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Passed {
     layer: u8,
+    codec: Codec,
     number: u16,
     /// It was not the last one of its picture.
     is_open: bool,
@@ -14,7 +16,8 @@ struct Passed {
 /// What a decoder that has got all pictures given out still has for reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct References {
-    /// Temporal layers below this number are whole since the last picture of temporal layer 0. 0: a key picture is needed.
+    /// Temporal layers below this number are whole since the last picture of temporal layer 0 that is not discardable. 0: a
+    /// key picture is needed.
     whole: u8,
     last: Option<Passed>,
     /// Packets missing since then.
@@ -54,8 +57,9 @@ impl References {
     }
 
     /// Comes to a packet: are there pictures between the last one and this one of which nothing has come? Numbers that are
-    /// left out without a missing packet are those that the server has left out, which nothing needs that it sends.
-    pub(super) fn passed(&mut self, tag: PictureTag) {
+    /// left out without a missing packet are those that the server has left out, which nothing needs that it sends. What
+    /// was given out of another layer or codec is no reference.
+    pub(super) fn passed(&mut self, tag: PictureTag, codec: Codec) {
         let Some(last) = self.last else {
             return;
         };
@@ -63,31 +67,33 @@ impl References {
         let of_these = u64::from(last.is_open) + u64::from(!tag.first);
         let is_next = tag.number == last.number.wrapping_add(1);
         let is_same = tag.number == last.number && !tag.first;
-        if tag.layer != last.layer || !is_next && !is_same && self.missing > of_these {
+        let is_other = (tag.layer, codec) != (last.layer, last.codec);
+        if is_other || !is_next && !is_same && self.missing > of_these {
             self.whole = 0;
         }
     }
 
     /// A packet was left out, and so its picture.
-    pub(super) fn left_out(&mut self, tag: PictureTag, is_last: bool) {
-        self.passed(tag);
+    pub(super) fn left_out(&mut self, tag: PictureTag, codec: Codec, is_last: bool) {
+        self.passed(tag, codec);
         if !tag.discardable {
             self.whole = self.whole.min(if tag.key { 0 } else { tag.temporal_layer });
         }
-        self.at(tag, is_last);
+        self.at(tag, codec, is_last);
     }
 
     /// A picture was given out.
-    pub(super) const fn gave_out(&mut self, tag: PictureTag) {
-        if tag.key || tag.temporal_layer == 0 {
+    pub(super) const fn gave_out(&mut self, tag: PictureTag, codec: Codec) {
+        if tag.key || tag.temporal_layer == 0 && !tag.discardable {
             self.whole = ALL;
         }
-        self.at(tag, true);
+        self.at(tag, codec, true);
     }
 
-    const fn at(&mut self, tag: PictureTag, is_last: bool) {
+    const fn at(&mut self, tag: PictureTag, codec: Codec, is_last: bool) {
         self.last = Some(Passed {
             layer: tag.layer,
+            codec,
             number: tag.number,
             is_open: !is_last,
         });

@@ -85,7 +85,7 @@ fn small_units_share_a_payload_and_large_ones_are_cut() {
 
 #[test]
 fn payloads_that_do_not_continue_are_refused() {
-    let cases: [&[&[u8]]; 12] = [
+    let cases: [&[&[u8]]; 13] = [
         // Begun twice, not begun, not ended, of another type, of nothing.
         &[&[0x5C, 0x81, 1], &[0x5C, 0x81, 1], &[0x5C, 0x41, 1]],
         &[&[0x5C, 0x41, 1]],
@@ -95,10 +95,11 @@ fn payloads_that_do_not_continue_are_refused() {
         &[&[0x5C, 0xC1, 1]],
         // Another unit in the middle.
         &[&[0x5C, 0x81, 1], &[0x41, 1], &[0x5C, 0x41, 1]],
-        // A STAP-A in a STAP-A, one that overruns, one with nothing in it.
+        // A STAP-A in a STAP-A, one that overruns, one with an empty unit, one without any.
         &[&[0x58, 0, 2, 0x58, 1]],
         &[&[0x58, 0, 3, 0x41, 1]],
         &[&[0x58, 0, 0]],
+        &[&[0x58]],
         // Other kinds of payload, and the error bit.
         &[&[0x5D, 0x81, 1]],
         &[&[0xC1, 1]],

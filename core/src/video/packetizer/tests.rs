@@ -42,9 +42,32 @@ fn pictures_of_a_layer_are_numbered_and_those_of_temporal_layer_0_counted() {
 }
 
 #[test]
+fn a_key_picture_is_discardable_only_in_jpeg() {
+    for codec in CODECS {
+        for key in [true, false] {
+            let mut sample = Sample::new(codec, key, 0, 100, 1);
+            sample.discardable = true;
+            let mut packetizer = PicturePacketizer::new(codec, 1, 0);
+            let mut packets = packetizer.packetize(&sample.picture(0)).unwrap();
+            let expected = codec == Codec::Jpeg || !key;
+            assert_eq!(packets.tag().discardable, expected);
+            let mut out = [0; 1_008];
+            let len = packets.write_next(&mut out).unwrap().unwrap();
+            let packet = RtpPacket::parse(&out[..len]).unwrap();
+            assert_eq!(packet.picture_tag().unwrap().discardable, expected);
+            if codec == Codec::Vp8 {
+                assert_eq!(packet.payload()[0] & 0x20 != 0, expected);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_picture_uses_no_number() {
     use PacketizePictureError::{Layer, Malformed, NoParameterSets, NotVideo, TooLong};
     let long = bytes(Codec::Vp8, false, MAX_PICTURE, 0);
+    // Each unit is a byte longer when it arrives.
+    let grows = [0, 0, 1, 0x41, 1].repeat(MAX_PICTURE / 5);
     let with = |bytes| Picture { bytes, ..SMALL };
     let cases = [
         (Codec::Opus, SMALL, NotVideo),
@@ -60,6 +83,7 @@ fn what_is_no_picture_uses_no_number() {
             Layer,
         ),
         (Codec::H264, SMALL, Malformed),
+        (Codec::H264, with(&grows), TooLong),
         (Codec::H264, with(&[0, 0, 1]), Malformed),
         (Codec::H264, with(&[0, 0, 1, 0x65, 1]), NoParameterSets),
         (Codec::Jpeg, SMALL, Malformed),
@@ -88,11 +112,29 @@ fn an_output_that_is_too_small_costs_nothing() {
 #[test]
 fn the_largest_picture_fits_the_slots_that_are_advised() {
     for codec in CODECS {
-        let sample = Sample::new(codec, true, 0, MAX_PICTURE - 40, 7);
+        let around = bytes(codec, true, 1, 7).len() - 1;
+        let sample = Sample::new(codec, true, 0, MAX_PICTURE - around, 7);
+        assert_eq!(sample.bytes.len(), MAX_PICTURE);
         let mut packetizer = PicturePacketizer::new(codec, 1, 0);
         let count = packetizer.packetize(&sample.picture(0)).unwrap().count();
-        assert!((2_180..2_200).contains(&count), "{count}");
+        assert!((2_180..=MAX_PICTURE_PACKETS).contains(&count), "{count}");
     }
+}
+
+#[test]
+fn a_picture_of_more_packets_is_refused() {
+    // Two packets each.
+    let unit = [&[0, 0, 0, 1][..], &[0x41; 961]].concat();
+    let count = usize::from(MAX_PICTURE_PACKETS / 2);
+    let mut packetizer = PicturePacketizer::new(Codec::H264, 1, 0);
+    let most = unit.repeat(count);
+    let with = |bytes| Picture { bytes, ..SMALL };
+    let packets = packetizer.packetize(&with(&most)).unwrap();
+    assert_eq!(packets.count(), MAX_PICTURE_PACKETS);
+    let more = unit.repeat(count + 1);
+    assert!(more.len() < MAX_PICTURE);
+    let refused = packetizer.packetize(&with(&more));
+    assert_eq!(refused, Err(PacketizePictureError::TooLong));
 }
 
 proptest! {
