@@ -43,6 +43,11 @@ fn flushed(assembler: &mut Held) -> Vec<(u16, Vec<u8>)> {
     pictures
 }
 
+fn flushed_numbers(assembler: &mut Held) -> Vec<u16> {
+    let pictures = flushed(assembler);
+    pictures.iter().map(|(number, _)| *number).collect()
+}
+
 /// A stream of VP8: of each picture whether it is a key picture, its temporal layer, and how many packets it has.
 fn stream(pictures: &[(bool, u8, usize)]) -> Vec<Vec<Vec<u8>>> {
     let sample = |&(key, temporal_layer, packets): &(bool, u8, usize)| {
@@ -460,11 +465,7 @@ fn what_calls_itself_a_key_picture_has_to_be_one() {
             }
         }
     }
-    let given: Vec<u16> = flushed(&mut assembler)
-        .iter()
-        .map(|(number, _)| *number)
-        .collect();
-    assert_eq!(given, [0, 3]);
+    assert_eq!(flushed_numbers(&mut assembler), [0, 3]);
 }
 
 #[test]
@@ -473,9 +474,7 @@ fn packets_of_two_pictures_make_none() {
     let mut assembler = assembler(64);
     let spliced = [&packets[0][0], &packets[1][1], &packets[2][0]];
     for (sequence, packet) in (7_u16..).zip(spliced) {
-        let mut packet = packet.clone();
-        packet[2..4].copy_from_slice(&sequence.to_be_bytes());
-        put(&mut assembler, &packet);
+        put(&mut assembler, &numbered(packet, sequence));
     }
     assert_eq!(numbers(&mut assembler), [2]);
 }
@@ -505,15 +504,9 @@ fn a_packet_that_is_missing_of_a_known_picture_is_of_no_other() {
         (3, &packets[3][0]),
     ];
     for (sequence, packet) in arriving {
-        let mut packet = packet.clone();
-        packet[2..4].copy_from_slice(&u16::to_be_bytes(sequence));
-        put(&mut assembler, &packet);
+        put(&mut assembler, &numbered(packet, sequence));
     }
-    let given: Vec<u16> = flushed(&mut assembler)
-        .iter()
-        .map(|(number, _)| *number)
-        .collect();
-    assert_eq!(given, [0, 3]);
+    assert_eq!(flushed_numbers(&mut assembler), [0, 3]);
 }
 
 #[test]
@@ -525,12 +518,17 @@ fn without_slots_nothing_is_held() {
     assert_eq!(flushed(&mut assembler), []);
 }
 
-/// A packet under another number, so much further.
-fn moved(packet: &[u8], by: u16) -> Vec<u8> {
+/// A packet under another number.
+fn numbered(packet: &[u8], sequence: u16) -> Vec<u8> {
     let mut packet = packet.to_vec();
-    let sequence = u16::from_be_bytes([packet[2], packet[3]]).wrapping_add(by);
     packet[2..4].copy_from_slice(&sequence.to_be_bytes());
     packet
+}
+
+/// A packet under another number, so much further.
+fn moved(packet: &[u8], by: u16) -> Vec<u8> {
+    let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+    numbered(packet, sequence.wrapping_add(by))
 }
 
 #[test]
@@ -544,11 +542,7 @@ fn a_stream_that_jumps_goes_on_behind_the_jump() {
         );
     }
     // The jump is further than the slots reach: what was held is gone.
-    let given: Vec<u16> = flushed(&mut assembler)
-        .iter()
-        .map(|(number, _)| *number)
-        .collect();
-    assert_eq!(given, [2, 3]);
+    assert_eq!(flushed_numbers(&mut assembler), [2, 3]);
 }
 
 #[test]
