@@ -274,7 +274,7 @@ fn receive(shared: &Shared<'_, impl Profile>, datagram: &mut [u8]) {
                 handle(&message);
             }
         }
-        Incoming::Media(_) => {}
+        Incoming::Media(_) | Incoming::Feedback { .. } => {}
     };
     // The client counts dropped datagrams by reason.
     let _ = shared.with(|client| client.handle_datagram(now, datagram, &mut take));

@@ -18,6 +18,7 @@ use crate::rtp::AudioLevel;
 use crate::signal::{Operation, Recipients, Redirect, RequestId};
 use crate::ticket::{Ticket, TicketError};
 use crate::time::Instant;
+use crate::video::{PictureReceiver, PictureSender, SendSlot, Slot};
 
 /// A participant; see the [module](super) for the loop that drives it.
 ///
@@ -210,6 +211,36 @@ impl<P: Profile> Client<P> {
         let parts = &mut self.memory.parts();
         self.machine
             .send_audio(parts, now, key, timestamp, level, payload)
+    }
+
+    /// Sends pictures of a Video or Screen stream: moves packets from `sender` to those that wait to be sent, as many as are
+    /// due and a datagram takes. Call it before each [`poll_transmit`](Self::poll_transmit), and when
+    /// `sender.poll_timeout()` is due.
+    ///
+    /// # Errors
+    /// [`SendError`] says why nothing is sent; the sender keeps what it has.
+    pub fn send_pictures<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>>(
+        &mut self,
+        now: Instant,
+        key: &StreamKey,
+        sender: &mut PictureSender<S>,
+    ) -> Result<(), SendError> {
+        let parts = &mut self.memory.parts();
+        let mut poll = |ssrc, out: &mut [u8]| sender.poll_packet(now, ssrc, out);
+        self.machine.send_pictures(parts, now, key, &mut poll)
+    }
+
+    /// Asks for what the watcher of the stream `ssrc` needs: lost packets, or a key picture. Call it after
+    /// [`PictureReceiver::poll_picture`], also when that had none. Unless joined, nothing is asked.
+    pub fn send_feedback<S: AsRef<[Slot]> + AsMut<[Slot]>>(
+        &mut self,
+        now: Instant,
+        ssrc: u32,
+        receiver: &mut PictureReceiver<S>,
+    ) {
+        let parts = &mut self.memory.parts();
+        let mut poll = |round_trip| receiver.poll_question(now, round_trip);
+        self.machine.send_feedback(parts, now, ssrc, &mut poll);
     }
 
     /// Sends one RTP payload of a Video or Screen stream, already packetized by its codec's RTP

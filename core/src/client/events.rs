@@ -8,6 +8,7 @@ use crate::room::{
 };
 use crate::rtp::{AudioFrame, RtpPacket};
 use crate::signal::{JoinRefusal, Outcome, Redirect, Refusal, RequestId, StreamRef};
+use crate::video::Feedback;
 
 /// Most events that wait; replies wait beside them.
 const MAX_EVENTS: usize = 16;
@@ -226,7 +227,17 @@ pub enum Incoming<'a> {
         frame: AudioFrame<'a>,
     },
     /// A packet of a Video or Screen stream that is subscribed to; its SSRC says of which.
+    ///
+    /// It goes to the stream's [`PictureReceiver`](crate::video::PictureReceiver).
     Media(RtpPacket<'a>),
+    /// What receivers need of one's own Video or Screen stream. It goes to the stream's
+    /// [`PictureSender`](crate::video::PictureSender).
+    Feedback {
+        /// The stream.
+        key: &'a StreamKey,
+        /// What they need.
+        feedback: Feedback<'a>,
+    },
     /// A lossy message.
     Message(Message<'a>),
 }

@@ -6,6 +6,7 @@ use rand_core::{CryptoRngCore, RngCore};
 use super::events::{Event, Events, Incoming, ReconnectCause};
 use super::flows::{Downlink, Uplink};
 use super::joining::{Joining, Written};
+use super::media::handle_feedback;
 use super::outgoing::{write_packets, write_report};
 use super::profile::Parts;
 use super::requests::Requests;
@@ -272,6 +273,9 @@ impl Machine {
                 Ok(Ok(Received::Media(packet))) => self.handle_media(parts, packet, receive),
                 Ok(Ok(Received::Report(report))) => self.handle_report(parts, report),
                 Ok(Ok(Received::Message(message))) => self.handle_lossy(message, receive),
+                Ok(Ok(Received::Feedback(ssrc, feedback))) => {
+                    handle_feedback(parts, ssrc, feedback, receive);
+                }
                 Ok(Err(_)) | Err(_) => self.count_bad_frame(),
             }
         }

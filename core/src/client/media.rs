@@ -6,7 +6,7 @@ use super::errors::SendError;
 use super::events::{Event, Incoming, Message};
 use super::flows::Slot;
 use super::machine::{Machine, Status};
-use super::outgoing::{MEDIA, enqueue};
+use super::outgoing::{MEDIA, enqueue, enqueue_question};
 use super::profile::Parts;
 use super::publications::{Flow, Publication};
 use super::statistics::Statistics;
@@ -14,6 +14,7 @@ use crate::room::{StreamKey, StreamKind};
 use crate::rtp::{AudioLevel, ReportBlock, RtcpCompound, RtpPacket, ntp_timestamp, quality};
 use crate::signal::{LossyDelivery, decode};
 use crate::time::{Duration, Instant};
+use crate::video::{Feedback, Question};
 use crate::wire::{FRAME_HEADER, MAX_PLAINTEXT};
 
 /// The time from one report to the next.
@@ -109,6 +110,45 @@ impl Machine {
         }
     }
 
+    /// Moves packets from a sender of pictures to those that wait, as many as are due and one datagram takes, so that sound
+    /// does not wait behind pictures.
+    pub(super) fn send_pictures(
+        &mut self,
+        parts: &mut Parts<'_>,
+        now: Instant,
+        key: &StreamKey,
+        poll_packet: &mut dyn FnMut(u32, &mut [u8]) -> Option<usize>,
+    ) -> Result<(), SendError> {
+        self.advance(now);
+        let mut is_due = true;
+        while is_due && parts.outgoing.is_empty() {
+            self.send(parts, key, |flow, out| {
+                let packet = flow.write_packet(now, out, poll_packet)?;
+                is_due = packet.is_some();
+                Ok(packet.unwrap_or(0))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Queues what the watcher of a stream asks for.
+    pub(super) fn send_feedback(
+        &mut self,
+        parts: &mut Parts<'_>,
+        now: Instant,
+        ssrc: u32,
+        poll_question: &mut dyn FnMut(Option<Duration>) -> Option<Question>,
+    ) {
+        self.advance(now);
+        let rtt = (self.link.as_ref()).and_then(|link| link.rtt().smoothed());
+        while let Some(question) = poll_question(rtt) {
+            if self.status == Status::Joined {
+                let dropped = enqueue_question(parts.outgoing, ssrc, &question);
+                self.count_unsent(dropped);
+            }
+        }
+    }
+
     pub(super) fn send_audio(
         &mut self,
         parts: &mut Parts<'_>,
@@ -139,6 +179,7 @@ impl Machine {
         })
     }
 
+    /// Sends the packet that `write` writes. One without a byte is none.
     fn send(
         &mut self,
         parts: &mut Parts<'_>,
@@ -160,6 +201,9 @@ impl Machine {
             .saturating_sub(1)
             .min(MAX_PACKET);
         let len = write(flow, packet.get_mut(..max).unwrap_or_default())?;
+        if len == 0 {
+            return Ok(());
+        }
         let packet = packet.get(..len).unwrap_or_default();
         let dropped = enqueue(parts.outgoing, MEDIA, packet);
         self.statistics.media_sent = self.statistics.media_sent.saturating_add(1);
@@ -203,5 +247,19 @@ impl Machine {
             quality: rtt.map(|rtt| quality(loss, rtt, jitter)),
             ..self.statistics
         }
+    }
+}
+
+/// Hands what receivers need of a stream of one's own to its sender. About any other stream it says nothing.
+pub(super) fn handle_feedback(
+    parts: &Parts<'_>,
+    ssrc: u32,
+    feedback: Feedback<'_>,
+    receive: &mut dyn FnMut(Incoming<'_>),
+) {
+    let own = |publication: &&Publication| publication.ssrc() == Some(ssrc);
+    if let Some(publication) = parts.publications.iter().find(own) {
+        let key = &publication.publish.key;
+        receive(Incoming::Feedback { key, feedback });
     }
 }

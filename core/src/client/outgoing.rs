@@ -3,19 +3,24 @@
 //! Packets and lossy messages wait in one ring, each behind a byte that says what it is. If a new
 //! one finds no place, the oldest are dropped: late sound helps nobody.
 
+use core::slice;
+
 use super::profile::Parts;
 use crate::queue::ByteQueue;
 use crate::room::MAX_STREAMS;
 use crate::rtp::{ReportBlock, SenderInfo, report_len, write_report as write_rtcp};
 use crate::signal::MAX_SLOTS;
 use crate::time::Instant;
-use crate::wire::{FRAME_HEADER, Frame, FrameWriter};
+use crate::video::Question;
+use crate::wire::{FRAME_HEADER, Frame, FrameWriter, Lost, MAX_LOST};
 
 /// The SSRC of a reporter that sends nothing itself; no flow has it.
 const NO_FLOW: u32 = 0;
 /// The kinds of records in the ring.
 pub(super) const MEDIA: u8 = 0;
 pub(super) const MESSAGE: u8 = 1;
+const NACK: u8 = 2;
+const KEY_WANTED: u8 = 3;
 
 /// Appends a record to the ring, and drops as many of the oldest for it as it takes; returns how
 /// many. The record must not be longer than the ring can ever take.
@@ -27,15 +32,46 @@ pub(super) fn enqueue(ring: &mut ByteQueue<[u8]>, kind: u8, bytes: &[u8]) -> u32
     dropped
 }
 
+/// The same for a question of a watcher about the flow `ssrc`.
+pub(super) fn enqueue_question(ring: &mut ByteQueue<[u8]>, ssrc: u32, question: &Question) -> u32 {
+    let mut body = heapless::Vec::<u8, { 4 + MAX_LOST }>::new();
+    let (kind, rest) = match question {
+        Question::Lost(list) => match list.as_lost() {
+            Some(lost) => (NACK, lost.as_bytes()),
+            None => return 0,
+        },
+        Question::KeyWanted { layer } => (KEY_WANTED, slice::from_ref(layer)),
+    };
+    // They fit.
+    let _ = body.extend_from_slice(&ssrc.to_be_bytes());
+    let _ = body.extend_from_slice(rest);
+    enqueue(ring, kind, &body)
+}
+
+/// The frame of a record.
+fn frame(record: &[u8]) -> Frame<'_> {
+    let Some((&kind, body)) = record.split_first() else {
+        return Frame::Media(&[]);
+    };
+    let about = || {
+        let (ssrc, rest) = body.split_first_chunk()?;
+        Some((u32::from_be_bytes(*ssrc), rest))
+    };
+    match (kind, about()) {
+        (MESSAGE, _) => Frame::Message(body),
+        (NACK, Some((ssrc, lost))) => match Lost::parse(lost) {
+            Some(lost) => Frame::Nack { ssrc, lost },
+            None => Frame::Media(&[]),
+        },
+        (KEY_WANTED, Some((ssrc, &[layer]))) => Frame::KeyWanted { ssrc, layer },
+        _ => Frame::Media(body),
+    }
+}
+
 /// Moves records from the ring into a datagram, as many as fit.
 pub(super) fn write_packets(ring: &mut ByteQueue<[u8]>, writer: &mut FrameWriter<'_>) {
     while let Some(record) = ring.front() {
-        let frame = match record.split_first() {
-            Some((&MESSAGE, message)) => Frame::Message(message),
-            Some((_, packet)) => Frame::Media(packet),
-            None => Frame::Media(&[]),
-        };
-        if writer.push(&frame).is_err() && !writer.is_empty() {
+        if writer.push(&frame(record)).is_err() && !writer.is_empty() {
             return;
         }
         ring.pop_front();

@@ -4,7 +4,7 @@ use super::errors::SendError;
 use super::told::Told;
 use crate::room::{Codec, StreamKey, StreamKind};
 use crate::rtp::{
-    AudioLevel, PacketizeError, Packetizer, RtpHeader, RtpWriteError, SenderInfo, units,
+    AudioLevel, PacketizeError, Packetizer, RtpHeader, RtpPacket, RtpWriteError, SenderInfo, units,
 };
 use crate::signal::{Publish, RequestId};
 use crate::time::{Instant, micros};
@@ -216,6 +216,33 @@ impl Flow {
         *octets = octets.wrapping_add(payload.len() as u32);
         self.sent(now, timestamp);
         Ok(len)
+    }
+
+    /// Writes the packet that `poll_packet` gives for this flow, if there is one; gives its length.
+    pub(super) fn write_packet(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+        poll_packet: &mut dyn FnMut(u32, &mut [u8]) -> Option<usize>,
+    ) -> Result<Option<usize>, SendError> {
+        let Packets::Pictures {
+            packets, octets, ..
+        } = &mut self.packets
+        else {
+            return Err(SendError::WrongKind);
+        };
+        let Some(len) = poll_packet(self.ssrc, out) else {
+            return Ok(None);
+        };
+        let packet = RtpPacket::parse(out.get(..len).unwrap_or_default());
+        let Ok(packet) = packet else {
+            return Ok(None);
+        };
+        *packets = packets.wrapping_add(1);
+        *octets = octets.wrapping_add(packet.payload().len() as u32);
+        let timestamp = packet.timestamp();
+        self.sent(now, timestamp);
+        Ok(Some(len))
     }
 
     fn sent(&mut self, now: Instant, timestamp: u32) {

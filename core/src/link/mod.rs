@@ -31,6 +31,7 @@ use crate::secure::{OpenError, Opened, SealError, Transport};
 use crate::signal::RttEstimator;
 use crate::signal::channel::{Arrival, Receiver, SendError, Sender};
 use crate::time::{Duration, Instant, earlier};
+use crate::video::Feedback;
 use crate::wire::{ConnectionId, Frame, FrameWriter, MAX_DATAGRAM, Packet};
 
 /// Bytes of signalling that each end keeps for its peer until it is acknowledged.
@@ -97,6 +98,8 @@ pub(crate) enum Received<'a> {
     Report(&'a [u8]),
     /// One lossy application message.
     Message(&'a [u8]),
+    /// About the pictures of a flow, and for its sender.
+    Feedback(u32, Feedback<'a>),
 }
 
 /// The peer acknowledged signalling that was never sent: it is broken, or hostile.
@@ -221,6 +224,10 @@ impl Link {
             Frame::Media(packet) => Received::Media(packet),
             Frame::Report(packet) => Received::Report(packet),
             Frame::Message(message) => Received::Message(message),
+            Frame::Nack { ssrc, lost } => Received::Feedback(ssrc, Feedback::Lost(lost)),
+            Frame::KeyWanted { ssrc, layer } => {
+                Received::Feedback(ssrc, Feedback::KeyWanted { layer })
+            }
             Frame::Signal { sequence, message } => match self.incoming.handle(sequence) {
                 Arrival::Next => Received::Signal(sequence, message),
                 Arrival::Duplicate | Arrival::OutOfOrder => Received::Redundant,

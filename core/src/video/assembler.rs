@@ -335,6 +335,22 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
             .filter(|_| self.references.are_lost() && self.keys == 0)
     }
 
+    /// The layer of the newest packet.
+    pub(super) const fn layer(&self) -> Option<u8> {
+        self.layer
+    }
+
+    /// The lowest number that has not come, of those of which a higher one came.
+    pub(super) fn first_missing(&self) -> Option<u64> {
+        let from = self.scanned.max(self.next);
+        (from..self.end).find(|&at| self.get(at).is_none())
+    }
+
+    /// Nothing is given out any more before a key picture.
+    pub(super) const fn lose_references(&mut self) {
+        self.references = References::new();
+    }
+
     /// Whether the next poll gives out or leaves out a picture by itself.
     fn is_ready(&self) -> bool {
         self.get(self.next).is_some_and(|first| {

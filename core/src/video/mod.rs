@@ -5,9 +5,15 @@
 //! [`PictureTag`](crate::rtp::PictureTag); [`Assembler`] puts them together again and never gives out a picture whose
 //! references are missing. Neither encodes nor decodes, owns a clock, or allocates.
 //!
+//! [`PictureSender`] and [`PictureReceiver`] are these two with a clock: the sender keeps packets for a while and lets them
+//! leave paced, the receiver asks for those that are lost. They work with a [`Client`](crate::client::Client), which moves
+//! packets and questions:
+//!
 //! ```text
-//! picture ─ PicturePacketizer ─ PicturePackets::write_next ─▶ bytes ─▶ RtpPacket::parse ─ Assembler ─ picture
-//!                                            ▲ write_again, for who asks for a lost packet
+//!           send                 send_pictures                     Incoming::Media             poll_picture
+//! picture ───────▶ PictureSender ────────────▶ Client ─▶ Server ─▶ Client ───────▶ PictureReceiver ───────▶ picture
+//!                        ▲ handle_feedback         │                 ▲  send_feedback     │
+//!                        └─── Incoming::Feedback ──┘◀────── … ◀──────┘◀───────────────────┘
 //! ```
 //!
 //! | codec | a picture is | its packets |
@@ -24,15 +30,25 @@
 //! and not of a higher temporal layer. A key picture refers to none.
 
 mod assembler;
+mod feedback;
 mod h264;
+mod missing;
 mod packetizer;
 mod picture;
+mod receiver;
+mod sender;
 #[cfg(test)]
 mod synthetic;
 mod vp8;
 
 pub use assembler::{AssembleError, Assembler, MAX_PICTURES, PollPictureError, Slot};
+pub use feedback::Feedback;
+pub(crate) use feedback::{KEPT_FOR, KEY_INTERVAL};
+pub(crate) use missing::Missing;
 pub use packetizer::{PacketizePictureError, PicturePacketizer, PicturePackets};
 pub use picture::{
     AssembledPicture, MAX_PICTURE, MAX_PICTURE_PACKETS, MAX_PICTURE_PAYLOAD, Picture,
 };
+pub use receiver::PictureReceiver;
+pub(crate) use receiver::Question;
+pub use sender::{PictureSender, SendPictureError, SendSlot};

@@ -7,20 +7,22 @@
 //! | u8    | u16     | `length` bytes     | u8    | u16     |
 //! +-------+---------+--------------------+-------+---------+- - -
 //!
-//! kind  name     body
-//!  1    Media    one RTP packet
-//!  2    Report   one RTCP compound packet
-//!  3    Signal   sequence u16, one signalling message
-//!  4    Ack      next expected sequence u16
-//!  5    Ping     nonce u32
-//!  6    Pong     nonce u32 of the Ping
-//!  7    Message  one lossy application message
+//! kind  name       body
+//!  1    Media      one RTP packet
+//!  2    Report     one RTCP compound packet
+//!  3    Signal     sequence u16, one signalling message
+//!  4    Ack        next expected sequence u16
+//!  5    Ping       nonce u32
+//!  6    Pong       nonce u32 of the Ping
+//!  7    Message    one lossy application message
+//!  8    Nack       ssrc u32, 1 to 16 × (sequence u16, bitmap u16 of the 16 that follow)
+//!  9    KeyWanted  ssrc u32, layer u8
 //! ```
 //!
 //! Frames of other kinds are skipped. Kind 0 will never mean anything: it is for padding.
 
 use super::packet::{DATA_HEADER, MAX_DATAGRAM, TAG};
-use super::put;
+use super::{Lost, put};
 
 /// Bytes before the body of a frame.
 pub const FRAME_HEADER: usize = 3;
@@ -32,6 +34,8 @@ const ACK: u8 = 4;
 const PING: u8 = 5;
 const PONG: u8 = 6;
 const MESSAGE: u8 = 7;
+const NACK: u8 = 8;
+const KEY_WANTED: u8 = 9;
 
 /// One frame, as a view over its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,20 @@ pub enum Frame<'a> {
     },
     /// One application message, which may get lost.
     Message(&'a [u8]),
+    /// Packets of video or screen are to be sent again.
+    Nack {
+        /// Of which flow.
+        ssrc: u32,
+        /// Their numbers.
+        lost: Lost<'a>,
+    },
+    /// A key picture is wanted.
+    KeyWanted {
+        /// Of which flow.
+        ssrc: u32,
+        /// Of which layer.
+        layer: u8,
+    },
 }
 
 impl<'a> Frame<'a> {
@@ -79,6 +97,8 @@ impl<'a> Frame<'a> {
             Self::Signal { message, .. } => message.len().saturating_add(2),
             Self::Ack { .. } => 2,
             Self::Ping { .. } | Self::Pong { .. } => 4,
+            Self::Nack { lost, .. } => lost.as_bytes().len().saturating_add(4),
+            Self::KeyWanted { .. } => 5,
         }
     }
 
@@ -91,6 +111,8 @@ impl<'a> Frame<'a> {
             Self::Ping { .. } => PING,
             Self::Pong { .. } => PONG,
             Self::Message(_) => MESSAGE,
+            Self::Nack { .. } => NACK,
+            Self::KeyWanted { .. } => KEY_WANTED,
         }
     }
 
@@ -120,6 +142,23 @@ impl<'a> Frame<'a> {
             PING => Self::Ping { nonce: u32_body()? },
             PONG => Self::Pong { nonce: u32_body()? },
             MESSAGE => Self::Message(body),
+            NACK => {
+                let (ssrc, lost) = body.split_first_chunk().ok_or(FrameError::BadLength)?;
+                Self::Nack {
+                    ssrc: u32::from_be_bytes(*ssrc),
+                    lost: Lost::parse(lost).ok_or(FrameError::BadLength)?,
+                }
+            }
+            KEY_WANTED => {
+                let (ssrc, layer) = body.split_first_chunk().ok_or(FrameError::BadLength)?;
+                let &[layer] = layer else {
+                    return Err(FrameError::BadLength);
+                };
+                Self::KeyWanted {
+                    ssrc: u32::from_be_bytes(*ssrc),
+                    layer,
+                }
+            }
             _ => return Ok(None),
         }))
     }
@@ -254,6 +293,12 @@ impl<'b> FrameWriter<'b> {
             }
             Frame::Ack { next } => put(body, &next.to_be_bytes()),
             Frame::Ping { nonce } | Frame::Pong { nonce } => put(body, &nonce.to_be_bytes()),
+            Frame::Nack { ssrc, lost } => {
+                put(body, &ssrc.to_be_bytes()).and_then(|body| put(body, lost.as_bytes()))
+            }
+            Frame::KeyWanted { ssrc, layer } => {
+                put(body, &ssrc.to_be_bytes()).and_then(|body| put(body, &[layer]))
+            }
         };
         debug_assert!(written.is_some_and(|rest| rest.is_empty()));
         Ok(())
@@ -299,6 +344,8 @@ mod tests {
         Ping(u32),
         Pong(u32),
         Message(Vec<u8>),
+        Nack(u32, Vec<[u8; 4]>),
+        KeyWanted(u32, u8),
     }
 
     impl Owned {
@@ -314,6 +361,14 @@ mod tests {
                 Self::Ping(nonce) => Frame::Ping { nonce: *nonce },
                 Self::Pong(nonce) => Frame::Pong { nonce: *nonce },
                 Self::Message(bytes) => Frame::Message(bytes),
+                Self::Nack(ssrc, pairs) => Frame::Nack {
+                    ssrc: *ssrc,
+                    lost: Lost::parse(pairs.as_flattened()).unwrap(),
+                },
+                Self::KeyWanted(ssrc, layer) => Frame::KeyWanted {
+                    ssrc: *ssrc,
+                    layer: *layer,
+                },
             }
         }
     }
@@ -328,12 +383,16 @@ mod tests {
             any::<u32>().prop_map(Owned::Ping),
             any::<u32>().prop_map(Owned::Pong),
             bytes().prop_map(Owned::Message),
+            (any::<u32>(), prop::collection::vec(any::<[u8; 4]>(), 1..17))
+                .prop_map(|(ssrc, pairs)| Owned::Nack(ssrc, pairs)),
+            (any::<u32>(), any::<u8>()).prop_map(|(ssrc, layer)| Owned::KeyWanted(ssrc, layer)),
         ]
     }
 
     #[test]
     fn frames_have_the_documented_bytes() {
-        let cases: [(Frame<'_>, &[u8]); 7] = [
+        let lost = [0xFF, 0xFE, 0x80, 0x01];
+        let cases: [(Frame<'_>, &[u8]); 9] = [
             (Frame::Media(b"ab"), &[1, 0, 2, b'a', b'b']),
             (Frame::Report(b""), &[2, 0, 0]),
             (
@@ -349,6 +408,20 @@ mod tests {
             (
                 Frame::Message(&[9; 256]),
                 &[&[7, 1, 0][..], &[9; 256]].concat(),
+            ),
+            (
+                Frame::Nack {
+                    ssrc: 0x0102_0304,
+                    lost: Lost::parse(&lost).unwrap(),
+                },
+                &[8, 0, 8, 1, 2, 3, 4, 0xFF, 0xFE, 0x80, 0x01],
+            ),
+            (
+                Frame::KeyWanted {
+                    ssrc: 0x0102_0304,
+                    layer: 1,
+                },
+                &[9, 0, 5, 1, 2, 3, 4, 1],
             ),
         ];
         for (frame, bytes) in cases {
@@ -375,7 +448,7 @@ mod tests {
 
     #[test]
     fn a_malformed_frame_ends_the_packet() {
-        let cases: [(&[u8], FrameError); 9] = [
+        let cases: [(&[u8], FrameError); 13] = [
             (&[1], FrameError::Truncated),
             (&[1, 0], FrameError::Truncated),
             (&[1, 0, 1], FrameError::Truncated),
@@ -385,6 +458,10 @@ mod tests {
             (&[4, 0, 3, 0, 0, 0], FrameError::BadLength),
             (&[5, 0, 3, 0, 0, 0], FrameError::BadLength),
             (&[6, 0, 5, 0, 0, 0, 0, 0], FrameError::BadLength),
+            (&[8, 0, 4, 0, 0, 0, 0], FrameError::BadLength),
+            (&[8, 0, 7, 0, 0, 0, 0, 0, 0, 0], FrameError::BadLength),
+            (&[9, 0, 4, 0, 0, 0, 0], FrameError::BadLength),
+            (&[9, 0, 6, 0, 0, 0, 0, 0, 0], FrameError::BadLength),
         ];
         for (malformed, error) in cases {
             let ack = [4, 0, 2, 0, 1];

@@ -10,11 +10,15 @@
 //! leaves free beside STUN, ZRTP, DTLS, TURN, QUIC and RTP, so that one port can serve browsers too.
 
 mod frame;
+mod lost;
 mod packet;
 #[cfg(test)]
 mod vectors;
 
 pub use frame::{FRAME_HEADER, Frame, FrameError, FrameWriter, Frames, FullError};
+#[cfg(feature = "client")]
+pub(crate) use lost::MAX_LOST;
+pub use lost::{Lost, LostList};
 pub use packet::{
     ConnectionId, DATA_HEADER, EncodeError, MAX_DATAGRAM, MAX_PLAINTEXT, MIN_NOISE, Packet,
     PacketError, TAG, VERSION,

@@ -49,6 +49,8 @@ names! {
         Frame::Ping { .. } => "Ping",
         Frame::Pong { .. } => "Pong",
         Frame::Message(_) => "Message",
+        Frame::Nack { .. } => "Nack",
+        Frame::KeyWanted { .. } => "KeyWanted",
     }
 }
 
@@ -166,7 +168,7 @@ fn packet_vectors_match() {
 
 #[test]
 fn frame_vectors_match() {
-    let cases: [(Frame<'_>, Fields); 7] = [
+    let cases: [(Frame<'_>, Fields); 9] = [
         (
             Frame::Media(&[0x80, 0x6f]),
             vec![
@@ -225,6 +227,33 @@ fn frame_vectors_match() {
                 (&[7], "Message"),
                 (&[0, 4], "length"),
                 (&[0, 0, 1, 9], "a lossy message: to all, no topic, body 09"),
+            ],
+        ),
+        (
+            Frame::Nack {
+                ssrc: 0x0000_cafe,
+                lost: Lost::parse(&[1, 2, 0, 5, 0xff, 0xff, 0, 1]).unwrap(),
+            },
+            vec![
+                (&[8], "Nack"),
+                (&[0, 12], "length"),
+                (&[0, 0, 0xca, 0xfe], "SSRC"),
+                (&[1, 2], "sequence 258"),
+                (&[0, 5], "bitmap: 259 and 261, too"),
+                (&[0xff, 0xff], "sequence 65535"),
+                (&[0, 1], "bitmap: 0, too"),
+            ],
+        ),
+        (
+            Frame::KeyWanted {
+                ssrc: 0x0000_cafe,
+                layer: 1,
+            },
+            vec![
+                (&[9], "KeyWanted"),
+                (&[0, 5], "length"),
+                (&[0, 0, 0xca, 0xfe], "SSRC"),
+                (&[1], "layer"),
             ],
         ),
     ];

@@ -300,6 +300,7 @@ impl Shared {
                     let _ = media.send(MediaPacket::new(&packet));
                 }
             }
+            Incoming::Feedback { .. } => {}
         });
         if let Err(dropped) = handled {
             tracing::trace!(%dropped, "datagram dropped");

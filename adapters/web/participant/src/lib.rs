@@ -148,7 +148,7 @@ impl Participant {
                 lossy.push_back(Message::new(&message, false));
             }
             // Video is not shown so far.
-            Incoming::Media(_) => {}
+            Incoming::Media(_) | Incoming::Feedback { .. } => {}
         };
         self.client
             .handle_datagram(at(now), datagram, &mut receive)

@@ -275,6 +275,7 @@ impl World {
                     Incoming::Media(packet) => {
                         media.push((packet.ssrc(), packet.payload().to_vec()));
                     }
+                    Incoming::Feedback { .. } => {}
                     Incoming::Message(message) => lossy.push(message.body.to_vec()),
                 };
                 let _ = node

@@ -89,6 +89,7 @@ impl Room {
                     Ok(())
                 }
                 Received::Message(message) => session.handle_lossy_message(cx, who, message),
+                Received::Feedback(..) => Ok(()),
             };
             if let Err(reason) = done {
                 self.close_member(cx, who, reason);
@@ -141,7 +142,8 @@ impl Room {
                 Received::Signal(..)
                 | Received::Media(_)
                 | Received::Report(_)
-                | Received::Message(_) => {
+                | Received::Message(_)
+                | Received::Feedback(..) => {
                     association.take_control(cx.now);
                 }
             }

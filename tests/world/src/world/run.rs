@@ -376,6 +376,7 @@ impl World {
                     timestamp: packet.timestamp(),
                     payload: packet.payload().to_vec(),
                 }),
+                Incoming::Feedback { .. } => {}
                 Incoming::Message(message) => messages.push(Received {
                     at: now,
                     lossy: true,

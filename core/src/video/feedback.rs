@@ -1,0 +1,24 @@
+//! What watchers tell publishers of their pictures.
+
+use crate::time::Duration;
+use crate::wire::Lost;
+
+/// How long a lost packet is asked for after it was found missing. A publisher keeps packets a little longer.
+pub(crate) const REPAIR_PATIENCE: Duration = Duration::from_millis(450);
+/// How long packets are kept for those who have lost them.
+pub(crate) const KEPT_FOR: Duration = Duration::from_millis(500);
+/// The least time from one key picture of a layer to the next, and from one request for one to the next.
+pub(crate) const KEY_INTERVAL: Duration = Duration::from_millis(300);
+
+/// What the receivers of a stream need of its publisher. It goes to [`PictureSender::handle_feedback`](super::PictureSender::handle_feedback).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Feedback<'a> {
+    /// These packets again.
+    Lost(Lost<'a>),
+    /// A key picture.
+    KeyWanted {
+        /// Of which layer.
+        layer: u8,
+    },
+}

@@ -1,0 +1,189 @@
+//! A watcher's end of one stream: pictures in their order, and what to ask for when packets are lost.
+
+use super::assembler::{AssembleError, Assembler, PollPictureError, Slot};
+use super::feedback::{KEY_INTERVAL, REPAIR_PATIENCE};
+use super::missing::Missing;
+use super::picture::AssembledPicture;
+use crate::rtp::RtpPacket;
+use crate::time::{Duration, Instant, earlier};
+use crate::wire::LostList;
+
+/// How long a picture is waited for at least before a key picture is asked for instead: for repairs.
+const MIN_KEY_PATIENCE: Duration = Duration::from_millis(120);
+/// The round-trip time before one was measured.
+const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
+
+/// What to ask the publisher for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Question {
+    Lost(LostList),
+    KeyWanted { layer: u8 },
+}
+
+/// The first packet that is missing, and since when.
+#[derive(Debug, Clone, Copy)]
+struct Hole {
+    number: u64,
+    since: Instant,
+    /// It was tried to go on without it.
+    tried: bool,
+}
+
+/// Receives the pictures of one stream: an [`Assembler`] with a clock.
+///
+/// It asks for lost packets as long as they can come in time, leaves out what nothing needs, and asks for a key picture if
+/// nothing can be decoded. The owner gives it packets, takes pictures, and lets the client send the questions:
+///
+/// ```
+/// use parlour_core::client::{Client, Profile};
+/// use parlour_core::rtp::RtpPacket;
+/// use parlour_core::time::Instant;
+/// use parlour_core::video::{AssembledPicture, PictureReceiver, Slot};
+///
+/// /// For a packet that [`Incoming::Media`](crate::client::Incoming::Media) brings.
+/// fn watch(now: Instant, packet: &RtpPacket<'_>, receiver: &mut PictureReceiver<Vec<Slot>>) {
+///     if let Err(error) = receiver.handle_packet(now, packet) {
+///         println!("{error}");
+///     }
+/// }
+///
+/// /// After packets, and when `receiver.poll_timeout()` is due.
+/// fn show<P: Profile>(
+///     now: Instant,
+///     client: &mut Client<P>,
+///     ssrc: u32,
+///     receiver: &mut PictureReceiver<Vec<Slot>>,
+///     memory: &mut [u8],
+///     mut decode: impl FnMut(AssembledPicture<'_>) -> bool,
+/// ) {
+///     while let Ok(Some(picture)) = receiver.poll_picture(now, memory) {
+///         if !decode(picture) {
+///             receiver.request_key();
+///         }
+///     }
+///     client.send_feedback(now, ssrc, receiver);
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct PictureReceiver<S> {
+    assembler: Assembler<S>,
+    missing: Missing,
+    hole: Option<Hole>,
+    /// When a key picture was asked for.
+    key_asked: Option<Instant>,
+    round_trip: Duration,
+}
+
+impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
+    /// For a stream's first packet. `slots` are those of the [`Assembler`].
+    pub const fn new(slots: S) -> Self {
+        Self {
+            assembler: Assembler::new(slots),
+            missing: Missing::new(),
+            hole: None,
+            key_asked: None,
+            round_trip: UNKNOWN_ROUND_TRIP,
+        }
+    }
+
+    /// Takes a packet of this stream.
+    ///
+    /// # Errors
+    /// As [`Assembler::handle_packet`].
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        packet: &RtpPacket<'_>,
+    ) -> Result<(), AssembleError> {
+        self.assembler.handle_packet(packet)?;
+        self.missing.handle_packet(now, packet.sequence());
+        Ok(())
+    }
+
+    /// The next picture in the order of decoding, written to the start of `out`; `None` if there is none now. Call it until
+    /// then after packets, and when [`poll_timeout`](Self::poll_timeout) is due.
+    ///
+    /// # Errors
+    /// As [`Assembler::poll_picture`].
+    pub fn poll_picture<'o>(
+        &mut self,
+        now: Instant,
+        out: &'o mut [u8],
+    ) -> Result<Option<AssembledPicture<'o>>, PollPictureError> {
+        while self.skip(now) {}
+        self.assembler.poll_picture(out)
+    }
+
+    /// Leaves out what is missing, if it is time for that.
+    fn skip(&mut self, now: Instant) -> bool {
+        let Some(number) = self.assembler.first_missing() else {
+            self.hole = None;
+            return false;
+        };
+        let hole = match &mut self.hole {
+            Some(hole) if hole.number == number => hole,
+            hole => hole.insert(Hole {
+                number,
+                since: now,
+                tried: false,
+            }),
+        };
+        let waited = now.saturating_duration_since(hole.since);
+        if waited >= REPAIR_PATIENCE {
+            return self.assembler.skip_unneeded() || self.assembler.skip_missing();
+        }
+        hole.tried = waited >= self.missing.patience();
+        hole.tried && self.assembler.skip_unneeded()
+    }
+
+    /// The decoder has failed: nothing is given out before the next key picture, which is asked for.
+    pub fn request_key(&mut self) {
+        self.assembler.lose_references();
+    }
+
+    /// When to call [`poll_picture`](Self::poll_picture) and the client's
+    /// [`send_feedback`](crate::client::Client::send_feedback), if no packet comes before. `None` means never.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let skip = self.hole.map(|hole| {
+            hole.since
+                + if hole.tried {
+                    REPAIR_PATIENCE
+                } else {
+                    self.missing.patience()
+                }
+        });
+        let key = self.key_due().map(|(due, _)| due);
+        earlier(earlier(skip, key), self.missing.poll_timeout())
+    }
+
+    /// When to ask for a key picture of which layer.
+    fn key_due(&self) -> Option<(Instant, u8)> {
+        let again = self.key_asked.map(|asked| asked + KEY_INTERVAL);
+        let beginning = Instant::from_micros(0);
+        if let Some(layer) = self.assembler.wants_key() {
+            return Some((again.unwrap_or(beginning), layer));
+        }
+        let patience = self.round_trip.saturating_mul(3).max(MIN_KEY_PATIENCE);
+        let (hole, layer) = (self.hole?, self.assembler.layer()?);
+        let due = hole.since + patience;
+        Some((again.map_or(due, |again| again.max(due)), layer))
+    }
+
+    /// What to ask for now. Call it until it is `None`.
+    pub(crate) fn poll_question(
+        &mut self,
+        now: Instant,
+        round_trip: Option<Duration>,
+    ) -> Option<Question> {
+        self.round_trip = round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
+        let lost = self.missing.poll(now, round_trip);
+        if lost.as_lost().is_some() {
+            return Some(Question::Lost(lost));
+        }
+        let (due, layer) = self.key_due()?;
+        (due <= now).then(|| {
+            self.key_asked = Some(now);
+            Question::KeyWanted { layer }
+        })
+    }
+}
