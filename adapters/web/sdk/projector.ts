@@ -92,13 +92,14 @@ export class Projector {
   }
 
   #begin({ codec, bytes }: ArrivedPicture): void {
-    const found = codecOf(codec, bytes);
-    if (found === undefined || !("VideoDecoder" in globalThis)) {
-      throw new ParlourError("codecMismatch", `this browser cannot show pictures of the codec ${codec}: use a current Chrome, Edge or Safari`);
-    }
+    const found = "VideoDecoder" in globalThis ? codecOf(codec, bytes) : undefined;
+    if (found === undefined) throw mismatch(codec);
     if (!this.#decoder || found !== this.#codec) {
       this.pause();
-      this.#decoder = new VideoDecoder({ output: (frame) => this.#draw(frame), error: (cause) => this.#fail(cause) });
+      this.#decoder = new VideoDecoder({
+        output: (frame) => this.#draw(frame),
+        error: (cause) => this.#fail(cause.name === "NotSupportedError" ? mismatch(codec) : cause),
+      });
       this.#decoder.configure({ codec: found, optimizeForLatency: true });
       this.#codec = found;
     }
@@ -137,3 +138,7 @@ export class Projector {
     this.#audience.failed(cause instanceof ParlourError ? cause : new ParlourError("decoderFailed", message, cause));
   }
 }
+
+const mismatch = (codec: string) => (
+  new ParlourError("codecMismatch", `this browser cannot show pictures of the codec ${codec}: use a current Chrome, Edge or Safari`)
+);

@@ -293,11 +293,15 @@ export async function website({ host = "localhost", altered = {} } = {}) {
   return { url: `http://${host}:${server.address().port}/page.html`, close: () => server.close() };
 }
 
-const ARGUMENTS = ["--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"];
+const ARGUMENTS = ["--use-fake-device-for-media-stream=display-media-type=browser", "--autoplay-policy=no-user-gesture-required"];
 
-/** A Chromium whose microphone is a file, and which the user allows it unless `refuses`. */
-export function browser({ refuses = false, gesture = false } = {}) {
+/**
+ * A Chromium whose microphone is a file, and which the user allows it unless `refuses`; so is its camera if `camera` is one. The
+ * screen that is shared is the page itself.
+ */
+export function browser({ refuses = false, gesture = false, camera } = {}) {
   const args = gesture ? ARGUMENTS.slice(0, 1) : [...ARGUMENTS];
+  if (camera) args.push(`--use-file-for-fake-video-capture=${camera}`);
   args.push(`--use-file-for-fake-audio-capture=${microphone()}`);
   if (!refuses) args.push("--use-fake-ui-for-media-stream");
   return chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs: ["--mute-audio"], chromiumSandbox: false });
@@ -346,11 +350,15 @@ const fromDisk = (page) => page.route(/\/portal\/[a-z.]*$/, async (route) => {
   return route.fulfill({ response, status: 200, body, headers: { ...response.headers(), "content-type": { ...TYPES, ".css": "text/css" }[extname(name)], "content-encoding": "identity" } });
 });
 
-/** A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays. */
-export async function open(browser, url, unasked) {
+/**
+ * A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays.
+ * `prepare` runs in it before all else.
+ */
+export async function open(browser, url, unasked, prepare) {
   const page = await (await browser.newContext()).newPage();
   page.on("pageerror", (error) => console.error("the page:", error));
   await tap(page);
+  if (prepare) await page.addInitScript(prepare);
   await page.addInitScript(() => {
     window.happened = [];
   });
