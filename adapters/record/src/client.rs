@@ -2,15 +2,16 @@
 
 use parlour_core::client::{
     self, BufferTooSmall, CommandError, Commands, Config, Dropped, Event, Incoming, Message,
-    Profile, SendError, Small,
+    Pictures, Profile, SendError, Small,
 };
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{StreamKey, Topic};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{MAX_BODY, Operation, Recipients, RequestId};
 use parlour_core::ticket::{Ticket, TicketError};
-use parlour_core::time::Instant;
-use parlour_core::wire::MAX_DATAGRAM;
+use parlour_core::time::{Duration, Instant};
+use parlour_core::video::Feedback;
+use parlour_core::wire::{Lost, MAX_DATAGRAM};
 use serde::{Deserialize, Serialize};
 
 use crate::log::Checksum;
@@ -57,6 +58,19 @@ pub enum Call<'a> {
         payload: &'a [u8],
     },
     Leave,
+    PicturePacket {
+        key: StreamKey,
+        packet: &'a [u8],
+    },
+    /// With a list as the protocol has it.
+    LostPackets {
+        ssrc: u32,
+        lost: &'a [u8],
+    },
+    KeyWanted {
+        ssrc: u32,
+        layer: u8,
+    },
 }
 
 impl<P: Profile> Machine for client::Client<P> {
@@ -104,6 +118,18 @@ impl<P: Profile> Machine for client::Client<P> {
                 payload,
             } => checksum.add(&self.send_media(now, &key, timestamp, marker, payload)),
             Call::Leave => checksum.add(&self.leave(now)),
+            Call::PicturePacket { key, packet } => {
+                checksum.add(&self.send_picture_packet(now, &key, packet));
+            }
+            Call::LostPackets { ssrc, lost } => {
+                if let Some(lost) = Lost::parse(lost) {
+                    self.send_feedback_frame(now, ssrc, Feedback::Lost(lost));
+                }
+                checksum.add(&());
+            }
+            Call::KeyWanted { ssrc, layer } => {
+                checksum.add(&self.send_feedback_frame(now, ssrc, Feedback::KeyWanted { layer }));
+            }
         }
     }
 }
@@ -283,6 +309,44 @@ impl<P: Profile> Client<P> {
         self.call(Some(now), call, |client| {
             client.send_media(now, key, timestamp, marker, payload)
         })
+    }
+}
+
+impl<P: Profile> Pictures for Client<P> {
+    fn picture_flow(&self, key: &StreamKey) -> Result<Option<u32>, SendError> {
+        self.machine.picture_flow(key)
+    }
+
+    fn send_picture_packet(
+        &mut self,
+        now: Instant,
+        key: &StreamKey,
+        packet: &[u8],
+    ) -> Result<(), SendError> {
+        let call = |(): &mut ()| Call::PicturePacket {
+            key: key.clone(),
+            packet,
+        };
+        self.call(Some(now), call, |client| {
+            client.send_picture_packet(now, key, packet)
+        })
+    }
+
+    fn send_feedback_frame(&mut self, now: Instant, ssrc: u32, feedback: Feedback<'_>) {
+        let call = |(): &mut ()| match feedback {
+            Feedback::Lost(lost) => Call::LostPackets {
+                ssrc,
+                lost: lost.as_bytes(),
+            },
+            Feedback::KeyWanted { layer } => Call::KeyWanted { ssrc, layer },
+        };
+        self.call(Some(now), call, |client| {
+            client.send_feedback_frame(now, ssrc, feedback);
+        });
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.machine.round_trip()
     }
 }
 

@@ -9,6 +9,7 @@ use super::commands::Commands;
 use super::errors::{CommandError, Dropped, SendError};
 use super::events::{Event, Incoming, Message};
 use super::machine::Machine;
+use super::pictures::Pictures;
 use super::profile::{Lend, Profile, Small};
 use super::statistics::{SlotStatistics, Statistics};
 use super::voices::Voice;
@@ -17,8 +18,8 @@ use crate::room::{Grants, Lobby, ParticipantId, RoomState, SessionId, StreamKey,
 use crate::rtp::AudioLevel;
 use crate::signal::{Operation, Recipients, Redirect, RequestId};
 use crate::ticket::{Ticket, TicketError};
-use crate::time::Instant;
-use crate::video::{PictureReceiver, PictureSender, SendSlot, Slot};
+use crate::time::{Duration, Instant};
+use crate::video::Feedback;
 
 /// A participant; see the [module](super) for the loop that drives it.
 ///
@@ -213,36 +214,6 @@ impl<P: Profile> Client<P> {
             .send_audio(parts, now, key, timestamp, level, payload)
     }
 
-    /// Sends pictures of a Video or Screen stream: moves packets from `sender` to those that wait to be sent, as many as are
-    /// due and a datagram takes. Call it before each [`poll_transmit`](Self::poll_transmit), and when
-    /// `sender.poll_timeout()` is due.
-    ///
-    /// # Errors
-    /// [`SendError`] says why nothing is sent; the sender keeps what it has.
-    pub fn send_pictures<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>>(
-        &mut self,
-        now: Instant,
-        key: &StreamKey,
-        sender: &mut PictureSender<S>,
-    ) -> Result<(), SendError> {
-        let parts = &mut self.memory.parts();
-        let mut poll = |ssrc, out: &mut [u8]| sender.poll_packet(now, ssrc, out);
-        self.machine.send_pictures(parts, now, key, &mut poll)
-    }
-
-    /// Asks for what the watcher of the stream `ssrc` needs: lost packets, or a key picture. Call it after
-    /// [`PictureReceiver::poll_picture`], also when that had none. Unless joined, nothing is asked.
-    pub fn send_feedback<S: AsRef<[Slot]> + AsMut<[Slot]>>(
-        &mut self,
-        now: Instant,
-        ssrc: u32,
-        receiver: &mut PictureReceiver<S>,
-    ) {
-        let parts = &mut self.memory.parts();
-        let mut poll = |round_trip| receiver.poll_question(now, round_trip);
-        self.machine.send_feedback(parts, now, ssrc, &mut poll);
-    }
-
     /// Sends one RTP payload of a Video or Screen stream, already packetized by its codec's RTP
     /// format; `marker` ends a picture.
     ///
@@ -351,6 +322,31 @@ impl<P: Profile> Commands for Client<P> {
     #[inline(always)]
     fn ask(&mut self, operation: Operation<'_>) -> Result<Option<RequestId>, CommandError> {
         self.machine.ask(&mut self.memory.parts(), &operation)
+    }
+}
+
+impl<P: Profile> Pictures for Client<P> {
+    fn picture_flow(&self, key: &StreamKey) -> Result<Option<u32>, SendError> {
+        self.machine.picture_flow(self.memory.publications(), key)
+    }
+
+    fn send_picture_packet(
+        &mut self,
+        now: Instant,
+        key: &StreamKey,
+        packet: &[u8],
+    ) -> Result<(), SendError> {
+        let parts = &mut self.memory.parts();
+        self.machine.send_picture_packet(parts, now, key, packet)
+    }
+
+    fn send_feedback_frame(&mut self, now: Instant, ssrc: u32, feedback: Feedback<'_>) {
+        let parts = &mut self.memory.parts();
+        self.machine.send_feedback_frame(parts, now, ssrc, feedback);
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.statistics().rtt
     }
 }
 

@@ -62,7 +62,9 @@ pub enum SendError {
     #[error("the stream is muted: unmute it first")]
     Muted,
     /// Sound for a stream of pictures, or the reverse.
-    #[error("the stream is of another kind: use send_audio for audio, else send_media")]
+    #[error(
+        "the stream is of another kind: use send_audio for audio, else send_pictures or send_media"
+    )]
     WrongKind,
     /// The bytes are not a frame of the stream's codec.
     #[error(transparent)]
@@ -73,6 +75,9 @@ pub enum SendError {
         /// Bytes that fit.
         max: usize,
     },
+    /// The packet was made for another stream.
+    #[error("the packet is not of this stream: send it with the sender's own client and key")]
+    NotOfThisStream,
 }
 
 /// The reason that a datagram was dropped. Nothing has changed but its bytes and a counter.

@@ -6,7 +6,7 @@ use super::errors::SendError;
 use super::events::{Event, Incoming, Message};
 use super::flows::Slot;
 use super::machine::{Machine, Status};
-use super::outgoing::{MEDIA, enqueue, enqueue_question};
+use super::outgoing::{MEDIA, enqueue, enqueue_feedback};
 use super::profile::Parts;
 use super::publications::{Flow, Publication};
 use super::statistics::Statistics;
@@ -14,7 +14,7 @@ use crate::room::{StreamKey, StreamKind};
 use crate::rtp::{AudioLevel, ReportBlock, RtcpCompound, RtpPacket, ntp_timestamp, quality};
 use crate::signal::{LossyDelivery, decode};
 use crate::time::{Duration, Instant};
-use crate::video::{Feedback, Question};
+use crate::video::Feedback;
 use crate::wire::{FRAME_HEADER, MAX_PLAINTEXT};
 
 /// The time from one report to the next.
@@ -110,42 +110,47 @@ impl Machine {
         }
     }
 
-    /// Moves packets from a sender of pictures to those that wait, as many as are due and one datagram takes, so that sound
-    /// does not wait behind pictures.
-    pub(super) fn send_pictures(
+    /// The flow of a stream of pictures, if a packet of it is to be sent now: none does while others wait, so that sound does
+    /// not wait behind pictures.
+    pub(super) fn picture_flow(
+        &self,
+        publications: &[Publication],
+        key: &StreamKey,
+    ) -> Result<Option<u32>, SendError> {
+        if self.status != Status::Joined {
+            return Err(SendError::NotJoined);
+        }
+        let publication = publications
+            .iter()
+            .find(|publication| publication.is(key))
+            .ok_or(SendError::UnknownStream)?;
+        let ssrc = publication.picture_flow()?;
+        Ok((!self.packets_wait).then_some(ssrc))
+    }
+
+    pub(super) fn send_picture_packet(
         &mut self,
         parts: &mut Parts<'_>,
         now: Instant,
         key: &StreamKey,
-        poll_packet: &mut dyn FnMut(u32, &mut [u8]) -> Option<usize>,
+        packet: &[u8],
     ) -> Result<(), SendError> {
         self.advance(now);
-        let mut is_due = true;
-        while is_due && parts.outgoing.is_empty() {
-            self.send(parts, key, |flow, out| {
-                let packet = flow.write_packet(now, out, poll_packet)?;
-                is_due = packet.is_some();
-                Ok(packet.unwrap_or(0))
-            })?;
-        }
-        Ok(())
+        self.send(parts, key, |flow, out| flow.write_packet(now, packet, out))
     }
 
-    /// Queues what the watcher of a stream asks for.
-    pub(super) fn send_feedback(
+    /// Queues what the watcher of a stream asks for. Unless joined, nothing is asked.
+    pub(super) fn send_feedback_frame(
         &mut self,
         parts: &mut Parts<'_>,
         now: Instant,
         ssrc: u32,
-        poll_question: &mut dyn FnMut(Option<Duration>) -> Option<Question>,
+        feedback: Feedback<'_>,
     ) {
         self.advance(now);
-        let rtt = (self.link.as_ref()).and_then(|link| link.rtt().smoothed());
-        while let Some(question) = poll_question(rtt) {
-            if self.status == Status::Joined {
-                let dropped = enqueue_question(parts.outgoing, ssrc, &question);
-                self.count_unsent(dropped);
-            }
+        if self.status == Status::Joined {
+            let dropped = enqueue_feedback(parts.outgoing, ssrc, feedback);
+            self.count_unsent(dropped);
         }
     }
 
@@ -179,7 +184,6 @@ impl Machine {
         })
     }
 
-    /// Sends the packet that `write` writes. One without a byte is none.
     fn send(
         &mut self,
         parts: &mut Parts<'_>,
@@ -201,9 +205,6 @@ impl Machine {
             .saturating_sub(1)
             .min(MAX_PACKET);
         let len = write(flow, packet.get_mut(..max).unwrap_or_default())?;
-        if len == 0 {
-            return Ok(());
-        }
         let packet = packet.get(..len).unwrap_or_default();
         let dropped = enqueue(parts.outgoing, MEDIA, packet);
         self.statistics.media_sent = self.statistics.media_sent.saturating_add(1);

@@ -11,7 +11,7 @@ use crate::room::MAX_STREAMS;
 use crate::rtp::{ReportBlock, SenderInfo, report_len, write_report as write_rtcp};
 use crate::signal::MAX_SLOTS;
 use crate::time::Instant;
-use crate::video::Question;
+use crate::video::Feedback;
 use crate::wire::{FRAME_HEADER, Frame, FrameWriter, Lost, MAX_LOST};
 
 /// The SSRC of a reporter that sends nothing itself; no flow has it.
@@ -32,15 +32,16 @@ pub(super) fn enqueue(ring: &mut ByteQueue<[u8]>, kind: u8, bytes: &[u8]) -> u32
     dropped
 }
 
-/// The same for a question of a watcher about the flow `ssrc`.
-pub(super) fn enqueue_question(ring: &mut ByteQueue<[u8]>, ssrc: u32, question: &Question) -> u32 {
+/// The same for what a watcher asks for, of the flow `ssrc`.
+pub(super) fn enqueue_feedback(
+    ring: &mut ByteQueue<[u8]>,
+    ssrc: u32,
+    feedback: Feedback<'_>,
+) -> u32 {
     let mut body = heapless::Vec::<u8, { 4 + MAX_LOST }>::new();
-    let (kind, rest) = match question {
-        Question::Lost(list) => match list.as_lost() {
-            Some(lost) => (NACK, lost.as_bytes()),
-            None => return 0,
-        },
-        Question::KeyWanted { layer } => (KEY_WANTED, slice::from_ref(layer)),
+    let (kind, rest) = match &feedback {
+        Feedback::Lost(lost) => (NACK, lost.as_bytes()),
+        Feedback::KeyWanted { layer } => (KEY_WANTED, slice::from_ref(layer)),
     };
     // They fit.
     let _ = body.extend_from_slice(&ssrc.to_be_bytes());

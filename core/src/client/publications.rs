@@ -104,6 +104,20 @@ impl Publication {
         }
     }
 
+    /// The SSRC of the flow, if it is one of pictures and packets may be sent on it now.
+    pub(super) fn picture_flow(&self) -> Result<u32, SendError> {
+        if self.publish.muted {
+            return Err(SendError::Muted);
+        }
+        match (&self.flow, self.told) {
+            (Some(flow), Told::Known) if matches!(flow.packets, Packets::Pictures { .. }) => {
+                Ok(flow.ssrc)
+            }
+            (Some(_), Told::Known) => Err(SendError::WrongKind),
+            _ => Err(SendError::NotPublished),
+        }
+    }
+
     /// The sender report of the flow, if packets were sent since the last call.
     pub(super) fn take_report(&mut self, now: Instant) -> Option<(u32, SenderInfo)> {
         let flow = self.flow.as_mut()?;
@@ -218,31 +232,32 @@ impl Flow {
         Ok(len)
     }
 
-    /// Writes the packet that `poll_packet` gives for this flow, if there is one; gives its length.
+    /// Writes a packet that a [`PictureSender`](crate::video::PictureSender) made for this flow; gives its length.
     pub(super) fn write_packet(
         &mut self,
         now: Instant,
+        packet: &[u8],
         out: &mut [u8],
-        poll_packet: &mut dyn FnMut(u32, &mut [u8]) -> Option<usize>,
-    ) -> Result<Option<usize>, SendError> {
+    ) -> Result<usize, SendError> {
         let Packets::Pictures {
             packets, octets, ..
         } = &mut self.packets
         else {
             return Err(SendError::WrongKind);
         };
-        let Some(len) = poll_packet(self.ssrc, out) else {
-            return Ok(None);
-        };
-        let packet = RtpPacket::parse(out.get(..len).unwrap_or_default());
-        let Ok(packet) = packet else {
-            return Ok(None);
-        };
+        let read = RtpPacket::parse(packet).map_err(|_| SendError::NotOfThisStream)?;
+        if read.ssrc() != self.ssrc || read.payload_type() != self.codec.payload_type() {
+            return Err(SendError::NotOfThisStream);
+        }
+        let max = out.len();
+        let out = out.get_mut(..packet.len());
+        out.ok_or(SendError::TooLong { max })?
+            .copy_from_slice(packet);
         *packets = packets.wrapping_add(1);
-        *octets = octets.wrapping_add(packet.payload().len() as u32);
-        let timestamp = packet.timestamp();
-        self.sent(now, timestamp);
-        Ok(Some(len))
+        // Modulo 2^32, as the field of the report is.
+        *octets = octets.wrapping_add(read.payload().len() as u32);
+        self.sent(now, read.timestamp());
+        Ok(packet.len())
     }
 
     fn sent(&mut self, now: Instant, timestamp: u32) {

@@ -368,6 +368,7 @@ impl Server {
             events: cx.events.len(),
             timers: cx.timers.len(),
             media_buffers: cx.pool.used(),
+            kept_pictures: cx.kept,
             media_bytes: cx.pool.allocated(),
             #[cfg(feature = "opus-fullband")]
             mixes: cx.mixes,

@@ -112,8 +112,16 @@ pub struct Config {
     /// is to send ([`Event::Overloaded`](super::Event::Overloaded)). Longer than any [`gather`](Self::gather) window,
     /// and not longer than a listener can wait for audio.
     pub queued_media_time: Duration,
+    /// Most packets of video and screens that wait to be sent to one participant, apart from those. With one more, all are lost
+    /// to it, and the streams go on with key pictures.
+    pub queued_video: usize,
+    /// The same happens when packets of video have waited for this long.
+    pub queued_video_time: Duration,
     /// Buffers for the payloads of all those; the receivers of one payload share its buffer.
     pub media_buffers: usize,
+    /// Packets of video and screens that are kept for 500 ms, to be sent again to receivers who lose them. Those of one stream
+    /// are at most 1,024. A packet that waits in a queue, too, takes no second buffer.
+    pub kept_pictures: usize,
     /// Most events that wait to be polled, beside those that ask for an answer.
     pub events: usize,
     /// Changes that a session remembers: a participant further behind gets a snapshot.
@@ -212,7 +220,10 @@ impl Default for Config {
             queued_messages: 64,
             queued_media: 128,
             queued_media_time: Duration::from_millis(200),
+            queued_video: 2_400,
+            queued_video_time: Duration::from_millis(300),
             media_buffers: 8_192,
+            kept_pictures: 16_384,
             events: 1_024,
             room_log: 256,
             kicked: 1_024,

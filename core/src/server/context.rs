@@ -41,6 +41,8 @@ pub(super) struct Context {
     pub(super) taps: Taps,
     refusals: TokenBucket,
     pub(super) pool: Pool,
+    /// Its buffers that are kept for receivers who lose packets.
+    pub(super) kept: usize,
     pub(super) statistics: Statistics,
     pub(super) overload: Overload,
     /// How busy the embedder is, in percent of the time.
@@ -64,7 +66,8 @@ impl Context {
             events: Events::new(config.events),
             taps: Taps::default(),
             refusals: TokenBucket::new(config.refusals, now),
-            pool: Pool::new(config.media_buffers),
+            pool: Pool::new(config.media_buffers.saturating_add(config.kept_pictures)),
+            kept: 0,
             statistics: Statistics::default(),
             overload: Overload::default(),
             load: 0,

@@ -32,6 +32,8 @@ pub struct Statistics {
     pub media_received: u64,
     /// Media packets queued for receivers.
     pub media_forwarded: u64,
+    /// Packets of video that were queued for a receiver once more, because it had lost them.
+    pub media_repaired: u64,
     /// Media packets from publishers that are not for a stream of theirs, of another codec than
     /// announced, muted, censored, or too many.
     pub media_rejected: u64,
@@ -133,6 +135,8 @@ pub struct Accounting {
     pub longest_control_queue: usize,
     /// Payload buffers in use.
     pub media_buffers: usize,
+    /// Packets of video that are kept for receivers who lose them.
+    pub kept_pictures: usize,
     /// Bytes allocated for payload buffers.
     pub media_bytes: usize,
     /// Sessions that are mixed.

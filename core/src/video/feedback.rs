@@ -1,7 +1,9 @@
 //! What watchers tell publishers of their pictures.
 
 use crate::time::Duration;
-use crate::wire::Lost;
+#[cfg(feature = "server")]
+use crate::wire::Frame;
+use crate::wire::{Lost, LostList};
 
 /// How long a lost packet is asked for after it was found missing. A publisher keeps packets a little longer.
 pub(crate) const REPAIR_PATIENCE: Duration = Duration::from_millis(450);
@@ -21,4 +23,32 @@ pub enum Feedback<'a> {
         /// Of which layer.
         layer: u8,
     },
+}
+
+impl Feedback<'_> {
+    /// As a frame about the flow `ssrc`.
+    #[cfg(feature = "server")]
+    pub(crate) const fn frame(&self, ssrc: u32) -> Frame<'_> {
+        match *self {
+            Self::Lost(lost) => Frame::Nack { ssrc, lost },
+            Self::KeyWanted { layer } => Frame::KeyWanted { ssrc, layer },
+        }
+    }
+}
+
+/// The same, by one who makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Question {
+    Lost(LostList),
+    KeyWanted { layer: u8 },
+}
+
+impl Question {
+    /// `None` if it asks for nothing.
+    pub(crate) fn as_feedback(&self) -> Option<Feedback<'_>> {
+        match self {
+            Self::Lost(list) => list.as_lost().map(Feedback::Lost),
+            Self::KeyWanted { layer } => Some(Feedback::KeyWanted { layer: *layer }),
+        }
+    }
 }

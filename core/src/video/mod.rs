@@ -43,12 +43,17 @@ mod vp8;
 
 pub use assembler::{AssembleError, Assembler, MAX_PICTURES, PollPictureError, Slot};
 pub use feedback::Feedback;
+#[cfg(any(feature = "client", feature = "server"))]
+pub(crate) use feedback::Question;
+#[cfg(feature = "server")]
 pub(crate) use feedback::{KEPT_FOR, KEY_INTERVAL};
+#[cfg(feature = "server")]
 pub(crate) use missing::Missing;
+#[cfg(feature = "server")]
+pub(crate) use packetizer::LAYERS;
 pub use packetizer::{PacketizePictureError, PicturePacketizer, PicturePackets};
 pub use picture::{
     AssembledPicture, MAX_PICTURE, MAX_PICTURE_PACKETS, MAX_PICTURE_PAYLOAD, Picture,
 };
 pub use receiver::PictureReceiver;
-pub(crate) use receiver::Question;
 pub use sender::{PictureSender, SendPictureError, SendSlot};

@@ -11,7 +11,7 @@ use crate::room::{Codec, StreamKind};
 use crate::rtp::{PictureTag, RtpHeader, RtpWriteError};
 
 /// Layers that a stream can have.
-pub(super) const LAYERS: usize = 4;
+pub(crate) const LAYERS: usize = 4;
 
 /// Why a picture did not become packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -1,24 +1,16 @@
 //! A watcher's end of one stream: pictures in their order, and what to ask for when packets are lost.
 
 use super::assembler::{AssembleError, Assembler, PollPictureError, Slot};
-use super::feedback::{KEY_INTERVAL, REPAIR_PATIENCE};
+use super::feedback::{KEY_INTERVAL, Question, REPAIR_PATIENCE};
 use super::missing::Missing;
 use super::picture::AssembledPicture;
 use crate::rtp::RtpPacket;
 use crate::time::{Duration, Instant, earlier};
-use crate::wire::LostList;
 
 /// How long a picture is waited for at least before a key picture is asked for instead: for repairs.
 const MIN_KEY_PATIENCE: Duration = Duration::from_millis(120);
 /// The round-trip time before one was measured.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
-
-/// What to ask the publisher for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Question {
-    Lost(LostList),
-    KeyWanted { layer: u8 },
-}
 
 /// The first packet that is missing, and since when.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +27,7 @@ struct Hole {
 /// nothing can be decoded. The owner gives it packets, takes pictures, and lets the client send the questions:
 ///
 /// ```
-/// use parlour_core::client::{Client, Profile};
+/// use parlour_core::client::{Client, Pictures, Profile};
 /// use parlour_core::rtp::RtpPacket;
 /// use parlour_core::time::Instant;
 /// use parlour_core::video::{AssembledPicture, PictureReceiver, Slot};
@@ -142,7 +134,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
     }
 
     /// When to call [`poll_picture`](Self::poll_picture) and the client's
-    /// [`send_feedback`](crate::client::Client::send_feedback), if no packet comes before. `None` means never.
+    /// [`send_feedback`](crate::client::Pictures::send_feedback), if no packet comes before. `None` means never.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let skip = self.hole.map(|hole| {
             hole.since

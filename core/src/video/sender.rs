@@ -76,7 +76,7 @@ struct Layer {
 /// room between them.
 ///
 /// ```
-/// use parlour_core::client::{Client, Incoming, Profile};
+/// use parlour_core::client::{Client, Incoming, Pictures, Profile};
 /// use parlour_core::room::{Codec, StreamKey};
 /// use parlour_core::time::Instant;
 /// use parlour_core::video::{Picture, PictureSender, SendSlot};
@@ -288,7 +288,7 @@ impl<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>> PictureSender<S> {
         }
     }
 
-    /// When to call the client's [`send_pictures`](crate::client::Client::send_pictures); `None` if nothing waits.
+    /// When to call the client's [`send_pictures`](crate::client::Pictures::send_pictures); `None` if nothing waits.
     pub fn poll_timeout(&self) -> Option<Instant> {
         (self.repairs > 0 || self.unsent < self.end).then_some(self.next_at)
     }

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{ConnectionId, Frame, FrameWriter, Frames, MAX_DATAGRAM, Packet};
+use super::{ConnectionId, Frame, FrameWriter, Frames, Lost, MAX_DATAGRAM, Packet};
 use crate::vectors::{Vector, check};
 
 /// Bytes, written here by hand so that they do not follow the code, and their meanings.

@@ -80,7 +80,7 @@ impl MediaQueue {
     /// Takes a frame; false if another one was lost for it.
     #[inline]
     pub(crate) fn push(&mut self, queued: Queued, pool: &mut Pool) -> bool {
-        let full = self.queue.len() >= self.capacity;
+        let full = self.is_full();
         if full && let Some(oldest) = self.queue.pop_front() {
             pool.release(oldest.payload);
         }
@@ -109,8 +109,14 @@ impl MediaQueue {
         late
     }
 
-    /// Moves as many frames as fit into `writer`; returns how many of them are media.
-    pub(crate) fn drain_into(&mut self, writer: &mut FrameWriter<'_>, pool: &mut Pool) -> u64 {
+    /// Moves as many frames as fit into `writer`, and calls `sent` with the length of each that is media; returns how many
+    /// of them are.
+    pub(crate) fn drain_into(
+        &mut self,
+        writer: &mut FrameWriter<'_>,
+        pool: &mut Pool,
+        mut sent: impl FnMut(&Stamp, usize),
+    ) -> u64 {
         let mut media = 0;
         while let Some(queued) = self.queue.front() {
             let bytes = pool.get(&queued.payload);
@@ -128,6 +134,7 @@ impl MediaQueue {
                         packet.copy_from_slice(bytes);
                     }
                     stamp.write_to(packet);
+                    sent(stamp, bytes.len());
                     media += 1;
                 }
             }
@@ -153,6 +160,10 @@ impl MediaQueue {
         for queued in self.queue.drain(..) {
             pool.release(queued.payload);
         }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.len() >= self.capacity
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -221,7 +232,7 @@ mod tests {
         let mut queue = queue_with(&mut pool, &[100, 200, 900]);
         let mut bytes = [0; 600];
         let mut writer = FrameWriter::new(&mut bytes);
-        assert_eq!(queue.drain_into(&mut writer, &mut pool), 2);
+        assert_eq!(queue.drain_into(&mut writer, &mut pool, |_, _| {}), 2);
         let len = writer.len();
         for (n, frame) in Frames::new(&bytes[..len]).enumerate() {
             let Ok(Frame::Media(bytes)) = frame else {
@@ -247,7 +258,7 @@ mod tests {
         assert_eq!((queue.len(), pool.used()), (2, 2));
         let mut bytes = [0; 600];
         let mut writer = FrameWriter::new(&mut bytes);
-        assert_eq!(queue.drain_into(&mut writer, &mut pool), 1);
+        assert_eq!(queue.drain_into(&mut writer, &mut pool, |_, _| {}), 1);
         let last = Frames::new(&bytes).nth(1);
         assert_eq!(last, Some(Ok(Frame::Message(b"new"))));
         assert_eq!(pool.used(), 0);

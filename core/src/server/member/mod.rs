@@ -4,6 +4,8 @@ mod association;
 mod delivery;
 pub(super) mod media;
 pub(super) mod messages;
+mod numbers;
+mod pictures;
 mod progress;
 mod reach;
 mod receives;
@@ -12,6 +14,7 @@ mod sends;
 pub(super) mod slots;
 mod subscriptions;
 mod tickets;
+mod watching;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -24,6 +27,7 @@ pub(super) use receives::Receives;
 pub(super) use rights::{Expiry, Refresh, Rights};
 pub(super) use sends::{Publication, Sends};
 pub(super) use tickets::Tickets;
+pub(super) use watching::Taken;
 
 use super::Config;
 use super::promise::Wish;
@@ -55,7 +59,7 @@ impl Member {
     /// Whether its queues are as long as they may be for an unproven address. The limit is small: little may be sent
     /// there, and the buffers are shared by all.
     pub(super) fn is_held_back(&self) -> bool {
-        !self.association.reach.proven && self.receives.media.len() >= MAX_UNPROVEN
+        !self.association.reach.proven && self.receives.waiting() >= MAX_UNPROVEN
     }
 
     /// Whether another datagram could be filled now.
@@ -68,12 +72,16 @@ impl Member {
 
     /// Whether anything but signalling waits.
     pub(super) fn has_frames(&self) -> bool {
-        !self.receives.media.is_empty() || !self.sends.report.is_empty()
+        !self.receives.media.is_empty()
+            || !self.receives.watching.is_empty()
+            || !self.sends.report.is_empty()
+            || !self.sends.questions.is_empty()
     }
 
     /// The next timeout.
     pub(super) fn next_timeout(&self, config: &Config) -> Option<Instant> {
-        let presence = self.association.next_timeout(config, self.sends.report_at);
+        let sends = earlier(self.sends.report_at, self.sends.pictures_timeout());
+        let presence = self.association.next_timeout(config, sends);
         earlier(
             presence,
             self.rights.next_timeout(Some(config.expiry_notice)),

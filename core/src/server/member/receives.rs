@@ -6,6 +6,7 @@ use super::media::MediaQueue;
 use super::messages::Messages;
 use super::slots::Slots;
 use super::subscriptions::Subscriptions;
+use super::watching::Watching;
 use crate::room::{LobbyView, ParticipantId, StreamKind, Version, View};
 use crate::server::Config;
 use crate::server::pool::Pool;
@@ -22,6 +23,7 @@ pub(crate) struct Receives {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) slots: Slots,
     pub(crate) media: MediaQueue,
+    pub(crate) watching: Watching,
     /// Whether it is in its session's list of members whose frames wait to be gathered.
     pub(crate) gathered: bool,
     #[cfg(feature = "opus-fullband")]
@@ -55,6 +57,7 @@ impl Receives {
             subscriptions: Subscriptions::new(policy),
             slots,
             media: MediaQueue::new(config.queued_media, config.queued_media_time),
+            watching: Watching::new(config),
             gathered: false,
             #[cfg(feature = "opus-fullband")]
             mixed: Mixed::default(),
@@ -89,6 +92,19 @@ impl Receives {
             |ssrc, kind| subscriptions.want(ssrc, kind) || (is_mixed && kind == StreamKind::Audio);
         self.slots.retain(|ssrc| wanted(ssrc, StreamKind::Audio));
         self.media.retain(pool, wanted);
+        self.watching
+            .retain(pool, |ssrc| subscriptions.want(ssrc, StreamKind::Video));
+    }
+
+    /// Gives up all media that waits.
+    pub(crate) fn clear_media(&mut self, pool: &mut Pool) {
+        self.media.clear(pool);
+        self.watching.clear(pool);
+    }
+
+    /// Frames that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.media.len() + self.watching.len()
     }
 
     /// Gives up all subscriptions and all waiting media.
@@ -97,12 +113,14 @@ impl Receives {
         self.slots.pin(None);
         self.slots.clear();
         self.media.clear(pool);
+        self.watching.retain(pool, |_| false);
         self.wanted_changed();
     }
 
     /// A stream appeared under this name, or disappeared.
     pub(crate) fn resolve(&mut self, stream: &StreamRef, ssrc: Option<u32>) {
         self.subscriptions.resolve(stream, ssrc);
+        self.forget_watched();
         let is_pinned = self.subscriptions.is_pinned(stream);
         if is_pinned {
             self.slots.pin(ssrc);
@@ -113,9 +131,17 @@ impl Receives {
         }
     }
 
+    /// Forgets the streams of pictures that are not published any more.
+    fn forget_watched(&mut self) {
+        let subscriptions = &self.subscriptions;
+        self.watching
+            .forget(|ssrc| subscriptions.want(ssrc, StreamKind::Video));
+    }
+
     /// Another participant left, and its streams with it.
     pub(crate) fn left(&mut self, participant: &ParticipantId, ssrcs: &[u32]) {
         self.subscriptions.left(participant);
+        self.forget_watched();
         for ssrc in ssrcs {
             self.slots.forget(*ssrc);
         }

@@ -1,14 +1,23 @@
 //! A participant's output to others.
 
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::pictures::Pictures;
 use super::progress::Progress;
 use crate::audio::Loudness;
 use crate::room::{Codec, Stream, StreamKey, StreamKind};
 use crate::rtp::ReceptionStats;
 use crate::server::Config;
+use crate::server::context::Context;
 use crate::server::limits::{Allowance, TokenBucket};
-use crate::time::Instant;
+use crate::time::{Duration, Instant, earlier};
+use crate::video::Question;
+use crate::wire::FrameWriter;
+
+/// Most questions that wait.
+const MAX_QUESTIONS: usize = 64;
 
 /// One stream that a participant publishes.
 #[derive(Debug)]
@@ -23,6 +32,8 @@ pub(crate) struct Publication {
     /// Whether anything arrived since the last report.
     pub(crate) unreported: bool,
     pub(crate) loudness: Loudness,
+    /// Of a stream of pictures.
+    pub(crate) pictures: Option<Box<Pictures>>,
 }
 
 impl Publication {
@@ -37,6 +48,7 @@ impl Publication {
             progress: Progress::default(),
             unreported: false,
             loudness: Loudness::new(),
+            pictures: (stream.kind != StreamKind::Audio).then(|| Box::new(Pictures::new())),
         }
     }
 
@@ -60,6 +72,8 @@ pub(crate) struct Sends {
     pub(crate) report_at: Option<Instant>,
     /// An encoded report that waits to be sent.
     pub(crate) report: Vec<u8>,
+    /// What to ask for about streams of pictures.
+    pub(crate) questions: VecDeque<(u32, Question)>,
     pub(crate) loss: u8,
     /// Packets of media that came.
     pub(crate) packets: u64,
@@ -76,9 +90,56 @@ impl Sends {
             changes: TokenBucket::new(config.changes, now),
             report_at: None,
             report: Vec::new(),
+            questions: VecDeque::new(),
             loss: 0,
             packets: 0,
         }
+    }
+
+    /// Gives up all packets that are kept: the streams end.
+    pub(crate) fn clear_pictures(&mut self, cx: &mut Context) {
+        for stream in &mut self.streams {
+            if let Some(pictures) = &mut stream.pictures {
+                pictures.clear(cx);
+            }
+        }
+    }
+
+    /// Does what is due about streams of pictures: gives up old packets, and puts what the publisher is to be asked for to
+    /// those questions that wait. `round_trip` is that to it.
+    pub(crate) fn tend_pictures(&mut self, cx: &mut Context, round_trip: Option<Duration>) {
+        for stream in &mut self.streams {
+            let Some(pictures) = &mut stream.pictures else {
+                continue;
+            };
+            pictures.expire(cx);
+            while let Some(question) = pictures.poll_question(cx.now, round_trip) {
+                // If so many wait, they are late already, and asked again.
+                if self.questions.len() < MAX_QUESTIONS {
+                    self.questions.push_back((stream.ssrc, question));
+                }
+            }
+        }
+    }
+
+    /// Writes the questions that wait, as many as fit.
+    pub(crate) fn write_questions(&mut self, writer: &mut FrameWriter<'_>) {
+        while let Some((ssrc, question)) = self.questions.front() {
+            if let Some(feedback) = question.as_feedback()
+                && writer.push(&feedback.frame(*ssrc)).is_err()
+            {
+                return;
+            }
+            self.questions.pop_front();
+        }
+    }
+
+    /// When [`tend_pictures`](Self::tend_pictures) has something to do.
+    pub(crate) fn pictures_timeout(&self) -> Option<Instant> {
+        let streams = self.streams.iter();
+        let pictures = streams.filter_map(|stream| stream.pictures.as_ref());
+        let timeouts = pictures.map(|pictures| pictures.next_timeout());
+        timeouts.fold(None, earlier)
     }
 
     pub(crate) fn stream(&self, key: &StreamKey) -> Option<&Publication> {

@@ -46,7 +46,8 @@ pub(crate) fn say_goodbye(
 impl Member {
     /// It is in no session any more, and is told so.
     pub(crate) fn say_goodbye(mut self, cx: &mut Context, reason: CloseReason) {
-        self.receives.media.clear(&mut cx.pool);
+        self.receives.clear_media(&mut cx.pool);
+        self.sends.clear_pictures(cx);
         say_goodbye(cx, self.association, self.rights.refresh, reason);
     }
 }

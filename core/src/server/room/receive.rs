@@ -26,7 +26,7 @@ impl Room {
         let member = session.get_mut(who).ok_or(Dropped::UnknownConnection)?;
         let heard = member.association.open(now, from, datagram)?;
         if heard.has_roamed {
-            member.receives.media.clear(&mut cx.pool);
+            member.receives.clear_media(&mut cx.pool);
             cx.roamed(&mut member.association);
         }
         if member.association.is_back() {
@@ -89,7 +89,9 @@ impl Room {
                     Ok(())
                 }
                 Received::Message(message) => session.handle_lossy_message(cx, who, message),
-                Received::Feedback(..) => Ok(()),
+                Received::Feedback(ssrc, feedback) => {
+                    session.handle_feedback(cx, who, ssrc, feedback)
+                }
             };
             if let Err(reason) = done {
                 self.close_member(cx, who, reason);
@@ -174,6 +176,7 @@ impl Room {
                 session.falls_silent(cx, who);
             } else {
                 member.make_report(now, cx.config.report_interval);
+                member.tend_pictures(cx);
             }
         }
         let Some(member) = session.get_mut(who) else {

@@ -257,7 +257,7 @@ impl Rooms {
         for room in self.iter() {
             for member in room.session().into_iter().flat_map(Session::members) {
                 let media = member.receives.media.len();
-                sum.queued_media += media;
+                sum.queued_media += member.receives.waiting();
                 sum.longest_media_queue = sum.longest_media_queue.max(media);
                 let messages = member.receives.messages.len();
                 sum.queued_messages += messages;

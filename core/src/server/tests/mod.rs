@@ -32,6 +32,7 @@ use crate::rtp::{AudioLevel, RtpHeader, RtpPacket};
 use crate::secure::{InitiatorHandshake, KeyPair, PublicKey};
 use crate::signal::*;
 use crate::time::{Duration, Instant};
+use crate::video::Feedback;
 use crate::wire::{ConnectionId, Frame, FrameWriter, Frames, Packet};
 
 fn ms(ms: u64) -> Duration {
@@ -131,6 +132,8 @@ struct Peer {
     media: Vec<Vec<u8>>,
     reports: Vec<Vec<u8>>,
     lossy: Vec<Vec<u8>>,
+    /// What it is asked for: numbers of lost packets, or a layer of which a key picture is wanted.
+    feedback: Vec<(u32, Result<Vec<u16>, u8>)>,
     resets: usize,
     retries: usize,
     next_request: u16,
@@ -355,6 +358,7 @@ impl World {
             media: Vec::new(),
             reports: Vec::new(),
             lossy: Vec::new(),
+            feedback: Vec::new(),
             resets: 0,
             retries: 0,
             next_request: 0,
@@ -543,6 +547,13 @@ impl World {
                         Received::Media(bytes) => peer.media.push(bytes.to_vec()),
                         Received::Report(bytes) => peer.reports.push(bytes.to_vec()),
                         Received::Message(bytes) => peer.lossy.push(bytes.to_vec()),
+                        Received::Feedback(ssrc, feedback) => {
+                            let asked = match feedback {
+                                Feedback::Lost(lost) => Ok(lost.numbers().collect()),
+                                Feedback::KeyWanted { layer } => Err(layer),
+                            };
+                            peer.feedback.push((ssrc, asked));
+                        }
                         Received::Handled | Received::Redundant | Received::Pong(_) => {}
                     }
                 }

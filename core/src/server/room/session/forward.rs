@@ -15,7 +15,6 @@ use crate::server::member::slots::Arriving;
 use crate::server::member::{Member, Publication};
 use crate::server::pool::Payload;
 use crate::server::{Config, Gather};
-use crate::time::Duration;
 
 /// One packet of a stream that may be heard or seen now.
 pub(super) struct Live<'p> {
@@ -26,7 +25,7 @@ pub(super) struct Live<'p> {
     pub(super) arriving: Arriving,
     payload_type: u8,
     pub(super) audio_level: Option<AudioLevel>,
-    picture_tag: Option<PictureTag>,
+    pub(super) picture_tag: Option<PictureTag>,
     pub(super) payload: &'p [u8],
 }
 
@@ -68,14 +67,15 @@ impl Session {
             cx.count_late(receivers as u64);
             return Ok(());
         }
-        let window = match live.kind {
-            StreamKind::Audio => gather.unwrap_or(cx.config.gather).window(cx.load),
-            StreamKind::Video | StreamKind::Screen => Duration::ZERO,
-        };
         let Some(packet) = live.keep(cx) else {
             cx.statistics.media_overflowed += receivers as u64;
             return Ok(());
         };
+        if live.kind != StreamKind::Audio {
+            self.forward_picture(cx, sender, &live, packet);
+            return Ok(());
+        }
+        let window = gather.unwrap_or(cx.config.gather).window(cx.load);
         let gathered = &mut self.gathered;
         self.members.for_others(sender, |key, receiver| {
             if !receiver.take_live(cx, &live, &packet) {
@@ -89,9 +89,7 @@ impl Session {
             }
         });
         cx.pool.release(packet);
-        if live.kind == StreamKind::Audio {
-            self.heard_sound(cx);
-        }
+        self.heard_sound(cx);
         self.open_window(cx, cx.now + window);
         Ok(())
     }
@@ -117,11 +115,11 @@ impl Live<'_> {
     }
 }
 
-/// Whether a packet of media is accepted; rejected packets are counted.
+/// Whether a packet of media, or feedback on it, is accepted; rejected packets are counted.
 ///
 /// # Errors
 /// The reason that its publisher's stay ends.
-fn is_granted(cx: &mut Context, verdict: Verdict) -> Result<bool, CloseReason> {
+pub(super) fn is_granted(cx: &mut Context, verdict: Verdict) -> Result<bool, CloseReason> {
     match verdict {
         Verdict::Granted => Ok(true),
         Verdict::Limited => {
@@ -210,35 +208,25 @@ impl Member {
         }))
     }
 
-    /// Queues a packet, if it is wanted and there is a place for it; says whether that is so.
+    /// Queues a packet of sound, if it is wanted and there is a place for it; says whether that is so.
     fn take_live(&mut self, cx: &mut Context, live: &Live<'_>, packet: &Payload) -> bool {
         let arriving = &live.arriving;
         let subscriptions = &self.receives.subscriptions;
-        if !self.is_listening() || !subscriptions.want(arriving.ssrc, live.kind) {
+        if !self.is_listening() || !subscriptions.want(arriving.ssrc, StreamKind::Audio) {
             return false;
         }
         if self.is_held_back() {
             cx.statistics.media_overflowed += 1;
             return false;
         }
-        let stamp = if live.kind == StreamKind::Audio {
-            let Some(slot) = self.receives.slots.take(cx.now, arriving) else {
-                cx.statistics.media_outranked += 1;
-                return false;
-            };
-            if slot.changed {
-                self.receives.wanted_changed();
-            }
-            slot.stamp
-        } else {
-            Stamp {
-                marker: arriving.marker,
-                sequence: arriving.sequence,
-                timestamp: arriving.timestamp,
-                ssrc: arriving.ssrc,
-            }
+        let Some(slot) = self.receives.slots.take(cx.now, arriving) else {
+            cx.statistics.media_outranked += 1;
+            return false;
         };
-        self.queue_media(cx, stamp, packet);
+        if slot.changed {
+            self.receives.wanted_changed();
+        }
+        self.queue_media(cx, slot.stamp, packet);
         true
     }
 

@@ -21,6 +21,7 @@ mod mixing;
 #[cfg(not(feature = "opus-fullband"))]
 mod no_mixing;
 mod pace;
+mod pictures;
 mod presence;
 mod reports;
 mod speaker;

@@ -14,8 +14,10 @@ impl Session {
     pub(crate) fn falls_silent(&mut self, cx: &mut Context, who: MemberKey) {
         if let Some(member) = self.get_mut(who) {
             member.receives.slots.clear();
-            member.receives.media.clear(&mut cx.pool);
+            member.receives.clear_media(&mut cx.pool);
             member.sends.report.clear();
+            member.sends.questions.clear();
+            member.sends.clear_pictures(cx);
             member.sends.report_at = None;
             self.tell_connection(cx, who);
             // A silent holder would keep the floor from all others until the grace time is over.

@@ -75,9 +75,12 @@ impl Session {
         let member = self.members.get_mut(who).ok_or(Refusal::NotPermitted)?;
         let sends = &mut member.sends;
         let published = sends.streams.iter().position(|other| other.key == *stream);
-        let published = sends
+        let mut published = sends
             .streams
             .remove(published.ok_or(Refusal::UnknownStream)?);
+        if let Some(pictures) = &mut published.pictures {
+            pictures.clear(cx);
+        }
         let ssrc = published.ssrc;
         let name = StreamRef {
             participant: member.id().clone(),

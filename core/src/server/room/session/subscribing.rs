@@ -34,7 +34,12 @@ impl Session {
         name: StreamRef,
     ) -> Result<Outcome, Refusal> {
         let ssrc = self.find_named(who, &name)?;
-        self.wish(cx, who, name, true, ssrc)
+        let done = self.wish(cx, who, name, true, ssrc)?;
+        // Nothing else may come for long: a screen may show the same for hours.
+        if let Some(ssrc) = ssrc {
+            self.want_key(cx, ssrc, 0);
+        }
+        Ok(done)
     }
 
     pub(crate) fn unsubscribe(

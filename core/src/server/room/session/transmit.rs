@@ -38,6 +38,7 @@ impl Session {
             return Ok(None);
         };
         member.drop_late(cx);
+        member.drop_late_pictures(cx);
         let facts = Facts {
             authority: &self.authority,
             publishers: &self.publishers,
@@ -59,7 +60,9 @@ impl Session {
                 if !report.is_empty() && writer.push(&Frame::Report(report)).is_ok() {
                     report.clear();
                 }
-                receives.packets += receives.media.drain_into(writer, pool);
+                sends.write_questions(writer);
+                receives.packets += receives.media.drain_into(writer, pool, |_, _| {});
+                receives.packets += receives.watching.drain_into(writer, pool);
             })?;
         let Some(len) = composed else {
             return Ok(None);

@@ -1,0 +1,234 @@
+//! The numbers that one receiver sees on the packets of a stream of pictures.
+//!
+//! What the server leaves out is no gap in them, so that nobody asks for it. A packet that never reached the server is a gap:
+//! it may come yet.
+//!
+//! ```text
+//! publisher's   10 11 12  –  14 15 16 17 20 21     12 to 17 left out, 13 lost before the server
+//! receiver's    10 11                    12 13
+//! ```
+
+use alloc::collections::VecDeque;
+
+use crate::rtp::sequence_difference;
+
+/// Most runs that are remembered: packets of older ones can neither be repaired nor come late.
+const MAX_RUNS: usize = 16;
+
+/// Packets whose numbers differ from their publisher's by the same.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// The publisher's number of the first one.
+    first: u16,
+    /// The receiver's number of the first one.
+    number: u16,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    runs: VecDeque<Run>,
+    /// The publisher's number of the newest packet.
+    highest: u16,
+    /// The receiver's highest number that was sent.
+    sent: Option<u16>,
+    /// Something was left out since the newest packet.
+    left_out: bool,
+}
+
+impl Numbers {
+    /// The receiver's number of the packet `sequence`; `None` if it comes too late to have one.
+    pub(crate) fn number(&mut self, sequence: u16) -> Option<u16> {
+        let Some(newest) = self.runs.back().copied() else {
+            let number = self.sent.map_or(sequence, |sent| sent.wrapping_add(1));
+            self.begin(sequence, number);
+            return Some(number);
+        };
+        if sequence_difference(sequence, self.highest) <= 0 {
+            return self.earlier(sequence);
+        }
+        let of_run = |sequence: u16| {
+            let ahead = sequence.wrapping_sub(newest.first);
+            newest.number.wrapping_add(ahead)
+        };
+        if self.left_out {
+            let number = of_run(self.highest).wrapping_add(1);
+            self.begin(sequence, number);
+            return Some(number);
+        }
+        self.highest = sequence;
+        Some(of_run(sequence))
+    }
+
+    fn begin(&mut self, sequence: u16, number: u16) {
+        if self.runs.len() >= MAX_RUNS {
+            self.runs.pop_front();
+        }
+        self.runs.push_back(Run {
+            first: sequence,
+            number,
+        });
+        self.highest = sequence;
+        self.left_out = false;
+    }
+
+    /// The number of a packet that is not newer than the newest.
+    fn earlier(&self, sequence: u16) -> Option<u16> {
+        let mut behind = None;
+        for run in self.runs.iter().rev() {
+            if let Ok(ahead) = u16::try_from(sequence_difference(sequence, run.first)) {
+                let number = run.number.wrapping_add(ahead);
+                let is_of_run = behind.is_none_or(|next| sequence_difference(number, next) < 0);
+                return is_of_run.then_some(number);
+            }
+            behind = Some(run.number);
+        }
+        None
+    }
+
+    /// The publisher's number of what the receiver knows as `number`; `None` if it was never sent, or too long ago.
+    pub(crate) fn original(&self, number: u16) -> Option<u16> {
+        let sent = self.sent?;
+        if sequence_difference(number, sent) > 0 {
+            return None;
+        }
+        self.runs.iter().rev().find_map(|run| {
+            let ahead = u16::try_from(sequence_difference(number, run.number)).ok()?;
+            Some(run.first.wrapping_add(ahead))
+        })
+    }
+
+    /// A packet is sent, under this number.
+    pub(crate) fn sent(&mut self, number: u16) {
+        let is_newer = |sent| sequence_difference(number, sent) > 0;
+        if self.sent.is_none_or(is_newer) {
+            self.sent = Some(number);
+        }
+    }
+
+    /// The packet that would have come next is left out.
+    pub(crate) fn leave_out(&mut self) {
+        self.left_out = true;
+    }
+
+    /// All packets that have numbers and are not sent are left out.
+    pub(crate) fn rewind(&mut self) {
+        let Some(sent) = self.sent else {
+            self.runs.clear();
+            return;
+        };
+        while let Some(run) = self.runs.back()
+            && sequence_difference(run.number, sent) > 0
+        {
+            self.runs.pop_back();
+        }
+        if let Some(run) = self.runs.back() {
+            let ahead = sent.wrapping_sub(run.number);
+            self.highest = run.first.wrapping_add(ahead);
+            self.left_out = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sent(numbers: &mut Numbers, sequence: u16) -> Option<u16> {
+        let number = numbers.number(sequence)?;
+        numbers.sent(number);
+        Some(number)
+    }
+
+    #[test]
+    fn what_is_left_out_is_no_gap_and_what_is_lost_is_one() {
+        let mut numbers = Numbers::default();
+        assert_eq!(sent(&mut numbers, 65_534), Some(65_534));
+        assert_eq!(sent(&mut numbers, 65_535), Some(65_535));
+        numbers.leave_out();
+        assert_eq!(sent(&mut numbers, 6), Some(0));
+        assert_eq!(sent(&mut numbers, 8), Some(2));
+        // Late, but no part of what was left out.
+        assert_eq!(sent(&mut numbers, 7), Some(1));
+        // Of what was left out, nothing is sent any more.
+        assert_eq!(sent(&mut numbers, 3), None);
+        for (number, original) in [(65_535, 65_535), (0, 6), (1, 7), (2, 8)] {
+            assert_eq!(numbers.original(number), Some(original));
+        }
+        assert_eq!(numbers.original(3), None);
+        assert_eq!(numbers.original(65_533), None);
+    }
+
+    #[test]
+    fn numbers_that_were_never_sent_are_given_again() {
+        let mut numbers = Numbers::default();
+        assert_eq!(numbers.number(10), Some(10));
+        numbers.rewind();
+        assert_eq!(sent(&mut numbers, 20), Some(20));
+        assert_eq!(numbers.number(21), Some(21));
+        numbers.leave_out();
+        assert_eq!(numbers.number(30), Some(22));
+        numbers.rewind();
+        assert_eq!(sent(&mut numbers, 40), Some(21));
+        assert_eq!(sent(&mut numbers, 21), None);
+        assert_eq!(numbers.original(21), Some(40));
+    }
+
+    proptest! {
+        /// Whatever is left out, lost, late and thrown away unsent: numbers that are sent go on by one where nothing was lost,
+        /// none is given to two packets, and each leads back to its packet.
+        #[test]
+        fn each_number_is_of_one_packet(
+            first: u16,
+            steps in prop::collection::vec((0u8..8, 1u16..30), 1..200),
+        ) {
+            let mut numbers = Numbers::default();
+            let mut next = first;
+            let mut late: Vec<u16> = Vec::new();
+            let mut queue: VecDeque<(u16, u16)> = VecDeque::new();
+            let mut all: Vec<(u16, u16)> = Vec::new();
+            for (step, count) in steps {
+                match step {
+                    0 => {
+                        numbers.leave_out();
+                        next = next.wrapping_add(count);
+                    }
+                    1 => {
+                        late.push(next);
+                        next = next.wrapping_add(1);
+                    }
+                    2 => {
+                        numbers.rewind();
+                        queue.clear();
+                    }
+                    3 => if let Some(late) = late.pop()
+                        && let Some(number) = numbers.number(late) {
+                        queue.push_back((late, number));
+                    },
+                    _ => for _ in 0..count {
+                        let number = numbers.number(next);
+                        prop_assert!(number.is_some());
+                        queue.extend(number.map(|number| (next, number)));
+                        next = next.wrapping_add(1);
+                    },
+                }
+                let some = queue.len().min(usize::from(count));
+                for (sequence, number) in queue.drain(..some) {
+                    numbers.sent(number);
+                    all.push((sequence, number));
+                }
+            }
+            for (sequence, number) in &all {
+                let same = all.iter().filter(|(_, other)| other == number);
+                prop_assert_eq!(same.count(), 1, "{} as {}", sequence, number);
+                if let Some(original) = numbers.original(*number) {
+                    prop_assert_eq!(original, *sequence);
+                }
+            }
+        }
+    }
+}

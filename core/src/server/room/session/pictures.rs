@@ -1,0 +1,167 @@
+//! Pictures on their way through the server: one packet in, one under a number of its own for each watcher out, and once
+//! more for those that lose it.
+
+use alloc::vec::Vec;
+
+use super::Session;
+use super::forward::{Live, is_granted};
+use crate::room::{CloseReason, StreamKind};
+use crate::rtp::Stamp;
+use crate::server::context::Context;
+use crate::server::keys::MemberKey;
+use crate::server::member::{Member, Publication, Taken};
+use crate::server::pool::Payload;
+use crate::video::Feedback;
+
+impl Session {
+    /// Keeps a packet of a picture, and queues it for all that watch.
+    pub(super) fn forward_picture(
+        &mut self,
+        cx: &mut Context,
+        sender: MemberKey,
+        live: &Live<'_>,
+        packet: Payload,
+    ) {
+        let arriving = &live.arriving;
+        let stamp = Stamp {
+            marker: arriving.marker,
+            sequence: arriving.sequence,
+            timestamp: arriving.timestamp,
+            ssrc: arriving.ssrc,
+        };
+        if let Some(tag) = live.picture_tag
+            && let Some(member) = self.members.get_mut(sender)
+            && let Some(stream) = Publication::by_ssrc(&mut member.sends.streams, stamp.ssrc)
+            && let Some(pictures) = &mut stream.pictures
+        {
+            pictures.keep(cx, stamp, tag, &packet);
+        }
+        let mut needs_key = false;
+        self.members.for_others(sender, |_, receiver| {
+            needs_key |= receiver.take_picture(cx, stamp, live, &packet) == Taken::KeyNeeded;
+        });
+        cx.pool.release(packet);
+        if let Some(tag) = live.picture_tag.filter(|_| needs_key) {
+            self.want_key(cx, stamp.ssrc, tag.layer);
+        }
+    }
+
+    /// Asks the publisher of a stream of pictures for a key picture.
+    pub(super) fn want_key(&mut self, cx: &mut Context, ssrc: u32, layer: u8) {
+        if let Some(publisher) = self.publishers.get(&ssrc)
+            && let Some(member) = self.members.get_mut(publisher.key)
+            && let Some(stream) = Publication::by_ssrc(&mut member.sends.streams, ssrc)
+            && let Some(pictures) = &mut stream.pictures
+        {
+            pictures.want_key(layer);
+            member.tend_pictures(cx);
+            cx.wake(&mut member.association);
+            let at = member.next_timeout(&cx.config);
+            cx.rearm_sooner(&mut member.association, at);
+        }
+    }
+
+    /// Processes what a watcher asks for.
+    ///
+    /// # Errors
+    /// The reason that its stay ends.
+    pub(crate) fn handle_feedback(
+        &mut self,
+        cx: &mut Context,
+        who: MemberKey,
+        ssrc: u32,
+        feedback: Feedback<'_>,
+    ) -> Result<(), CloseReason> {
+        let Some(member) = self.members.get_mut(who) else {
+            return Ok(());
+        };
+        let verdict = member.sends.media.take(cx.now);
+        let subscriptions = &member.receives.subscriptions;
+        if !is_granted(cx, verdict)? || !subscriptions.want(ssrc, StreamKind::Video) {
+            return Ok(());
+        }
+        match feedback {
+            Feedback::KeyWanted { layer } => self.want_key(cx, ssrc, layer),
+            Feedback::Lost(lost) => {
+                let round_trip = member.association.link.rtt().smoothed();
+                let watching = &mut member.receives.watching;
+                let lost = watching.lost(cx.now, round_trip, ssrc, lost);
+                self.repair(cx, who, ssrc, &lost);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a watcher packets again, by its numbers and their publisher's.
+    fn repair(&mut self, cx: &mut Context, who: MemberKey, ssrc: u32, lost: &[(u16, u16)]) {
+        let publisher = self.publishers.get(&ssrc);
+        let publisher = publisher.and_then(|publisher| self.members.get(publisher.key));
+        let streams = publisher.map(|publisher| publisher.sends.streams.iter());
+        let stream = streams.and_then(|mut streams| streams.find(|stream| stream.ssrc == ssrc));
+        let Some(pictures) = stream.and_then(|stream| stream.pictures.as_ref()) else {
+            return;
+        };
+        let found: Vec<(Stamp, Payload)> = (lost.iter())
+            .filter_map(|&(number, original)| {
+                let (stamp, payload) = pictures.find(&mut cx.pool, original)?;
+                let stamp = Stamp {
+                    sequence: number,
+                    ..stamp
+                };
+                Some((stamp, payload))
+            })
+            .collect();
+        for (stamp, payload) in found {
+            match self.members.get_mut(who) {
+                Some(member) => {
+                    let watching = &mut member.receives.watching;
+                    let sent = watching.repair(&mut cx.pool, cx.now, stamp, payload);
+                    cx.statistics.media_repaired += u64::from(sent);
+                }
+                None => cx.pool.release(payload),
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Queues a packet, if it is wanted and can be decoded.
+    fn take_picture(
+        &mut self,
+        cx: &mut Context,
+        stamp: Stamp,
+        live: &Live<'_>,
+        packet: &Payload,
+    ) -> Taken {
+        let wanted = self
+            .receives
+            .subscriptions
+            .want(stamp.ssrc, StreamKind::Video);
+        if !self.is_listening() || !wanted {
+            return Taken::LeftOut;
+        }
+        if self.is_held_back() {
+            cx.statistics.media_overflowed += 1;
+            return Taken::LeftOut;
+        }
+        self.drop_late_pictures(cx);
+        let watching = &mut self.receives.watching;
+        let taken = watching.take(&mut cx.pool, cx.now, stamp, live.picture_tag, packet);
+        if taken == Taken::Queued {
+            cx.statistics.media_forwarded += 1;
+            cx.wake(&mut self.association);
+        }
+        taken
+    }
+
+    /// Does what is due about its own streams of pictures.
+    pub(crate) fn tend_pictures(&mut self, cx: &mut Context) {
+        let round_trip = self.association.link.rtt().smoothed();
+        self.sends.tend_pictures(cx, round_trip);
+    }
+
+    /// Gives up pictures that have waited for too long.
+    pub(super) fn drop_late_pictures(&mut self, cx: &mut Context) {
+        cx.statistics.media_late += self.receives.watching.drop_late(cx.now, &mut cx.pool);
+    }
+}
