@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use parlour_core::client::{Client, Desktop, SendError};
+use parlour_core::client::{Client, Desktop, Pictures as _, SendError};
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::RtpPacket;
 use parlour_core::signal::StreamRef;
