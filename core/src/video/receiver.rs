@@ -121,11 +121,10 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
                 tried: false,
             }),
         };
-        let waited = now.saturating_duration_since(hole.since);
-        if waited >= REPAIR_PATIENCE {
+        if hole.since + REPAIR_PATIENCE <= now {
             return self.assembler.skip_unneeded() || self.assembler.skip_missing();
         }
-        hole.tried = waited >= self.missing.patience();
+        hole.tried = hole.since + self.missing.unneeded_patience() <= now;
         hole.tried && self.assembler.skip_unneeded()
     }
 
@@ -138,12 +137,11 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
     /// [`send_feedback`](crate::client::Pictures::send_feedback), if no packet comes before. `None` means never.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let skip = self.hole.map(|hole| {
-            hole.since
-                + if hole.tried {
-                    REPAIR_PATIENCE
-                } else {
-                    self.missing.patience()
-                }
+            let patience = match hole.tried {
+                true => REPAIR_PATIENCE,
+                false => self.missing.unneeded_patience(),
+            };
+            hole.since + patience
         });
         let key = self.key_due().map(|(due, _)| due);
         earlier(earlier(skip, key), self.missing.poll_timeout())

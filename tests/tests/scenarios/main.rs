@@ -23,6 +23,7 @@ mod mix;
 mod mix_long_packets;
 mod mute_censor;
 mod overload;
+mod pictures;
 mod publish;
 mod raise_hand;
 mod reconnect_resume;

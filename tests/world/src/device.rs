@@ -2,14 +2,15 @@
 
 use parlour_core::client::{
     BufferTooSmall, CloseCause, CommandError, Commands, Config, Desktop, Dropped, Event, Incoming,
-    Message, Profile, SendError, SlotStatistics, Small, Statistics,
+    Message, Pictures, Profile, SendError, SlotStatistics, Small, Statistics,
 };
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{Grants, Lobby, ParticipantId, SessionId, StreamKey, Topic, Version};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{Operation, Recipients, Redirect, RequestId};
 use parlour_core::ticket::Ticket;
-use parlour_core::time::Instant;
+use parlour_core::time::{Duration, Instant};
+use parlour_core::video::Feedback;
 use parlour_record::{Client, Sink};
 
 use crate::facts::Facts;
@@ -231,6 +232,29 @@ impl Device {
     /// Its size in bytes.
     pub fn size(&self) -> usize {
         each!(self, client => size_of_val(&**client))
+    }
+}
+
+impl Pictures for Device {
+    fn picture_flow(&self, key: &StreamKey) -> Result<Option<u32>, SendError> {
+        each!(self, client => client.picture_flow(key))
+    }
+
+    fn send_picture_packet(
+        &mut self,
+        now: Instant,
+        key: &StreamKey,
+        packet: &[u8],
+    ) -> Result<(), SendError> {
+        each!(self, client => client.send_picture_packet(now, key, packet))
+    }
+
+    fn send_feedback_frame(&mut self, now: Instant, ssrc: u32, feedback: Feedback<'_>) {
+        each!(self, client => client.send_feedback_frame(now, ssrc, feedback));
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        each!(self, client => client.round_trip())
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use parlour_core::client::Event;
+use parlour_core::client::{Event, Pictures as _};
 use parlour_core::room::{Codec, Grants, ParticipantId, StreamKey, StreamKind, Topic};
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::{JoinRefusal, Publish, Redirect, SubscribePolicy};
 use parlour_core::time::{Duration, Instant};
 
+use crate::camera::{Camera, Watcher};
 use crate::device::{Device, Size};
 use crate::facts::Speech;
 use crate::network::LinkConfig;
@@ -148,6 +149,14 @@ pub fn screen(key: &str) -> Publish {
         kind: StreamKind::Screen,
         codec: Codec::Vp8,
         ..microphone(key)
+    }
+}
+
+/// A VP8 camera called `key`.
+pub fn camera(key: &str) -> Publish {
+    Publish {
+        kind: StreamKind::Video,
+        ..screen(key)
     }
 }
 
@@ -308,6 +317,8 @@ pub struct Party {
     pub(crate) mixed: Vec<Mixed>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) messages: Vec<Received>,
+    pub(crate) cameras: Vec<Camera>,
+    pub(crate) watchers: Vec<Watcher>,
 }
 
 impl Party {
@@ -329,13 +340,37 @@ impl Party {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         // With a busy radio it waits for that, not for a time.
         let waits = self.is_on && !self.is_radio_busy;
-        let timeouts = [self.device.poll_timeout(), self.route_timeout()];
-        let timeout = timeouts.into_iter().flatten().min().filter(|_| waits)?;
+        let is_sent = |camera: &&Camera| self.device.picture_flow(&camera.key).is_ok();
+        let cameras = self.cameras.iter().filter(is_sent);
+        let watchers = self.watchers.iter();
+        let timeouts = [self.device.poll_timeout(), self.route_timeout()]
+            .into_iter()
+            .chain(cameras.map(|camera| camera.sender.poll_timeout()))
+            .chain(watchers.map(|watcher| watcher.receiver.poll_timeout()));
+        let timeout = timeouts.flatten().min().filter(|_| waits)?;
         Some(self.world_time(timeout))
     }
 
+    /// Writes a datagram to send, with pictures if there is nothing else.
+    ///
+    /// # Panics
+    /// If `out` is too small for one.
+    pub(crate) fn transmit(&mut self, clock: Instant, out: &mut [u8]) -> Option<usize> {
+        for camera in &mut self.cameras {
+            // Before the stream is published, its pictures wait.
+            let _ = self
+                .device
+                .send_pictures(clock, &camera.key, &mut camera.sender);
+        }
+        let written = self.device.poll_transmit(clock, out);
+        written.expect("the buffer holds a datagram")
+    }
+
     pub(crate) fn next_talk(&self) -> Option<Instant> {
-        self.talks.iter().map(|talk| talk.next).min()
+        let talks = self.talks.iter().map(|talk| talk.next);
+        let cameras = self.cameras.iter();
+        let filming = cameras.filter(|camera| camera.next < camera.until);
+        talks.chain(filming.map(|camera| camera.next)).min()
     }
 }
 

@@ -15,6 +15,8 @@ use crate::wire::{FrameWriter, Lost};
 const MAX_REPAIRS: usize = 128;
 /// Most packets of which it is remembered when they were sent again.
 const MAX_REPAIRED: usize = 256;
+/// A packet is not sent again sooner than this after the last time.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// The round-trip time before one was measured.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// Bytes of repairs that are always granted, and most that can be saved up.
@@ -120,8 +122,8 @@ impl Watching {
         let Some(watched) = self.streams.iter_mut().find(|it| it.ssrc == ssrc) else {
             return Vec::new();
         };
-        let round_trip = round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
-        let is_over = |&(_, then): &(u16, Instant)| then + round_trip <= now;
+        let interval = round_trip.unwrap_or(UNKNOWN_ROUND_TRIP).max(MIN_INTERVAL);
+        let is_over = |&(_, then): &(u16, Instant)| then + interval <= now;
         while watched.repaired.front().is_some_and(is_over) {
             watched.repaired.pop_front();
         }

@@ -11,6 +11,7 @@ mod managing;
 mod media;
 #[cfg(feature = "opus-fullband")]
 mod mix;
+mod pictures;
 mod presence;
 mod recording;
 mod requests;
@@ -33,7 +34,7 @@ use crate::secure::{InitiatorHandshake, KeyPair, PublicKey};
 use crate::signal::*;
 use crate::time::{Duration, Instant};
 use crate::video::Feedback;
-use crate::wire::{ConnectionId, Frame, FrameWriter, Frames, Packet};
+use crate::wire::{ConnectionId, Frame, FrameWriter, Frames, LostList, Packet};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -139,6 +140,8 @@ struct Peer {
     next_request: u16,
     /// Frames for its next datagram, beside the link's.
     outbox: Vec<(bool, Vec<u8>)>,
+    /// Feedback for its next datagram, as in `feedback`.
+    asks: Vec<(u32, Result<Vec<u16>, u8>)>,
     /// Media numbering.
     sequence: u16,
 }
@@ -363,6 +366,7 @@ impl World {
             retries: 0,
             next_request: 0,
             outbox: Vec::new(),
+            asks: Vec::new(),
             sequence: 100,
         });
         index
@@ -421,6 +425,7 @@ impl World {
         let peer = &mut self.peers[index];
         let link = peer.link.as_mut()?;
         let outbox = core::mem::take(&mut peer.outbox);
+        let asks = core::mem::take(&mut peer.asks);
         let mut out = [0; 1200];
         let len = link
             .compose(now, &mut out, |writer| {
@@ -431,6 +436,17 @@ impl World {
                         Frame::Message(bytes)
                     };
                     writer.push(&frame).unwrap();
+                }
+                for (ssrc, asked) in &asks {
+                    let mut list = LostList::new();
+                    for number in asked.iter().flatten() {
+                        assert!(list.push(*number));
+                    }
+                    let feedback = match asked {
+                        Ok(_) => Feedback::Lost(list.as_lost().unwrap()),
+                        Err(layer) => Feedback::KeyWanted { layer: *layer },
+                    };
+                    writer.push(&feedback.frame(*ssrc)).unwrap();
                 }
             })
             .unwrap()?;

@@ -15,6 +15,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use super::{REFILL, SERVER_ADDRESS, Socket, Way, World, random_lead, run::answer_join};
+use crate::camera::{Camera, Filming, Watcher};
 use crate::device::Device;
 use crate::facts::Speech;
 use crate::network::{Datagram, LinkConfig};
@@ -56,6 +57,8 @@ impl World {
             mixed: Vec::new(),
             seen: Vec::new(),
             messages: Vec::new(),
+            cameras: Vec::new(),
+            watchers: Vec::new(),
         });
         handle
     }
@@ -188,6 +191,18 @@ impl World {
             next: self.now,
             until: self.now + time,
         });
+    }
+
+    /// Lets the party film into its stream of pictures `key` from now on for `time`.
+    pub fn film(&mut self, handle: Handle, key: &str, filming: Filming, time: Duration) {
+        let key = StreamKey::new(key).expect("a stream key");
+        let camera = Camera::new(key, filming, self.now, time);
+        self.parties[handle.0].cameras.push(camera);
+    }
+
+    /// Lets the party look at the stream `ssrc` of pictures, if it is subscribed to.
+    pub fn watch(&mut self, handle: Handle, ssrc: u32) {
+        self.parties[handle.0].watchers.push(Watcher::new(ssrc));
     }
 
     /// Lets the party sing a tone of `hz` into its stream `key` from now on for `time`: real sound, which

@@ -116,7 +116,11 @@ impl World {
         let mut fired = false;
         for party in &mut self.parties {
             if party.poll_timeout().is_some_and(|due| due <= self.now) {
-                party.device.handle_timeout(party.clock(self.now));
+                let clock = party.clock(self.now);
+                party.device.handle_timeout(clock);
+                for watcher in &mut party.watchers {
+                    watcher.watch(self.now, clock, &mut party.device);
+                }
                 fired = true;
             }
         }
@@ -152,10 +156,7 @@ impl World {
         let mut out = [0; MAX_DATAGRAM];
         let mut sent = Vec::new();
         while !party.is_radio_busy
-            && let Some(len) = party
-                .device
-                .poll_transmit(clock, &mut out)
-                .expect("the buffer holds a datagram")
+            && let Some(len) = party.transmit(clock, &mut out)
         {
             assert!(sent.len() < 1_000, "{} sends without end", party.name);
             sent.push(Datagram {
@@ -342,6 +343,7 @@ impl World {
         let mut heard = Vec::new();
         let mut mixed = Vec::new();
         let (seen, messages) = (&mut party.seen, &mut party.messages);
+        let (cameras, watchers) = (&mut party.cameras, &mut party.watchers);
         let _ = party
             .device
             .handle_datagram(clock, &mut datagram.bytes, &mut |incoming| match incoming {
@@ -369,14 +371,24 @@ impl World {
                         said,
                     });
                 }
-                Incoming::Media(packet) => seen.push(Seen {
-                    at: now,
-                    ssrc: packet.ssrc(),
-                    sequence: packet.sequence(),
-                    timestamp: packet.timestamp(),
-                    payload: packet.payload().to_vec(),
-                }),
-                Incoming::Feedback { .. } => {}
+                Incoming::Media(packet) => {
+                    let mut watchers = watchers.iter_mut();
+                    match watchers.find(|watcher| watcher.ssrc == packet.ssrc()) {
+                        Some(watcher) => watcher.handle_packet(clock, &packet),
+                        None => seen.push(Seen {
+                            at: now,
+                            ssrc: packet.ssrc(),
+                            sequence: packet.sequence(),
+                            timestamp: packet.timestamp(),
+                            payload: packet.payload().to_vec(),
+                        }),
+                    }
+                }
+                Incoming::Feedback { key, feedback } => {
+                    if let Some(camera) = cameras.iter_mut().find(|camera| camera.key == *key) {
+                        camera.handle_feedback(clock, feedback);
+                    }
+                }
                 Incoming::Message(message) => messages.push(Received {
                     at: now,
                     lossy: true,
@@ -385,6 +397,9 @@ impl World {
                     body: message.body.to_vec(),
                 }),
             });
+        for watcher in watchers {
+            watcher.watch(now, clock, &mut party.device);
+        }
         party.route_answered(clock);
         for frame in heard {
             self.hear(handle, sent_at, frame);
@@ -462,6 +477,12 @@ impl World {
                 }
             }
             party.talks.retain(|talk| talk.next < talk.until);
+            for camera in &mut party.cameras {
+                while camera.next <= now && camera.next < camera.until {
+                    spoke = true;
+                    camera.film(now, clock);
+                }
+            }
         }
         spoke
     }

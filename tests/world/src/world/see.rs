@@ -9,6 +9,7 @@ use parlour_core::signal::{Outcome, RequestId};
 use parlour_core::time::{Duration, Instant};
 
 use super::World;
+use crate::camera::{Camera, Watcher};
 use crate::device::Device;
 use crate::facts::Facts;
 use crate::network::Datagram;
@@ -146,6 +147,16 @@ impl World {
     /// Packets of video and screens that the party received.
     pub fn seen(&self, handle: Handle) -> &[Seen] {
         &self.parties[handle.0].seen
+    }
+
+    /// What the party saw of each stream that it looks at.
+    pub fn watchers(&self, handle: Handle) -> &[Watcher] {
+        &self.parties[handle.0].watchers
+    }
+
+    /// The party's cameras.
+    pub fn cameras(&self, handle: Handle) -> &[Camera] {
+        &self.parties[handle.0].cameras
     }
 
     /// Application messages that the party read.
