@@ -39,7 +39,7 @@ export interface Audience {
 export class Projector {
   readonly #audience: Audience;
   readonly #patience: number;
-  readonly #canvases = new Map<number, OffscreenCanvas>();
+  readonly #canvases = new Map<number, { readonly canvas: OffscreenCanvas; readonly context: OffscreenCanvasRenderingContext2D | null }>();
   #decoder: VideoDecoder | undefined;
   #codec = "";
   #needsKey = true;
@@ -54,7 +54,8 @@ export class Projector {
 
   /** Draws on this canvas, too. */
   add(id: number, canvas: OffscreenCanvas): void {
-    this.#canvases.set(id, canvas);
+    // Once: Firefox minds being asked for it at every picture.
+    this.#canvases.set(id, { canvas, context: canvas.getContext("2d", { alpha: false }) });
     if (this.#seen.width) this.#audience.seen(this.#seen);
   }
 
@@ -108,10 +109,10 @@ export class Projector {
 
   #draw(frame: VideoFrame): void {
     const { displayWidth: width, displayHeight: height } = frame;
-    for (const canvas of this.#canvases.values()) {
+    for (const { canvas, context } of this.#canvases.values()) {
       // A new size empties a canvas.
       if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-      canvas.getContext("2d", { alpha: false })?.drawImage(frame, 0, 0);
+      context?.drawImage(frame, 0, 0);
     }
     frame.close();
     this.#failures = 0;

@@ -100,11 +100,11 @@ for (const transport of ["webTransport", "webSocket"]) {
     assert.deepEqual([first.width, first.height], [640, 360]);
     await Promise.all([note(anna, "preview"), note(ben, "watch.canvas")]);
     await sleep(500);
-    const figures = await seen(anna, ben, 3);
+    const figures = await seen(anna, ben, 2);
     console.log(`${transport}: first picture after ${first.after} ms,`, figures);
     assert.ok(first.after < 2_000, "the first picture");
     assert.equal(figures.backwards, 0, "pictures come in their order");
-    assert.ok(figures.shown >= 0.8 * figures.of && figures.of > 2 * RATE, "most are shown");
+    assert.ok(figures.shown >= 0.8 * figures.of && figures.of > RATE, "most are shown");
     assert.ok(figures.median < 250, "soon");
     assert.ok(figures.longest < 700, "without a freeze");
     await close(anna, ben);
@@ -121,7 +121,7 @@ test("a camera is seen whole when 5 % of the packets are lost each way", { timeo
     await tells(ben, "firstPicture");
     await Promise.all([note(anna, "preview"), note(ben, "watch.canvas")]);
     await sleep(500);
-    const figures = await seen(anna, ben, 5);
+    const figures = await seen(anna, ben, 4);
     console.log("5 % lost each way:", figures);
     assert.equal(figures.backwards, 0);
     // Those that come late at once are seen as one.
@@ -191,18 +191,18 @@ test("a muted camera is off, and comes back; a stopped one is gone", { timeout: 
   assert.equal(await ben.evaluate(() => watch.isFrozen), false, "what is muted is not frozen");
   await anna.evaluate(() => camera.setMuted(false));
   await note(ben, "watch.canvas");
-  await sleep(1_500);
+  await sleep(1_000);
   const back = figuresOf(await noted(ben));
-  assert.ok(back.shown > RATE / 2, `after that ${back.shown} pictures came`);
+  assert.ok(back.shown > RATE / 3, `after that ${back.shown} pictures came`);
   await anna.evaluate(() => camera.stop());
   await ben.waitForFunction(() => room.participants.get("anna").streams.length === 0);
   assert.deepEqual(await anna.evaluate(() => [room.currentCamera, camera.stream.getTracks().length]), [null, 0]);
   assert.equal((await failure(anna, "camera.setMuted(true)")).code, "closed");
   // Turned on again, it is seen again by who still watches.
   await films(anna);
-  await sleep(1_500);
+  await sleep(1_000);
   const again = figuresOf(await noted(ben));
-  assert.ok(again.shown > RATE / 2, `after that ${again.shown} pictures came`);
+  assert.ok(again.shown > RATE / 3, `after that ${again.shown} pictures came`);
   await close(anna, ben);
 });
 
