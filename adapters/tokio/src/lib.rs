@@ -51,11 +51,12 @@ pub mod tap;
 pub mod token;
 
 pub use client::{
-    AudioCodec, AudioOptions, AudioSource, AudioWriter, CloseCause, EncodedFrame, Event, Events,
-    FrameReader, JoinError, JoinOptions, JoinProgress, Lobby, MediaPacket, MediaReader,
-    MediaWriter, Message, Messages, MixedReader, OnProgress, Participant, ParticipantReader,
-    PublishError, ReadError, ReconnectCause, RequestError, Room, RoomEvent, RoomState, SampleRate,
-    SlotReader, Transport, TransportChoice, Whom, WriteError,
+    AudioCodec, AudioOptions, AudioSource, AudioWriter, CloseCause, EncodedFrame, EncodedPicture,
+    Event, Events, FrameReader, JoinError, JoinOptions, JoinProgress, Lobby, MediaPacket,
+    MediaReader, MediaWriter, Message, Messages, MixedReader, OnProgress, Participant,
+    ParticipantReader, PublishError, ReadError, ReconnectCause, RequestError, Room, RoomEvent,
+    RoomState, SampleRate, SlotReader, Transport, TransportChoice, VideoOptions, VideoReader,
+    VideoWriter, Whom, WriteError, WritePictureError,
 };
 pub use parlour_core as core;
 pub use parlour_core::room::{

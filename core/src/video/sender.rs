@@ -342,3 +342,6 @@ impl<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>> PictureSender<S> {
         packet.checked_rem(len).unwrap_or(0) as usize
     }
 }
+
+#[cfg(test)]
+mod tests;

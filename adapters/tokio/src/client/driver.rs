@@ -319,8 +319,8 @@ impl Driver {
         };
         while link.is_ready() {
             let now = self.shared.clock.now();
-            let packet = self.shared.lock().client.poll_transmit(now, buffer);
-            match packet.ok().flatten().and_then(|len| buffer.get(..len)) {
+            let packet = self.shared.poll_transmit(now, buffer);
+            match packet.and_then(|len| buffer.get(..len)) {
                 Some(packet) => link.send(packet).await,
                 None => return,
             }
@@ -519,7 +519,7 @@ impl Driver {
 
     fn handle_timeout(&mut self) {
         let now = self.shared.clock.now();
-        self.shared.lock().client.handle_timeout(now);
+        self.shared.handle_timeout(now);
         self.looked = now;
         if self.stalled.is_some_and(|since| since + STALLED <= now) {
             self.lose(&io::ErrorKind::TimedOut.into());

@@ -30,6 +30,7 @@ mod room;
 mod shared;
 mod stack;
 mod tried;
+mod video;
 mod voice_in;
 #[cfg(feature = "websocket")]
 mod web;
@@ -50,4 +51,5 @@ pub use rate::SampleRate;
 pub use room::{JoinProgress, Lobby, OnProgress, Participant, Room, RoomState, Whom};
 #[cfg(feature = "tap")]
 pub(crate) use shared::{Shared, SlotFrame};
+pub use video::{EncodedPicture, VideoOptions, VideoReader, VideoWriter, WritePictureError};
 pub use voice_in::{AudioSource, ParticipantReader};

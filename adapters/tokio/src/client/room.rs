@@ -136,8 +136,9 @@ impl Room {
         Ok(AudioWriter::new(stream, &options, talker))
     }
 
-    /// Publishes video or a screen under `key` (1 to 16 printable ASCII characters, such as `camera`). Others receive it
-    /// if they [subscribe](Self::subscribe) to it.
+    /// Publishes video or a screen as RTP payloads that are packetized already, and not sent again when they are lost; for
+    /// encoded pictures there is [`publish_video`](Self::publish_video). Others receive it if they
+    /// [subscribe](Self::subscribe) to it.
     ///
     /// Dropping the future unpublishes the stream again.
     ///
@@ -149,13 +150,27 @@ impl Room {
         kind: StreamKind,
         codec: Codec,
     ) -> Result<MediaWriter, RequestError> {
+        let stream = self.publish_pictures(key, kind, codec).await?;
+        Ok(MediaWriter::new(stream))
+    }
+
+    pub(super) async fn publish_pictures(
+        &self,
+        key: &str,
+        kind: StreamKind,
+        codec: Codec,
+    ) -> Result<Published, RequestError> {
         let publish = Publish {
             key: StreamKey::new(key)?,
             kind,
             codec,
             muted: false,
         };
-        self.publish(publish).await.map(MediaWriter::new)
+        self.publish(publish).await
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     async fn publish(&self, publish: Publish) -> Result<Published, RequestError> {

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 use super::messages::Queue;
 use super::pace::Paced;
 use super::tried::Tried;
+use super::video::Video;
 use super::{Event, MediaPacket, RequestError, WriteError};
 use crate::clock::Clock;
 use crate::machine::Client;
@@ -89,13 +90,14 @@ pub(super) struct State {
     /// Streams whose writers are gone, and which are published until the client has room for a request.
     orphans: Vec<StreamKey>,
     /// Which writer each stream belongs to: a stream can be published anew while its former writer is still there.
-    writers: BTreeMap<StreamKey, u64>,
+    pub(super) writers: BTreeMap<StreamKey, u64>,
     last_writer: u64,
     /// Gone when all is over, so that the readers' streams end.
     events: Option<broadcast::Sender<Event>>,
     pub(super) messages: Queue,
     frames: Option<broadcast::Sender<SlotFrame>>,
     media: Option<broadcast::Sender<MediaPacket>>,
+    pub(super) video: Video,
     /// Holds the events since joining, for the first reader.
     first_events: Option<broadcast::Receiver<Event>>,
     /// The addresses tried, for the error of a failed join.
@@ -150,6 +152,7 @@ impl Shared {
                 messages: Queue::default(),
                 frames: Some(frames),
                 media: Some(media),
+                video: Video::default(),
                 first_events: Some(first_events),
                 tried: Tried::default(),
             }),
@@ -277,6 +280,7 @@ impl Shared {
             events,
             frames,
             media,
+            video,
             ..
         } = &mut *state;
         let handled = client.handle_datagram(now, datagram, &mut |incoming| match incoming {
@@ -296,12 +300,14 @@ impl Shared {
                 }
             }
             Incoming::Media(packet) => {
+                video.handle_packet(now, &packet);
                 if let Some(media) = media.as_ref().filter(|m| m.receiver_count() > 0) {
                     let _ = media.send(MediaPacket::new(&packet));
                 }
             }
-            Incoming::Feedback { .. } => {}
+            Incoming::Feedback { key, feedback } => video.handle_feedback(now, key, feedback),
         });
+        video.watch(now, client);
         if let Err(dropped) = handled {
             tracing::trace!(%dropped, "datagram dropped");
         }
@@ -318,10 +324,28 @@ impl Shared {
         });
     }
 
+    /// Does what is due.
+    pub(super) fn handle_timeout(&self, now: Instant) {
+        let State { client, video, .. } = &mut *self.lock();
+        client.handle_timeout(now);
+        video.watch(now, client);
+    }
+
+    /// Writes a datagram to send, if there is one.
+    pub(super) fn poll_transmit(&self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let State { client, video, .. } = &mut *self.lock();
+        video.transmit(now, client);
+        client.poll_transmit(now, out).ok().flatten()
+    }
+
     /// The time of the next work if nothing else happens.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let state = self.lock();
-        let times = [state.client.poll_timeout(), state.paced.due()];
+        let times = [
+            state.client.poll_timeout(),
+            state.paced.due(),
+            state.video.due(&state.client),
+        ];
         times.into_iter().flatten().min()
     }
 
@@ -335,6 +359,8 @@ impl Shared {
             }
             state.take_messages();
             state.unpublish_orphans();
+            let State { client, video, .. } = &mut *state;
+            video.resolve(client.state());
             if state.client.closed().is_some() {
                 state.end();
             }
@@ -387,6 +413,7 @@ impl State {
     /// Stops publishing a stream, now or when there is room for the request.
     pub(super) fn unpublish(&mut self, key: &StreamKey) {
         self.paced.forget(key);
+        self.video.forget(key);
         if let Err(CommandError::TooManyRequests | CommandError::Full) = self.client.unpublish(key)
         {
             self.orphans.push(key.clone());
@@ -429,6 +456,7 @@ impl State {
         self.events = None;
         self.frames = None;
         self.media = None;
+        self.video = Video::default();
     }
 }
 
@@ -453,6 +481,11 @@ impl Published {
 
     pub(super) fn key(&self) -> &StreamKey {
         &self.key
+    }
+
+    /// Whether no other writer has published the stream anew.
+    pub(super) fn is_current(&self, writers: &BTreeMap<StreamKey, u64>) -> bool {
+        writers.get(&self.key) == Some(&self.writer)
     }
 
     /// Sends an audio frame when it is due. A frame that cannot be sent now, but later can, is dropped.
