@@ -11,6 +11,7 @@ pub mod device;
 pub mod ear;
 pub mod events;
 pub mod impair;
+pub mod ivf;
 pub mod network;
 pub mod options;
 pub mod parrot;
