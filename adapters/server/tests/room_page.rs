@@ -155,10 +155,13 @@ async fn the_page_may_load_and_reach_nothing_but_its_server() {
     for path in ["/room/kitchen", "/web/sdk/worker.js"] {
         let page = get(&api, path, &[]).await;
         assert_eq!(policy(&page), expected, "{path}");
-        assert!(
-            text(&page, "permissions-policy").contains("microphone=(self)"),
-            "{path}"
-        );
+        for device in ["microphone", "camera", "display-capture"] {
+            let allowed = format!("{device}=(self)");
+            assert!(
+                text(&page, "permissions-policy").contains(&allowed),
+                "{path}: {device}"
+            );
+        }
     }
     // A client that lies about the host widens nothing.
     let lie = [(header::HOST, "a;script-src")];

@@ -1,5 +1,7 @@
+import type { Camera } from "./camera.js";
 import type { PlainError } from "./errors.js";
 import type { Microphone } from "./microphone.js";
+import type { Screen } from "./screen.js";
 import type { CarriageName, Connection, Grant, Message, StreamName } from "./types.js";
 /** The events of a room: the name of each, and what its listeners get. */
 export interface RoomEvents {
@@ -147,6 +149,22 @@ export interface RoomEvents {
     };
     /** The microphone is gone (unplugged, or taken back), and none could take its place. */
     microphoneLost: {
+        readonly error: PlainError;
+    };
+    /** `room.currentCamera` has changed, or whether it is muted, or its device. */
+    cameraChanged: {
+        readonly camera: Camera | null;
+    };
+    /** The camera is gone (unplugged, taken back, or its pictures cannot be encoded), and none could take its place. */
+    cameraLost: {
+        readonly error: PlainError;
+    };
+    /** `room.currentScreen` has changed: shared, or ended, perhaps by the user in the browser. */
+    screenChanged: {
+        readonly screen: Screen | null;
+    };
+    /** The screen is no longer shared, because its pictures cannot be encoded. */
+    screenLost: {
         readonly error: PlainError;
     };
     /** The browser's processing of sound has failed: nothing is heard or said any more. Leave, and join again. */

@@ -1,5 +1,5 @@
 /**
- * Real-time audio rooms in the browser.
+ * Real-time rooms in the browser: sound, cameras and screens.
  *
  * ```ts
  * import { Room } from "@parlour/web";
@@ -13,8 +13,12 @@
  *
  * @packageDocumentation
  */
-export { Room, type JoinOptions } from "./room.js";
+export { Room } from "./room.js";
+export type { JoinOptions } from "./join.js";
 export { Microphone, type MicrophoneOptions } from "./microphone.js";
+export { Camera, type CameraOptions } from "./camera.js";
+export { Screen, type ScreenOptions } from "./screen.js";
+export { Watch, type WatchEvents } from "./watch.js";
 export { devices, type Device, type Devices } from "./devices.js";
 export { ParlourError, type ErrorCode, type PlainError } from "./errors.js";
 export type { RoomEvents, Unsubscribe } from "./events.js";

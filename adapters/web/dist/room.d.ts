@@ -1,25 +1,10 @@
+import type { Camera, CameraOptions } from "./camera.js";
 import { type RoomEvents, type Unsubscribe } from "./events.js";
+import { type JoinOptions } from "./join.js";
 import { Microphone, type MicrophoneOptions } from "./microphone.js";
-import { type CarriageName, type Connection, type Grant, type Participant, type Policy, type Statistics, type StreamName, type TransportChoice, type Waiting } from "./types.js";
-/** How to join. */
-export interface JoinOptions {
-    /**
-     * The address of the server's API, such as `https://rooms.example.org`, perhaps with a path. Give it wherever the page is not
-     * served by the server itself. Without it, it is a guess: the page's own origin if the ticket is for the page's host, or if the
-     * page is on `localhost`; else `https://` and the ticket's host.
-     */
-    server?: string;
-    /** Which carriage to use. `auto` by default. */
-    transport?: TransportChoice;
-    /** What to hear without asking for each stream: `all` by default. */
-    policy?: Policy;
-    /** How many voices to hear at a time, at most and by default 32. */
-    voices?: number;
-    /** How long to try, in milliseconds: 15,000 by default. */
-    timeout?: number;
-    /** Gives a new token when the old one is about to expire. */
-    refreshToken?: () => Promise<string>;
-}
+import { type CarriageName, type Connection, type Grant, type Participant, type Policy, type Statistics, type StreamName, type Waiting } from "./types.js";
+import type { Screen, ScreenOptions } from "./screen.js";
+import type { Watch } from "./watch.js";
 /** A room, and this page as one of its participants. */
 export declare class Room {
     #private;
@@ -91,6 +76,29 @@ export declare class Room {
     setPolicy(policy: Policy): Promise<void>;
     /** Keeps a place for a stream whoever else talks; `null` ends that. */
     pin(stream: StreamName | null): Promise<void>;
+    /**
+     * Turns the camera on and publishes it. The browser asks the user at the first time. A room has one camera: if it is on already,
+     * it stops, and this one takes its place.
+     *
+     * @throws {@link ParlourError} with `cameraDenied`, `cameraMissing`, `cameraBusy`, `encoderMissing`, or the server's refusal.
+     */
+    camera(options?: CameraOptions): Promise<Camera>;
+    /** The camera that is on, or muted. */
+    get currentCamera(): Camera | null;
+    /**
+     * Shares a screen, a window or a tab, as the browser has the user choose: call it in a click or key press. It ends by
+     * {@link Screen.stop}, or when the user ends it by the browser; the event `screenChanged` says so.
+     *
+     * @throws {@link ParlourError} with `screenDenied`, `screenFailed`, `encoderMissing`, or the server's refusal.
+     */
+    screen(options?: ScreenOptions): Promise<Screen>;
+    /** What is shared now. */
+    get currentScreen(): Screen | null;
+    /**
+     * Watches a stream of another participant: put the result's `canvas` into the page. It comes while the canvas can be seen, and
+     * again if it ends and is published anew.
+     */
+    watch(stream: StreamName): Watch;
     /**
      * Sends a message to those named, or to all others. At most 640 bytes.
      *

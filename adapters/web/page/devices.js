@@ -10,13 +10,13 @@ const KEPT = "parlour:devices";
 
 /** What was chosen last. The system's device is `""`. */
 export const chosen = {
-  /** @type {{ microphone: string, speaker: string, muted: boolean }} */
-  ...{ microphone: "", speaker: "", muted: false },
+  /** @type {{ microphone: string, speaker: string, camera: string, muted: boolean }} */
+  ...{ microphone: "", speaker: "", camera: "", muted: false },
   ...memory.get("localStorage", KEPT),
   /** Kept for the next visit. */
   keep() {
-    const { microphone, speaker, muted } = this;
-    memory.set("localStorage", KEPT, { microphone, speaker, muted });
+    const { microphone, speaker, camera, muted } = this;
+    memory.set("localStorage", KEPT, { microphone, speaker, camera, muted });
   },
 };
 
@@ -42,6 +42,20 @@ export async function list(microphone, speaker, speakerField) {
 }
 
 /**
+ * Lists the cameras in a field, which is hidden if there is nothing to choose.
+ * @param {HTMLSelectElement} field
+ * @param {HTMLElement} whole
+ */
+export async function listCameras(field, whole) {
+  const { cameras } = navigator.mediaDevices ? await devices() : { cameras: [] };
+  const named = cameras.filter(({ name }) => name);
+  options(field, [
+    ["", text("devices.systemCamera")], ...named.map(({ id, name }) => /** @type {[string, string]} */ ([id, name])),
+  ], chosen.camera);
+  whole.hidden = named.length === 0;
+}
+
+/**
  * @param {HTMLSelectElement} field
  * @param {readonly (readonly [string, string])[]} values
  * @param {string} value One that is not there is the first.
@@ -57,13 +71,15 @@ export class DeviceDialog {
   #dialog = /** @type {HTMLDialogElement} */ (element("devices"));
   #microphone = /** @type {HTMLSelectElement} */ (element("microphone"));
   #speaker = /** @type {HTMLSelectElement} */ (element("speaker"));
+  #camera = /** @type {HTMLSelectElement} */ (element("chosen-camera"));
   #stop = new AbortController();
 
   /**
    * @param {import("../dist/index.js").Room} room
    * @param {import("./controls.js").Voice} voice
+   * @param {import("./show.js").Show} pictures
    */
-  constructor(room, voice) {
+  constructor(room, voice, pictures) {
     const { signal } = this.#stop, problem = element("devices-problem");
     element("devices-open").addEventListener("click", () => void this.#open(), { signal });
     navigator.mediaDevices?.addEventListener("devicechange", () => { if (this.#dialog.open) void this.#list(); }, { signal });
@@ -88,6 +104,11 @@ export class DeviceDialog {
       await room.setSpeaker(id);
       chosen.speaker = id;
     }), { signal });
+    this.#camera.addEventListener("change", () => void tried(async () => {
+      const id = this.#camera.value;
+      await pictures.use(id);
+      chosen.camera = id;
+    }), { signal });
     element("microphone").toggleAttribute("disabled", !room.grants.includes("publishAudio"));
   }
 
@@ -106,6 +127,7 @@ export class DeviceDialog {
   async #list() {
     const field = element("speaker-field");
     await list(this.#microphone, this.#speaker, field);
+    await listCameras(this.#camera, element("chosen-camera-field"));
     element("speaker-hint").hidden = !field.hidden;
   }
 }

@@ -15,6 +15,7 @@ import { chosen, DeviceDialog, list } from "./devices.js";
 import { element, make, memory, setText } from "./dom.js";
 import { PageError, told } from "./problems.js";
 import { HAND, nameOf, Stage } from "./stage.js";
+import { Show } from "./show.js";
 import { fill, text } from "./text.js";
 
 /** @typedef {import("./admission.js").Invitation} Invitation */
@@ -152,6 +153,8 @@ class Stay {
   #chat = null;
   /** @type {Voice | null} */
   #voice = null;
+  /** @type {Show | null} */
+  #pictures = null;
   /** @type {DeviceDialog | null} */
   #dialog = null;
   #stop = new AbortController();
@@ -177,6 +180,8 @@ class Stay {
     room.on("levels", ({ levels }) => this.#stage.hear(levels));
     room.on("participantJoined", ({ participant, present }) => { if (!present) announcer.joined(this.#name(participant)); });
     room.on("participantLeft", ({ participant }) => announcer.left(this.#name(participant)));
+    room.on("streamPublished", ({ stream }) => this.#screen(stream, "announce.shares"));
+    room.on("streamUnpublished", ({ stream }) => this.#screen(stream, "announce.sharesNoMore"));
     room.on("knocked", ({ participant, name }) => announcer.say(text("announce.knocked", { name: name || participant })));
     room.on("attributeChanged", ({ participant, key }) => {
       const raised = room.participants.get(participant)?.attributes[HAND.key] === HAND.up;
@@ -204,7 +209,8 @@ class Stay {
     this.#voice = new Voice(room, (problem) => this.#microphone(problem), (isMuted) => {
       announcer.say(text(isMuted ? "announce.muted" : "announce.unmuted"));
     });
-    this.#dialog = new DeviceDialog(room, this.#voice);
+    this.#pictures = new Show(room, (problem) => this.#camera(problem), (what) => announcer.say(what));
+    this.#dialog = new DeviceDialog(room, this.#voice, this.#pictures);
     this.#chat = new Chat(room, (id) => this.#name(id), (name) => announcer.say(text("announce.message", { name })));
     if (chosen.speaker) room.setSpeaker(chosen.speaker).catch(() => { chosen.speaker = ""; });
     void this.#voice.start();
@@ -218,6 +224,7 @@ class Stay {
     for (const participant of room.participants.values()) this.#names.set(participant.id, nameOf(participant));
     this.#stage.show();
     this.#voice.refresh();
+    this.#pictures?.refresh();
     showKnocks(room);
     element("hand").setAttribute("aria-pressed", String(me?.attributes[HAND.key] === HAND.up));
     notice("grant", this.#voice.isAllowed ? null : text("notices.noGrant"));
@@ -259,9 +266,28 @@ class Stay {
     notice("microphone", text(`notices.${key}`, { reason: problem.message ?? "" }), text("notices.tryAgain"), again);
   }
 
+  /** @param {{ code?: string, message?: string } | null} problem */
+  #camera(problem) {
+    if (!problem) return notice("camera", null);
+    const codes = ["cameraDenied", "cameraMissing", "cameraBusy", "pictureRefused", "encoderMissing"];
+    const key = codes.find((code) => code === problem.code) ?? "pictureFailed";
+    notice("camera", text(`notices.${key}`, { reason: problem.message ?? "" }), text("notices.dismiss"), () => notice("camera", null));
+  }
+
+  /**
+   * Says that somebody shares a screen, or no longer.
+   * @param {{ participant: string, key: string }} stream
+   * @param {string} what
+   */
+  #screen({ participant, key }, what) {
+    if (key === "screen" && participant !== this.room.me) announcer.say(text(what, { name: this.#name(participant) }));
+  }
+
   /** @param {{ code?: string, message?: string }} reason */
   #end(reason) {
     this.#stop.abort();
+    this.#stage.close();
+    this.#pictures?.close();
     this.#voice?.close();
     this.#dialog?.close();
     this.#chat?.close();

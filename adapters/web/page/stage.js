@@ -1,11 +1,15 @@
-/** Who is in the room, who speaks, and how loud. */
+/** Who is in the room, who speaks, how loud, and what they show. */
 import { element, icon, make, setIcon, setText } from "./dom.js";
+import { Picture } from "./pictures.js";
 import { text } from "./text.js";
+import { Focus, largeButton, sharedTile } from "./tiles.js";
 
 /**
  * @typedef {import("../dist/index.js").Participant} Participant
  * @typedef {import("../dist/index.js").Room} Room
- * @typedef {{ card: HTMLLIElement, sign: SVGElement, name: Text, you: HTMLElement, state: HTMLElement, raised: HTMLElement, bar: HTMLElement, level: number }} Card
+ * @typedef {{ tile: HTMLLIElement, place: HTMLElement, button: HTMLButtonElement, picture: Picture | null, source: unknown, problem: HTMLElement }} Shown
+ * @typedef {Shown & { sign: SVGElement, name: Text, you: HTMLElement, state: HTMLElement, raised: HTMLElement, bar: HTMLElement, level: number }} Card
+ * @typedef {Shown & { show: (name: string) => void }} Shared
  */
 
 /** The attribute of a raised hand, and its value. */
@@ -24,33 +28,52 @@ export const nameOf = ({ name, id }) => name || id;
 export class Stage {
   /** @type {Map<string, Card>} */
   #cards = new Map();
-  #list = element("people");
+  /** The shared screens. @type {Map<string, Shared>} */
+  #screens = new Map();
+  #focus = new Focus();
   /** Runs while this page's participant speaks. */
   #speaks = 0;
 
   /** @param {Room} room */
   constructor(room) {
     this.room = room;
-    this.#list.replaceChildren();
+    for (const list of ["people", "large"]) element(list).replaceChildren();
+    for (const event of /** @type {const} */ (["cameraChanged", "screenChanged"])) room.on(event, () => this.show());
   }
 
   /** Shows who is there now. */
   show() {
     const { participants, count } = this.room;
     const order = [...participants.values()].sort((one, other) => Number(other.isLocal) - Number(one.isLocal));
-    for (const [id, { card }] of this.#cards) {
-      if (participants.has(id)) continue;
-      card.remove();
-      this.#cards.delete(id);
-    }
-    order.forEach((participant, place) => {
-      const card = this.#cards.get(participant.id) ?? this.#add(participant.id);
-      update(card, participant, participant.isSpeaking || (participant.isLocal && this.#speaks !== 0));
-      if (this.#list.children[place] !== card.card) this.#list.insertBefore(card.card, this.#list.children[place] ?? null);
+    const screens = order.flatMap((participant) => (
+      participant.streams.filter(({ kind, muted }) => kind === "screen" && !muted).map(({ key }) => ({ participant, key, id: `${participant.id}/${key}` }))
+    ));
+    drop(this.#cards, (id) => participants.has(id));
+    drop(this.#screens, (id) => screens.some((screen) => screen.id === id));
+    const shared = screens.map(({ participant, key, id }) => {
+      const shown = this.#screens.get(id) ?? this.#share(id), { isLocal } = participant;
+      const name = isLocal ? text("room.ownScreen") : text("room.screen", { name: nameOf(participant) });
+      shown.show(name);
+      this.#picture(shown, isLocal ? this.room.currentScreen?.stream : key, participant);
+      return { id, tile: shown.tile, button: shown.button, name, isPictured: shown.picture !== null, isShared: !isLocal };
     });
+    const people = order.map((participant) => {
+      const card = this.#cards.get(participant.id) ?? this.#add(participant.id), { isLocal } = participant;
+      update(card, participant, participant.isSpeaking || (isLocal && this.#speaks !== 0));
+      const camera = participant.streams.find(({ kind, muted }) => kind === "video" && !muted);
+      this.#picture(card, camera && (isLocal ? this.room.currentCamera?.stream : camera.key), participant);
+      return { id: participant.id, tile: card.tile, button: card.button, name: nameOf(participant), isPictured: card.picture !== null, isShared: false };
+    });
+    this.#focus.arrange([...shared, ...people]);
     setText(element("count"), text("room.people", { count }));
     const unseen = count - participants.size;
     setText(element("more"), unseen > 0 ? text("room.more", { count: unseen }) : count === 1 ? text("room.alone") : "");
+  }
+
+  /** The room is over: nothing is captured or watched for it any more. */
+  close() {
+    drop(this.#cards, () => false);
+    drop(this.#screens, () => false);
   }
 
   #speak() {
@@ -63,18 +86,57 @@ export class Stage {
     if (before === 0) this.show();
   }
 
+  /**
+   * Has a tile show the picture of a source, or none: the key of a stream, or what is captured here.
+   * @param {Shown} shown
+   * @param {string | MediaStream | undefined} source
+   * @param {Participant} participant
+   */
+  #picture(shown, source, { id }) {
+    if (source === shown.source) return;
+    shown.picture?.close();
+    shown.source = source;
+    setText(shown.problem, "");
+    const { tile, place } = shown;
+    shown.picture = source === undefined ? null
+      : source instanceof MediaStream ? Picture.mine(source, tile, place)
+      : Picture.of(this.room, { participant: id, key: source }, tile, place, (problem) => setText(shown.problem, text("state.noPicture", { reason: problem })));
+  }
+
+  /** @param {string} id */
+  #large(id) {
+    this.#focus.toggle(id);
+    this.show();
+  }
+
+  /** @param {string} id */
+  #share(id) {
+    const { tile, picture: place, problem, show } = sharedTile();
+    const button = largeButton(tile, place, () => this.#large(id));
+    tile.append(button);
+    /** @type {Shared} */
+    const added = { tile, place, button, picture: null, source: undefined, problem, show };
+    this.#screens.set(id, added);
+    return added;
+  }
+
   /** @param {string} id */
   #add(id) {
     const name = document.createTextNode("");
     const sign = icon("mic"), you = make("span", { class: "you" }), state = make("p", { class: "state" });
     const raised = make("p", { class: "raised" }, icon("hand"), make("span", { text: text("state.hand") }));
-    const bar = make("i"), meter = make("div", { class: "meter" }, bar);
+    const bar = make("i"), meter = make("div", { class: "meter" }, bar), problem = make("p", { class: "trouble" });
     meter.setAttribute("aria-hidden", "true");
-    const card = make(
-      "li", { class: "person" },
-      make("span", { class: "sign" }, sign), make("div", {}, make("p", { class: "name" }, name, " ", you), make("div", { class: "facts" }, state, raised)), meter,
+    const place = make("div", { class: "picture" });
+    const label = make(
+      "div", { class: "label" }, make("span", { class: "sign" }, sign),
+      make("div", {}, make("p", { class: "name" }, name, " ", you), make("div", { class: "facts" }, state, problem, raised)),
     );
-    const added = { card, sign, name, you, state, raised, bar, level: 0 };
+    const tile = make("li", { class: "person" }, place, label, meter);
+    const button = largeButton(tile, place, () => this.#large(id));
+    tile.append(button);
+    /** @type {Card} */
+    const added = { tile, place, button, picture: null, source: undefined, problem, sign, name, you, state, raised, bar, level: 0 };
     this.#cards.set(id, added);
     return added;
   }
@@ -98,6 +160,20 @@ export class Stage {
 }
 
 /**
+ * Takes away the tiles that are there no longer.
+ * @param {Map<string, Shown>} tiles
+ * @param {(id: string) => boolean} isThere
+ */
+function drop(tiles, isThere) {
+  for (const [id, { tile, picture }] of tiles) {
+    if (isThere(id)) continue;
+    picture?.close();
+    tile.remove();
+    tiles.delete(id);
+  }
+}
+
+/**
  * @param {Card} shown
  * @param {Participant} participant
  * @param {boolean} isSpeaking
@@ -116,7 +192,7 @@ function update(shown, participant, isSpeaking) {
   setText(shown.you, participant.isLocal ? `(${text("room.you")})` : "");
   setText(shown.state, text(`state.${state}`));
   setIcon(shown.sign, sign);
-  shown.card.classList.toggle("speaks", speaks);
-  shown.card.classList.toggle("distant", distant);
+  shown.tile.classList.toggle("speaks", speaks);
+  shown.tile.classList.toggle("distant", distant);
   shown.raised.hidden = participant.attributes[HAND.key] !== HAND.up;
 }

@@ -169,7 +169,8 @@ async function openTransport(url: URL, ways: Ways, receiver: Receiver, signal: A
   transport.closed.then(ended, ended);
   const take = (datagram: Uint8Array) => { if (isOpen) receiver.datagram(datagram); };
   const datagrams = transport.datagrams as Datagrams;
-  datagrams.incomingHighWaterMark = 64;
+  // A key picture comes as many at once.
+  datagrams.incomingHighWaterMark = 512;
   const writer = (datagrams.createWritable?.() ?? datagrams.writable).getWriter();
   void readAll(datagrams.readable, take).catch(ended);
   void readAll<ReadableStream<Uint8Array>>(transport.incomingUnidirectionalStreams, (stream) => {

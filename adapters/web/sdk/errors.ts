@@ -3,6 +3,8 @@ export type ErrorCode =
   // The page and the browser
   | "invalidArgument" | "notSupported" | "loadFailed" | "audioFailed"
   | "microphoneDenied" | "microphoneMissing" | "microphoneBusy" | "microphoneFailed"
+  | "cameraDenied" | "cameraMissing" | "cameraBusy" | "cameraFailed" | "screenDenied" | "screenFailed"
+  | "encoderMissing" | "encoderFailed" | "decoderFailed"
   // The way to the server
   | "unreachable" | "noServer" | "versionMismatch"
   // The join was refused, or the participant is out

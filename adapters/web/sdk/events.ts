@@ -1,5 +1,10 @@
+import type { Camera } from "./camera.js";
+import type { PictureSettings } from "./codecs.js";
 import type { PlainError } from "./errors.js";
+import type { FrameSource } from "./frames.js";
 import type { Microphone } from "./microphone.js";
+import type { Seen } from "./projector.js";
+import type { Screen } from "./screen.js";
 import type { CarriageName, Connection, Grant, Message, Statistics, StreamName } from "./types.js";
 
 /** The events of a room: the name of each, and what its listeners get. */
@@ -68,6 +73,14 @@ export interface RoomEvents {
   microphoneChanged: { readonly microphone: Microphone | null };
   /** The microphone is gone (unplugged, or taken back), and none could take its place. */
   microphoneLost: { readonly error: PlainError };
+  /** `room.currentCamera` has changed, or whether it is muted, or its device. */
+  cameraChanged: { readonly camera: Camera | null };
+  /** The camera is gone (unplugged, taken back, or its pictures cannot be encoded), and none could take its place. */
+  cameraLost: { readonly error: PlainError };
+  /** `room.currentScreen` has changed: shared, or ended, perhaps by the user in the browser. */
+  screenChanged: { readonly screen: Screen | null };
+  /** The screen is no longer shared, because its pictures cannot be encoded. */
+  screenLost: { readonly error: PlainError };
   /** The browser's processing of sound has failed: nothing is heard or said any more. Leave, and join again. */
   audioFailed: { readonly error: PlainError };
 }
@@ -123,6 +136,18 @@ export type ToWorker =
     readonly module: WebAssembly.Module;
   }
   | { readonly type: "statistics"; readonly id: number }
+  | {
+    readonly type: "publishPictures"; readonly id: number; readonly key: string; readonly kind: "video" | "screen";
+    readonly muted: boolean; readonly settings: PictureSettings;
+  }
+  | { readonly type: "unpublishPictures"; readonly id: number; readonly key: string }
+  | { readonly type: "showFrames"; readonly key: string; readonly source: FrameSource | null }
+  | {
+    readonly type: "watch"; readonly watch: number; readonly stream: StreamName; readonly kind: "video" | "screen";
+    readonly canvas: OffscreenCanvas;
+  }
+  | { readonly type: "watchShown"; readonly watch: number; readonly isShown: boolean }
+  | { readonly type: "unwatch"; readonly watch: number }
   | { readonly type: "networkChanged" };
 
 /** What the worker tells the page. @internal */
@@ -134,7 +159,10 @@ export type FromWorker =
   /** The participant could not be started, or never connected. */
   | { readonly type: "failed"; readonly error: PlainError }
   /** It could not connect anew, and will try again. */
-  | { readonly type: "delayed"; readonly error: PlainError };
+  | { readonly type: "delayed"; readonly error: PlainError }
+  | { readonly type: "seen"; readonly watch: number; readonly seen: Seen }
+  | { readonly type: "watchFailed"; readonly watch: number; readonly error: PlainError }
+  | { readonly type: "picturesFailed"; readonly key: string; readonly error: PlainError };
 
 /** @internal */
 export type WorkerStatistics = Omit<Statistics, "slots">;

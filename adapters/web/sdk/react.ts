@@ -13,7 +13,9 @@
  * @packageDocumentation
  */
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
-import { ParlourError, Room, type Connection, type JoinOptions, type MicrophoneOptions, type Participant, type PlainError } from "./index.js";
+import {
+  ParlourError, Room, type CameraOptions, type Connection, type JoinOptions, type MicrophoneOptions, type Participant, type PlainError, type Watch,
+} from "./index.js";
 
 /** What {@link useRoom} gives. */
 export interface UseRoom {
@@ -101,27 +103,74 @@ export function useParticipants(room: Room | null): readonly Participant[] {
 }
 
 /** What {@link useMicrophone} gives. */
-export interface UseMicrophone {
+export interface UseMicrophone extends UseSource<MicrophoneOptions> {}
+
+/** What {@link useCamera} gives. */
+export interface UseCamera extends UseSource<CameraOptions> {
+  /** For the user's own view: `ref={(video) => { if (video) video.srcObject = camera.stream; }}`. */
+  readonly stream: MediaStream | null;
+}
+
+/** A microphone or camera in a component. */
+export interface UseSource<Options> {
   readonly on: boolean;
   readonly muted: boolean;
   readonly error: ParlourError | null;
-  start(options?: MicrophoneOptions): Promise<void>;
+  start(options?: Options): Promise<void>;
   setMuted(muted: boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** The room's microphone: the same in all components, and on for as long as the room has it. */
 export function useMicrophone(room: Room | null): UseMicrophone {
-  const microphone = useRoomValue(room, (room) => room.currentMicrophone, null);
-  const muted = useRoomValue(room, (room) => room.currentMicrophone?.muted ?? false, false);
+  return useSource(room, currentMicrophone, "mic", "microphoneLost", startMicrophone);
+}
+
+const currentMicrophone = (room: Room) => room.currentMicrophone;
+const startMicrophone = (room: Room, options?: MicrophoneOptions) => room.microphone(options);
+
+/** The room's camera: the same in all components, and on for as long as the room has it. */
+export function useCamera(room: Room | null): UseCamera {
+  const source = useSource(room, currentCamera, "camera", "cameraLost", startCamera);
+  const stream = useRoomValue(room, (room) => room.currentCamera?.stream ?? null, null);
+  return { ...source, stream };
+}
+
+const currentCamera = (room: Room) => room.currentCamera;
+const startCamera = (room: Room, options?: CameraOptions) => room.camera(options);
+
+/** The picture of a stream in an element, for as long as that is there: `<div ref={usePicture(room, "anna", "camera")} />`. */
+export function usePicture(room: Room | null, participant: string, key: string): (place: HTMLElement | null) => void {
+  const watch = useRef<Watch | null>(null);
+  return useCallback((place: HTMLElement | null) => {
+    watch.current?.stop();
+    watch.current = room && place && room.watch({ participant, key });
+    if (watch.current) place?.append(watch.current.canvas);
+  }, [room, participant, key]);
+}
+
+/** What microphone and camera have in common. */
+interface Source {
+  readonly muted: boolean;
+  setMuted(muted: boolean): Promise<void>;
+  stop(): Promise<void>;
+}
+
+function useSource<Options>(
+  room: Room | null, current: (room: Room) => Source | null, key: string, lost: "microphoneLost" | "cameraLost",
+  begin: (room: Room, options?: Options) => Promise<unknown>,
+): UseSource<Options> {
+  const source = useRoomValue(room, current, null);
+  const muted = useRoomValue(room, (room) => current(room)?.muted ?? false, false);
   const [error, setError] = useState<ParlourError | null>(null);
   const starting = useRef<Promise<void> | null>(null);
   useEffect(() => {
     setError(null);
     const failed = ({ error }: { error: PlainError }) => setError(new ParlourError(error.code, error.message));
-    const ends = room && [room.on("microphoneLost", failed), room.on("publishRefused", failed)];
+    const refused = (event: { key: string; error: PlainError }) => { if (event.key === key) failed(event); };
+    const ends = room && [room.on(lost, failed), room.on("publishRefused", refused)];
     return () => ends?.forEach((end) => end());
-  }, [room]);
+  }, [room, key, lost]);
   const attempt = useCallback(async (action: () => Promise<unknown> | undefined) => {
     setError(null);
     try {
@@ -130,19 +179,21 @@ export function useMicrophone(room: Room | null): UseMicrophone {
       setError(failed as ParlourError);
     }
   }, []);
-  const start = useCallback((options?: MicrophoneOptions) => {
-    const started = starting.current ?? attempt(() => room?.microphone(options)).finally(() => { starting.current = null; });
+  const start = useCallback((options?: Options) => {
+    const begun = () => room ? begin(room, options) : undefined;
+    const started = starting.current ?? attempt(begun).finally(() => { starting.current = null; });
     return starting.current = started;
-  }, [room, attempt]);
-  const setMuted = useCallback((muted: boolean) => attempt(() => room?.currentMicrophone?.setMuted(muted)), [room, attempt]);
-  const stop = useCallback(() => attempt(() => room?.currentMicrophone?.stop()), [room, attempt]);
-  return { on: microphone !== null, muted, error, start, setMuted, stop };
+  }, [room, attempt, begin]);
+  const setMuted = useCallback((muted: boolean) => attempt(() => room ? current(room)?.setMuted(muted) : undefined), [room, attempt, current]);
+  const stop = useCallback(() => attempt(() => room ? current(room)?.stop() : undefined), [room, attempt, current]);
+  return { on: source !== null, muted, error, start, setMuted, stop };
 }
 
 function useRoomValue<T>(room: Room | null, read: (room: Room) => T, none: T): T {
   const subscribe = useCallback((changed: () => void) => {
     if (!room) return () => undefined;
-    const ends = [room.on("changed", changed), room.on("connection", changed), room.on("microphoneChanged", changed)];
+    const names = ["changed", "connection", "microphoneChanged", "cameraChanged"] as const;
+    const ends = names.map((name) => room.on(name, changed));
     return () => ends.forEach((end) => end());
   }, [room]);
   const snapshot = () => room ? read(room) : none;

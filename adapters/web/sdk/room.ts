@@ -1,35 +1,17 @@
 import { Audio } from "./audio.js";
+import type { Camera, CameraOptions } from "./camera.js";
 import { ParlourError, plain, revived, type ErrorCode } from "./errors.js";
 import { Emitter, type FromWorker, type RoomEvents, type ToWorker, type Unsubscribe, type WorkerEvent, type WorkerStatistics } from "./events.js";
+import { check, Memory, startWorker, type JoinOptions } from "./join.js";
 import { encoderModule, participantModule } from "./modules.js";
 import { Microphone, STREAM, type MicrophoneOptions, type Wire } from "./microphone.js";
 import {
   NOTHING, type CarriageName, type Changes, type Connection, type Grant, type Participant, type Policy, type State, type Statistics,
-  type StreamName, type TransportChoice, type Waiting,
+  type StreamName, type Waiting,
 } from "./types.js";
-
-/** How to join. */
-export interface JoinOptions {
-  /**
-   * The address of the server's API, such as `https://rooms.example.org`, perhaps with a path. Give it wherever the page is not
-   * served by the server itself. Without it, it is a guess: the page's own origin if the ticket is for the page's host, or if the
-   * page is on `localhost`; else `https://` and the ticket's host.
-   */
-  server?: string;
-  /** Which carriage to use. `auto` by default. */
-  transport?: TransportChoice;
-  /** What to hear without asking for each stream: `all` by default. */
-  policy?: Policy;
-  /** How many voices to hear at a time, at most and by default 32. */
-  voices?: number;
-  /** How long to try, in milliseconds: 15,000 by default. */
-  timeout?: number;
-  /** Gives a new token when the old one is about to expire. */
-  refreshToken?: () => Promise<string>;
-}
-
-/** For so long the carriage that worked is remembered, in ms: networks change. */
-const REMEMBERED_MS = 3_600_000;
+import type { Screen, ScreenOptions } from "./screen.js";
+import { Video, type Unnumbered } from "./video.js";
+import type { Watch } from "./watch.js";
 
 type Answer = { resolve(value: unknown): void; reject(error: ParlourError): void };
 
@@ -40,7 +22,8 @@ export class Room {
   readonly #emitter = new Emitter<RoomEvents>();
   readonly #answers = new Map<number, Answer>();
   readonly #options: JoinOptions;
-  readonly #memory: string;
+  readonly #memory: Memory;
+  readonly #video: Video;
   #asked = 0;
   #state: State = NOTHING;
   #participants: ReadonlyMap<string, Participant> = new Map();
@@ -54,7 +37,14 @@ export class Room {
 
   private constructor(ticket: string, options: JoinOptions) {
     this.#options = options;
-    this.#memory = `parlour:carriage:${options.server ?? ""}`;
+    this.#memory = new Memory(options.server);
+    this.#video = new Video({
+      emitter: this.#emitter,
+      ask: (asked) => this.#ask(asked),
+      post: (message, transfer) => this.#worker.postMessage(message, transfer),
+      participant: (id) => this.#participants.get(id),
+      isJoined: () => this.connection === "joined",
+    });
     const { port1, port2 } = new MessageChannel();
     this.#audio = new Audio(port1, {
       needsGesture: (needed) => this.#emitter.emit("gestureNeeded", { needed }),
@@ -67,7 +57,7 @@ export class Room {
       const { transport = "auto", policy = "all", voices } = options;
       const start = {
         type: "start", ticket, server: options.server ?? null, options: { policy, ...(voices !== undefined && { slots: voices }) },
-        seed: crypto.getRandomValues(new Uint8Array(32)), transport, prefer: this.#remembered(), audio: port2, page: location.href,
+        seed: crypto.getRandomValues(new Uint8Array(32)), transport, prefer: this.#memory.carriage, audio: port2, page: location.href,
       } as const;
       participantModule().then(
         (module) => this.#worker.postMessage({ ...start, module } satisfies ToWorker, [port2]),
@@ -293,6 +283,46 @@ export class Room {
     await this.#command({ type: "pin", stream: stream && { participant: stream.participant, key: stream.key } });
   }
 
+  // Pictures
+
+  /**
+   * Turns the camera on and publishes it. The browser asks the user at the first time. A room has one camera: if it is on already,
+   * it stops, and this one takes its place.
+   *
+   * @throws {@link ParlourError} with `cameraDenied`, `cameraMissing`, `cameraBusy`, `encoderMissing`, or the server's refusal.
+   */
+  camera(options: CameraOptions = {}): Promise<Camera> {
+    return this.#video.startCamera(options);
+  }
+
+  /** The camera that is on, or muted. */
+  get currentCamera(): Camera | null {
+    return this.#video.camera;
+  }
+
+  /**
+   * Shares a screen, a window or a tab, as the browser has the user choose: call it in a click or key press. It ends by
+   * {@link Screen.stop}, or when the user ends it by the browser; the event `screenChanged` says so.
+   *
+   * @throws {@link ParlourError} with `screenDenied`, `screenFailed`, `encoderMissing`, or the server's refusal.
+   */
+  screen(options: ScreenOptions = {}): Promise<Screen> {
+    return this.#video.startScreen(options);
+  }
+
+  /** What is shared now. */
+  get currentScreen(): Screen | null {
+    return this.#video.screen;
+  }
+
+  /**
+   * Watches a stream of another participant: put the result's `canvas` into the page. It comes while the canvas can be seen, and
+   * again if it ends and is published anew.
+   */
+  watch(stream: StreamName): Watch {
+    return this.#video.watch(stream);
+  }
+
   // Messages and attributes
 
   /**
@@ -423,10 +453,12 @@ export class Room {
     } else if (told.type === "carriage") {
       this.#delay = undefined;
       this.#carriage = told.carriage;
-      this.#remember(told.carriage);
+      this.#memory.carriage = told.carriage;
       this.#emitter.emit("carriageChanged", { carriage: told.carriage });
-    } else {
+    } else if (told.type === "failed") {
       this.#settle?.reject(revived(told.error));
+    } else {
+      this.#video.take(told);
     }
   }
 
@@ -457,7 +489,10 @@ export class Room {
       this.#end(new ParlourError(event.reason as ErrorCode, event.message));
       return;
     }
-    if (event.type === "publishRefused" && event.key === STREAM) this.#microphone?.release();
+    if (event.type === "publishRefused") {
+      if (event.key === STREAM) this.#microphone?.release();
+      this.#video.refused(event.key);
+    }
     if (type === "tokenExpiring") this.#refresh();
     this.#emitter.emit(type as keyof RoomEvents, rest as never);
   }
@@ -488,62 +523,11 @@ export class Room {
     removeEventListener("pageshow", this.#shown);
     removeEventListener("pagehide", this.#hidden);
     this.#microphone?.release();
+    this.#video.close();
     this.#audio.close();
     this.#worker.terminate();
     for (const { reject } of this.#answers.values()) reject(error);
     this.#answers.clear();
     this.#settle?.reject(error);
-  }
-
-  #remembered(): CarriageName | null {
-    try {
-      const [name, at] = (localStorage.getItem(this.#memory) ?? "").split(" ");
-      return name === "webSocket" && Math.abs(Date.now() - Number(at)) < REMEMBERED_MS ? name : null;
-    } catch {
-      return null;
-    }
-  }
-
-  #remember(name: CarriageName): void {
-    try {
-      localStorage.setItem(this.#memory, `${name} ${Date.now()}`);
-    } catch { /* Pages may be without storage. */ }
-  }
-}
-
-/** What the page asks of the worker, without its number. */
-type Unnumbered = Extract<ToWorker, { id: number }> extends infer Asked ? Asked extends { id: number } ? Omit<Asked, "id"> : never : never;
-
-function check(ticket: string, { server, timeout, voices }: JoinOptions): void {
-  if (typeof ticket !== "string" || !ticket.startsWith("parlour://")) {
-    throw new ParlourError("invalidTicket", "this is not a ticket: it must start with parlour://");
-  }
-  if (server !== undefined && !/^https?:$/.test(protocolOf(server))) {
-    throw new ParlourError("invalidArgument", "the option `server` is no web address: give one such as https://rooms.example.org");
-  }
-  if (timeout !== undefined && !(timeout > 0)) {
-    throw new ParlourError("invalidArgument", "the option `timeout` is in milliseconds, and more than 0");
-  }
-  if (voices !== undefined && !(Number.isInteger(voices) && voices >= 0 && voices <= 32)) {
-    throw new ParlourError("invalidArgument", "the option `voices` is a whole number from 0 to 32");
-  }
-}
-
-function protocolOf(url: string): string {
-  try {
-    return new URL(url).protocol;
-  } catch {
-    return "";
-  }
-}
-
-function startWorker(): Worker {
-  try {
-    return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  } catch {
-    // Of another origin, as from a CDN: a worker of this one that imports it.
-    const source = `import ${JSON.stringify(new URL("./worker.js", import.meta.url).href)};`;
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    return new Worker(url, { type: "module" });
   }
 }

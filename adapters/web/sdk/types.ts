@@ -21,7 +21,7 @@ export type Grant =
 export interface Stream {
   /** Its name among its publisher's, such as `mic`. */
   readonly key: string;
-  /** The kind of media. This version hears audio; the others are shown in the state only. */
+  /** The kind of media: sound, a camera, or a screen. */
   readonly kind: "audio" | "video" | "screen";
   readonly codec: "opus" | "pcmu" | "pcma" | "vp8" | "h264" | "jpeg";
   /** Silenced by its publisher. */

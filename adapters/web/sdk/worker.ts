@@ -1,15 +1,16 @@
 /**
- * The participant: the core's client in WebAssembly, its way to the server, and the microphone's encoder.
+ * The participant: the core's client in WebAssembly, its way to the server, the microphone's encoder, and pictures.
  *
  * A dedicated worker, so that neither the page's work nor the throttling of a hidden page's timers holds it up. Sound does not
  * touch the page: it goes between this worker and the worklet by a `MessagePort`.
  */
 import init, { Participant, addressOf } from "./generated/participant.js";
 import { open, waysOf, type Carriage } from "./carriage.js";
-import { ParlourError, plain } from "./errors.js";
+import { ParlourError, plain, revived } from "./errors.js";
 import type { FromWorker, ToWorker, WorkerEvent } from "./events.js";
 import type { Message, TransportChoice, CarriageName } from "./types.js";
 import { startEncoder, type Encoder } from "./encoder.js";
+import { Pictures, type PictureRequest } from "./pictures.js";
 
 const MAX_DATAGRAM = 1_200;
 /** From one try to connect to the next, in ms: at first, and at most. */
@@ -69,6 +70,12 @@ function elsewhere(from: Place, { host, port }: { host: string | null; port: num
 /** A command as participant/src/command.rs has it. */
 const named = ({ type, ...fields }: { readonly type: string }) => JSON.stringify({ [type]: fields });
 
+/** Who has asked the server for something. */
+interface Asker {
+  resolve(affected: number | null): void;
+  reject(error: unknown): void;
+}
+
 class Running {
   readonly #participant: Participant;
   readonly #memory: WebAssembly.Memory;
@@ -93,8 +100,9 @@ class Running {
   #encoder: Encoder | undefined;
   #key = "";
   #level = 127;
-  /** The page's number of each request that has no answer. */
-  readonly #requests = new Map<number, number>();
+  readonly #pictures: Pictures;
+  /** Who waits for the answer of each request. */
+  readonly #requests = new Map<number, Asker>();
   #isClosed = false;
 
   constructor(participant: Participant, memory: WebAssembly.Memory, asked: Start) {
@@ -105,6 +113,11 @@ class Running {
     this.#prefer = asked.prefer;
     this.#home = home(asked);
     this.#places = [this.#home];
+    this.#pictures = new Pictures({
+      participant, clock, tell,
+      command: (command) => new Promise((resolve, reject) => this.#command(command, { resolve, reject })),
+      pump: () => this.#pump(),
+    });
     this.#audio.onmessage = ({ data }: MessageEvent<Float32Array>) => this.#speak(data);
   }
 
@@ -118,18 +131,36 @@ class Running {
       const figures = JSON.parse(this.#participant.statistics()) as object;
       const unsent = this.#unsent + (this.#carriage?.unsent ?? 0);
       this.#answer(asked.id, { ...figures, carriage: this.#carriage?.name ?? null, datagramsUnsent: unsent });
-    } else if (type === "command" || type === "message") {
-      try {
-        const request = type === "command"
-          ? this.#participant.command(clock(), named(asked.command))
-          : this.#participant.sendMessage(asked.to, asked.topic, asked.body, asked.reliable);
-        if (request === undefined) this.#answer(asked.id, null);
-        else this.#requests.set(request, asked.id);
-      } catch (error) {
-        this.#refuse(asked.id, error);
-      }
-      this.#pump();
+    } else if (type === "command") {
+      this.#command(asked.command, this.#asker(asked.id));
+    } else if (type === "message") {
+      const { to, topic, body, reliable } = asked;
+      this.#request(this.#asker(asked.id), () => this.#participant.sendMessage(to, topic, body, reliable));
+    } else if (type !== "start") {
+      const done = this.#pictures.take(asked satisfies PictureRequest);
+      if ("id" in asked) done.then((value) => this.#answer(asked.id, value ?? null), (error: unknown) => this.#refuse(asked.id, error));
     }
+  }
+
+  #command(command: { readonly type: string; readonly [field: string]: unknown }, asker: Asker): void {
+    this.#request(asker, () => this.#participant.command(clock(), named(command)));
+  }
+
+  /** Has the participant do something; the asker has its answer at once, or when the server has answered. */
+  #request(asker: Asker, ask: () => number | undefined): void {
+    try {
+      const request = ask();
+      if (request === undefined) asker.resolve(null);
+      else this.#requests.set(request, asker);
+    } catch (error) {
+      asker.reject(error);
+    }
+    this.#pump();
+  }
+
+  /** The page, with its number. */
+  #asker(id: number): Asker {
+    return { resolve: (affected) => this.#answer(id, affected), reject: (error) => this.#refuse(id, error) };
   }
 
   /** Connects, or connects anew, until it succeeds. Only if it never did, it is the page's to try again. */
@@ -192,6 +223,7 @@ class Running {
   #pump(): void {
     if (this.#isClosed) return;
     const participant = this.#participant;
+    this.#pictures.pump(clock());
     for (let len; (len = participant.pollTransmit(clock()));) {
       // A copy: it is sent later.
       this.#carriage?.send(this.#buffer().slice(0, len));
@@ -227,12 +259,10 @@ class Running {
   /** Handles what the page has no use for; true if it was that. */
   #handle(event: WorkerEvent): boolean {
     if (event.type === "replied") {
-      const id = this.#requests.get(event.request);
+      const asker = this.#requests.get(event.request);
       this.#requests.delete(event.request);
-      if (id !== undefined) {
-        if (event.error) tell({ type: "answer", id, error: event.error });
-        else this.#answer(id, event.affected);
-      }
+      if (event.error) asker?.reject(revived(event.error));
+      else asker?.resolve(event.affected);
       return true;
     }
     if (event.type === "redirected") {
@@ -247,6 +277,7 @@ class Running {
     }
     // A carriage may be dead without a word, as after a change of network that the browser has not noticed.
     if (event.type === "reconnecting" && event.reason === "silence") this.connect(FIRST_PAUSE);
+    this.#pictures.happened(event);
     if (event.type === "joined") this.#levels ??= setInterval(() => this.#tellLevels(), LEVELS_MS);
     return event.type === "messageReceived" || event.type === "other";
   }
@@ -280,7 +311,8 @@ class Running {
     this.#attempt++;
     clearInterval(this.#levels);
     this.#drop();
-    for (const id of this.#requests.values()) this.#refuse(id, new ParlourError("closed", "the room is closed: join it again"));
+    this.#pictures.close();
+    for (const { reject } of this.#requests.values()) reject(new ParlourError("closed", "the room is closed: join it again"));
   }
 
   #answer(id: number, value: unknown): void {

@@ -1,7 +1,7 @@
 // A component with the hooks, for react.test.mjs; `window.asked` says which room.
 import { StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
-import { useMicrophone, useParticipants, useRoom } from "@parlour/web/react";
+import { useCamera, useMicrophone, useParticipants, usePicture, useRoom } from "@parlour/web/react";
 
 function Microphone({ room }) {
   const { on, muted, error, start, setMuted, stop } = useMicrophone(room);
@@ -13,6 +13,22 @@ function Microphone({ room }) {
       <output id="microphone">{on ? (muted ? "muted" : "on") : "off"} {error?.code}</output>
     </p>
   );
+}
+
+function Camera({ room }) {
+  const { on, muted, stream, error, start, setMuted, stop } = useCamera(room);
+  return (
+    <p>
+      <button id="film" onClick={() => start()}>Film</button>
+      <button id="hide" onClick={() => setMuted(!muted)}>Hide</button>
+      <button id="end" onClick={() => stop()}>End</button>
+      <output id="camera">{on ? (muted ? "muted" : "on") : "off"} {stream ? stream.getTracks().length : "none"} {error?.code}</output>
+    </p>
+  );
+}
+
+function Picture({ room, participant }) {
+  return <div className="picture" ref={usePicture(room, participant, "camera")} />;
 }
 
 function Hall() {
@@ -27,6 +43,9 @@ function Hall() {
       <button id="toggle" onClick={() => show(!isShown)}>Toggle</button>
       <output id="state">{joining ? "joining" : connection ?? "out"} {participants.length} {error?.code}</output>
       {isShown && <Microphone room={room} />}
+      <Camera room={room} />
+      {isShown && participants.filter(({ isLocal, streams }) => !isLocal && streams.some(({ key }) => key === "camera"))
+        .map(({ id }) => <Picture key={id} room={room} participant={id} />)}
     </div>
   );
 }

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import puppeteer from "puppeteer-core";
-import { areHeard, assets, end, folder, Server, SIMILAR, talk, website } from "./rig.mjs";
+import { areHeard, assets, browser, end, folder, joins, open, Server, SIMILAR, talk, website } from "./rig.mjs";
 
 const FIREFOX = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 const skip = !existsSync(FIREFOX) && !process.env.REQUIRE_FIREFOX && `there is no ${FIREFOX}`;
@@ -70,12 +70,49 @@ after(async () => {
   server?.network.close();
 });
 
+/** A browser of puppeteer as one of playwright. */
+const likewise = { newContext: async () => ({ newPage: async () => alike(await firefox.newPage()) }) };
+
+/** Firefox's own camera, without a real one. */
+const withCamera = () => {
+  const { mediaDevices } = navigator, ask = mediaDevices.getUserMedia.bind(mediaDevices);
+  mediaDevices.getUserMedia = (constraints) => ask({ ...constraints, fake: true });
+};
+
+test("Firefox and Chromium see each other's cameras", { timeout: 120_000, skip }, async () => {
+  const chromium = await browser();
+  try {
+    const anna = await open(likewise, site.url, undefined, withCamera), ben = await open(chromium, site.url);
+    for (const [page, id] of [[anna, "anna"], [ben, "ben"]]) {
+      await joins(page, await server.ticket("firefox-camera", id), { server: server.url });
+      await page.evaluate(() => room.camera());
+    }
+    for (const [page, other] of [[anna, "ben"], [ben, "anna"]]) {
+      await page.waitForFunction((other) => room.participants.get(other)?.streams.length === 1, other);
+      await page.evaluate((other) => {
+        window.watch = room.watch({ participant: other, key: "camera" });
+        document.body.append(watch.canvas);
+        window.colours = new Set();
+        const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+        setInterval(() => {
+          context.drawImage(watch.canvas, 0, 0, 1, 1);
+          if (watch.width) colours.add(context.getImageData(0, 0, 1, 1).data.join());
+        }, 50);
+      }, other);
+      // Their pictures change all the time.
+      await page.waitForFunction(() => watch.width > 0 && colours.size > 10 && !watch.isFrozen, undefined, { timeout: 20_000 });
+    }
+    await anna.context().close();
+  } finally {
+    await chromium.close();
+  }
+});
+
 for (const transport of ["webSocket", "webTransport"]) {
   test(`in Firefox, by ${transport}`, { timeout: 180_000, skip }, async () => {
-    const browser = { newContext: async () => ({ newPage: async () => alike(await firefox.newPage()) }) };
     // Where much else runs, Firefox's own audio leaves gaps that the package has no part in: then once more.
     for (let tries = 3; tries > 0; tries--) {
-      const heard = await talk({ server, browser, site }, `firefox-${transport}-${tries}`, { transport });
+      const heard = await talk({ server, browser: likewise, site }, `firefox-${transport}-${tries}`, { transport });
       assert.equal(heard.carriage, transport);
       if (tries > 1 && Math.min(heard.inPage, heard.atNative) < SIMILAR) continue;
       return areHeard(heard);

@@ -73,3 +73,25 @@ test("a microphone is the room's, whichever component shows it", { timeout: 90_0
   });
   await shows(page, "microphone", "off microphoneMissing");
 });
+
+test("a camera is the room's, and another's picture is there as long as its element", { timeout: 90_000 }, async () => {
+  const [anna, ben] = [await app("gallery", "anna"), await app("gallery", "ben")];
+  for (const page of [anna, ben]) await page.click("#join");
+  await shows(anna, "state", "joined 2");
+  await anna.dblclick("#film");
+  await shows(anna, "camera", "on 1");
+  const seen = () => ben.waitForFunction(() => {
+    const canvases = document.querySelectorAll(".picture canvas");
+    return canvases.length === 1 && canvases[0].width > 300;
+  });
+  await seen();
+  await ben.click("#toggle");
+  await ben.waitForFunction(() => document.querySelectorAll("canvas").length === 0);
+  await ben.click("#toggle");
+  await seen();
+  await anna.click("#hide");
+  await shows(anna, "camera", "muted 0");
+  await anna.click("#end");
+  await shows(anna, "camera", "off none");
+  await ben.waitForFunction(() => document.querySelectorAll("canvas").length === 0);
+});

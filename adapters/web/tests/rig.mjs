@@ -293,11 +293,15 @@ export async function website({ host = "localhost", altered = {} } = {}) {
   return { url: `http://${host}:${server.address().port}/page.html`, close: () => server.close() };
 }
 
-const ARGUMENTS = ["--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"];
+const ARGUMENTS = ["--use-fake-device-for-media-stream=display-media-type=browser", "--autoplay-policy=no-user-gesture-required"];
 
-/** A Chromium whose microphone is a file, and which the user allows it unless `refuses`. */
-export function browser({ refuses = false, gesture = false } = {}) {
+/**
+ * A Chromium whose microphone is a file, and which the user allows it unless `refuses`; so is its camera if `camera` is one. The
+ * screen that is shared is the page itself.
+ */
+export function browser({ refuses = false, gesture = false, camera } = {}) {
   const args = gesture ? ARGUMENTS.slice(0, 1) : [...ARGUMENTS];
+  if (camera) args.push(`--use-file-for-fake-video-capture=${camera}`);
   args.push(`--use-file-for-fake-audio-capture=${microphone()}`);
   if (!refuses) args.push("--use-fake-ui-for-media-stream");
   return chromium.launch({ executablePath: CHROMIUM, args, ignoreDefaultArgs: ["--mute-audio"], chromiumSandbox: false });
@@ -323,6 +327,9 @@ async function tap(page) {
   }, readFileSync(join(here, "recorder.js"), "utf8"));
 }
 
+/** Chromium says this of a picture that it had itself on its way when a track's stream was given to a worker. */
+const OWN_FRAME = "A VideoFrame was garbage collected without being closed";
+
 /**
  * The room page, with what it complains about in `complaints`. To keep its sound it has to be without its Content-Security-Policy,
  * which lets no foreign script in.
@@ -331,7 +338,9 @@ export async function visit(browser, url, { records = false, ...options } = {}) 
   const page = await (await browser.newContext({ locale: "en-GB", bypassCSP: records, ...options })).newPage();
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));
-  page.on("console", (message) => { if (["error", "warning"].includes(message.type())) page.complaints.push(message.text()); });
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()) && !message.text().startsWith(OWN_FRAME)) page.complaints.push(message.text());
+  });
   if (records) await tap(page);
   if (process.env.PORTAL) await fromDisk(page);
   await page.goto(url);
@@ -346,11 +355,15 @@ const fromDisk = (page) => page.route(/\/portal\/[a-z.]*$/, async (route) => {
   return route.fulfill({ response, status: 200, body, headers: { ...response.headers(), "content-type": { ...TYPES, ".css": "text/css" }[extname(name)], "content-encoding": "identity" } });
 });
 
-/** A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays. */
-export async function open(browser, url, unasked) {
+/**
+ * A page with the package, which joins by itself if `unasked` says how, and keeps what its microphone gives and what it plays.
+ * `prepare` runs in it before all else.
+ */
+export async function open(browser, url, unasked, prepare) {
   const page = await (await browser.newContext()).newPage();
   page.on("pageerror", (error) => console.error("the page:", error));
   await tap(page);
+  if (prepare) await page.addInitScript(prepare);
   await page.addInitScript(() => {
     window.happened = [];
   });

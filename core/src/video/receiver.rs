@@ -110,7 +110,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
     fn skip(&mut self, now: Instant) -> bool {
         let Some(number) = self.assembler.first_missing() else {
             self.hole = None;
-            return false;
+            // What came before the first key picture is not waited for.
+            return self.assembler.skip_unneeded();
         };
         let hole = match &mut self.hole {
             Some(hole) if hole.number == number => hole,

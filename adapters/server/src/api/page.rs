@@ -74,6 +74,9 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "page.css" = "page/page.css",
         "page.js" = "page/page.js",
         "stage.js" = "page/stage.js",
+        "tiles.js" = "page/tiles.js",
+        "pictures.js" = "page/pictures.js",
+        "show.js" = "page/show.js",
         "chat.js" = "page/chat.js",
         "controls.js" = "page/controls.js",
         "devices.js" = "page/devices.js",
@@ -234,7 +237,7 @@ const RESOURCE_POLICY: header::HeaderName =
     header::HeaderName::from_static("cross-origin-resource-policy");
 
 /// What the page may ask the user for.
-const PERMISSIONS: &str = "microphone=(self), speaker-selection=(self), camera=(), geolocation=(), display-capture=(), payment=(), usb=()";
+const PERMISSIONS: &str = "microphone=(self), speaker-selection=(self), camera=(self), display-capture=(self), geolocation=(), payment=(), usb=()";
 
 fn kind(path: &str) -> &'static str {
     match path.rsplit_once('.').map(|(_, ending)| ending) {

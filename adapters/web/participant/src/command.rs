@@ -83,6 +83,25 @@ impl From<Moderation> for signal::Moderation {
     }
 }
 
+/// What pictures are of.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// A camera.
+    Video,
+    /// A screen.
+    Screen,
+}
+
+impl From<Kind> for StreamKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Video => Self::Video,
+            Kind::Screen => Self::Screen,
+        }
+    }
+}
+
 /// One wish of the page: an object with its name in camel case, and in that the fields. With the name among the fields, serde
 /// would have to keep them until it has seen it, which takes 20 KB of code.
 #[derive(Debug, Deserialize)]
@@ -97,6 +116,18 @@ pub enum Command {
         /// Its name among one's own.
         key: String,
         /// Whether it starts silenced.
+        #[serde(default)]
+        muted: bool,
+    },
+    /// Publishes a stream of pictures.
+    PublishPictures {
+        /// Its name among one's own.
+        key: String,
+        /// Of a camera or of a screen.
+        kind: Kind,
+        /// `h264` or `vp8`.
+        codec: String,
+        /// Whether it starts without pictures.
         #[serde(default)]
         muted: bool,
     },
@@ -177,6 +208,17 @@ impl Command {
                 codec: Codec::Opus,
                 muted,
             }),
+            Self::PublishPictures {
+                key,
+                kind,
+                codec: name,
+                muted,
+            } => client.publish(Publish {
+                key: stream_key(&key)?,
+                kind: kind.into(),
+                codec: codec(&name)?,
+                muted,
+            }),
             Self::Unpublish { key } => client.unpublish(&stream_key(&key)?),
             Self::SetMuted { key, muted } => client.set_muted(&stream_key(&key)?, muted),
             Self::Subscribe { stream } => client.subscribe(&stream.parse()?),
@@ -216,11 +258,24 @@ impl Command {
 
 impl Named {
     fn parse(&self) -> Result<StreamRef, Error> {
-        let participant = participant_id(&self.participant)?;
-        Ok(StreamRef {
-            participant,
-            key: stream_key(&self.key)?,
-        })
+        stream(&self.participant, &self.key)
+    }
+}
+
+/// A stream of a participant.
+pub(crate) fn stream(participant: &str, key: &str) -> Result<StreamRef, Error> {
+    Ok(StreamRef {
+        participant: participant_id(participant)?,
+        key: stream_key(key)?,
+    })
+}
+
+/// A codec of pictures that browsers encode.
+pub(crate) fn codec(name: &str) -> Result<Codec, Error> {
+    match name {
+        "h264" => Ok(Codec::H264),
+        "vp8" => Ok(Codec::Vp8),
+        _ => Err(Error::invalid("the codec is h264 or vp8")),
     }
 }
 
@@ -228,7 +283,7 @@ fn participant_id(id: &str) -> Result<ParticipantId, Error> {
     ParticipantId::new(id).map_err(|error| Error::named("participant", error))
 }
 
-fn stream_key(key: &str) -> Result<StreamKey, Error> {
+pub(crate) fn stream_key(key: &str) -> Result<StreamKey, Error> {
     StreamKey::new(key).map_err(|error| Error::named("key", error))
 }
 

@@ -6,7 +6,9 @@
 //! ```text
 //!  datagrams ──► buffer, handleDatagram ──► takeFrames ──► the player's worklet
 //!  commands as JSON ──► command ─┐      ┌─► pollEvent, changes, statistics as JSON
-//!  payloads of the encoder ──► sendAudio┴─► pollTransmit, buffer ──► datagrams
+//!  payloads of the encoder ──► sendAudio┤
+//!  encoded pictures ──────► sendPicture ┴─► pollTransmit, buffer ──► datagrams
+//!                                           pollPicture ──► decoders
 //! ```
 //!
 //! The shapes of the JSON are the types in [`command`], [`event`] and [`state`].
@@ -16,24 +18,27 @@ pub mod error;
 pub mod event;
 mod frames;
 pub mod state;
+pub mod video;
 
 use std::collections::VecDeque;
 
 use parlour_core::client::{Client, Commands as _, Config, Desktop, Incoming};
-use parlour_core::rand_core::SeedableRng as _;
-use parlour_core::room::{StreamKey, Topic};
+use parlour_core::rand_core::{RngCore as _, SeedableRng as _};
+use parlour_core::room::Topic;
 use parlour_core::rtp::AudioLevel;
 use parlour_core::signal::MAX_BODY;
 use parlour_core::ticket::Ticket;
 use parlour_core::time::Instant;
+use parlour_core::video::Picture;
 use parlour_core::wire::MAX_DATAGRAM;
 use rand_chacha::ChaCha20Rng;
 use wasm_bindgen::prelude::*;
 
-use crate::command::{Command, Options};
+use crate::command::{Command, Options, stream_key};
 use crate::error::Error;
 use crate::event::Event;
 use crate::state::{Changes, State, Statistics};
+use crate::video::{Arrived, Pictures};
 
 /// Lossy messages that wait to be taken; then the oldest makes room.
 const MAX_LOSSY: usize = 64;
@@ -47,6 +52,8 @@ pub struct Participant {
     buffer: Box<[u8; MAX_DATAGRAM]>,
     frames: Vec<u8>,
     lossy: VecDeque<Message>,
+    pictures: Pictures,
+    rng: ChaCha20Rng,
     /// The state as it was told last.
     told: State,
     /// Whether nobody was heard when the levels were told last.
@@ -128,6 +135,8 @@ impl Participant {
             buffer: Box::new([0; MAX_DATAGRAM]),
             frames: Vec::new(),
             lossy: VecDeque::new(),
+            pictures: Pictures::default(),
+            rng,
             told: State::default(),
             is_quiet: true,
         })
@@ -136,6 +145,7 @@ impl Participant {
     /// See [`handle_datagram`](Self::handle_datagram).
     pub fn take(&mut self, now: f64, len: usize) -> bool {
         let (frames, lossy) = (&mut self.frames, &mut self.lossy);
+        let pictures = &mut self.pictures;
         let Some(datagram) = self.buffer.get_mut(..len) else {
             return false;
         };
@@ -147,8 +157,10 @@ impl Participant {
                 }
                 lossy.push_back(Message::new(&message, false));
             }
-            // Video is not shown so far.
-            Incoming::Media(_) | Incoming::Feedback { .. } => {}
+            Incoming::Media(packet) => pictures.handle_packet(at(now), &packet),
+            Incoming::Feedback { key, feedback } => {
+                pictures.handle_feedback(at(now), key, feedback);
+            }
         };
         self.client
             .handle_datagram(at(now), datagram, &mut receive)
@@ -197,7 +209,7 @@ impl Participant {
         level: u8,
         payload: &[u8],
     ) -> Result<(), Error> {
-        let key = StreamKey::new(key).map_err(|error| Error::named("key", error))?;
+        let key = stream_key(key)?;
         let level = AudioLevel { voice: true, level };
         self.client
             .send_audio(at(now), &key, timestamp, level, payload)?;
@@ -206,7 +218,38 @@ impl Participant {
 
     /// The next event.
     pub fn next_event(&mut self) -> Option<Event> {
-        self.client.poll_event().map(Event::from)
+        let event = self.client.poll_event()?;
+        self.pictures.resolve(&self.client);
+        Some(Event::from(event))
+    }
+
+    /// See [`watch`](Self::watch).
+    ///
+    /// # Errors
+    /// [`Error`] if a name is none.
+    pub fn view(
+        &mut self,
+        id: u32,
+        participant: &str,
+        key: &str,
+        large: bool,
+    ) -> Result<(), Error> {
+        let stream = command::stream(participant, key)?;
+        self.pictures.watch(id, stream, large);
+        self.pictures.resolve(&self.client);
+        Ok(())
+    }
+
+    /// See [`open_pictures`](Self::open_pictures).
+    ///
+    /// # Errors
+    /// [`Error`] if the key or the codec is none.
+    pub fn film(&mut self, key: &str, codec: &str, rate: u32, large: bool) -> Result<(), Error> {
+        let codec = command::codec(codec)?;
+        let seed = self.rng.next_u32() as u16;
+        self.pictures
+            .open(stream_key(key)?, codec, rate, large, seed);
+        Ok(())
     }
 
     /// The state now.
@@ -265,6 +308,7 @@ impl Participant {
     /// Bytes of the next datagram, which is then in the buffer; 0: there is none now.
     #[wasm_bindgen(js_name = pollTransmit)]
     pub fn poll_transmit(&mut self, now: f64) -> usize {
+        self.pictures.transmit(at(now), &mut self.client);
         let written = self.client.poll_transmit(at(now), &mut self.buffer[..]);
         written.ok().flatten().unwrap_or(0)
     }
@@ -272,7 +316,8 @@ impl Participant {
     /// When to call [`handle_timeout`](Self::handle_timeout), on the clock of `now`; infinity: never.
     #[wasm_bindgen(js_name = pollTimeout)]
     pub fn poll_timeout(&self) -> f64 {
-        let due = self.client.poll_timeout();
+        let due = [self.client.poll_timeout(), self.pictures.poll_timeout()];
+        let due = due.into_iter().flatten().min();
         due.map_or(f64::INFINITY, |at| at.as_micros() as f64 / 1_000.0)
     }
 
@@ -321,6 +366,88 @@ impl Participant {
     ) -> Result<(), JsValue> {
         self.speak(now, key, timestamp, level, payload)
             .map_err(thrown)
+    }
+
+    /// Begins to send the pictures of the stream `key`, which is published, of `h264` or `vp8`, at so many bits per second.
+    /// Those of a screen are `large`.
+    #[wasm_bindgen(js_name = openPictures)]
+    pub fn open_pictures(
+        &mut self,
+        key: &str,
+        codec: &str,
+        rate: u32,
+        large: bool,
+    ) -> Result<(), JsValue> {
+        self.film(key, codec, rate, large).map_err(thrown)
+    }
+
+    /// Sends no more pictures of it.
+    #[wasm_bindgen(js_name = closePictures)]
+    pub fn close_pictures(&mut self, key: &str) {
+        if let Ok(key) = stream_key(key) {
+            self.pictures.close(&key);
+        }
+    }
+
+    /// Sends an encoded picture, taken at `timestamp` in units of 1/90,000 s. False: it is left out.
+    #[wasm_bindgen(js_name = sendPicture)]
+    pub fn send_picture(
+        &mut self,
+        now: f64,
+        key: &str,
+        timestamp: u32,
+        temporal_layer: u8,
+        discardable: bool,
+        bytes: &[u8],
+    ) -> bool {
+        let picture = Picture {
+            bytes,
+            timestamp,
+            discardable,
+            temporal_layer,
+            layer: 0,
+        };
+        stream_key(key).is_ok_and(|key| self.pictures.send(at(now), &key, &picture))
+    }
+
+    /// Whether the next picture has to be a key picture: true once for each that is needed.
+    #[wasm_bindgen(js_name = takeKeyWanted)]
+    pub fn take_key_wanted(&mut self, now: f64, key: &str) -> bool {
+        stream_key(key).is_ok_and(|key| self.pictures.take_key_wanted(at(now), &key))
+    }
+
+    /// Whether so many pictures wait to be sent that the next one is not to be encoded; with `any`, whether one does.
+    #[wasm_bindgen(js_name = isBusy)]
+    pub fn is_busy(&mut self, key: &str, any: bool) -> bool {
+        stream_key(key).is_ok_and(|key| self.pictures.is_busy(&key, any))
+    }
+
+    /// Puts the pictures of a stream together, which is subscribed to; `id` names it from now on. Those of a screen are `large`.
+    pub fn watch(
+        &mut self,
+        id: u32,
+        participant: &str,
+        key: &str,
+        large: bool,
+    ) -> Result<(), JsValue> {
+        self.view(id, participant, key, large).map_err(thrown)
+    }
+
+    /// Ends that.
+    pub fn unwatch(&mut self, id: u32) {
+        self.pictures.unwatch(id);
+    }
+
+    /// The next picture that a decoder can take. To be called until there is none, when something has come or is due.
+    #[wasm_bindgen(js_name = pollPicture)]
+    pub fn poll_picture(&mut self, now: f64, id: u32) -> Option<Arrived> {
+        self.pictures.poll(at(now), id, &mut self.client)
+    }
+
+    /// Says that the decoder has failed: the next picture is a key picture.
+    #[wasm_bindgen(js_name = requestKey)]
+    pub fn request_key(&mut self, id: u32) {
+        self.pictures.request_key(id);
     }
 
     /// The [`Changes`] of the state since the last call; at first, since nothing was known.

@@ -443,3 +443,5 @@ fn a_redirect_names_where_to_connect() {
         json!([{ "host": "192.0.2.7", "port": 7900 }, { "host": "[2001:db8::7]", "port": 7901 }])
     );
 }
+
+mod video;

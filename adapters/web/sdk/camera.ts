@@ -1,0 +1,205 @@
+import { ParlourError, type ErrorCode } from "./errors.js";
+import { framesOf, type Frames } from "./frames.js";
+import type { PictureSettings } from "./codecs.js";
+import type { Published } from "./pictures.js";
+
+/** How to capture and send a camera. */
+export interface CameraOptions {
+  /** The id of a device of `devices().cameras`; without, the one that the system prefers. */
+  deviceId?: string;
+  /** Pixels, 1280 × 720 by default. A camera that has no such picture gives the nearest. */
+  width?: number;
+  height?: number;
+  /** Pictures a second at most, 30 by default. */
+  frameRate?: number;
+  /** Bits per second: 1,500,000 by default, and 700,000 up to 640 × 360. */
+  bitrate?: number;
+  /** Begin turned off: the browser asks the user only when it is turned on. Off by default. */
+  muted?: boolean;
+}
+
+/** What cameras and screens need of their room. @internal */
+export interface PictureWire<Source> {
+  publish(key: string, kind: "video" | "screen", muted: boolean, settings: PictureSettings): Promise<Published>;
+  unpublish(key: string): Promise<unknown>;
+  /** Has the worker encode these pictures, or none. */
+  show(key: string, frames: Frames | null): void;
+  command(command: { readonly type: string; readonly [field: string]: unknown }): Promise<unknown>;
+  lost(error: ParlourError): void;
+  /** It is muted, or no longer. */
+  changed(source: Source): void;
+  released(source: Source): void;
+}
+
+/** The stream that a camera publishes. @internal */
+export const CAMERA = "camera";
+
+/** The page's camera, in the room. Made by {@link Room.camera}. */
+export class Camera {
+  readonly #wire: PictureWire<Camera>;
+  readonly #options: CameraOptions;
+  /** The same for as long as there is the camera; its track comes and goes. */
+  readonly #stream = new MediaStream();
+  #deviceId: string | undefined;
+  #frames: Frames | undefined;
+  #inWorker = false;
+  #muted: boolean;
+  #stopped = false;
+  /** What is done with the device, one after the other. */
+  #work: Promise<unknown> = Promise.resolve();
+
+  private constructor(wire: PictureWire<Camera>, options: CameraOptions) {
+    this.#wire = wire;
+    this.#options = options;
+    this.#deviceId = options.deviceId;
+    this.#muted = options.muted ?? false;
+  }
+
+  /** @internal */
+  static async start(wire: PictureWire<Camera>, options: CameraOptions): Promise<Camera> {
+    const camera = new Camera(wire, options);
+    try {
+      const track = camera.#muted ? undefined : await camera.#open(options.deviceId);
+      camera.#inWorker = (await wire.publish(CAMERA, "video", camera.#muted, camera.#settings(track))).hasProcessor;
+      if (track) camera.#take(track);
+    } catch (error) {
+      camera.release();
+      throw error;
+    }
+    return camera;
+  }
+
+  /** Whether it is turned off by {@link setMuted}. */
+  get muted(): boolean {
+    return this.#muted;
+  }
+
+  /** What it captures, for the user's own view: `video.srcObject = camera.stream`. It stays the same, and is empty while muted. */
+  get stream(): MediaStream {
+    return this.#stream;
+  }
+
+  /** The captured track; it belongs to this camera. `undefined` while muted. */
+  get track(): MediaStreamTrack | undefined {
+    return this.#stream.getVideoTracks()[0];
+  }
+
+  /** The id of the device in use. */
+  get deviceId(): string | undefined {
+    return this.track?.getSettings().deviceId ?? this.#deviceId;
+  }
+
+  /** Turns the device itself off, with its light, or on again. */
+  async setMuted(muted: boolean): Promise<void> {
+    await this.#next(async () => {
+      if (muted === this.#muted) return;
+      if (muted) {
+        this.#drop();
+      } else {
+        const track = await this.#open(this.#deviceId);
+        if (this.#stopped) return track.stop();
+        this.#take(track);
+      }
+      this.#muted = muted;
+      this.#wire.changed(this);
+      await this.#wire.command({ type: "setMuted", key: CAMERA, muted });
+    });
+  }
+
+  /** Goes on with another device. If that fails, the one before stays. */
+  async setDevice(deviceId: string): Promise<void> {
+    await this.#next(async () => {
+      if (!this.#muted) {
+        const track = await this.#open(deviceId);
+        if (this.#stopped) return track.stop();
+        this.#take(track);
+      }
+      this.#deviceId = deviceId;
+      this.#wire.changed(this);
+    });
+  }
+
+  /** Turns it off, and ends its stream. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.release();
+    await this.#wire.unpublish(CAMERA);
+  }
+
+  /** The room is over, or does not take it. @internal */
+  release(): void {
+    this.#stopped = true;
+    this.#drop();
+    this.#wire.released(this);
+  }
+
+  async #next(work: () => Promise<void>): Promise<void> {
+    const done = this.#work.then(() => {
+      if (this.#stopped) throw new ParlourError("closed", "this camera is off: turn one on with `room.camera`");
+      return work();
+    });
+    this.#work = done.catch(() => undefined);
+    await done;
+  }
+
+  async #open(deviceId: string | undefined): Promise<MediaStreamTrack> {
+    const { width = 1_280, height = 720, frameRate = 30 } = this.#options;
+    const video: MediaTrackConstraints = {
+      width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: frameRate, max: frameRate },
+      ...(deviceId !== undefined && { deviceId: { exact: deviceId } }),
+    };
+    if (!navigator.mediaDevices) throw failure(new DOMException("", "SecurityError"));
+    const stream = await navigator.mediaDevices.getUserMedia({ video }).catch((error: unknown) => { throw failure(error); });
+    const [track] = stream.getVideoTracks();
+    if (!track) throw failure(new DOMException("", "NotFoundError"));
+    return track;
+  }
+
+  #settings(track: MediaStreamTrack | undefined): PictureSettings {
+    const { width: wide = 1_280, height: high = 720, frameRate = 30, bitrate } = this.#options;
+    const { width = wide, height = high } = track?.getSettings() ?? {};
+    return { width, height, frameRate, bitrate: bitrate ?? (width * height <= 640 * 360 ? 700_000 : 1_500_000), isText: false };
+  }
+
+  #take(track: MediaStreamTrack): void {
+    this.#drop();
+    this.#stream.addTrack(track);
+    this.#frames = framesOf(track, this.#inWorker);
+    this.#wire.show(CAMERA, this.#frames);
+    // Unplugged, or taken back by the user: another one, if there is.
+    track.onended = () => {
+      this.#drop();
+      void this.#next(async () => this.#take(await this.#open(undefined))).catch((error: ParlourError) => {
+        if (this.#stopped) return;
+        void this.stop().catch(() => undefined);
+        this.#wire.lost(error);
+      });
+    };
+  }
+
+  /** Releases the device. */
+  #drop(): void {
+    for (const track of this.#stream.getTracks()) {
+      track.onended = null;
+      track.stop();
+      this.#stream.removeTrack(track);
+    }
+    if (!this.#frames) return;
+    this.#frames.end();
+    this.#frames = undefined;
+    this.#wire.show(CAMERA, null);
+  }
+}
+
+/** What `getUserMedia` says, with what to do. */
+function failure(error: unknown): ParlourError {
+  const name = error instanceof DOMException ? error.name : "";
+  const [code, message]: [ErrorCode, string] =
+    name === "NotAllowedError" ? ["cameraDenied", "the camera is not allowed: allow it for this page in the browser's settings, and in the system's"]
+    : name === "SecurityError" ? ["cameraDenied", "pages may use a camera only by https or from localhost, and if their Permissions-Policy allows it"]
+    : name === "NotFoundError" || name === "OverconstrainedError" || error instanceof Error && error.name === "OverconstrainedError"
+      ? ["cameraMissing", "there is no such camera: plug one in, or choose another"]
+    : name === "NotReadableError" || name === "AbortError" ? ["cameraBusy", "the camera cannot be opened: another program may use it"]
+    : ["cameraFailed", "the camera failed"];
+  return new ParlourError(code, message, error);
+}

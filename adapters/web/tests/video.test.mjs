@@ -1,0 +1,322 @@
+// Cameras and screens: published by pages, and seen by others. The camera is a film whose pictures have numbers.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { delayOf, figuresOf, note, noted, numberedFilm, RATE } from "./pictures.mjs";
+import { browser, failure, joins, open, Server, website } from "./rig.mjs";
+
+/** Shades of the two cameras: of which one a picture is can be told. */
+const DARK = 48, BRIGHT = 160;
+let server, site, dark, bright;
+const others = [], opened = new Set();
+
+before(async () => {
+  [server, site, dark, bright] = await Promise.all([
+    Server.start(), website(), browser({ camera: numberedFilm(DARK) }), browser({ camera: numberedFilm(BRIGHT) }),
+  ]);
+});
+after(async () => {
+  await Promise.all([dark?.close(), bright?.close()]);
+  for (const other of [site, ...others]) other?.close();
+  await server?.stop();
+  server?.network.close();
+});
+
+// What a test that fails leaves open would take the time of the others.
+afterEach(() => Promise.all([...opened].map((page) => page.context().close().catch(() => undefined))));
+
+const BROKEN = (script) => ({ "/dist/worker.js": (source) => `${script};${source}` });
+
+/** A page in a room. `script` runs in its worker first, and `prepare` in the page. */
+async function joined(chromium, room, id, { options = {}, script, prepare, grants = [] } = {}) {
+  const at = script ? await website({ altered: BROKEN(script) }) : site;
+  if (script) others.push(at);
+  const page = await open(chromium, at.url, undefined, prepare);
+  opened.add(page);
+  await joins(page, await server.ticket(room, id, ...grants), { server: server.url, ...options });
+  await page.evaluate(() => {
+    window.told = [];
+    const tell = (name) => (event) => told.push({ name, ...(event.error ?? {}), is: Boolean(event.camera ?? event.screen) });
+    for (const name of ["cameraChanged", "cameraLost", "screenChanged", "screenLost", "streamMuted"]) room.on(name, tell(name));
+  });
+  return page;
+}
+
+/** Turns on the camera, and shows it to its user. */
+const films = (page, options = {}) => page.evaluate(async (options) => {
+  window.camera = await room.camera(options);
+  window.preview = Object.assign(document.createElement("video"), { muted: true, srcObject: camera.stream });
+  document.body.append(preview);
+  await preview.play();
+}, options);
+
+/** Watches a stream, as `window[name]`, once it is published. */
+async function watches(page, participant, key = "camera", name = "watch") {
+  await page.waitForFunction(([participant, key]) => room.participants.get(participant)?.streams.some((one) => one.key === key), [participant, key]);
+  await page.evaluate(([participant, key, name]) => {
+    const watch = (window[name] = room.watch({ participant, key })), asked = performance.now();
+    watch.told = [];
+    for (const event of ["firstPicture", "sizeChanged", "frozen", "resumed", "failed"]) {
+      watch.on(event, (told) => watch.told.push({ name: event, after: Math.round(performance.now() - asked), ...told }));
+    }
+    document.body.append(watch.canvas);
+  }, [participant, key, name]);
+}
+
+/** What a watch was told, of one kind. */
+const tells = (page, kind, name = "watch") => page.waitForFunction(
+  ([kind, name]) => window[name].told.find((one) => one.name === kind), [kind, name], { timeout: 15_000 },
+).then((handle) => handle.jsonValue());
+
+/** How a camera is seen for some seconds. */
+async function seen(publisher, watcher, seconds) {
+  await Promise.all([noted(publisher), noted(watcher)]);
+  await sleep(seconds * 1_000);
+  const [filmed, watched] = await Promise.all([noted(publisher), noted(watcher)]);
+  return { ...figuresOf(watched), of: filmed.length, ...delayOf(filmed, watched) };
+}
+
+/** The bits of the last second are read where nothing is painted but a shade. */
+const shadeOf = (page, name = "watch") => page.evaluate((name) => {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  context.drawImage(window[name].canvas, 0, 200, 640, 160, 0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data[0];
+}, name);
+
+const close = (...pages) => Promise.all(pages.map(async (page) => {
+  await page.evaluate(() => room.leave());
+  opened.delete(page);
+  await page.context().close();
+}));
+
+for (const transport of ["webTransport", "webSocket"]) {
+  test(`a camera is seen by ${transport}`, { timeout: 60_000 }, async () => {
+    const anna = await joined(dark, transport, "anna", { options: { transport } });
+    await films(anna);
+    // Who comes later begins with a key picture, which is asked for.
+    const ben = await joined(dark, transport, "ben", { options: { transport } });
+    await watches(ben, "anna");
+    const first = await tells(ben, "firstPicture");
+    assert.deepEqual([first.width, first.height], [640, 360]);
+    await Promise.all([note(anna, "preview"), note(ben, "watch.canvas")]);
+    await sleep(500);
+    const figures = await seen(anna, ben, 2);
+    console.log(`${transport}: first picture after ${first.after} ms,`, figures);
+    assert.ok(first.after < 2_000, "the first picture");
+    assert.equal(figures.backwards, 0, "pictures come in their order");
+    assert.ok(figures.shown >= 0.8 * figures.of && figures.of > RATE, "most are shown");
+    assert.ok(figures.median < 250, "soon");
+    assert.ok(figures.longest < 700, "without a freeze");
+    await close(anna, ben);
+  });
+}
+
+test("a camera is seen whole when 5 % of the packets are lost each way", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "storm", "anna", { options: { transport: "webTransport" } });
+  await films(anna);
+  const ben = await joined(dark, "storm", "ben", { options: { transport: "webTransport" } });
+  server.network.loss = 0.05;
+  try {
+    await watches(ben, "anna");
+    await tells(ben, "firstPicture");
+    await Promise.all([note(anna, "preview"), note(ben, "watch.canvas")]);
+    await sleep(500);
+    const figures = await seen(anna, ben, 4);
+    console.log("5 % lost each way:", figures);
+    assert.equal(figures.backwards, 0);
+    // Those that come late at once are seen as one.
+    assert.ok(figures.shown >= 0.6 * figures.of, "most are shown");
+    assert.ok(figures.longest < 1_000, "without a freeze");
+  } finally {
+    server.network.loss = 0;
+  }
+  await close(anna, ben);
+});
+
+test("two cameras and a screen among three pages", { timeout: 60_000 }, async () => {
+  const [anna, ben, carla] = await Promise.all([
+    joined(dark, "hall", "anna"), joined(bright, "hall", "ben"), joined(dark, "hall", "carla", { options: { transport: "webSocket" } }),
+  ]);
+  await Promise.all([films(anna), films(ben)]);
+  await ben.evaluate(async () => {
+    document.body.style.background = "rgb(10, 200, 30)";
+    window.shared = await room.screen();
+  });
+  await Promise.all([
+    watches(carla, "anna", "camera", "one"), watches(carla, "ben", "camera", "two"), watches(carla, "ben", "screen", "three"),
+    watches(anna, "ben", "camera", "one"), watches(anna, "ben", "screen", "two"), watches(ben, "anna", "camera", "one"),
+  ]);
+  await Promise.all([
+    ...["one", "two", "three"].map((name) => tells(carla, "firstPicture", name)), tells(anna, "firstPicture", "one"),
+    tells(anna, "firstPicture", "two"), tells(ben, "firstPicture", "one"),
+  ]);
+  assert.equal(await carla.evaluate(() => room.presenter?.id), "ben");
+  for (const [page, name, shade] of [[carla, "one", DARK], [carla, "two", BRIGHT], [anna, "one", BRIGHT], [ben, "one", DARK]]) {
+    const found = await shadeOf(page, name);
+    assert.ok(found > shade - 8 && found < shade + 40, `${name}: ${found} is of another camera than that of ${shade}`);
+  }
+  const colour = (name) => carla.waitForFunction((name) => {
+    const context = new OffscreenCanvas(1, 1).getContext("2d"), { canvas } = window[name];
+    context.drawImage(canvas, canvas.width - 40, canvas.height - 40, 20, 20, 0, 0, 1, 1);
+    const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
+    return green > 150 && red < 80 && blue < 80;
+  }, name);
+  await colour("three");
+  // The user ends it by the browser.
+  await ben.evaluate(() => { shared.stream.getTracks()[0].dispatchEvent(new Event("ended")); });
+  await carla.waitForFunction(() => room.participants.get("ben").streams.every(({ key }) => key !== "screen"));
+  assert.deepEqual(await ben.evaluate(() => told.filter(({ name }) => name === "screenChanged").map(({ is }) => is)), [true, false]);
+  await close(anna, ben, carla);
+});
+
+test("a screen on which nothing changes is seen by who comes later, and is not frozen", { timeout: 60_000 }, async () => {
+  const [anna, ben] = await Promise.all([joined(dark, "still", "anna"), joined(dark, "still", "ben")]);
+  await anna.evaluate(() => room.screen());
+  await sleep(1_500);
+  await watches(ben, "anna", "screen");
+  const { after } = await tells(ben, "firstPicture");
+  console.log(`a still screen is seen after ${after} ms`);
+  assert.ok(after < 3_000);
+  await sleep(3_500);
+  assert.deepEqual(await ben.evaluate(() => watch.told.map(({ name }) => name)), ["firstPicture"]);
+  await close(anna, ben);
+});
+
+test("a muted camera is off, and comes back; a stopped one is gone", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "mute", "anna"), ben = await joined(dark, "mute", "ben");
+  await films(anna);
+  await watches(ben, "anna");
+  await tells(ben, "firstPicture");
+  const track = await anna.evaluateHandle(() => camera.track);
+  await anna.evaluate(() => camera.setMuted(true));
+  assert.equal(await track.evaluate(({ readyState }) => readyState), "ended", "its light is off");
+  assert.deepEqual(await anna.evaluate(() => [camera.muted, camera.stream.getTracks().length]), [true, 0]);
+  await ben.waitForFunction(() => room.participants.get("anna").streams[0].muted);
+  await sleep(1_500);
+  assert.equal(await ben.evaluate(() => watch.isFrozen), false, "what is muted is not frozen");
+  await anna.evaluate(() => camera.setMuted(false));
+  await note(ben, "watch.canvas");
+  await sleep(1_000);
+  const back = figuresOf(await noted(ben));
+  assert.ok(back.shown > RATE / 3, `after that ${back.shown} pictures came`);
+  await anna.evaluate(() => camera.stop());
+  await ben.waitForFunction(() => room.participants.get("anna").streams.length === 0);
+  assert.deepEqual(await anna.evaluate(() => [room.currentCamera, camera.stream.getTracks().length]), [null, 0]);
+  assert.equal((await failure(anna, "camera.setMuted(true)")).code, "closed");
+  // Turned on again, it is seen again by who still watches.
+  await films(anna);
+  await sleep(1_000);
+  const again = figuresOf(await noted(ben));
+  assert.ok(again.shown > RATE / 3, `after that ${again.shown} pictures came`);
+  await close(anna, ben);
+});
+
+test("an unplugged camera is replaced, or its loss told", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "plug", "anna"), ben = await joined(dark, "plug", "ben");
+  await films(anna);
+  await watches(ben, "anna");
+  await tells(ben, "firstPicture");
+  const unplug = () => anna.evaluate(() => { camera.track.dispatchEvent(new Event("ended")); });
+  const before = await anna.evaluateHandle(() => camera.track);
+  await unplug();
+  await anna.waitForFunction((before) => camera.track && camera.track !== before, before);
+  await note(ben, "watch.canvas");
+  await sleep(1_500);
+  assert.ok((await noted(ben)).length > RATE / 2, "another one takes its place");
+  await anna.evaluate(() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotFoundError")); });
+  await unplug();
+  await anna.waitForFunction(() => told.some(({ name }) => name === "cameraLost"));
+  assert.equal(await anna.evaluate(() => told.find(({ name }) => name === "cameraLost").code), "cameraMissing");
+  await ben.waitForFunction(() => room.participants.get("anna").streams.length === 0);
+  await close(anna, ben);
+});
+
+test("what nobody can see does not come", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "scroll", "anna"), ben = await joined(dark, "scroll", "ben");
+  await films(anna);
+  await watches(ben, "anna");
+  await tells(ben, "firstPicture");
+  const bytes = async () => {
+    const before = (await ben.evaluate(() => room.statistics())).bytesReceived;
+    await sleep(1_000);
+    return (await ben.evaluate(() => room.statistics())).bytesReceived - before;
+  };
+  const open = await bytes();
+  await ben.evaluate(() => { watch.canvas.style.display = "none"; });
+  await sleep(1_500);
+  const hidden = await bytes();
+  console.log(`bytes in a second: ${open} while it is seen, ${hidden} while not`);
+  assert.ok(open > 20_000 && hidden < 2_000);
+  await ben.evaluate(() => { watch.canvas.style.display = ""; });
+  await note(ben, "watch.canvas");
+  await sleep(1_500);
+  assert.ok((await noted(ben)).length > RATE / 2, "it comes again");
+  await ben.evaluate(() => watch.stop());
+  await sleep(500);
+  assert.ok(await bytes() < 2_000);
+  assert.equal(await ben.evaluate(() => document.querySelectorAll("canvas").length), 0);
+  await close(anna, ben);
+});
+
+test("without H.264 it is VP8, and without a processor of tracks a video plays it", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "vp8", "anna", {
+    script: `const able = VideoEncoder.isConfigSupported;
+      VideoEncoder.isConfigSupported = (asked) => asked.codec === "vp8" ? able.call(VideoEncoder, asked) : Promise.resolve({ supported: false });
+      delete self.MediaStreamTrackProcessor`,
+    prepare: () => { delete window.MediaStreamTrackProcessor; },
+  });
+  await films(anna);
+  const ben = await joined(dark, "vp8", "ben");
+  await watches(ben, "anna");
+  await tells(ben, "firstPicture");
+  assert.equal(await ben.evaluate(() => room.participants.get("anna").streams[0].codec), "vp8");
+  await Promise.all([note(anna, "preview"), note(ben, "watch.canvas")]);
+  await sleep(500);
+  const figures = await seen(anna, ben, 2);
+  console.log("VP8, by a video:", figures);
+  assert.equal(figures.backwards, 0);
+  assert.ok(figures.shown >= 0.6 * figures.of);
+  await close(anna, ben);
+});
+
+test("a decoder that fails begins anew, and one that lacks the codec says so", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "decode", "anna");
+  await films(anna);
+  const ben = await joined(dark, "decode", "ben", {
+    script: `let decoded = 0;
+      const decode = VideoDecoder.prototype.decode;
+      VideoDecoder.prototype.decode = function (chunk) {
+        if (++decoded === 20) throw new DOMException("broken", "EncodingError");
+        return decode.call(this, chunk);
+      }`,
+  });
+  const carla = await joined(dark, "decode", "carla", { script: "delete self.VideoDecoder" });
+  await Promise.all([watches(ben, "anna"), watches(carla, "anna")]);
+  await tells(ben, "firstPicture");
+  const { error } = await tells(carla, "failed");
+  assert.deepEqual([error.code, /H\.?264/i.test(error.message)], ["codecMismatch", true]);
+  await sleep(2_000);
+  await note(ben, "watch.canvas");
+  await sleep(1_000);
+  assert.ok((await noted(ben)).length > RATE / 3, "pictures come again");
+  await close(anna, ben, carla);
+});
+
+test("refusals say what to do", { timeout: 60_000 }, async () => {
+  const refusing = await browser({ refuses: true });
+  try {
+    const anna = await joined(refusing, "words", "anna");
+    assert.equal((await failure(anna, "room.camera()")).code, "cameraDenied");
+    const ben = await joined(dark, "words", "ben", { script: "delete self.VideoEncoder" });
+    const missing = await failure(ben, "room.camera()");
+    assert.deepEqual([missing.code, missing.isTyped], ["encoderMissing", true]);
+    assert.equal(await ben.evaluate(() => room.currentCamera), null);
+    assert.equal((await failure(ben, `room.camera({ deviceId: "none" })`)).code, "cameraMissing");
+    const carla = await joined(dark, "words", "carla", { grants: ["--grants", "subscribe"] });
+    assert.equal((await failure(carla, "room.camera()")).code, "notPermitted");
+    assert.equal((await failure(carla, "room.screen()")).code, "notPermitted");
+    await close(anna, ben, carla);
+  } finally {
+    await refusing.close();
+  }
+});
