@@ -24,6 +24,7 @@ macro_rules! with_targets {
     ($then:ident) => {
         $then! {
             client_datagrams,
+            feedback,
             handshake,
             jitter_buffer,
             moderation,

@@ -23,6 +23,7 @@ fn main() -> std::io::Result<()> {
     handshakes(&seeds)?;
     rtp(&seeds)?;
     pictures(&seeds)?;
+    feedback(&seeds)?;
     jitter(&seeds)?;
     opus(&seeds)?;
     servers(&seeds)?;
@@ -197,6 +198,35 @@ fn pictures(seeds: &Seeds) -> std::io::Result<()> {
             &format!("{name}-made-up"),
             &made_up.short(&[1; 9]).bytes(&[6]).0,
         )?;
+    }
+    Ok(())
+}
+
+/// Pictures sent over a way that loses some, with questions that come and that are lost; then hostile questions.
+fn feedback(seeds: &Seeds) -> std::io::Result<()> {
+    const TIME: [u8; 3] = [2, 0x80, 0x02];
+    for (codec, name) in [(0, "vp8"), (1, "jpeg"), (2, "h264")] {
+        for (fate, answer) in [(0, 0), (210, 0), (210, 220), (250, 0)] {
+            let mut program = Program::default().bytes(&[codec, 64, 64, 0xFA, 0xFF]);
+            program = program.bytes(&[11, 0, 0, 0, 1]);
+            for how in [0, 1 | 4 | 2 << 3, 1 | 1 << 3, 1 | 4 | 2 << 3, 1] {
+                program = program.bytes(&[0, how, 0xC4, 0x09]).bytes(&[3, 0, fate, 0]);
+                program = program.bytes(&TIME).bytes(&[5, answer, answer]);
+                program = program.bytes(&[3, 0, 0, 0]).bytes(&TIME);
+            }
+            seeds.write("feedback", &format!("{name}-{fate}-{answer}"), &program.0)?;
+            let hostile = program.bytes(&[6]).short(&[0xFA, 0xFF, 0xFF, 0xFF]);
+            let hostile = hostile.bytes(&[6]).short(&[1]).bytes(&[8, 9, 10, 0x21, 0]);
+            let hostile = hostile
+                .bytes(&[0, 0, 9, 3, 0, 5])
+                .bytes(&[7])
+                .short(&[0x80; 40]);
+            seeds.write(
+                "feedback",
+                &format!("{name}-{fate}-{answer}-hostile"),
+                &hostile.0,
+            )?;
+        }
     }
     Ok(())
 }
