@@ -348,6 +348,7 @@ fn recorded(folder: &TempDir, packets: &[Vec<u8>]) -> PathBuf {
         let packet = RecordedPacket {
             sequence: number,
             timestamp,
+            level: None,
             payload,
         };
         file.packet(at, packet).unwrap();
