@@ -193,11 +193,6 @@ test("a picture is composed: its progress is seen, one that waits is cancelled a
   await second.waitForFunction((former) => location.hash !== former, former);
   await badge(second, "Ready");
   await second.getByText("Sound, WAV").waitFor();
-  // All of the session was asked for, and is asked for again, whatever came of that.
-  await second.getByText("All that is recorded").waitFor();
-  const again = JSON.parse(await server.command("composition", "get", new URL(second.url()).hash.split("/").at(-1), "--output", "json"));
-  assert.deepEqual(again.asked, { from_ms: null, to_ms: null });
-  assert.ok(again.to_ms > again.from_ms);
   // Deleted elsewhere: the page leaves what is not there any more, whether it is told or not.
   const gone = await open(chromium, server, new URL(second.url()).hash.slice(1));
   await gone.route("**/v1/events/stream*", (route) => route.abort());
@@ -300,6 +295,24 @@ test("many compositions are deleted at once, after their number was told", { tim
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.getByText("Nothing matches the filter").waitFor();
   assert.ok(failed);
+  await close(page);
+});
+
+test("what had begun when it was cancelled is made again as it was asked for", { timeout: 60_000 }, async () => {
+  const id = (await server.command("composition", "create", session, "--format", "mp4", "--output", "id")).trim();
+  const page = await open(chromium, server, `/compositions/${id}`);
+  await badge(page, "Being composed");
+  await button(page, "Cancel").click();
+  await badge(page, "Cancelled");
+  const known = async (id) => JSON.parse(await server.command("composition", "get", id, "--output", "json"));
+  assert.notEqual((await known(id)).to_ms, null, "it knows by then where it ends");
+  await page.getByText("All that is recorded").waitFor();
+  await button(page, "Make it again").click();
+  await page.waitForFunction((id) => location.hash.includes("cmp_") && !location.hash.endsWith(id), id);
+  const again = await known(new URL(page.url()).hash.split("/").at(-1));
+  assert.deepEqual(again.asked, { from_ms: null, to_ms: null });
+  await server.command("composition", "delete", again.id, "--yes");
+  await page.locator('#main[data-page="#/compositions"]').waitFor();
   await close(page);
 });
 
