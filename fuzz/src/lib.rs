@@ -32,6 +32,7 @@ macro_rules! with_targets {
             opus_decode,
             packet_parse,
             pictures,
+            recording_repair,
             rtp_rtcp,
             server_datagrams,
             signal_decode,

@@ -76,6 +76,7 @@ impl Tracks {
                 Codec::Opus => frame.timestamp,
                 _ => frame.timestamp / 6,
             } as u32,
+            level: None,
             payload: &frame.payload,
         };
         let at = frame.arrived.saturating_duration_since(self.started);
@@ -214,6 +215,7 @@ mod tests {
         let packet = RecordedPacket {
             sequence: number as u16,
             timestamp: number as u32 * codec.clock_rate() / 50,
+            level: None,
             payload: match codec {
                 // CELT, 20 ms, mono, silent.
                 Codec::Opus => &[0xf8, 0xff, 0xfe],

@@ -56,6 +56,7 @@ fn record(path: &Path, hz: f32, ppm: u64) -> Vec<Anchor> {
         let packet = RecordedPacket {
             sequence: number as u16,
             timestamp: (number * 960) as u32,
+            level: None,
             payload: &said[(number % PACKETS) as usize],
         };
         file.packet(at, packet).unwrap();

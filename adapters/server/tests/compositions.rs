@@ -44,6 +44,8 @@ struct Recorded {
     value: i16,
     is_stored: bool,
     anchors: Value,
+    /// Where somebody speaks in it; an older version did not write that down.
+    speech: Option<Value>,
 }
 
 fn recorded(participant: &'static str, start_ms: u64, length_ms: u64, value: i16) -> Recorded {
@@ -54,10 +56,23 @@ fn recorded(participant: &'static str, start_ms: u64, length_ms: u64, value: i16
         value,
         is_stored: true,
         anchors: json!([]),
+        speech: None,
     }
 }
 
+fn marks(ends: &[(u64, u64)]) -> Value {
+    let mark = |(from, to): &(u64, u64)| json!({"from_ms": from, "to_ms": to});
+    ends.iter().map(mark).collect()
+}
+
 impl Recorded {
+    fn speaking(self, ends: &[(u64, u64)]) -> Self {
+        Self {
+            speech: Some(marks(ends)),
+            ..self
+        }
+    }
+
     fn id(&self) -> String {
         format!("rec_{}-{}", self.value, self.start_ms)
     }
@@ -83,7 +98,11 @@ async fn seed(home: &Home, all: &[Recorded]) {
         file.finish().unwrap();
         let mut sidecar = one.file(home).into_os_string();
         sidecar.push(".json");
-        std::fs::write(sidecar, json!({"anchors": one.anchors}).to_string()).unwrap();
+        let mut about = json!({"anchors": one.anchors});
+        if let Some(speech) = &one.speech {
+            about["speech"] = speech.clone();
+        }
+        std::fs::write(sidecar, about.to_string()).unwrap();
     }
     let all: Vec<_> = all
         .iter()
@@ -289,6 +308,8 @@ async fn everybody_is_heard_at_its_time() {
             (&ready["from_ms"], &ready["to_ms"]),
             (&json!(2_000), &json!(5_000))
         );
+        // To be asked for again, as it was.
+        assert_eq!(ready["asked"], json!({"from_ms": null, "to_ms": null}));
         assert_eq!(
             (&ready["duration_ms"], &ready["progress"]),
             (&json!(3_000), &json!(100))
@@ -309,6 +330,7 @@ async fn everybody_is_heard_at_its_time() {
             "audio": {"mode": "dual", "left": ["anna"], "right": "rest"}});
         let ready = until(&api, &compose(&api, dual.clone()).await, "ready").await;
         assert_eq!(ready["audio"], dual["audio"]);
+        assert_eq!(ready["asked"], json!({"from_ms": 2_900, "to_ms": 3_100}));
         let sides = channels(&download(&api, &home, &ready).await);
         assert_eq!((sides[0][99], sides[0][101]), (100, 0));
         assert_eq!((sides[1][99], sides[1][101]), (20, 20));
@@ -371,6 +393,131 @@ async fn everybody_is_heard_at_its_time() {
         until_gone(&home, &mix).await;
         let told = api.get("/v1/events?type=composition.deleted").await;
         assert_eq!(told["data"].as_array().unwrap().len(), 1);
+        api.stop().await;
+    }
+}
+
+/// Who speaks when is told on the clock of the composition, and of the session; what is not known is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_when_is_told_on_its_clock() {
+    for home in Home::all().await {
+        let all = [
+            recorded("anna", 2_000, 1_000, 100).speaking(&[(100, 950)]),
+            recorded("ben", 2_500, 1_000, 20).speaking(&[(0, 550), (650, 1_000)]),
+            // The same one again, and at once with what it says in the other.
+            recorded("ben", 2_900, 1_000, 30).speaking(&[(0, 400), (900, 1_000)]),
+            recorded("carol", 4_000, 1_000, 300),
+        ];
+        seed(&home, &all).await;
+        let api = Api::start(config(&home)).await;
+        let told = async |path: &str| {
+            let told = api.get(&format!("/v1/{path}/marks")).await;
+            assert_eq!(told["next_cursor"], Value::Null);
+            told["data"].clone()
+        };
+        let lane = |participant: &str, ends: &[(u64, u64)], complete: bool| json!({"participant": participant, "speech": marks(ends), "complete": complete});
+        assert_eq!(
+            told("recordings/rec_20-2500").await,
+            json!([lane("ben", &[(0, 550), (650, 1_000)], true)])
+        );
+        let session = format!("sessions/{SESSION}");
+        assert_eq!(
+            told(&session).await,
+            json!([
+                lane("anna", &[(2_100, 2_950)], true),
+                lane("ben", &[(2_500, 3_500), (3_800, 3_900)], true),
+                lane("carol", &[], false),
+            ])
+        );
+        let mix = compose(&api, json!({"format": "wav"})).await;
+        until(&api, &mix, "ready").await;
+        let of_mix = format!("compositions/{mix}");
+        assert_eq!(
+            told(&of_mix).await,
+            json!([
+                lane("anna", &[(100, 950)], true),
+                lane("ben", &[(500, 1_500), (1_800, 1_900)], true),
+                lane("carol", &[], false),
+            ])
+        );
+        let part = json!({"format": "wav", "from_ms": 2_920, "to_ms": 3_850});
+        let part = compose(&api, part).await;
+        until(&api, &part, "ready").await;
+        assert_eq!(
+            told(&format!("compositions/{part}")).await,
+            json!([
+                lane("anna", &[(0, 30)], true),
+                lane("ben", &[(0, 580), (880, 930)], true),
+            ])
+        );
+        // What was said in a recording that is deleted is not known any more.
+        let gone = "/v1/recordings/rec_100-2000";
+        assert_eq!(api.call(Method::DELETE, gone, Value::Null).await.0, 204);
+        assert_eq!(told(&of_mix).await[0], lane("anna", &[], false));
+        assert_eq!(told(&session).await.as_array().unwrap().len(), 2);
+        for unknown in ["recordings/rec_1", "compositions/cmp_1", "sessions/0"] {
+            let path = format!("/v1/{unknown}/marks");
+            assert_eq!(api.call(Method::GET, &path, Value::Null).await.0, 404);
+        }
+        api.stop().await;
+    }
+}
+
+/// Many are deleted at once, after they were counted; one that waits is cancelled by that.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_deleted_after_they_were_counted() {
+    for home in Home::all().await {
+        let all = [recorded("anna", 0, 500, 1), recorded("ben", 0, 500, 2)];
+        seed(&home, &all).await;
+        let api = Api::start(config(&home)).await;
+        let mut bytes = 0;
+        for _ in 0..2 {
+            let id = compose(&api, json!({"format": "wav"})).await;
+            bytes += until(&api, &id, "ready").await["size"].as_i64().unwrap();
+        }
+        let failed = compose(&api, json!({"format": "ogg", "from_ms": 900})).await;
+        until(&api, &failed, "failed").await;
+        let path = "/v1/compositions/delete";
+        for (pointer, bad) in [
+            ("/ids", json!({})),
+            ("/filter", json!({"filter": {}})),
+            (
+                "/filter",
+                json!({"ids": ["cmp_1"], "filter": {"room": ["kitchen"]}}),
+            ),
+            ("/ids", json!({"ids": vec!["cmp_1"; 1_001]})),
+        ] {
+            let refused = api.post_refused(path, bad).await;
+            assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+        }
+        let left = async || {
+            let list = api.get("/v1/compositions").await;
+            list["data"].as_array().unwrap().len()
+        };
+        let filter = json!({"room": ["kitchen"], "state": ["ready", "cancelled"]});
+        let many = |dry_run: bool| json!({"filter": filter, "dry_run": dry_run});
+        let counted = api.post(path, many(true)).await;
+        assert_eq!(counted, json!({"deleted": 2, "bytes": bytes}));
+        assert_eq!(left().await, 3);
+        assert_eq!(api.post(path, many(false)).await, counted);
+        assert_eq!(left().await, 1);
+        let none = json!({"deleted": 0, "bytes": 0});
+        assert_eq!(api.post(path, many(false)).await, none);
+        let ids = |dry_run: bool| json!({"ids": [failed, "cmp_1"], "dry_run": dry_run});
+        let one = json!({"deleted": 1, "bytes": 0});
+        assert_eq!(api.post(path, ids(true)).await, one);
+        assert_eq!(left().await, 1);
+        assert_eq!(api.post(path, ids(false)).await, one);
+        assert_eq!(left().await, 0);
+        within(async {
+            let ended = |name: &String| !name.ends_with("wav") || name.contains("rec_");
+            while !files(&home.path().join("recordings")).iter().all(ended) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let told = api.get("/v1/events?type=composition.deleted").await;
+        assert_eq!(told["data"].as_array().unwrap().len(), 3);
         api.stop().await;
     }
 }
@@ -470,9 +617,11 @@ async fn what_cannot_be_composed_is_told() {
         .await;
     api.key = format!("reader.{}", made["secret"].as_str().unwrap());
     api.get("/v1/compositions").await;
+    api.get(&format!("/v1/sessions/{SESSION}/marks")).await;
     for (method, path) in [
         (Method::POST, "/v1/compositions"),
         (Method::DELETE, "/v1/compositions/cmp_1"),
+        (Method::POST, "/v1/compositions/delete"),
         (Method::POST, "/v1/compositions/cmp_1/cancel"),
         (Method::GET, "/v1/compositions/cmp_1/content"),
     ] {
@@ -881,7 +1030,8 @@ async fn pictures_take_ffmpeg() {
         ),
         ("/video/regions/1", regions(json!({"x": 162}))),
         ("/video/regions/1", regions(json!({"x": u32::MAX}))),
-        ("/video/regions/1", regions(json!({"columns": 0}))),
+        ("/video/regions/1/columns", regions(json!({"columns": 0}))),
+        ("/video/regions/1/rows", regions(json!({"rows": 17}))),
         (
             "/video/regions/1/sources/0",
             regions(json!({"sources": ["a b"]})),

@@ -263,6 +263,124 @@ async fn a_room_is_recorded_by_its_settings_and_files_are_given_and_deleted() {
     }
 }
 
+/// So many ms of a loud tone at 48 kHz, or of a faint and even noise.
+fn sound(ms: usize, is_loud: bool) -> Vec<i16> {
+    let mut noise = 1_u32;
+    let samples = (0..ms * 48).map(|n| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        match is_loud {
+            true => ((n as f64 * 0.05).sin() * 8_000.0) as i16,
+            // −56 dBov.
+            false => ((noise >> 16) as u16 as i16) / 360,
+        }
+    });
+    samples.collect()
+}
+
+/// Two speak with pauses, beside a fan; what is told of them is where they spoke, until they are erased.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_spoke_when_is_told_of_recordings_and_of_their_session() {
+    // What each says: ms of noise, of tone, of noise, and so on. Anna's 400 ms are a pause within what she says.
+    let said = [
+        ("anna", &[300, 1_000, 1_200, 500, 400, 500, 200][..]),
+        ("ben", &[1_500, 700, 800, 600, 2_000]),
+    ];
+    let expected = [
+        ("anna", vec![(300, 1_300), (2_500, 3_900)]),
+        ("ben", vec![(1_500, 2_200), (3_000, 3_600)]),
+    ];
+    for home in Home::all().await {
+        let api = Api::start(config(&home)).await;
+        let (anna, ben) = (
+            api.join("kitchen", "anna").await,
+            api.join("kitchen", "ben").await,
+        );
+        let session = session_of(&api, &anna).await;
+        record(&api, &session, json!("all")).await;
+        let mut mics = [publish(&anna, "mic").await, publish(&ben, "mic").await];
+        let began = parlour_server::time::Timestamp::now();
+        let [anna_mic, ben_mic] = &mut mics;
+        let pcm = |who: usize| {
+            let parts = said[who].1.iter().enumerate();
+            let pcm: Vec<_> = parts.flat_map(|(n, ms)| sound(*ms, n % 2 == 1)).collect();
+            pcm
+        };
+        let (anna_says, ben_says) = (pcm(0), pcm(1));
+        tokio::join!(speak(anna_mic, &anna_says), speak(ben_mic, &ben_says));
+        let path = format!("/v1/sessions/{session}/marks");
+        let early = api.get(&path).await;
+        // Nothing is stored yet.
+        let early = early["data"].as_array().unwrap();
+        assert!(early.iter().all(|lane| lane["complete"] == false));
+        assert_eq!(early.len(), 2);
+        drop(mics);
+        within(anna.leave()).await;
+        within(ben.leave()).await;
+        let mut ready = recordings(&api, "ready", 2).await;
+        // They begin at once.
+        ready.sort_by_key(|one| one["participant"].to_string());
+        let time = |of: &Value| {
+            let text = of["started_at"].as_str().unwrap();
+            text.parse::<parlour_server::time::Timestamp>()
+                .unwrap()
+                .as_millis()
+        };
+        let of_session = api.get(&path).await;
+        let session_began = time(&api.get(&format!("/v1/sessions/{session}")).await);
+        let lanes = of_session["data"].as_array().unwrap();
+        assert_eq!(lanes.len(), 2);
+        for (recording, (who, expected)) in ready.iter().zip(&expected) {
+            let id = recording["id"].as_str().unwrap();
+            let own = api.get(&format!("/v1/recordings/{id}/marks")).await;
+            let own = &own["data"][0];
+            let lane = lanes
+                .iter()
+                .find(|lane| lane["participant"] == *who)
+                .unwrap();
+            for (lane, zero) in [(own, time(recording)), (lane, session_began)] {
+                assert_eq!(
+                    (&lane["participant"], &lane["complete"]),
+                    (&json!(who), &json!(true))
+                );
+                let found: Vec<_> = (lane["speech"].as_array().unwrap().iter())
+                    .map(|mark| ["from_ms", "to_ms"].map(|end| mark[end].as_i64().unwrap()))
+                    .collect();
+                assert_eq!(found.len(), expected.len(), "{lane}");
+                for (found, (from, to)) in found.iter().zip(expected) {
+                    let at = found.map(|place| place + zero - began.as_millis());
+                    let is_near = (at[0] - from).abs() <= 100 && (at[1] - to).abs() <= 100;
+                    assert!(is_near, "{at:?} is not {from} to {to}");
+                }
+            }
+        }
+        // It goes with the recordings.
+        let erasure = api
+            .post("/v1/erasures", json!({"participant": "anna"}))
+            .await;
+        let erasure = format!("/v1/erasures/{}", erasure["id"].as_str().unwrap());
+        within(async {
+            while api.get(&erasure).await["state"] != "done" {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let left = api.get(&path).await;
+        assert_eq!(
+            all(left["data"].as_array().unwrap(), "participant"),
+            ["ben"]
+        );
+        let stored = files(&home.path().join("recordings"));
+        assert!(
+            stored.iter().all(|name| !name.contains("anna")),
+            "{stored:?}"
+        );
+        let id = ready[0]["id"].as_str().unwrap();
+        let gone = format!("/v1/recordings/{id}/marks");
+        assert_eq!(api.call(Method::GET, &gone, Value::Null).await.0, 404);
+        api.stop().await;
+    }
+}
+
 /// Who may do what.
 #[tokio::test(flavor = "multi_thread")]
 async fn recordings_have_a_scope_of_their_own() {

@@ -104,20 +104,6 @@ export async function ask(method, path, body, { headers = {}, quiet = false } = 
 export const get = (path, options) => ask("GET", path, undefined, options);
 
 /**
- * Reads again what a page shows; leads to `list` if it is gone, whoever has deleted it.
- * @param {() => Promise<unknown>} read
- * @param {string} list
- */
-export const unlessGone = (read, list) => async () => {
-  try {
-    await read();
-  } catch (error) {
-    if (!(error instanceof Problem && error.kind === "not-found")) throw error;
-    location.hash = list;
-  }
-};
-
-/**
  * The query of a list; what is empty is left out.
  * @param {Record<string, string | number | string[] | null | undefined>} values
  */

@@ -3,12 +3,12 @@ import { get, query } from "./api.js";
 import { filters } from "./forms.js";
 import { every } from "./live.js";
 import { more } from "./rooms.js";
-import { badge, empty, h, head, link, table, time } from "./ui.js";
+import { badge, empty, h, head, link, table, time, wantedOf } from "./ui.js";
 import { text, word } from "./text.js";
 
 /** @param {HTMLElement} main @param {string[]} _ @param {URLSearchParams} search */
 export async function render(main, _, search) {
-  const wanted = { actor: search.get("actor"), action: search.get("action"), target: search.get("target"), participant: search.get("participant") };
+  const wanted = wantedOf(search, "actor", "action", "target", "participant");
   const place = h("div");
   let newest = "", pages = 1;
   const read = async (quiet = true) => {

@@ -1,17 +1,18 @@
 /** Compositions: the recordings of a session as one file. A list, how far each is, and one of them to play. */
-import { ask, get, query, unlessGone } from "./api.js";
-import { filters } from "./forms.js";
+import { ask, get, query } from "./api.js";
+import { filters, stateFilter } from "./forms.js";
 import { show } from "./how.js";
-import { every, live } from "./live.js";
+import { every, follow, live } from "./live.js";
 import { player } from "./player.js";
-import { more } from "./rooms.js";
-import { badge, confirm, doing, empty, facts, h, head, link, path, section, settled, table, time } from "./ui.js";
+import { deleteAll, known } from "./recordings.js";
+import { more, ROOM } from "./rooms.js";
+import { badge, confirm, doing, emptyList, h, head, link, path, section, settled, table, time, wantedOf } from "./ui.js";
 import { position, size, span, text, word } from "./text.js";
 
 /** What tells of compositions. Nothing tells that one is asked for, begun, cancelled, or how far it is. */
 export const EVENTS = ["composition.ready", "composition.failed", "composition.deleted"];
 const TONES = /** @type {const} */ ({ queued: "warn", running: "warn", ready: "good", failed: "bad", cancelled: "" });
-const UNDER_WAY = ["queued", "running"];
+const UNDER_WAY = ["queued", "running"], OVER = ["ready", "failed", "cancelled"];
 /** Errors of which the program's own words say more. */
 const DETAILED = ["compose-failed", "crashed", "write-failed"];
 /** Formats with a picture. */
@@ -28,15 +29,16 @@ function far({ state, progress }) {
 
 /** @param {HTMLElement} main @param {string[]} _ @param {URLSearchParams} search */
 export async function render(main, _, search) {
-  const wanted = { room: search.get("room"), session: search.get("session"), state: search.get("state") };
-  const nothing = () => Object.values(wanted).some(Boolean) ? empty(text("ui.noMatch"), text("ui.noMatchText"), link("/compositions", text("ui.showAll"))) : empty(text("compositions.empty"), text("compositions.emptyText"), link("/compositions/new", text("compositions.make"), { class: "button" }));
-  const { place, read } = compositionList(wanted, nothing, true);
+  const wanted = wantedOf(search, "room", "session", "state");
+  const nothing = () => emptyList("/compositions", wanted, link("/compositions/new", text("compositions.make"), { class: "button" }));
+  const list = compositionList(wanted, nothing, true), remove = deleteAll("/compositions", wanted, OVER);
+  const read = async (quiet = true) => { remove.hidden = await list.read(quiet) === 0; };
   await read(false);
-  main.append(head(text("nav.compositions"), { actions: [link("/compositions/new", text("compositions.make"), { class: "button main" })] }), filters([
+  main.append(head(text("nav.compositions"), { actions: [remove, link("/compositions/new", text("compositions.make"), { class: "button main" })] }), filters([
     { name: "room", label: text("words.room"), kind: "search" },
-    { name: "state", label: text("words.state"), kind: "select", options: [["", text("ui.all")], ...Object.keys(TONES).map((state) => /** @type {[string, string]} */ ([state, word("compositionState", state)]))] },
-  ], search, "/compositions"), place);
-  live(query({ type: EVENTS }), settled(200, () => void read().catch(() => undefined)), read);
+    stateFilter("compositionState", Object.keys(TONES)),
+  ], search, "/compositions"), list.place);
+  live(query({ type: EVENTS }), settled(200, read), read);
   every(2_000, read);
 }
 
@@ -86,11 +88,11 @@ export function compositionList(wanted, nothing, withRoom = false) {
     }
     const list = table(text("nav.compositions"), [
       { name: text("compositions.asked"), cell: ({ id, created_at }) => h("a", { href: `#${path("compositions", id)}` }, time(created_at)) },
-      ...(withRoom ? [{ name: text("words.room"), cell: (/** @type {any} */ { room }) => link(path("rooms", room), room) }] : []),
+      ...(withRoom ? [ROOM] : []),
       { name: text("compositions.kind"), cell: (one) => h("div", {}, word("format", one.format), h("div", { class: "faint", text: kindOf(one) })) },
       { name: text("words.state"), cell: (one) => cell(one, "progress", (now) => [stateOf(now), ...far(now)]) },
-      { name: text("words.length"), cell: (one) => cell(one, "", ({ duration_ms }) => [duration_ms === null ? "–" : span(duration_ms)]), class: "figure" },
-      { name: text("server.size"), cell: (one) => cell(one, "", ({ size: bytes }) => [bytes === null ? "–" : size(bytes)]), class: "figure" },
+      { name: text("words.length"), cell: (one) => cell(one, "", ({ duration_ms }) => [span(duration_ms)]), class: "figure" },
+      { name: text("server.size"), cell: (one) => cell(one, "", ({ size: bytes }) => [size(bytes)]), class: "figure" },
     ], data);
     place.replaceChildren(list.table, more(next_cursor, list, (cursor) => get(`/compositions${query({ ...wanted, limit: PAGE, cursor })}`, { quiet: true })));
     return rows.size;
@@ -105,15 +107,15 @@ const kindOf = ({ audio, video }) => video ? word("layout", video.layout) : word
 const sideOf = (side) => Array.isArray(side) ? side.join(", ") : word("side", side);
 
 /** The part of the session, as it was asked for. @param {any} composition */
-const partOf = ({ from_ms, to_ms }) => from_ms === null && to_ms === null ? text("compositions.whole") : text("compositions.part", { from: position(from_ms ?? 0), to: to_ms === null ? text("compositions.end") : position(to_ms) });
+const partOf = ({ asked: { from_ms, to_ms } }) => from_ms === null && to_ms === null ? text("compositions.whole") : text("compositions.part", { from: position(from_ms ?? 0), to: to_ms === null ? text("compositions.end") : position(to_ms) });
 
 /** @param {HTMLElement} main @param {string[]} parts */
 export async function renderOne(main, [id = ""]) {
   const at = path("compositions", id);
-  const mark = h("span"), known = h("div"), result = h("div", { class: "sound" });
+  const mark = h("span"), about = h("div"), result = h("div", { class: "sound" });
   const again = doing(text("compositions.again"), async () => {
-    const { session, format, audio, video, from_ms, to_ms } = await get(at, { quiet: true });
-    const given = Object.entries({ video, from_ms, to_ms }).filter(([, value]) => value !== null);
+    const { session, format, audio, video, asked } = await get(at, { quiet: true });
+    const given = Object.entries({ video, ...asked }).filter(([, value]) => value !== null);
     const made = await ask("POST", "/compositions", { session, format, audio, ...Object.fromEntries(given) });
     location.hash = path("compositions", made.id);
   }, { class: "main" });
@@ -132,7 +134,7 @@ export async function renderOne(main, [id = ""]) {
     const one = await get(at, { quiet });
     if (mine < answered) return one;
     answered = mine;
-    const { room, session, format, audio, video, state, error } = one;
+    const { room, format, audio, video, state, error } = one;
     bar.replaceChildren(...far(one));
     // Who listens is not interrupted by what changes nothing.
     if (shown === state) return one;
@@ -140,18 +142,15 @@ export async function renderOne(main, [id = ""]) {
     mark.replaceChildren(stateOf(one));
     again.hidden = !["failed", "cancelled"].includes(state);
     cancel.hidden = !UNDER_WAY.includes(state);
-    known.replaceChildren(facts([
-      [text("words.room"), link(path("rooms", room), room)], [text("words.session"), link(path("sessions", session), `${session.slice(0, 8)}…`)], [text("compositions.format"), word("format", format)],
-      [text("recordings.sound"), audio.mode === "dual" ? text("compositions.sides", { left: sideOf(audio.left), right: sideOf(audio.right) }) : word("mode", audio.mode)],
+    about.replaceChildren(known(one, [
+      [text("compositions.format"), word("format", format)], [text("recordings.sound"), audio.mode === "dual" ? text("compositions.sides", { left: sideOf(audio.left), right: sideOf(audio.right) }) : word("mode", audio.mode)],
       ...(video ? [/** @type {[string, string]} */ ([text("compositions.picture"), text("compositions.figures", { layout: word("layout", video.layout), width: video.width, height: video.height, fps: video.fps })])] : []),
-      [text("compositions.of"), partOf(one)], [text("compositions.asked"), time(one.created_at)], [text("words.ended"), time(one.ended_at)],
-      [text("words.length"), one.duration_ms === null ? "–" : span(one.duration_ms)], [text("server.size"), one.size === null ? "–" : size(one.size)],
-      [text("recordings.expires"), one.expires_at ? time(one.expires_at) : text("recordings.never")],
+      [text("compositions.of"), partOf(one)], [text("compositions.asked"), time(one.created_at)],
     ]));
     const src = `/v1${at}/content`;
     if (state === "ready") show({ method: "GET", path: src });
     result.replaceChildren(...state === "ready" ? [
-      player({ src, label: text("compositions.one", { room }), duration_ms: one.duration_ms, size: one.size, picture: PICTURES.includes(format) }),
+      player({ of: at, label: text("compositions.one", { room }), duration_ms: one.duration_ms, size: one.size, picture: PICTURES.includes(format) }),
       h("p", {}, h("a", { href: src, download: `${id}.${format}`, text: text("recordings.download") })),
     ] : error ? [h("p", { class: "notice", text: word("compositionError", error.code) }), DETAILED.includes(error.code) ? h("pre", { tabindex: "0", text: error.detail }) : ""]
       : [h("p", { class: "hint", text: text(`compositions.${state}`) }), bar]);
@@ -159,13 +158,7 @@ export async function renderOne(main, [id = ""]) {
   };
   const first = await read(false);
   main.append(head(text("compositions.one", { room: first.room }), { over: link("/compositions", text("nav.compositions")), badge: mark, actions: [again, cancel, remove] }),
-    section(text("compositions.result"), result), known, h("p", { class: "hint" }, h("code", { text: id })));
-  const reread = unlessGone(read, "/compositions");
-  const later = settled(200, () => void reread().catch(() => undefined));
-  live(query({ session: first.session, type: EVENTS }), ({ type, data }) => {
-    // There is nothing left to read, whoever has deleted it.
-    if (type === "composition.deleted" && data.composition.id === id) location.hash = "/compositions";
-    else later();
-  }, reread);
+    section(text("compositions.result"), result), about, h("p", { class: "hint" }, h("code", { text: id })));
+  const reread = follow("composition", first, EVENTS, read);
   every(1_000, async () => { if (UNDER_WAY.includes(shown)) await reread(); });
 }

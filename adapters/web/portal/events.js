@@ -3,7 +3,7 @@ import { get, query } from "./api.js";
 import { filters } from "./forms.js";
 import { live } from "./live.js";
 import { more } from "./rooms.js";
-import { button, empty, h, head, link, path, table, time } from "./ui.js";
+import { button, empty, h, head, link, path, table, time, wantedOf } from "./ui.js";
 import { text } from "./text.js";
 
 /** The types that can be chosen; others can be in the address. */
@@ -17,7 +17,7 @@ const MOST = 500;
 
 /** @param {HTMLElement} main @param {string[]} _ @param {URLSearchParams} search */
 export async function render(main, _, search) {
-  const wanted = { type: search.get("type"), room: search.get("room"), session: search.get("session") };
+  const wanted = wantedOf(search, "type", "room", "session");
   const place = h("div");
   let held = false;
   /** @type {any[]} */

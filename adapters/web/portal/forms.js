@@ -1,7 +1,7 @@
 /** Forms: what the API finds wrong stands at the field that it is about. */
 import { Problem } from "./api.js";
 import { h } from "./ui.js";
-import { text } from "./text.js";
+import { text, word } from "./text.js";
 
 /**
  * @typedef {{
@@ -97,6 +97,14 @@ export function form(fields, doing, send, options = {}) {
   }
   return made;
 }
+
+/**
+ * A filter by state, with the words of a group.
+ * @param {string} group
+ * @param {string[]} states
+ * @returns {Field}
+ */
+export const stateFilter = (group, states) => ({ name: "state", label: text("words.state"), kind: "select", options: [["", text("ui.all")], ...states.map((state) => /** @type {[string, string]} */ ([state, word(group, state)]))] });
 
 /**
  * Filters of a list: they are in the page's address, so that it can be kept and sent.

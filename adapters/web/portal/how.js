@@ -4,79 +4,81 @@ import { text } from "./text.js";
 
 /** @typedef {import("./api.js").Asked} Asked */
 
-/**
- * The commands: method and path as the API's description has them, the command's words, and the members that stand without a name.
- * @type {[method: string, path: string, words: string, positional?: string[]][]}
- */
-const COMMANDS = [
-  ["GET", "/v1/rooms", "room list"],
-  ["POST", "/v1/rooms", "room create", ["name"]],
-  ["GET", "/v1/rooms/{}", "room get"],
-  ["PATCH", "/v1/rooms/{}", "room update"],
-  ["DELETE", "/v1/rooms/{}", "room delete"],
-  ["POST", "/v1/rooms/{}/tokens", "token create", ["participant"]],
-  ["POST", "/v1/rooms/{}/tokens/revoke", "token revoke"],
-  ["POST", "/v1/rooms/{}/guest-links", "token guest-link"],
-  ["GET", "/v1/rooms/{}/bans", "ban list"],
-  ["PUT", "/v1/rooms/{}/bans/{}", "ban add"],
-  ["DELETE", "/v1/rooms/{}/bans/{}", "ban remove"],
-  ["GET", "/v1/rooms/{}/lobby", "lobby list"],
-  ["POST", "/v1/rooms/{}/lobby/admit", "lobby admit", ["participants"]],
-  ["POST", "/v1/rooms/{}/lobby/deny", "lobby deny", ["participants"]],
-  ["GET", "/v1/sessions", "session list"],
-  ["GET", "/v1/sessions/{}", "session get"],
-  ["GET", "/v1/sessions/{}/stats", "session stats"],
-  ["POST", "/v1/sessions/{}/end", "session end"],
-  ["POST", "/v1/sessions/{}/kick", "session kick", ["participants"]],
-  ["POST", "/v1/sessions/{}/censor", "session censor", ["participants"]],
-  ["POST", "/v1/sessions/{}/uncensor", "session uncensor", ["participants"]],
-  ["POST", "/v1/sessions/{}/messages", "session message", ["to"]],
-  ["GET", "/v1/participants", "participant list"],
-  ["GET", "/v1/sessions/{}/participants/{}", "participant get"],
-  ["DELETE", "/v1/sessions/{}/participants/{}/streams/{}", "participant unpublish"],
-  ["GET", "/v1/recordings", "recording list"],
-  ["GET", "/v1/recordings/{}", "recording get"],
-  ["DELETE", "/v1/recordings/{}", "recording delete"],
-  ["GET", "/v1/recordings/{}/content", "recording download"],
-  ["GET", "/v1/compositions", "composition list"],
-  ["POST", "/v1/compositions", "composition create", ["session"]],
-  ["GET", "/v1/compositions/{}", "composition get"],
-  ["GET", "/v1/compositions/{}/content", "composition download"],
-  ["POST", "/v1/compositions/{}/cancel", "composition cancel"],
-  ["DELETE", "/v1/compositions/{}", "composition delete"],
-  ["PUT", "/v1/sessions/{}/recording", "recording start", ["participants"]],
-  ["GET", "/v1/sessions/{}/recording", "recording status"],
-  ["DELETE", "/v1/sessions/{}/recording", "recording stop"],
-  ["GET", "/v1/webhooks", "webhook list"],
-  ["POST", "/v1/webhooks", "webhook create", ["url"]],
-  ["GET", "/v1/webhooks/{}", "webhook get"],
-  ["PATCH", "/v1/webhooks/{}", "webhook update", ["url"]],
-  ["DELETE", "/v1/webhooks/{}", "webhook delete"],
-  ["POST", "/v1/webhooks/{}/test", "webhook test"],
-  ["POST", "/v1/webhooks/{}/rotate", "webhook rotate"],
-  ["POST", "/v1/webhooks/{}/replay", "webhook replay"],
-  ["GET", "/v1/webhooks/{}/deliveries", "webhook deliveries"],
-  ["POST", "/v1/webhooks/{}/deliveries/{}/retry", "webhook retry"],
-  ["GET", "/v1/events", "event list"],
-  ["GET", "/v1/events/stream", "event tail"],
-  ["GET", "/v1/keys", "key list"],
-  ["POST", "/v1/keys", "key create", ["id"]],
-  ["POST", "/v1/keys/{}/rotate", "key rotate"],
-  ["DELETE", "/v1/keys/{}", "key revoke"],
-  ["GET", "/v1/admins", "admin list"],
-  ["PUT", "/v1/admins/{}", "admin password"],
-  ["DELETE", "/v1/admins/{}", "admin delete"],
-  ["GET", "/v1/audit", "audit list"],
-  ["POST", "/v1/erasures", "erasure create", ["participant"]],
-  ["GET", "/v1/erasures", "erasure list"],
-  ["GET", "/v1/server", "server get"],
-  ["GET", "/v1/server/stats", "server stats"],
-  ["POST", "/v1/server/drain", "server drain"],
-  ["DELETE", "/v1/server/drain", "server end-drain"],
-  ["POST", "/v1/server/backup", "server backup"],
-];
+/** The commands: a method and a path of the API, the command's words, and the member that stands without a name. */
+const COMMANDS = [...`
+GET /rooms room list
+POST /rooms room create: name
+GET /rooms/{} room get
+PATCH /rooms/{} room update
+DELETE /rooms/{} room delete
+POST /rooms/{}/tokens token create: participant
+POST /rooms/{}/tokens/revoke token revoke
+POST /rooms/{}/guest-links token guest-link
+GET /rooms/{}/bans ban list
+PUT /rooms/{}/bans/{} ban add
+DELETE /rooms/{}/bans/{} ban remove
+GET /rooms/{}/lobby lobby list
+POST /rooms/{}/lobby/admit lobby admit: participants
+POST /rooms/{}/lobby/deny lobby deny: participants
+GET /sessions session list
+GET /sessions/{} session get
+GET /sessions/{}/stats session stats
+GET /sessions/{}/marks session marks
+POST /sessions/{}/end session end
+POST /sessions/{}/kick session kick: participants
+POST /sessions/{}/censor session censor: participants
+POST /sessions/{}/uncensor session uncensor: participants
+POST /sessions/{}/messages session message: to
+GET /participants participant list
+GET /sessions/{}/participants/{} participant get
+DELETE /sessions/{}/participants/{}/streams/{} participant unpublish
+GET /recordings recording list
+GET /recordings/{} recording get
+DELETE /recordings/{} recording delete
+GET /recordings/{}/content recording download
+GET /recordings/{}/marks recording marks
+POST /recordings/delete recording delete-many
+GET /compositions composition list
+POST /compositions composition create: session
+GET /compositions/{} composition get
+GET /compositions/{}/content composition download
+GET /compositions/{}/marks composition marks
+POST /compositions/delete composition delete-many
+POST /compositions/{}/cancel composition cancel
+DELETE /compositions/{} composition delete
+PUT /sessions/{}/recording recording start: participants
+GET /sessions/{}/recording recording status
+DELETE /sessions/{}/recording recording stop
+GET /webhooks webhook list
+POST /webhooks webhook create: url
+GET /webhooks/{} webhook get
+PATCH /webhooks/{} webhook update: url
+DELETE /webhooks/{} webhook delete
+POST /webhooks/{}/test webhook test
+POST /webhooks/{}/rotate webhook rotate
+POST /webhooks/{}/replay webhook replay
+GET /webhooks/{}/deliveries webhook deliveries
+POST /webhooks/{}/deliveries/{}/retry webhook retry
+GET /events event list
+GET /events/stream event tail
+GET /keys key list
+POST /keys key create: id
+POST /keys/{}/rotate key rotate
+DELETE /keys/{} key revoke
+GET /admins admin list
+PUT /admins/{} admin password
+DELETE /admins/{} admin delete
+GET /audit audit list
+POST /erasures erasure create: participant
+GET /erasures erasure list
+GET /server server get
+GET /server/stats server stats
+POST /server/drain server drain
+DELETE /server/drain server end-drain
+POST /server/backup server backup
+`.matchAll(/^(\w+) (\S+) ([^:\n]+)(?:: (\w+))?$/gm)];
 /** Commands that ask before they delete. */
-const ASKS = /^(\w+ delete|key revoke|erasure create)$/;
+const ASKS = /^(\w+ delete.*|key revoke|erasure create)$/;
 
 /** A word of a shell. @param {string} word */
 const quoted = (word) => /^[\w./:@%+,~-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
@@ -105,13 +107,14 @@ function option(name, value) {
  */
 export function command({ method, path, body }) {
   const [plain = "", search = ""] = path.split("?");
-  for (const [its, template, words, positional = []] of COMMANDS) {
-    const found = its === method && new RegExp(`^${template.replaceAll("{}", "([^/]+)")}$`).exec(plain);
+  for (const [, its, template = "", words = "", positional = ""] of COMMANDS) {
+    const found = its === method && new RegExp(`^/v1${template.replaceAll("{}", "([^/]+)")}$`).exec(plain);
     if (!found) continue;
     const parts = found.slice(1).map((part) => quoted(decodeURIComponent(part)));
     const members = words === "admin password" ? {} : body ?? {};
-    const first = positional.flatMap((name) => members[name] === "all" ? [] : members[name] ?? []).map((value) => quoted(String(value)));
-    const named = Object.entries(members).filter(([name, value]) => !positional.includes(name) || value === "all").flatMap(([name, value]) => option(name, value));
+    const given = members[positional] ?? [];
+    const first = given === "all" ? [] : [given].flat().map((value) => quoted(String(value)));
+    const named = Object.entries(members).filter(([name, value]) => name !== positional || value === "all").flatMap(([name, value]) => option(name, value));
     const wanted = [...new URLSearchParams(search)].filter(([name]) => name !== "cursor").flatMap(([name, value]) => option(name, value));
     const extra = words === "token create" ? ["--ticket", "--qr"] : ASKS.test(words) ? ["--yes"] : [];
     return ["parlour", words, ...parts, ...first, ...named, ...wanted, ...extra].join(" ");

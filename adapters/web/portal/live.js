@@ -1,6 +1,7 @@
 /** What happens, as it happens: one stream of events for the page that is shown, and questions that are asked again. */
-import { leavePage, login, whoIsIn } from "./api.js";
+import { leavePage, login, Problem, query, whoIsIn } from "./api.js";
 import { show } from "./how.js";
+import { settled } from "./ui.js";
 
 /** @typedef {{ type: string, at: string, seq: number, room: string | null, session: string | null, participant: string | null, data: any }} Event */
 
@@ -19,17 +20,17 @@ export function endAll() {
 
 /**
  * Tells of events until another page is shown. A tab that nobody sees keeps no connection; it catches up when it is seen.
- * @param {string} query
+ * @param {string} filter
  * @param {(event: Event) => void} tell
  * @param {() => unknown} [missed] Read anew: what happened before the stream began, or while it was broken, is told by no event.
  */
-export function live(query, tell, missed = () => undefined) {
+export function live(filter, tell, missed = () => undefined) {
   /** @type {EventSource | null} */
   let source = null;
   let timer = 0, ended = false;
   const open = () => {
     if (ended || document.hidden || source) return;
-    const made = source = new EventSource(`/v1/events/stream${query}`);
+    const made = source = new EventSource(`/v1/events/stream${filter}`);
     made.onopen = async () => {
       // What fails here is read again with the next event.
       try {
@@ -58,8 +59,32 @@ export function live(query, tell, missed = () => undefined) {
     source?.close();
     document.removeEventListener("visibilitychange", see);
   });
-  show({ method: "GET", path: `/v1/events/stream${query}` });
+  show({ method: "GET", path: `/v1/events/stream${filter}` });
   open();
+}
+
+/**
+ * Keeps the page of one recording or composition as it is; leads to the list once it is gone, whoever has deleted it.
+ * @param {"recording" | "composition"} kind
+ * @param {{ id: string, session: string }} one
+ * @param {string[]} types Of the events after which it is read again.
+ * @param {() => Promise<unknown>} read
+ * @returns {() => Promise<void>} Reads it again.
+ */
+export function follow(kind, { id, session }, types, read) {
+  const leave = () => { location.hash = `/${kind}s`; };
+  const again = async () => {
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof Problem && error.kind === "not-found")) throw error;
+      leave();
+    }
+  };
+  const soon = settled(200, again);
+  // There is nothing left to read of what is deleted.
+  live(query({ session, type: types }), ({ type, data }) => type === `${kind}.deleted` && data[kind].id === id ? leave() : soon(), again);
+  return again;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What goes on, and first what is wrong. */
 import { get, query } from "./api.js";
 import { every, live } from "./live.js";
+import { ROOM } from "./rooms.js";
 import { empty, h, head, link, path, section, settled, table, time } from "./ui.js";
 import { number, shortDay, span, text } from "./text.js";
 
@@ -22,7 +23,7 @@ export async function render(main) {
   };
   await Promise.all([read(), showDays(chart)]);
   main.append(head(text("nav.overview")), wrong, figures, section(text("overview.now"), sessions), section(text("overview.days", { count: DAYS }), chart));
-  live(query({ type: ["session.started", "session.ended", "participant.joined", "participant.left", "server.draining", "server.drain_ended"] }), settled(200, () => void read().catch(() => undefined)), read);
+  live(query({ type: ["session.started", "session.ended", "participant.joined", "participant.left", "server.draining", "server.drain_ended"] }), settled(200, read), read);
   every(10_000, read);
 }
 
@@ -51,7 +52,7 @@ const notice = (what, to) => h("p", { class: "notice" }, h("span", { text: what 
 /** @param {any[]} rows */
 function running(rows) {
   return table(text("overview.now"), [
-    { name: text("words.room"), cell: ({ room }) => link(path("rooms", room), room) },
+    ROOM,
     { name: text("words.people"), cell: ({ participants }) => number(participants), class: "figure" },
     { name: text("words.started"), cell: ({ started_at }) => time(started_at) },
     { name: text("words.length"), cell: ({ started_at }) => span(Date.now() - Date.parse(started_at)), class: "figure" },

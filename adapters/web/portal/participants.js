@@ -1,30 +1,23 @@
 /** People over all sessions, and the erasure of one. */
 import { ask, get, query } from "./api.js";
-import { filters, form } from "./forms.js";
+import { filters, form, stateFilter } from "./forms.js";
 import { every, live } from "./live.js";
-import { more } from "./rooms.js";
-import { badge, button, dialog, empty, h, head, link, path, say, section, settled, table, time } from "./ui.js";
+import { NAME, ROOM, showList } from "./rooms.js";
+import { badge, button, dialog, h, head, path, say, section, settled, table, time, wantedOf } from "./ui.js";
 import { span, text, word } from "./text.js";
 
 /** @param {HTMLElement} main @param {string[]} _ @param {URLSearchParams} search */
 export async function render(main, _, search) {
   const place = h("div"), erased = h("div");
-  const wanted = { participant: search.get("participant"), name: search.get("name"), room: search.get("room"), state: search.get("state") };
-  const read = async () => {
-    const page = await get(`/participants${query({ ...wanted, limit: 50 })}`);
-    if (page.data.length === 0) {
-      return place.replaceChildren(Object.values(wanted).some(Boolean) ? empty(text("ui.noMatch"), text("ui.noMatchText"), link("/participants", text("ui.showAll"))) : empty(text("participants.empty"), text("participants.emptyText"), link("/rooms", text("overview.toRooms"), { class: "button" })));
-    }
-    const list = table(text("nav.participants"), [
-      { name: text("words.name"), cell: ({ name, participant }) => h("div", {}, link(`/participants?participant=${encodeURIComponent(participant)}`, name || participant), name && name !== participant ? h("div", {}, h("code", { class: "faint", text: participant })) : null) },
-      { name: text("words.room"), cell: ({ room }) => link(path("rooms", room), room) },
-      { name: text("words.state"), cell: ({ state, censored }) => censored && state !== "left" ? badge(text("presence.censored"), "warn") : badge(word("presence", state), state === "connected" ? "good" : state === "reconnecting" ? "warn" : "") },
-      { name: text("words.joined"), cell: ({ joined_at, session }) => h("a", { href: `#${path("sessions", session)}` }, time(joined_at)) },
-      { name: text("words.length"), cell: ({ joined_at, left_at }) => span((left_at ? Date.parse(left_at) : Date.now()) - Date.parse(joined_at)), class: "figure" },
-      { name: text("words.way"), cell: ({ path: way }) => word("way", way) },
-    ], page.data);
-    place.replaceChildren(list.table, more(page.next_cursor, list, (cursor) => get(`/participants${query({ ...wanted, limit: 50, cursor })}`, { quiet: true })));
-  };
+  const wanted = wantedOf(search, "participant", "name", "room", "state");
+  const read = () => showList(place, "/participants", wanted, [
+    NAME,
+    ROOM,
+    { name: text("words.state"), cell: ({ state, censored }) => censored && state !== "left" ? badge(text("presence.censored"), "warn") : badge(word("presence", state), state === "connected" ? "good" : state === "reconnecting" ? "warn" : "") },
+    { name: text("words.joined"), cell: ({ joined_at, session }) => h("a", { href: `#${path("sessions", session)}` }, time(joined_at)) },
+    { name: text("words.length"), cell: ({ joined_at, left_at }) => span((left_at ? Date.parse(left_at) : Date.now()) - Date.parse(joined_at)), class: "figure" },
+    { name: text("words.way"), cell: ({ path: way }) => word("way", way) },
+  ]);
   const readErased = async () => {
     const { data } = await get("/erasures?limit=10", { quiet: true });
     erased.replaceChildren(...(data.length === 0 ? [] : [section(text("erase.list"), table(text("erase.list"), [
@@ -39,9 +32,9 @@ export async function render(main, _, search) {
     { name: "name", label: text("words.name"), kind: "search" },
     { name: "participant", label: text("invite.id"), kind: "search" },
     { name: "room", label: text("words.room"), kind: "search" },
-    { name: "state", label: text("words.state"), kind: "select", options: [["", text("ui.all")], ...["connected", "reconnecting", "left"].map((state) => /** @type {[string, string]} */ ([state, word("presence", state)]))] },
+    stateFilter("presence", ["connected", "reconnecting", "left"]),
   ], search, "/participants"), place, erased);
-  live(query({ type: ["participant.joined", "participant.left"] }), settled(300, () => void read().catch(() => undefined)), read);
+  live(query({ type: ["participant.joined", "participant.left"] }), settled(300, read), read);
   every(5_000, readErased);
 }
 

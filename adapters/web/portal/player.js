@@ -1,5 +1,6 @@
 /** A player of sound, or of a picture with it: what it sounds like at a glance, and every moment of it by a click or a key. */
 import { atEnd } from "./live.js";
+import { lanes } from "./marks.js";
 import { h, svg } from "./ui.js";
 import { position, span, text } from "./text.js";
 
@@ -10,11 +11,11 @@ const BARS = 240;
 const STEPS = /** @type {Record<string, number>} */ ({ ArrowRight: 5, ArrowUp: 5, ArrowLeft: -5, ArrowDown: -5, PageUp: 30, PageDown: -30, End: Infinity, Home: -Infinity });
 
 /**
- * @param {{ src: string, label: string, duration_ms: number, size: number, picture?: boolean }} file
+ * @param {{ of: string, label: string, duration_ms: number, size: number, picture?: boolean }} file `of`: its path in the API.
  * @returns {HTMLElement}
  */
-export function player({ src, label, duration_ms, size, picture = false }) {
-  const options = { controls: true, preload: "metadata", src, "aria-label": label };
+export function player({ of, label, duration_ms, size, picture = false }) {
+  const src = `/v1${of}/content`, options = { controls: true, preload: "metadata", src, "aria-label": label };
   const media = picture ? h("video", { ...options, playsinline: true }) : h("audio", options);
   const seconds = () => Number.isFinite(media.duration) ? media.duration : duration_ms / 1_000;
   const all = svg("svg", { viewBox: `0 0 ${BARS} 2`, preserveAspectRatio: "none", "aria-hidden": "true" });
@@ -66,7 +67,8 @@ export function player({ src, label, duration_ms, size, picture = false }) {
     if (peaks) for (const place of [all, played]) place.append(svg("path", { d: outline(peaks) }));
   });
   const scale = h("p", { class: "scale" }, ...[0, .5, 1].map((part) => h("span", { text: position(duration_ms * part) })));
-  return h("div", { class: "player" }, ...picture ? [media, wave, scale] : [wave, scale, media], hint);
+  const speech = lanes(of, duration_ms, () => media.currentTime * 1_000, (ms) => seek(ms / 1_000));
+  return h("div", { class: "player" }, ...picture ? [media, wave, scale, speech] : [wave, scale, speech, media], hint);
 }
 
 /**

@@ -123,7 +123,7 @@ async function now(main, name, first, show) {
   await read();
   bar.append(...all);
   main.append(lobby, sign, section(text("room.people"), bar, people), h("p", {}, link(`/sessions?room=${encodeURIComponent(name)}`, text("room.history")), " · ", link(`/events?room=${encodeURIComponent(name)}`, text("room.journal"))));
-  const soon = settled(150, () => void read().catch((error) => { if (error instanceof Problem && error.kind === "not-found") location.hash = "/rooms"; }));
+  const soon = settled(150, () => read().catch((error) => { if (error instanceof Problem && error.kind === "not-found") location.hash = "/rooms"; }));
   live(query({ room: name, speaker: "1" }), (event) => {
     if (event.type !== "speaker.changed") return soon();
     speaker = event.participant;
@@ -295,6 +295,6 @@ async function bans(main, room) {
     await ask("PUT", `${at(room)}/bans/${encodeURIComponent(participant)}`, { ...(until && { until }), ...(reason && { reason }) });
     made.reset();
   })));
-  live(query({ room, type: ["participant.banned", "participant.unbanned"] }), settled(100, () => void read()), read);
+  live(query({ room, type: ["participant.banned", "participant.unbanned"] }), settled(100, read), read);
 }
 

@@ -1,35 +1,26 @@
 /** The rooms: a list, and a new one. */
 import { ask, get, query } from "./api.js";
-import { filters, form } from "./forms.js";
+import { filters, form, stateFilter } from "./forms.js";
 import { live } from "./live.js";
-import { badge, button, dialog, doing, empty, h, head, link, path, settled, table, time } from "./ui.js";
+import { badge, button, dialog, doing, emptyList, h, head, link, path, settled, table, time, wantedOf } from "./ui.js";
 import { number, text, word } from "./text.js";
 
 /** @param {HTMLElement} main @param {string[]} _ @param {URLSearchParams} search */
 export async function render(main, _, search) {
   const place = h("div");
-  const wanted = { prefix: search.get("prefix"), state: search.get("state"), active: search.get("active") };
-  const isFiltered = Object.values(wanted).some(Boolean);
-  const read = async () => {
-    const page = await get(`/rooms${query({ ...wanted, limit: 50 })}`);
-    if (page.data.length === 0) {
-      return place.replaceChildren(isFiltered ? empty(text("ui.noMatch"), text("ui.noMatchText"), link("/rooms", text("ui.showAll")))
-        : empty(text("rooms.empty"), text("rooms.emptyText"), button(text("rooms.make"), make, { class: "main" })));
-    }
-    const list = table(text("nav.rooms"), COLUMNS, page.data);
-    place.replaceChildren(list.table, more(page.next_cursor, list, (cursor) => get(`/rooms${query({ ...wanted, limit: 50, cursor })}`, { quiet: true })));
-  };
+  const wanted = wantedOf(search, "prefix", "state", "active");
+  const read = () => showList(place, "/rooms", wanted, COLUMNS, button(text("rooms.make"), make, { class: "main" }));
   await read();
   main.append(
     head(text("nav.rooms"), { actions: [button(text("rooms.make"), make, { class: "main" })] }),
     filters([
       { name: "prefix", label: text("rooms.prefix"), kind: "search" },
       { name: "active", label: text("rooms.active"), kind: "select", options: [["", text("ui.all")], ["true", text("rooms.inUse")], ["false", text("rooms.notInUse")]] },
-      { name: "state", label: text("words.state"), kind: "select", options: [["", text("ui.all")], ["enabled", word("roomState", "enabled")], ["disabled", word("roomState", "disabled")]] },
+      stateFilter("roomState", ["enabled", "disabled"]),
     ], search, "/rooms"),
     place,
   );
-  live(query({ type: ["room.created", "room.updated", "room.deleted", "session.started", "session.ended"] }), settled(200, () => void read().catch(() => undefined)), read);
+  live(query({ type: ["room.created", "room.updated", "room.deleted", "session.started", "session.ended"] }), settled(200, read), read);
 }
 
 const COLUMNS = [
@@ -39,6 +30,27 @@ const COLUMNS = [
   { name: text("words.lobby"), cell: (/** @type {any} */ { lobby }) => text(lobby ? "ui.yes" : "ui.no") },
   { name: text("words.made"), cell: (/** @type {any} */ { created_at }) => time(created_at) },
 ];
+
+/** Columns that several tables have. @type {import("./ui.js").Column<any>} */
+export const ROOM = { name: text("words.room"), cell: ({ room }) => link(path("rooms", room), room) };
+/** @type {import("./ui.js").Column<any>} */
+export const NAME = { name: text("words.name"), cell: ({ name, participant }) => h("div", {}, link(`/participants?participant=${encodeURIComponent(participant)}`, name || participant), name && name !== participant ? h("div", {}, h("code", { class: "faint", text: participant })) : null) };
+
+/**
+ * Shows the first page of a list, and a button for the next one. Gives how many are shown.
+ * @param {HTMLElement} place
+ * @param {string} at The list's path, which is that of its page, too.
+ * @param {Record<string, string | null>} wanted
+ * @param {import("./ui.js").Column<any>[]} columns
+ * @param {HTMLElement} [action] How to get one, if there is none.
+ */
+export async function showList(place, at, wanted, columns, action) {
+  /** @param {string | null} cursor */
+  const page = (cursor) => get(`${at}${query({ ...wanted, limit: 50, cursor })}`, { quiet: cursor !== null });
+  const { data, next_cursor } = await page(null), list = table(text(`nav.${at.slice(1)}`), columns, data);
+  place.replaceChildren(...data.length ? [list.table, more(next_cursor, list, page)] : [emptyList(at, wanted, action)]);
+  return data.length;
+}
 
 /**
  * The button for the next page of a list, if there is one.

@@ -4,8 +4,9 @@ import { compositionList, EVENTS as COMPOSITION_EVENTS } from "./compositions.js
 import { filters } from "./forms.js";
 import { every, live } from "./live.js";
 import { EVENTS, recordingTable } from "./recordings.js";
-import { more } from "./rooms.js";
-import { badge, button, confirm, empty, facts, h, head, link, path, section, settled, table, time } from "./ui.js";
+import { bars, note, spoken } from "./marks.js";
+import { NAME, ROOM, showList } from "./rooms.js";
+import { badge, button, confirm, empty, facts, h, head, link, path, section, settled, table, time, wantedOf } from "./ui.js";
 import { clockTime, number, span, text, word } from "./text.js";
 
 /** People of whom the timeline tells. */
@@ -14,29 +15,22 @@ const PEOPLE = 100;
 /** @param {HTMLElement} main @param {string[]} _ @param {URLSearchParams} search */
 export async function render(main, _, search) {
   const place = h("div");
-  const wanted = { room: search.get("room"), state: search.get("state"), participant: search.get("participant") };
-  const read = async () => {
-    const page = await get(`/sessions${query({ ...wanted, limit: 50 })}`);
-    if (page.data.length === 0) {
-      return place.replaceChildren(Object.values(wanted).some(Boolean) ? empty(text("ui.noMatch"), text("ui.noMatchText"), link("/sessions", text("ui.showAll"))) : empty(text("sessions.empty"), text("sessions.emptyText"), link("/rooms", text("overview.toRooms"), { class: "button" })));
-    }
-    const list = table(text("nav.sessions"), [
-      { name: text("words.started"), cell: ({ id, started_at }) => h("a", { href: `#${path("sessions", id)}` }, time(started_at)) },
-      { name: text("words.room"), cell: ({ room }) => link(path("rooms", room), room) },
-      { name: text("words.state"), cell: ({ state, end_reason }) => state === "active" ? badge(text("rooms.live"), "good") : badge(word("endReason", end_reason)) },
-      { name: text("words.length"), cell: lengthOf, class: "figure" },
-      { name: text("sessions.peak"), cell: ({ peak_participants }) => number(peak_participants), class: "figure" },
-      { name: text("sessions.uniques"), cell: ({ unique_participants }) => number(unique_participants), class: "figure" },
-    ], page.data);
-    place.replaceChildren(list.table, more(page.next_cursor, list, (cursor) => get(`/sessions${query({ ...wanted, limit: 50, cursor })}`, { quiet: true })));
-  };
+  const wanted = wantedOf(search, "room", "state", "participant");
+  const read = () => showList(place, "/sessions", wanted, [
+    { name: text("words.started"), cell: ({ id, started_at }) => h("a", { href: `#${path("sessions", id)}` }, time(started_at)) },
+    ROOM,
+    { name: text("words.state"), cell: ({ state, end_reason }) => state === "active" ? badge(text("rooms.live"), "good") : badge(word("endReason", end_reason)) },
+    { name: text("words.length"), cell: lengthOf, class: "figure" },
+    { name: text("sessions.peak"), cell: ({ peak_participants }) => number(peak_participants), class: "figure" },
+    { name: text("sessions.uniques"), cell: ({ unique_participants }) => number(unique_participants), class: "figure" },
+  ]);
   await read();
   main.append(head(text("nav.sessions")), filters([
     { name: "room", label: text("words.room"), kind: "search" },
     { name: "participant", label: text("words.participant"), kind: "search" },
     { name: "state", label: text("words.state"), kind: "select", options: [["", text("ui.all")], ["active", text("rooms.live")], ["ended", text("sessions.ended")]] },
   ], search, "/sessions"), place);
-  live(query({ type: ["session.started", "session.ended"] }), settled(200, () => void read().catch(() => undefined)), read);
+  live(query({ type: ["session.started", "session.ended"] }), settled(200, read), read);
 }
 
 /** @param {any} session */
@@ -51,7 +45,7 @@ export async function renderOne(main, [id = ""]) {
   const compositions = section(text("nav.compositions"), composed.place, h("p", {}, link(`/compositions/new${query({ session: id })}`, text("compositions.make"), { class: "button" })));
   const compose = async (quiet = true) => { compositions.hidden = await composed.read(quiet) === 0 && recorded.childElementCount === 0; };
   const read = async (quiet = true) => {
-    const [now, sounds, present] = await Promise.all([get(path("sessions", id), { quiet: true }), get(`/recordings${query({ session: id, limit: 50, order: "asc" })}`, { quiet: true }), get(`/participants${query({ session: id, limit: PEOPLE, order: "asc" })}`, { quiet })]);
+    const [now, sounds, present, marks] = await Promise.all([get(path("sessions", id), { quiet: true }), get(`/recordings${query({ session: id, limit: 50, order: "asc" })}`, { quiet: true }), get(`/participants${query({ session: id, limit: PEOPLE, order: "asc" })}`, { quiet }), get(`${path("sessions", id)}/marks`, { quiet })]);
     const details = await inTurns(present.data.map((/** @type {any} */ { participant }) => () => get(`${path("sessions", id)}/participants/${encodeURIComponent(participant)}`, { quiet: true })));
     end.hidden = now.state !== "active";
     mark.replaceChildren(now.state === "active" ? badge(text("rooms.live"), "good") : badge(word("endReason", now.end_reason)));
@@ -62,12 +56,13 @@ export async function renderOne(main, [id = ""]) {
     recorded.replaceChildren(...sounds.data.length === 0 ? [] : [
       section(text("nav.recordings"), recordingTable(sounds.data).table, sounds.next_cursor ? h("p", {}, link(`/recordings?session=${id}`, text("ui.showAll"))) : ""),
     ]);
-    line.replaceChildren(timeline(now, details), present.next_cursor ? h("p", { class: "hint", text: text("sessions.first", { count: PEOPLE }) }) : "");
+    line.replaceChildren(timeline(now, details, marks.data), marks.data.length ? note(marks.data) : h("p", { class: "hint", text: text("marks.unrecorded") }), present.next_cursor ? h("p", { class: "hint", text: text("sessions.first", { count: PEOPLE }) }) : "");
     people.replaceChildren(table(text("room.people"), [
-      { name: text("words.name"), cell: ({ name, participant }) => h("div", {}, link(`/participants?participant=${encodeURIComponent(participant)}`, name || participant), name && name !== participant ? h("div", {}, h("code", { class: "faint", text: participant })) : null) },
+      NAME,
       { name: text("words.state"), cell: ({ state }) => badge(word("presence", state), state === "connected" ? "good" : "") },
       { name: text("words.joined"), cell: ({ joined_at }) => time(joined_at) },
       { name: text("words.left"), cell: ({ left_at }) => time(left_at) },
+      ...(marks.data.length ? [{ name: text("marks.spoke"), cell: (/** @type {any} */ { participant }) => ofPerson(marks.data, participant).map(spoken)[0] ?? "–", class: "figure" }] : []),
       { name: text("sessions.reason"), cell: ({ stays }) => word("leftReason", stays?.at(-1)?.reason ?? null) },
       { name: text("sessions.quality"), cell: ({ stats }) => stats ? text("sessions.figures", { quality: stats.quality, loss: number(stats.uplink_loss * 100), trip: stats.round_trip_ms ?? "–" }) : "–" },
     ], details).table);
@@ -78,7 +73,7 @@ export async function renderOne(main, [id = ""]) {
   main.append(head(text("sessions.one", { room: session.room }), { over: link("/sessions", text("nav.sessions")), badge: mark, actions: [end] }), known,
     section(text("sessions.timeline"), line), section(text("room.people"), people), recorded, compositions,
     section(text("nav.events"), eventList(events.data), h("p", {}, link(`/events?session=${id}`, text("sessions.allEvents")))), h("p", { class: "hint" }, h("code", { text: id })));
-  const [again, composeAgain] = [read, compose].map((act) => settled(300, () => void act().catch(() => undefined)));
+  const [again, composeAgain] = [read, compose].map((act) => settled(300, act));
   live(query({ session: id, type: session.state === "active" ? [] : [...EVENTS, ...COMPOSITION_EVENTS] }), ({ type }) => type.startsWith("composition.") ? composeAgain?.() : again?.(), async () => {
     await read();
     await compose();
@@ -101,12 +96,18 @@ async function inTurns(asks) {
 /** What happened, line by line. @param {any[]} events */
 export const eventList = (events) => h("ol", { class: "log", tabindex: "0", "aria-label": text("nav.events") }, ...events.map((event) => h("li", {}, time(event.at), h("code", { text: event.type }), h("span", { text: event.participant ?? "" }))));
 
+/** @typedef {import("./marks.js").Marks} Marks */
+
+/** What is known of one of them. @param {Marks[]} marks @param {string} id */
+const ofPerson = (marks, id) => marks.filter(({ participant }) => participant === id);
+
 /**
- * Stays and streams over the time of a session. The table below says the same to those who do not see it.
+ * Stays, streams and speech over the time of a session. The table below says the same to those who do not see it.
  * @param {any} session
  * @param {any[]} people
+ * @param {Marks[]} marks
  */
-function timeline(session, people) {
+function timeline(session, people, marks) {
   const from = Date.parse(session.started_at), to = session.ended_at ? Date.parse(session.ended_at) : Date.now(), whole = Math.max(1, to - from);
   /** @param {string} kind @param {string} start @param {string | null} end @param {string} title */
   const bar = (kind, start, end, title) => {
@@ -118,9 +119,10 @@ function timeline(session, people) {
   };
   const rows = people.map(({ name, participant, stays, streams }) => h("li", {}, h("span", { class: "name", text: name || participant }), h("span", { class: "track" },
     ...(stays ?? []).map((/** @type {any} */ stay) => bar("stay", stay.joined_at, stay.left_at, text("sessions.stay"))),
-    ...(streams ?? []).map((/** @type {any} */ stream) => bar(`stream-bar ${stream.kind === "audio" ? "" : "picture"}`, stream.published_at, stream.unpublished_at, word("kind", stream.kind))))));
+    ...(streams ?? []).map((/** @type {any} */ stream) => bar(`stream-bar ${stream.kind === "audio" ? "" : "picture"}`, stream.published_at, stream.unpublished_at, word("kind", stream.kind))),
+    ...ofPerson(marks, participant).map((one) => bars(one, whole)))));
   if (rows.length === 0) return empty(text("sessions.nobody"), text("sessions.nobodyText"));
   return h("div", { class: "timeline", role: "img", "aria-label": text("sessions.timelineLabel", { count: rows.length }) }, h("ol", {}, ...rows),
     h("p", { class: "scale" }, h("span", { text: clockTime(from) }), h("span", { text: clockTime(from + whole / 2) }), h("span", { text: session.ended_at ? clockTime(to) : text("sessions.now") })),
-    h("p", { class: "legend" }, h("i", { class: "stay" }), text("sessions.stay"), h("i", { class: "stream-bar" }), word("kind", "audio"), h("i", { class: "stream-bar picture" }), text("sessions.picture")));
+    h("p", { class: "legend" }, h("i", { class: "stay" }), text("sessions.stay"), h("i", { class: "stream-bar" }), word("kind", "audio"), h("i", { class: "stream-bar picture" }), text("sessions.picture"), ...(marks.length ? [h("i", { class: "speech" }), text("marks.title")] : [])));
 }

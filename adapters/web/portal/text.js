@@ -71,9 +71,10 @@ export function moment(at) {
 
 /**
  * A length of time by its two largest units.
- * @param {number} ms
+ * @param {number | null} ms
  */
 export function span(ms) {
+  if (ms === null) return "–";
   const seconds = Math.max(0, Math.round(ms / 1_000));
   const [d, h, m, s] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3_600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
   if (d) return `${text("units.d", { n: d })} ${text("units.h", { n: h })}`;
@@ -92,8 +93,9 @@ export function position(ms) {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** @param {number} bytes */
+/** @param {number | null} bytes */
 export function size(bytes) {
+  if (bytes === null) return "–";
   for (const [unit, factor] of /** @type {const} */ ([["GB", 1e9], ["MB", 1e6], ["kB", 1e3]])) {
     if (bytes >= factor) return `${number(bytes / factor)} ${unit}`;
   }

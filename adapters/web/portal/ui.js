@@ -85,6 +85,18 @@ export const badge = (label, tone = "") => h("span", { class: `badge ${tone}`, t
 export const empty = (title, what, ...children) => h("div", { class: "empty" }, h("p", { class: "lead", text: title }), h("p", { text: what }), ...children);
 
 /**
+ * The same for a list: if filters are set, they let nothing through.
+ * @param {string} list Its page.
+ * @param {Record<string, string | null>} wanted
+ * @param {HTMLElement} [action]
+ */
+export const emptyList = (list, wanted, action = link("/rooms", text("overview.toRooms"), { class: "button" })) => Object.values(wanted).some(Boolean)
+  ? empty(text("ui.noMatch"), text("ui.noMatchText"), link(list, text("ui.showAll"))) : empty(text(`${list.slice(1)}.empty`), text(`${list.slice(1)}.emptyText`), action);
+
+/** The filters that a page's address has. @param {URLSearchParams} search @param {...string} names */
+export const wantedOf = (search, ...names) => Object.fromEntries(names.map((name) => [name, search.get(name)]));
+
+/**
  * Name and value, one below the other.
  * @param {[string, Child][]} pairs
  */
@@ -235,11 +247,11 @@ export function doing(label, act, options = {}) {
   return made;
 }
 
-/** Waits for a pause in what calls it. @param {number} ms @param {() => void} act */
+/** Waits for a pause in what calls it. What fails may work with the next call. @param {number} ms @param {() => Promise<unknown>} act */
 export function settled(ms, act) {
   let timer = 0;
   return () => {
     clearTimeout(timer);
-    timer = setTimeout(act, ms);
+    timer = setTimeout(() => void act().catch(() => undefined), ms);
   };
 }

@@ -209,6 +209,113 @@ test("a picture is composed: its progress is seen, one that waits is cancelled a
   await close(page, list, second);
 });
 
+test("who speaks when is seen in lanes, and each time is reached by a click and by keys", { timeout: 90_000 }, async () => {
+  const get = async (path) => (await fetch(`${server.url}/v1${path}`, { headers: { authorization: `Bearer ${server.key()}` } })).json();
+  const id = (await server.command("composition", "create", session, "--format", "wav", "--from", "1s", "--to", "9s", "--output", "id")).trim();
+  const page = await open(chromium, server, `/compositions/${id}`);
+  await badge(page, "Ready");
+  const lanes = page.getByRole("group", { name: "Who speaks when" }).getByRole("button");
+  await lanes.nth(1).waitFor();
+  const { data } = await get(`/compositions/${id}/marks`);
+  assert.deepEqual(data.map(({ participant, complete }) => [participant, complete]).toSorted(), [["anna", true], ["ben", true]]);
+  // The tone goes on, and the host makes pauses.
+  const [anna, ben] = ["anna", "ben"].map((who) => data.find(({ participant }) => participant === who).speech);
+  assert.deepEqual([ben.length, ben[0].from_ms], [1, 0], JSON.stringify(ben));
+  assert.ok(ben[0].to_ms > 7_500 && anna.length > 0 && anna.every(({ from_ms, to_ms }) => 0 <= from_ms && from_ms < to_ms && to_ms <= 8_000), JSON.stringify(data));
+  const wave = await page.getByRole("slider", { name: "Place in it" }).boundingBox();
+  for (const [n, { participant, speech }] of data.entries()) {
+    const lane = lanes.nth(n), box = await lane.boundingBox();
+    assert.match(await lane.getAttribute("aria-label"), new RegExp(`^${participant} speaks (once|${speech.length} times)`));
+    assert.ok(Math.abs(box.x - wave.x) <= 2 && Math.abs(box.width - wave.width) <= 4, "as long as the waveform");
+    const drawn = await lane.locator("path").getAttribute("d");
+    assert.equal(drawn, speech.map(({ from_ms, to_ms }) => `M${from_ms} 0h${Math.max(to_ms - from_ms, 16)}v1H${from_ms}z`).join(""));
+    assert.equal(await lane.locator("svg").getAttribute("viewBox"), "0 0 8000 1");
+  }
+  const at = () => page.locator("audio").evaluate((audio) => audio.currentTime);
+  const near = async (wanted) => assert.ok(Math.abs(await at() - wanted) < .2, `${await at()} is not ${wanted}`);
+  await page.waitForFunction(() => document.querySelector("audio").readyState > 0);
+  const { width, height } = await lanes.first().boundingBox();
+  await lanes.first().click({ position: { x: width * 3 / 4, y: height / 2 } });
+  await near(6);
+  // A key leads to the next time, and from the last one to the first.
+  const spoken = lanes.nth(data.findIndex(({ participant }) => participant === "anna"));
+  await page.getByRole("slider", { name: "Place in it" }).press("End");
+  for (const { from_ms } of [...anna, anna[0]]) {
+    await spoken.press("Enter");
+    await near(from_ms / 1_000);
+  }
+  await accessible(page, "lanes");
+  await page.locator("#how code", { hasText: `parlour composition marks ${id}` }).waitFor({ state: "attached" });
+  await server.command("composition", "marks", id);
+  // The session's page has the same on its clock, and in words.
+  await go(page, `/sessions/${session}`);
+  await page.locator(".timeline .track .speech").nth(1).waitFor();
+  const ofSession = (await get(`/sessions/${session}/marks`)).data.find(({ participant }) => participant === "ben").speech;
+  const drawn = await page.locator(".timeline li", { hasText: "ben" }).locator("path").getAttribute("d");
+  assert.ok(drawn.startsWith(`M${ofSession[0].from_ms} 0h`), drawn);
+  await page.locator('td[data-name="Spoke"]', { hasText: "s" }).first().waitFor();
+  await page.locator(".legend", { hasText: "Who speaks when" }).waitFor();
+  await accessible(page, "speech in a session");
+  await server.command("composition", "delete", id, "--yes");
+  // What is not known is said: of recordings that an older version has made, and of what nobody recorded.
+  await page.route("**/v1/*/*/marks", async (route) => {
+    const response = await route.fetch(), { data, ...rest } = await response.json();
+    await route.fulfill({ response, json: { ...rest, data: data.map((lane) => ({ ...lane, speech: [], complete: false })) } });
+  });
+  const { data: [recording] } = await get(`/recordings?session=${session}&participant=anna`);
+  await go(page, `/recordings/${recording.id}`);
+  await page.getByText("Not all of it is known").waitFor();
+  await page.unroute("**/v1/*/*/marks");
+  await page.route("**/v1/sessions/*/marks", (route) => route.fulfill({ json: { data: [], next_cursor: null } }));
+  await go(page, `/sessions/${session}`);
+  await page.getByText("Only recordings tell who speaks.").waitFor();
+  assert.equal(await page.locator('td[data-name="Spoke"]').count(), 0);
+  await close(page);
+});
+
+test("many compositions are deleted at once, after their number was told", { timeout: 90_000 }, async () => {
+  const make = async (...more) => (await server.command("composition", "create", session, "--format", "wav", ...more, "--output", "id")).trim();
+  const page = await open(chromium, server, "/compositions?room=studio");
+  const before = await page.locator("tbody tr").count();
+  for (let n = 0; n < 2; n++) await make();
+  const failed = await make("--from", "1h");
+  await page.waitForFunction((count) => [...document.querySelectorAll("tbody tr")].filter((row) => /Ready|Failed|Cancelled/.test(row.textContent)).length === count, before + 3);
+  await go(page, "/compositions?room=studio&state=failed");
+  await page.locator("tbody tr").waitFor();
+  await button(page, "Delete all of these").click();
+  await page.getByRole("dialog").getByText("One of them, with 0 B, is deleted").waitFor();
+  await accessible(page, "bulk deletion");
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("Nothing matches the filter").waitFor();
+  assert.equal(await button(page, "Delete all of these").isVisible(), false);
+  await page.locator("#how code", { hasText: "parlour composition delete-many" }).waitFor({ state: "attached" });
+  await go(page, "/compositions?room=studio");
+  await button(page, "Delete all of these").click();
+  await page.getByRole("dialog").getByText(`${before + 2} of them, with`).waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("Nothing matches the filter").waitFor();
+  assert.ok(failed);
+  await close(page);
+});
+
+test("what had begun when it was cancelled is made again as it was asked for", { timeout: 60_000 }, async () => {
+  const id = (await server.command("composition", "create", session, "--format", "mp4", "--output", "id")).trim();
+  const page = await open(chromium, server, `/compositions/${id}`);
+  await badge(page, "Being composed");
+  await button(page, "Cancel").click();
+  await badge(page, "Cancelled");
+  const known = async (id) => JSON.parse(await server.command("composition", "get", id, "--output", "json"));
+  assert.notEqual((await known(id)).to_ms, null, "it knows by then where it ends");
+  await page.getByText("All that is recorded").waitFor();
+  await button(page, "Make it again").click();
+  await page.waitForFunction((id) => location.hash.includes("cmp_") && !location.hash.endsWith(id), id);
+  const again = await known(new URL(page.url()).hash.split("/").at(-1));
+  assert.deepEqual(again.asked, { from_ms: null, to_ms: null });
+  await server.command("composition", "delete", again.id, "--yes");
+  await page.locator('#main[data-page="#/compositions"]').waitFor();
+  await close(page);
+});
+
 test("every place of a recording is reached by a click and by keys", { timeout: 60_000 }, async () => {
   const page = await open(chromium, server, `/recordings?session=${session}&participant=anna`);
   await page.locator("tbody a").first().click();

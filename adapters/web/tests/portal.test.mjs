@@ -274,7 +274,7 @@ test("a session is recorded and everybody knows; its recordings are heard, fetch
   await go(list, "/recordings?room=studio");
   assert.equal(await list.locator("tbody tr").count(), 1);
   await button(list, "Delete all of these").click();
-  await list.getByRole("dialog").getByText("One recording with").waitFor();
+  await list.getByRole("dialog").getByText("One of them, with").waitFor();
   await list.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await list.getByText("Nothing matches the filter").waitFor();
   assert.deepEqual((await json("recording", "list", "--room", "studio")).data ?? await json("recording", "list", "--room", "studio"), []);

@@ -11,7 +11,7 @@
 //! sender's noise floor. Unlike the active speaker of [`Dominance`](super::Dominance), several participants may speak
 //! at once.
 
-use super::speaker::{AUDIBLE, Floor, micros_between};
+use super::speaker::{NoiseFloor, micros_between};
 use crate::rtp::AudioLevel;
 use crate::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ pub struct Activity {
     /// Of the last frame, −dBov.
     level: u8,
     speaking: bool,
-    floor: Floor,
+    floor: NoiseFloor,
 }
 
 impl Activity {
@@ -59,7 +59,7 @@ impl Activity {
             talk_time: 0,
             level: AudioLevel::SILENCE.level,
             speaking: false,
-            floor: Floor::UNKNOWN,
+            floor: NoiseFloor::UNKNOWN,
         }
     }
 
@@ -67,8 +67,7 @@ impl Activity {
     /// whether speech has begun with it.
     pub fn hear(&mut self, now: Instant, ms: u32, level: Option<AudioLevel>) -> bool {
         let AudioLevel { voice, level } = level.unwrap_or(AudioLevel::SILENCE);
-        let is_sound = voice && level <= AUDIBLE && self.floor.is_below(level);
-        self.floor.hear(level, u64::from(ms) * 1_000);
+        let is_sound = self.floor.hear(level, ms.saturating_mul(1_000)) && voice;
         (self.heard, self.level) = (now, level);
         if !is_sound {
             return false;

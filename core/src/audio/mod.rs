@@ -37,5 +37,5 @@ pub use jitter::{
     Frame, JitterBuffer, JitterConfig, JitterStatistics, Lateness, Packet, Pull, PushError,
 };
 pub use player::Player;
-pub use speaker::{Dominance, Loudness, RANK_MARGIN, Score, SpeakerChange};
+pub use speaker::{Dominance, Loudness, NoiseFloor, RANK_MARGIN, Score, SpeakerChange};
 pub use talker::{FrameTime, Spoken, Talker};

@@ -28,7 +28,7 @@
 use crate::time::{Duration, Instant};
 
 /// Levels up to this (−dBov) may be sound; fainter ones are a room's background.
-pub(super) const AUDIBLE: u8 = 60;
+const AUDIBLE: u8 = 60;
 /// The noise floor is never louder than this (−dBov): what is clearly louder is sound, however steady.
 const LOUDEST_FLOOR: u8 = 45;
 /// The faintest possible noise floor (−dBov), so that new noise soon stops counting as sound.
@@ -139,28 +139,37 @@ pub struct Loudness {
     talk_time: u64,
     /// Mean level above [`AUDIBLE`] in 1/1000 dB.
     loudness: i64,
-    floor: Floor,
+    floor: NoiseFloor,
 }
 
-/// How loud a stream is when nobody speaks: −dBov in units of 1/[`FLOOR_RISE`] dB, so that it rises by one in a µs.
+/// How loud a stream is when nobody speaks, which tells its sound from its noise.
+///
+/// ```
+/// use parlour_core::audio::NoiseFloor;
+///
+/// let mut floor = NoiseFloor::UNKNOWN;
+/// assert!(floor.hear(30, 20_000));
+/// assert!(!floor.hear(58, 20_000)); // a fan
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Floor(u32);
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct NoiseFloor(
+    /// −dBov in units of 1/[`FLOOR_RISE`] dB, so that it rises by one in a µs.
+    u32,
+);
 
-impl Floor {
+impl NoiseFloor {
     /// An audible stream may be sound, until more is known.
-    pub(super) const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
+    pub const UNKNOWN: Self = Self(AUDIBLE as u32 * FLOOR_RISE);
 
-    /// Hears `level` for `span` µs.
-    pub(super) fn hear(&mut self, level: u8, span: u64) {
+    /// Hears a frame of so many µs with `level` (−dBov). Gives whether that is sound: −60 dBov or louder, and 6 dB above the
+    /// floor as it was before.
+    pub fn hear(&mut self, level: u8, micros: u32) -> bool {
+        let is_sound =
+            level <= AUDIBLE && (u32::from(level) + u32::from(ABOVE_FLOOR)) * FLOOR_RISE <= self.0;
         let level = u32::from(level.clamp(LOUDEST_FLOOR, FAINTEST_FLOOR)) * FLOOR_RISE;
-        // A span is at most 120,000 µs.
-        let risen = self.0.saturating_sub(span as u32);
-        self.0 = level.max(risen);
-    }
-
-    /// Whether `level` is clearly louder.
-    pub(super) fn is_below(self, level: u8) -> bool {
-        (u32::from(level) + u32::from(ABOVE_FLOOR)) * FLOOR_RISE <= self.0
+        self.0 = level.max(self.0.saturating_sub(micros));
+        is_sound
     }
 }
 
@@ -179,7 +188,7 @@ impl Loudness {
             voice: false,
             talk_time: 0,
             loudness: 0,
-            floor: Floor::UNKNOWN,
+            floor: NoiseFloor::UNKNOWN,
         }
     }
 
@@ -195,8 +204,8 @@ impl Loudness {
         };
         self.packet = self.packet.max(Some(now));
 
-        let is_sound = level <= AUDIBLE && self.floor.is_below(level);
-        self.floor.hear(level, span);
+        // A span is at most 80,000 µs.
+        let is_sound = self.floor.hear(level, span as u32);
         let talk_time = self.talk_time(now);
         let ceiling = if voice { FULL } else { NO_VOICE };
         if !is_sound || talk_time > ceiling {

@@ -8,6 +8,7 @@
 //! here, each a session as it should go. Files are named after their content, so that writing them again changes nothing.
 
 mod moderation;
+mod recordings;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ fn main() -> std::io::Result<()> {
     clients(&seeds)?;
     rooms(&seeds)?;
     moderation::write(&seeds)?;
+    recordings::write(&seeds)?;
     Ok(())
 }
 

@@ -34,6 +34,7 @@ fn record(flow: &Flow, path: &Path) -> Finished {
             let recorded = RecordedPacket {
                 sequence: packet.sequence(),
                 timestamp: packet.timestamp(),
+                level: None,
                 payload: packet.payload(),
             };
             file.packet(now, recorded).unwrap();

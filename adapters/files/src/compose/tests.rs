@@ -348,6 +348,7 @@ fn recorded(folder: &TempDir, packets: &[Vec<u8>]) -> PathBuf {
         let packet = RecordedPacket {
             sequence: number,
             timestamp,
+            level: None,
             payload,
         };
         file.packet(at, packet).unwrap();
@@ -640,11 +641,11 @@ fn other_layouts_are_drawn_and_impossible_ones_are_refused() {
         ),
         (
             video(with(|region| region.columns = Some(0))),
-            VideoError::Cells(0),
+            VideoError::Columns(0),
         ),
         (
             video(with(|region| region.rows = Some(17))),
-            VideoError::Cells(0),
+            VideoError::Rows(0),
         ),
     ] {
         assert_eq!(video.check(), Err(error));

@@ -23,6 +23,7 @@
 //!     let recorded = RecordedPacket {
 //!         sequence: packet.sequence,
 //!         timestamp: packet.timestamp,
+//!         level: packet.level,
 //!         payload: &packet.payload,
 //!     };
 //!     file.packet(began.elapsed(), recorded)?;
@@ -43,6 +44,17 @@
 //! * It waits for packets before it for up to 200 ms. Packets that come later still are dropped, and count as lost.
 //! * Gaps in Opus are filled with packets of frames of no bytes, which have the decoder conceal. They are multiples of 2.5 ms;
 //!   what is left of a gap is made up for in the next one. Gaps in G.711 are filled with silence.
+//!
+//! # Where somebody speaks
+//!
+//! [`Finished::speech`] is made of the levels that packets carry ([RFC 6464](https://www.rfc-editor.org/rfc/rfc6464)); nothing is
+//! decoded for it.
+//!
+//! * A frame is sound if it has the voice bit and is [above the noise](parlour_tokio::core::audio::NoiseFloor) of its stream.
+//! * A word is 60 ms of sound or more, with pauses of 200 ms at most. A click is none. Neither is what goes over into noise that is not
+//!   6 dB fainter than its loudest frame: a fan is sound until the noise floor has risen to it.
+//! * Words with less than 600 ms between them are one stretch. Of too many stretches, the two with the shortest pause
+//!   between them become one, so that no speech is ever left out.
 
 mod g711;
 mod notes;
@@ -50,6 +62,7 @@ mod opus;
 mod order;
 mod placing;
 mod repair;
+mod speech;
 
 use std::fs::File;
 use std::io;
@@ -57,7 +70,7 @@ use std::time::Duration;
 
 use parlour_tokio::Codec;
 use parlour_tokio::core::audio::g711::Law;
-use parlour_tokio::core::rtp::frame_samples;
+use parlour_tokio::core::rtp::{AudioLevel, frame_samples};
 use parlour_tokio::core::wire::MAX_DATAGRAM;
 
 use g711::G711File;
@@ -67,6 +80,8 @@ use opus::OpusFile;
 use order::{Order, Ordered, Pushed};
 use placing::Placing;
 pub use repair::{RepairError, Repaired, repair};
+pub use speech::Speech;
+use speech::SpeechNotes;
 
 /// Where nothing comes for so long, the file goes on without.
 const SILENT: Duration = Duration::from_secs(2);
@@ -91,6 +106,8 @@ pub struct RecordedPacket<'a> {
     pub sequence: u16,
     /// Its RTP timestamp, by the clock of the codec.
     pub timestamp: u32,
+    /// How loud it is, and whether it is a voice, by its publisher's word.
+    pub level: Option<AudioLevel>,
     /// The payload. What is no frame of the codec counts as lost.
     pub payload: &'a [u8],
 }
@@ -108,11 +125,13 @@ pub struct Finished {
     pub gaps: Vec<Gap>,
     /// Places and their times, every 10 s; fewer in files of more than ten minutes, 64 at most.
     pub anchors: Vec<Anchor>,
+    /// Where its publisher speaks, in their order: 2,048 stretches at most.
+    pub speech: Vec<Speech>,
     /// The bytes of the file.
     pub size: u64,
 }
 
-/// The file of one stream. It reads no clock: all times are since the beginning of the file. It needs at most 16 KiB of memory,
+/// The file of one stream. It reads no clock: all times are since the beginning of the file. It needs at most 32 KiB of memory,
 /// whatever comes.
 ///
 /// After an error the file has all that was written before; [`repair`] completes it.
@@ -123,6 +142,7 @@ pub struct StreamFile {
     order: Order,
     placing: Placing,
     notes: Notes,
+    speech: SpeechNotes,
     /// The latest time that was told.
     now: Duration,
     /// When the last packet came.
@@ -167,6 +187,7 @@ impl StreamFile {
             order: Order::default(),
             placing: Placing::new(hz),
             notes: Notes::new(),
+            speech: SpeechNotes::new(),
             now: Duration::ZERO,
             heard: Duration::ZERO,
             filled: 0,
@@ -248,6 +269,7 @@ impl StreamFile {
             silent: self.placing.time(self.silent),
             gaps,
             anchors: self.notes.anchors,
+            speech: self.speech.finish(),
             size,
         })
     }
@@ -266,7 +288,7 @@ impl StreamFile {
             Format::Opus(file) => size_of::<OpusFile>() + file.size(),
             Format::G711(file) => file.size(),
         };
-        size_of::<Self>() + format + self.order.size() + self.notes.size()
+        size_of::<Self>() + format + self.order.size() + self.notes.size() + self.speech.size()
     }
 
     fn write_due(&mut self, now: Duration) -> io::Result<()> {
@@ -294,11 +316,12 @@ impl StreamFile {
             return Ok(());
         }
         self.note_gap();
-        self.notes.anchor(Anchor {
-            place: self.placing.time(self.end()),
-            at: packet.at,
-        });
         self.last = samples.into();
+        let place = self.placing.time(self.end());
+        let at = packet.at;
+        self.notes.anchor(Anchor { place, at });
+        let end = self.placing.time(self.end() + self.last);
+        self.speech.hear(place, end, packet.level);
         match &mut self.format {
             Format::Opus(file) => file.packet(self.now, &packet.payload, self.last),
             Format::G711(file) => file.packet(self.now, &packet.payload),

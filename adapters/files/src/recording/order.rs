@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parlour_tokio::core::rtp::sequence_difference;
+use parlour_tokio::core::rtp::{AudioLevel, sequence_difference};
 
 use super::RecordedPacket;
 
@@ -23,6 +23,7 @@ pub(super) struct Ordered {
     /// When it came.
     pub(super) at: Duration,
     pub(super) timestamp: u32,
+    pub(super) level: Option<AudioLevel>,
     pub(super) payload: Box<[u8]>,
     sequence: u16,
     /// How many before it did not come.
@@ -79,6 +80,7 @@ impl Order {
         let ordered = Ordered {
             at,
             timestamp: packet.timestamp,
+            level: packet.level,
             payload: packet.payload.into(),
             sequence: packet.sequence,
             missing: 0,
@@ -127,6 +129,7 @@ mod tests {
         let packet = RecordedPacket {
             sequence,
             timestamp: 0,
+            level: None,
             payload: &[1],
         };
         order.push(Duration::from_millis(at), &packet)

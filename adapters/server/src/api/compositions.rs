@@ -1,5 +1,6 @@
 //! Compositions: the recordings of a session as one file.
 
+pub(super) mod many;
 mod picture;
 mod sound;
 
@@ -17,7 +18,7 @@ use super::extract::{Body, Path, Query};
 use super::file::{FileBytes, StoredFile};
 use super::list::{List, Order, page_request};
 use super::problem::{FieldError, Kind, Problem, Problems, kind};
-use crate::compositions::{Request, name_of};
+use crate::compositions::{Part, Request, name_of};
 use crate::recordings::{composition_name, composition_path, expiry};
 use crate::store::{
     COMPOSITION_SORT, CompositionFilter, CompositionRow, RecordingFilter, audit_as,
@@ -43,10 +44,12 @@ pub(crate) struct Composition {
     /// The picture: of MP4 and WebM only.
     #[schema(required)]
     video: Option<CompositionVideo>,
-    /// When it begins, in ms since the session's beginning; with its first recording, if that was not asked for.
+    /// The part of the session that was asked for.
+    asked: Part,
+    /// When it begins, in ms since the session's beginning; known once it is composed, if that was not asked for.
     #[schema(required)]
     from_ms: Option<i64>,
-    /// When it ends, in ms since the session's beginning; with its last recording, if that was not asked for.
+    /// When it ends, in ms since the session's beginning; known once it is composed, if that was not asked for.
     #[schema(required)]
     to_ms: Option<i64>,
     state: CompositionState,
@@ -182,8 +185,10 @@ impl Composition {
         };
         // What this program has written, it can read.
         let request = serde_json::from_value::<Request>(row.request).ok();
-        let (audio, video) =
-            request.map_or((Audio::Mix, None), |request| (request.audio, request.video));
+        let (audio, video, part) = request.map_or((Audio::Mix, None, None), |request| {
+            (request.audio, request.video, request.part)
+        });
+        let (from_ms, to_ms) = (row.from_ms, row.to_ms);
         Self {
             id: row.id,
             room: row.room,
@@ -191,8 +196,9 @@ impl Composition {
             format: CompositionFormat::of(&row.format),
             audio: audio.into(),
             video: video.map(Into::into),
-            from_ms: row.from_ms,
-            to_ms: row.to_ms,
+            asked: part.unwrap_or(Part { from_ms, to_ms }),
+            from_ms,
+            to_ms,
             state,
             progress,
             created_at: row.created_at,
@@ -303,7 +309,15 @@ pub(super) async fn create(
         let detail = format!("{MAX_QUEUED} compositions wait already: try again later");
         return Err(Problem::new(Kind::NotPossible, detail));
     }
-    let request = Request { audio, video };
+    let part = Part {
+        from_ms: new.from_ms.map(Into::into),
+        to_ms: new.to_ms.map(Into::into),
+    };
+    let request = Request {
+        audio,
+        video,
+        part: Some(part),
+    };
     let named = request.named();
     let now = Timestamp::now();
     let row = CompositionRow {
@@ -312,8 +326,8 @@ pub(super) async fn create(
         session: new.session,
         format: name_of(format).to_owned(),
         request: serde_json::to_value(request).unwrap_or_default(),
-        from_ms: new.from_ms.map(Into::into),
-        to_ms: new.to_ms.map(Into::into),
+        from_ms: part.from_ms,
+        to_ms: part.to_ms,
         state: CompositionState::Queued.name().to_owned(),
         tries: 0,
         created_at: now,
@@ -365,6 +379,10 @@ pub(crate) struct CompositionQuery {
     order: Option<Order>,
 }
 
+fn states(states: &[CompositionState]) -> Vec<String> {
+    states.iter().map(|state| state.name().to_owned()).collect()
+}
+
 /// Lists compositions
 #[utoipa::path(get, path = "/v1/compositions", tag = "compositions",
     operation_id = "list_compositions", security(("key" = ["read"])),
@@ -376,11 +394,10 @@ pub(super) async fn list(
     State(app): State<App>,
     Query(query): Query<CompositionQuery>,
 ) -> Result<Json<List<Composition>>, Problem> {
-    let states = query.state.iter().map(|state| state.name().to_owned());
     let filter = CompositionFilter {
         rooms: query.room,
         sessions: query.session,
-        states: states.collect(),
+        states: states(&query.state),
         created_after: query.created_after,
         created_before: query.created_before,
     };
@@ -390,7 +407,7 @@ pub(super) async fn list(
     Ok(Json(List::new(page, |row| Composition::of(&app, row))))
 }
 
-async fn found(app: &App, id: &str) -> Result<CompositionRow, Problem> {
+pub(super) async fn found(app: &App, id: &str) -> Result<CompositionRow, Problem> {
     let row = app.store().composition(id).await?;
     let row = row.filter(|row| row.deleted_at.is_none());
     row.ok_or_else(|| Problem::not_found("composition", id))

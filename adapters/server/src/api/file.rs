@@ -58,10 +58,7 @@ impl StoredFile<'_> {
                 return Ok(problem);
             }
         };
-        let unavailable = |error: ArchiveError| {
-            tracing::error!(id = self.id, %error, "a file of the store cannot be read");
-            Problem::new(Kind::StoreUnavailable, "the log says why; try again later")
-        };
+        let unavailable = |error| unavailable(self.id, &error);
         let whole = 0..size;
         let bytes = range.clone().unwrap_or_else(|| whole.clone());
         let length = bytes.end - bytes.start;
@@ -89,6 +86,12 @@ impl StoredFile<'_> {
         }
         Ok(response)
     }
+}
+
+/// The store does not give what it has of that id.
+pub(super) fn unavailable(id: &str, error: &ArchiveError) -> Problem {
+    tracing::error!(id, %error, "a file of the store cannot be read");
+    Problem::new(Kind::StoreUnavailable, "the log says why; try again later")
 }
 
 /// Sets a header. All of these are plain text.

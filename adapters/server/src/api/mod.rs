@@ -24,6 +24,8 @@ pub(crate) mod limits;
 mod list;
 mod lobby;
 mod login;
+mod many;
+mod marks;
 mod measured;
 mod page;
 mod participants;

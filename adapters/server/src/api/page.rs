@@ -102,6 +102,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         "portal/how.js" = "portal/how.js",
         "portal/live.js" = "portal/live.js",
         "portal/login.js" = "portal/login.js",
+        "portal/marks.js" = "portal/marks.js",
         "portal/strings.en.js" = "portal/strings.en.js",
         "portal/strings.de.js" = "portal/strings.de.js",
         "portal/text.js" = "portal/text.js",

@@ -13,12 +13,10 @@ use super::App;
 use super::caller::{Caller, Read, Recordings};
 use super::extract::{Body, Path, Query};
 use super::list::{List, Order, page_request};
+use super::many::{Deleted, Which, which};
 use super::problem::{Kind, Problem, Problems, kind};
 use crate::store::{RecordingFilter, RecordingRow};
 use crate::time::Timestamp;
-
-/// Recordings that one request deletes by their ids.
-const MAX_IDS: usize = 1_000;
 
 /// One stream of one stay, as a file.
 #[derive(Debug, Serialize, ToSchema)]
@@ -234,7 +232,7 @@ pub(super) async fn list(
     Ok(Json(List::new(page, Recording::from)))
 }
 
-async fn found(app: &App, id: &str) -> Result<RecordingRow, Problem> {
+pub(super) async fn found(app: &App, id: &str) -> Result<RecordingRow, Problem> {
     let row = app.store().recording(id).await?;
     let row = row.filter(|row| row.deleted_at.is_none());
     row.ok_or_else(|| Problem::not_found("recording", id))
@@ -331,60 +329,28 @@ pub(crate) struct DeletionFilter {
     ended_before: Option<Timestamp>,
 }
 
-/// What was deleted, or would be.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct DeletedRecordings {
-    /// How many recordings.
-    deleted: i64,
-    /// Their bytes.
-    bytes: i64,
-}
-
-impl DeletedRecordings {
-    fn add(&mut self, rows: &[RecordingRow]) {
-        self.deleted += i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        self.bytes += rows.iter().filter_map(|row| row.size).sum::<i64>();
-    }
-}
-
 /// Deletes many recordings
 ///
 /// With `dry_run` it only counts them. If any of them is still being recorded, nothing is deleted.
 #[utoipa::path(post, path = "/v1/recordings/delete", tag = "recordings",
     operation_id = "delete_recordings", security(("key" = ["recordings"])),
     request_body(content = RecordingsToDelete, example = json!({"filter": {"room": ["kitchen"], "ended_before": "2026-11-05T09:00:00.000Z"}, "dry_run": true})), responses(
-    (status = OK, body = DeletedRecordings),
+    (status = OK, body = Deleted),
     Problems<(kind::RecordingActive,)>,
 ))]
 pub(super) async fn delete_many(
     _: Caller<Recordings>,
     State(app): State<App>,
     Body(what): Body<RecordingsToDelete>,
-) -> Result<Json<DeletedRecordings>, Problem> {
+) -> Result<Json<Deleted>, Problem> {
     let RecordingsToDelete {
         ids,
         filter,
         dry_run,
     } = what;
-    let deleted = match filter {
-        None if ids.is_empty() => {
-            let detail = "name the recordings, or filter them with `filter`";
-            return Err(Problem::invalid_member("/ids", detail));
-        }
-        None if ids.len() > MAX_IDS => {
-            let detail = format!("{} are more than {MAX_IDS}: ask more than once", ids.len());
-            return Err(Problem::invalid_member("/ids", detail));
-        }
-        None => delete_ids(&app, ids, dry_run).await?,
-        Some(_) if !ids.is_empty() => {
-            let detail = "send either `ids` or `filter`";
-            return Err(Problem::invalid_member("/filter", detail));
-        }
-        Some(filter) if filter == DeletionFilter::default() => {
-            let detail = "it would be all recordings: name at least one member";
-            return Err(Problem::invalid_member("/filter", detail));
-        }
-        Some(filter) => delete_filtered(&app, filter, dry_run).await?,
+    let deleted = match which(ids, filter)? {
+        Which::Ids(ids) => delete_ids(&app, ids, dry_run).await?,
+        Which::Filter(filter) => delete_filtered(&app, filter, dry_run).await?,
     };
     if !dry_run {
         app.recordings().wake().notify_one();
@@ -392,11 +358,7 @@ pub(super) async fn delete_many(
     Ok(Json(deleted))
 }
 
-async fn delete_ids(
-    app: &App,
-    ids: Vec<String>,
-    dry_run: bool,
-) -> Result<DeletedRecordings, Problem> {
+async fn delete_ids(app: &App, ids: Vec<String>, dry_run: bool) -> Result<Deleted, Problem> {
     let written = app.store().write(move |tx| {
         Box::pin(async move {
             let mut rows = tx.recordings_of(&ids).await?;
@@ -406,8 +368,8 @@ async fn delete_ids(
             if !dry_run {
                 rows = tx.delete_recordings(&rows).await?;
             }
-            let mut deleted = DeletedRecordings::default();
-            deleted.add(&rows);
+            let mut deleted = Deleted::default();
+            deleted.add(rows.iter().map(|row| row.size));
             Ok::<_, Problem>(deleted)
         })
     });
@@ -418,7 +380,7 @@ async fn delete_filtered(
     app: &App,
     filter: DeletionFilter,
     dry_run: bool,
-) -> Result<DeletedRecordings, Problem> {
+) -> Result<Deleted, Problem> {
     let filter = RecordingFilter {
         rooms: filter.room,
         sessions: filter.session,
@@ -439,7 +401,7 @@ async fn delete_filtered(
         );
         return Err(Problem::new(Kind::RecordingActive, detail));
     }
-    let mut deleted = DeletedRecordings::default();
+    let mut deleted = Deleted::default();
     if dry_run {
         deleted.deleted = totals.count;
         deleted.bytes = totals.bytes;
@@ -454,7 +416,7 @@ async fn delete_filtered(
             })
         });
         let batch = batch.await?;
-        deleted.add(&batch);
+        deleted.add(batch.iter().map(|row| row.size));
         if batch.is_empty() {
             return Ok(deleted);
         }

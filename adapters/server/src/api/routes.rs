@@ -7,7 +7,7 @@ use utoipa_axum::routes;
 
 use super::{
     App, admins, audit, backup, bans, compositions, deliveries, drain, erasures, events, guests,
-    keys, list, lobby, login, participants, problem, recordings, rooms, server, sessions,
+    keys, list, lobby, login, marks, participants, problem, recordings, rooms, server, sessions,
     statistics, stats, tokens, web, webhooks,
 };
 
@@ -84,7 +84,11 @@ pub(super) fn described() -> OpenApiRouter<App> {
         .routes(routes!(recordings::delete_many))
         .routes(routes!(recordings::get, recordings::delete))
         .routes(routes!(recordings::content::content))
+        .routes(routes!(marks::of_recording))
+        .routes(routes!(marks::of_composition))
+        .routes(routes!(marks::of_session))
         .routes(routes!(compositions::list, compositions::create))
+        .routes(routes!(compositions::many::delete_many))
         .routes(routes!(compositions::get, compositions::delete))
         .routes(routes!(compositions::content))
         .routes(routes!(compositions::cancel))

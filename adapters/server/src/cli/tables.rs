@@ -31,6 +31,16 @@ const SESSION_RECORDING: View = View {
     columns: &["active", "kinds", "participants", "since"],
 };
 
+const MARKS: View = View {
+    id: "participant",
+    columns: &["participant", "complete", "speech"],
+};
+
+const DELETED: View = View {
+    id: "deleted",
+    columns: &["deleted", "bytes"],
+};
+
 tables! {
     /// `parlour room`
     Rooms: id "name", columns ["name", "state", "active_session", "max_participants", "lobby", "title"], verbs [
@@ -51,6 +61,7 @@ tables! {
             id: "participant",
             columns: &["at", "participant", "quality", "mos", "uplink_loss", "downlink_loss", "jitter_ms", "round_trip_ms", "path"],
         }),
+        Verb::new("marks", "GET", "/v1/sessions/{session}/marks", "session marks kitchen").shown(MARKS),
         Verb::new("end", "POST", "/v1/sessions/{session}/end", "session end kitchen"),
         Verb::new("kick", "POST", "/v1/sessions/{session}/kick", "session kick kitchen bob carol"),
         Verb::new("censor", "POST", "/v1/sessions/{session}/censor", "session censor kitchen --all --except anna"),
@@ -66,10 +77,8 @@ tables! {
         Verb::new("status", "GET", "/v1/sessions/{session}/recording", "recording status kitchen").shown(SESSION_RECORDING),
         Verb::new("stop", "DELETE", "/v1/sessions/{session}/recording", "recording stop kitchen"),
         Verb::new("delete", "DELETE", "/v1/recordings/{id}", "recording delete rec_01JC3 --yes").deleting(),
-        Verb::new("delete-many", "POST", "/v1/recordings/delete", "recording delete-many --ids rec_01JC3 --dry-run --yes").deleting().shown(View {
-            id: "deleted",
-            columns: &["deleted", "bytes"],
-        }),
+        Verb::new("delete-many", "POST", "/v1/recordings/delete", "recording delete-many --ids rec_01JC3 --dry-run --yes").deleting().shown(DELETED),
+        Verb::new("marks", "GET", "/v1/recordings/{id}/marks", "recording marks rec_01JC3").shown(MARKS),
     ];
 
     /// `parlour composition`
@@ -80,6 +89,8 @@ tables! {
             .positional(&["session"]),
         Verb::new("cancel", "POST", "/v1/compositions/{id}/cancel", "composition cancel cmp_01JC3"),
         Verb::new("delete", "DELETE", "/v1/compositions/{id}", "composition delete cmp_01JC3 --yes").deleting(),
+        Verb::new("delete-many", "POST", "/v1/compositions/delete", "composition delete-many --ids cmp_01JC3 --dry-run --yes").deleting().shown(DELETED),
+        Verb::new("marks", "GET", "/v1/compositions/{id}/marks", "composition marks cmp_01JC3").shown(MARKS),
     ];
 
     /// `parlour participant`

@@ -24,6 +24,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use crate::api::App;
 use crate::config::{self, Config};
@@ -39,12 +40,27 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// How long the journal is let grow before those that wait for it are looked at.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// What a composition is made of, and how, beside its format and its time.
+/// What a composition is made of, and how, beside its format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) audio: Audio,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) video: Option<Video>,
+    /// The part of the session. Requests that an older version has written do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<Part>,
+}
+
+/// A part of a session, as it is asked for: times in ms since the session's beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CompositionPart)]
+pub(crate) struct Part {
+    /// With the first recording, if it was left out.
+    #[schema(required)]
+    pub(crate) from_ms: Option<i64>,
+    /// With the last recording, if it was left out.
+    #[schema(required)]
+    pub(crate) to_ms: Option<i64>,
 }
 
 impl Request {

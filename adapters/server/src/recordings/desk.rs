@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use ulid::Ulid;
 
+use super::Mark;
 use super::inbox::{About, Batch, Inbox, Item, StreamId, Waiting, Word};
 use super::recover::repaired;
 use super::spool::{Closed, Sidecar, Spool};
@@ -171,6 +172,7 @@ impl Desk {
                     received,
                     sequence,
                     timestamp,
+                    level,
                     payload,
                 } => {
                     if self.is_full {
@@ -187,6 +189,7 @@ impl Desk {
                     let packet = RecordedPacket {
                         sequence,
                         timestamp,
+                        level,
                         payload: &payload,
                     };
                     if let Err(error) = open.file.packet(at, packet) {
@@ -321,6 +324,7 @@ impl Desk {
                 .iter()
                 .map(|anchor| json!({"place_ms": millis(anchor.place), "at_ms": millis(anchor.at)}))
                 .collect(),
+            speech: Some(finished.speech.into_iter().map(Mark::from).collect()),
         });
         self.settle(about);
     }
@@ -379,6 +383,7 @@ mod tests {
                     received: start + Duration::from_millis(20) * u32::from(n),
                     sequence: n,
                     timestamp: u32::from(n) * 960,
+                    level: None,
                     // A frame of 20 ms.
                     payload: Bytes::from_static(&[0xf8, 1, 2]),
                 };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parlour_tokio::core::rtp::AudioLevel;
 use parlour_tokio::{ParticipantId, SessionId, StreamKey, TappedStream};
 
 use super::wanted::Wanted;
@@ -50,6 +51,7 @@ pub(super) enum Item {
         received: Instant,
         sequence: u16,
         timestamp: u32,
+        level: Option<AudioLevel>,
         payload: Bytes,
     },
     /// It is unpublished, or its publisher has left.
@@ -177,6 +179,7 @@ mod tests {
             received,
             sequence,
             timestamp: 0,
+            level: None,
             payload: Bytes::new(),
         }
     }

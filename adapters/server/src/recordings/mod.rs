@@ -15,6 +15,7 @@ mod clerk;
 mod desk;
 mod inbox;
 mod keeper;
+mod marks;
 mod names;
 mod recover;
 mod spool;
@@ -48,6 +49,7 @@ use desk::{Desk, KeepFree};
 use inbox::{About, Inbox, Item, Word};
 pub(crate) use keeper::Backoff;
 use keeper::Keeper;
+pub(crate) use marks::{Mark, marks_of};
 pub(crate) use names::{composition_name, ending, file_name};
 pub(crate) use recover::{Found, find};
 pub(crate) use spool::Spool;
@@ -344,6 +346,7 @@ impl Shared {
                         received: packet.received,
                         sequence: packet.sequence,
                         timestamp: packet.timestamp,
+                        level: packet.level,
                         payload: packet.payload,
                     };
                     dropped += self.inbox.put(about, &packet.stream, item);

@@ -120,6 +120,7 @@ pub(super) fn repaired(about: &Sidecar, path: &Path, error: Option<&str>) -> Clo
         error: error.or(damage).map(str::to_owned),
         gaps: json!([]),
         anchors: json!([]),
+        speech: None,
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Mark;
 use super::names::ending;
 use crate::disk::{self, Space};
 use crate::store::{ClosedRecording, RecordingRow};
@@ -46,6 +47,9 @@ pub(crate) struct Closed {
     pub(crate) gaps: Value,
     /// Where it was when: `place_ms`, `at_ms`, both since the beginning.
     pub(crate) anchors: Value,
+    /// Where its publisher speaks; unknown if the file was cut off, or an older version has written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) speech: Option<Vec<Mark>>,
 }
 
 impl Sidecar {

@@ -187,6 +187,7 @@ async fn closed(store: &Store, spool: &Spool, id: &str, content: &[u8]) {
             error: None,
             gaps: json!([]),
             anchors: json!([]),
+            speech: None,
         }),
         ..sidecar(id)
     };

@@ -98,6 +98,15 @@ pub struct StartedComposition {
     pub names: BTreeMap<String, String>,
 }
 
+/// A recording that a composition is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompositionInput {
+    /// Its id. It may be gone by now.
+    pub recording: String,
+    /// Whose it is.
+    pub participant: String,
+}
+
 /// How the list of compositions is sorted.
 pub const COMPOSITION_SORT: Sort = Sort(&[("created_at", Column::Int), ("id", Column::Text)]);
 
@@ -183,16 +192,28 @@ impl CompositionRow {
 }
 
 impl CompositionFilter {
+    /// Adds its conditions; `any_of` is [`Select::each_of`] for a list that is sorted, else [`Select::any_of`].
+    fn restrict(&self, select: &mut Select, any_of: fn(&mut Select, &'static str, &[String])) {
+        any_of(select, "room", &self.rooms);
+        any_of(select, "session", &self.sessions);
+        any_of(select, "state", &self.states);
+        let created = [self.created_after, self.created_before];
+        select.times(["created_at >=", "created_at <"], created);
+        select.that("deleted_at IS NULL");
+    }
+
     pub(super) fn select(&self, page: &PageRequest) -> Select {
         let mut select = Select::new("SELECT * FROM compositions");
-        select.each_of("room", &self.rooms);
-        select.each_of("session", &self.sessions);
-        select.each_of("state", &self.states);
-        let [after, before] =
-            [self.created_after, self.created_before].map(|time| time.map(Timestamp::as_millis));
-        select.range(["created_at >=", "created_at <"], after, before);
-        select.that("deleted_at IS NULL");
+        self.restrict(&mut select, Select::each_of);
         select.sorted(COMPOSITION_SORT, page)
+    }
+
+    fn totals(&self) -> Select {
+        let mut select = Select::new(
+            "SELECT COUNT(*) AS compositions, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes FROM compositions",
+        );
+        self.restrict(&mut select, Select::any_of);
+        select
     }
 }
 
@@ -223,6 +244,37 @@ impl Store {
         let key =
             |row: &CompositionRow| vec![row.created_at.as_millis().into(), row.id.as_str().into()];
         filter.select(page).page(self, page, key).await
+    }
+
+    /// How many compositions a filter finds, and the bytes of their files.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn composition_totals(
+        &self,
+        filter: &CompositionFilter,
+    ) -> Result<(i64, i64), StoreError> {
+        let row = filter.totals().query().fetch_one(&self.readers).await?;
+        Ok((row.try_get("compositions")?, row.try_get("bytes")?))
+    }
+
+    /// The recordings that a composition is made of, once it has begun, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn composition_inputs(&self, id: &str) -> Result<Vec<CompositionInput>, StoreError> {
+        let inputs = sqlx::query(
+            "SELECT recording, participant FROM composition_inputs WHERE composition = $1 AND recording <> '' \
+             ORDER BY started_at, recording",
+        );
+        let inputs = inputs.bind(id.to_owned()).fetch_all(&self.readers).await?;
+        let input = |row: &AnyRow| {
+            Ok(CompositionInput {
+                recording: row.field("recording")?,
+                participant: row.field("participant")?,
+            })
+        };
+        inputs.iter().map(input).collect()
     }
 
     /// How many wait to be worked on.

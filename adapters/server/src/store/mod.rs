@@ -52,7 +52,9 @@ pub use audit::{AuditFilter, AuditRow, DONE, Ledger, audit_as, unaudited};
 pub use backup::{Backup, BackupError, Restored, back_up, restore};
 pub use bans::{Ban, Mark};
 pub use check::{Checked, check};
-pub use compositions::{COMPOSITION_SORT, CompositionFilter, CompositionRow, StartedComposition};
+pub use compositions::{
+    COMPOSITION_SORT, CompositionFilter, CompositionInput, CompositionRow, StartedComposition,
+};
 pub use deliveries::{Answer, DeliveryChange, DeliveryRow, DeliveryState, End, Owed, Plan};
 pub use erasures::{ERASURE_SORT, ErasureRow};
 pub use figures::Figures;

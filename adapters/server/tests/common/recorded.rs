@@ -37,15 +37,24 @@ pub fn speech(asset: &str) -> Vec<i16> {
 
 /// Says it in real time, in a stream of its own.
 pub async fn say(room: &Room, stream: &str, pcm: &[i16]) -> AudioWriter {
+    let mut mic = publish(room, stream).await;
+    speak(&mut mic, pcm).await;
+    mic
+}
+
+pub async fn publish(room: &Room, stream: &str) -> AudioWriter {
     let options = AudioOptions::opus_voice(SampleRate::Hz48000);
-    let mut mic = within(room.publish_audio(stream, options)).await.unwrap();
+    within(room.publish_audio(stream, options)).await.unwrap()
+}
+
+/// Says it in real time.
+pub async fn speak(mic: &mut AudioWriter, pcm: &[i16]) {
     let mut clock = interval(Duration::from_millis(20));
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for piece in pcm.chunks(FRAME) {
         clock.tick().await;
         mic.write(piece).unwrap();
     }
-    mic
 }
 
 pub fn decoded(path: &Path) -> Vec<i16> {

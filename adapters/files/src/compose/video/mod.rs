@@ -111,12 +111,15 @@ pub enum VideoError {
     /// The number of regions.
     #[error("there have to be from 1 to {MAX_REGIONS} regions")]
     Regions,
-    /// A region reaches out of the picture, or has no pixels.
-    #[error("region {0} has to have at least 2 × 2 pixels, all within the picture")]
+    /// The region of that index reaches out of the picture, or has no pixels.
+    #[error("it has to have at least 2 × 2 pixels, all within the picture")]
     Region(usize),
-    /// The columns or rows of a region.
-    #[error("region {0} has to have from 1 to {MAX_CELLS} columns and rows")]
-    Cells(usize),
+    /// The columns of the region of that index.
+    #[error("there have to be from 1 to {MAX_CELLS}")]
+    Columns(usize),
+    /// The rows of the region of that index.
+    #[error("there have to be from 1 to {MAX_CELLS}")]
+    Rows(usize),
 }
 
 impl Video {
@@ -152,12 +155,13 @@ impl Video {
             {
                 return Err(VideoError::Region(index));
             }
-            let cells = [region.columns, region.rows].into_iter().flatten();
-            if cells
-                .into_iter()
-                .any(|count| !(1..=MAX_CELLS).contains(&count))
-            {
-                return Err(VideoError::Cells(index));
+            let is_count =
+                |count: Option<u8>| count.is_none_or(|count| (1..=MAX_CELLS).contains(&count));
+            if !is_count(region.columns) {
+                return Err(VideoError::Columns(index));
+            }
+            if !is_count(region.rows) {
+                return Err(VideoError::Rows(index));
             }
         }
         Ok(())

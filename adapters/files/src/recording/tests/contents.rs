@@ -70,6 +70,7 @@ fn the_sizes_of_a_wav_file_are_those_of_its_second() {
         let recorded = RecordedPacket {
             sequence: packet.sequence,
             timestamp: packet.timestamp,
+            level: None,
             payload: &packet.payload,
         };
         file.packet(at, recorded).unwrap();
@@ -93,6 +94,7 @@ fn an_odd_number_of_samples_is_made_even() {
     let packet = RecordedPacket {
         sequence: 0,
         timestamp: 0,
+        level: None,
         payload: &[1; 161],
     };
     file.packet(Duration::ZERO, packet).unwrap();

@@ -48,13 +48,14 @@ proptest! {
                     let packet = RecordedPacket {
                         sequence: *sequence,
                         timestamp: *timestamp,
+                        level: None,
                         payload,
                     };
                     file.packet(now, packet).unwrap();
                 }
                 None => file.tick(now).unwrap(),
             }
-            prop_assert!(file.memory() <= 16 * 1_024, "{}", file.memory());
+            prop_assert!(file.memory() <= 32 * 1_024, "{}", file.memory());
             prop_assert!(file.placing.time(file.end()) <= longest(now));
         }
         let finished = file.finish(now).unwrap();

@@ -109,6 +109,10 @@ fn record(codec: Codec, mut sent: Vec<Sent>, until: u64) -> Recorded {
         let recorded = RecordedPacket {
             sequence: packet.sequence,
             timestamp: packet.timestamp,
+            level: Some(AudioLevel {
+                voice: true,
+                level: if is_word(packet.spoken) { 20 } else { 90 },
+            }),
             payload: &packet.payload,
         };
         file.packet(Duration::from_millis(packet.comes), recorded)

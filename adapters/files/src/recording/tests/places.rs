@@ -57,6 +57,35 @@ fn losses_move_nothing_and_are_counted() {
 }
 
 #[test]
+fn speech_is_where_the_words_are_whatever_becomes_of_packets() {
+    for codec in CODECS {
+        let mut dice = Dice(6);
+        let mut sent = speech(codec, 20);
+        // The first one says where the file begins.
+        for packet in sent.iter_mut().skip(1) {
+            packet.comes += dice.below(150);
+        }
+        // Pauses are not sent, and the word of a second is lost.
+        sent.retain(|packet| packet.spoken == 0 || is_word(packet.spoken));
+        for (number, packet) in (0..).zip(&mut sent) {
+            packet.sequence = number;
+        }
+        sent.retain(|packet| packet.spoken / 1_000 != 7);
+        let finished = record(codec, sent, 20_000).finished;
+        let words: Vec<_> = all_words(20).filter(|word| word / 1_000 != 7).collect();
+        assert_eq!(finished.speech.len(), words.len());
+        for (found, word) in finished.speech.iter().zip(words) {
+            let ms = |time: Duration| time.as_millis() as u64;
+            let near = |place: Duration, ms_of: u64| ms(place).abs_diff(ms_of) <= 3;
+            assert!(
+                near(found.from, word) && near(found.to, word + WORD),
+                "{found:?} {word}"
+            );
+        }
+    }
+}
+
+#[test]
 fn holes_keep_their_length() {
     for codec in CODECS {
         for hole in [4_000, 61_000] {
@@ -267,6 +296,7 @@ fn a_file_is_never_far_behind() {
                 let recorded = RecordedPacket {
                     sequence: packet.sequence,
                     timestamp: packet.timestamp,
+                    level: None,
                     payload: &packet.payload,
                 };
                 file.packet(at, recorded).unwrap();

@@ -89,6 +89,7 @@ fn a_wav_file_cut_off_at_any_byte_keeps_all_its_samples() {
         let packet = RecordedPacket {
             sequence,
             timestamp,
+            level: None,
             payload: &[7; 301],
         };
         file.packet(Duration::ZERO, packet).unwrap();

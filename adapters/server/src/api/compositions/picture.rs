@@ -118,9 +118,9 @@ impl CompositionVideo {
             VideoError::Width => "/video/width".to_owned(),
             VideoError::Height => "/video/height".to_owned(),
             VideoError::Rate => "/video/fps".to_owned(),
-            VideoError::Region(index) | VideoError::Cells(index) => {
-                format!("/video/regions/{index}")
-            }
+            VideoError::Region(index) => format!("/video/regions/{index}"),
+            VideoError::Columns(index) => format!("/video/regions/{index}/columns"),
+            VideoError::Rows(index) => format!("/video/regions/{index}/rows"),
             _ => "/video/regions".to_owned(),
         };
         Err(Problem::invalid_member(&pointer, error.to_string()))

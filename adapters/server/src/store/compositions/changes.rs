@@ -2,13 +2,14 @@
 
 use sqlx::Row as _;
 
+use super::super::list::Select;
 use super::super::row::Entry as _;
-use super::super::{ErasureRow, RecordingRow, StoreError, Tx};
-use super::{CompositionRow, StartedComposition, rows};
+use super::super::{ErasureRow, Order, PageRequest, RecordingRow, StoreError, Tx};
+use super::{CompositionFilter, CompositionRow, StartedComposition, rows};
 use crate::time::Timestamp;
 
 /// Compositions that one transaction deletes.
-const BATCH: i64 = 500;
+const BATCH: u32 = 500;
 /// How often a composition is tried again whose process has crashed.
 const RETRIES: i64 = 2;
 /// The error of compositions whose process has crashed once too often.
@@ -270,6 +271,54 @@ impl Tx {
         row.as_ref().map(CompositionRow::of).transpose()
     }
 
+    /// The compositions of these ids, but for those that are to be gone.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn compositions_of(
+        &mut self,
+        ids: &[String],
+    ) -> Result<Vec<CompositionRow>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut select = Select::new("SELECT * FROM compositions");
+        select.any_of("id", ids);
+        select.that("deleted_at IS NULL");
+        rows(&select.query().fetch_all(&mut *self.transaction).await?)
+    }
+
+    /// Some of the compositions that a filter finds; none are left when there are none.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn some_compositions(
+        &mut self,
+        filter: &CompositionFilter,
+    ) -> Result<Vec<CompositionRow>, StoreError> {
+        let page = PageRequest {
+            after: None,
+            limit: BATCH - 1,
+            order: Order::Asc,
+        };
+        let select = filter.select(&page).query();
+        rows(&select.fetch_all(&mut *self.transaction).await?)
+    }
+
+    /// These compositions are to be gone: they are listed no more.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn delete_compositions(
+        &mut self,
+        compositions: &[CompositionRow],
+    ) -> Result<(), StoreError> {
+        for row in compositions {
+            self.delete_composition(&row.id).await?;
+        }
+        Ok(())
+    }
+
     /// A composition is to be gone: it is listed no more.
     ///
     /// # Errors
@@ -310,11 +359,9 @@ impl Tx {
         let over = sqlx::query(
             "SELECT * FROM compositions WHERE expires_at < $1 AND deleted_at IS NULL ORDER BY expires_at LIMIT $2",
         );
-        let over = over.bind(now.as_millis()).bind(BATCH);
+        let over = over.bind(now.as_millis()).bind(i64::from(BATCH));
         let over = rows(&over.fetch_all(&mut *self.transaction).await?)?;
-        for row in &over {
-            self.delete_composition(&row.id).await?;
-        }
+        self.delete_compositions(&over).await?;
         Ok(over.len() as u64)
     }
 
@@ -336,9 +383,7 @@ impl Tx {
         let found = found.bind(erasure.created_at.as_millis());
         let mut found = rows(&found.fetch_all(&mut *self.transaction).await?)?;
         found.retain(|row| erasure.is_about(&row.room));
-        for row in &found {
-            self.delete_composition(&row.id).await?;
-        }
+        self.delete_compositions(&found).await?;
         Ok(found.len())
     }
 }
