@@ -41,7 +41,8 @@ pub trait Pictures {
     /// `sender.poll_timeout()` is due.
     ///
     /// # Errors
-    /// [`SendError`] says why nothing is sent; the sender keeps what it has.
+    /// [`SendError`] says why nothing is sent; the sender keeps what it has, and the client may have other things to send. For
+    /// [`SendError::Muted`], call [`PictureSender::clear`].
     fn send_pictures<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>>(
         &mut self,
         now: Instant,

@@ -346,6 +346,12 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
         (from..self.end).find(|&at| self.get(at).is_none())
     }
 
+    /// The number behind all that came, if the last picture that came is not complete, and nothing else is missing.
+    pub(super) fn missing_tail(&self) -> Option<u64> {
+        let last = self.get(self.end.checked_sub(1)?)?;
+        (self.began && self.next < self.end && !last.marker).then_some(self.end)
+    }
+
     /// Nothing is given out any more before a key picture.
     pub(super) const fn lose_references(&mut self) {
         self.references = References::new();

@@ -7,6 +7,8 @@ use crate::wire::LostList;
 
 /// Most packets that are known as missing. Of more, the newest count.
 const MAX_MISSING: usize = 128;
+/// So many numbers behind the highest, a packet is not late: the flow has begun anew.
+const MAX_BEHIND: u64 = 1_024;
 /// How long a packet is waited for at least before it is asked for: packets overtake each other.
 const MIN_REORDERING: Duration = Duration::from_millis(5);
 /// And at most.
@@ -34,6 +36,8 @@ struct Gap {
 pub(crate) struct Missing {
     sequences: SequenceUnwrapper,
     highest: Option<u64>,
+    /// The packet before this one had this number, which was too old.
+    too_old: Option<u64>,
     /// In the order of their numbers.
     gaps: heapless::Vec<Gap, MAX_MISSING>,
     /// How late packets come that come by themselves.
@@ -46,6 +50,7 @@ impl Missing {
         Self {
             sequences: SequenceUnwrapper::new(),
             highest: None,
+            too_old: None,
             gaps: heapless::Vec::new(),
             reordering: Duration::ZERO,
             round_trip: UNKNOWN_ROUND_TRIP,
@@ -55,16 +60,37 @@ impl Missing {
     /// Takes in that a packet came.
     pub(crate) fn handle_packet(&mut self, now: Instant, sequence: u16) {
         let number = self.sequences.extend(sequence);
+        let before = self.too_old.take();
         let Some(highest) = self.highest else {
             self.highest = Some(number);
             return;
         };
+        if highest.saturating_sub(number) > MAX_BEHIND {
+            if before.is_some_and(|before| before + 1 == number) {
+                self.gaps.clear();
+                self.sequences.restart();
+                self.highest = Some(self.sequences.extend(sequence));
+            } else {
+                self.too_old = Some(number);
+            }
+            return;
+        }
         if number <= highest {
             self.fill(now, number);
             return;
         }
         self.highest = Some(number);
-        let first = number.saturating_sub(MAX_MISSING as u64).max(highest + 1);
+        let mut first = number.saturating_sub(MAX_MISSING as u64).max(highest + 1);
+        if number - first == MAX_MISSING as u64 {
+            self.gaps.clear();
+        }
+        if let Some(expected) = self.gaps.last().filter(|gap| gap.number > highest) {
+            if expected.number == number {
+                self.gaps.pop();
+            } else {
+                first = first.max(highest + 2);
+            }
+        }
         for number in first..number {
             if self.gaps.is_full() {
                 self.gaps.remove(0);
@@ -77,6 +103,27 @@ impl Missing {
                 asked: None,
             });
         }
+    }
+
+    /// The packet behind the highest one should have come by now.
+    pub(crate) fn expect_next(&mut self, now: Instant) {
+        let next = self.highest.map(|highest| highest + 1);
+        let is_known = self.gaps.last().map(|gap| gap.number) == next;
+        if let Some(number) = next.filter(|_| !is_known && !self.gaps.is_full()) {
+            let _ = self.gaps.push(Gap {
+                number,
+                since: now,
+                due: now,
+                asked: None,
+            });
+        }
+    }
+
+    /// Since when this packet is missing.
+    pub(crate) fn since(&self, sequence: u16) -> Option<Instant> {
+        let mut gaps = self.gaps.iter();
+        let gap = gaps.find(|gap| gap.number as u16 == sequence)?;
+        Some(gap.since)
     }
 
     fn fill(&mut self, now: Instant, number: u64) {
@@ -207,6 +254,33 @@ mod tests {
         missing.handle_packet(at(80), 4);
         missing.handle_packet(at(80), 7);
         assert_eq!(poll(&mut missing, 94), [6]);
+    }
+
+    #[test]
+    fn a_flow_that_begins_anew_is_followed() {
+        let mut missing = Missing::new();
+        missing.handle_packet(at(0), 40_000);
+        missing.handle_packet(at(0), 20_000);
+        assert_eq!(missing.poll_timeout(), None);
+        missing.handle_packet(at(0), 20_001);
+        missing.handle_packet(at(0), 20_003);
+        assert_eq!(poll(&mut missing, 5), [20_002]);
+    }
+
+    #[test]
+    fn the_next_packet_can_be_asked_for_before_a_higher_one_comes() {
+        let mut missing = Missing::new();
+        missing.expect_next(at(0));
+        assert_eq!(missing.poll_timeout(), None);
+        missing.handle_packet(at(0), 65_535);
+        missing.expect_next(at(50));
+        missing.expect_next(at(51));
+        assert_eq!(poll(&mut missing, 51), [0]);
+        missing.handle_packet(at(90), 0);
+        assert_eq!(missing.poll_timeout(), None);
+        missing.expect_next(at(100));
+        missing.handle_packet(at(101), 3);
+        assert_eq!(poll(&mut missing, 106), [1, 2]);
     }
 
     #[test]

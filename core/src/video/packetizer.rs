@@ -112,6 +112,12 @@ impl PicturePacketizer {
         }
     }
 
+    /// Takes back the numbers of the last so many packets, which were not sent.
+    pub(super) const fn take_back(&mut self, packets: u64) {
+        // Modulo 2^16, as numbers are.
+        self.sequence = self.sequence.wrapping_sub(packets as u16);
+    }
+
     /// Gives the picture its number in its layer, and its packets theirs in the flow. Of H.264 it reads the picture two to
     /// three times, to find its units; of others only the beginning and the end.
     ///

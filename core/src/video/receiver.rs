@@ -9,6 +9,8 @@ use crate::time::{Duration, Instant, earlier};
 
 /// How long a picture is waited for at least before a key picture is asked for instead: for repairs.
 const MIN_KEY_PATIENCE: Duration = Duration::from_millis(120);
+/// When no packet comes for so long amid a picture, the next one is taken for lost: slow publishers send one in 40 ms.
+const TAIL_PATIENCE: Duration = Duration::from_millis(50);
 /// The round-trip time before one was measured.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 
@@ -17,8 +19,10 @@ const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 struct Hole {
     number: u64,
     since: Instant,
-    /// It was tried to go on without it.
+    /// It was tried to go on without it, or to ask for it.
     tried: bool,
+    /// No higher one came.
+    is_tail: bool,
 }
 
 /// Receives the pictures of one stream: an [`Assembler`] with a clock.
@@ -108,7 +112,8 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
 
     /// Leaves out what is missing, if it is time for that.
     fn skip(&mut self, now: Instant) -> bool {
-        let Some(number) = self.assembler.first_missing() else {
+        let missing = self.assembler.first_missing();
+        let Some(number) = missing.or_else(|| self.assembler.missing_tail()) else {
             self.hole = None;
             // What came before the first key picture is not waited for.
             return self.assembler.skip_unneeded();
@@ -117,12 +122,22 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
             Some(hole) if hole.number == number => hole,
             hole => hole.insert(Hole {
                 number,
-                since: now,
+                // The truncation is the point: the low bits are what the wire carries.
+                since: self.missing.since(number as u16).unwrap_or(now),
                 tried: false,
+                is_tail: missing.is_none(),
             }),
         };
+        hole.is_tail = missing.is_none();
         if hole.since + REPAIR_PATIENCE <= now {
             return self.assembler.skip_unneeded() || self.assembler.skip_missing();
+        }
+        if hole.is_tail {
+            if !hole.tried && hole.since + TAIL_PATIENCE <= now {
+                hole.tried = true;
+                self.missing.expect_next(now);
+            }
+            return self.assembler.skip_unneeded();
         }
         hole.tried = hole.since + self.missing.unneeded_patience() <= now;
         hole.tried && self.assembler.skip_unneeded()
@@ -139,6 +154,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
         let skip = self.hole.map(|hole| {
             let patience = match hole.tried {
                 true => REPAIR_PATIENCE,
+                false if hole.is_tail => TAIL_PATIENCE,
                 false => self.missing.unneeded_patience(),
             };
             hole.since + patience

@@ -76,7 +76,7 @@ struct Layer {
 /// room between them.
 ///
 /// ```
-/// use parlour_core::client::{Client, Incoming, Pictures, Profile};
+/// use parlour_core::client::{Client, Incoming, Pictures, Profile, SendError};
 /// use parlour_core::room::{Codec, StreamKey};
 /// use parlour_core::time::Instant;
 /// use parlour_core::video::{Picture, PictureSender, SendSlot};
@@ -107,7 +107,9 @@ struct Layer {
 /// ) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut buffer = [0; 1_200];
 ///     loop {
-///         client.send_pictures(now, key, camera)?;
+///         if client.send_pictures(now, key, camera) == Err(SendError::Muted) {
+///             camera.clear(); // nobody may see them later
+///         }
 ///         let Some(len) = client.poll_transmit(now, &mut buffer)? else {
 ///             return Ok(());
 ///         };
@@ -281,14 +283,19 @@ impl<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>> PictureSender<S> {
         for slot in self.slots.as_mut() {
             slot.again = false;
         }
-        (self.start, self.unsent) = (self.end, self.end);
+        // Numbers that were not sent are no gap.
+        self.packetizer.take_back(self.end - self.unsent);
+        self.end = self.unsent;
+        self.start = self.end;
         (self.waiting, self.repairs) = (0, 0);
         for layer in &mut self.layers {
             (layer.broken, layer.key_wanted) = (true, true);
         }
     }
 
-    /// When to call the client's [`send_pictures`](crate::client::Pictures::send_pictures); `None` if nothing waits.
+    /// When to call the client's [`send_pictures`](crate::client::Pictures::send_pictures); `None` if nothing waits. It lies in
+    /// the past while packets wait for the stream to be published or unmuted: look at
+    /// [`picture_flow`](crate::client::Pictures::picture_flow) before you wait for it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         (self.repairs > 0 || self.unsent < self.end).then_some(self.next_at)
     }

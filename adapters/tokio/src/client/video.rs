@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parlour_core::client::{Desktop, Pictures as _};
+use parlour_core::client::{Desktop, Pictures as _, SendError};
 use parlour_core::room::{Codec, StreamKey, StreamKind};
 use parlour_core::rtp::RtpPacket;
 use parlour_core::signal::{Operation, StreamRef};
@@ -16,11 +16,10 @@ use parlour_core::video::{
 use rand_core::{OsRng, RngCore as _};
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
 use super::RequestError;
 use super::room::RoomState;
-use super::shared::{Published, Shared};
+use super::shared::{Published, Shared, State};
 use crate::machine::Client;
 
 /// Pictures that wait for a reader: a second of a camera.
@@ -77,6 +76,9 @@ pub enum WritePictureError {
     /// The stream is no longer published.
     #[error("the stream is not published any more: publish it again")]
     NotPublished,
+    /// The stream is muted.
+    #[error("the stream is muted: unmute it, and begin with a key picture")]
+    Muted,
     /// The picture is none, too many wait, or it needs one that was not sent.
     #[error(transparent)]
     Picture(#[from] SendPictureError),
@@ -131,9 +133,10 @@ impl VideoWriter {
             if state.client.closed().is_some() {
                 return Err(WritePictureError::Closed);
             }
-            let is_current = self.stream.is_current(&state.writers);
-            let sender = state.video.cameras.get_mut(self.stream.key());
-            let sender = sender.filter(|_| is_current);
+            if state.client.picture_flow(self.stream.key()) == Err(SendError::Muted) {
+                return Err(WritePictureError::Muted);
+            }
+            let sender = self.stream.sender(&mut state);
             sender
                 .ok_or(WritePictureError::NotPublished)?
                 .send(now, picture)
@@ -144,9 +147,9 @@ impl VideoWriter {
 
     /// Whether so many pictures wait to be sent that the next one would be refused: do not encode one now.
     pub fn is_busy(&self) -> bool {
-        let state = self.stream.shared.lock();
-        let sender = state.video.cameras.get(self.stream.key());
-        sender.is_some_and(PictureSender::is_busy)
+        let mut state = self.stream.shared.lock();
+        let sender = self.stream.sender(&mut state);
+        sender.is_some_and(|sender| sender.is_busy())
     }
 
     /// Whether the next picture has to be a key picture, because somebody has begun to watch, or has lost too much. True once
@@ -154,14 +157,14 @@ impl VideoWriter {
     pub fn take_key_wanted(&mut self) -> bool {
         let now = self.stream.shared.clock.now();
         let mut state = self.stream.shared.lock();
-        let sender = state.video.cameras.get_mut(self.stream.key());
+        let sender = self.stream.sender(&mut state);
         sender.is_some_and(|sender| sender.take_key_wanted(now, 0))
     }
 
     /// Sets how much the encoder makes from now on, in bits per second.
     pub fn set_rate(&mut self, bits_per_second: u32) {
         let mut state = self.stream.shared.lock();
-        if let Some(sender) = state.video.cameras.get_mut(self.stream.key()) {
+        if let Some(sender) = self.stream.sender(&mut state) {
             sender.set_rate(bits_per_second);
         }
     }
@@ -169,6 +172,15 @@ impl VideoWriter {
     /// The stream's key.
     pub fn key(&self) -> &StreamKey {
         self.stream.key()
+    }
+}
+
+impl Published {
+    /// The sender of the stream, unless another writer has published it anew.
+    fn sender<'s>(&self, state: &'s mut State) -> Option<&'s mut PictureSender<Vec<SendSlot>>> {
+        let is_current = self.is_current(&state.writers);
+        let sender = state.video.cameras.get_mut(self.key());
+        sender.filter(|_| is_current)
     }
 }
 
@@ -278,6 +290,8 @@ struct Watched {
     ssrc: Option<u32>,
     receiver: PictureReceiver<Vec<Slot>>,
     pictures: mpsc::Sender<EncodedPicture>,
+    /// A picture found no room: none is given out before a key picture.
+    is_behind: bool,
 }
 
 /// The streams of pictures that are sent and watched.
@@ -300,6 +314,7 @@ impl Video {
             ssrc: None,
             receiver: PictureReceiver::new(vec![Slot::EMPTY; SLOTS]),
             pictures,
+            is_behind: false,
         });
         self.last_id
     }
@@ -347,12 +362,16 @@ impl Video {
         for watched in &mut self.watched {
             // The memory holds any picture: none is refused.
             while let Ok(Some(picture)) = watched.receiver.poll_picture(now, &mut self.memory) {
-                let sent = watched.pictures.try_send(EncodedPicture::new(&picture));
-                if let Err(TrySendError::Full(_)) = sent
-                    && !picture.discardable
-                {
-                    watched.receiver.request_key();
+                watched.is_behind |= watched.pictures.capacity() == 0;
+                if !watched.is_behind {
+                    // It is not full, and nobody is left to read if it is closed.
+                    let _ = watched.pictures.try_send(EncodedPicture::new(&picture));
                 }
+            }
+            // Not before there is room, or it would ask for ever.
+            if watched.is_behind && watched.pictures.capacity() > 0 {
+                watched.is_behind = false;
+                watched.receiver.request_key();
             }
             if let Some(ssrc) = watched.ssrc {
                 client.send_feedback(now, ssrc, &mut watched.receiver);
@@ -363,8 +382,10 @@ impl Video {
     /// Gives the client a packet that is due, if nothing else waits.
     pub(super) fn transmit(&mut self, now: Instant, client: &mut Client<Desktop>) {
         for (key, sender) in &mut self.cameras {
-            // What cannot be sent now waits.
-            let _ = client.send_pictures(now, key, sender);
+            // What cannot be sent now waits, but nobody may see later what was filmed while it was muted.
+            if client.send_pictures(now, key, sender) == Err(SendError::Muted) {
+                sender.clear();
+            }
         }
     }
 

@@ -14,6 +14,10 @@ use crate::rtp::sequence_difference;
 
 /// Most runs that are remembered: packets of older ones can neither be repaired nor come late.
 const MAX_RUNS: usize = 16;
+/// The longest run: numbers of one are compared with its first, which half the range away would look like later ones.
+const MAX_RUN: u16 = 8_192;
+/// A packet so far behind the newest is of a publisher that has begun its numbers anew.
+const JUMP: i16 = -1_024;
 
 /// Packets whose numbers differ from their publisher's by the same.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +60,30 @@ impl Numbers {
             self.begin(sequence, number);
             return Some(number);
         }
+        let number = of_run(sequence);
+        if sequence.wrapping_sub(newest.first) >= MAX_RUN {
+            self.begin(sequence, number);
+        }
         self.highest = sequence;
-        Some(of_run(sequence))
+        Some(number)
+    }
+
+    /// A packet with which a receiver can begin, after all before it were left out: whether it is to be numbered. One that came
+    /// before is not, and one that lies far behind is of numbers that have begun anew.
+    pub(crate) fn begins_with(&mut self, sequence: u16) -> bool {
+        let Some(newest) = self.runs.back().copied() else {
+            return true;
+        };
+        match sequence_difference(sequence, self.highest) {
+            JUMP..=0 => false,
+            1.. => true,
+            _ => {
+                let last = newest.number.wrapping_add(self.highest.wrapping_sub(newest.first));
+                self.runs.clear();
+                self.sent = Some(self.sent.unwrap_or(last));
+                true
+            }
+        }
     }
 
     fn begin(&mut self, sequence: u16, number: u16) {
@@ -179,6 +205,35 @@ mod tests {
         assert_eq!(numbers.original(21), Some(40));
     }
 
+    #[test]
+    fn a_run_never_ends() {
+        let mut numbers = Numbers::default();
+        for packet in 0..200_000_u32 {
+            let sequence = 65_000_u16.wrapping_add(packet as u16);
+            assert_eq!(sent(&mut numbers, sequence), Some(sequence));
+            let before = sequence.wrapping_sub(1_000);
+            if packet >= 1_000 {
+                assert_eq!(numbers.original(before), Some(before), "{packet}");
+                assert_eq!(numbers.number(before), Some(before), "{packet}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_receiver_begins_with_what_is_new() {
+        let mut numbers = Numbers::default();
+        assert!(numbers.begins_with(10));
+        assert_eq!(sent(&mut numbers, 10), Some(10));
+        assert_eq!(sent(&mut numbers, 11), Some(11));
+        numbers.leave_out();
+        assert!(!numbers.begins_with(10), "it came before");
+        assert!(numbers.begins_with(20));
+        // A publisher that begins its numbers anew.
+        assert!(numbers.begins_with(50_000));
+        assert_eq!(sent(&mut numbers, 50_000), Some(12));
+        assert_eq!(numbers.original(12), Some(50_000));
+    }
+
     proptest! {
         /// Whatever is left out, lost, late and thrown away unsent: numbers that are sent go on by one where nothing was lost,
         /// none is given to two packets, and each leads back to its packet.
@@ -227,6 +282,9 @@ mod tests {
                 if let Some(original) = numbers.original(*number) {
                     prop_assert_eq!(original, *sequence);
                 }
+            }
+            if let Some((number, sequence)) = numbers.sent.and_then(|sent| all.get_key_value(&sent)) {
+                prop_assert_eq!(numbers.original(*number), Some(*sequence));
             }
         }
     }

@@ -57,21 +57,19 @@ impl Pictures {
         }
     }
 
-    /// A packet came, which receivers may lose.
-    pub(crate) fn keep(
-        &mut self,
-        cx: &mut Context,
-        stamp: Stamp,
-        tag: PictureTag,
-        payload: &Payload,
-    ) {
-        self.missing.handle_packet(cx.now, stamp.sequence);
+    /// A packet came from the publisher.
+    pub(crate) fn handle_packet(&mut self, now: Instant, sequence: u16, tag: PictureTag) {
+        self.missing.handle_packet(now, sequence);
         if tag.first
             && tag.key
             && let Some(key) = self.keys.get_mut(usize::from(tag.layer))
         {
             key.tries = 0;
         }
+    }
+
+    /// Keeps a packet for receivers that lose it.
+    pub(crate) fn keep(&mut self, cx: &mut Context, stamp: Stamp, payload: &Payload) {
         self.expire(cx);
         let ahead = |kept: &Kept| sequence_difference(stamp.sequence, kept.stamp.sequence);
         match self.kept.back().map(ahead) {
@@ -123,6 +121,11 @@ impl Pictures {
         self.kept.front().map(|oldest| oldest.since + KEPT_FOR)
     }
 
+    /// When all has been kept for long enough: while packets come, each makes the old ones go.
+    fn all_expire(&self) -> Option<Instant> {
+        self.kept.back().map(|newest| newest.since + KEPT_FOR)
+    }
+
     fn drop_oldest(&mut self, cx: &mut Context) {
         if let Some(oldest) = self.kept.pop_front() {
             cx.pool.release(oldest.payload);
@@ -148,7 +151,7 @@ impl Pictures {
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let keys = self.keys.iter().map(Key::due);
         let asks = keys.fold(self.missing.poll_timeout(), earlier);
-        earlier(asks, self.expires())
+        earlier(asks, self.all_expire())
     }
 
     /// What to ask the publisher for now. Call it until it is `None`. `round_trip` is that to the publisher.

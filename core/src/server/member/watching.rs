@@ -89,7 +89,7 @@ impl Watching {
             return Taken::LeftOut;
         };
         if let Some(tag) = tag.filter(|_| watched.awaits_key) {
-            if !tag.first || !tag.key {
+            if !tag.first || !tag.key || !watched.numbers.begins_with(stamp.sequence) {
                 watched.numbers.leave_out();
                 return Taken::KeyNeeded;
             }
@@ -130,8 +130,8 @@ impl Watching {
         let (numbers, repaired) = (&watched.numbers, &mut watched.repaired);
         let asked = lost.numbers().filter_map(|number| {
             let original = numbers.original(number)?;
-            let is_under_way = repaired.iter().any(|(other, _)| *other == number);
-            if is_under_way || repaired.len() >= MAX_REPAIRED {
+            let is_full = repaired.len() >= MAX_REPAIRED;
+            if is_full || repaired.iter().any(|(other, _)| *other == number) {
                 return None;
             }
             repaired.push_back((number, now));
@@ -207,6 +207,20 @@ impl Watching {
     /// Forgets the streams that are not wanted; their packets are sent yet.
     pub(crate) fn forget(&mut self, wanted: impl Fn(u32) -> bool) {
         self.streams.retain(|watched| wanted(watched.ssrc));
+    }
+
+    /// A packet of a stream is left out; it goes on with a key picture.
+    pub(crate) fn leave_out(&mut self, ssrc: u32) {
+        if let Some(watched) = self.streams.iter_mut().find(|it| it.ssrc == ssrc) {
+            watched.numbers.leave_out();
+            watched.awaits_key = true;
+        }
+    }
+
+    /// The streams that go on with a key picture.
+    pub(crate) fn awaiting(&self) -> impl Iterator<Item = u32> {
+        let awaiting = self.streams.iter().filter(|watched| watched.awaits_key);
+        awaiting.map(|watched| watched.ssrc)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

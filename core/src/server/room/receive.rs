@@ -29,7 +29,11 @@ impl Room {
             member.receives.clear_media(&mut cx.pool);
             cx.roamed(&mut member.association);
         }
-        if member.association.is_back() {
+        let is_back = member.association.is_back();
+        if heard.has_roamed {
+            session.want_lost_keys(cx, who);
+        }
+        if is_back {
             session.is_back(cx, who);
         }
         Ok(Frames::new(heard.plaintext))

@@ -62,6 +62,10 @@ impl Session {
             let wake = Wake::Mix(self.room_key);
             cx.timers.set(wake, &mut mix.alarm, mix.due);
         }
+        if live.kind != StreamKind::Audio {
+            self.forward_picture(cx, sender, &live);
+            return Ok(());
+        }
         let receivers = self.members.len().saturating_sub(1);
         if cx.overload.is_shed(receivers) {
             cx.count_late(receivers as u64);
@@ -71,10 +75,6 @@ impl Session {
             cx.statistics.media_overflowed += receivers as u64;
             return Ok(());
         };
-        if live.kind != StreamKind::Audio {
-            self.forward_picture(cx, sender, &live, packet);
-            return Ok(());
-        }
         let window = gather.unwrap_or(cx.config.gather).window(cx.load);
         let gathered = &mut self.gathered;
         self.members.for_others(sender, |key, receiver| {
@@ -97,7 +97,7 @@ impl Session {
 
 impl Live<'_> {
     /// Keeps the part common to all receivers; `None` if it fits no datagram, or there is no room for it.
-    fn keep(&self, cx: &mut Context) -> Option<Payload> {
+    pub(super) fn keep(&self, cx: &mut Context) -> Option<Payload> {
         let source = [self.arriving.ssrc];
         let is_audio = self.kind == StreamKind::Audio;
         let header = RtpHeader {
@@ -256,8 +256,13 @@ impl Member {
     #[cold]
     fn drop_what_is_late(&mut self, cx: &mut Context) {
         let late = self.receives.media.drop_late(cx.now, &mut cx.pool);
+        self.count_late(cx, late);
+    }
+
+    /// Counts packets that were dropped because they had waited for too long.
+    pub(super) fn count_late(&self, cx: &mut Context, late: u64) {
         // Packets that wait for an unproven address are not the embedder's fault.
-        if self.association.reach.proven {
+        if self.association.reach.proven && late > 0 {
             cx.count_late(late);
         } else {
             cx.statistics.media_late += late;

@@ -20,7 +20,6 @@ impl Session {
         cx: &mut Context,
         sender: MemberKey,
         live: &Live<'_>,
-        packet: Payload,
     ) {
         let arriving = &live.arriving;
         let stamp = Stamp {
@@ -29,21 +28,53 @@ impl Session {
             timestamp: arriving.timestamp,
             ssrc: arriving.ssrc,
         };
+        let packet = self.keep_picture(cx, live);
         if let Some(tag) = live.picture_tag
             && let Some(member) = self.members.get_mut(sender)
             && let Some(stream) = Publication::by_ssrc(&mut member.sends.streams, stamp.ssrc)
             && let Some(pictures) = &mut stream.pictures
         {
-            pictures.keep(cx, stamp, tag, &packet);
+            pictures.handle_packet(cx.now, stamp.sequence, tag);
+            if let Some(packet) = &packet {
+                pictures.keep(cx, stamp, packet);
+            }
         }
+        let Some(packet) = packet else {
+            // It is no gap to them, and they go on with a key picture when there is less to do.
+            self.members.for_others(sender, |_, receiver| {
+                receiver.receives.watching.leave_out(stamp.ssrc);
+            });
+            return;
+        };
         let mut needs_key = false;
-        self.members.for_others(sender, |_, receiver| {
+        let mut too_slow = Vec::new();
+        self.members.for_others(sender, |key, receiver| {
+            if receiver.drop_late_pictures(cx) {
+                too_slow.push(key);
+            }
             needs_key |= receiver.take_picture(cx, stamp, live, &packet) == Taken::KeyNeeded;
         });
         cx.pool.release(packet);
         if let Some(tag) = live.picture_tag.filter(|_| needs_key) {
             self.want_key(cx, stamp.ssrc, tag.layer);
         }
+        for key in too_slow {
+            self.want_lost_keys(cx, key);
+        }
+    }
+
+    /// Keeps the part of a packet that is common to all watchers; `None` if there is too much to do, or no room.
+    fn keep_picture(&self, cx: &mut Context, live: &Live<'_>) -> Option<Payload> {
+        let receivers = self.members.len().saturating_sub(1);
+        if cx.overload.is_shed(receivers) {
+            cx.count_late(receivers as u64);
+            return None;
+        }
+        let packet = live.keep(cx);
+        if packet.is_none() {
+            cx.statistics.media_overflowed += receivers as u64;
+        }
+        packet
     }
 
     /// Asks the publisher of a stream of pictures for a key picture.
@@ -58,6 +89,18 @@ impl Session {
             cx.wake(&mut member.association);
             let at = member.next_timeout(&cx.config);
             cx.rearm_sooner(&mut member.association, at);
+        }
+    }
+
+    /// Asks for key pictures for what a watcher has lost in the server's queue: it sees no gap, and a screen may show the same
+    /// for hours.
+    pub(crate) fn want_lost_keys(&mut self, cx: &mut Context, who: MemberKey) {
+        let Some(member) = self.members.get(who) else {
+            return;
+        };
+        let awaiting: Vec<u32> = member.receives.watching.awaiting().collect();
+        for ssrc in awaiting {
+            self.want_key(cx, ssrc, 0);
         }
     }
 
@@ -144,7 +187,6 @@ impl Member {
             cx.statistics.media_overflowed += 1;
             return Taken::LeftOut;
         }
-        self.drop_late_pictures(cx);
         let watching = &mut self.receives.watching;
         let taken = watching.take(&mut cx.pool, cx.now, stamp, live.picture_tag, packet);
         if taken == Taken::Queued {
@@ -160,8 +202,10 @@ impl Member {
         self.sends.tend_pictures(cx, round_trip);
     }
 
-    /// Gives up pictures that have waited for too long.
-    pub(super) fn drop_late_pictures(&mut self, cx: &mut Context) {
-        cx.statistics.media_late += self.receives.watching.drop_late(cx.now, &mut cx.pool);
+    /// Gives up pictures if they have waited for too long; says whether it did.
+    pub(super) fn drop_late_pictures(&mut self, cx: &mut Context) -> bool {
+        let late = self.receives.watching.drop_late(cx.now, &mut cx.pool);
+        self.count_late(cx, late);
+        late > 0
     }
 }

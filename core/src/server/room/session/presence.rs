@@ -28,6 +28,7 @@ impl Session {
     /// A member's association says that it is back.
     pub(crate) fn is_back(&mut self, cx: &mut Context, who: MemberKey) {
         self.tell_connection(cx, who);
+        self.want_lost_keys(cx, who);
         self.rearm(cx, who);
     }
 

@@ -30,6 +30,11 @@ impl Session {
         lobby: &Lobby,
         out: &mut [u8],
     ) -> Result<Option<Transmit>, SealError> {
+        if let Some(member) = self.members.get_mut(who)
+            && member.drop_late_pictures(cx)
+        {
+            self.want_lost_keys(cx, who);
+        }
         let Some(member) = self.members.get_mut(who) else {
             return Ok(None);
         };
@@ -38,7 +43,6 @@ impl Session {
             return Ok(None);
         };
         member.drop_late(cx);
-        member.drop_late_pictures(cx);
         let facts = Facts {
             authority: &self.authority,
             publishers: &self.publishers,
@@ -60,8 +64,8 @@ impl Session {
                 if !report.is_empty() && writer.push(&Frame::Report(report)).is_ok() {
                     report.clear();
                 }
-                sends.write_questions(writer);
                 receives.packets += receives.media.drain_into(writer, pool, |_, _| {});
+                sends.write_questions(writer);
                 receives.packets += receives.watching.drain_into(writer, pool);
             })?;
         let Some(len) = composed else {
