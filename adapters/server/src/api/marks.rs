@@ -55,15 +55,13 @@ impl Placed {
 
 /// A mark on the clock that the recording is placed on, cut off where nothing is asked for.
 fn placed(mark: Mark, start_ms: i64, asked: &Range<i64>) -> Option<Mark> {
-    let ms = |place: u64| {
+    let at = |place: u64| {
         let place = start_ms.saturating_add_unsigned(place);
-        place.clamp(asked.start, asked.end) - asked.start
+        let place = place.max(asked.start).min(asked.end);
+        u64::try_from(place - asked.start).ok()
     };
-    let (from, to) = (ms(mark.from_ms), ms(mark.to_ms));
-    let mark = |from_ms, to_ms| Mark { from_ms, to_ms };
-    let ends = u64::try_from(from).ok().zip(u64::try_from(to).ok());
-    ends.filter(|(from, to)| from < to)
-        .map(|(from, to)| mark(from, to))
+    let (from_ms, to_ms) = (at(mark.from_ms)?, at(mark.to_ms)?);
+    (from_ms < to_ms).then_some(Mark { from_ms, to_ms })
 }
 
 /// Sorted, and each moment in one of them: two streams of a participant may be loud at once.
