@@ -78,7 +78,9 @@ impl Numbers {
             JUMP..=0 => false,
             1.. => true,
             _ => {
-                let last = newest.number.wrapping_add(self.highest.wrapping_sub(newest.first));
+                let last = newest
+                    .number
+                    .wrapping_add(self.highest.wrapping_sub(newest.first));
                 self.runs.clear();
                 self.sent = Some(self.sent.unwrap_or(last));
                 true

@@ -15,12 +15,7 @@ use crate::video::Feedback;
 
 impl Session {
     /// Keeps a packet of a picture, and queues it for all that watch.
-    pub(super) fn forward_picture(
-        &mut self,
-        cx: &mut Context,
-        sender: MemberKey,
-        live: &Live<'_>,
-    ) {
+    pub(super) fn forward_picture(&mut self, cx: &mut Context, sender: MemberKey, live: &Live<'_>) {
         let arriving = &live.arriving;
         let stamp = Stamp {
             marker: arriving.marker,
