@@ -45,7 +45,7 @@ export async function renderOne(main, [id = ""]) {
   const compositions = section(text("nav.compositions"), composed.place, h("p", {}, link(`/compositions/new${query({ session: id })}`, text("compositions.make"), { class: "button" })));
   const compose = async (quiet = true) => { compositions.hidden = await composed.read(quiet) === 0 && recorded.childElementCount === 0; };
   const read = async (quiet = true) => {
-    const [now, sounds, present, marks] = await Promise.all([get(path("sessions", id), { quiet: true }), get(`/recordings${query({ session: id, limit: 50, order: "asc" })}`, { quiet: true }), get(`/participants${query({ session: id, limit: PEOPLE, order: "asc" })}`, { quiet }), get(`${path("sessions", id)}/marks`, { quiet })]);
+    const [now, sounds, present, marks] = await Promise.all([get(path("sessions", id), { quiet: true }), get(`/recordings${query({ session: id, limit: 50, order: "asc" })}`, { quiet: true }), get(`/participants${query({ session: id, limit: PEOPLE, order: "asc" })}`, { quiet }), get(`${path("sessions", id)}/marks`, { quiet }).catch(() => ({ data: [] }))]);
     const details = await inTurns(present.data.map((/** @type {any} */ { participant }) => () => get(`${path("sessions", id)}/participants/${encodeURIComponent(participant)}`, { quiet: true })));
     end.hidden = now.state !== "active";
     mark.replaceChildren(now.state === "active" ? badge(text("rooms.live"), "good") : badge(word("endReason", now.end_reason)));

@@ -336,23 +336,27 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Assembler<S> {
     }
 
     /// The layer of the newest packet.
+    #[cfg(feature = "client")]
     pub(super) const fn layer(&self) -> Option<u8> {
         self.layer
     }
 
     /// The lowest number that has not come, of those of which a higher one came.
+    #[cfg(feature = "client")]
     pub(super) fn first_missing(&self) -> Option<u64> {
         let from = self.scanned.max(self.next);
         (from..self.end).find(|&at| self.get(at).is_none())
     }
 
     /// The number behind all that came, if the last picture that came is not complete, and nothing else is missing.
+    #[cfg(feature = "client")]
     pub(super) fn missing_tail(&self) -> Option<u64> {
         let last = self.get(self.end.checked_sub(1)?)?;
         (self.began && self.next < self.end && !last.marker).then_some(self.end)
     }
 
     /// Nothing is given out any more before a key picture.
+    #[cfg(feature = "client")]
     pub(super) const fn lose_references(&mut self) {
         self.references = References::new();
     }

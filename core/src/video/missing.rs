@@ -14,6 +14,7 @@ const MIN_REORDERING: Duration = Duration::from_millis(5);
 /// And at most.
 const MAX_REORDERING: Duration = Duration::from_millis(40);
 /// How long to wait for a packet that nothing else needs, if it can be repaired in that time.
+#[cfg(feature = "client")]
 const UNNEEDED_PATIENCE: Duration = Duration::from_millis(120);
 /// How much longer than a round trip an answer takes.
 const ANSWER_TIME: Duration = Duration::from_millis(5);
@@ -106,6 +107,7 @@ impl Missing {
     }
 
     /// The packet behind the highest one should have come by now.
+    #[cfg(feature = "client")]
     pub(crate) fn expect_next(&mut self, now: Instant) {
         let next = self.highest.map(|highest| highest + 1);
         let is_known = self.gaps.last().map(|gap| gap.number) == next;
@@ -120,6 +122,7 @@ impl Missing {
     }
 
     /// Since when this packet is missing.
+    #[cfg(feature = "client")]
     pub(crate) fn since(&self, sequence: u16) -> Option<Instant> {
         let mut gaps = self.gaps.iter();
         let gap = gaps.find(|gap| gap.number as u16 == sequence)?;
@@ -150,6 +153,7 @@ impl Missing {
     }
 
     /// How long to wait for a missing packet that nothing else needs.
+    #[cfg(feature = "client")]
     pub(crate) fn unneeded_patience(&self) -> Duration {
         let repair = self.patience() + self.round_trip + ANSWER_TIME;
         match repair <= UNNEEDED_PATIENCE {

@@ -35,7 +35,9 @@ mod h264;
 mod missing;
 mod packetizer;
 mod picture;
+#[cfg(feature = "client")]
 mod receiver;
+#[cfg(feature = "client")]
 mod sender;
 #[cfg(test)]
 mod synthetic;
@@ -43,7 +45,7 @@ mod vp8;
 
 pub use assembler::{AssembleError, Assembler, MAX_PICTURES, PollPictureError, Slot};
 pub use feedback::Feedback;
-#[cfg(any(feature = "client", feature = "server"))]
+#[cfg(feature = "server")]
 pub(crate) use feedback::Question;
 #[cfg(feature = "server")]
 pub(crate) use feedback::{KEPT_FOR, KEY_INTERVAL};
@@ -55,5 +57,7 @@ pub use packetizer::{PacketizePictureError, PicturePacketizer, PicturePackets};
 pub use picture::{
     AssembledPicture, MAX_PICTURE, MAX_PICTURE_PACKETS, MAX_PICTURE_PAYLOAD, Picture,
 };
+#[cfg(feature = "client")]
 pub use receiver::PictureReceiver;
+#[cfg(feature = "client")]
 pub use sender::{PictureSender, SendPictureError, SendSlot};

@@ -113,6 +113,7 @@ impl PicturePacketizer {
     }
 
     /// Takes back the numbers of the last so many packets, which were not sent.
+    #[cfg(feature = "client")]
     pub(super) const fn take_back(&mut self, packets: u64) {
         // Modulo 2^16, as numbers are.
         self.sequence = self.sequence.wrapping_sub(packets as u16);
