@@ -31,7 +31,7 @@ export class Voice {
     this.#mute.addEventListener("click", () => void this.#press(), { signal });
     this.#holds(signal);
     room.on("microphoneLost", ({ error }) => this.#lost(error));
-    room.on("publishRefused", ({ error }) => this.#lost({ ...error, code: "refused" }));
+    room.on("publishRefused", ({ key, error }) => { if (key === "mic") this.#lost({ ...error, code: "refused" }); });
     this.#show();
   }
 

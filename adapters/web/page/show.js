@@ -42,8 +42,8 @@ export class Show {
 
   /** Turns the camera on or off. */
   async press() {
-    // One press after the other: a camera takes its time.
-    if (this.#isBusy) return;
+    // One press after the other, as a camera takes its time; but it is turned off at once.
+    if (this.#isBusy && !this.#isOn) return;
     this.#isBusy = true;
     this.#camera.setAttribute("aria-disabled", "true");
     const camera = this.room.currentCamera;
@@ -68,6 +68,7 @@ export class Show {
   async use(id) {
     if (id && this.room.currentCamera) await this.room.currentCamera.setDevice(id);
     else if (this.#isOn) await this.room.camera();
+    else await this.room.currentCamera?.stop();
     this.told(null);
   }
 

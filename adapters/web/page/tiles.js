@@ -53,6 +53,7 @@ export class Focus {
     if (!chosen && typeof this.#chosen === "string") this.#chosen = undefined;
     const large = chosen ?? (this.#chosen === undefined ? shared.at(-1) : undefined);
     this.#shown = large?.id ?? null;
+    const focused = document.activeElement;
     let place = 0;
     for (const tile of tiles) {
       const isLarge = tile === large, { button } = tile;
@@ -68,6 +69,8 @@ export class Focus {
       const label = text("room.enlarge", { name: tile.name });
       if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
     }
+    // What is moved loses the focus.
+    if (focused instanceof HTMLElement && focused !== document.activeElement) focused.focus({ preventScroll: true });
     const columns = Math.ceil(Math.sqrt(place));
     this.#people.style.setProperty("--columns", String(columns));
     this.#people.style.setProperty("--rows", String(Math.ceil(place / columns)));

@@ -45,6 +45,8 @@ export class Camera {
   #inWorker = false;
   #muted: boolean;
   #stopped = false;
+  /** Goes up when it is turned off: a device that was being opened then is not wanted any more. */
+  #turn = 0;
   /** What is done with the device, one after the other. */
   #work: Promise<unknown> = Promise.resolve();
 
@@ -58,11 +60,13 @@ export class Camera {
   /** @internal */
   static async start(wire: PictureWire<Camera>, options: CameraOptions): Promise<Camera> {
     const camera = new Camera(wire, options);
+    let track: MediaStreamTrack | undefined;
     try {
-      const track = camera.#muted ? undefined : await camera.#open(options.deviceId);
+      track = camera.#muted ? undefined : await camera.#open(options.deviceId);
       camera.#inWorker = (await wire.publish(CAMERA, "video", camera.#muted, camera.#settings(track))).hasProcessor;
       if (track) camera.#take(track);
     } catch (error) {
+      track?.stop();
       camera.release();
       throw error;
     }
@@ -91,29 +95,29 @@ export class Camera {
 
   /** Turns the device itself off, with its light, or on again. */
   async setMuted(muted: boolean): Promise<void> {
-    await this.#next(async () => {
-      if (muted === this.#muted) return;
-      if (muted) {
-        this.#drop();
-      } else {
-        const track = await this.#open(this.#deviceId);
-        if (this.#stopped) return track.stop();
-        this.#take(track);
-      }
-      this.#muted = muted;
+    if (muted) {
+      // At once, whatever is being done with the device.
+      ++this.#turn;
+      if (this.#muted || this.#stopped) return;
+      this.#muted = true;
+      this.#drop();
       this.#wire.changed(this);
-      await this.#wire.command({ type: "setMuted", key: CAMERA, muted });
-    });
+    } else {
+      const turn = this.#turn;
+      await this.#next(async () => {
+        if (this.#muted && await this.#use(this.#deviceId, turn)) this.#muted = false;
+      });
+      if (this.#muted) return;
+      this.#wire.changed(this);
+    }
+    await this.#wire.command({ type: "setMuted", key: CAMERA, muted });
   }
 
   /** Goes on with another device. If that fails, the one before stays. */
   async setDevice(deviceId: string): Promise<void> {
+    const turn = this.#turn;
     await this.#next(async () => {
-      if (!this.#muted) {
-        const track = await this.#open(deviceId);
-        if (this.#stopped) return track.stop();
-        this.#take(track);
-      }
+      if (!this.#muted) await this.#use(deviceId, turn);
       this.#deviceId = deviceId;
       this.#wire.changed(this);
     });
@@ -142,6 +146,16 @@ export class Camera {
     await done;
   }
 
+  /** Films with a device, unless it is turned off or stopped meanwhile. */
+  async #use(deviceId: string | undefined, turn: number): Promise<boolean> {
+    const isWanted = () => turn === this.#turn && !this.#stopped;
+    if (!isWanted()) return false;
+    const track = await this.#open(deviceId);
+    if (isWanted()) this.#take(track);
+    else track.stop();
+    return isWanted();
+  }
+
   async #open(deviceId: string | undefined): Promise<MediaStreamTrack> {
     const { width = 1_280, height = 720, frameRate = 30 } = this.#options;
     const video: MediaTrackConstraints = {
@@ -167,14 +181,19 @@ export class Camera {
     this.#frames = framesOf(track, this.#inWorker);
     this.#wire.show(CAMERA, this.#frames);
     // Unplugged, or taken back by the user: another one, if there is.
-    track.onended = () => {
+    const ended = () => {
       this.#drop();
-      void this.#next(async () => this.#take(await this.#open(undefined))).catch((error: ParlourError) => {
+      const turn = this.#turn;
+      void this.#next(async () => {
+        if (!this.track) await this.#use(undefined, turn);
+      }).catch((error: ParlourError) => {
         if (this.#stopped) return;
         void this.stop().catch(() => undefined);
         this.#wire.lost(error);
       });
     };
+    track.onended = ended;
+    if (track.readyState === "ended") ended();
   }
 
   /** Releases the device. */

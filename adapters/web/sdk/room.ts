@@ -406,6 +406,7 @@ export class Room {
       this.on("closed", () => { clearTimeout(timer); resolve(); });
     });
     this.#microphone?.release();
+    this.#video.release();
     await this.#command({ type: "leave" }).catch(() => undefined);
     await closed;
     this.#end(new ParlourError("left", "this page has left the room: join it again"));

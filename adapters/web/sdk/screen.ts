@@ -83,11 +83,13 @@ export class Screen {
     track.onended = () => { hasEnded = true; };
     const { width = settings.width, height = settings.height } = track.getSettings();
     const { hasProcessor } = await this.#wire.publish(SCREEN, "screen", false, { ...settings, width, height });
-    const ended = () => void this.stop().catch(() => undefined);
-    track.onended = ended;
+    if (hasEnded) {
+      await this.#wire.unpublish(SCREEN).catch(() => undefined);
+      throw new ParlourError("screenDenied", "sharing was ended before it had begun: choose a screen again");
+    }
+    track.onended = () => void this.stop().catch(() => undefined);
     this.#frames = framesOf(track, hasProcessor);
     this.#wire.show(SCREEN, this.#frames);
-    if (hasEnded) ended();
   }
 }
 

@@ -93,10 +93,15 @@ export class Video {
     if (key === SCREEN) this.#screen?.release();
   }
 
-  /** The room is over. */
-  close(): void {
+  /** Nothing is filmed any more. */
+  release(): void {
     this.#camera?.release();
     this.#screen?.release();
+  }
+
+  /** The room is over. */
+  close(): void {
+    this.release();
     for (const watch of [...this.#watches.values()]) watch.stop();
   }
 

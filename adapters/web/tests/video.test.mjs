@@ -302,6 +302,47 @@ test("a decoder that fails begins anew, and one that lacks the codec says so", {
   await close(anna, ben, carla);
 });
 
+/** Keeps the tracks that are captured in a page from now on. */
+const countTracks = (page) => page.evaluate(() => {
+  window.captured = [];
+  const { mediaDevices } = navigator, ask = mediaDevices.getUserMedia.bind(mediaDevices);
+  mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await ask(wanted);
+    window.captured.push(...stream.getTracks());
+    return stream;
+  };
+});
+const trackStates = (page) => page.evaluate(() => window.captured.map(({ readyState }) => readyState));
+
+test("a camera is off at once when it is muted, stopped or left with, also while it is being turned on", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "off", "anna");
+  await countTracks(anna);
+  // Muted while it is being unmuted, and while another device is being opened.
+  await anna.evaluate(async () => {
+    const camera = await room.camera();
+    const { deviceId } = camera;
+    const other = camera.setDevice(deviceId);
+    await camera.setMuted(true);
+    await other;
+    const on = camera.setMuted(false);
+    await camera.setMuted(true);
+    await on;
+    if (!camera.muted || camera.track) throw new Error("it films");
+  });
+  assert.deepEqual([...new Set(await trackStates(anna))], ["ended"]);
+  await anna.evaluate(() => room.currentCamera.setMuted(false));
+  assert.equal((await trackStates(anna)).at(-1), "live");
+  const left = await anna.evaluate(() => {
+    void room.leave();
+    return window.captured.map(({ readyState }) => readyState);
+  });
+  assert.ok(left.every((state) => state === "ended"), `${left}`);
+  // Who has left is not filmed.
+  assert.equal((await failure(anna, "room.camera()")).code, "closed");
+  assert.deepEqual([...new Set(await trackStates(anna))], ["ended"]);
+  await close(anna);
+});
+
 test("refusals say what to do", { timeout: 60_000 }, async () => {
   const refusing = await browser({ refuses: true });
   try {
@@ -313,7 +354,9 @@ test("refusals say what to do", { timeout: 60_000 }, async () => {
     assert.equal(await ben.evaluate(() => room.currentCamera), null);
     assert.equal((await failure(ben, `room.camera({ deviceId: "none" })`)).code, "cameraMissing");
     const carla = await joined(dark, "words", "carla", { grants: ["--grants", "subscribe"] });
+    await countTracks(carla);
     assert.equal((await failure(carla, "room.camera()")).code, "notPermitted");
+    assert.deepEqual(await trackStates(carla), ["ended"], "a camera that is refused is off");
     assert.equal((await failure(carla, "room.screen()")).code, "notPermitted");
     await close(anna, ben, carla);
   } finally {
