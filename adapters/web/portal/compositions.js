@@ -32,7 +32,7 @@ export async function render(main, _, search) {
   const wanted = wantedOf(search, "room", "session", "state");
   const nothing = () => emptyList("/compositions", wanted, link("/compositions/new", text("compositions.make"), { class: "button" }));
   const list = compositionList(wanted, nothing, true), remove = deleteAll("/compositions", wanted, OVER);
-  const read = async (quiet = true) => { remove.hidden = await list.read(quiet) === 0; };
+  const read = async (quiet = true) => { remove.hidden = await list.read(quiet) === 0 || UNDER_WAY.includes(wanted.state ?? ""); };
   await read(false);
   main.append(head(text("nav.compositions"), { actions: [remove, link("/compositions/new", text("compositions.make"), { class: "button main" })] }), filters([
     { name: "room", label: text("words.room"), kind: "search" },
