@@ -19,8 +19,8 @@ const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 struct Hole {
     number: u64,
     since: Instant,
-    /// It was tried to go on without it, or to ask for it.
-    tried: bool,
+    /// When to look at it again.
+    due: Instant,
     /// No higher one came.
     is_tail: bool,
 }
@@ -106,8 +106,19 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
         now: Instant,
         out: &'o mut [u8],
     ) -> Result<Option<AssembledPicture<'o>>, PollPictureError> {
-        while self.skip(now) {}
-        self.assembler.poll_picture(out)
+        loop {
+            while self.skip(now) {}
+            // Without room the next picture stays where it is; but those before it that cannot be decoded are left out, and what
+            // is missing behind them may be left out, too.
+            if self.assembler.poll_picture(&mut []).is_err() || !self.skip(now) {
+                break;
+            }
+        }
+        let picture = self.assembler.poll_picture(out)?;
+        if picture.is_none() {
+            while self.skip(now) {}
+        }
+        Ok(picture)
     }
 
     /// Leaves out what is missing, if it is time for that.
@@ -124,23 +135,29 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
                 number,
                 // The truncation is the point: the low bits are what the wire carries.
                 since: self.missing.since(number as u16).unwrap_or(now),
-                tried: false,
+                due: now,
                 is_tail: missing.is_none(),
             }),
         };
         hole.is_tail = missing.is_none();
-        if hole.since + REPAIR_PATIENCE <= now {
+        let end = hole.since + REPAIR_PATIENCE;
+        if end <= now {
             return self.assembler.skip_unneeded() || self.assembler.skip_missing();
         }
-        if hole.is_tail {
-            if !hole.tried && hole.since + TAIL_PATIENCE <= now {
-                hole.tried = true;
-                self.missing.expect_next(now);
-            }
-            return self.assembler.skip_unneeded();
+        let patience = match hole.is_tail {
+            true => TAIL_PATIENCE,
+            false => self.missing.unneeded_patience(),
+        };
+        let has_waited = hole.since + patience <= now;
+        hole.due = if has_waited {
+            end
+        } else {
+            hole.since + patience
+        };
+        if hole.is_tail && has_waited {
+            self.missing.expect_next(now);
         }
-        hole.tried = hole.since + self.missing.unneeded_patience() <= now;
-        hole.tried && self.assembler.skip_unneeded()
+        (hole.is_tail || has_waited) && self.assembler.skip_unneeded()
     }
 
     /// The decoder has failed: nothing is given out before the next key picture, which is asked for.
@@ -151,14 +168,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
     /// When to call [`poll_picture`](Self::poll_picture) and the client's
     /// [`send_feedback`](crate::client::Pictures::send_feedback), if no packet comes before. `None` means never.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let skip = self.hole.map(|hole| {
-            let patience = match hole.tried {
-                true => REPAIR_PATIENCE,
-                false if hole.is_tail => TAIL_PATIENCE,
-                false => self.missing.unneeded_patience(),
-            };
-            hole.since + patience
-        });
+        let skip = self.hole.map(|hole| hole.due);
         let key = self.key_due().map(|(due, _)| due);
         earlier(earlier(skip, key), self.missing.poll_timeout())
     }
