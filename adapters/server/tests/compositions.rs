@@ -288,7 +288,7 @@ async fn everybody_is_heard_at_its_time() {
             anchors: json!([
                 {"place_ms": 0, "at_ms": 100}, {"place_ms": 1_000, "at_ms": 1_100}, {"place_ms": 4_000, "at_ms": 4_100},
             ]),
-            ..recorded("carol", 4_000, 1_000, 300)
+            ..recorded("carol", 4_000, 1_000, 300).speaking(&[(0, 900)])
         };
         seed(
             &home,
@@ -315,6 +315,11 @@ async fn everybody_is_heard_at_its_time() {
             (&json!(3_000), &json!(100))
         );
         assert_eq!(ready["audio"], json!({"mode": "mix"}));
+        // Its marks are where its sound is.
+        let told = api.get(&format!("/v1/compositions/{mix}/marks")).await;
+        let carol =
+            json!({"participant": "carol", "speech": marks(&[(2_100, 3_000)]), "complete": true});
+        assert_eq!(told["data"][2], carol);
         let mixed = channels(&download(&api, &home, &ready).await).remove(0);
         let at = |ms: usize| mixed[ms - 2_000];
         assert_eq!(

@@ -21,9 +21,16 @@ const BESIDE: usize = 2;
 const MOST_APART: f64 = 5_000.0;
 const MOST_APART_SHARE: f64 = 0.01;
 
-/// Where in its file stands what was said at a time.
+/// Where in its file stands what was said at a time, by the [anchors](Anchor) of a recording.
+///
+/// ```
+/// use parlour_files::compose::{Anchor, Clock};
+/// // A publisher whose clock goes slow: after 100 s its file has 99.9 s.
+/// let anchors = [0, 20, 40, 60, 80, 100].map(|s| Anchor { at_ms: 1_000 * s, place_ms: 999 * s });
+/// assert_eq!(Clock::new(&anchors).time_ms(49_950), 50_000);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Clock {
+pub struct Clock {
     /// Times, in samples since the beginning of the file, and how far the place in the file is behind each. By time.
     points: Vec<(f64, f64)>,
     /// What the distance grows by in a sample.
@@ -32,7 +39,7 @@ pub(super) struct Clock {
 
 impl Clock {
     /// The clock that anchors tell, which are in the order of their places. If they contradict each other, it is the recorder's.
-    pub(super) fn new(anchors: &[Anchor]) -> Self {
+    pub fn new(anchors: &[Anchor]) -> Self {
         let samples = |ms: u64| ms as f64 * PER_MS;
         let apart: Vec<_> = anchors
             .iter()
@@ -77,9 +84,22 @@ impl Clock {
 
     /// The place in the file, in samples, of what was said that many samples after its beginning.
     pub(super) fn place(&self, at: f64) -> f64 {
+        at - self.behind(at)
+    }
+
+    /// When it was recorded what stands at a place in the file, both in ms since its beginning.
+    pub fn time_ms(&self, place_ms: u64) -> u64 {
+        let place = place_ms as f64 * PER_MS;
+        // The distance hardly differs between the place and the time.
+        let time = (0..3).fold(place, |time, _| place + self.behind(time));
+        (time / PER_MS).round().max(0.0) as u64
+    }
+
+    /// How far the place is behind the time.
+    fn behind(&self, at: f64) -> f64 {
         let next = self.points.partition_point(|(time, _)| *time <= at);
         let before = next.checked_sub(1).and_then(|last| self.points.get(last));
-        let behind = match (before, self.points.get(next)) {
+        match (before, self.points.get(next)) {
             (Some((from, first)), Some((to, second))) => {
                 first + (second - first) * (at - from) / (to - from)
             }
@@ -87,8 +107,7 @@ impl Clock {
                 behind + self.slope * (at - time)
             }
             (None, None) => 0.0,
-        };
-        at - behind
+        }
     }
 }
 

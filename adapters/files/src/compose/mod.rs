@@ -58,6 +58,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::FileError;
+pub use clock::Clock;
 use mixdown::Mixdown;
 use output::Output;
 pub use video::{

@@ -15,7 +15,7 @@ use super::file::unavailable;
 use super::list::List;
 use super::problem::{Problem, Problems, kind};
 use super::{compositions, recordings};
-use crate::recordings::{Mark, marks_of};
+use crate::recordings::{Mark, Spoken, marks_of};
 use crate::store::RecordingRow;
 
 /// Recordings of which one answer tells, the oldest first; what was said in others is not known then.
@@ -82,6 +82,7 @@ async fn answer(
     id: &str,
     mut recorded: Vec<Placed>,
     asked: Range<i64>,
+    marks: impl Fn(Spoken) -> Vec<Mark>,
 ) -> Result<Json<List<ParticipantMarks>>, Problem> {
     recorded.sort_by_key(|one| one.start_ms);
     let archive = app.recordings().archive();
@@ -96,16 +97,17 @@ async fn answer(
     let mut participants: Vec<ParticipantMarks> = Vec::new();
     for (one, known) in read.map_err(|error| unavailable(id, &error))? {
         let own = |lane: &&mut ParticipantMarks| lane.participant == one.participant;
-        let (marks, complete) = (known.iter().flatten(), known.is_some());
-        let marks = marks.filter_map(|mark| placed(*mark, one.start_ms, &asked));
+        let complete = known.is_some();
+        let known = known.map(&marks).into_iter().flatten();
+        let known = known.filter_map(|mark| placed(mark, one.start_ms, &asked));
         match participants.iter_mut().find(own) {
             Some(lane) => {
-                lane.speech.extend(marks);
+                lane.speech.extend(known);
                 lane.complete &= complete;
             }
             None => participants.push(ParticipantMarks {
                 participant: one.participant,
-                speech: marks.collect(),
+                speech: known.collect(),
                 complete,
             }),
         }
@@ -135,7 +137,11 @@ pub(super) async fn of_recording(
 ) -> Result<Json<List<ParticipantMarks>>, Problem> {
     let row = recordings::found(&app, &id).await?;
     let zero = row.started_at.as_millis();
-    answer(&app, &id, vec![Placed::of(row, zero)], 0..i64::MAX).await
+    let all = 0..i64::MAX;
+    answer(&app, &id, vec![Placed::of(row, zero)], all, |spoken| {
+        spoken.marks
+    })
+    .await
 }
 
 /// Tells who speaks when in a composition
@@ -171,7 +177,7 @@ pub(super) async fn of_composition(
         )
     });
     let asked = row.from_ms.unwrap_or(0)..row.to_ms.unwrap_or(i64::MAX);
-    answer(&app, &id, recorded.collect(), asked).await
+    answer(&app, &id, recorded.collect(), asked, Spoken::by_time).await
 }
 
 /// Tells who spoke when in a session
@@ -193,7 +199,8 @@ pub(super) async fn of_session(
     let zero = known.started_at.as_millis();
     let rows = app.store().session_recordings(&session).await?;
     let recorded = rows.into_iter().map(|row| Placed::of(row, zero));
-    answer(&app, &session, recorded.collect(), 0..i64::MAX).await
+    let all = 0..i64::MAX;
+    answer(&app, &session, recorded.collect(), all, Spoken::by_time).await
 }
 
 #[cfg(test)]

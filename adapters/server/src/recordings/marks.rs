@@ -1,5 +1,6 @@
 //! Where somebody speaks in a recording. It stands beside the file, goes with it, and is nowhere else.
 
+use parlour_files::compose::{Anchor, Clock};
 use parlour_files::recording::Speech;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -28,6 +29,27 @@ impl From<Speech> for Mark {
 #[derive(Debug, Default, Deserialize)]
 struct About {
     speech: Option<Vec<Mark>>,
+    #[serde(default)]
+    anchors: Vec<Anchor>,
+}
+
+/// Where somebody speaks in a recording.
+#[derive(Debug)]
+pub(crate) struct Spoken {
+    /// By places in the file.
+    pub(crate) marks: Vec<Mark>,
+    clock: Clock,
+}
+
+impl Spoken {
+    /// The same by the time since the recording began, which the publisher's clock runs apart from.
+    pub(crate) fn by_time(mut self) -> Vec<Mark> {
+        for mark in &mut self.marks {
+            mark.from_ms = self.clock.time_ms(mark.from_ms);
+            mark.to_ms = self.clock.time_ms(mark.to_ms);
+        }
+        self.marks
+    }
 }
 
 /// Where somebody speaks in a recording; `None` if that is not known, or not yet.
@@ -37,7 +59,7 @@ struct About {
 pub(crate) async fn marks_of(
     archive: &Archive,
     row: &RecordingRow,
-) -> Result<Option<Vec<Mark>>, ArchiveError> {
+) -> Result<Option<Spoken>, ArchiveError> {
     if !row.is_stored {
         return Ok(None);
     }
@@ -48,5 +70,8 @@ pub(crate) async fn marks_of(
     };
     // What cannot be read there is not known.
     let about = serde_json::from_slice::<About>(&about).unwrap_or_default();
-    Ok(about.speech)
+    Ok(about.speech.map(|marks| Spoken {
+        marks,
+        clock: Clock::new(&about.anchors),
+    }))
 }

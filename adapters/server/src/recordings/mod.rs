@@ -49,7 +49,7 @@ use desk::{Desk, KeepFree};
 use inbox::{About, Inbox, Item, Word};
 pub(crate) use keeper::Backoff;
 use keeper::Keeper;
-pub(crate) use marks::{Mark, marks_of};
+pub(crate) use marks::{Mark, Spoken, marks_of};
 pub(crate) use names::{composition_name, ending, file_name};
 pub(crate) use recover::{Found, find};
 pub(crate) use spool::Spool;
