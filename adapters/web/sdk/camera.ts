@@ -98,7 +98,8 @@ export class Camera {
     if (muted) {
       // At once, whatever is being done with the device.
       ++this.#turn;
-      if (this.#muted || this.#stopped) return;
+      if (this.#stopped) throw over();
+      if (this.#muted) return;
       this.#muted = true;
       this.#drop();
       this.#wire.changed(this);
@@ -139,7 +140,7 @@ export class Camera {
 
   async #next(work: () => Promise<void>): Promise<void> {
     const done = this.#work.then(() => {
-      if (this.#stopped) throw new ParlourError("closed", "this camera is off: turn one on with `room.camera`");
+      if (this.#stopped) throw over();
       return work();
     });
     this.#work = done.catch(() => undefined);
@@ -209,6 +210,8 @@ export class Camera {
     this.#wire.show(CAMERA, null);
   }
 }
+
+const over = () => new ParlourError("closed", "this camera is off: turn one on with `room.camera`");
 
 /** What `getUserMedia` says, with what to do. */
 function failure(error: unknown): ParlourError {
