@@ -54,7 +54,9 @@ impl Pictures for Way {
     }
 
     fn round_trip(&self) -> Option<Duration> {
-        (self.ssrc % 2 == 0).then_some(Duration::from_millis(40))
+        self.ssrc
+            .is_multiple_of(2)
+            .then_some(Duration::from_millis(40))
     }
 }
 
