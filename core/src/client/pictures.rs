@@ -3,10 +3,7 @@
 use super::errors::SendError;
 use crate::room::StreamKey;
 use crate::time::{Duration, Instant};
-use crate::video::{Feedback, PictureReceiver, PictureSender, SendSlot, Slot};
-
-/// Bytes of the longest packet of a picture.
-const MAX_PACKET: usize = crate::video::MAX_PICTURE_PAYLOAD + 20;
+use crate::video::{Feedback, MAX_PICTURE_PACKET, PictureReceiver, PictureSender, SendSlot, Slot};
 
 /// Moves packets and questions between a [`Client`](super::Client) and its [`PictureSender`]s and [`PictureReceiver`]s.
 ///
@@ -52,7 +49,7 @@ pub trait Pictures {
     where
         Self: Sized,
     {
-        let mut packet = [0; MAX_PACKET];
+        let mut packet = [0; MAX_PICTURE_PACKET];
         while let Some(ssrc) = self.picture_flow(key)?
             && let Some(len) = sender.poll_packet(now, ssrc, &mut packet)
         {

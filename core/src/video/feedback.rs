@@ -9,6 +9,8 @@ use crate::wire::{Lost, LostList};
 pub(crate) const REPAIR_PATIENCE: Duration = Duration::from_millis(450);
 /// How long packets are kept for those who have lost them.
 pub(crate) const KEPT_FOR: Duration = Duration::from_millis(500);
+/// The round-trip time before one was measured.
+pub(crate) const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// The least time from one key picture of a layer to the next, and from one request for one to the next.
 pub(crate) const KEY_INTERVAL: Duration = Duration::from_millis(300);
 

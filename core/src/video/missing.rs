@@ -1,6 +1,6 @@
 //! Which packets of a flow are missing, and when to ask for them.
 
-use super::feedback::REPAIR_PATIENCE;
+use super::feedback::{REPAIR_PATIENCE, UNKNOWN_ROUND_TRIP};
 use crate::rtp::SequenceUnwrapper;
 use crate::time::{Duration, Instant, earlier};
 use crate::wire::LostList;
@@ -20,8 +20,6 @@ const UNNEEDED_PATIENCE: Duration = Duration::from_millis(120);
 const ANSWER_TIME: Duration = Duration::from_millis(5);
 /// The least time from one question to the next about the same packet.
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
-/// The round-trip time before one was measured.
-const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy)]
 struct Gap {
@@ -145,6 +143,12 @@ impl Missing {
         } else {
             less
         };
+    }
+
+    /// The round-trip time of the last poll.
+    #[cfg(feature = "client")]
+    pub(crate) const fn round_trip(&self) -> Duration {
+        self.round_trip
     }
 
     /// How long a missing packet may still come by itself.

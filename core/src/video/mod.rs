@@ -48,12 +48,14 @@ pub use feedback::Feedback;
 #[cfg(feature = "server")]
 pub(crate) use feedback::Question;
 #[cfg(feature = "server")]
-pub(crate) use feedback::{KEPT_FOR, KEY_INTERVAL};
+pub(crate) use feedback::{KEPT_FOR, KEY_INTERVAL, UNKNOWN_ROUND_TRIP};
 #[cfg(feature = "server")]
 pub(crate) use missing::Missing;
 #[cfg(feature = "server")]
 pub(crate) use packetizer::LAYERS;
 pub use packetizer::{PacketizePictureError, PicturePacketizer, PicturePackets};
+#[cfg(feature = "client")]
+pub(crate) use picture::MAX_PICTURE_PACKET;
 pub use picture::{
     AssembledPicture, MAX_PICTURE, MAX_PICTURE_PACKETS, MAX_PICTURE_PAYLOAD, Picture,
 };

@@ -6,6 +6,10 @@ use crate::room::Codec;
 /// The largest payload of a packet of video, bytes: with all headers it fits a datagram of 1,024.
 pub const MAX_PICTURE_PAYLOAD: usize = 960;
 
+/// The longest packet of a picture, bytes: its header has 20, with the tag.
+#[cfg(feature = "client")]
+pub(crate) const MAX_PICTURE_PACKET: usize = 20 + MAX_PICTURE_PAYLOAD;
+
 /// The largest picture, bytes; of H.264 with start codes of four bytes. A screen full of text has about 550,000.
 pub const MAX_PICTURE: usize = 2 << 20;
 

@@ -11,8 +11,6 @@ use crate::time::{Duration, Instant, earlier};
 const MIN_KEY_PATIENCE: Duration = Duration::from_millis(120);
 /// When no packet comes for so long amid a picture, the next one is taken for lost: slow publishers send one in 40 ms.
 const TAIL_PATIENCE: Duration = Duration::from_millis(50);
-/// The round-trip time before one was measured.
-const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// The first packet that is missing, and since when.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +65,6 @@ pub struct PictureReceiver<S> {
     hole: Option<Hole>,
     /// When a key picture was asked for.
     key_asked: Option<Instant>,
-    round_trip: Duration,
 }
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
@@ -78,7 +75,6 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
             missing: Missing::new(),
             hole: None,
             key_asked: None,
-            round_trip: UNKNOWN_ROUND_TRIP,
         }
     }
 
@@ -180,7 +176,11 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
         if let Some(layer) = self.assembler.wants_key() {
             return Some((again.unwrap_or(beginning), layer));
         }
-        let patience = self.round_trip.saturating_mul(3).max(MIN_KEY_PATIENCE);
+        let patience = self
+            .missing
+            .round_trip()
+            .saturating_mul(3)
+            .max(MIN_KEY_PATIENCE);
         let (hole, layer) = (self.hole?, self.assembler.layer()?);
         let due = hole.since + patience;
         Some((again.map_or(due, |again| again.max(due)), layer))
@@ -192,7 +192,6 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
         now: Instant,
         round_trip: Option<Duration>,
     ) -> Option<Question> {
-        self.round_trip = round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
         let lost = self.missing.poll(now, round_trip);
         if lost.as_lost().is_some() {
             return Some(Question::Lost(lost));

@@ -4,12 +4,10 @@ use thiserror::Error;
 
 use super::feedback::{Feedback, KEPT_FOR, KEY_INTERVAL};
 use super::packetizer::{LAYERS, PacketizePictureError, PicturePacketizer};
-use super::picture::{MAX_PICTURE_PAYLOAD, Picture};
+use super::picture::{MAX_PICTURE_PACKET, Picture};
 use crate::room::Codec;
 use crate::time::{Duration, Instant, micros};
 
-/// Bytes of the longest packet: the header has 20, with the picture tag.
-const MAX_PACKET: usize = 20 + MAX_PICTURE_PAYLOAD;
 /// Where the SSRC stands in a packet.
 const SSRC: core::ops::Range<usize> = 8..12;
 /// Most pictures that wait to be sent.
@@ -44,7 +42,7 @@ pub struct SendSlot {
     sent: Option<Instant>,
     /// It is to be sent again.
     again: bool,
-    bytes: [u8; MAX_PACKET],
+    bytes: [u8; MAX_PICTURE_PACKET],
 }
 
 impl SendSlot {
@@ -53,7 +51,7 @@ impl SendSlot {
         len: 0,
         sent: None,
         again: false,
-        bytes: [0; MAX_PACKET],
+        bytes: [0; MAX_PICTURE_PACKET],
     };
 
     fn is_marked(&self) -> bool {

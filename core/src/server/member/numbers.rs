@@ -82,7 +82,7 @@ impl Numbers {
                     .number
                     .wrapping_add(self.highest.wrapping_sub(newest.first));
                 self.runs.clear();
-                self.sent = Some(self.sent.unwrap_or(last));
+                self.sent = Some(last);
                 true
             }
         }
@@ -234,6 +234,16 @@ mod tests {
         assert!(numbers.begins_with(50_000));
         assert_eq!(sent(&mut numbers, 50_000), Some(12));
         assert_eq!(numbers.original(12), Some(50_000));
+    }
+
+    #[test]
+    fn a_publisher_that_begins_anew_takes_no_numbers_of_packets_that_wait() {
+        let mut numbers = Numbers::default();
+        assert_eq!(sent(&mut numbers, 10), Some(10));
+        assert_eq!(numbers.number(11), Some(11), "it waits");
+        numbers.leave_out();
+        assert!(numbers.begins_with(50_000));
+        assert_eq!(numbers.number(50_000), Some(12));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use crate::rtp::{PictureTag, Stamp};
 use crate::server::Config;
 use crate::server::pool::{Payload, Pool};
 use crate::time::{Duration, Instant};
+use crate::video::UNKNOWN_ROUND_TRIP;
 use crate::wire::{FrameWriter, Lost};
 
 /// Most packets that wait to be sent again.
@@ -17,8 +18,6 @@ const MAX_REPAIRS: usize = 128;
 const MAX_REPAIRED: usize = 256;
 /// A packet is not sent again sooner than this after the last time.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
-/// The round-trip time before one was measured.
-const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// Bytes of repairs that are always granted, and most that can be saved up.
 const CREDIT: u32 = 64 << 10;
 /// A receiver gets at most this part of what it is sent once more. Else repairs would fill a narrow way.

@@ -3,6 +3,7 @@
 //! ```text
 //!  requests ─► streams, subscribing, floor ─► authority ─► telling ─┐
 //!  media ────► forward ─► slots ─► queues ──► gathering ────────────┼─► transmit
+//!                 ├─────► pictures ─► queues ───────────────────────┤
 //!                 ├─────► mixing ─► queues ─────────────────────────┘
 //!                 └─────► tapping ─► the embedder
 //! ```
