@@ -2,7 +2,7 @@
 
 use parlour_core::client::{
     self, BufferTooSmall, CommandError, Commands, Config, Dropped, Event, Incoming, Message,
-    Pictures, Profile, SendError, Small,
+    PictureFlow, Pictures, Profile, SendError, Small,
 };
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{StreamKey, Topic};
@@ -11,7 +11,7 @@ use parlour_core::signal::{MAX_BODY, Operation, Recipients, RequestId};
 use parlour_core::ticket::{Ticket, TicketError};
 use parlour_core::time::{Duration, Instant};
 use parlour_core::video::Feedback;
-use parlour_core::wire::{Lost, MAX_DATAGRAM};
+use parlour_core::wire::{Arrived, Lost, MAX_DATAGRAM};
 use serde::{Deserialize, Serialize};
 
 use crate::log::Checksum;
@@ -71,6 +71,15 @@ pub enum Call<'a> {
         ssrc: u32,
         layer: u8,
     },
+    Arrived {
+        highest: u32,
+        opened: u32,
+        clock: u32,
+    },
+    /// With a time in µs.
+    ReportArrivals {
+        at: u64,
+    },
 }
 
 impl<P: Profile> Machine for client::Client<P> {
@@ -129,6 +138,21 @@ impl<P: Profile> Machine for client::Client<P> {
             }
             Call::KeyWanted { ssrc, layer } => {
                 checksum.add(&self.send_feedback_frame(now, ssrc, Feedback::KeyWanted { layer }));
+            }
+            Call::Arrived {
+                highest,
+                opened,
+                clock,
+            } => {
+                let arrived = Feedback::Arrived(Arrived {
+                    highest,
+                    opened,
+                    clock,
+                });
+                checksum.add(&self.send_feedback_frame(now, 0, arrived));
+            }
+            Call::ReportArrivals { at } => {
+                checksum.add(&self.report_arrivals(Instant::from_micros(at)));
             }
         }
     }
@@ -313,7 +337,7 @@ impl<P: Profile> Client<P> {
 }
 
 impl<P: Profile> Pictures for Client<P> {
-    fn picture_flow(&self, key: &StreamKey) -> Result<Option<u32>, SendError> {
+    fn picture_flow(&self, key: &StreamKey) -> Result<Option<PictureFlow>, SendError> {
         self.machine.picture_flow(key)
     }
 
@@ -339,10 +363,24 @@ impl<P: Profile> Pictures for Client<P> {
                 lost: lost.as_bytes(),
             },
             Feedback::KeyWanted { layer } => Call::KeyWanted { ssrc, layer },
+            Feedback::Arrived(Arrived {
+                highest,
+                opened,
+                clock,
+            }) => Call::Arrived {
+                highest,
+                opened,
+                clock,
+            },
         };
         self.call(Some(now), call, |client| {
             client.send_feedback_frame(now, ssrc, feedback);
         });
+    }
+
+    fn report_arrivals(&mut self, at: Instant) {
+        let call = |(): &mut ()| Call::ReportArrivals { at: at.as_micros() };
+        self.call(None, call, |client| client.report_arrivals(at));
     }
 
     fn round_trip(&self) -> Option<Duration> {

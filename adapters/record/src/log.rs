@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sink;
 
-pub(crate) const MAGIC: [u8; 12] = *b"PARLOUR-LOG\x04";
+pub(crate) const MAGIC: [u8; 12] = *b"PARLOUR-LOG\x05";
 
 /// A call, and the µs since the previous one. Machines that several threads drive may get times that run back a little.
 #[derive(Serialize, Deserialize)]

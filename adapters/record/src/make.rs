@@ -170,6 +170,8 @@ struct ServerConfig {
     queued_media: usize,
     queued_video: usize,
     queued_video_time: Duration,
+    video_rate_start: u32,
+    video_rate_max: u32,
     media_buffers: usize,
     kept_pictures: usize,
     events: usize,

@@ -9,7 +9,7 @@ use super::commands::Commands;
 use super::errors::{CommandError, Dropped, SendError};
 use super::events::{Event, Incoming, Message};
 use super::machine::Machine;
-use super::pictures::Pictures;
+use super::pictures::{PictureFlow, Pictures};
 use super::profile::{Lend, Profile, Small};
 use super::statistics::{SlotStatistics, Statistics};
 use super::voices::Voice;
@@ -326,7 +326,7 @@ impl<P: Profile> Commands for Client<P> {
 }
 
 impl<P: Profile> Pictures for Client<P> {
-    fn picture_flow(&self, key: &StreamKey) -> Result<Option<u32>, SendError> {
+    fn picture_flow(&self, key: &StreamKey) -> Result<Option<PictureFlow>, SendError> {
         self.machine.picture_flow(self.memory.publications(), key)
     }
 
@@ -343,6 +343,10 @@ impl<P: Profile> Pictures for Client<P> {
     fn send_feedback_frame(&mut self, now: Instant, ssrc: u32, feedback: Feedback<'_>) {
         let parts = &mut self.memory.parts();
         self.machine.send_feedback_frame(parts, now, ssrc, feedback);
+    }
+
+    fn report_arrivals(&mut self, at: Instant) {
+        self.machine.report_arrivals(&mut self.memory.parts(), at);
     }
 
     fn round_trip(&self) -> Option<Duration> {

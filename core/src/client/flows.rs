@@ -73,6 +73,8 @@ pub(super) struct Uplink {
 pub(super) struct Downlink {
     measured: Arrivals,
     pub(super) loss: Option<u8>,
+    /// The tenth of a second, modulo 256, in which the server was last told what has arrived.
+    pub(super) told: u8,
 }
 
 impl Downlink {

@@ -7,9 +7,11 @@ use super::events::{Event, Incoming, Message};
 use super::flows::Slot;
 use super::machine::{Machine, Status};
 use super::outgoing::{MEDIA, enqueue, enqueue_feedback};
+use super::pictures::PictureFlow;
 use super::profile::Parts;
 use super::publications::{Flow, Publication};
 use super::statistics::Statistics;
+use crate::link::{Link, NO_FLOW};
 use crate::room::{StreamKey, StreamKind};
 use crate::rtp::{AudioLevel, ReportBlock, RtcpCompound, RtpPacket, ntp_timestamp, quality};
 use crate::signal::{LossyDelivery, decode};
@@ -116,7 +118,7 @@ impl Machine {
         &self,
         publications: &[Publication],
         key: &StreamKey,
-    ) -> Result<Option<u32>, SendError> {
+    ) -> Result<Option<PictureFlow>, SendError> {
         if self.status != Status::Joined {
             return Err(SendError::NotJoined);
         }
@@ -125,7 +127,8 @@ impl Machine {
             .find(|publication| publication.is(key))
             .ok_or(SendError::UnknownStream)?;
         let ssrc = publication.picture_flow()?;
-        Ok((!self.packets_wait).then_some(ssrc))
+        let counter = self.link.as_ref().map_or(0, Link::next_counter);
+        Ok((!self.packets_wait).then_some(PictureFlow { ssrc, counter }))
     }
 
     pub(super) fn send_picture_packet(
@@ -150,6 +153,21 @@ impl Machine {
         self.advance(now);
         if self.status == Status::Joined {
             let dropped = enqueue_feedback(parts.outgoing, ssrc, feedback);
+            self.count_unsent(dropped);
+        }
+    }
+
+    /// Tells the server what has arrived, unless it has been told in the same tenth of a second.
+    pub(super) fn report_arrivals(&mut self, parts: &mut Parts<'_>, at: Instant) {
+        // The truncation is the point: it only has to differ from the last one.
+        let tenth = (at.as_micros() / 100_000) as u8;
+        if self.status == Status::Joined
+            && self.downlink.told != tenth
+            && let Some(link) = &self.link
+        {
+            self.downlink.told = tenth;
+            let arrived = Feedback::Arrived(link.arrived(at));
+            let dropped = enqueue_feedback(parts.outgoing, NO_FLOW, arrived);
             self.count_unsent(dropped);
         }
     }
@@ -258,9 +276,14 @@ pub(super) fn handle_feedback(
     feedback: Feedback<'_>,
     receive: &mut dyn FnMut(Incoming<'_>),
 ) {
-    let own = |publication: &&Publication| publication.ssrc() == Some(ssrc);
-    if let Some(publication) = parts.publications.iter().find(own) {
-        let key = &publication.publish.key;
-        receive(Incoming::Feedback { key, feedback });
+    for publication in parts.publications.iter() {
+        let is_meant = match feedback {
+            Feedback::Arrived(_) => publication.publish.kind != StreamKind::Audio,
+            _ => publication.ssrc() == Some(ssrc),
+        };
+        if is_meant {
+            let key = &publication.publish.key;
+            receive(Incoming::Feedback { key, feedback });
+        }
     }
 }

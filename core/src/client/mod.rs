@@ -93,7 +93,7 @@ pub use self::commands::Commands;
 pub use self::config::Config;
 pub use self::errors::{CommandError, Dropped, SendError};
 pub use self::events::{CloseCause, Event, Incoming, Message, ReconnectCause};
-pub use self::pictures::Pictures;
+pub use self::pictures::{PictureFlow, Pictures};
 pub use self::profile::{Capacity, Desktop, Profile, Small};
 pub use self::publications::MAX_AUDIO_PAYLOAD;
 pub use self::requests::{MAX_OUTSTANDING, RequestFailure};

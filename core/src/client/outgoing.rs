@@ -6,21 +6,21 @@
 use core::slice;
 
 use super::profile::Parts;
+use crate::link::NO_FLOW;
 use crate::queue::ByteQueue;
 use crate::room::MAX_STREAMS;
 use crate::rtp::{ReportBlock, SenderInfo, report_len, write_report as write_rtcp};
 use crate::signal::MAX_SLOTS;
 use crate::time::Instant;
 use crate::video::Feedback;
-use crate::wire::{FRAME_HEADER, Frame, FrameWriter, Lost, MAX_LOST};
+use crate::wire::{Arrived, FRAME_HEADER, Frame, FrameWriter, Lost, MAX_LOST};
 
-/// The SSRC of a reporter that sends nothing itself; no flow has it.
-const NO_FLOW: u32 = 0;
 /// The kinds of records in the ring.
 pub(super) const MEDIA: u8 = 0;
 pub(super) const MESSAGE: u8 = 1;
 const NACK: u8 = 2;
 const KEY_WANTED: u8 = 3;
+const ARRIVED: u8 = 4;
 
 /// Appends a record to the ring, and drops as many of the oldest for it as it takes; returns how
 /// many. The record must not be longer than the ring can ever take.
@@ -32,16 +32,21 @@ pub(super) fn enqueue(ring: &mut ByteQueue<[u8]>, kind: u8, bytes: &[u8]) -> u32
     dropped
 }
 
-/// The same for what a watcher asks for, of the flow `ssrc`.
+/// The same for what a watcher tells, of the flow `ssrc`.
 pub(super) fn enqueue_feedback(
     ring: &mut ByteQueue<[u8]>,
     ssrc: u32,
     feedback: Feedback<'_>,
 ) -> u32 {
     let mut body = heapless::Vec::<u8, { 4 + MAX_LOST }>::new();
+    let arrived;
     let (kind, rest) = match &feedback {
         Feedback::Lost(lost) => (NACK, lost.as_bytes()),
         Feedback::KeyWanted { layer } => (KEY_WANTED, slice::from_ref(layer)),
+        Feedback::Arrived(of) => {
+            arrived = of.to_bytes();
+            (ARRIVED, arrived.as_slice())
+        }
     };
     // They fit.
     let _ = body.extend_from_slice(&ssrc.to_be_bytes());
@@ -65,6 +70,10 @@ fn frame(record: &[u8]) -> Frame<'_> {
             None => Frame::Media(&[]),
         },
         (KEY_WANTED, Some((ssrc, &[layer]))) => Frame::KeyWanted { ssrc, layer },
+        (ARRIVED, Some((_, arrived))) => match arrived.try_into() {
+            Ok(arrived) => Frame::Arrived(Arrived::from_bytes(arrived)),
+            Err(_) => Frame::Media(&[]),
+        },
         _ => Frame::Media(body),
     }
 }

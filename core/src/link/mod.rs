@@ -25,15 +25,15 @@ use thiserror::Error;
 
 use self::flow::Flow;
 use self::ping::Pinger;
-#[cfg(feature = "client")]
-use crate::secure::Arrivals;
-use crate::secure::{OpenError, Opened, SealError, Transport};
+use crate::secure::{Arrivals, OpenError, Opened, SealError, Transport};
 use crate::signal::RttEstimator;
 use crate::signal::channel::{Arrival, Receiver, SendError, Sender};
 use crate::time::{Duration, Instant, earlier};
 use crate::video::Feedback;
-use crate::wire::{ConnectionId, Frame, FrameWriter, MAX_DATAGRAM, Packet};
+use crate::wire::{Arrived, ConnectionId, Frame, FrameWriter, MAX_DATAGRAM, Packet};
 
+/// The SSRC in what is about no flow; none has it.
+pub(crate) const NO_FLOW: u32 = 0;
 /// Bytes of signalling that each end keeps for its peer until it is acknowledged.
 pub(crate) const OUTBOX: usize = 2048;
 /// How long former keys still open packets after a rekey.
@@ -98,7 +98,7 @@ pub(crate) enum Received<'a> {
     Report(&'a [u8]),
     /// One lossy application message.
     Message(&'a [u8]),
-    /// About the pictures of a flow, and for its sender.
+    /// About the pictures of a flow, or of [`NO_FLOW`], and for its sender.
     Feedback(u32, Feedback<'a>),
 }
 
@@ -180,6 +180,23 @@ impl Link {
         self.keys.transport.arrivals()
     }
 
+    /// The report on the packets that arrived under the current keys, the newest of them at `at`.
+    pub(crate) fn arrived(&self, at: Instant) -> Arrived {
+        let Arrivals { expected, received } = self.keys.transport.arrivals();
+        // The truncations are the point: the low bits are what the wire carries.
+        Arrived {
+            highest: expected.saturating_sub(1) as u32,
+            opened: received as u32,
+            clock: at.as_micros() as u32,
+        }
+    }
+
+    /// The counter of the next packet, its low 32 bits.
+    pub(crate) fn next_counter(&self) -> u32 {
+        // The truncation is the point: the low bits are what the wire carries.
+        self.keys.transport.sent() as u32
+    }
+
     /// Opens a Data packet in place, under the current keys or the former ones. A packet under
     /// former keys is never the newest, so it cannot move the association to its address.
     ///
@@ -228,6 +245,7 @@ impl Link {
             Frame::KeyWanted { ssrc, layer } => {
                 Received::Feedback(ssrc, Feedback::KeyWanted { layer })
             }
+            Frame::Arrived(arrived) => Received::Feedback(NO_FLOW, Feedback::Arrived(arrived)),
             Frame::Signal { sequence, message } => match self.incoming.handle(sequence) {
                 Arrival::Next => Received::Signal(sequence, message),
                 Arrival::Duplicate | Arrival::OutOfOrder => Received::Redundant,

@@ -117,6 +117,10 @@ pub struct Config {
     pub queued_video: usize,
     /// The same happens when packets of video have waited for this long.
     pub queued_video_time: Duration,
+    /// Bits per second of pictures to a participant before it has told what arrives. Who never tells gets no more.
+    pub video_rate_start: u32,
+    /// Most bits per second of pictures to a participant, whatever it tells.
+    pub video_rate_max: u32,
     /// Buffers for the payloads of all those; the receivers of one payload share its buffer.
     pub media_buffers: usize,
     /// Packets of video and screens that are kept for 500 ms, to be sent again to receivers who lose them. Those of one stream
@@ -222,6 +226,8 @@ impl Default for Config {
             queued_media_time: Duration::from_millis(200),
             queued_video: 2_400,
             queued_video_time: Duration::from_millis(300),
+            video_rate_start: 1_000_000,
+            video_rate_max: 20_000_000,
             media_buffers: 8_192,
             kept_pictures: 16_384,
             events: 1_024,

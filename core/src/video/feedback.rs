@@ -3,7 +3,7 @@
 use crate::time::Duration;
 #[cfg(feature = "server")]
 use crate::wire::Frame;
-use crate::wire::{Lost, LostList};
+use crate::wire::{Arrived, Lost, LostList};
 
 /// How long a lost packet is asked for after it was found missing. A publisher keeps packets a little longer.
 pub(crate) const REPAIR_PATIENCE: Duration = Duration::from_millis(450);
@@ -25,6 +25,8 @@ pub enum Feedback<'a> {
         /// Of which layer.
         layer: u8,
     },
+    /// Nothing, but this has arrived of all that its end of the connection sends.
+    Arrived(Arrived),
 }
 
 impl Feedback<'_> {
@@ -34,6 +36,7 @@ impl Feedback<'_> {
         match *self {
             Self::Lost(lost) => Frame::Nack { ssrc, lost },
             Self::KeyWanted { layer } => Frame::KeyWanted { ssrc, layer },
+            Self::Arrived(arrived) => Frame::Arrived(arrived),
         }
     }
 }

@@ -30,6 +30,7 @@
 //! and not of a higher temporal layer. A key picture refers to none.
 
 mod assembler;
+mod bandwidth;
 mod feedback;
 mod h264;
 mod missing;
@@ -44,6 +45,8 @@ mod synthetic;
 mod vp8;
 
 pub use assembler::{AssembleError, Assembler, MAX_PICTURES, PollPictureError, Slot};
+#[cfg(feature = "server")]
+pub(crate) use bandwidth::Bandwidth;
 pub use feedback::Feedback;
 #[cfg(feature = "server")]
 pub(crate) use feedback::Question;

@@ -65,6 +65,8 @@ pub struct PictureReceiver<S> {
     hole: Option<Hole>,
     /// When a key picture was asked for.
     key_asked: Option<Instant>,
+    /// When the last packet came, unless the server was told since.
+    arrival: Option<Instant>,
 }
 
 impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
@@ -75,6 +77,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
             missing: Missing::new(),
             hole: None,
             key_asked: None,
+            arrival: None,
         }
     }
 
@@ -87,6 +90,7 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
         now: Instant,
         packet: &RtpPacket<'_>,
     ) -> Result<(), AssembleError> {
+        self.arrival = Some(now);
         self.assembler.handle_packet(packet)?;
         self.missing.handle_packet(now, packet.sequence());
         Ok(())
@@ -184,6 +188,11 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> PictureReceiver<S> {
         let (hole, layer) = (self.hole?, self.assembler.layer()?);
         let due = hole.since + patience;
         Some((again.map_or(due, |again| again.max(due)), layer))
+    }
+
+    /// When the last packet came, if one did since the last call.
+    pub(crate) const fn take_arrival(&mut self) -> Option<Instant> {
+        self.arrival.take()
     }
 
     /// What to ask for now. Call it until it is `None`.

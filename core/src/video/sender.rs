@@ -2,9 +2,11 @@
 
 use thiserror::Error;
 
+use super::bandwidth::Bandwidth;
 use super::feedback::{Feedback, KEPT_FOR, KEY_INTERVAL};
 use super::packetizer::{LAYERS, PacketizePictureError, PicturePacketizer};
 use super::picture::{MAX_PICTURE_PACKET, Picture};
+use crate::client::PictureFlow;
 use crate::room::Codec;
 use crate::time::{Duration, Instant, micros};
 
@@ -12,6 +14,9 @@ use crate::time::{Duration, Instant, micros};
 const SSRC: core::ops::Range<usize> = 8..12;
 /// Most pictures that wait to be sent.
 const MAX_WAITING: u8 = 3;
+/// What the way to the server is taken to carry, in bits per second, before anything is known; and at most.
+const START_RATE: u32 = 600_000;
+const MAX_RATE: u32 = 20_000_000;
 /// Packets that could have been sent in this time may leave together.
 const BURST: Duration = Duration::from_millis(5);
 
@@ -70,8 +75,9 @@ struct Layer {
 /// Sends the pictures of one stream.
 ///
 /// The slots are the memory: a packet each, of those that wait and of those sent in the last 500 ms. 2,200 of them take any
-/// picture, 256 a camera of 700 kb/s. Packets leave at twice the rate of [`set_rate`](Self::set_rate), so that sound finds
-/// room between them.
+/// picture, 256 a camera of 700 kb/s. Packets leave at twice the rate of [`set_rate`](Self::set_rate) at most, so that sound finds
+/// room between them, and not faster than the way to the server carries them: it is measured by what arrives there. Have the
+/// encoder make what [`wanted_rate`](Self::wanted_rate) says.
 ///
 /// ```
 /// use parlour_core::client::{Client, Incoming, Pictures, Profile, SendError};
@@ -145,6 +151,7 @@ pub struct PictureSender<S> {
     rate: u32,
     /// When the next packet may leave.
     next_at: Instant,
+    bandwidth: Bandwidth,
 }
 
 impl<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>> PictureSender<S> {
@@ -167,12 +174,20 @@ impl<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>> PictureSender<S> {
             }; LAYERS],
             rate: 1_000_000,
             next_at: Instant::from_micros(0),
+            bandwidth: Bandwidth::new(START_RATE, MAX_RATE),
         }
     }
 
-    /// Sets how much the encoder makes, in bits per second: 1,000,000 unless set. Packets leave at twice that rate.
+    /// Sets how much the encoder is to make at most, in bits per second: 1,000,000 unless set. Packets leave at twice that rate,
+    /// or as fast as the way carries them.
     pub const fn set_rate(&mut self, bits_per_second: u32) {
         self.rate = bits_per_second;
+    }
+
+    /// How much the encoder is to make now, in bits per second: what was [set](Self::set_rate), or less if the way to the server
+    /// carries less. More than this makes pictures wait, and [`is_busy`](Self::is_busy) then leaves some out.
+    pub fn wanted_rate(&self) -> u32 {
+        self.rate.min(self.bandwidth.usable())
     }
 
     /// Takes a picture, to be sent after those that it took before. Its bytes are copied.
@@ -239,6 +254,7 @@ impl<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>> PictureSender<S> {
                     layer.key_wanted = true;
                 }
             }
+            Feedback::Arrived(arrived) => self.bandwidth.handle_arrived(now, arrived),
         }
     }
 
@@ -298,8 +314,14 @@ impl<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>> PictureSender<S> {
         (self.repairs > 0 || self.unsent < self.end).then_some(self.next_at)
     }
 
-    /// Writes a packet that is due to the start of `out`, for the flow `ssrc`; returns its length.
-    pub(crate) fn poll_packet(&mut self, now: Instant, ssrc: u32, out: &mut [u8]) -> Option<usize> {
+    /// Writes a packet that is due to the start of `out`, for `flow`; returns its length.
+    pub(crate) fn poll_packet(
+        &mut self,
+        now: Instant,
+        flow: PictureFlow,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let PictureFlow { ssrc, counter } = flow;
         if self.ssrc != Some(ssrc) {
             // Published anew: nobody has seen what was sent before.
             if self.ssrc.is_some() {
@@ -324,7 +346,9 @@ impl<S: AsRef<[SendSlot]> + AsMut<[SendSlot]>> PictureSender<S> {
             self.unsent += 1;
             self.waiting -= u8::from(slot.is_marked());
         }
-        let rate = u64::from(self.rate.max(1)).saturating_mul(2);
+        self.bandwidth.sent(now, counter, len, true);
+        let rate = self.rate.max(1).saturating_mul(2);
+        let rate = u64::from(rate.min(self.bandwidth.pace()));
         let lasts = (len as u64 * 8_000_000).checked_div(rate).unwrap_or(0);
         let earliest = Instant::from_micros(now.as_micros().saturating_sub(micros(BURST)));
         self.next_at = self.next_at.max(earliest) + Duration::from_micros(lasts);

@@ -17,12 +17,13 @@
 //!  7    Message    one lossy application message
 //!  8    Nack       ssrc u32, 1 to 16 × (sequence u16, bitmap u16 of the 16 that follow)
 //!  9    KeyWanted  ssrc u32, layer u8
+//! 10    Arrived    highest counter u32, packets opened u32, own clock in µs when the highest came u32
 //! ```
 //!
 //! Frames of other kinds are skipped. Kind 0 will never mean anything: it is for padding.
 
 use super::packet::{DATA_HEADER, MAX_DATAGRAM, TAG};
-use super::{Lost, put};
+use super::{Arrived, Lost, put};
 
 /// Bytes before the body of a frame.
 pub const FRAME_HEADER: usize = 3;
@@ -36,6 +37,7 @@ const PONG: u8 = 6;
 const MESSAGE: u8 = 7;
 const NACK: u8 = 8;
 const KEY_WANTED: u8 = 9;
+const ARRIVED: u8 = 10;
 
 /// One frame, as a view over its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub enum Frame<'a> {
         /// Of which layer.
         layer: u8,
     },
+    /// What has arrived of the packets that carry pictures.
+    Arrived(Arrived),
 }
 
 impl<'a> Frame<'a> {
@@ -99,6 +103,7 @@ impl<'a> Frame<'a> {
             Self::Ping { .. } | Self::Pong { .. } => 4,
             Self::Nack { lost, .. } => lost.as_bytes().len().saturating_add(4),
             Self::KeyWanted { .. } => 5,
+            Self::Arrived(_) => Arrived::LEN,
         }
     }
 
@@ -113,6 +118,7 @@ impl<'a> Frame<'a> {
             Self::Message(_) => MESSAGE,
             Self::Nack { .. } => NACK,
             Self::KeyWanted { .. } => KEY_WANTED,
+            Self::Arrived(_) => ARRIVED,
         }
     }
 
@@ -158,6 +164,10 @@ impl<'a> Frame<'a> {
                     ssrc: u32::from_be_bytes(*ssrc),
                     layer,
                 }
+            }
+            ARRIVED => {
+                let body = body.try_into().map_err(|_| FrameError::BadLength)?;
+                Self::Arrived(Arrived::from_bytes(body))
             }
             _ => return Ok(None),
         }))
@@ -299,6 +309,7 @@ impl<'b> FrameWriter<'b> {
             Frame::KeyWanted { ssrc, layer } => {
                 put(body, &ssrc.to_be_bytes()).and_then(|body| put(body, &[layer]))
             }
+            Frame::Arrived(arrived) => put(body, &arrived.to_bytes()),
         };
         debug_assert!(written.is_some_and(|rest| rest.is_empty()));
         Ok(())
@@ -346,6 +357,7 @@ mod tests {
         Message(Vec<u8>),
         Nack(u32, Vec<[u8; 4]>),
         KeyWanted(u32, u8),
+        Arrived(u32, u32, u32),
     }
 
     impl Owned {
@@ -369,6 +381,11 @@ mod tests {
                     ssrc: *ssrc,
                     layer: *layer,
                 },
+                &Self::Arrived(highest, opened, clock) => Frame::Arrived(Arrived {
+                    highest,
+                    opened,
+                    clock,
+                }),
             }
         }
     }
@@ -386,13 +403,14 @@ mod tests {
             (any::<u32>(), prop::collection::vec(any::<[u8; 4]>(), 1..17))
                 .prop_map(|(ssrc, pairs)| Owned::Nack(ssrc, pairs)),
             (any::<u32>(), any::<u8>()).prop_map(|(ssrc, layer)| Owned::KeyWanted(ssrc, layer)),
+            any::<[u32; 3]>().prop_map(|[a, b, c]| Owned::Arrived(a, b, c)),
         ]
     }
 
     #[test]
     fn frames_have_the_documented_bytes() {
         let lost = [0xFF, 0xFE, 0x80, 0x01];
-        let cases: [(Frame<'_>, &[u8]); 9] = [
+        let cases: [(Frame<'_>, &[u8]); 10] = [
             (Frame::Media(b"ab"), &[1, 0, 2, b'a', b'b']),
             (Frame::Report(b""), &[2, 0, 0]),
             (
@@ -423,6 +441,14 @@ mod tests {
                 },
                 &[9, 0, 5, 1, 2, 3, 4, 1],
             ),
+            (
+                Frame::Arrived(Arrived {
+                    highest: 0x0102_0304,
+                    opened: 0x0102_0303,
+                    clock: 0xF1F2_F3F4,
+                }),
+                &[10, 0, 12, 1, 2, 3, 4, 1, 2, 3, 3, 0xF1, 0xF2, 0xF3, 0xF4],
+            ),
         ];
         for (frame, bytes) in cases {
             let mut buffer = [0xaa; 300];
@@ -448,7 +474,7 @@ mod tests {
 
     #[test]
     fn a_malformed_frame_ends_the_packet() {
-        let cases: [(&[u8], FrameError); 13] = [
+        let cases: [(&[u8], FrameError); 15] = [
             (&[1], FrameError::Truncated),
             (&[1, 0], FrameError::Truncated),
             (&[1, 0, 1], FrameError::Truncated),
@@ -462,6 +488,14 @@ mod tests {
             (&[8, 0, 7, 0, 0, 0, 0, 0, 0, 0], FrameError::BadLength),
             (&[9, 0, 4, 0, 0, 0, 0], FrameError::BadLength),
             (&[9, 0, 6, 0, 0, 0, 0, 0, 0], FrameError::BadLength),
+            (
+                &[[10, 0, 11].as_slice(), &[0; 11]].concat(),
+                FrameError::BadLength,
+            ),
+            (
+                &[[10, 0, 13].as_slice(), &[0; 13]].concat(),
+                FrameError::BadLength,
+            ),
         ];
         for (malformed, error) in cases {
             let ack = [4, 0, 2, 0, 1];
@@ -557,7 +591,7 @@ mod tests {
 
         #[test]
         fn any_bytes_can_be_read(
-            bytes in prop::collection::vec(prop_oneof![0u8..9, any::<u8>()], 0..300),
+            bytes in prop::collection::vec(prop_oneof![0u8..11, any::<u8>()], 0..300),
         ) {
             let mut frames = Frames::new(&bytes);
             let read: Vec<_> = frames.by_ref().collect();

@@ -9,12 +9,14 @@
 //! The first byte of a packet is 8 to 12, which [RFC 9443 §3](https://www.rfc-editor.org/rfc/rfc9443.html#section-3)
 //! leaves free beside STUN, ZRTP, DTLS, TURN, QUIC and RTP, so that one port can serve browsers too.
 
+mod arrived;
 mod frame;
 mod lost;
 mod packet;
 #[cfg(test)]
 mod vectors;
 
+pub use arrived::Arrived;
 pub use frame::{FRAME_HEADER, Frame, FrameError, FrameWriter, Frames, FullError};
 #[cfg(feature = "client")]
 pub(crate) use lost::MAX_LOST;

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{ConnectionId, Frame, FrameWriter, Frames, Lost, MAX_DATAGRAM, Packet};
+use super::{Arrived, ConnectionId, Frame, FrameWriter, Frames, Lost, MAX_DATAGRAM, Packet};
 use crate::vectors::{Vector, check};
 
 /// Bytes, written here by hand so that they do not follow the code, and their meanings.
@@ -51,6 +51,7 @@ names! {
         Frame::Message(_) => "Message",
         Frame::Nack { .. } => "Nack",
         Frame::KeyWanted { .. } => "KeyWanted",
+        Frame::Arrived(_) => "Arrived",
     }
 }
 
@@ -168,7 +169,7 @@ fn packet_vectors_match() {
 
 #[test]
 fn frame_vectors_match() {
-    let cases: [(Frame<'_>, Fields); 9] = [
+    let cases: [(Frame<'_>, Fields); 10] = [
         (
             Frame::Media(&[0x80, 0x6f]),
             vec![
@@ -254,6 +255,20 @@ fn frame_vectors_match() {
                 (&[0, 5], "length"),
                 (&[0, 0, 0xca, 0xfe], "SSRC"),
                 (&[1], "layer"),
+            ],
+        ),
+        (
+            Frame::Arrived(Arrived {
+                highest: 0x0102_0304,
+                opened: 0x0102_0300,
+                clock: 0x000f_4240,
+            }),
+            vec![
+                (&[10], "Arrived"),
+                (&[0, 12], "length"),
+                (&[1, 2, 3, 4], "highest counter"),
+                (&[1, 2, 3, 0], "packets opened"),
+                (&[0, 0x0f, 0x42, 0x40], "clock, µs"),
             ],
         ),
     ];

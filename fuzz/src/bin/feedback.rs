@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use parlour_core::client::{Pictures, SendError};
+use parlour_core::client::{PictureFlow, Pictures, SendError};
 use parlour_core::room::{Codec, StreamKey};
 use parlour_core::rtp::RtpPacket;
 use parlour_core::time::{Duration, Instant};
 use parlour_core::video::{Feedback, Picture, PictureReceiver, PictureSender, SendSlot, Slot};
-use parlour_core::wire::Lost;
+use parlour_core::wire::{Arrived, Lost};
 use parlour_fuzz::input::Input;
 
 fn main() {
@@ -24,15 +24,19 @@ struct Way {
     ssrc: u32,
     /// Nothing may be sent.
     is_closed: bool,
+    counter: u32,
     packets: Vec<Vec<u8>>,
     questions: Vec<Result<Vec<u8>, u8>>,
 }
 
 impl Pictures for Way {
-    fn picture_flow(&self, _: &StreamKey) -> Result<Option<u32>, SendError> {
+    fn picture_flow(&self, _: &StreamKey) -> Result<Option<PictureFlow>, SendError> {
         match self.is_closed {
             true => Err(SendError::NotJoined),
-            false => Ok(Some(self.ssrc)),
+            false => Ok(Some(PictureFlow {
+                ssrc: self.ssrc,
+                counter: self.counter,
+            })),
         }
     }
 
@@ -42,6 +46,7 @@ impl Pictures for Way {
         _: &StreamKey,
         packet: &[u8],
     ) -> Result<(), SendError> {
+        self.counter = self.counter.wrapping_add(1);
         self.packets.push(packet.to_vec());
         Ok(())
     }
@@ -50,8 +55,11 @@ impl Pictures for Way {
         self.questions.push(match feedback {
             Feedback::Lost(lost) => Ok(lost.as_bytes().to_vec()),
             Feedback::KeyWanted { layer } => Err(layer),
+            Feedback::Arrived(_) => return,
         });
     }
+
+    fn report_arrivals(&mut self, _: Instant) {}
 
     fn round_trip(&self) -> Option<Duration> {
         self.ssrc
@@ -218,11 +226,27 @@ impl Ends {
     }
 
     fn ask(&mut self, bytes: &[u8]) {
-        if let Some(lost) = Lost::parse(bytes) {
+        if let [b'A', arrived @ ..] = bytes {
+            self.tell(arrived);
+        } else if let Some(lost) = Lost::parse(bytes) {
             self.sender.handle_feedback(self.now, Feedback::Lost(lost));
         } else if let Some(&layer) = bytes.first() {
             self.sender
                 .handle_feedback(self.now, Feedback::KeyWanted { layer });
+        }
+    }
+
+    /// Tells the sender what has arrived, which may be a lie.
+    fn tell(&mut self, bytes: &[u8]) {
+        let number = |at| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+        if let (Some(back), Some(opened), Some(clock)) = (number(0), number(4), number(8)) {
+            let arrived = Arrived {
+                highest: self.way.counter.wrapping_sub(back >> 24),
+                opened,
+                clock,
+            };
+            self.sender
+                .handle_feedback(self.now, Feedback::Arrived(arrived));
         }
     }
 

@@ -265,6 +265,7 @@ impl Dice {
             jitter: self.millis(0, 60),
             burst,
             // From the UDP payload of an Ethernet frame down to that of every IPv6 network.
+            bottleneck: None,
             mtu: self.number(1_232, 1_473) as usize,
             partitioned: false,
         }

@@ -22,6 +22,7 @@ mod managed;
 mod mix;
 mod mix_long_packets;
 mod mute_censor;
+mod narrow;
 mod overload;
 mod pictures;
 mod publish;

@@ -21,7 +21,7 @@ const PATTERN: [u8; 4] = [0, 2, 1, 2];
 pub struct Filming {
     /// Pictures per second.
     pub rate: u32,
-    /// Bits per second, key pictures aside.
+    /// Bits per second at most, key pictures aside. It makes no more than its sender says.
     pub bits_per_second: u32,
     /// Bytes of a key picture.
     pub key_len: usize,
@@ -97,7 +97,7 @@ impl Camera {
             needs: needs.flatten().filter(|_| !is_key),
             taken_at: now,
         };
-        let delta = self.filming.bits_per_second / 8 / self.filming.rate;
+        let delta = self.sender.wanted_rate() / 8 / self.filming.rate;
         // No two are of the same size.
         let len = match is_key {
             true => self.filming.key_len,

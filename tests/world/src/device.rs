@@ -2,7 +2,7 @@
 
 use parlour_core::client::{
     BufferTooSmall, CloseCause, CommandError, Commands, Config, Desktop, Dropped, Event, Incoming,
-    Message, Pictures, Profile, SendError, SlotStatistics, Small, Statistics,
+    Message, PictureFlow, Pictures, Profile, SendError, SlotStatistics, Small, Statistics,
 };
 use parlour_core::rand_core::CryptoRngCore;
 use parlour_core::room::{Grants, Lobby, ParticipantId, SessionId, StreamKey, Topic, Version};
@@ -236,7 +236,7 @@ impl Device {
 }
 
 impl Pictures for Device {
-    fn picture_flow(&self, key: &StreamKey) -> Result<Option<u32>, SendError> {
+    fn picture_flow(&self, key: &StreamKey) -> Result<Option<PictureFlow>, SendError> {
         each!(self, client => client.picture_flow(key))
     }
 
@@ -251,6 +251,10 @@ impl Pictures for Device {
 
     fn send_feedback_frame(&mut self, now: Instant, ssrc: u32, feedback: Feedback<'_>) {
         each!(self, client => client.send_feedback_frame(now, ssrc, feedback));
+    }
+
+    fn report_arrivals(&mut self, at: Instant) {
+        each!(self, client => client.report_arrivals(at));
     }
 
     fn round_trip(&self) -> Option<Duration> {

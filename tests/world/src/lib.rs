@@ -14,6 +14,6 @@ pub mod world;
 pub use camera::{Camera, Filming, Shown, Watcher};
 pub use device::{Device, Size};
 pub use facts::{Facts, is_about_speech};
-pub use network::LinkConfig;
+pub use network::{Bottleneck, LinkConfig};
 pub use party::{Handle, Heard, Mixed, Options, Received, camera, microphone, screen};
 pub use world::World;

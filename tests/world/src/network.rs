@@ -23,6 +23,8 @@ pub struct LinkConfig {
     pub jitter: Duration,
     /// Times in which all is lost, if there are any.
     pub burst: Option<Burst>,
+    /// What it carries, if not all.
+    pub bottleneck: Option<Bottleneck>,
     /// Longer datagrams are lost.
     pub mtu: usize,
     /// Nothing gets through.
@@ -37,6 +39,15 @@ pub struct Burst {
     pub good: Duration,
     /// The average duration of bad times, in which all is lost.
     pub bad: Duration,
+}
+
+/// A place where datagrams wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bottleneck {
+    /// Bits per second.
+    pub bits_per_second: u32,
+    /// A datagram that would wait for longer is lost.
+    pub queue: Duration,
 }
 
 /// In which state a direction of a link is, and until when.
@@ -55,6 +66,7 @@ impl LinkConfig {
         delay: Duration::from_millis(10),
         jitter: Duration::ZERO,
         burst: None,
+        bottleneck: None,
         mtu: MAX_DATAGRAM,
         partitioned: false,
     };
@@ -67,6 +79,7 @@ impl LinkConfig {
         delay: Duration::from_millis(20),
         jitter: Duration::from_millis(40),
         burst: None,
+        bottleneck: None,
         mtu: MAX_DATAGRAM,
         partitioned: false,
     };
@@ -107,6 +120,8 @@ pub struct Network {
     under_way: BTreeMap<(Instant, u64), Arrival>,
     /// The state of links with bursts, by where from and where to.
     channels: BTreeMap<(SocketAddr, SocketAddr), Channel>,
+    /// When the bottlenecks are free again, by where from and where to.
+    free: BTreeMap<(SocketAddr, SocketAddr), Instant>,
     sent: u64,
 }
 
@@ -117,6 +132,7 @@ impl Network {
             rng: ChaCha8Rng::seed_from_u64(seed),
             under_way: BTreeMap::new(),
             channels: BTreeMap::new(),
+            free: BTreeMap::new(),
             sent: 0,
         }
     }
@@ -143,9 +159,12 @@ impl Network {
         {
             return false;
         }
+        let Some(passed) = self.pass(now, link.bottleneck, &datagram) else {
+            return false;
+        };
         let copies = 1 + u8::from(self.happens(link.duplication));
         for copy in 0..copies {
-            let mut at = now + link.delay + self.up_to(link.jitter);
+            let mut at = passed + link.delay + self.up_to(link.jitter);
             if self.happens(link.reordering) {
                 at += link.delay + Duration::from_millis(20);
             }
@@ -165,6 +184,30 @@ impl Network {
             self.sent += 1;
         }
         true
+    }
+
+    /// When a datagram is through the bottleneck; `None` if it is lost there.
+    fn pass(
+        &mut self,
+        now: Instant,
+        bottleneck: Option<Bottleneck>,
+        datagram: &Datagram,
+    ) -> Option<Instant> {
+        let Some(Bottleneck {
+            bits_per_second,
+            queue,
+        }) = bottleneck
+        else {
+            return Some(now);
+        };
+        let free = self.free.entry((datagram.from, datagram.to)).or_insert(now);
+        let begins = (*free).max(now);
+        if begins.saturating_duration_since(now) > queue {
+            return None;
+        }
+        let bits = datagram.bytes.len() as u64 * 8;
+        *free = begins + Duration::from_micros(bits * 1_000_000 / u64::from(bits_per_second));
+        Some(*free)
     }
 
     fn is_in_burst(&mut self, now: Instant, burst: Burst, datagram: &Datagram) -> bool {

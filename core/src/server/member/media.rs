@@ -156,6 +156,30 @@ impl MediaQueue {
         }
     }
 
+    /// Takes back the packets of pictures that are not `kept`; returns how many.
+    pub(crate) fn retain_pictures(
+        &mut self,
+        pool: &mut Pool,
+        mut kept: impl FnMut(&Stamp, Option<PictureTag>) -> bool,
+    ) -> u64 {
+        let before = self.queue.len();
+        for queued in core::mem::take(&mut self.queue) {
+            let packet = RtpPacket::parse(pool.get(&queued.payload)).ok();
+            let tag = packet.and_then(|packet| packet.picture_tag());
+            let is_kept = queued.stamp.is_some_and(|stamp| kept(&stamp, tag));
+            match is_kept {
+                true => self.queue.push_back(queued),
+                false => pool.release(queued.payload),
+            }
+        }
+        before.saturating_sub(self.queue.len()) as u64
+    }
+
+    /// Since when the oldest frame has waited.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.queue.front().map(|queued| queued.since)
+    }
+
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         for queued in self.queue.drain(..) {
             pool.release(queued.payload);

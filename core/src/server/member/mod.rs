@@ -1,5 +1,6 @@
 //! One participant as the server holds it: its association, its rights, and its stay in a session.
 
+mod allotment;
 mod association;
 mod delivery;
 pub(super) mod media;
@@ -7,18 +8,22 @@ pub(super) mod messages;
 mod numbers;
 mod pictures;
 mod progress;
+mod rate;
 mod reach;
 mod receives;
 mod rights;
 mod sends;
 pub(super) mod slots;
 mod subscriptions;
+mod thinning;
 mod tickets;
 mod watching;
+mod way;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+pub(super) use allotment::Taker;
 pub(super) use association::{Association, encoded};
 pub(super) use reach::Reach;
 #[cfg(feature = "opus-fullband")]
@@ -63,17 +68,17 @@ impl Member {
     }
 
     /// Whether another datagram could be filled now.
-    pub(super) fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self, now: Instant) -> bool {
         let association = &self.association;
-        self.has_frames()
+        self.has_frames(now)
             || association.has_more()
             || !self.receives.messages.is_empty() && association.link.free_window() > 0
     }
 
     /// Whether anything but signalling waits.
-    pub(super) fn has_frames(&self) -> bool {
+    pub(super) fn has_frames(&self, now: Instant) -> bool {
         !self.receives.media.is_empty()
-            || !self.receives.watching.is_empty()
+            || self.receives.watching.is_due(now)
             || !self.sends.report.is_empty()
             || !self.sends.questions.is_empty()
     }
@@ -81,7 +86,8 @@ impl Member {
     /// The next timeout.
     pub(super) fn next_timeout(&self, config: &Config) -> Option<Instant> {
         let sends = earlier(self.sends.report_at, self.sends.pictures_timeout());
-        let presence = self.association.next_timeout(config, sends);
+        let media = earlier(sends, self.receives.watching.poll_timeout());
+        let presence = self.association.next_timeout(config, media);
         earlier(
             presence,
             self.rights.next_timeout(Some(config.expiry_notice)),

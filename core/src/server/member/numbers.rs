@@ -12,8 +12,9 @@ use alloc::collections::VecDeque;
 
 use crate::rtp::sequence_difference;
 
-/// Most runs that are remembered: packets of older ones can neither be repaired nor come late.
-const MAX_RUNS: usize = 16;
+/// Most runs that are remembered: packets of older ones can neither be repaired nor come late. A picture that is left out ends
+/// one, so these are a second of a camera.
+const MAX_RUNS: usize = 32;
 /// The longest run: numbers of one are compared with its first, which half the range away would look like later ones.
 const MAX_RUN: u16 = 8_192;
 /// A packet so far behind the newest is of a publisher that has begun its numbers anew.
@@ -134,14 +135,38 @@ impl Numbers {
         }
     }
 
-    /// The packet that would have come next is left out.
+    /// The packet that would have come next is left out, and all up to the next that is numbered.
     pub(crate) fn leave_out(&mut self) {
         self.left_out = true;
     }
 
-    /// All packets that have numbers and are not sent are left out.
-    pub(crate) fn rewind(&mut self) {
-        let Some(sent) = self.sent else {
+    /// Leaves out this packet and no other: those before it that have not come yet stay gaps. False if the receiver knows its
+    /// number, so that it has to come.
+    pub(crate) fn leave_out_one(&mut self, sequence: u16) -> bool {
+        let newest = self.runs.back().copied().filter(|_| !self.left_out);
+        let Some(newest) = newest else {
+            self.left_out = true;
+            return true;
+        };
+        if sequence_difference(sequence, self.highest) <= 0 {
+            return self.earlier(sequence).is_none();
+        }
+        // The next one gets the number that this one would have had.
+        let number = newest
+            .number
+            .wrapping_add(sequence.wrapping_sub(newest.first));
+        let next = sequence.wrapping_add(1);
+        if newest.first == sequence {
+            self.runs.pop_back();
+        }
+        self.begin(next, number);
+        self.highest = sequence;
+        true
+    }
+
+    /// All packets that have numbers and are not sent are left out, but for those up to `kept`.
+    pub(crate) fn rewind(&mut self, kept: Option<u16>) {
+        let Some(sent) = kept.or(self.sent) else {
             self.runs.clear();
             return;
         };
@@ -196,12 +221,12 @@ mod tests {
     fn numbers_that_were_never_sent_are_given_again() {
         let mut numbers = Numbers::default();
         assert_eq!(numbers.number(10), Some(10));
-        numbers.rewind();
+        numbers.rewind(None);
         assert_eq!(sent(&mut numbers, 20), Some(20));
         assert_eq!(numbers.number(21), Some(21));
         numbers.leave_out();
         assert_eq!(numbers.number(30), Some(22));
-        numbers.rewind();
+        numbers.rewind(None);
         assert_eq!(sent(&mut numbers, 40), Some(21));
         assert_eq!(sent(&mut numbers, 21), None);
         assert_eq!(numbers.original(21), Some(40));
@@ -270,7 +295,7 @@ mod tests {
                         next = next.wrapping_add(1);
                     }
                     2 => {
-                        numbers.rewind();
+                        numbers.rewind(None);
                         queue.clear();
                     }
                     3 => if let Some(late) = late.pop()

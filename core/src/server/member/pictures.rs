@@ -2,6 +2,8 @@
 
 use alloc::collections::VecDeque;
 
+use super::rate::Rates;
+use super::thinning::ALL;
 use crate::rtp::{PictureTag, Stamp, sequence_difference};
 use crate::server::context::Context;
 use crate::server::pool::{Payload, Pool};
@@ -43,6 +45,7 @@ pub(crate) struct Pictures {
     kept: VecDeque<Kept>,
     missing: Missing,
     keys: [Key; LAYERS],
+    rates: Rates<{ ALL as usize }>,
 }
 
 impl Pictures {
@@ -54,18 +57,33 @@ impl Pictures {
                 tries: 0,
                 asked: None,
             }; LAYERS],
+            rates: Rates::new(),
         }
     }
 
     /// A packet came from the publisher.
-    pub(crate) fn handle_packet(&mut self, now: Instant, sequence: u16, tag: PictureTag) {
+    pub(crate) fn handle_packet(
+        &mut self,
+        now: Instant,
+        sequence: u16,
+        tag: PictureTag,
+        len: usize,
+    ) {
         self.missing.handle_packet(now, sequence);
+        if !tag.key {
+            self.rates.add(now, usize::from(tag.temporal_layer), len);
+        }
         if tag.first
             && tag.key
             && let Some(key) = self.keys.get_mut(usize::from(tag.layer))
         {
             key.tries = 0;
         }
+    }
+
+    /// Bits per second of each temporal layer, without key pictures.
+    pub(crate) fn rates(&self, now: Instant) -> [u32; ALL as usize] {
+        self.rates.rates(now)
     }
 
     /// Keeps a packet for receivers that lose it.
@@ -121,9 +139,11 @@ impl Pictures {
         self.kept.front().map(|oldest| oldest.since + KEPT_FOR)
     }
 
-    /// When all has been kept for long enough: while packets come, each makes the old ones go.
+    /// When all may have been kept for long enough: while packets come, each makes the old ones go. The oldest may have come last.
     fn all_expire(&self) -> Option<Instant> {
-        self.kept.back().map(|newest| newest.since + KEPT_FOR)
+        let newest = self.kept.back()?.since;
+        let oldest = self.kept.front()?.since;
+        Some(newest.max(oldest) + KEPT_FOR)
     }
 
     fn drop_oldest(&mut self, cx: &mut Context) {

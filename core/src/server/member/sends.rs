@@ -16,6 +16,8 @@ use crate::time::{Duration, Instant, earlier};
 use crate::video::Question;
 use crate::wire::FrameWriter;
 
+/// The time from one report on what has arrived to the next.
+const ARRIVED_INTERVAL: Duration = Duration::from_millis(100);
 /// Most questions that wait.
 const MAX_QUESTIONS: usize = 64;
 
@@ -72,6 +74,9 @@ pub(crate) struct Sends {
     pub(crate) report_at: Option<Instant>,
     /// An encoded report that waits to be sent.
     pub(crate) report: Vec<u8>,
+    /// When the newest packet with pictures came, unless it was told since; and when it may be told.
+    pub(crate) arrival: Option<Instant>,
+    pub(crate) arrival_due: Instant,
     /// What to ask for about streams of pictures.
     pub(crate) questions: VecDeque<(u32, Question)>,
     pub(crate) loss: u8,
@@ -90,6 +95,8 @@ impl Sends {
             changes: TokenBucket::new(config.changes, now),
             report_at: None,
             report: Vec::new(),
+            arrival: None,
+            arrival_due: now,
             questions: VecDeque::new(),
             loss: 0,
             packets: 0,
@@ -120,6 +127,14 @@ impl Sends {
                 }
             }
         }
+    }
+
+    /// When the newest packet with pictures came, if the publisher is to be told now what has arrived.
+    pub(crate) fn take_arrival(&mut self, now: Instant) -> Option<Instant> {
+        let at = self.arrival.filter(|_| self.arrival_due <= now)?;
+        self.arrival = None;
+        self.arrival_due = now + ARRIVED_INTERVAL;
+        Some(at)
     }
 
     /// Writes the questions that wait, as many as fit.

@@ -181,6 +181,10 @@ impl Room {
             } else {
                 member.make_report(now, cx.config.report_interval);
                 member.tend_pictures(cx);
+                member.receives.watching.unblock(now);
+                if member.receives.watching.take_plan_due(now) {
+                    session.plan_pictures(cx, who);
+                }
             }
         }
         let Some(member) = session.get_mut(who) else {

@@ -567,6 +567,7 @@ impl World {
                             let asked = match feedback {
                                 Feedback::Lost(lost) => Ok(lost.numbers().collect()),
                                 Feedback::KeyWanted { layer } => Err(layer),
+                                Feedback::Arrived(_) => continue,
                             };
                             peer.feedback.push((ssrc, asked));
                         }

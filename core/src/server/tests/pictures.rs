@@ -26,8 +26,13 @@ impl Watched {
         Self::with(Config::default())
     }
 
+    /// Nothing is paced.
     fn with(config: Config) -> Self {
-        let mut world = World::with(config);
+        let mut world = World::with(Config {
+            video_rate_start: 1_000_000_000,
+            video_rate_max: 1_000_000_000,
+            ..config
+        });
         let anna = world.join(&Hello {
             publish: Vec::from([camera()]),
             ..Hello::new("room/anna")
@@ -181,6 +186,18 @@ fn what_is_lost_before_the_server_is_asked_for_and_stays_a_gap_until_it_comes() 
     assert_eq!(watched.got(), [2]);
     watched.world.advance(ms(25));
     assert_eq!(watched.asked(), [Ok(Vec::from([0]))]);
+}
+
+#[test]
+fn what_came_late_is_given_up_late_and_time_goes_on() {
+    let mut watched = Watched::new();
+    watched.send(0, true, 3, &[0]);
+    watched.world.advance(ms(300));
+    watched.send(0, true, 1, &[]);
+    watched.world.advance(ms(300));
+    assert_eq!(watched.world.server.accounting().kept_pictures, 3);
+    watched.world.advance(ms(300));
+    assert_eq!(watched.world.server.accounting().kept_pictures, 0);
 }
 
 #[test]

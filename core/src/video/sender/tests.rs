@@ -19,6 +19,7 @@ fn at(ms: u64) -> Instant {
 fn sender(slots: usize) -> Lent {
     let mut sender = PictureSender::new(Codec::Vp8, 65_534, vec![SendSlot::EMPTY; slots]);
     sender.set_rate(1_000_000_000);
+    sender.bandwidth = Bandwidth::new(1_000_000_000, 1_000_000_000);
     sender
 }
 
@@ -35,7 +36,8 @@ fn send(sender: &mut Lent, ms: u64, key: bool, packets: usize) -> Result<(), Sen
 fn sent_on(sender: &mut Lent, ms: u64, ssrc: u32) -> Vec<(u16, PictureTag)> {
     let mut out = [0; 1_000];
     let mut packets = Vec::new();
-    while let Some(len) = sender.poll_packet(at(ms), ssrc, &mut out) {
+    let flow = PictureFlow { ssrc, counter: 0 };
+    while let Some(len) = sender.poll_packet(at(ms), flow, &mut out) {
         let packet = RtpPacket::parse(&out[..len]).unwrap();
         assert_eq!(packet.ssrc(), ssrc);
         packets.push((packet.sequence(), packet.picture_tag().unwrap()));

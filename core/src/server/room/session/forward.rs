@@ -173,6 +173,9 @@ impl Member {
             .reception
             .handle_packet(now, packet.sequence(), packet.timestamp());
         let is_newest = stream.progress.is_newest(packet.sequence());
+        if stream.kind != StreamKind::Audio {
+            sends.arrival = Some(now);
+        }
         stream.unreported = true;
         let (kind, codec) = (stream.kind, stream.codec);
         let is_silenced = stream.muted || censored && kind == StreamKind::Audio;

@@ -9,9 +9,14 @@ use crate::room::{CloseReason, StreamKind};
 use crate::rtp::Stamp;
 use crate::server::context::Context;
 use crate::server::keys::MemberKey;
-use crate::server::member::{Member, Publication, Taken};
+use crate::server::member::{Member, Publication, Taken, Taker};
 use crate::server::pool::Payload;
+use crate::time::Instant;
 use crate::video::Feedback;
+use crate::wire::{DATA_HEADER, FRAME_HEADER, TAG};
+
+/// Bytes of a datagram that carries nothing but one packet of a picture, without the payload.
+const OVERHEAD: usize = DATA_HEADER + TAG + FRAME_HEADER + 20;
 
 impl Session {
     /// Keeps a packet of a picture, and queues it for all that watch.
@@ -29,7 +34,7 @@ impl Session {
             && let Some(stream) = Publication::by_ssrc(&mut member.sends.streams, stamp.ssrc)
             && let Some(pictures) = &mut stream.pictures
         {
-            pictures.handle_packet(cx.now, stamp.sequence, tag);
+            pictures.handle_packet(cx.now, stamp.sequence, tag, live.payload.len() + OVERHEAD);
             if let Some(packet) = &packet {
                 pictures.keep(cx, stamp, packet);
             }
@@ -54,7 +59,7 @@ impl Session {
             self.want_key(cx, stamp.ssrc, tag.layer);
         }
         for key in too_slow {
-            self.want_lost_keys(cx, key);
+            self.want_late_keys(cx, key);
         }
     }
 
@@ -99,7 +104,46 @@ impl Session {
         }
     }
 
-    /// Processes what a watcher asks for.
+    /// Decides how much of what a watcher watches is sent to it.
+    pub(crate) fn plan_pictures(&mut self, cx: &mut Context, who: MemberKey) {
+        let Some(member) = self.members.get(who) else {
+            return;
+        };
+        let watched = member.receives.watching.ssrcs();
+        let takers: Vec<(u32, Taker)> = watched
+            .filter_map(|ssrc| Some((ssrc, self.taker(cx.now, ssrc)?)))
+            .collect();
+        let Some(member) = self.members.get_mut(who) else {
+            return;
+        };
+        let resumed = member.receives.watching.plan(cx.now, &takers);
+        for ssrc in resumed {
+            self.want_key(cx, ssrc, 0);
+        }
+    }
+
+    /// What a published stream of pictures takes.
+    fn taker(&self, now: Instant, ssrc: u32) -> Option<Taker> {
+        let publisher = self.members.get(self.publishers.get(&ssrc)?.key)?;
+        let mut streams = publisher.sends.streams.iter();
+        let stream = streams.find(|stream| stream.ssrc == ssrc)?;
+        Some(Taker {
+            is_screen: stream.kind == StreamKind::Screen,
+            rates: stream.pictures.as_ref()?.rates(now),
+        })
+    }
+
+    /// The same for what has waited for too long, once nothing waits.
+    pub(super) fn want_late_keys(&mut self, cx: &mut Context, who: MemberKey) {
+        let Some(member) = self.members.get_mut(who) else {
+            return;
+        };
+        for ssrc in member.receives.watching.take_late() {
+            self.want_key(cx, ssrc, 0);
+        }
+    }
+
+    /// Processes what a watcher asks for, or tells.
     ///
     /// # Errors
     /// The reason that its stay ends.
@@ -114,11 +158,16 @@ impl Session {
             return Ok(());
         };
         let verdict = member.sends.media.take(cx.now);
-        let subscriptions = &member.receives.subscriptions;
-        if !is_granted(cx, verdict)? || !subscriptions.want(ssrc, StreamKind::Video) {
+        if !is_granted(cx, verdict)? {
             return Ok(());
         }
+        let is_wanted = member.receives.subscriptions.want(ssrc, StreamKind::Video);
         match feedback {
+            Feedback::Arrived(arrived) => {
+                member.receives.watching.handle_arrived(cx.now, arrived);
+                self.plan_pictures(cx, who);
+            }
+            _ if !is_wanted => {}
             Feedback::KeyWanted { layer } => self.want_key(cx, ssrc, layer),
             Feedback::Lost(lost) => {
                 let round_trip = member.association.link.rtt().smoothed();

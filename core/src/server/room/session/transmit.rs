@@ -30,10 +30,9 @@ impl Session {
         lobby: &Lobby,
         out: &mut [u8],
     ) -> Result<Option<Transmit>, SealError> {
-        if let Some(member) = self.members.get_mut(who)
-            && member.drop_late_pictures(cx)
-        {
-            self.want_lost_keys(cx, who);
+        if let Some(member) = self.members.get_mut(who) {
+            member.drop_late_pictures(cx);
+            self.want_late_keys(cx, who);
         }
         let Some(member) = self.members.get_mut(who) else {
             return Ok(None);
@@ -56,7 +55,11 @@ impl Session {
         }
         let signals = member.association.link.wants_transmit();
         let (sends, receives) = (&mut member.sends, &mut member.receives);
-        let pool = &mut cx.pool;
+        let (now, pool) = (cx.now, &mut cx.pool);
+        let counter = member.association.link.next_counter();
+        let arrival = sends.take_arrival(now);
+        let arrived = arrival.map(|at| member.association.link.arrived(at));
+        let mut pictures = 0;
         let composed = member
             .association
             .compose(cx.now, out, limit, signals, |writer| {
@@ -65,22 +68,31 @@ impl Session {
                     report.clear();
                 }
                 receives.packets += receives.media.drain_into(writer, pool, |_, _| {});
+                if let Some(arrived) = arrived {
+                    // Another will come.
+                    let _ = writer.push(&Frame::Arrived(arrived));
+                }
                 sends.write_questions(writer);
-                receives.packets += receives.watching.drain_into(writer, pool);
+                let (packets, bytes) = receives.watching.drain_into(now, writer, pool);
+                receives.packets += packets;
+                pictures = bytes;
             })?;
         let Some(len) = composed else {
+            let at = member.next_timeout(&cx.config);
+            cx.rearm_sooner(&mut member.association, at);
             return Ok(None);
         };
+        receives.watching.sent(now, counter, len, pictures);
         let to = member.association.reach.path;
         // Media alone leaves no signalling to send, and is followed by nothing that has to be waited for.
         let has_more = match signals {
-            true => member.has_more(),
-            false => member.has_frames(),
+            true => member.has_more(now),
+            false => member.has_frames(now),
         };
         if has_more {
             cx.wake(&mut member.association);
         }
-        if signals {
+        if signals || pictures > 0 {
             let at = member.next_timeout(&cx.config);
             cx.rearm_sooner(&mut member.association, at);
         }
