@@ -9,6 +9,8 @@ const MAX_ENCODING = 2;
 const STILL = 1_000, STILL_LOOK = 100;
 /** How often an encoder that fails is started anew, until a picture comes of it. */
 const MAX_FAILURES = 3;
+/** The encoder is set to another rate if that differs by so much, and not more often than this, in ms. */
+const RATE_STEP = 0.1, RATE_INTERVAL = 500;
 
 /** One encoded picture. @internal */
 export interface EncodedPicture {
@@ -24,6 +26,8 @@ export interface PictureSink {
   send(picture: EncodedPicture): void;
   /** Whether the next picture has to be a key picture; asked once. */
   takeKeyWanted(): boolean;
+  /** How much to encode, in bits per second: less than was set, if the network carries less. */
+  wantedRate(): number;
   /** Whether too many pictures wait to be sent. */
   isBusy(): boolean;
   failed(error: ParlourError): void;
@@ -36,6 +40,8 @@ export class Film {
   readonly #sink: PictureSink;
   #encoder: VideoEncoder | undefined;
   #size = { width: 0, height: 0 };
+  #bitrate = 0;
+  #bitrateSince = 0;
   #end: (() => void) | undefined;
   /** What has to be added to the timestamps of this source, µs. */
   #offset: number | undefined;
@@ -120,16 +126,26 @@ export class Film {
     // Both codecs halve colours.
     const width = displayWidth & ~1, height = displayHeight & ~1;
     const isSame = width === this.#size.width && height === this.#size.height;
-    if (this.#encoder && isSame) return this.#encoder;
+    const bitrate = this.#rate();
+    if (this.#encoder && isSame && bitrate === this.#bitrate) return this.#encoder;
     if (!this.#encoder) {
       this.#encoder = new VideoEncoder({
         output: (chunk, metadata) => this.#encoded(chunk, metadata),
         error: (cause) => this.#fail(cause),
       });
     }
-    this.#encoder.configure(configurationOf(this.#encoding, { ...this.#settings, width, height }));
+    this.#encoder.configure(configurationOf(this.#encoding, { ...this.#settings, width, height, bitrate }));
     this.#size = { width, height };
+    this.#bitrate = bitrate;
+    this.#bitrateSince = performance.now();
     return this.#encoder;
+  }
+
+  /** How much to encode: what it is now, if little has changed or it has just been changed. */
+  #rate(): number {
+    const wanted = this.#sink.wantedRate(), differs = Math.abs(wanted - this.#bitrate);
+    const isSettled = performance.now() - this.#bitrateSince < RATE_INTERVAL || differs < this.#bitrate * RATE_STEP;
+    return this.#encoder && isSettled ? this.#bitrate : wanted;
   }
 
   #encoded(chunk: EncodedVideoChunk, metadata: EncodedVideoChunkMetadata | undefined): void {

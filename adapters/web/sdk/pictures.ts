@@ -124,6 +124,7 @@ export class Pictures {
         pump();
       },
       takeKeyWanted: () => participant.takeKeyWanted(clock(), key),
+      wantedRate: () => participant.wantedRate(key),
       isBusy: () => participant.isBusy(key, isLarge),
       failed: (error) => tell({ type: "picturesFailed", key, error: plain(error) }),
     };

@@ -35,7 +35,8 @@ pub struct VideoOptions {
     pub kind: StreamKind,
     /// What the encoder makes.
     pub codec: Codec,
-    /// How much it makes. Packets leave at twice this rate, so that sound finds room between them.
+    /// How much it makes at most. Packets leave at twice this rate, so that sound finds room between them, or as fast as the way to
+    /// the server carries them.
     pub bits_per_second: u32,
 }
 
@@ -90,7 +91,7 @@ pub enum WritePictureError {
 /// use parlour_tokio::core::video::Picture;
 /// use parlour_tokio::{Codec, Room, VideoOptions};
 ///
-/// # async fn film(room: Room, mut encode: impl FnMut(bool) -> Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn film(room: Room, mut encode: impl FnMut(bool, u32) -> Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
 /// let mut camera = room.publish_video("camera", VideoOptions::camera(Codec::H264)).await?;
 /// let mut clock = tokio::time::interval(std::time::Duration::from_millis(33));
 /// let mut timestamp = 0;
@@ -100,7 +101,7 @@ pub enum WritePictureError {
 ///     if camera.is_busy() {
 ///         continue; // the network is slower than the camera
 ///     }
-///     let bytes = encode(camera.take_key_wanted());
+///     let bytes = encode(camera.take_key_wanted(), camera.wanted_rate());
 ///     camera.write(&Picture { bytes: &bytes, timestamp, discardable: false, temporal_layer: 0, layer: 0 })?;
 /// }
 /// # }
@@ -161,7 +162,16 @@ impl VideoWriter {
         sender.is_some_and(|sender| sender.take_key_wanted(now, 0))
     }
 
-    /// Sets how much the encoder makes from now on, in bits per second.
+    /// How much the encoder is to make now, in bits per second: what was set, or less if the way to the server carries less. Look at
+    /// it every few pictures, and set the encoder to it. One that cannot be set anew makes pictures that are
+    /// [left out](Self::is_busy) instead.
+    pub fn wanted_rate(&self) -> u32 {
+        let mut state = self.stream.shared.lock();
+        let sender = self.stream.sender(&mut state);
+        sender.map_or(0, |sender| sender.wanted_rate())
+    }
+
+    /// Sets how much the encoder makes at most from now on, in bits per second.
     pub fn set_rate(&mut self, bits_per_second: u32) {
         let mut state = self.stream.shared.lock();
         if let Some(sender) = self.stream.sender(&mut state) {

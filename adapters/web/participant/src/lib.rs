@@ -416,6 +416,13 @@ impl Participant {
         stream_key(key).is_ok_and(|key| self.pictures.take_key_wanted(at(now), &key))
     }
 
+    /// How much the encoder of a stream is to make now, in bits per second, by what the way to the server carries; 0 if there is no
+    /// such stream.
+    #[wasm_bindgen(js_name = wantedRate)]
+    pub fn wanted_rate(&mut self, key: &str) -> u32 {
+        stream_key(key).map_or(0, |key| self.pictures.wanted_rate(&key))
+    }
+
     /// Whether so many pictures wait to be sent that the next one is not to be encoded; with `any`, whether one does.
     #[wasm_bindgen(js_name = isBusy)]
     pub fn is_busy(&mut self, key: &str, any: bool) -> bool {

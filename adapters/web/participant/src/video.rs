@@ -136,6 +136,11 @@ impl Pictures {
             .is_some_and(|film| film.sender.take_key_wanted(now, 0))
     }
 
+    /// How much the encoder of a stream is to make now, in bits per second; 0 if there is no such stream.
+    pub(crate) fn wanted_rate(&mut self, key: &StreamKey) -> u32 {
+        self.film(key).map_or(0, |film| film.sender.wanted_rate())
+    }
+
     /// Whether something of a stream waits to be sent; without `any`, whether no picture more may wait.
     pub(crate) fn is_busy(&mut self, key: &StreamKey, any: bool) -> bool {
         self.film(key).is_some_and(|film| {

@@ -233,6 +233,31 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_left_out_is_no_gap_and_one_that_may_come_stays_one() {
+        let mut numbers = Numbers::default();
+        assert_eq!(sent(&mut numbers, 10), Some(10));
+        assert_eq!(sent(&mut numbers, 11), Some(11));
+        assert!(numbers.leave_out_one(12));
+        // 13 has not come.
+        assert!(numbers.leave_out_one(14));
+        assert!(numbers.leave_out_one(15));
+        assert_eq!(sent(&mut numbers, 16), Some(13));
+        assert!(!numbers.leave_out_one(13), "its number is known");
+        assert_eq!(sent(&mut numbers, 13), Some(12));
+        assert!(numbers.leave_out_one(12), "it comes twice");
+        assert_eq!(numbers.number(14), None);
+        assert_eq!(numbers.original(12), Some(13));
+        assert_eq!(numbers.original(13), Some(16));
+        // What waits is given up, but for the first.
+        assert_eq!(numbers.number(17), Some(14));
+        assert!(numbers.leave_out_one(18));
+        assert_eq!(numbers.number(19), Some(15));
+        numbers.rewind(Some(14));
+        assert_eq!(sent(&mut numbers, 30), Some(15));
+        assert_eq!(numbers.original(14), Some(17));
+    }
+
+    #[test]
     fn a_run_never_ends() {
         let mut numbers = Numbers::default();
         for packet in 0..200_000_u32 {
@@ -294,6 +319,10 @@ mod tests {
                         late.push(next);
                         next = next.wrapping_add(1);
                     }
+                    4 => for _ in 0..count % 4 {
+                        numbers.leave_out_one(next);
+                        next = next.wrapping_add(1);
+                    },
                     2 => {
                         numbers.rewind(None);
                         queue.clear();

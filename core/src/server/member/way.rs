@@ -153,3 +153,99 @@ impl Way {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    /// A camera of 700 kb/s.
+    const CAMERA: Taker = Taker {
+        is_screen: false,
+        rates: [200_000, 150_000, 350_000, 0],
+    };
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(1_000_000 + 1_000 * ms)
+    }
+
+    /// One that sends the layers in each 100 ms, and is told that they came so much later than at best.
+    struct Sending {
+        way: Way,
+        counter: u32,
+        ms: u64,
+        layers: Vec<u8>,
+    }
+
+    impl Sending {
+        fn new(start: u32) -> Self {
+            Self {
+                way: Way::new(start, 10_000_000),
+                counter: 0,
+                ms: 0,
+                layers: vec![4],
+            }
+        }
+
+        fn run(&mut self, reports: u32, queue_ms: u64) {
+            for _ in 0..reports {
+                let sent = CAMERA.rates.iter().take(self.layers[0].into()).sum::<u32>() / 80_000;
+                for _ in 0..sent {
+                    self.way.sent(at(self.ms), self.counter, 1_000, 1_000);
+                    self.counter += 1;
+                }
+                let arrived = Arrived {
+                    highest: self.counter.wrapping_sub(1),
+                    opened: self.counter,
+                    clock: ((self.ms + queue_ms) * 1_000) as u32,
+                };
+                self.ms += 100;
+                if sent > 0 {
+                    self.way.handle_arrived(at(self.ms), arrived);
+                }
+                self.layers = self.way.plan(at(self.ms), &[CAMERA], &self.layers);
+            }
+        }
+    }
+
+    #[test]
+    fn a_way_of_which_nothing_bad_is_known_gets_more_with_each_report() {
+        let mut sending = Sending::new(100_000);
+        sending.layers = vec![0];
+        let mut seen = Vec::new();
+        for _ in 0..40 {
+            sending.run(1, 0);
+            seen.push(sending.layers[0]);
+        }
+        assert!(seen.is_sorted(), "{seen:?}");
+        assert_eq!(seen.last(), Some(&4));
+    }
+
+    #[test]
+    fn what_is_too_much_is_left_out_at_once_and_tried_later_and_later() {
+        let mut sending = Sending::new(1_000_000);
+        sending.run(10, 0);
+        assert_eq!(sending.layers, [4]);
+        let mut tries = Vec::new();
+        for _ in 0..1_200 {
+            let before = sending.layers[0];
+            // Whatever is sent is too much, and waits behind what was sent before.
+            let is_first = tries.last() == Some(&sending.ms);
+            sending.run(1, if is_first { 0 } else { 200 });
+            if before == 0 && sending.layers[0] > 0 {
+                tries.push(sending.ms);
+            }
+        }
+        let pauses: Vec<u64> = tries
+            .array_windows()
+            .map(|[one, next]| next - one)
+            .collect();
+        assert!(pauses.len() >= 4, "{pauses:?}");
+        assert!(pauses.is_sorted(), "{pauses:?}");
+        assert!(
+            pauses[0] >= 3_000 && pauses.iter().all(|pause| *pause <= 30_000),
+            "{pauses:?}"
+        );
+    }
+}
