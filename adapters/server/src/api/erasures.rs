@@ -113,10 +113,11 @@ pub(super) async fn create(
     };
     audit_as(Some(format!("/v1/erasures/{}", row.id)), None);
     let void_before = row.created_at.next_second();
+    let history = app.history().await;
     let changing = app.changing().await;
     let registry = std::sync::Arc::clone(app.registry());
     let erased = participant.clone();
-    let written = app.store().write(move |tx| {
+    let written = history.write(move |tx| {
         Box::pin(async move {
             if let Some((session, room)) = tx.sessions_with(&erased, &row.rooms).await?.pop() {
                 let detail = format!(

@@ -113,7 +113,7 @@ pub(super) async fn list(
         rooms: query.room,
         sessions: query.session,
     };
-    let page = app.store().events(&filter, &page).await?;
+    let page = app.history().await.events(&filter, &page).await?;
     Ok(Json(List::new(page, Event::from)))
 }
 

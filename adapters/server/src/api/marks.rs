@@ -194,7 +194,7 @@ pub(super) async fn of_session(
     State(app): State<App>,
     Path(session): Path<String>,
 ) -> Result<Json<List<ParticipantMarks>>, Problem> {
-    let known = app.store().session(&session).await?;
+    let known = app.history().await.session(&session).await?;
     let known = known.ok_or_else(|| Problem::not_found("session", &session))?;
     let zero = known.started_at.as_millis();
     let rows = app.store().session_recordings(&session).await?;

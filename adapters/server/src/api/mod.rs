@@ -66,6 +66,7 @@ use crate::counted::Counted;
 use crate::logins::Logins;
 use crate::recordings::Recordings;
 use crate::registry::{Key, Registry};
+use crate::scribe::Readers;
 use crate::seal::{SealError, Sealer};
 use crate::store::{KeyRow, Place, Store};
 use crate::time::Timestamp;
@@ -87,6 +88,7 @@ pub(crate) struct Parts {
     store: Store,
     registry: Arc<Registry>,
     rooms: parlour_tokio::Server,
+    readers: Readers,
     sealer: Arc<Sealer>,
     webhooks: Webhooks,
     web: Web,
@@ -207,6 +209,7 @@ impl App {
             store,
             registry,
             rooms,
+            readers: Readers::default(),
             sealer,
             webhooks,
             counted,
@@ -224,6 +227,16 @@ impl App {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// The store, once it holds what has happened in the rooms until now.
+    pub(crate) async fn history(&self) -> &Store {
+        self.readers().caught_up().await;
+        self.store()
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.0.readers
     }
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {

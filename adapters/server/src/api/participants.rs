@@ -204,7 +204,7 @@ impl ParticipantQuery {
         };
         let (cursor, order) = (self.cursor.as_deref(), self.order);
         let page = page_request(self.limit, cursor, order, filter.sort())?;
-        let page = app.store().participants(&filter, &page).await?;
+        let page = app.history().await.participants(&filter, &page).await?;
         Ok(Json(List::new(page, Participant::from)))
     }
 }
@@ -237,7 +237,7 @@ pub(super) async fn list(
     Path(session): Path<String>,
     Query(query): Query<ParticipantQuery>,
 ) -> Result<Json<List<Participant>>, Problem> {
-    let known = app.store().session(&session).await?;
+    let known = app.history().await.session(&session).await?;
     known.ok_or_else(|| Problem::not_found("session", &session))?;
     query.list(&app, vec![session]).await
 }
@@ -258,7 +258,7 @@ pub(super) async fn get(
 }
 
 async fn details(app: &App, session: &str, id: &str) -> Result<ParticipantDetails, Problem> {
-    let found = app.store().participant(session, id).await?;
+    let found = app.history().await.participant(session, id).await?;
     let (row, stays, streams) = found.ok_or_else(|| Problem::not_found("participant", id))?;
     let stats = match row.left_at {
         None => live(app, session, id).await,

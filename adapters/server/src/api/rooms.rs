@@ -161,7 +161,7 @@ pub(super) async fn list(
         created_after: query.created_after,
         created_before: query.created_before,
     };
-    let page = app.store().rooms(&filter, &page).await?;
+    let page = app.history().await.rooms(&filter, &page).await?;
     Ok(Json(List::new(page, Room::from)))
 }
 
@@ -211,7 +211,7 @@ pub(super) async fn get(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let room = app.store().room(&name).await?;
+    let room = app.history().await.room(&name).await?;
     let room = room.ok_or_else(|| Problem::not_found("room", &name))?;
     Ok(Room::from(room).respond(StatusCode::OK))
 }
@@ -286,8 +286,9 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     check_name(&name, "/room")?;
     let room = name.clone();
+    let history = app.history().await;
     let _changing = app.changing().await;
-    let deleted = app.store().write(move |tx| {
+    let deleted = history.write(move |tx| {
         Box::pin(async move {
             let deleted = tx.delete_room(&room).await?;
             if deleted {
@@ -345,8 +346,9 @@ async fn write(
     change: impl FnOnce(Option<&RoomSettings>) -> Result<RoomSettings, Problem> + Send + 'static,
 ) -> Result<(Room, bool), Problem> {
     check_name(&name, "/name")?;
+    let history = app.history().await;
     let _changing = app.changing().await;
-    let written = app.store().write(move |tx| {
+    let written = history.write(move |tx| {
         Box::pin(async move {
             let former = tx.room(&name).await?;
             let etag = || Some(Room::from(former.clone()?).etag());

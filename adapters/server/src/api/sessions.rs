@@ -125,7 +125,7 @@ pub(super) async fn list(
     };
     let (cursor, order) = (query.cursor.as_deref(), query.order);
     let page = page_request(query.limit, cursor, order, filter.sort())?;
-    let page = app.store().sessions(&filter, &page).await?;
+    let page = app.history().await.sessions(&filter, &page).await?;
     Ok(Json(List::new(page, |row| Session::new(&app, row))))
 }
 
@@ -141,14 +141,14 @@ pub(super) async fn get(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<Session>, Problem> {
-    let session = app.store().session(&id).await?;
+    let session = app.history().await.session(&id).await?;
     let session = session.ok_or_else(|| Problem::not_found("session", &id))?;
     Ok(Json(Session::new(&app, session)))
 }
 
 /// The room of a session that goes on.
 pub(super) async fn room_of(app: &App, id: &str) -> Result<RoomId, Problem> {
-    let session = app.store().session(id).await?;
+    let session = app.history().await.session(id).await?;
     let session = session.ok_or_else(|| Problem::not_found("session", id))?;
     let over = || {
         Problem::new(

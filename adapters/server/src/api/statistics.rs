@@ -164,7 +164,7 @@ pub(super) async fn list(
         );
         return Err(Problem::new(Kind::UnknownParameter, detail));
     }
-    let known = app.store().session(&session).await?;
+    let known = app.history().await.session(&session).await?;
     known.ok_or_else(|| Problem::not_found("session", &session))?;
     let filter = SampleFilter {
         session,

@@ -12,6 +12,7 @@
 mod backlog;
 mod facts;
 pub mod names;
+mod readers;
 mod reconcile;
 mod teller;
 
@@ -23,6 +24,7 @@ use futures_util::future::BoxFuture;
 use parlour_tokio::token::ApiKey;
 use parlour_tokio::{Lagged, ServerEvent, ServerEvents};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::api::{App, Parts};
@@ -34,6 +36,7 @@ use crate::time::Timestamp;
 
 use backlog::{Backlog, Next};
 pub(crate) use names::{grants_of, names_of, path, snake};
+pub(crate) use readers::Readers;
 pub(crate) use reconcile::session_id;
 
 /// Events in one transaction.
@@ -61,6 +64,9 @@ pub(crate) struct Scribe {
     /// The rooms, as long as they are open.
     rooms: Weak<Parts>,
     events: ServerEvents,
+    readers: Readers,
+    /// How often readers have asked.
+    asked: watch::Receiver<u64>,
     counted: Counted,
     /// Whether there may be more of them.
     is_open: bool,
@@ -84,6 +90,8 @@ impl Scribe {
             registry: Arc::clone(app.registry()),
             rooms: app.downgrade(),
             events: app.rooms().events(),
+            readers: app.readers().clone(),
+            asked: app.readers().asked(),
             counted: app.counted().clone(),
             is_open: true,
             backlog: Backlog::new(bytes),
@@ -99,8 +107,10 @@ impl Scribe {
         while self.is_open {
             tokio::select! {
                 _ = heartbeat.tick() => self.keep_house().await,
+                Ok(()) = self.asked.changed() => {}
                 next = self.events.next() => self.keep(next),
             }
+            let asked = *self.asked.borrow_and_update();
             while let Some(event) = self.events.try_next() {
                 self.backlog.push(event);
             }
@@ -110,6 +120,7 @@ impl Scribe {
                     Next::Missed(count) => self.reconcile(count).await,
                 }
             }
+            self.readers.answer(asked);
         }
         // Sessions whose ends were lost in a rush of events.
         self.patiently(|tx| {
@@ -293,6 +304,7 @@ fn at(event: &ServerEvent) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use parlour_tokio::token::Claims;
     use parlour_tokio::{Room, Server, ServerConfig};
     use sqlx::{AnyConnection, Connection as _, Executor as _};
@@ -367,6 +379,39 @@ mod tests {
         .await
     }
 
+    /// A connection that keeps the scribe from writing until it is told `ROLLBACK`.
+    async fn locked(place: &Place) -> AnyConnection {
+        let Place::Sqlite(path) = place else {
+            panic!("it is SQLite");
+        };
+        let mut other = AnyConnection::connect(&format!("sqlite://{}", path.display()))
+            .await
+            .unwrap();
+        other.execute("BEGIN IMMEDIATE").await.unwrap();
+        other
+    }
+
+    /// An application asks of a session as soon as the rooms have told of it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reader_finds_what_has_happened_before_it_asked() {
+        let fixture = store::tests::sqlite().await;
+        let app = app(fixture.store.clone()).await;
+        let writing = tokio::spawn(Scribe::new(&app).run());
+        let mut other = locked(&fixture.place).await;
+        let mut events = app.rooms().events();
+        let anna = join(&app, "anna").await;
+        within(events.next()).await.unwrap().unwrap();
+        let mut reading = Box::pin(app.history());
+        assert!(reading.as_mut().now_or_never().is_none());
+        other.execute("ROLLBACK").await.unwrap();
+        other.close().await.unwrap();
+        let room = within(reading).await.room("kitchen").await.unwrap();
+        assert!(room.unwrap().active_session.is_some());
+        within(anna.leave()).await;
+        app.shut_down_rooms().await;
+        within(writing).await.unwrap();
+    }
+
     /// Nothing can be written for so long that not all events can wait. Afterwards history is what is true, and whole.
     #[tokio::test(flavor = "multi_thread")]
     async fn what_could_not_wait_is_made_up_for() {
@@ -377,13 +422,7 @@ mod tests {
         let writing = tokio::spawn(scribe.run());
         let anna = join(&app, "anna").await;
         until(store, "participant.joined").await;
-        let Place::Sqlite(path) = &fixture.place else {
-            panic!("it is SQLite");
-        };
-        let mut other = AnyConnection::connect(&format!("sqlite://{}", path.display()))
-            .await
-            .unwrap();
-        other.execute("BEGIN IMMEDIATE").await.unwrap();
+        let mut other = locked(&fixture.place).await;
         for _ in 0..5 {
             within(join(&app, "ben").await.leave()).await;
         }

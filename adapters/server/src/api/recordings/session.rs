@@ -147,7 +147,7 @@ pub(in crate::api) async fn stop(
 }
 
 async fn known(app: &App, id: &str) -> Result<SessionId, Problem> {
-    let is_known = app.store().session(id).await?.is_some();
+    let is_known = app.history().await.session(id).await?.is_some();
     let session = session_id(id).filter(|_| is_known);
     session.ok_or_else(|| Problem::not_found("session", id))
 }
