@@ -458,8 +458,9 @@ async fn who_speaks_when_is_told_on_its_clock() {
         // What was said in a recording that is deleted is not known any more.
         let gone = "/v1/recordings/rec_100-2000";
         assert_eq!(api.call(Method::DELETE, gone, Value::Null).await.0, 204);
-        assert_eq!(told(&of_mix).await[0], lane("anna", &[], false));
-        assert_eq!(told(&session).await.as_array().unwrap().len(), 2);
+        for path in [&of_mix, &session] {
+            assert_eq!(told(path).await[2], lane("anna", &[], false));
+        }
         for unknown in ["recordings/rec_1", "compositions/cmp_1", "sessions/0"] {
             let path = format!("/v1/{unknown}/marks");
             assert_eq!(api.call(Method::GET, &path, Value::Null).await.0, 404);

@@ -16,10 +16,10 @@ use super::list::List;
 use super::problem::{Problem, Problems, kind};
 use super::{compositions, recordings};
 use crate::recordings::{Mark, Spoken, marks_of};
-use crate::store::RecordingRow;
+use crate::store::{EventFilter, Order, PageRequest, RecordingRow, StoreError};
 
 /// Recordings of which one answer tells, the oldest first; what was said in others is not known then.
-const MOST: usize = 200;
+const MOST: u32 = 200;
 /// Of how many the store is asked at a time.
 const AT_ONCE: usize = 8;
 
@@ -49,6 +49,15 @@ impl Placed {
             participant: row.participant.clone(),
             start_ms: row.started_at.as_millis() - zero_ms,
             row: Some(row),
+        }
+    }
+
+    /// One that is gone, after all others.
+    fn gone(participant: String) -> Self {
+        Self {
+            participant,
+            row: None,
+            start_ms: i64::MAX,
         }
     }
 }
@@ -86,7 +95,7 @@ async fn answer(
 ) -> Result<Json<List<ParticipantMarks>>, Problem> {
     recorded.sort_by_key(|one| one.start_ms);
     let archive = app.recordings().archive();
-    let read = stream::iter(recorded.into_iter().enumerate().map(|(n, one)| async move {
+    let read = stream::iter((0..).zip(recorded).map(|(n, one)| async move {
         let known = match &one.row {
             Some(row) if n < MOST => marks_of(archive, row).await,
             _ => Ok(None),
@@ -167,14 +176,10 @@ pub(super) async fn of_composition(
     let recorded = inputs.into_iter().map(|input| {
         let found = rows.iter().find(|row| row.id == input.recording);
         let found = found.zip(began.as_ref());
-        found.map_or(
-            Placed {
-                participant: input.participant,
-                row: None,
-                start_ms: 0,
-            },
-            |(row, began)| Placed::of(row.clone(), began.started_at.as_millis()),
-        )
+        match found {
+            Some((row, began)) => Placed::of(row.clone(), began.started_at.as_millis()),
+            None => Placed::gone(input.participant),
+        }
     });
     let asked = row.from_ms.unwrap_or(0)..row.to_ms.unwrap_or(i64::MAX);
     answer(&app, &id, recorded.collect(), asked, Spoken::by_time).await
@@ -199,8 +204,27 @@ pub(super) async fn of_session(
     let zero = known.started_at.as_millis();
     let rows = app.store().session_recordings(&session).await?;
     let recorded = rows.into_iter().map(|row| Placed::of(row, zero));
+    let gone = deleted(&app, &session).await?;
+    let recorded = recorded.chain(gone.into_iter().map(Placed::gone));
     let all = 0..i64::MAX;
     answer(&app, &session, recorded.collect(), all, Spoken::by_time).await
+}
+
+/// Those of whom a recording of the session was deleted, as far as the journal reaches back.
+async fn deleted(app: &App, session: &str) -> Result<Vec<String>, StoreError> {
+    let filter = EventFilter {
+        kinds: vec!["recording.deleted".to_owned()],
+        sessions: vec![session.to_owned()],
+        ..EventFilter::default()
+    };
+    let page = PageRequest {
+        after: None,
+        limit: MOST,
+        order: Order::Desc,
+    };
+    let page = app.store().events(&filter, &page).await?;
+    let deleted = page.data.into_iter();
+    Ok(deleted.filter_map(|event| event.participant).collect())
 }
 
 #[cfg(test)]

@@ -98,6 +98,11 @@ const COUNTERS: &Counters<Statistics> = &[
         |s| s.media_forwarded,
     ),
     (
+        "media_packets_repaired",
+        "Packets of video queued once more for a receiver that had lost them",
+        |s| s.media_repaired,
+    ),
+    (
         "messages_dropped",
         "Messages that a receiver did not get, as its queue was full",
         |s| s.messages_overflowed,
