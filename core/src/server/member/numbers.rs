@@ -166,7 +166,12 @@ impl Numbers {
 
     /// All packets that have numbers and are not sent are left out, but for those up to `kept`.
     pub(crate) fn rewind(&mut self, kept: Option<u16>) {
-        let Some(sent) = kept.or(self.sent) else {
+        // What is kept may have come late, after higher ones were sent.
+        let is_sent = |kept: &u16| {
+            let ahead = |sent| sequence_difference(*kept, sent);
+            self.sent.is_some_and(|sent| ahead(sent) <= 0)
+        };
+        let Some(sent) = kept.filter(|kept| !is_sent(kept)).or(self.sent) else {
             self.runs.clear();
             return;
         };
@@ -230,6 +235,18 @@ mod tests {
         assert_eq!(sent(&mut numbers, 40), Some(21));
         assert_eq!(sent(&mut numbers, 21), None);
         assert_eq!(numbers.original(21), Some(40));
+    }
+
+    #[test]
+    fn a_number_that_was_sent_is_not_given_again_when_a_late_packet_is_kept() {
+        let mut numbers = Numbers::default();
+        assert_eq!(sent(&mut numbers, 10), Some(10));
+        assert_eq!(sent(&mut numbers, 12), Some(12));
+        assert_eq!(numbers.number(11), Some(11));
+        assert_eq!(numbers.number(13), Some(13));
+        numbers.rewind(Some(11));
+        assert_eq!(sent(&mut numbers, 20), Some(13));
+        assert_eq!(numbers.original(12), Some(12));
     }
 
     #[test]

@@ -4,11 +4,11 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::allotment::Taker;
-use super::media::{MediaQueue, Queued};
+use super::media::{MediaQueue, Queued, keep_packet};
 use super::numbers::Numbers;
 use super::thinning::Thinning;
 use super::way::Way;
-use crate::rtp::{PictureTag, Stamp, sequence_difference};
+use crate::rtp::{PictureTag, RtpHeader, RtpPacket, Stamp, sequence_difference};
 use crate::server::Config;
 use crate::server::pool::{Payload, Pool};
 use crate::time::{Duration, Instant, earlier};
@@ -101,6 +101,31 @@ impl Watched {
         self.thinning.restart(tag);
         None
     }
+
+    /// Whether a picture is left out for its temporal layer.
+    fn leaves_out(&self, tag: PictureTag) -> bool {
+        tag.layer == 0 && !self.thinning.is_sent(tag)
+    }
+}
+
+/// What a receiver gets in place of a packet that it knows to be missing, if the picture is left out: a part of a picture that cannot
+/// be decoded, as its beginning is missing. `None` if there is no room.
+fn left_out_part(pool: &mut Pool, packet: &Payload) -> Option<Payload> {
+    let packet = RtpPacket::parse(pool.get(packet)).ok()?;
+    let tag = PictureTag {
+        first: false,
+        ..packet.picture_tag()?
+    };
+    let header = RtpHeader {
+        marker: packet.marker(),
+        payload_type: packet.payload_type(),
+        sequence: packet.sequence(),
+        timestamp: packet.timestamp(),
+        ssrc: packet.ssrc(),
+        csrcs: &[],
+        audio_level: None,
+    };
+    keep_packet(pool, &header, Some(tag), &[0])
 }
 
 /// What waits of a stream.
@@ -180,8 +205,15 @@ impl Watching {
             sequence: number,
             ..stamp
         };
+        let payload = match tag.is_some_and(|tag| watched.leaves_out(tag)) {
+            true => left_out_part(pool, packet),
+            false => Some(pool.share(packet)),
+        };
+        let Some(payload) = payload else {
+            return Taken::LeftOut;
+        };
         let queued = Queued {
-            payload: pool.share(packet),
+            payload,
             stamp: Some(stamp),
             since: now,
         };
@@ -234,12 +266,30 @@ impl Watching {
             return false;
         };
         self.credit = left;
+        let mut payload = payload;
+        if self.is_left_out(pool, stamp.ssrc, &payload) {
+            let part = left_out_part(pool, &payload);
+            pool.release(payload);
+            match part {
+                Some(part) => payload = part,
+                None => return false,
+            }
+        }
         let queued = Queued {
             payload,
             stamp: Some(stamp),
             since: now,
         };
         self.repairs.push(queued, pool)
+    }
+
+    fn is_left_out(&self, pool: &Pool, ssrc: u32, packet: &Payload) -> bool {
+        let packet = RtpPacket::parse(pool.get(packet)).ok();
+        let tag = packet.and_then(|packet| packet.picture_tag());
+        let watched = self.streams.iter().find(|watched| watched.ssrc == ssrc);
+        watched
+            .zip(tag)
+            .is_some_and(|(watched, tag)| watched.leaves_out(tag))
     }
 
     /// Moves as many packets as fit into `writer`, repairs first, if it is time for that; returns how many, and their bytes.
@@ -453,5 +503,86 @@ impl Watching {
     /// Packets that wait.
     pub(crate) fn len(&self) -> usize {
         self.pictures.len() + self.repairs.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_micros(1_000_000);
+
+    fn tag(number: u16) -> PictureTag {
+        let temporal_layer = [0, 2, 1, 2][usize::from(number % 4)];
+        PictureTag {
+            first: true,
+            key: number == 0,
+            discardable: temporal_layer == 2,
+            temporal_layer,
+            layer: 0,
+            number,
+        }
+    }
+
+    /// The only packet of the picture with this number.
+    fn packet(pool: &mut Pool, number: u16) -> (Stamp, Payload) {
+        let header = RtpHeader {
+            marker: true,
+            payload_type: 96,
+            sequence: number,
+            timestamp: 0,
+            ssrc: 7,
+            csrcs: &[],
+            audio_level: None,
+        };
+        let stamp = Stamp {
+            marker: true,
+            sequence: number,
+            timestamp: 0,
+            ssrc: 7,
+        };
+        let packet = keep_packet(pool, &header, Some(tag(number)), &[1; 500]);
+        (stamp, packet.unwrap())
+    }
+
+    /// What waits: the receiver's numbers, the numbers of the pictures, and whether these can be seen.
+    fn waiting(queue: &mut MediaQueue, pool: &mut Pool) -> Vec<(u16, u16, bool)> {
+        let mut waiting = Vec::new();
+        queue.retain_pictures(pool, |stamp, tag| {
+            let tag = tag.unwrap();
+            waiting.push((stamp.sequence, tag.number, tag.first));
+            true
+        });
+        waiting
+    }
+
+    #[test]
+    fn of_a_picture_that_is_left_out_a_late_packet_can_not_be_seen_and_neither_a_repair() {
+        let config = Config::default();
+        let mut pool = Pool::new(16);
+        let mut watching = Watching::new(&config);
+        let take = |watching: &mut Watching, pool: &mut Pool, number| {
+            let (stamp, payload) = packet(pool, number);
+            let taken = watching.take(pool, NOW, stamp, Some(tag(number)), &payload);
+            pool.release(payload);
+            taken
+        };
+        assert_eq!(take(&mut watching, &mut pool, 0), Taken::Queued);
+        watching.streams[0].thinning.set_wanted(1);
+        assert_eq!(take(&mut watching, &mut pool, 1), Taken::LeftOut);
+        // 2, of which 3 has need, and 3 are under way.
+        assert_eq!(take(&mut watching, &mut pool, 4), Taken::Queued);
+        assert_eq!(take(&mut watching, &mut pool, 3), Taken::Queued);
+        assert_eq!(
+            waiting(&mut watching.pictures, &mut pool),
+            [(0, 0, true), (3, 4, true), (2, 3, false)]
+        );
+        let (stamp, payload) = packet(&mut pool, 2);
+        let stamp = Stamp {
+            sequence: 1,
+            ..stamp
+        };
+        assert!(watching.repair(&mut pool, NOW, stamp, payload));
+        assert_eq!(waiting(&mut watching.repairs, &mut pool), [(1, 2, false)]);
     }
 }
