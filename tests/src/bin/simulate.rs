@@ -94,6 +94,7 @@ fn simulate(options: &Options) -> bool {
         sum.meetings += 1;
         sum.virtual_time += outcome.duration;
         sum.heard += outcome.heard;
+        sum.shown += outcome.shown;
         sum.joined += outcome.joined;
         sum.datagrams += outcome.datagrams;
         sum.largest_room = sum.largest_room.max(outcome.largest_room);
@@ -146,6 +147,7 @@ struct Sum {
     virtual_time: Duration,
     cpu: Duration,
     heard: u64,
+    shown: u64,
     joined: u64,
     datagrams: u64,
     largest_room: usize,
@@ -168,8 +170,8 @@ impl Sum {
             self.cpu.as_secs_f64()
         );
         println!(
-            "{} joins and resumes, {} datagrams, {} frames heard; digest {:016x}",
-            self.joined, self.datagrams, self.heard, self.digest
+            "{} joins and resumes, {} datagrams, {} frames heard, {} pictures seen; digest {:016x}",
+            self.joined, self.datagrams, self.heard, self.shown, self.digest
         );
         let is_slow = options.at_least.is_some_and(|least| speed < least);
         if is_slow {

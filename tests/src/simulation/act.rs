@@ -5,13 +5,15 @@ use parlour_core::room::{StreamKey, Topic};
 use parlour_core::signal::{
     Moderation, Recipients, RequestId, StreamRef, SubscribePolicy, Targets,
 };
+use parlour_core::time::Duration;
 
 use super::hostile;
-use super::person::Meaning;
+use super::person::{CAMERA, Meaning};
 use super::plan::Op;
 use super::run::{Run, TICK};
+use crate::camera::Filming;
 use crate::device::Device;
-use crate::party::{microphone_in, screen};
+use crate::party::{camera, microphone_in, screen};
 
 impl Run<'_> {
     pub(super) fn act(&mut self, number: usize, op: &Op) {
@@ -26,6 +28,7 @@ impl Run<'_> {
                     self.with(*one, |person| {
                         person.has_left = true;
                         person.talk = None;
+                        person.film = None;
                     });
                 }
             }
@@ -76,6 +79,17 @@ impl Run<'_> {
                 let key = StreamKey::new("screen").expect("a stream key");
                 self.ask(*one, Meaning::Other, |device| device.unpublish(&key));
             }
+            Op::Film(one, time) => self.film(*one, *time),
+            Op::CameraOff(one) => {
+                if let Some(handle) = self.awake(*one) {
+                    self.world.stop_filming(handle, &camera_key());
+                    self.with(*one, |person| person.film = None);
+                    self.ask(*one, Meaning::Other, |device| {
+                        device.unpublish(&camera_key())
+                    });
+                }
+            }
+            Op::Watch(one, other, wanted) => self.watch(*one, *other, *wanted),
             Op::Subscribe(one, other, wanted) => self.subscribe(*one, *other, *wanted),
             Op::Policy(one, policy) => self.set_policy(*one, *policy),
             Op::Pin(one, other) => {
@@ -171,7 +185,35 @@ impl Run<'_> {
         let handle = self.world.join(id.as_str(), options);
         let now = self.world.now();
         self.checks.borrow_mut().started(one, handle, now);
+        self.world.watch_all(handle, FILMING.slots);
         self.relink(one);
+    }
+
+    fn film(&mut self, one: usize, time: Duration) {
+        let now = self.world.now();
+        if let Some(handle) = self.awake(one) {
+            self.ask(one, Meaning::Other, |device| device.publish(camera(CAMERA)));
+            self.world.film(handle, CAMERA, FILMING, time);
+            self.with(one, |person| person.film = Some((now, now + time)));
+        }
+    }
+
+    fn watch(&mut self, one: usize, other: usize, wanted: bool) {
+        let now = self.world.now();
+        let stream = StreamRef {
+            participant: self.with(other, |person| person.id.clone()),
+            key: camera_key(),
+        };
+        let done = self.ask(one, Meaning::Watch(other, wanted), |device| match wanted {
+            true => device.subscribe(&stream),
+            false => device.unsubscribe(&stream),
+        });
+        if done {
+            self.with(one, |person| {
+                person.wants.watched.insert(other, (now, wanted));
+                person.wants.unwatched_since.remove(&other);
+            });
+        }
     }
 
     fn subscribe(&mut self, one: usize, other: usize, wanted: bool) {
@@ -239,6 +281,18 @@ impl Run<'_> {
             key: mic(),
         }
     }
+}
+
+/// A camera, small so that a meeting takes seconds.
+const FILMING: Filming = Filming {
+    rate: 15,
+    bits_per_second: 250_000,
+    key_len: 6_000,
+    slots: 160,
+};
+
+fn camera_key() -> StreamKey {
+    StreamKey::new(CAMERA).expect("a stream key")
 }
 
 fn mic() -> StreamKey {

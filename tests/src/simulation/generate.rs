@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use super::plan::{Op, Plan, Step};
 use super::trouble::server_addresses;
 use crate::device::Size;
-use crate::network::{Burst, LinkConfig};
+use crate::network::{Bottleneck, Burst, LinkConfig};
 use crate::party::{Options, microphone_in};
 
 /// One person's habits, and how often they occur on average, in s.
@@ -54,8 +54,22 @@ const EVENTS: [(u64, Event); 9] = [
     (120, Event::Record),
 ];
 
+/// The same of people with cameras.
+const CAMERA_HABITS: [(u64, CameraHabit); 3] = [
+    (60, CameraHabit::Film),
+    (600, CameraHabit::Off),
+    (30, CameraHabit::Watch),
+];
+
+/// In how many of 100 meetings people have cameras.
+const FILMED: u64 = 25;
+/// In how many of 100 of these somebody's way is narrow.
+const NARROW: u64 = 30;
 /// In how many of 100 meetings the server mixes.
 const MIXING: u64 = 25;
+
+/// Makes another seed of one.
+const CAMERAS: u64 = 0x6361_6d65_7261;
 
 #[derive(Debug, Clone, Copy)]
 enum Habit {
@@ -87,6 +101,13 @@ enum Habit {
 }
 
 #[derive(Debug, Clone, Copy)]
+enum CameraHabit {
+    Film,
+    Off,
+    Watch,
+}
+
+#[derive(Debug, Clone, Copy)]
 enum Event {
     Restart,
     Storm,
@@ -102,13 +123,10 @@ enum Event {
 impl Plan {
     /// The plan of `seed` for this many people and this length.
     pub fn new(seed: u64, people: usize, length: Duration) -> Self {
-        let rng = ChaCha8Rng::seed_from_u64(seed);
-        Dice {
-            rng,
-            mixes: false,
-            codec: Codec::Opus,
-        }
-        .plan(seed, people, length)
+        let mut plan = Dice::new(seed).plan(seed, people, length);
+        // From dice of their own, so that the rest of the plan is the same with them.
+        Dice::new(seed ^ CAMERAS).add_cameras(&mut plan);
+        plan
     }
 }
 
@@ -120,6 +138,57 @@ struct Dice {
 }
 
 impl Dice {
+    fn new(seed: u64) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            mixes: false,
+            codec: Codec::Opus,
+        }
+    }
+
+    /// In some plans, people film and watch, over ways that may be narrow.
+    fn add_cameras(mut self, plan: &mut Plan) {
+        if !self.percent(FILMED) {
+            return;
+        }
+        plan.films = true;
+        let count = plan.people.len();
+        for one in 0..count {
+            if self.percent(NARROW) {
+                plan.people[one].link.bottleneck = Some(self.bottleneck());
+            }
+            for (mean, habit) in CAMERA_HABITS {
+                for at in self.times(mean, plan.length) {
+                    let op = self.use_camera(habit, one, count);
+                    plan.steps.push(Step { number: 0, at, op });
+                }
+            }
+        }
+        plan.steps.sort_by_key(|step| step.at);
+        for (number, step) in plan.steps.iter_mut().enumerate() {
+            step.number = number;
+        }
+    }
+
+    /// A way that sound fits on, of all who talk at once, and some pictures.
+    fn bottleneck(&mut self) -> Bottleneck {
+        Bottleneck {
+            bits_per_second: self.number(600_000, 3_000_000) as u32,
+            queue: self.millis(100, 500),
+        }
+    }
+
+    fn use_camera(&mut self, habit: CameraHabit, one: usize, count: usize) -> Op {
+        match habit {
+            CameraHabit::Film => Op::Film(one, self.millis(1_000, 30_000)),
+            CameraHabit::Off => Op::CameraOff(one),
+            CameraHabit::Watch => {
+                let other = self.number(0, count as u64) as usize;
+                Op::Watch(one, other, self.percent(75))
+            }
+        }
+    }
+
     /// A number from `from` up to, but without, `to`.
     fn number(&mut self, from: u64, to: u64) -> u64 {
         from + self.rng.next_u64() % (to - from)
@@ -169,6 +238,7 @@ impl Dice {
             room_limit,
             mixes: self.mixes,
             codec: self.codec,
+            films: false,
             server_drift: self.number(0, 200) as u32,
             people,
             steps: steps.collect(),
@@ -346,6 +416,7 @@ mod tests {
                 kinds.insert(name.split('(').next().unwrap_or_default().to_owned());
             }
         }
-        assert_eq!(kinds.len(), HABITS.len() + EVENTS.len(), "{kinds:?}");
+        let all = HABITS.len() + CAMERA_HABITS.len() + EVENTS.len();
+        assert_eq!(kinds.len(), all, "{kinds:?}");
     }
 }

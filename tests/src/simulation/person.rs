@@ -68,7 +68,12 @@ pub(super) struct Standing {
     pub(super) censored: bool,
     /// Its microphone is published, and not muted.
     pub(super) audible: bool,
+    /// Its camera is published.
+    pub(super) visible: bool,
 }
+
+/// The stream of everybody's camera.
+pub(super) const CAMERA: &str = "camera";
 
 /// The meaning of a request, where it matters later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +81,8 @@ pub(super) enum Meaning {
     Policy(SubscribePolicy),
     /// To hear somebody or not.
     Wish(usize, bool),
+    /// To see somebody or not.
+    Watch(usize, bool),
     Other,
 }
 
@@ -92,6 +99,10 @@ pub(super) struct Wants {
     pub(super) wished: BTreeMap<usize, Instant>,
     /// The time when the server confirmed that a participant is not to be heard.
     pub(super) unwanted_since: BTreeMap<usize, Instant>,
+    /// The last it said of each participant's camera, and when: that it wants to see it or not.
+    pub(super) watched: BTreeMap<usize, (Instant, bool)>,
+    /// The time when the server confirmed that a participant is not to be seen.
+    pub(super) unwatched_since: BTreeMap<usize, Instant>,
     /// It has pinned somebody, for whom a slot is kept, talking or not.
     pub(super) has_pinned: bool,
     /// The server refused something: what is in force is not modelled until the next join.
@@ -106,6 +117,8 @@ impl Wants {
             none_since: None,
             wished: BTreeMap::new(),
             unwanted_since: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            unwatched_since: BTreeMap::new(),
             has_pinned: false,
             is_unclear: false,
         }
@@ -137,10 +150,14 @@ pub(super) struct Person {
     pub(super) muted: Timeline<bool>,
     /// From when to when it talks.
     pub(super) talk: Option<(Instant, Instant)>,
+    /// From when to when it films.
+    pub(super) film: Option<(Instant, Instant)>,
     pub(super) wants: Wants,
     pub(super) asked: BTreeMap<RequestId, (Instant, Meaning)>,
     /// The time when it last heard each participant.
     pub(super) heard: BTreeMap<usize, Instant>,
+    /// The time when it last saw each participant.
+    pub(super) seen: BTreeMap<usize, Instant>,
 }
 
 impl Person {
@@ -160,9 +177,11 @@ impl Person {
             standing: Timeline::new(Standing::default()),
             muted: Timeline::new(false),
             talk: None,
+            film: None,
             wants: Wants::new(options.policy),
             asked: BTreeMap::new(),
             heard: BTreeMap::new(),
+            seen: BTreeMap::new(),
             options,
         }
     }
@@ -178,9 +197,11 @@ impl Person {
         self.starts += 1;
         self.muted.set(now, false);
         self.talk = None;
+        self.film = None;
         self.wants = Wants::new(self.options.policy);
         self.asked.clear();
         self.heard.clear();
+        self.seen.clear();
     }
 
     /// Something is wrong with it until then.

@@ -21,6 +21,8 @@ pub struct Plan {
     pub room_limit: usize,
     /// The server mixes for participants that ask for it.
     pub mixes: bool,
+    /// People have cameras.
+    pub films: bool,
     /// How microphones are coded.
     pub codec: Codec,
     /// By how many millionths the server's clock runs fast.
@@ -61,6 +63,12 @@ pub enum Op {
     Unpublish(usize),
     /// One shares its screen, or no longer does.
     Screen(usize, bool),
+    /// One turns its camera on, and films for a time.
+    Film(usize, Duration),
+    /// One turns its camera off.
+    CameraOff(usize),
+    /// One wants to see another's camera, or not.
+    Watch(usize, usize, bool),
     /// One wants to hear another, or not.
     Subscribe(usize, usize, bool),
     /// One chooses whom to hear.
@@ -127,6 +135,8 @@ impl Op {
             | Self::Publish(one)
             | Self::Unpublish(one)
             | Self::Screen(one, _)
+            | Self::Film(one, _)
+            | Self::CameraOff(one)
             | Self::Policy(one, _)
             | Self::Pin(one, None)
             | Self::Message(one, _)
@@ -141,6 +151,7 @@ impl Op {
             | Self::BusyRadio(one, _)
             | Self::Sleep(one, ..) => vec![one],
             Self::Subscribe(one, other, _)
+            | Self::Watch(one, other, _)
             | Self::Pin(one, Some(other))
             | Self::Kick(one, other)
             | Self::Censor(one, other, _)

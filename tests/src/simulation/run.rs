@@ -35,6 +35,8 @@ pub struct Outcome {
     pub duration: Duration,
     /// Frames that somebody heard.
     pub heard: u64,
+    /// Pictures that somebody saw.
+    pub shown: u64,
     /// Joins, anew or resumed.
     pub joined: u64,
     /// Datagrams sent, by anybody.
@@ -87,6 +89,7 @@ pub fn run(plan: &Plan, logs: Option<&Path>) -> Outcome {
             .now
             .saturating_duration_since(Instant::from_micros(0)),
         heard: checks.count_heard,
+        shown: checks.count_shown,
         joined: checks.count_joined,
         datagrams: checks.count_sent,
         largest_room: checks.largest_room,

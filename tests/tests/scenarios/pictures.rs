@@ -333,6 +333,7 @@ fn sound_does_not_wait_for_pictures() {
                 rate: 10,
                 bits_per_second: 2_000_000,
                 key_len: 550_000,
+                ..Filming::default()
             };
             world.film(anna, "camera", screen, s(5));
         }

@@ -7,6 +7,7 @@ use parlour_core::time::{Duration, Instant};
 use parlour_core::video::{
     Feedback, Picture, PictureReceiver, PictureSender, SendPictureError, SendSlot, Slot,
 };
+use parlour_core::wire::MAX_DATAGRAM;
 
 use crate::device::Device;
 
@@ -15,6 +16,9 @@ const KEY: [u8; 10] = [0x10, 0, 0, 0x9D, 0x01, 0x2A, 0x80, 0x02, 0x68, 0x01];
 const DELTA: [u8; 3] = [0x11, 0, 0];
 /// The temporal layers of the pictures after a key picture.
 const PATTERN: [u8; 4] = [0, 2, 1, 2];
+
+/// Packets that a camera and those who watch it keep, if nothing else is said: screens have large pictures.
+pub(crate) const SLOTS: usize = 2_200;
 
 /// What a camera films.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +29,8 @@ pub struct Filming {
     pub bits_per_second: u32,
     /// Bytes of a key picture.
     pub key_len: usize,
+    /// Packets that the camera keeps.
+    pub slots: usize,
 }
 
 impl Default for Filming {
@@ -34,6 +40,7 @@ impl Default for Filming {
             rate: 30,
             bits_per_second: 700_000,
             key_len: 18_000,
+            slots: SLOTS,
         }
     }
 }
@@ -59,7 +66,7 @@ pub struct Camera {
 
 impl Camera {
     pub(crate) fn new(key: StreamKey, filming: Filming, now: Instant, time: Duration) -> Self {
-        let slots = vec![SendSlot::EMPTY; 2_200];
+        let slots = vec![SendSlot::EMPTY; filming.slots];
         let mut sender = PictureSender::new(Codec::Vp8, 65_000, slots);
         sender.set_rate(filming.bits_per_second);
         Self {
@@ -128,6 +135,13 @@ impl Camera {
         }
     }
 
+    /// Goes on filming from now on.
+    pub(crate) fn film_on(&mut self, filming: Filming, now: Instant, time: Duration) {
+        self.filming = filming;
+        self.next = now;
+        self.until = now + time;
+    }
+
     pub(crate) fn handle_feedback(&mut self, clock: Instant, feedback: Feedback<'_>) {
         self.sender.handle_feedback(clock, feedback);
     }
@@ -181,6 +195,7 @@ pub struct Shown {
 pub struct Watcher {
     pub(crate) ssrc: u32,
     pub(crate) receiver: PictureReceiver<Vec<Slot>>,
+    memory: Vec<u8>,
     /// Bytes of RTP packets that came.
     pub bytes: usize,
     /// What it saw.
@@ -188,10 +203,11 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn new(ssrc: u32) -> Self {
+    pub(crate) fn new(ssrc: u32, slots: usize) -> Self {
         Self {
             ssrc,
-            receiver: PictureReceiver::new(vec![Slot::EMPTY; 2_200]),
+            receiver: PictureReceiver::new(vec![Slot::EMPTY; slots]),
+            memory: vec![0; slots * MAX_DATAGRAM],
             bytes: 0,
             shown: Vec::new(),
         }
@@ -204,15 +220,16 @@ impl Watcher {
             .expect("a packet of a picture");
     }
 
-    /// Looks at what can be decoded at `now`, which the device's clock shows as `clock`, and asks for what cannot.
+    /// Looks at what can be decoded at `now`, which the device's clock shows as `clock`, and asks for what cannot. Gives how many
+    /// pictures that were.
     ///
     /// # Panics
     /// If a picture comes without one that it needs, or out of order.
-    pub(crate) fn watch(&mut self, now: Instant, clock: Instant, device: &mut Device) {
-        let mut memory = vec![0; 1 << 20];
+    pub(crate) fn watch(&mut self, now: Instant, clock: Instant, device: &mut Device) -> usize {
+        let before = self.shown.len();
         while let Some(picture) = self
             .receiver
-            .poll_picture(clock, &mut memory)
+            .poll_picture(clock, &mut self.memory)
             .expect("there is room")
         {
             let shot = Shot::decode(picture.bytes).expect("a picture of this world");
@@ -227,5 +244,6 @@ impl Watcher {
             self.shown.push(Shown { at: now, shot });
         }
         device.send_feedback(clock, self.ssrc, &mut self.receiver);
+        self.shown.len() - before
     }
 }

@@ -319,6 +319,8 @@ pub struct Party {
     pub(crate) messages: Vec<Received>,
     pub(crate) cameras: Vec<Camera>,
     pub(crate) watchers: Vec<Watcher>,
+    /// Packets of each stream of pictures that it keeps, if it looks at all that come.
+    pub(crate) watches: Option<usize>,
 }
 
 impl Party {

@@ -107,7 +107,7 @@ impl Checks {
         let said_at = Instant::from_micros(frame.said.said_at);
         let is_of_now = self.people[other].handle == Some(frame.talker());
         let was_muted = is_of_now && !(self.people[other].muted.at(said_at)).any(|muted| !muted);
-        let why = self.forbids(one, other, sent_at);
+        let why = self.forbids_hearing(one, other, sent_at);
         if let Some(why) = why.or(was_muted.then_some("was muted when it said that")) {
             let text = format!("p{one} hears p{other}, who {why}; sent at {sent_at:?}: {frame:?}");
             self.fail(Invariant::MayHear, now, text);
@@ -116,7 +116,7 @@ impl Checks {
         *last = said_at.max(*last);
     }
 
-    /// The reason that a participant must not hear another's audio sent then.
+    /// The reason that a participant must get nothing of another's media sent then.
     pub(super) fn forbids(
         &self,
         one: usize,
@@ -125,9 +125,6 @@ impl Checks {
     ) -> Option<&'static str> {
         let (listener, talker) = (&self.people[one], &self.people[other]);
         let forwarded = self.forwarded(one, sent_at);
-        let before = |since: Option<&Instant>| since.is_some_and(|since| *since < forwarded);
-        let wants = &listener.wants;
-        let asked_for = wants.wished.contains_key(&other);
         if listener.options.room != talker.options.room {
             Some("is in another room")
         } else if !listener
@@ -144,13 +141,27 @@ impl Checks {
             .any(|standing| standing.present)
         {
             Some("is not in the session")
-        } else if !talker
-            .standing
-            .at(sent_at)
-            .any(|standing| !standing.censored)
-        {
+        } else {
+            None
+        }
+    }
+
+    /// The same of what it says.
+    pub(super) fn forbids_hearing(
+        &self,
+        one: usize,
+        other: usize,
+        sent_at: Instant,
+    ) -> Option<&'static str> {
+        let forwarded = self.forwarded(one, sent_at);
+        let before = |since: Option<&Instant>| since.is_some_and(|since| *since < forwarded);
+        let wants = &self.people[one].wants;
+        let asked_for = wants.wished.contains_key(&other);
+        if let Some(why) = self.forbids(one, other, sent_at) {
+            Some(why)
+        } else if !(self.people[other].standing.at(sent_at)).any(|standing| !standing.censored) {
             Some("is censored")
-        } else if !talker.may(Grants::PUBLISH_AUDIO) {
+        } else if !self.people[other].may(Grants::PUBLISH_AUDIO) {
             Some("may not publish")
         } else if before(wants.unwanted_since.get(&other)) {
             Some("was unsubscribed")

@@ -40,7 +40,7 @@ impl Checks {
         } else if !standings.any(|standing| standing.audible) {
             Some("is muted, or has no microphone")
         } else {
-            self.forbids(one, other, sent_at)
+            self.forbids_hearing(one, other, sent_at)
         }
     }
 }

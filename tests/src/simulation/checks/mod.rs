@@ -7,6 +7,7 @@ mod history;
 mod mixing;
 mod replicas;
 mod requests;
+mod seeing;
 mod stays;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use parlour_core::time::Instant;
 
 use super::person::Person;
 use super::trouble::server_addresses;
+use crate::camera::Shown;
 use crate::network::Datagram;
 use crate::party::{Handle, Heard, Mixed};
 use crate::world::{Observer, World};
@@ -25,7 +27,8 @@ use crate::world::{Observer, World};
 /// The invariants. Each has times in which the network may recover; they are constants beside the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
-    /// Nothing panics, also no check of the world itself: whom a frame is from, how long a datagram is, that all comes to rest.
+    /// Nothing panics, also no check of the world itself: whom a frame is from, that no picture comes without those that it needs,
+    /// how long a datagram is, that all comes to rest.
     NoPanic,
     /// Every queue and table of the server is within its configured bound, and its bytes are accounted for.
     Bounded,
@@ -38,6 +41,10 @@ pub enum Invariant {
     MayHear,
     /// A participant that should hear another does.
     ShouldHear,
+    /// No participant gets pictures of another that it may not see, or did not ask for.
+    MaySee,
+    /// A participant that should see another does.
+    ShouldSee,
     /// Sound is in order, and comes once.
     InOrder,
     /// No participant leaves, is closed or reconnects, except for trouble of its own.
@@ -61,6 +68,8 @@ impl fmt::Display for Invariant {
             Self::ReplicaAgrees => "replicas agree with the authority",
             Self::MayHear => "nobody hears whom it may not",
             Self::ShouldHear => "everybody hears whom it should",
+            Self::MaySee => "nobody sees whom it may not",
+            Self::ShouldSee => "everybody sees whom it should",
             Self::InOrder => "sound is in order and comes once",
             Self::OwnTrouble => "nobody leaves because of another's trouble",
             Self::Back => "whoever reaches the server is back soon",
@@ -102,6 +111,8 @@ pub(super) struct Checks {
     pub(super) now: Instant,
     /// Frames that somebody heard.
     pub(super) count_heard: u64,
+    /// Pictures that somebody saw.
+    pub(super) count_shown: u64,
     /// Joins, anew or resumed.
     pub(super) count_joined: u64,
     /// Datagrams sent, by anybody.
@@ -119,6 +130,8 @@ pub(super) struct Checks {
     hearing: hearing::Flows,
     /// The owner of the microphone, by SSRC.
     microphones: BTreeMap<u32, usize>,
+    /// The owner of the camera, by SSRC.
+    cameras: BTreeMap<u32, usize>,
     replicas: replicas::Rooms,
 }
 
@@ -130,6 +143,7 @@ impl Checks {
             digest: 0xcbf2_9ce4_8422_2325,
             now: Instant::from_micros(0),
             count_heard: 0,
+            count_shown: 0,
             count_joined: 0,
             count_sent: 0,
             largest_room: 0,
@@ -140,6 +154,7 @@ impl Checks {
             amplification: amplification::Ledger::new(server_addresses()),
             hearing: hearing::Flows::default(),
             microphones: BTreeMap::new(),
+            cameras: BTreeMap::new(),
             replicas: replicas::Rooms::default(),
         }
     }
@@ -162,6 +177,7 @@ impl Checks {
         self.check_back(now, world);
         self.check_unanswered(now);
         self.check_unheard(now);
+        self.check_unseen(now);
     }
 
     fn owner(&self, handle: Handle) -> usize {
@@ -232,5 +248,16 @@ impl Observer for Checks {
         self.count_heard += 1;
         self.note(&format!("{handle:?} {frame:?}"));
         self.check_mixed(handle, sent_at, frame);
+    }
+
+    fn seen(&mut self, handle: Handle, now: Instant, sent_at: Instant, ssrc: u32) {
+        self.note(&format!("{handle:?} {now:?} {ssrc}"));
+        self.check_seen(handle, now, sent_at, ssrc);
+    }
+
+    fn shown(&mut self, handle: Handle, ssrc: u32, shown: &Shown) {
+        self.count_shown += 1;
+        self.note(&format!("{handle:?} {ssrc} {shown:?}"));
+        self.has_seen(handle, ssrc, shown);
     }
 }

@@ -13,7 +13,7 @@ use parlour_core::time::{Duration, Instant};
 use super::history::History;
 use super::{Checks, Invariant};
 use crate::facts::Facts;
-use crate::simulation::person::Standing;
+use crate::simulation::person::{CAMERA, Standing};
 use crate::world::World;
 
 /// The time that a change may take to reach participants without trouble: signalling over a link that loses every
@@ -67,6 +67,7 @@ impl Checks {
         };
         self.check_room_limit(now, state.participants().count(), view.waiting);
         let mic = StreamKey::new("mic").expect("a stream key");
+        let camera = StreamKey::new(CAMERA).expect("a stream key");
         for (one, person) in self.people.iter_mut().enumerate() {
             if person.options.room != view.room.as_str() {
                 continue;
@@ -75,11 +76,15 @@ impl Checks {
             let streams = standing.iter().flat_map(|participant| &participant.streams);
             let microphones = streams.filter(|stream| stream.key == mic);
             (self.microphones).extend(microphones.map(|stream| (stream.ssrc, one)));
+            let streams = standing.iter().flat_map(|participant| &participant.streams);
+            let cameras = streams.filter(|stream| stream.key == camera);
+            (self.cameras).extend(cameras.map(|stream| (stream.ssrc, one)));
             let standing = standing.map(|participant| Standing {
                 present: true,
                 censored: participant.censored,
                 audible: (participant.streams.iter())
                     .any(|stream| stream.key == mic && !stream.muted),
+                visible: (participant.streams.iter()).any(|stream| stream.key == camera),
             });
             person.standing.set(now, standing.unwrap_or_default());
         }
@@ -162,7 +167,8 @@ impl Checks {
             .map(|wrong| format!("p{one}, which knows {known:?}, {wrong}"))
     }
 
-    /// All has been well for long, and nothing changes: every participant that wants to be in is in, and knows all.
+    /// All has been well for long: every participant that wants to be in is in, and knows all, unless it has just changed, as
+    /// tokens expire.
     pub(in crate::simulation) fn check_all_agree(&mut self, now: Instant, world: &World) {
         for one in 0..self.people.len() {
             let person = &self.people[one];
@@ -173,7 +179,13 @@ impl Checks {
             if device.is_waiting() {
                 continue;
             }
+            let has_changed = |room: &RoomId| {
+                let known = self.replicas.rooms.get(room);
+                known.is_some_and(|(_, history)| history.changed() + KNOWN > now)
+            };
+            let room = RoomId::new(&person.options.room).expect("a room id");
             let wrong = match device.is_joined() {
+                true if has_changed(&room) => None,
                 true => world.check_replica(handle).err(),
                 false => Some(format!("p{one} is not in the session, and not told why")),
             };

@@ -49,7 +49,17 @@ impl Checks {
             (Meaning::Wish(other, false), Ok(_)) if wants.wished.get(&other) == Some(&asked) => {
                 wants.unwanted_since.insert(other, now);
             }
+            (Meaning::Watch(other, false), Ok(_))
+                if wants.watched.get(&other) == Some(&(asked, false)) =>
+            {
+                wants.unwatched_since.insert(other, now);
+            }
             (_, Ok(_)) => {}
+            (Meaning::Watch(other, true), Err(_))
+                if wants.watched.get(&other) == Some(&(asked, true)) =>
+            {
+                wants.watched.insert(other, (asked, false));
+            }
             (_, Err(_)) => wants.is_unclear = true,
         }
     }

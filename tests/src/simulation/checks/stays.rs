@@ -29,6 +29,7 @@ impl Checks {
         if !resumed {
             // The policy came with the Hello; other wishes are asked for again, one by one.
             person.wants.unwanted_since.clear();
+            person.wants.unwatched_since.clear();
             person.wants.none_since = None;
             person.wants.is_unclear = false;
             self.hearing.restart(one);

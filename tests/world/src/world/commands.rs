@@ -15,7 +15,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
 use super::{REFILL, SERVER_ADDRESS, Socket, Way, World, random_lead, run::answer_join};
-use crate::camera::{Camera, Filming, Watcher};
+use crate::camera::{Camera, Filming, SLOTS, Watcher};
 use crate::device::Device;
 use crate::facts::Speech;
 use crate::network::{Datagram, LinkConfig};
@@ -58,6 +58,7 @@ impl World {
             seen: Vec::new(),
             messages: Vec::new(),
             cameras: Vec::new(),
+            watches: None,
             watchers: Vec::new(),
         });
         handle
@@ -196,13 +197,31 @@ impl World {
     /// Lets the party film into its stream of pictures `key` from now on for `time`.
     pub fn film(&mut self, handle: Handle, key: &str, filming: Filming, time: Duration) {
         let key = StreamKey::new(key).expect("a stream key");
-        let camera = Camera::new(key, filming, self.now, time);
-        self.parties[handle.0].cameras.push(camera);
+        let cameras = &mut self.parties[handle.0].cameras;
+        match cameras.iter_mut().find(|camera| camera.key == key) {
+            Some(camera) => camera.film_on(filming, self.now, time),
+            None => cameras.push(Camera::new(key, filming, self.now, time)),
+        }
     }
 
     /// Lets the party look at the stream `ssrc` of pictures, if it is subscribed to.
     pub fn watch(&mut self, handle: Handle, ssrc: u32) {
-        self.parties[handle.0].watchers.push(Watcher::new(ssrc));
+        let watcher = Watcher::new(ssrc, SLOTS);
+        self.parties[handle.0].watchers.push(watcher);
+    }
+
+    /// Lets the party look at all streams of pictures that come, with room for so many packets of each.
+    pub fn watch_all(&mut self, handle: Handle, slots: usize) {
+        self.parties[handle.0].watches = Some(slots);
+    }
+
+    /// Lets the party film no more into its stream of pictures `key`.
+    pub fn stop_filming(&mut self, handle: Handle, key: &StreamKey) {
+        let now = self.now;
+        let cameras = self.parties[handle.0].cameras.iter_mut();
+        for camera in cameras.filter(|camera| camera.key == *key) {
+            camera.until = now;
+        }
     }
 
     /// Lets the party sing a tone of `hz` into its stream `key` from now on for `time`: real sound, which
@@ -295,6 +314,8 @@ impl World {
         self.forget(handle);
         let party = &mut self.parties[handle.0];
         party.said.clear();
+        party.cameras.clear();
+        party.watchers.clear();
     }
 
     /// From now on the server's socket accepts no more than this many datagrams in 20 ms; `None`: all.

@@ -41,6 +41,7 @@ use parlour_record::{Server, Sink};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
+use crate::camera::Shown;
 use crate::network::{Datagram, Network};
 use crate::party::{Clock, Handle, Heard, Mixed, Party};
 
@@ -71,6 +72,10 @@ pub trait Observer: Debug {
     fn heard(&mut self, handle: Handle, sent_at: Instant, frame: &Heard);
     /// A party hears a frame of a mix, which the server sent at `sent_at`.
     fn heard_mix(&mut self, handle: Handle, sent_at: Instant, frame: &Mixed);
+    /// A party gets a packet of the pictures of a stream, which the server sent at `sent_at`.
+    fn seen(&mut self, handle: Handle, now: Instant, sent_at: Instant, ssrc: u32);
+    /// A party can decode a picture of a stream.
+    fn shown(&mut self, handle: Handle, ssrc: u32, shown: &Shown);
 }
 
 /// A socket that accepts only a limited number of datagrams at a time.

@@ -8,6 +8,7 @@ use parlour_core::time::{Duration, Instant};
 use parlour_core::wire::MAX_DATAGRAM;
 
 use super::{REFILL, Socket, World};
+use crate::camera::Watcher;
 use crate::network::{Arrival, Datagram};
 use crate::party::{Handle, Heard, Mixed, Received, Seen};
 use crate::token::{self, Token};
@@ -114,13 +115,12 @@ impl World {
 
     fn fire_timers(&mut self) -> bool {
         let mut fired = false;
-        for party in &mut self.parties {
+        for index in 0..self.parties.len() {
+            let party = &mut self.parties[index];
             if party.poll_timeout().is_some_and(|due| due <= self.now) {
                 let clock = party.clock(self.now);
                 party.device.handle_timeout(clock);
-                for watcher in &mut party.watchers {
-                    watcher.watch(self.now, clock, &mut party.device);
-                }
+                self.look(Handle(index));
                 fired = true;
             }
         }
@@ -344,6 +344,8 @@ impl World {
         let mut mixed = Vec::new();
         let (seen, messages) = (&mut party.seen, &mut party.messages);
         let (cameras, watchers) = (&mut party.cameras, &mut party.watchers);
+        let watches = party.watches;
+        let mut came = Vec::new();
         let _ = party
             .device
             .handle_datagram(clock, &mut datagram.bytes, &mut |incoming| match incoming {
@@ -372,12 +374,18 @@ impl World {
                     });
                 }
                 Incoming::Media(packet) => {
+                    let ssrc = packet.ssrc();
+                    came.push(ssrc);
+                    let is_known = watchers.iter().any(|watcher| watcher.ssrc == ssrc);
+                    if let Some(slots) = watches.filter(|_| !is_known) {
+                        watchers.push(Watcher::new(ssrc, slots));
+                    }
                     let mut watchers = watchers.iter_mut();
-                    match watchers.find(|watcher| watcher.ssrc == packet.ssrc()) {
+                    match watchers.find(|watcher| watcher.ssrc == ssrc) {
                         Some(watcher) => watcher.handle_packet(clock, &packet),
                         None => seen.push(Seen {
                             at: now,
-                            ssrc: packet.ssrc(),
+                            ssrc,
                             sequence: packet.sequence(),
                             timestamp: packet.timestamp(),
                             payload: packet.payload().to_vec(),
@@ -397,10 +405,13 @@ impl World {
                     body: message.body.to_vec(),
                 }),
             });
-        for watcher in watchers {
-            watcher.watch(now, clock, &mut party.device);
-        }
         party.route_answered(clock);
+        if let Some(observer) = &self.observer {
+            for ssrc in came {
+                observer.borrow_mut().seen(handle, now, sent_at, ssrc);
+            }
+        }
+        self.look(handle);
         for frame in heard {
             self.hear(handle, sent_at, frame);
         }
@@ -409,6 +420,21 @@ impl World {
         }
         // Events and answers are taken at once, as an embedder does between two datagrams.
         self.drain_party(handle);
+    }
+
+    /// Lets the party look at what it can decode now.
+    fn look(&mut self, handle: Handle) {
+        let party = &mut self.parties[handle.0];
+        let clock = party.clock(self.now);
+        for watcher in &mut party.watchers {
+            let count = watcher.watch(self.now, clock, &mut party.device);
+            if let Some(observer) = &self.observer {
+                let new = watcher.shown.len() - count;
+                for shown in &watcher.shown[new..] {
+                    observer.borrow_mut().shown(handle, watcher.ssrc, shown);
+                }
+            }
+        }
     }
 
     fn hear(&mut self, handle: Handle, sent_at: Instant, frame: Heard) {
