@@ -107,6 +107,8 @@ export class Server {
       PARLOUR__METRICS__LISTEN: `127.0.0.1:${metrics}`,
       PARLOUR__MEDIA__LISTEN: `127.0.0.1:${rooms}`,
       PARLOUR__MEDIA__WORKERS: String(workers),
+      // Nothing is to wait for the sessions that a test leaves behind.
+      PARLOUR__DRAIN__TIMEOUT_S: "0",
       PARLOUR__WEB__ORIGINS: `["http://localhost:*", "http://127.0.0.1:${http}"]`,
       PARLOUR__WEB__WEBTRANSPORT__URL: `https://127.0.0.1:${server.network.port}`,
       ...environment,
