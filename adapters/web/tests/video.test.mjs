@@ -211,23 +211,108 @@ test("a muted camera is off, and comes back; a stopped one is gone", { timeout: 
   await close(anna, ben);
 });
 
-test("an unplugged camera is replaced, or its loss told", { timeout: 60_000 }, async () => {
+test("an unplugged camera is told, and no other films instead", { timeout: 60_000 }, async () => {
   const anna = await joined(dark, "plug", "anna"), ben = await joined(dark, "plug", "ben");
   await films(anna);
   await watches(ben, "anna");
   await tells(ben, "firstPicture");
-  const unplug = () => anna.evaluate(() => { camera.track.dispatchEvent(new Event("ended")); });
-  const before = await anna.evaluateHandle(() => camera.track);
-  await unplug();
-  await anna.waitForFunction((before) => camera.track && camera.track !== before, before);
-  await note(ben, "watch.canvas");
-  await sleep(1_500);
-  assert.ok((await noted(ben)).length > RATE / 2, "another one takes its place");
-  await anna.evaluate(() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotFoundError")); });
-  await unplug();
+  await countTracks(anna);
+  await anna.evaluate(() => { camera.track.dispatchEvent(new Event("ended")); });
   await anna.waitForFunction(() => told.some(({ name }) => name === "cameraLost"));
-  assert.equal(await anna.evaluate(() => told.find(({ name }) => name === "cameraLost").code), "cameraMissing");
+  assert.equal(await anna.evaluate(() => told.find(({ name }) => name === "cameraLost").code), "cameraUnplugged");
   await ben.waitForFunction(() => room.participants.get("anna").streams.length === 0);
+  assert.deepEqual(await anna.evaluate(() => [room.currentCamera, window.captured.length]), [null, 0]);
+  await close(anna, ben);
+});
+
+/** Has the encoder of a page take no pictures while it is told to hold them. */
+const HOLDING = `new BroadcastChannel("hold").onmessage = ({ data }) => { self.holds = data; };
+  const encode = VideoEncoder.prototype.encode;
+  VideoEncoder.prototype.encode = function (...frame) { if (!self.holds) encode.apply(this, frame); }`;
+const hold = (page, holds) => page.evaluate((holds) => new BroadcastChannel("hold").postMessage(holds), holds);
+
+test("pictures that stay away are frozen, also after the camera was muted, until they come again", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "ice", "anna", { script: HOLDING }), ben = await joined(dark, "ice", "ben");
+  await films(anna);
+  await watches(ben, "anna");
+  await tells(ben, "firstPicture");
+  const isFrozen = (isFrozen) => ben.waitForFunction((isFrozen) => watch.isFrozen === isFrozen, isFrozen, { timeout: 5_000 });
+  for (const muted of [false, true]) {
+    if (muted) {
+      await anna.evaluate(() => camera.setMuted(true));
+      await ben.waitForFunction(() => room.participants.get("anna").streams[0].muted);
+      await sleep(1_500);
+    }
+    await hold(anna, true);
+    if (muted) await anna.evaluate(() => camera.setMuted(false));
+    await isFrozen(true);
+    await hold(anna, false);
+    await isFrozen(false);
+  }
+  assert.deepEqual(await ben.evaluate(() => watch.told.map(({ name }) => name)), ["firstPicture", "frozen", "resumed", "frozen", "resumed"]);
+  // What is muted is not frozen any more.
+  await hold(anna, true);
+  await isFrozen(true);
+  await anna.evaluate(() => camera.setMuted(true));
+  await isFrozen(false);
+  await close(anna, ben);
+});
+
+test("an encoder and a decoder that fail for good say so once", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "once", "anna", {
+    script: `VideoEncoder.prototype.encode = () => { throw new DOMException("broken", "EncodingError"); }`,
+  });
+  await anna.evaluate(() => { void room.camera(); });
+  await anna.waitForFunction(() => told.some(({ name }) => name === "cameraLost"));
+  const ben = await joined(dark, "once", "ben"), carla = await joined(dark, "once", "carla", { script: "delete self.VideoDecoder" });
+  await films(ben);
+  await watches(carla, "ben");
+  await tells(carla, "failed");
+  // Each who comes has a key picture made.
+  const dora = await joined(dark, "once", "dora");
+  await watches(dora, "ben");
+  await tells(dora, "firstPicture");
+  await sleep(500);
+  assert.deepEqual(await carla.evaluate(() => watch.told.map(({ name }) => name)), ["failed"]);
+  assert.deepEqual(await anna.evaluate(() => told.filter(({ name }) => name === "cameraLost").map(({ code }) => code)), ["encoderFailed"]);
+  await close(anna, ben, carla, dora);
+});
+
+test("a browser that cannot take the pictures of a track publishes nothing", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "none", "anna", {
+    script: "delete self.MediaStreamTrackProcessor",
+    prepare: () => {
+      delete window.MediaStreamTrackProcessor;
+      delete HTMLVideoElement.prototype.requestVideoFrameCallback;
+    },
+  });
+  await anna.evaluate(() => {
+    window.seenStreams = 0;
+    room.on("streamPublished", () => { seenStreams++; });
+    room.on("published", () => { seenStreams++; });
+  });
+  await countTracks(anna);
+  assert.equal((await failure(anna, "room.camera()")).code, "encoderMissing");
+  assert.equal((await failure(anna, "room.screen()")).code, "encoderMissing");
+  assert.deepEqual(await trackStates(anna), ["ended"]);
+  assert.equal(await anna.evaluate(() => seenStreams), 0);
+  await close(anna);
+});
+
+test("a screen that is watched before it is there has the memory of one", { timeout: 60_000 }, async () => {
+  const anna = await joined(dark, "early", "anna"), ben = await joined(dark, "early", "ben", {
+    script: `addEventListener("message", ({ data }) => { if (data.type === "watchKind") new BroadcastChannel("kinds").postMessage(data.kind); })`,
+  });
+  await ben.evaluate(() => {
+    window.kinds = [];
+    new BroadcastChannel("kinds").onmessage = ({ data }) => kinds.push(data);
+    window.watch = Object.assign(room.watch({ participant: "anna", key: "screen" }), { told: [] });
+    watch.on("firstPicture", (told) => watch.told.push({ name: "firstPicture", ...told }));
+    document.body.append(watch.canvas);
+  });
+  await anna.evaluate(() => room.screen());
+  await tells(ben, "firstPicture");
+  assert.deepEqual(await ben.evaluate(() => kinds), ["screen"]);
   await close(anna, ben);
 });
 
