@@ -269,7 +269,7 @@ class Stay {
   /** @param {{ code?: string, message?: string } | null} problem */
   #camera(problem) {
     if (!problem) return notice("camera", null);
-    const codes = ["cameraDenied", "cameraMissing", "cameraBusy", "pictureRefused", "encoderMissing"];
+    const codes = ["cameraDenied", "cameraMissing", "cameraBusy", "cameraUnplugged", "pictureRefused", "encoderMissing"];
     const key = codes.find((code) => code === problem.code) ?? "pictureFailed";
     notice("camera", text(`notices.${key}`, { reason: problem.message ?? "" }), text("notices.dismiss"), () => notice("camera", null));
   }

@@ -100,7 +100,7 @@ export class Stage {
     const { tile, place } = shown;
     shown.picture = source === undefined ? null
       : source instanceof MediaStream ? Picture.mine(source, tile, place)
-      : Picture.of(this.room, { participant: id, key: source }, tile, place, (problem) => setText(shown.problem, text("state.noPicture", { reason: problem })));
+      : Picture.of(this.room, { participant: id, key: source }, tile, place, (problem) => setText(shown.problem, problem));
   }
 
   /** @param {string} id */

@@ -1,7 +1,6 @@
 import { ParlourError, type ErrorCode } from "./errors.js";
 import { framesOf, type Frames } from "./frames.js";
 import type { PictureSettings } from "./codecs.js";
-import type { Published } from "./pictures.js";
 
 /** How to capture and send a camera. */
 export interface CameraOptions {
@@ -20,7 +19,9 @@ export interface CameraOptions {
 
 /** What cameras and screens need of their room. @internal */
 export interface PictureWire<Source> {
-  publish(key: string, kind: "video" | "screen", muted: boolean, settings: PictureSettings): Promise<Published>;
+  publish(key: string, kind: "video" | "screen", muted: boolean, settings: PictureSettings): Promise<unknown>;
+  /** Whether workers can take the pictures of a track. */
+  hasProcessor(): Promise<boolean>;
   unpublish(key: string): Promise<unknown>;
   /** Has the worker encode these pictures, or none. */
   show(key: string, frames: Frames | null): void;
@@ -60,12 +61,16 @@ export class Camera {
   /** @internal */
   static async start(wire: PictureWire<Camera>, options: CameraOptions): Promise<Camera> {
     const camera = new Camera(wire, options);
-    let track: MediaStreamTrack | undefined;
+    let track: MediaStreamTrack | undefined, frames: Frames | undefined;
     try {
       track = camera.#muted ? undefined : await camera.#open(options.deviceId);
-      camera.#inWorker = (await wire.publish(CAMERA, "video", camera.#muted, camera.#settings(track))).hasProcessor;
-      if (track) camera.#take(track);
+      camera.#inWorker = await wire.hasProcessor();
+      // Before it is published: a browser that cannot do this publishes nothing.
+      frames = track && framesOf(track, camera.#inWorker);
+      await wire.publish(CAMERA, "video", camera.#muted, camera.#settings(track));
+      if (track && frames) camera.#take(track, frames);
     } catch (error) {
+      frames?.end();
       track?.stop();
       camera.release();
       throw error;
@@ -152,7 +157,7 @@ export class Camera {
     const isWanted = () => turn === this.#turn && !this.#stopped;
     if (!isWanted()) return false;
     const track = await this.#open(deviceId);
-    if (isWanted()) this.#take(track);
+    if (isWanted()) this.#take(track, framesOf(track, this.#inWorker));
     else track.stop();
     return isWanted();
   }
@@ -176,22 +181,15 @@ export class Camera {
     return { width, height, frameRate, bitrate: bitrate ?? (width * height <= 640 * 360 ? 700_000 : 1_500_000), isText: false };
   }
 
-  #take(track: MediaStreamTrack): void {
+  #take(track: MediaStreamTrack, frames: Frames): void {
     this.#drop();
     this.#stream.addTrack(track);
-    this.#frames = framesOf(track, this.#inWorker);
-    this.#wire.show(CAMERA, this.#frames);
-    // Unplugged, or taken back by the user: another one, if there is.
+    this.#frames = frames;
+    this.#wire.show(CAMERA, frames);
+    // Unplugged, or taken back by the user. Not another one: nobody has agreed to be seen by that.
     const ended = () => {
-      this.#drop();
-      const turn = this.#turn;
-      void this.#next(async () => {
-        if (!this.track) await this.#use(undefined, turn);
-      }).catch((error: ParlourError) => {
-        if (this.#stopped) return;
-        void this.stop().catch(() => undefined);
-        this.#wire.lost(error);
-      });
+      void this.stop().catch(() => undefined);
+      this.#wire.lost(new ParlourError("cameraUnplugged", "the camera is gone: plug it in, or choose another, and turn it on again"));
     };
     track.onended = ended;
     if (track.readyState === "ended") ended();

@@ -3,7 +3,7 @@ export type ErrorCode =
   // The page and the browser
   | "invalidArgument" | "notSupported" | "loadFailed" | "audioFailed"
   | "microphoneDenied" | "microphoneMissing" | "microphoneBusy" | "microphoneFailed"
-  | "cameraDenied" | "cameraMissing" | "cameraBusy" | "cameraFailed" | "screenDenied" | "screenFailed"
+  | "cameraDenied" | "cameraMissing" | "cameraBusy" | "cameraFailed" | "cameraUnplugged" | "screenDenied" | "screenFailed"
   | "encoderMissing" | "encoderFailed" | "decoderFailed"
   // The way to the server
   | "unreachable" | "noServer" | "versionMismatch"

@@ -75,7 +75,7 @@ export interface RoomEvents {
   microphoneLost: { readonly error: PlainError };
   /** `room.currentCamera` has changed, or whether it is muted, or its device. */
   cameraChanged: { readonly camera: Camera | null };
-  /** The camera is gone (unplugged, taken back, or its pictures cannot be encoded), and none could take its place. */
+  /** The camera is gone: unplugged or taken back (`cameraUnplugged`), or its pictures cannot be encoded. */
   cameraLost: { readonly error: PlainError };
   /** `room.currentScreen` has changed: shared, or ended, perhaps by the user in the browser. */
   screenChanged: { readonly screen: Screen | null };
@@ -146,6 +146,9 @@ export type ToWorker =
     readonly type: "watch"; readonly watch: number; readonly stream: StreamName; readonly kind: "video" | "screen";
     readonly canvas: OffscreenCanvas;
   }
+  /** Whether workers can take the pictures of a track. */
+  | { readonly type: "hasProcessor"; readonly id: number }
+  | { readonly type: "watchKind"; readonly watch: number; readonly kind: "video" | "screen" }
   | { readonly type: "watchShown"; readonly watch: number; readonly isShown: boolean }
   | { readonly type: "unwatch"; readonly watch: number }
   | { readonly type: "networkChanged" };

@@ -48,6 +48,7 @@ export class Film {
   #last = 0;
   #isKeyDue = false;
   #failures = 0;
+  #hasFailed = false;
   /** The last picture of a screen, and since when it is still. */
   #still: VideoFrame | undefined;
   #stillSince = 0;
@@ -160,7 +161,8 @@ export class Film {
 
   #fail(cause: unknown): void {
     this.#closeEncoder();
-    if (++this.#failures <= MAX_FAILURES) return;
+    if (this.#hasFailed || ++this.#failures <= MAX_FAILURES) return;
+    this.#hasFailed = true;
     this.show(null);
     this.#sink.failed(new ParlourError("encoderFailed", "this browser has failed to encode the picture: try again, with a smaller one", cause));
   }

@@ -1,5 +1,7 @@
 /** The pictures of a track, one by one, for the worker: by the best way that the browser has. */
 
+import { ParlourError } from "./errors.js";
+
 /** How a worker gets them: as a stream, as the track itself, or one by one by a port. @internal */
 export type FrameSource =
   | { readonly readable: ReadableStream<VideoFrame> }
@@ -27,12 +29,13 @@ export function framesOf(track: MediaStreamTrack, inWorker: boolean): Frames {
   if (Processor) {
     // What waits is late: the newest is enough.
     const { readable } = new Processor({ track, maxBufferSize: 1 });
-    return { source: { readable }, transfer: [readable], end: () => undefined };
+    // Not once it is transferred: then it is the worker's to end.
+    return { source: { readable }, transfer: [readable], end: () => void readable.cancel().catch(() => undefined) };
   }
   if (inWorker) {
     // A copy: the track that was transferred is the page's no longer.
     const copy = track.clone();
-    return { source: { track: copy }, transfer: [copy as unknown as Transferable], end: () => undefined };
+    return { source: { track: copy }, transfer: [copy as unknown as Transferable], end: () => copy.stop() };
   }
   return played(track);
 }
@@ -41,12 +44,13 @@ export function framesOf(track: MediaStreamTrack, inWorker: boolean): Frames {
 function played(track: MediaStreamTrack): Frames {
   const { port1, port2 } = new MessageChannel();
   const video = document.createElement("video");
-  let isOver = false;
+  if (!video.requestVideoFrameCallback) {
+    throw new ParlourError("encoderMissing", "this browser cannot send pictures: use a current Chrome, Edge, Safari, or Firefox on a computer");
+  }
+  let waiting = 0;
   Object.assign(video, { muted: true, playsInline: true, srcObject: new MediaStream([track]) });
   const next = () => {
-    if (isOver) return;
-    video.requestVideoFrameCallback((now) => {
-      if (isOver) return;
+    waiting = video.requestVideoFrameCallback((now) => {
       const frame = new VideoFrame(video, { timestamp: Math.round(now * 1_000) });
       port1.postMessage(frame, [frame]);
       next();
@@ -58,7 +62,7 @@ function played(track: MediaStreamTrack): Frames {
     source: { port: port2 },
     transfer: [port2],
     end() {
-      isOver = true;
+      video.cancelVideoFrameCallback(waiting);
       video.srcObject = null;
       port1.close();
     },
@@ -69,7 +73,8 @@ function played(track: MediaStreamTrack): Frames {
 export function read(source: FrameSource, take: (frame: VideoFrame) => void): () => void {
   if ("port" in source) {
     source.port.onmessage = ({ data }: MessageEvent<VideoFrame>) => take(data);
-    return () => source.port.close();
+    // The page closes it; what is still under way is not taken.
+    return () => { source.port.onmessage = ({ data }: MessageEvent<VideoFrame>) => data.close(); };
   }
   const Processor = processor();
   if ("track" in source && !Processor) return () => source.track.stop();

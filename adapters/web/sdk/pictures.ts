@@ -1,5 +1,5 @@
 /** All pictures of a room in the worker: those that the page publishes, and those that it watches. */
-import { chooseEncoding, type Encoding } from "./codecs.js";
+import { chooseEncoding } from "./codecs.js";
 import { plain } from "./errors.js";
 import type { FromWorker, ToWorker, WorkerEvent } from "./events.js";
 import { Film } from "./film.js";
@@ -12,7 +12,7 @@ import type { StreamName } from "./types.js";
 const LOOK_MS = 250;
 
 /** What is asked for by the page. @internal */
-export type PictureRequest = Extract<ToWorker, { type: "publishPictures" | "unpublishPictures" | "showFrames" | "watch" | "watchShown" | "unwatch" }>;
+export type PictureRequest = Extract<ToWorker, { type: "publishPictures" | "unpublishPictures" | "showFrames" | "watch" | "watchShown" | "watchKind" | "unwatch" | "hasProcessor" }>;
 
 /** What the pictures need of the worker. @internal */
 export interface Desk {
@@ -30,7 +30,7 @@ interface Watched {
   /** Its number for the participant. */
   readonly id: number;
   readonly stream: StreamName;
-  readonly kind: "video" | "screen";
+  kind: "video" | "screen";
   readonly projector: Projector;
   /** The page's watches of it, and those of them that can be seen. */
   readonly watches: Set<number>;
@@ -62,6 +62,8 @@ export class Pictures {
       case "showFrames": return this.#films.get(asked.key)?.show(asked.source);
       case "watch": return this.#watch(asked);
       case "watchShown": return this.#show(asked.watch, asked.isShown);
+      case "watchKind": return this.#setKind(asked.watch, asked.kind);
+      case "hasProcessor": return processor() !== undefined;
       case "unwatch": return this.#unwatch(asked.watch);
     }
   }
@@ -78,12 +80,17 @@ export class Pictures {
     }
   }
 
-  /** A stream that comes back is watched again. */
+  /** A stream that comes back is watched again, and pictures that could not come until now are not missed. */
   happened(event: WorkerEvent): void {
-    if (event.type !== "streamPublished") return;
+    if (event.type === "joined") {
+      for (const { projector } of this.#watched.values()) projector.expect(performance.now());
+    }
+    if (event.type !== "streamPublished" && event.type !== "streamMuted") return;
     const watched = this.#watched.get(nameOf(event.stream));
     if (!watched) return;
+    if (event.type === "streamMuted") return watched.projector.expect(performance.now());
     watched.isSubscribed = false;
+    watched.projector.renew(watched.kind);
     // Once all that has happened is told.
     queueMicrotask(() => this.#subscribe(watched));
   }
@@ -98,14 +105,13 @@ export class Pictures {
 
   // Those that the page publishes
 
-  async #publish({ key, kind, muted, settings }: Extract<ToWorker, { type: "publishPictures" }>): Promise<object> {
+  async #publish({ key, kind, muted, settings }: Extract<ToWorker, { type: "publishPictures" }>): Promise<void> {
     const encoding = await chooseEncoding(settings);
     await this.#desk.command({ type: "publishPictures", key, kind, codec: encoding.codec, muted });
     const isLarge = kind === "screen";
     this.#desk.participant.openPictures(key, encoding.codec, settings.bitrate, isLarge);
     this.#films.get(key)?.close();
     this.#films.set(key, new Film(encoding, settings, this.#sink(key, isLarge)));
-    return { hasProcessor: processor() !== undefined, codec: encoding.codec } satisfies Published;
   }
 
   async #unpublish(key: string): Promise<void> {
@@ -138,6 +144,8 @@ export class Pictures {
     watched.watches.add(watch);
     this.#byWatch.set(watch, watched);
     watched.projector.add(watch, canvas);
+    const { failure } = watched.projector;
+    if (failure) this.#desk.tell({ type: "watchFailed", watch, error: plain(failure) });
   }
 
   #added(name: string, stream: StreamName, kind: "video" | "screen"): Watched {
@@ -167,6 +175,19 @@ export class Pictures {
     this.#subscribe(watched);
   }
 
+  /** A screen needs more memory than a camera: what was prepared for the other kind is prepared anew. */
+  #setKind(watch: number, kind: "video" | "screen"): void {
+    const watched = this.#byWatch.get(watch);
+    if (!watched || watched.kind === kind) return;
+    watched.kind = kind;
+    watched.projector.renew(kind);
+    if (!watched.isSubscribed) return;
+    const { id, stream } = watched;
+    this.#desk.participant.unwatch(id);
+    this.#desk.participant.watch(id, stream.participant, stream.key, kind === "screen");
+    this.#desk.participant.requestKey(id);
+  }
+
   #unwatch(watch: number): void {
     const watched = this.#byWatch.get(watch);
     if (!watched) return;
@@ -194,6 +215,7 @@ export class Pictures {
       this.#desk.command({ type: "unsubscribe", stream: named }).catch(() => undefined);
       return;
     }
+    projector.expect(performance.now());
     this.#desk.participant.watch(id, stream.participant, stream.key, kind === "screen");
     this.#desk.command({ type: "subscribe", stream: named }).catch((error: unknown) => {
       watched.isSubscribed = false;
@@ -204,11 +226,4 @@ export class Pictures {
       for (const watch of watched.watches) this.#desk.tell({ type: "watchFailed", watch, error: refusal });
     });
   }
-}
-
-/** What the page is answered when pictures are published. @internal */
-export interface Published {
-  /** Whether workers can take the pictures of a track. */
-  readonly hasProcessor: boolean;
-  readonly codec: Encoding["codec"];
 }

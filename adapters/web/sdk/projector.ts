@@ -38,18 +38,38 @@ export interface Audience {
 /** @internal */
 export class Projector {
   readonly #audience: Audience;
-  readonly #patience: number;
+  #patience: number;
   readonly #canvases = new Map<number, { readonly canvas: OffscreenCanvas; readonly context: OffscreenCanvasRenderingContext2D | null }>();
   #decoder: VideoDecoder | undefined;
   #codec = "";
   #needsKey = true;
   #failures = 0;
+  #failure: ParlourError | undefined;
   #shownAt = 0;
   #seen: Seen = { width: 0, height: 0, isFrozen: false };
 
   constructor(kind: "video" | "screen", audience: Audience) {
     this.#audience = audience;
     this.#patience = FROZEN[kind];
+  }
+
+  /** Why it cannot be shown, if it cannot. */
+  get failure(): ParlourError | undefined {
+    return this.#failure;
+  }
+
+  /** The stream is published anew, and may be another kind of one. */
+  renew(kind: "video" | "screen"): void {
+    this.pause();
+    this.#patience = FROZEN[kind];
+    this.#failures = 0;
+    this.#failure = undefined;
+  }
+
+  /** Pictures are due from now on: none was missed before. */
+  expect(now: number): void {
+    this.#shownAt = now;
+    if (this.#seen.isFrozen) this.#tell({ ...this.#seen, isFrozen: false });
   }
 
   /** Draws on this canvas, too. */
@@ -66,6 +86,7 @@ export class Projector {
   }
 
   take(picture: ArrivedPicture): void {
+    if (this.#failure) return;
     try {
       if (picture.isKey) this.#begin(picture);
       if (!this.#decoder || this.#needsKey) return;
@@ -132,11 +153,13 @@ export class Projector {
   }
 
   #fail(cause: unknown): void {
+    if (this.#failure) return;
     const isFinal = cause instanceof ParlourError || ++this.#failures > MAX_FAILURES;
     if (!isFinal) return this.#restart();
     this.pause();
     const message = "this browser has failed to decode the picture: reload the page";
-    this.#audience.failed(cause instanceof ParlourError ? cause : new ParlourError("decoderFailed", message, cause));
+    this.#failure = cause instanceof ParlourError ? cause : new ParlourError("decoderFailed", message, cause);
+    this.#audience.failed(this.#failure);
   }
 }
 

@@ -494,6 +494,7 @@ export class Room {
       if (event.key === STREAM) this.#microphone?.release();
       this.#video.refused(event.key);
     }
+    if (event.type === "streamPublished") this.#video.published(event.stream);
     if (type === "tokenExpiring") this.#refresh();
     this.#emitter.emit(type as keyof RoomEvents, rest as never);
   }

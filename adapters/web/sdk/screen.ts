@@ -82,13 +82,14 @@ export class Screen {
     let hasEnded = false;
     track.onended = () => { hasEnded = true; };
     const { width = settings.width, height = settings.height } = track.getSettings();
-    const { hasProcessor } = await this.#wire.publish(SCREEN, "screen", false, { ...settings, width, height });
+    // Before it is published: a browser that cannot do this publishes nothing.
+    this.#frames = framesOf(track, await this.#wire.hasProcessor());
+    await this.#wire.publish(SCREEN, "screen", false, { ...settings, width, height });
     if (hasEnded) {
       await this.#wire.unpublish(SCREEN).catch(() => undefined);
       throw new ParlourError("screenDenied", "sharing was ended before it had begun: choose a screen again");
     }
     track.onended = () => void this.stop().catch(() => undefined);
-    this.#frames = framesOf(track, hasProcessor);
     this.#wire.show(SCREEN, this.#frames);
   }
 }

@@ -2,7 +2,6 @@
 import { CAMERA, Camera, type CameraOptions, type PictureWire } from "./camera.js";
 import { ParlourError, plain, type PlainError } from "./errors.js";
 import type { Emitter, FromWorker, RoomEvents, ToWorker } from "./events.js";
-import type { Published } from "./pictures.js";
 import { SCREEN, Screen, type ScreenOptions } from "./screen.js";
 import type { Participant, StreamName } from "./types.js";
 import { Watch } from "./watch.js";
@@ -67,7 +66,7 @@ export class Video {
       throw new ParlourError("notSupported", "this browser cannot draw pictures in a worker: use a current Chrome, Edge, Firefox or Safari");
     }
     const published = () => this.#wire.participant(participant)?.streams.find((one) => one.key === key);
-    const kind = published()?.kind === "screen" ? "screen" : "video", offscreen = canvas.transferControlToOffscreen();
+    const kind = kindOf(published()), offscreen = canvas.transferControlToOffscreen();
     const watch = new Watch({ participant, key }, canvas, {
       shown: (isShown) => this.#wire.post({ type: "watchShown", watch: number, isShown }, []),
       isLive: () => this.#wire.isJoined() && published()?.muted === false,
@@ -85,6 +84,14 @@ export class Video {
     if (told.type === "seen") this.#watches.get(told.watch)?.see(told.seen);
     else if (told.type === "watchFailed") this.#watches.get(told.watch)?.fail(told.error);
     else this.#fail(told.key, told.error);
+  }
+
+  /** A stream may be watched before it is there, and then be of another kind than was thought. */
+  published({ participant, key }: StreamName): void {
+    const kind = kindOf(this.#wire.participant(participant)?.streams.find((one) => one.key === key));
+    for (const [watch, { stream }] of this.#watches) {
+      if (stream.participant === participant && stream.key === key) this.#wire.post({ type: "watchKind", watch, kind }, []);
+    }
   }
 
   /** The server does not, or no longer, take a stream. */
@@ -114,7 +121,8 @@ export class Video {
   #wireOf<Source>(event: "cameraLost" | "screenLost", changed: (source: Source, isOver: boolean) => void): PictureWire<Source> {
     const { ask, post, emitter } = this.#wire;
     return {
-      publish: (key, kind, muted, settings) => ask({ type: "publishPictures", key, kind, muted, settings }) as Promise<Published>,
+      publish: (key, kind, muted, settings) => ask({ type: "publishPictures", key, kind, muted, settings }),
+      hasProcessor: () => ask({ type: "hasProcessor" }) as Promise<boolean>,
       unpublish: (key) => ask({ type: "unpublishPictures", key }),
       show: (key, frames) => post({ type: "showFrames", key, source: frames?.source ?? null }, frames?.transfer ?? []),
       command: (command) => ask({ type: "command", command }),
@@ -140,3 +148,5 @@ export class Video {
     return done;
   }
 }
+
+const kindOf = (stream: { readonly kind: string } | undefined) => stream?.kind === "screen" ? "screen" : "video";

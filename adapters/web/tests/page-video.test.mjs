@@ -17,9 +17,10 @@ after(async () => {
 });
 
 /** Enters by a ticket. */
-async function entered(room, id, { options = {}, grants = [], by = chromium } = {}) {
+async function entered(room, id, { options = {}, grants = [], by = chromium, lacks } = {}) {
   const ticket = await server.ticket(room, id, "--name", id[0].toUpperCase() + id.slice(1), ...grants);
   const page = await visit(by, `${server.url}/room/${room}#ticket=${encodeURIComponent(ticket)}`, options);
+  if (lacks) await page.evaluate((lacks) => { delete HTMLCanvasElement.prototype[lacks]; }, lacks);
   await page.getByRole("button", { name: /^(Join|Eintreten)$/ }).click();
   await page.locator("#room").waitFor();
   return page;
@@ -80,6 +81,17 @@ test("a shared screen is large for the others, and whoever wants sees all alike"
   await close(anna, ben);
 });
 
+test("a browser that is too old to show pictures says what it lacks, and goes on", { timeout: 60_000 }, async () => {
+  const anna = await entered("museum", "anna"), ben = await entered("museum", "ben", { lacks: "transferControlToOffscreen" });
+  await button(anna, "Camera on").click();
+  await tile(ben, "Anna").locator(".trouble", { hasText: "OffscreenCanvas" }).waitFor();
+  assert.equal(await ben.locator(".pictured").count(), 0);
+  await button(anna, "Mute").click();
+  await tile(ben, "Anna").filter({ hasText: "muted" }).waitFor();
+  await fits(ben, "what is missing");
+  await close(anna, ben);
+});
+
 test("a refused camera is told, and who may not show anything has no buttons for it", { timeout: 60_000 }, async () => {
   const refusing = await browser({ refuses: true });
   const anna = await entered("words", "anna", { by: refusing });
@@ -91,5 +103,16 @@ test("a refused camera is told, and who may not show anything has no buttons for
   await sleep(300);
   for (const name of ["Camera on", "Share screen"]) assert.equal(await button(ben, name).count(), 0, name);
   await close(anna, ben);
+  // The microphone is another matter.
+  const carla = await entered("words", "carla", { by: refusing, options: { permissions: ["microphone"] } });
+  const dora = await entered("words", "dora");
+  const isHeard = () => tile(dora, "Carla").filter({ hasText: "speaks" }).waitFor();
+  await isHeard();
+  await button(carla, "Camera on").click();
+  await carla.locator(".notice", { hasText: "Your camera is not allowed" }).waitFor();
+  assert.equal(await carla.locator(".notice", { hasText: "microphone" }).count(), 0);
+  assert.equal(await button(carla, "Mute").count(), 1);
+  await isHeard();
+  await close(carla, dora);
   await refusing.close();
 });

@@ -42,6 +42,8 @@ async function entered(room, id, { options = {}, grants = [], others = {} } = {}
 const name = (id) => id[0].toUpperCase() + id.slice(1);
 const person = (page, name) => page.locator(".person", { hasText: name });
 const button = (page, name) => page.getByRole("button", { name, exact: true });
+/** Waits until the element with this id has the focus. */
+const focused = (page, id) => page.waitForFunction((id) => document.activeElement.id === id, id);
 
 /** Ends pages that have to have complained of nothing. */
 async function close(...pages) {
@@ -122,8 +124,7 @@ test("one mutes, and talks while the space bar or the button is held", { timeout
   const bens = person(anna, "Ben").locator(".state");
   const becomes = (state) => bens.filter({ hasText: state }).waitFor();
   await becomes("speaks");
-  const meter = person(anna, "Ben").locator(".meter i");
-  assert.match(await meter.getAttribute("style"), /scaleX\((0\.\d+|1)\)/);
+  await person(anna, "Ben").locator('.meter i[style*="scaleX("]:not([style*="scaleX(0)"])').waitFor();
   await button(ben, "Mute").click();
   await becomes("muted");
   await person(ben, "Ben").filter({ hasText: "muted" }).waitFor();
@@ -141,6 +142,7 @@ test("one mutes, and talks while the space bar or the button is held", { timeout
   await becomes("muted");
   // A space that is written is a space.
   await button(ben, "Chat").click();
+  await focused(ben, "message");
   await ben.keyboard.type("a b");
   assert.equal(await ben.locator("#message").inputValue(), "a b");
   await becomes("muted");
@@ -154,11 +156,13 @@ test("messages go both ways, a hand is seen, and who leaves is gone", { timeout:
   await person(anna, "Ben").waitFor();
   await anna.locator("#announcements").filter({ hasText: "Ben joined." }).waitFor();
   await button(anna, "Chat").click();
+  await focused(anna, "message");
   await anna.keyboard.type("<b>Hällo</b>");
   await anna.keyboard.press("Enter");
   await ben.locator("#announcements").filter({ hasText: "New message from Anna." }).waitFor();
   await ben.getByRole("button", { name: "Chat One new message" }).click();
   await ben.locator(".message", { hasText: "Anna" }).filter({ hasText: "<b>Hällo</b>" }).waitFor();
+  await focused(ben, "message");
   await ben.keyboard.type("Hello");
   await button(ben, "Send").click();
   await anna.locator(".message", { hasText: "Ben" }).filter({ hasText: "Hello" }).waitFor();
@@ -166,7 +170,7 @@ test("messages go both ways, a hand is seen, and who leaves is gone", { timeout:
   await button(ben, "Send").click();
   await ben.locator("#chat-problem", { hasText: "too long" }).waitFor();
   await ben.keyboard.press("Escape");
-  assert.equal(await ben.locator("#chat").isVisible(), false);
+  await ben.locator("#chat").waitFor({ state: "hidden" });
   await button(ben, "Raise hand").click();
   await person(anna, "Ben").filter({ hasText: "raised a hand" }).waitFor();
   await anna.locator("#announcements").filter({ hasText: "Ben raised a hand." }).waitFor();
@@ -355,12 +359,13 @@ test("by keyboard alone, from the name to the end; axe finds nothing on the way"
   await to("join");
   await page.keyboard.press("Enter");
   await page.locator("#room").waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "walk");
+  await page.waitForFunction(() => document.activeElement.textContent === "walk");
   await to("mute");
   await page.keyboard.press("Enter");
   await person(page, "Dora").filter({ hasText: "muted" }).waitFor();
+  await page.locator("#hold").waitFor();
   await page.keyboard.press("Shift+Tab");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "hold");
+  await focused(page, "hold");
   await page.keyboard.down("Space");
   await person(page, "Dora").filter({ hasText: /microphone on|speaks/ }).waitFor();
   await page.keyboard.up("Space");
@@ -369,17 +374,19 @@ test("by keyboard alone, from the name to the end; axe finds nothing on the way"
   await person(page, "Dora").filter({ hasText: "raised a hand" }).waitFor();
   await to("chat-open");
   await page.keyboard.press("Enter");
+  await focused(page, "message");
   await page.keyboard.type("Hello");
   await page.keyboard.press("Enter");
   await page.locator(".message", { hasText: "Hello" }).waitFor();
   await accessible(page, "the chat");
   await page.keyboard.press("Escape");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "chat-open");
+  await focused(page, "chat-open");
   await to("devices-open");
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor();
   await accessible(page, "the devices");
   await page.keyboard.press("Escape");
+  await focused(page, "devices-open");
   await accessible(page, "the room");
   await to("leave");
   await page.keyboard.press("Enter");

@@ -254,11 +254,11 @@ test("a session is recorded and everybody knows; its recordings are heard, fetch
   const heard = await list.locator("audio").evaluate(async (audio) => {
     audio.muted = true;
     await audio.play();
-    await new Promise((resolve) => { setTimeout(resolve, 1_500); });
-    return { at: audio.currentTime, duration: audio.duration, error: audio.error?.message };
+    while (audio.currentTime <= .5 && !audio.error) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    return { duration: audio.duration, error: audio.error?.message };
   });
   assert.equal(heard.error, undefined);
-  assert.ok(heard.at > .5 && heard.duration > 3.5 && heard.duration < 15, JSON.stringify(heard));
+  assert.ok(heard.duration > 3.5 && heard.duration < 15, JSON.stringify(heard));
   const [download] = await Promise.all([list.waitForEvent("download"), list.getByRole("link", { name: "Download" }).click()]);
   assert.match(download.suggestedFilename(), /\.opus$/);
   assert.equal(readFileSync(await download.path()).subarray(0, 4).toString(), "OggS");

@@ -40,28 +40,37 @@ async function freePort() {
   }
 }
 
-/** A relay of UDP that loses a share of the packets in each direction, and delays them by so many ms. */
+/** What waits longer than this at a narrow place is lost, in ms. */
+const QUEUE_MS = 300;
+
+/**
+ * A relay of UDP that loses a share of the packets in each direction, delays them by so many ms, and carries no more than so many
+ * bits per second to the server (`up`) and from it (`down`).
+ */
 async function relay(target) {
-  const outside = createSocket("udp4"), insides = new Map(), network = { loss: 0, delay: 0, passed: 0, lost: 0 };
-  const send = (socket, packet, port) => {
-    const sending = () => { try { socket.send(packet, port, "127.0.0.1"); } catch { /* It is closed. */ } };
-    if (network.delay) setTimeout(sending, network.delay);
-    else sending();
-  };
-  const passes = () => {
-    const lost = Math.random() < network.loss;
+  const outside = createSocket("udp4"), insides = new Map();
+  const network = { loss: 0, delay: 0, up: Infinity, down: Infinity, passed: 0, lost: 0 };
+  /** When the last packet of each direction has left the narrow place. */
+  const left = { up: 0, down: 0 };
+  const send = (socket, packet, port, way) => {
+    const now = performance.now(), begins = Math.max(now, left[way]), lost = Math.random() < network.loss || begins - now > QUEUE_MS;
     network[lost ? "lost" : "passed"]++;
-    return !lost;
+    if (lost) return;
+    left[way] = begins + packet.length * 8_000 / network[way];
+    const sending = () => { try { socket.send(packet, port, "127.0.0.1"); } catch { /* It is closed. */ } };
+    const wait = left[way] - now + network.delay;
+    if (wait > 0) setTimeout(sending, wait);
+    else sending();
   };
   outside.on("message", (packet, { port }) => {
     let inside = insides.get(port);
     if (!inside) {
       inside = createSocket("udp4");
-      inside.on("message", (answer) => passes() && send(outside, answer, port));
+      inside.on("message", (answer) => send(outside, answer, port, "down"));
       inside.on("error", () => undefined);
       insides.set(port, inside);
     }
-    if (passes()) send(inside, packet, target);
+    send(inside, packet, target, "up");
   });
   outside.bind(0, "127.0.0.1");
   await once(outside, "listening");
@@ -107,6 +116,8 @@ export class Server {
       PARLOUR__METRICS__LISTEN: `127.0.0.1:${metrics}`,
       PARLOUR__MEDIA__LISTEN: `127.0.0.1:${rooms}`,
       PARLOUR__MEDIA__WORKERS: String(workers),
+      // Nothing is to wait for the sessions that a test leaves behind.
+      PARLOUR__DRAIN__TIMEOUT_S: "0",
       PARLOUR__WEB__ORIGINS: `["http://localhost:*", "http://127.0.0.1:${http}"]`,
       PARLOUR__WEB__WEBTRANSPORT__URL: `https://127.0.0.1:${server.network.port}`,
       ...environment,
