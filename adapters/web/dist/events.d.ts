@@ -155,7 +155,7 @@ export interface RoomEvents {
     cameraChanged: {
         readonly camera: Camera | null;
     };
-    /** The camera is gone (unplugged, taken back, or its pictures cannot be encoded), and none could take its place. */
+    /** The camera is gone: unplugged or taken back (`cameraUnplugged`), or its pictures cannot be encoded. */
     cameraLost: {
         readonly error: PlainError;
     };
