@@ -365,9 +365,19 @@ async fn who_spoke_when_is_told_of_recordings_and_of_their_session() {
         })
         .await;
         let left = api.get(&path).await;
+        let [ben, erased] = &left["data"].as_array().unwrap()[..] else {
+            panic!("of whom nothing is known is told last: {left}");
+        };
+        assert_eq!(ben["participant"], "ben");
+        assert!(
+            erased["participant"]
+                .as_str()
+                .unwrap()
+                .starts_with("erased-")
+        );
         assert_eq!(
-            all(left["data"].as_array().unwrap(), "participant"),
-            ["ben"]
+            (&erased["speech"], &erased["complete"]),
+            (&json!([]), &json!(false))
         );
         let stored = files(&home.path().join("recordings"));
         assert!(
