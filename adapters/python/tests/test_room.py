@@ -30,6 +30,8 @@ async def test_participants_attributes_and_events() -> None:
         async with await Room.join(ticket) as anna:
             events = anna.events()
             async with await Room.join(server.ticket("kitchen", "ben", name="Ben")) as ben:
+                # Else it may be known with its stream at once.
+                await until(lambda: bool(anna.participants))
                 mic = await ben.publish_audio("mic")
                 await ben.set_attribute("hand", "up")
                 await until(lambda: any(one.streams and one.attributes for one in anna.participants))
