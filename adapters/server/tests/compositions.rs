@@ -504,8 +504,17 @@ async fn many_are_deleted_after_they_were_counted() {
         let many = |dry_run: bool| json!({"filter": filter, "dry_run": dry_run});
         let counted = api.post(path, many(true)).await;
         assert_eq!(counted, json!({"deleted": 2, "bytes": bytes}));
+        let three = [
+            json!({"filter": filter, "expected": 3}),
+            json!({"ids": [failed], "expected": 3}),
+        ];
+        for what in three {
+            let refused = api.post_refused(path, what).await;
+            assert_eq!(refused["type"], "urn:parlour:problem:count-changed");
+        }
         assert_eq!(left().await, 3);
-        assert_eq!(api.post(path, many(false)).await, counted);
+        let two = json!({"filter": filter, "expected": 2});
+        assert_eq!(api.post(path, two).await, counted);
         assert_eq!(left().await, 1);
         let none = json!({"deleted": 0, "bytes": 0});
         assert_eq!(api.post(path, many(false)).await, none);

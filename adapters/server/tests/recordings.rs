@@ -240,6 +240,13 @@ async fn a_room_is_recorded_by_its_settings_and_files_are_given_and_deleted() {
         let bytes: i64 = ready.iter().map(|one| one["size"].as_i64().unwrap()).sum();
         assert_eq!(counted, json!({"deleted": 2, "bytes": bytes}));
         assert_eq!(recordings(&api, "ready", 2).await.len(), 2);
+        for what in [json!({"filter": filter}), json!({"ids": ["rec_1"]})] {
+            let mut what = what;
+            what["expected"] = json!(3);
+            let refused = api.post_refused("/v1/recordings/delete", what).await;
+            assert_eq!(refused["type"], "urn:parlour:problem:count-changed");
+        }
+        assert_eq!(recordings(&api, "ready", 2).await.len(), 2);
         for bad in [
             json!({}),
             json!({"filter": {}}),

@@ -57,7 +57,7 @@ export const deleteAll = (list, { state, ...others }, complete) => doing(text("r
   const given = Object.entries(others).filter(([, value]) => value).map(([name, value]) => [name, [value]]);
   const filter = { ...Object.fromEntries(given), state: state ? [state] : complete };
   const { deleted, bytes } = await ask("POST", `${list}/delete`, { filter, dry_run: true }, { quiet: true });
-  confirm(text("recordings.deleteAll"), text("recordings.deleteAllText", { count: deleted, size: size(bytes) }), text("recordings.delete"), () => ask("POST", `${list}/delete`, { filter }));
+  confirm(text("recordings.deleteAll"), text("recordings.deleteAllText", { count: deleted, size: size(bytes) }), text("recordings.delete"), () => ask("POST", `${list}/delete`, { filter, expected: deleted }));
 }, { class: "away" });
 
 /**

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 
 /// What one request deletes at most by ids.
 const MAX_IDS: usize = 1_000;
@@ -49,9 +49,30 @@ pub(crate) struct Deleted {
 }
 
 impl Deleted {
+    /// Those, by their sizes.
+    pub(super) fn of(sizes: impl ExactSizeIterator<Item = Option<i64>>) -> Self {
+        let mut deleted = Self::default();
+        deleted.add(sizes);
+        deleted
+    }
+
     /// Adds some, by their sizes.
     pub(super) fn add(&mut self, sizes: impl ExactSizeIterator<Item = Option<i64>>) {
         self.deleted += i64::try_from(sizes.len()).unwrap_or(i64::MAX);
         self.bytes += sizes.flatten().sum::<i64>();
+    }
+
+    /// Itself, if it is as many as the one who asks expects.
+    pub(super) fn is_expected(self, expected: Option<u32>) -> Result<Self, Problem> {
+        match expected {
+            Some(expected) if self.deleted != i64::from(expected) => {
+                let detail = format!(
+                    "{} match, not {expected} as expected, and nothing is deleted: look at the list again, and ask with `dry_run` for their number",
+                    self.deleted
+                );
+                Err(Problem::new(Kind::CountChanged, detail))
+            }
+            _ => Ok(self),
+        }
     }
 }

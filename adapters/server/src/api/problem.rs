@@ -62,6 +62,7 @@ kinds! {
     SessionEnded = CONFLICT, "session-ended", "The session is over";
     RoomDisabled = CONFLICT, "room-disabled", "The room is disabled";
     RecordingActive = CONFLICT, "recording-active", "It is still being recorded";
+    CountChanged = CONFLICT, "count-changed", "Another number matches than was expected";
     InProgress = CONFLICT, "in-progress", "The same request is being answered";
     NotPossible = CONFLICT, "not-possible", "That is not possible now";
     ComposerUnavailable = CONFLICT, "composer-unavailable", "The server has no ffmpeg that can be used";

@@ -300,6 +300,9 @@ pub(crate) struct RecordingsToDelete {
     /// Only says what would be deleted.
     #[serde(default)]
     dry_run: bool,
+    /// How many there are, by a dry run. If that has changed, the answer is 409 `count-changed`, and nothing is deleted.
+    #[schema(minimum = 0)]
+    expected: Option<u32>,
 }
 
 /// Which recordings to delete: those that match all of it. At least one member is needed.
@@ -336,7 +339,7 @@ pub(crate) struct DeletionFilter {
     operation_id = "delete_recordings", security(("key" = ["recordings"])),
     request_body(content = RecordingsToDelete, example = json!({"filter": {"room": ["kitchen"], "ended_before": "2026-11-05T09:00:00.000Z"}, "dry_run": true})), responses(
     (status = OK, body = Deleted),
-    Problems<(kind::RecordingActive,)>,
+    Problems<(kind::RecordingActive, kind::CountChanged)>,
 ))]
 pub(super) async fn delete_many(
     _: Caller<Recordings>,
@@ -347,10 +350,11 @@ pub(super) async fn delete_many(
         ids,
         filter,
         dry_run,
+        expected,
     } = what;
     let deleted = match which(ids, filter)? {
-        Which::Ids(ids) => delete_ids(&app, ids, dry_run).await?,
-        Which::Filter(filter) => delete_filtered(&app, filter, dry_run).await?,
+        Which::Ids(ids) => delete_ids(&app, ids, dry_run, expected).await?,
+        Which::Filter(filter) => delete_filtered(&app, filter, dry_run, expected).await?,
     };
     if !dry_run {
         app.recordings().wake().notify_one();
@@ -358,19 +362,24 @@ pub(super) async fn delete_many(
     Ok(Json(deleted))
 }
 
-async fn delete_ids(app: &App, ids: Vec<String>, dry_run: bool) -> Result<Deleted, Problem> {
+async fn delete_ids(
+    app: &App,
+    ids: Vec<String>,
+    dry_run: bool,
+    expected: Option<u32>,
+) -> Result<Deleted, Problem> {
     let written = app.store().write(move |tx| {
         Box::pin(async move {
-            let mut rows = tx.recordings_of(&ids).await?;
+            let rows = tx.recordings_of(&ids).await?;
             if let Some(row) = rows.iter().find(|row| row.is_active()) {
                 return Err(active(&row.id));
             }
-            if !dry_run {
-                rows = tx.delete_recordings(&rows).await?;
+            let there = Deleted::of(rows.iter().map(|row| row.size)).is_expected(expected)?;
+            if dry_run {
+                return Ok(there);
             }
-            let mut deleted = Deleted::default();
-            deleted.add(rows.iter().map(|row| row.size));
-            Ok::<_, Problem>(deleted)
+            let rows = tx.delete_recordings(&rows).await?;
+            Ok::<_, Problem>(Deleted::of(rows.iter().map(|row| row.size)))
         })
     });
     written.await
@@ -380,6 +389,7 @@ async fn delete_filtered(
     app: &App,
     filter: DeletionFilter,
     dry_run: bool,
+    expected: Option<u32>,
 ) -> Result<Deleted, Problem> {
     let filter = RecordingFilter {
         rooms: filter.room,
@@ -401,12 +411,15 @@ async fn delete_filtered(
         );
         return Err(Problem::new(Kind::RecordingActive, detail));
     }
-    let mut deleted = Deleted::default();
+    let there = Deleted {
+        deleted: totals.count,
+        bytes: totals.bytes,
+    };
+    let there = there.is_expected(expected)?;
     if dry_run {
-        deleted.deleted = totals.count;
-        deleted.bytes = totals.bytes;
-        return Ok(deleted);
+        return Ok(there);
     }
+    let mut deleted = Deleted::default();
     loop {
         let filter = filter.clone();
         let batch = app.store().write(move |tx| {

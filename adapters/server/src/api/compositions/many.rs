@@ -10,7 +10,7 @@ use crate::api::App;
 use crate::api::caller::{Caller, Recordings};
 use crate::api::extract::Body;
 use crate::api::many::{Deleted, Which, which};
-use crate::api::problem::Problem;
+use crate::api::problem::{Problem, Problems, kind};
 use crate::store::CompositionFilter;
 use crate::time::Timestamp;
 
@@ -25,6 +25,9 @@ pub(crate) struct CompositionsToDelete {
     /// Only says what would be deleted.
     #[serde(default)]
     dry_run: bool,
+    /// How many there are, by a dry run. If that has changed, the answer is 409 `count-changed`, and nothing is deleted.
+    #[schema(minimum = 0)]
+    expected: Option<u32>,
 }
 
 /// Which compositions to delete: those that match all of it. At least one member is needed.
@@ -50,6 +53,7 @@ pub(crate) struct CompositionDeletionFilter {
     operation_id = "delete_compositions", security(("key" = ["recordings"])),
     request_body(content = CompositionsToDelete, example = json!({"filter": {"room": ["kitchen"], "state": ["failed", "cancelled"]}, "dry_run": true})), responses(
     (status = OK, body = Deleted),
+    Problems<(kind::CountChanged,)>,
 ))]
 pub(in crate::api) async fn delete_many(
     _: Caller<Recordings>,
@@ -58,8 +62,8 @@ pub(in crate::api) async fn delete_many(
 ) -> Result<Json<Deleted>, Problem> {
     let which = which(what.ids, what.filter)?;
     let deleted = match which {
-        Which::Ids(ids) => delete_ids(&app, ids, what.dry_run).await?,
-        Which::Filter(filter) => delete_filtered(&app, filter, what.dry_run).await?,
+        Which::Ids(ids) => delete_ids(&app, ids, what.dry_run, what.expected).await?,
+        Which::Filter(filter) => delete_filtered(&app, filter, what.dry_run, what.expected).await?,
     };
     if !what.dry_run {
         app.compositions().wake();
@@ -67,16 +71,20 @@ pub(in crate::api) async fn delete_many(
     Ok(Json(deleted))
 }
 
-async fn delete_ids(app: &App, ids: Vec<String>, dry_run: bool) -> Result<Deleted, Problem> {
+async fn delete_ids(
+    app: &App,
+    ids: Vec<String>,
+    dry_run: bool,
+    expected: Option<u32>,
+) -> Result<Deleted, Problem> {
     let written = app.store().write(move |tx| {
         Box::pin(async move {
             let rows = tx.compositions_of(&ids).await?;
+            let there = Deleted::of(rows.iter().map(|row| row.size)).is_expected(expected)?;
             if !dry_run {
                 tx.delete_compositions(&rows).await?;
             }
-            let mut deleted = Deleted::default();
-            deleted.add(rows.iter().map(|row| row.size));
-            Ok::<_, Problem>(deleted)
+            Ok::<_, Problem>(there)
         })
     });
     written.await
@@ -86,6 +94,7 @@ async fn delete_filtered(
     app: &App,
     filter: CompositionDeletionFilter,
     dry_run: bool,
+    expected: Option<u32>,
 ) -> Result<Deleted, Problem> {
     let filter = CompositionFilter {
         rooms: filter.room,
@@ -94,11 +103,12 @@ async fn delete_filtered(
         created_after: filter.created_after,
         created_before: filter.created_before,
     };
-    let mut deleted = Deleted::default();
+    let (deleted, bytes) = app.store().composition_totals(&filter).await?;
+    let there = Deleted { deleted, bytes }.is_expected(expected)?;
     if dry_run {
-        (deleted.deleted, deleted.bytes) = app.store().composition_totals(&filter).await?;
-        return Ok(deleted);
+        return Ok(there);
     }
+    let mut deleted = Deleted::default();
     loop {
         let filter = filter.clone();
         let batch = app.store().write(move |tx| {
