@@ -63,7 +63,7 @@ impl Deleted {
     }
 
     /// Itself, if it is as many as the one who asks expects.
-    pub(super) fn is_expected(self, expected: Option<u32>) -> Result<Self, Problem> {
+    pub(super) fn expecting(self, expected: Option<u32>) -> Result<Self, Problem> {
         match expected {
             Some(expected) if self.deleted != i64::from(expected) => {
                 let detail = format!(

@@ -374,7 +374,7 @@ async fn delete_ids(
             if let Some(row) = rows.iter().find(|row| row.is_active()) {
                 return Err(active(&row.id));
             }
-            let there = Deleted::of(rows.iter().map(|row| row.size)).is_expected(expected)?;
+            let there = Deleted::of(rows.iter().map(|row| row.size)).expecting(expected)?;
             if dry_run {
                 return Ok(there);
             }
@@ -415,7 +415,7 @@ async fn delete_filtered(
         deleted: totals.count,
         bytes: totals.bytes,
     };
-    let there = there.is_expected(expected)?;
+    let there = there.expecting(expected)?;
     if dry_run {
         return Ok(there);
     }

@@ -80,7 +80,7 @@ async fn delete_ids(
     let written = app.store().write(move |tx| {
         Box::pin(async move {
             let rows = tx.compositions_of(&ids).await?;
-            let there = Deleted::of(rows.iter().map(|row| row.size)).is_expected(expected)?;
+            let there = Deleted::of(rows.iter().map(|row| row.size)).expecting(expected)?;
             if !dry_run {
                 tx.delete_compositions(&rows).await?;
             }
@@ -104,7 +104,7 @@ async fn delete_filtered(
         created_before: filter.created_before,
     };
     let (deleted, bytes) = app.store().composition_totals(&filter).await?;
-    let there = Deleted { deleted, bytes }.is_expected(expected)?;
+    let there = Deleted { deleted, bytes }.expecting(expected)?;
     if dry_run {
         return Ok(there);
     }
