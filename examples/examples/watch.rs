@@ -3,13 +3,18 @@
 //! ```sh
 //! cargo run --release --example watch -- TICKET --output film.ivf
 //! cargo run --release --example watch -- TICKET --output - | ffplay -
+//! cargo run --release --example watch -- TICKET --record film.webm
 //! ```
-//! VP8 becomes IVF, H.264 a byte stream (Annex B), JPEG one file behind the other.
+//! With `--output`, VP8 becomes IVF, H.264 a byte stream (Annex B), JPEG one file behind the other. With `--record`, VP8 becomes
+//! WebM, and H.264 and JPEG Matroska: with times, and whole but for the last picture even if `watch` is killed.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Parser;
 use parlour_examples::ivf;
+use parlour_files::pictures::{PictureFile, RecordedPicture};
 use parlour_tokio::core::signal::StreamRef;
 use parlour_tokio::{Codec, EncodedPicture, Room, StreamKind};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -25,8 +30,11 @@ struct Options {
     #[arg(long)]
     participant: Option<String>,
     /// Where the pictures go; `-` is the standard output.
+    #[arg(long, value_name = "FILE", required_unless_present = "record")]
+    output: Option<PathBuf>,
+    /// The file in which they are kept: `.webm` for VP8, `.mkv` for all. There must be none of that name.
     #[arg(long, value_name = "FILE")]
-    output: PathBuf,
+    record: Option<PathBuf>,
     /// Pictures to watch.
     #[arg(long, value_name = "COUNT")]
     count: Option<u64>,
@@ -50,6 +58,39 @@ fn find(room: &Room, wanted: Option<&str>) -> Option<StreamRef> {
     })
 }
 
+/// A file of pictures under way.
+struct Recording {
+    path: PathBuf,
+    file: PictureFile<File>,
+}
+
+impl Recording {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let is_known = path
+            .extension()
+            .is_some_and(|end| end == "webm" || end == "mkv");
+        anyhow::ensure!(is_known, "{}: name the file .webm or .mkv", path.display());
+        let file = File::create_new(path).with_context(|| path.display().to_string())?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: PictureFile::new(file),
+        })
+    }
+
+    /// Writes to the disk, which is quick enough for a program that does nothing else.
+    fn push(&mut self, picture: &EncodedPicture) -> anyhow::Result<()> {
+        let is_webm = self.path.extension().is_some_and(|end| end == "webm");
+        let is_for_webm = picture.codec == Codec::Vp8;
+        anyhow::ensure!(
+            !is_webm || is_for_webm,
+            "{:?} does not go into WebM: name the file .mkv",
+            picture.codec
+        );
+        self.file.push(&RecordedPicture::from(picture))?;
+        Ok(())
+    }
+}
+
 async fn write(
     out: &mut (impl AsyncWrite + Unpin),
     picture: &EncodedPicture,
@@ -71,6 +112,8 @@ async fn write(
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    let recording = options.record.as_deref().map(Recording::create);
+    let mut recording = recording.transpose()?;
     let room = Room::join(&options.ticket).await?;
     let mut events = room.events();
     let stream = loop {
@@ -84,9 +127,10 @@ async fn main() -> anyhow::Result<()> {
     };
     let mut pictures = room.watch(&stream).await?;
     eprintln!("watching {} of {}", stream.key, stream.participant);
-    let mut out: Box<dyn AsyncWrite + Unpin> = match options.output.to_str() {
-        Some("-") => Box::new(tokio::io::stdout()),
-        _ => Box::new(tokio::fs::File::create(&options.output).await?),
+    let mut out: Option<Box<dyn AsyncWrite + Unpin>> = match &options.output {
+        None => None,
+        Some(path) if path.as_os_str() == "-" => Some(Box::new(tokio::io::stdout())),
+        Some(path) => Some(Box::new(tokio::fs::File::create(path).await?)),
     };
     let (mut seen, mut began) = (0, 0);
     while options.count.is_none_or(|count| seen < count) {
@@ -100,8 +144,16 @@ async fn main() -> anyhow::Result<()> {
         if seen == 0 {
             began = picture.timestamp;
         }
-        write(&mut out, &picture, seen == 0, began).await?;
+        if let Some(out) = &mut out {
+            write(out, &picture, seen == 0, began).await?;
+        }
+        if let Some(recording) = &mut recording {
+            recording.push(&picture)?;
+        }
         seen += 1;
+    }
+    if let Some(recording) = recording {
+        recording.file.finish()?;
     }
     eprintln!("{seen} pictures");
     room.leave().await;

@@ -1,7 +1,7 @@
 //! `camera` and `watch` as processes: what one films, the other sees, and FFmpeg decodes it.
 #![expect(clippy::disallowed_methods, reason = "processes live in real time")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,7 @@ async fn what_a_camera_films_is_watched_and_decoded() {
     }
     let folder = tempfile::tempdir().unwrap();
     let film = folder.path().join("film.ivf");
+    let [webm, killed] = ["film.webm", "killed.webm"].map(|name| folder.path().join(name));
     let key = ApiKey::new("app", "0123456789abcdef0123456789abcdef").unwrap();
     let server = ServerConfig::new("127.0.0.1:0".parse().unwrap(), key);
     let server = Server::bind(server).unwrap();
@@ -62,25 +63,44 @@ async fn what_a_camera_films_is_watched_and_decoded() {
         server.ticket(&claims).unwrap()
     };
     let output = ["--output", film.to_str().unwrap(), "--count", "60"];
-    let watch = Program::start("watch", &[&[&*ticket("ben")], &output[..]].concat());
+    let both = [&output[..], &["--record", webm.to_str().unwrap()]].concat();
+    let watch = Program::start("watch", &[&[&*ticket("ben")], &both[..]].concat());
+    let record = ["--record", killed.to_str().unwrap()];
+    let crash = Program::start("watch", &[&[&*ticket("carl")], &record[..]].concat());
     let camera = Program::start("camera", &[&ticket("anna"), "--time", "20"]);
     watch.ends_well();
+    // Killed amid its work, as the camera still films.
+    drop(crash);
     drop(camera);
 
+    assert_eq!(probe(&film), "vp8,640,360,60");
+    assert_eq!(probe(&webm), "vp8,640,360,60");
+    let left = probe(&killed);
+    let count = left.strip_prefix("vp8,640,360,").map(str::parse::<u32>);
+    assert!(count.is_some_and(|count| count.unwrap() > 30), "{left}");
+    let refused = Program::start("camera", &[&ticket("anna"), "--input", "/dev/null"])
+        .0
+        .wait();
+    assert!(!refused.unwrap().success(), "no film");
+    // What is recorded is never overwritten.
+    let refused = Program::start("watch", &["-", "--record", webm.to_str().unwrap()])
+        .0
+        .wait();
+    assert!(!refused.unwrap().success(), "there is such a file");
+    assert_eq!(probe(&webm), "vp8,640,360,60");
+}
+
+/// What FFmpeg decodes of a file: codec, width, height and how many pictures.
+fn probe(film: &Path) -> String {
     let decoded = Command::new("ffprobe")
         .args(["-loglevel", "error", "-count_frames", "-of", "csv=p=0"])
         .args([
             "-show_entries",
             "stream=codec_name,width,height,nb_read_frames",
         ])
-        .arg(&film)
+        .arg(film)
         .output()
         .expect("ffprobe is installed");
     assert_eq!(String::from_utf8_lossy(&decoded.stderr), "", "decoded");
-    let said = String::from_utf8_lossy(&decoded.stdout);
-    assert_eq!(said.trim(), "vp8,640,360,60");
-    let refused = Program::start("camera", &[&ticket("anna"), "--input", "/dev/null"])
-        .0
-        .wait();
-    assert!(!refused.unwrap().success(), "no film");
+    String::from_utf8_lossy(&decoded.stdout).trim().to_owned()
 }

@@ -1,10 +1,11 @@
-//! Sound files, for programs that play to a room or record it.
+//! Files of sound and pictures, for programs that play to a room or record it.
 //!
 //! ```text
 //! WAV, Ogg Opus ──► Source ──► mono PCM at 48 kHz ──► AudioWriter ──► room
 //! room ──► MixedReader ──► mono PCM ──► WavFile
 //! room ──► FrameReader ──► frames ──► Tracks: Ogg Opus or WAV, one file for each stream
 //! server ──► MediaTap ──► packets ──► recording::StreamFile: the same
+//! room ──► VideoReader ──► pictures ──► pictures::PictureFile: WebM or Matroska, one file for each stream
 //! recordings of a session ──► compose::compose ──► Ogg Opus or WAV, one file for all of them
 //! ```
 //!
@@ -18,6 +19,7 @@ mod error;
 mod input;
 mod ogg_opus;
 mod ogg_page;
+pub mod pictures;
 pub mod recording;
 mod resample;
 mod riff;
