@@ -239,6 +239,8 @@ fn another_size_or_codec_is_for_another_file() {
             ..
         }
     ));
+    let none = file.push(&picture(Codec::Vp8, 1, &(false, vec![])));
+    assert!(matches!(none, Err(PictureFileError::Malformed { .. })));
     assert_eq!(file.get_ref().len(), before);
     // The stream goes on.
     assert!(file.push(&picture(Codec::Vp8, STEP, &vp8[1])).unwrap());
