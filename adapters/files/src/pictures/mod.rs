@@ -97,7 +97,7 @@ pub enum PictureFileError {
     #[error(
         "the pictures cannot be written: {0}; what is written before can be played: go on in a new file"
     )]
-    Write(#[from] io::Error),
+    Write(#[source] io::Error),
     /// It has failed before.
     #[error("the pictures could not be written before: go on in a new file, from a key picture on")]
     Failed,
@@ -157,8 +157,8 @@ struct Track {
     began: u64,
     /// The time of the last picture, ms.
     last: u64,
-    /// When the cluster begins, ms.
-    cluster: u64,
+    /// When the cluster begins, ms; `None` before the first one.
+    cluster: Option<u64>,
 }
 
 impl<W: Write> PictureFile<W> {
@@ -215,15 +215,11 @@ impl<W: Write> PictureFile<W> {
             format,
             began: picture.timestamp,
             last: 0,
-            // Before the first one.
-            cluster: u64::MAX,
+            cluster: None,
         });
         let written = begun.and_then(|()| write(&mut self.writer, track, picture, &data));
         self.failed = written.is_err();
-        written.map(|()| true).map_err(|error| match error {
-            TagWriterError::WriteError { source } => source.into(),
-            error => io::Error::other(error).into(),
-        })
+        written.map(|()| true).map_err(write_error)
     }
 
     /// Completes the file, and gives back the sink. A file without a key picture is empty.
@@ -234,10 +230,7 @@ impl<W: Write> PictureFile<W> {
         if self.failed {
             return Err(PictureFileError::Failed);
         }
-        self.writer.into_inner().map_err(|error| match error {
-            TagWriterError::WriteError { source } => source.into(),
-            error => io::Error::other(error).into(),
-        })
+        self.writer.into_inner().map_err(write_error)
     }
 }
 
@@ -248,6 +241,14 @@ impl<W: Write> fmt::Debug for PictureFile<W> {
             .field("failed", &self.failed)
             .finish_non_exhaustive()
     }
+}
+
+fn write_error(error: TagWriterError) -> PictureFileError {
+    PictureFileError::Write(match error {
+        TagWriterError::WriteError { source } => source,
+        // Of elements that are where they do not belong: not those of a file.
+        error => io::Error::other(error),
+    })
 }
 
 /// The bytes of a picture as they are in a file.
@@ -316,18 +317,21 @@ fn write<W: Write>(
     let since = picture.timestamp.saturating_sub(track.began);
     let time = (since.saturating_add(PER_MS / 2) / PER_MS).max(track.last);
     track.last = time;
-    let is_first = track.cluster == u64::MAX;
-    if is_first || picture.key || time - track.cluster >= CLUSTER_MS {
-        if !is_first {
-            writer.write(&MatroskaSpec::Cluster(Master::End))?;
+    let cluster = match track.cluster {
+        Some(began) if !picture.key && time - began < CLUSTER_MS => began,
+        open => {
+            if open.is_some() {
+                writer.write(&MatroskaSpec::Cluster(Master::End))?;
+            }
+            let cluster = MatroskaSpec::Cluster(Master::Start);
+            writer.write_advanced(&cluster, WriteOptions::is_unknown_sized_element())?;
+            writer.write(&MatroskaSpec::Timestamp(time))?;
+            track.cluster = Some(time);
+            time
         }
-        let cluster = MatroskaSpec::Cluster(Master::Start);
-        writer.write_advanced(&cluster, WriteOptions::is_unknown_sized_element())?;
-        writer.write(&MatroskaSpec::Timestamp(time))?;
-        track.cluster = time;
-    }
+    };
     // Less than `CLUSTER_MS`.
-    let relative = (time - track.cluster) as i16;
+    let relative = (time - cluster) as i16;
     let (discardable, key) = (picture.discardable, picture.key);
     let block = SimpleBlock::new_uncheked(data, TRACK, relative, false, None, discardable, key);
     writer.write::<MatroskaSpec>(&block.into())
