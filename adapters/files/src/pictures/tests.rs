@@ -172,6 +172,24 @@ fn each_picture_is_there_with_its_time_and_its_bytes() {
 }
 
 #[test]
+fn what_no_later_picture_needs_is_marked() {
+    let mut file = PictureFile::new(Vec::new());
+    for (n, frame) in (0..).zip(&frames("vp8-l1t3")) {
+        let mut picture = picture(Codec::Vp8, n * STEP, frame);
+        picture.discardable = n % 2 == 1;
+        file.push(&picture).unwrap();
+    }
+    let film = file.finish().unwrap();
+    let blocks = WebmIterator::new(&film[..], &[]).filter_map(|tag| {
+        let tag = tag.unwrap();
+        let block = SimpleBlock::try_from(&tag).ok()?;
+        Some(block.discardable)
+    });
+    let wanted = (0..48).map(|n| n % 2 == 1);
+    assert_eq!(blocks.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+}
+
+#[test]
 fn a_cluster_begins_at_each_key_picture_and_each_second() {
     let frames = frames("vp8-l1t1");
     let mut file = PictureFile::new(Vec::new());
