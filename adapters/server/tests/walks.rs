@@ -370,6 +370,12 @@ async fn every_problem_is_as_it_is_described() {
             "/v1/keys/first",
             Value::Null,
         ),
+        (
+            Kind::CountChanged,
+            &post,
+            "/v1/recordings/delete",
+            json!({"ids": ["rec_1"], "expected": 1}),
+        ),
         (Kind::TooLarge, &put, "/v1/rooms/green", large),
     ] {
         let response = api
